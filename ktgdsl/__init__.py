@@ -1,0 +1,62 @@
+"""ktgdsl: a language for knowledge transfer graphs (Minami et al., ACCV 2020).
+
+`load` a spec, `build` its training graph for a loop of your own, or `run` it. Names are
+imported when they are first used, so that checking a spec never waits for torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ktgdsl.errors import KtgError as KtgError
+    from ktgdsl.errors import RunError as RunError
+    from ktgdsl.errors import SpecError as SpecError
+    from ktgdsl.language.diagnostic import Diagnostic as Diagnostic
+    from ktgdsl.plan.model import Plan as Plan
+    from ktgdsl.spec import check as check
+    from ktgdsl.spec import load as load
+    from ktgdsl.spec import loads as loads
+    from ktgdsl.torch_backend.graph import TrainingGraph as TrainingGraph
+    from ktgdsl.torch_backend.graph import build as build
+    from ktgdsl.torch_backend.output import Output as Output
+    from ktgdsl.training.run import load_network as load_network
+    from ktgdsl.training.run import resume as resume
+    from ktgdsl.training.run import run as run
+    from ktgdsl.training.step import stepper as stepper
+
+_HOMES = {
+    "Diagnostic": "ktgdsl.language.diagnostic",
+    "KtgError": "ktgdsl.errors",
+    "Output": "ktgdsl.torch_backend.output",
+    "Plan": "ktgdsl.plan.model",
+    "RunError": "ktgdsl.errors",
+    "SpecError": "ktgdsl.errors",
+    "TrainingGraph": "ktgdsl.torch_backend.graph",
+    "build": "ktgdsl.torch_backend.graph",
+    "check": "ktgdsl.spec",
+    "load": "ktgdsl.spec",
+    "load_network": "ktgdsl.training.run",
+    "loads": "ktgdsl.spec",
+    "resume": "ktgdsl.training.run",
+    "run": "ktgdsl.training.run",
+    "stepper": "ktgdsl.training.step",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        try:
+            return version("ktgdsl")
+        except PackageNotFoundError:
+            return "unknown"
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'ktgdsl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, "__version__"])

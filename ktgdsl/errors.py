@@ -1,0 +1,33 @@
+"""The exceptions that leave the package: diagnostics that somebody has to answer."""
+
+from collections.abc import Iterable, Mapping
+
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.source import Source
+
+
+class KtgError(Exception):
+    """Base of what ktgdsl raises for a user's mistake.
+
+    `diagnostics` says what is wrong, `sources` maps the paths they speak of to the text.
+    """
+
+    def __init__(
+        self, diagnostics: Iterable[Diagnostic], sources: Mapping[str, Source] | None = None
+    ) -> None:
+        self.diagnostics = tuple(diagnostics)
+        self.sources = dict(sources or {})
+        super().__init__(*(diagnostic.message for diagnostic in self.diagnostics))
+
+    def __str__(self) -> str:
+        from ktgdsl.language.render import render
+
+        return render(self.diagnostics, self.sources, "full")
+
+
+class SpecError(KtgError):
+    """The spec is at fault."""
+
+
+class RunError(KtgError):
+    """A run cannot go on: a loss that is not finite, a folder that cannot be written, ..."""

@@ -1,0 +1,172 @@
+"""Where statements and settings begin, found without parsing, for a file that has mistakes.
+
+Statements start with reserved words, so their beginnings stand out whatever is broken
+around them. Everything here speaks of tokens by their index.
+"""
+
+import difflib
+from dataclasses import dataclass
+from itertools import accumulate
+
+from lark import Token
+
+MAX_LEVELS = 64
+
+MEMBERS = ("NODE", "TARGET", "EDGE", "SHARE")
+TOP_LEVEL = ("GRAPH", "DATA", "TRAIN", "SEARCH", "PHASE", "LET", "USE")
+STATEMENTS = frozenset(MEMBERS + TOP_LEVEL)
+KEYWORDS = STATEMENTS | {"EACH", "VIA"}
+RESERVED = KEYWORDS | {"TRUE", "FALSE", "LABEL"}
+_NAMES = RESERVED | {"NAME"}
+
+_ENDS_VALUE = frozenset(
+    ("NAME", "NUMBER", "PERCENT", "STRING", "TRUE", "FALSE", "LABEL", "RPAR", "RBRACKET")
+)
+_BRACES = frozenset(("LBRACE", "RBRACE"))
+_CLOSES = {"RPAR": "LPAR", "RBRACKET": "LBRACKET"}
+_ENDPOINTS = frozenset(("NAME", "LABEL", "STAR", "LBRACKET"))
+_SEPARATORS = frozenset(("COMMA", "EQUALS", "COLON", "BAR", "DOTS", "VIA", "ARROW", "BOTH"))
+_FOLLOWS = {
+    **dict.fromkeys(MEMBERS, _ENDPOINTS),
+    "GRAPH": frozenset(("NAME", "LBRACE")),
+    "PHASE": frozenset(("NAME", "LBRACE")),
+    "TRAIN": frozenset(("LBRACE",)),
+    "SEARCH": frozenset(("LBRACE",)),
+    "DATA": frozenset(("NAME",)),
+    "LET": frozenset(("NAME", "EACH")),
+    "USE": frozenset(("STRING",)),
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first token of a statement; `kind` is the keyword it has, or was meant to have.
+
+    `kind` is "" where words stand that no keyword introduces.
+    """
+
+    index: int
+    kind: str
+    misspelt: bool = False
+
+
+def first_on_line(tokens: list[Token], i: int) -> bool:
+    """Whether token i is the first of its line."""
+    return i == 0 or (tokens[i].line or 0) > (tokens[i - 1].end_line or 0)
+
+
+def _kind(tokens: list[Token], i: int) -> str:
+    return tokens[i].type if 0 <= i < len(tokens) else ""
+
+
+def _ended(tokens: list[Token], i: int) -> bool:
+    """Whether what stands before token i can be complete, so that something new may start."""
+    before = _kind(tokens, i - 1)
+    if before == "STAR":
+        # As an endpoint it is complete, as an operator it wants an operand.
+        return _kind(tokens, i - 2) in ("ARROW", "BOTH", "EDGE", "TARGET", "SHARE", "COMMA")
+    return before == "" or before in _ENDS_VALUE or before in _BRACES
+
+
+def enclosed(tokens: list[Token]) -> list[bool]:
+    """For each token, whether it is inside parentheses or brackets that are closed."""
+    steps = [0] * (len(tokens) + 1)
+    opened: list[int] = []
+    for i, token in enumerate(tokens):
+        if token.type in ("LPAR", "LBRACKET"):
+            opened.append(i)
+        elif token.type in _BRACES or (token.type in STATEMENTS and first_on_line(tokens, i)):
+            opened.clear()
+        elif opened and _CLOSES.get(token.type) == tokens[opened[-1]].type:
+            steps[opened.pop() + 1] += 1
+            steps[i] -= 1
+    return [level > 0 for level in accumulate(steps[:-1])]
+
+
+def starts(tokens: list[Token]) -> list[Start]:
+    """The beginnings of all statements, graph members among them."""
+    found: list[Start] = []
+    inside = enclosed(tokens)
+    depth = base = 0  # braces open; those that are not a block of settings
+    for i, token in enumerate(tokens):
+        start = None if inside[i] else _start(tokens, i, depth > base, bool(base))
+        if start is not None:
+            found.append(start)
+            if start.kind in TOP_LEVEL:
+                depth, base = 0, int(start.kind == "GRAPH")
+            elif start.kind:
+                depth = base
+        if token.type == "LBRACE":
+            depth += 1
+        elif token.type == "RBRACE":
+            depth = max(depth - 1, 0)
+            base = min(base, depth)
+    return found
+
+
+def _start(tokens: list[Token], i: int, in_block: bool, in_graph: bool) -> Start | None:
+    kind, assigned = tokens[i].type, _kind(tokens, i + 1) == "EQUALS"
+    if kind in STATEMENTS:
+        if in_block and _kind(tokens, i + 1) not in _FOLLOWS[kind]:
+            return None
+        if assigned and not first_on_line(tokens, i):
+            return None
+        fresh = first_on_line(tokens, i) or _ended(tokens, i)
+        return Start(i, kind) if fresh else None
+    if kind != "NAME" or assigned or in_block or not _ended(tokens, i):
+        return None
+    if not first_on_line(tokens, i) and _kind(tokens, i - 1) not in _BRACES:
+        return None
+    meant = _meant(tokens[i], _kind(tokens, i + 1), in_graph)
+    return Start(i, meant or "", misspelt=meant is not None)
+
+
+def _meant(word: Token, following: str, in_graph: bool) -> str | None:
+    """The keyword that a word at the beginning of a statement was probably meant to be."""
+    near = MEMBERS if in_graph else TOP_LEVEL
+    for kinds in (near, STATEMENTS):
+        fitting = {kind.lower(): kind for kind in kinds if following in _FOLLOWS[kind]}
+        match = difflib.get_close_matches(word.lower(), fitting, n=1, cutoff=0.65)
+        if match:
+            return fitting[match[0]]
+    return None
+
+
+def settings(tokens: list[Token], start: int, end: int, inside: list[bool]) -> list[int]:
+    """The beginnings of the settings among the tokens of a block, from `start` to `end`.
+
+    The first token of the block always begins one, so that nothing is left out.
+    """
+    found = [start] if start < end else []
+    for i in range(start + 1, end):
+        if inside[i] or tokens[i].type not in _NAMES:
+            continue
+        assigned, first = _kind(tokens, i + 1) in ("EQUALS", "COLON"), first_on_line(tokens, i)
+        # After a `(` or a comma it would be an argument; after `a =`, the value was forgotten.
+        fresh = _ended(tokens, i) or (first and _kind(tokens, i - 1) not in ("LPAR", "COMMA"))
+        if (fresh and assigned) or (first and _ended(tokens, i)):
+            found.append(i)
+    return found
+
+
+def too_deep(tokens: list[Token]) -> int | None:
+    """The first token nested deeper than `MAX_LEVELS`, counting brackets and operators."""
+    level = 0
+    opened: list[int] = []
+    for i, token in enumerate(tokens):
+        kind = token.type
+        if kind in ("LPAR", "LBRACKET"):
+            opened.append(level)
+            level += 1
+        elif kind in _CLOSES:
+            level = opened.pop() if opened else 0
+        elif kind in ("PLUS", "MINUS", "STAR", "SLASH"):
+            level += 1
+        elif kind in STATEMENTS or kind in _BRACES:
+            opened.clear()
+            level = 0
+        elif kind in _SEPARATORS:
+            level = opened[-1] + 1 if opened else 0
+        if level > MAX_LEVELS:
+            return i
+    return None

@@ -1,0 +1,207 @@
+"""What a tree must hold before anything is looked up: a list of small checks."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.source import Span
+from ktgdsl.language.syntax import (
+    Block,
+    Call,
+    Choice,
+    Edge,
+    File,
+    Graph,
+    Let,
+    Node,
+    Range,
+    Reference,
+    Share,
+    Syntax,
+    Target,
+    Use,
+)
+from ktgdsl.vocabulary.registry import kinds_of
+
+
+def validate(file: File) -> tuple[Diagnostic, ...]:
+    """Everything that the checks find, in the order of the text."""
+    found = [diagnostic for check in CHECKS for diagnostic in check(file)]
+    return tuple(sorted(found, key=lambda d: d.span or file.span))
+
+
+def _walk(part: Syntax) -> Iterator[Syntax]:
+    """A part of the tree and everything in it, in the order of the text."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        inner: list[Syntax] = []
+        for name in type(part).model_fields:
+            value = getattr(part, name)
+            if isinstance(value, Syntax):
+                inner.append(value)
+            elif isinstance(value, tuple):
+                inner.extend(item for item in value if isinstance(item, Syntax))
+        waiting.extend(reversed(inner))
+
+
+def _twice(code: str, items: Iterable[tuple[str, Span, str]]) -> Iterator[Diagnostic]:
+    """Complaints about keys that come again; an item is (key, place, sentence)."""
+    first: dict[str, Span] = {}
+    for key, span, sentence in items:
+        if key in first:
+            labels = (Label(first[key], "first given here"),)
+            yield Diagnostic(code, sentence, span, labels=labels)
+        first.setdefault(key, span)
+
+
+def one_graph(file: File) -> Iterator[Diagnostic]:
+    """A spec has one graph."""
+    if file.graph is None:
+        yield Diagnostic(
+            "E106",
+            "this file has no graph, so there is nothing to train",
+            file.span,
+            "a graph begins with `graph NAME {`",
+        )
+
+
+def one_block_of_a_kind(file: File) -> Iterator[Diagnostic]:
+    """`graph`, `data`, `train` and `search` stand at most once, a phase's name too."""
+    blocks = []
+    for statement in file.statements:
+        if isinstance(statement, Graph | Block):
+            if statement.kind == "phase":
+                sentence = f"there are two phases called `{statement.name}`"
+                blocks.append((f"phase {statement.name}", _head(statement), sentence))
+            else:
+                sentence = f"a file has one `{statement.kind}` block at most"
+                blocks.append((statement.kind, _head(statement), sentence))
+    yield from _twice("E206", blocks)
+
+
+def _head(statement: Graph | Block | Share) -> Span:
+    """The keyword of a statement, to point at it rather than to underline it all."""
+    start = statement.span.start
+    return Span(statement.span.path, start, start + len(statement.kind))
+
+
+def one_node_of_a_name(file: File) -> Iterator[Diagnostic]:
+    """Node names differ from each other."""
+    declared = (
+        (name.name, name.span, f"the node `{name.name}` is declared twice")
+        for statement in (file.graph.statements if file.graph else ())
+        if isinstance(statement, Node)
+        for name in statement.names
+    )
+    yield from _twice("E202", declared)
+
+
+def names_of_lets(file: File) -> Iterator[Diagnostic]:
+    """A `let` takes no name of the vocabulary, of a node or of another `let`."""
+    lets = [s for s in file.statements if isinstance(s, Let)]
+    nodes = {
+        name.name
+        for statement in (file.graph.statements if file.graph else ())
+        if isinstance(statement, Node)
+        for name in statement.names
+    }
+    yield from _twice(
+        "E202", ((s.name, s.name_span, f"`{s.name}` is declared twice") for s in lets)
+    )
+    for let in lets:
+        if kinds := kinds_of(let.name):
+            message = f"`{let.name}` is the name of a {kinds[0]} and cannot be given to a `let`"
+            yield Diagnostic("E203", message, let.name_span, "choose another name")
+        elif let.name in nodes:
+            message = f"`{let.name}` is a node and cannot be a `let` as well"
+            yield Diagnostic("E203", message, let.name_span, "choose another name")
+
+
+def circular(file: File) -> dict[str, tuple[Let, frozenset[str]]]:
+    """The `let`s that are defined by themselves, with the names that lead them back."""
+    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
+    mentions = {
+        name: [p.name for p in _walk(let.value) if isinstance(p, Call) and p.name in lets]
+        for name, let in lets.items()
+    }
+    found = {}
+    for name, let in lets.items():
+        seen: set[str] = set()
+        waiting = list(mentions[name])
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                waiting.extend(mentions[current])
+        if name in seen:
+            found[name] = let, frozenset(seen - {name})
+    return found
+
+
+def no_let_of_itself(file: File) -> Iterator[Diagnostic]:
+    """No `let` is defined by itself, directly or through others."""
+    for name, (let, others) in circular(file).items():
+        through = f" through {' and '.join(f'`{o}`' for o in sorted(others))}" if others else ""
+        yield Diagnostic("E306", f"`{name}` is defined by itself{through}", let.name_span)
+
+
+def has_target(file: File) -> Iterator[Diagnostic]:
+    """A graph is for something."""
+    graph = file.graph
+    if graph and not any(isinstance(statement, Target) for statement in graph.statements):
+        names = [n.name for s in graph.statements if isinstance(s, Node) for n in s.names]
+        yield Diagnostic(
+            "E401",
+            f"the graph `{graph.name}` has no target",
+            _head(graph),
+            f"name the node that the graph is for: `target {names[0] if names else 'a'}`",
+        )
+
+
+def not_supported_yet(file: File) -> Iterator[Diagnostic]:
+    """Constructs that the language has and this version does not do."""
+    for part in _walk(file):
+        match part:
+            case Use():
+                yield _later("`use`", part.span)
+            case Block(kind="search" | "phase" as kind):
+                yield _later(f"a `{kind}` block", _head(part))
+            case Share():
+                yield _later("`share`", _head(part))
+            case Edge(arrow=None):
+                yield _later("an edge without a source (a unary term)", part.span)
+            case Reference(tap=Call(name="logits", arguments=())):
+                pass  # the default tap
+            case Reference(tap=tap) if tap is not None:
+                yield _later("a tap inside a network", part.span)
+
+
+def nothing_open(file: File) -> Iterator[Diagnostic]:
+    """A file with open values is a space: told once, at the first of them."""
+    for part in _walk(file):
+        if isinstance(part, Choice | Range):
+            yield Diagnostic(
+                "E901",
+                "this value is open, so the file is a search space, and searching is not "
+                "supported yet",
+                part.span,
+                "give one value to make it a spec that can be run",
+            )
+            return
+
+
+def _later(what: str, span: Span) -> Diagnostic:
+    return Diagnostic("E901", f"{what} is not supported yet", span)
+
+
+CHECKS: tuple[Callable[[File], Iterator[Diagnostic]], ...] = (
+    one_graph,
+    one_block_of_a_kind,
+    one_node_of_a_name,
+    names_of_lets,
+    no_let_of_itself,
+    has_target,
+    not_supported_yet,
+    nothing_open,
+)

@@ -1,0 +1,154 @@
+"""Gate expressions: from tree values to folded gates with bounds.
+
+The laws: `through` is the unit and `cutoff` the zero of the product, constants fold, and
+`correct` from the labels is `through`, as the labels are always right.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ktgdsl.language.resolve import Resolver
+from ktgdsl.language.syntax import Binary, Call, Choice, Number, Range, Unary, Value
+from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
+from ktgdsl.vocabulary import gates as vocabulary
+
+THROUGH = Constant(value=1.0)
+CUTOFF = Constant(value=0.0)
+
+
+class Bounded(NamedTuple):
+    """A gate, and the interval that its weights lie in."""
+
+    gate: Gate
+    low: float
+    high: float
+
+
+def gate(resolver: Resolver, value: Value, *, from_label: bool) -> Gate | None:
+    """The folded gate that a value writes; None after a complaint.
+
+    Bounds are interval arithmetic, so a gate is refused when it could be negative.
+    """
+    bounded = _expression(resolver, value, from_label)
+    if bounded is None:
+        return None
+    if bounded.low < 0:
+        resolver.complain(
+            "E304",
+            f"this gate could be negative: its weight lies between {bounded.low:g} and "
+            f"{bounded.high:g}",
+            value.span,
+            "a gate weights samples from 0 on; a negative coefficient belongs to the loss",
+        )
+        return None
+    return bounded.gate
+
+
+def _expression(resolver: Resolver, written: Value, from_label: bool) -> Bounded | None:
+    value = resolver.expand(written)
+    match value:
+        case Number():
+            return _constant(value.value)
+        case Call():
+            return _word(resolver, value, from_label)
+        case Unary():
+            return _times(_constant(-1), _expression(resolver, value.operand, from_label))
+        case Binary():
+            left = _expression(resolver, value.left, from_label)
+            right = _expression(resolver, value.right, from_label)
+            return _binary(resolver, value, left, right)
+        case Choice() | Range():
+            return None
+    resolver.complain(
+        "E301",
+        "a gate is made of numbers and gates",
+        value.span,
+        "there are `through`, `cutoff`, `linear`, `correct`, and numbers such as 0.5",
+    )
+    return None
+
+
+def _binary(
+    resolver: Resolver, value: Binary, left: Bounded | None, right: Bounded | None
+) -> Bounded | None:
+    if left is None or right is None:
+        return None
+    match value.operator:
+        case "+":
+            return _plus(left, right)
+        case "-":
+            return _plus(left, _times(_constant(-1), right))
+        case "*":
+            return _times(left, right)
+    if not isinstance(right.gate, Constant):
+        resolver.complain("E305", "a gate can be divided by a number only", value.right.span)
+        return None
+    if right.gate.value == 0:
+        resolver.complain("E305", "this divides by zero", value.span)
+        return None
+    return _times(_constant(1 / right.gate.value), left)
+
+
+def _word(resolver: Resolver, value: Call, from_label: bool) -> Bounded | None:
+    entry = resolver.word(value, "gate")
+    if not isinstance(entry, vocabulary.Gate):
+        return None
+    if isinstance(entry, vocabulary.Through) or (
+        from_label and isinstance(entry, vocabulary.Correct)
+    ):
+        return _constant(1)
+    if isinstance(entry, vocabulary.Cutoff):
+        return _constant(0)
+    low, high = entry.bounds
+    return Bounded(Weight(gate=entry.call(), per_sample=entry.per_sample), low, high)
+
+
+def _constant(value: float) -> Bounded:
+    return Bounded(Constant(value=float(value)), float(value), float(value))
+
+
+def _times(left: Bounded | None, right: Bounded | None) -> Bounded | None:
+    if left is None or right is None:
+        return None
+    ends = [a * b for a in left[1:] for b in right[1:]]
+    return Bounded(product([left.gate, right.gate]), min(ends), max(ends))
+
+
+def _plus(left: Bounded | None, right: Bounded | None) -> Bounded | None:
+    if left is None or right is None:
+        return None
+    return Bounded(total([left.gate, right.gate]), left.low + right.low, left.high + right.high)
+
+
+def product(gates: Iterable[Gate]) -> Gate:
+    """The product of gates: nested products flat, constants folded into one."""
+    constant = 1.0
+    factors: list[Gate] = []
+    for each in gates:
+        for factor in each.factors if isinstance(each, Product) else (each,):
+            if isinstance(factor, Constant):
+                constant *= factor.value
+            else:
+                factors.append(factor)
+    if constant == 0 or not factors:
+        return Constant(value=constant)
+    if constant != 1:
+        factors.insert(0, Constant(value=constant))
+    return factors[0] if len(factors) == 1 else Product(factors=tuple(factors))
+
+
+def total(gates: Iterable[Gate]) -> Gate:
+    """The sum of gates: nested sums flat, constants folded into one."""
+    constant = 0.0
+    terms: list[Gate] = []
+    for each in gates:
+        for term in each.terms if isinstance(each, Sum) else (each,):
+            if isinstance(term, Constant):
+                constant += term.value
+            else:
+                terms.append(term)
+    if not terms:
+        return Constant(value=constant)
+    if constant != 0:
+        terms.insert(0, Constant(value=constant))
+    return terms[0] if len(terms) == 1 else Sum(terms=tuple(terms))

@@ -1,0 +1,83 @@
+"""From a file or a text to a plan: read, parse, override, validate, lower."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktgdsl.errors import SpecError
+from ktgdsl.language.diagnostic import Diagnostic, has_errors
+from ktgdsl.language.override import override
+from ktgdsl.language.parse import parse
+from ktgdsl.language.read import read
+from ktgdsl.language.source import Source
+from ktgdsl.language.syntax import File
+from ktgdsl.language.validate import validate
+from ktgdsl.plan.lower import lower
+from ktgdsl.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What became of a spec at each stage; None from the stage on that failed."""
+
+    sources: Mapping[str, Source]
+    tree: File | None = None
+    plan: Plan | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def compile_file(path: str | Path, settings: Iterable[str] = ()) -> Compiled:
+    """Compile a file; `settings` are overrides such as "train.epochs=2". Raises nothing."""
+    source, problems = read(path)
+    if source is None:
+        return Compiled({}, diagnostics=problems)
+    folder = Path.cwd() if str(path) == "-" else Path(path).parent
+    return compile_source(source, folder, settings)
+
+
+def compile_source(source: Source, folder: Path, settings: Iterable[str] = ()) -> Compiled:
+    """Compile a text; paths in it are relative to `folder`. Raises nothing."""
+    sources = {source.path: source}
+    tree, diagnostics = parse(source)
+    if tree is None or has_errors(diagnostics):
+        return Compiled(sources, tree, diagnostics=diagnostics)
+    for setting in settings:
+        tree, given, found = override(tree, setting)
+        sources[given.path] = given
+        diagnostics += found
+    diagnostics += validate(tree)
+    plan = None
+    if tree.graph is not None:
+        plan, found = lower(tree, folder)
+        diagnostics += found
+    ordered = sorted(dict.fromkeys(diagnostics), key=lambda d: d.span or tree.span)
+    return Compiled(sources, tree, None if has_errors(ordered) else plan, tuple(ordered))
+
+
+def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:
+    """The plan of a `.ktg` file.
+
+    `settings` are overrides such as "train.epochs=2" (see the language reference). Raises
+    SpecError, with every diagnostic, when the file has an error.
+    """
+    return _plan(compile_file(path, settings))
+
+
+def loads(text: str, settings: Iterable[str] = (), *, name: str = "<text>") -> Plan:
+    """The plan of a spec given as text; `name` is what diagnostics call it.
+
+    Paths in it are relative to the current folder. Raises SpecError, with every
+    diagnostic, when the text has an error.
+    """
+    return _plan(compile_source(Source(name, text), Path.cwd(), settings))
+
+
+def check(path: str | Path, settings: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
+    """All that there is to say about a file; nothing to fix when no severity is "error"."""
+    return compile_file(path, settings).diagnostics
+
+
+def _plan(compiled: Compiled) -> Plan:
+    if compiled.plan is None:
+        raise SpecError(compiled.diagnostics, compiled.sources)
+    return compiled.plan

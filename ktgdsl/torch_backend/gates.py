@@ -1,0 +1,138 @@
+"""Gates and reductions: the weights of an edge's samples, and the loss that they leave.
+
+`progress` is k / k_end in (0, 1], a number or a 0-dim tensor; a schedule returns the same
+kind and dtype. Nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Progress = TypeVar("Progress", float, Tensor)
+Weight = Tensor | float | None
+
+
+def correct(source_logits: Tensor, label: Tensor) -> Tensor:
+    """Return 1 where the source's top-1 is the label, else 0 (paper, Eq. 7).
+
+    Logits (B, C, *rest), label (B, *rest); float32 (B, *rest). 0 where the label is -1.
+    """
+    return (source_logits.argmax(1) == label).float()
+
+
+def linear(progress: Progress, start: float = 0.0, stop: float = 1.0) -> Progress:
+    """Return the weight on the line from start to stop; by default k / k_end (paper, Eq. 6)."""
+    # This form, unlike start + (stop - start) * progress, ends at exactly stop.
+    return start * (1 - progress) + stop * progress
+
+
+def until(progress: Progress, fraction: float) -> Progress:
+    """Return 1 in the steps up to this share of the phase, 0 in the others."""
+    if isinstance(progress, Tensor):
+        return (progress <= fraction).to(progress.dtype)
+    return 1.0 if progress <= fraction else 0.0
+
+
+def after(progress: Progress, fraction: float) -> Progress:
+    """Return 1 in the steps after this share of the phase, 0 in the others."""
+    return 1 - until(progress, fraction)
+
+
+def rampup(progress: Progress, fraction: float) -> Progress:
+    """Return exp(-5 (1 - e)²) with e = min(progress / fraction, 1): 1 from fraction on.
+
+    The ramp of Laine & Aila (ICLR 2017), on the distillation of ONE (Lan et al., NeurIPS 2018).
+    """
+    share = max(fraction, sys.float_info.min)  # a ramp of no length is over at once
+    if isinstance(progress, Tensor):
+        return torch.exp(-5 * (1 - (progress / share).clamp(max=1)).square())
+    return math.exp(-5 * (1 - min(progress / share, 1.0)) ** 2)
+
+
+def cosine(progress: Progress, start: float, stop: float) -> Progress:
+    """Return start + (stop - start) (1 - cos(π progress)) / 2."""
+    if isinstance(progress, Tensor):
+        return linear((1 - torch.cos(math.pi * progress)) / 2, start, stop)
+    return linear((1 - math.cos(math.pi * progress)) / 2, start, stop)
+
+
+def reduce_mean(values: Tensor, weight: Weight) -> Tensor:
+    """Return Σ w v over the number of values (B, *rest): paper, Eq. 2, over the batch size.
+
+    In this and the other reductions a weight is None (1), a number, a 0-dim tensor or
+    (B, *rest), and the result is 0-dim of the values' dtype.
+
+    Raises:
+        ValueError: when the shape of the weight is neither () nor that of the values.
+    """
+    return _weighted(values, weight).mean()
+
+
+def reduce_sum(values: Tensor, weight: Weight) -> Tensor:
+    """Return the sum over samples of w v, averaged over pixels: the literal Eq. 2.
+
+    Raises:
+        ValueError: as `reduce_mean`.
+    """
+    return _weighted(values, weight).sum() / math.prod(values.shape[1:])
+
+
+def reduce_active(values: Tensor, weight: Weight, active: Tensor) -> Tensor:
+    """Return Σ w v over the number of samples where `active` (B, *rest) is nonzero.
+
+    0, without gradient, where none is.
+
+    Raises:
+        ValueError: as `reduce_mean`.
+    """
+    return reduce_labeled(values, weight, (active != 0).sum())
+
+
+def reduce_labeled(values: Tensor, weight: Weight, labeled: Tensor) -> Tensor:
+    """Return Σ w v over `labeled`, the 0-dim result of `count_labeled`.
+
+    0, without gradient, where it is 0.
+
+    Raises:
+        ValueError: as `reduce_mean`.
+    """
+    mean = _weighted(values, weight).sum() / labeled.clamp_min(1)
+    return torch.where(labeled > 0, mean, 0.0)
+
+
+def count_labeled(label: Tensor) -> Tensor:
+    """Return the number of labels that are not -1, 0-dim int64."""
+    return (label >= 0).sum()
+
+
+def open_share(*weights: Tensor) -> Tensor:
+    """Return the share of samples for which any of the weights is not 0, 0-dim float32."""
+    is_open = weights[0] != 0
+    for weight in weights[1:]:
+        is_open = is_open | (weight != 0)
+    return is_open.float().mean()
+
+
+def clock(progress: Tensor | float, image: Tensor) -> Tensor:
+    """Return k / k_end as a 0-dim tensor on the images' device, in float64 where there is one."""
+    if isinstance(progress, Tensor):
+        return progress
+    dtype = torch.float32 if image.device.type == "mps" else torch.float64
+    return torch.full((), progress, dtype=dtype, device=image.device)
+
+
+def _weighted(values: Tensor, weight: Weight) -> Tensor:
+    if weight is None:
+        return values
+    if isinstance(weight, Tensor) and weight.shape not in ((), values.shape):
+        # Broadcasting (B, 1) against (B,) would weigh every sample with every other.
+        raise ValueError(
+            f"a gate gives one weight or one per sample: expected the shape () or "
+            f"{tuple(values.shape)}, got {tuple(weight.shape)}"
+        )
+    return (values * weight).to(values.dtype)

@@ -1,0 +1,76 @@
+"""A node's network with its initial weights, from the node's own random stream."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import torch
+from torch import nn
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.plan.model import Call, Node, Plan
+from ktgdsl.torch_backend import networks
+from ktgdsl.torch_backend.seeds import derive
+
+
+def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
+    """The network of a node, its weights drawn from the stream (seed, "initial", name).
+
+    The global random state is left as it was. Raises RunError when a factory of the
+    user's cannot be imported, fails, or gives no module.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "initial", node.name))
+        network = make(node.network, plan)
+    for number, module in enumerate(network.modules()):
+        if isinstance(module, networks.Dropout):
+            module.seed(derive(seed, "dropout", node.name, number))
+    return network
+
+
+def make(network: Call, plan: Plan) -> nn.Module:
+    """The module that a network word stands for, for the data of the plan."""
+    if network.name == "python":
+        return _from_factory(network, plan.folder)
+    return networks.make(network.name, network.arguments, plan.data.shape[0], plan.data.classes)
+
+
+def _from_factory(network: Call, folder: str | None) -> nn.Module:
+    arguments = dict(network.arguments)
+    place = str(arguments.pop("factory"))
+    module, _, name = place.partition(":")
+    with _first_on_path(folder):
+        try:
+            factory: Callable[..., object] = getattr(import_module(module), name)
+        except Exception as error:
+            raise _unusable(place, f"cannot be imported: {_told(error)}") from error
+        try:
+            made = factory(**arguments)
+        except Exception as error:
+            raise _unusable(place, f"fails: {_told(error)}") from error
+    if not isinstance(made, nn.Module):
+        raise _unusable(place, f"gives a {type(made).__name__}, and a node needs an nn.Module")
+    return made
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _unusable(place: str, problem: str) -> RunError:
+    help = "modules are looked up beside the spec first, then where Python looks"
+    return RunError([Diagnostic("E505", f'the network python("{place}") {problem}', help=help)])
+
+
+@contextmanager
+def _first_on_path(folder: str | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

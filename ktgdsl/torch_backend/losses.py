@@ -1,0 +1,93 @@
+"""Losses between two nodes: pure functions that give one value per sample.
+
+Inputs are (B, C, *rest): classes are dimension 1, further dimensions are pixels. Results
+are (B, *rest); the reduction of an edge (`gates`) averages them. Half-precision inputs are
+computed in float32; float32 and float64 stay. Nothing is detached here: an edge's source
+arrives detached. Notation: s the source, t the destination, z logits, p = softmax(z / T).
+Labels are int64 (B, *rest), -1 where unlabeled.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+
+def log_softmax(logits: Tensor, T: float = 1.0) -> Tensor:
+    """Return log p at temperature T, of the shape of the logits."""
+    z = _full(logits)
+    return torch.log_softmax(z if T == 1 else z / T, dim=1)
+
+
+def ce(log_p: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return -Σ_c q_c log p_c with q = (1 - smoothing) · onehot + smoothing / C.
+
+    The paper's KL(p_0 ‖ p_t) when smoothing is 0. Exactly 0, without gradient, where the
+    label is -1.
+    """
+    log_p = _full(log_p)
+    # One row per pixel: over (B, C, H, W) nll_loss has no deterministic CUDA kernel.
+    rows = log_p.movedim(1, -1).reshape(-1, log_p.shape[1])
+    hard = nll_loss(rows, label.reshape(-1), ignore_index=-1, reduction="none").view(label.shape)
+    if smoothing == 0:
+        return hard
+    even = torch.where(label >= 0, -log_p.mean(1), 0.0)
+    return (1 - smoothing) * hard + smoothing * even
+
+
+def kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+    """Return scale · KL(p_s ‖ p_t), the paper's edge loss (Eq. 2) when scale is 1.
+
+    Classes with p_s = 0 count 0, also where a log-probability is -inf. With scale = T² the
+    gradient in z_t is T · (p_t - p_s).
+    """
+    s, t = _full(source_log_p), _full(destination_log_p)
+    p = s.exp()
+    # Masking the difference, not the product, keeps 0 · inf out of the gradient too.
+    return scale * (p * torch.where(p > 0, s - t, 0.0)).sum(1)
+
+
+def reverse_kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+    """Return scale · KL(p_t ‖ p_s)."""
+    return kl(destination_log_p, source_log_p, scale)
+
+
+def js(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+    """Return scale · (KL(p_s ‖ m) + KL(p_t ‖ m)) / 2 with m = (p_s + p_t) / 2."""
+    s, t = _full(source_log_p), _full(destination_log_p)
+    # logaddexp(-inf, -inf) has a NaN gradient; this bound is far below any p > 0.
+    least = torch.finfo(s.dtype).min / 2
+    m = torch.logaddexp(s.clamp_min(least), t.clamp_min(least)) - math.log(2)
+    return kl(s, m, scale / 2) + kl(t, m, scale / 2)
+
+
+def kl_label(log_p: Tensor, label: Tensor, scale: float) -> Tensor:
+    """Return scale · KL(onehot ‖ p) = -scale · log p[label]; 0 where the label is -1.
+
+    The label is a one-hot distribution at every temperature.
+    """
+    return scale * ce(log_p, label)
+
+
+def mse(source: Tensor, destination: Tensor) -> Tensor:
+    """Return the mean over classes of the squared difference, of logits or probabilities."""
+    return (_full(source) - _full(destination)).square().mean(1)
+
+
+def mse_label(log_p: Tensor, label: Tensor) -> Tensor:
+    """Return the mean over classes of (onehot - p)²; 0 where the label is -1."""
+    p = _full(log_p).exp()
+    onehot = torch.zeros_like(p).scatter(1, label.clamp_min(0).unsqueeze(1), 1.0)
+    return torch.where(label >= 0, mse(onehot, p), 0.0)
+
+
+def cosine_distance(source: Tensor, destination: Tensor) -> Tensor:
+    """Return 1 - cos(s, t) over the classes, with torch's bound on the norms (1e-8)."""
+    return 1 - torch.cosine_similarity(_full(source), _full(destination), dim=1)
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,0 +1,1 @@
+"""Plan to trained networks: data, the step, the loop, checkpoints and metrics."""

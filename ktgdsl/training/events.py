@@ -1,0 +1,144 @@
+"""What a training tells whoever watches it: plain, frozen data, without torch.
+
+A listener is any callable that takes one event. It runs between two steps, in the
+training's own thread, so it should be quick.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ktgdsl.plan.model import Plan
+
+if TYPE_CHECKING:
+    from ktgdsl.training.result import RunResult
+
+SplitName = Literal["test", "validation"]
+
+
+@dataclass(frozen=True)
+class EdgeMetrics:
+    """One edge over an epoch: mean loss per step, and mean share of open samples in [0, 1]."""
+
+    loss: float
+    open: float
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """The first loss of an epoch that was not a finite number.
+
+    `edge` is (source, destination), None where every edge of the node was finite but
+    their sum was not. `others` counts further edges that broke at the same step.
+    """
+
+    node: str
+    edge: tuple[str, str] | None
+    step: int
+    value: float
+    others: int = 0
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """Means over the steps of one epoch of training.
+
+    `loss` has the nodes that learn (Eq. 3), `accuracy` every node: top-1 in percent of
+    the labeled training samples, as each was seen, 0 when none is labeled.
+    """
+
+    steps: int
+    loss: Mapping[str, float]
+    accuracy: Mapping[str, float]
+    edges: Mapping[tuple[str, str], EdgeMetrics]
+    nonfinite: NonFinite | None = None
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins or goes on; `repeat` and `epoch` say what an earlier part has finished.
+
+    A fresh run has repeat 1 and epoch 0.
+    """
+
+    plan: Plan
+    folder: Path
+    device: str
+    repeat: int = 1
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class RepeatStarted:
+    """Training with one seed begins, after `epoch` epochs that a checkpoint holds."""
+
+    repeat: int
+    seed: int
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class PretrainStarted:
+    """A frozen node is trained on the labels first; what follows is about it.
+
+    `plan` is the plan of that training, of this one node.
+    """
+
+    node: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class PretrainDone:
+    """The pre-training of a node has ended."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class StepsDone:
+    """`step` steps of epoch `epoch` are done: said now and then, not at every step."""
+
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is trained and evaluated.
+
+    `accuracy` is the top-1 in percent of every node on `split`, `learning_rate` the rate
+    of the epoch's last step of every node that learns.
+    """
+
+    epoch: int
+    metrics: EpochMetrics
+    split: SplitName
+    accuracy: Mapping[str, float]
+    learning_rate: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """All repeats are done and the result is written; `already` if they were before."""
+
+    plan: Plan
+    result: "RunResult"
+    already: bool = False
+
+
+Event = (
+    RunStarted
+    | RepeatStarted
+    | PretrainStarted
+    | PretrainDone
+    | StepsDone
+    | EpochDone
+    | RunFinished
+)
+Listener = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """The listener of those who do not want to know."""

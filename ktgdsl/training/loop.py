@@ -1,0 +1,170 @@
+"""One training with one seed: epochs of steps, an evaluation after each."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.checkpoint import Accuracies
+from ktgdsl.training.data import Splits, batches, batches_in_order, load_splits
+from ktgdsl.training.events import EpochDone, Listener, NonFinite, SplitName, StepsDone, ignore
+from ktgdsl.training.metrics import EpochMeter, evaluate, finite
+from ktgdsl.training.step import Stepper, stepper
+
+EVALUATION_BATCH = 256
+"""Images at once, at least, when a split is evaluated: without gradients there is room."""
+
+SAMPLED = 0.1
+"""Seconds between two reports of how many steps are done."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training. `accuracy` is after the last epoch, in percent, of every node."""
+
+    stepper: Stepper
+    accuracy: Accuracies
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A training that has been cut off: the state of its stepper after `epoch` epochs."""
+
+    epoch: int
+    state: Mapping[str, Any]
+
+
+def train(
+    plan: Plan,
+    *,
+    device: torch.device,
+    seed: int,
+    listener: Listener = ignore,
+    begun: Begun | None = None,
+    keep: Callable[[EpochDone, Stepper], None] | None = None,
+) -> Trained:
+    """Trains the graph of a plan with one seed, or goes on with a training that was cut off.
+
+    After each epoch all nodes are evaluated, on the validation split where one is held out
+    and else on the test split; then `keep` is called, then the listener.
+
+    Raises RunError (E503) when a loss, or in the end a weight, is not a finite number.
+    """
+    splits = load_splits(plan.data, seed, device)
+    step = stepper(plan, device, seed=seed, listener=listener)
+    networks = {node.name: step.graph.networks[node.name] for node in plan.graph.nodes}
+    if begun is not None:
+        _go_on(step, begun.state)
+    last: EpochDone | None = None
+    for epoch in range(1 if begun is None else begun.epoch + 1, plan.train.epochs + 1):
+        last = _epoch(plan, splits, step, networks, epoch, seed, listener)
+        if keep is not None:
+            keep(last, step)
+        listener(last)
+    _require_finite_weights(plan, networks)
+    if last is None:  # cut off after the last epoch: only what it was worth is missing
+        return Trained(step, _measure(plan, splits, networks, {}))
+    return Trained(step, _measure(plan, splits, networks, {last.split: last.accuracy}))
+
+
+def _go_on(step: Stepper, state: Mapping[str, Any]) -> None:
+    try:
+        step.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        message = f"the state of the training in the checkpoint does not fit its plan: {error}"
+        help = "go on with the versions that wrote it (environment.json), or start a new run"
+        raise RunError([Diagnostic("E502", message, help=help)]) from error
+
+
+def _epoch(
+    plan: Plan,
+    splits: Splits,
+    step: Stepper,
+    networks: Mapping[str, nn.Module],
+    epoch: int,
+    seed: int,
+    listener: Listener,
+) -> EpochDone:
+    """Nothing in here waits for the device before the meter is read."""
+    meter = EpochMeter(plan.graph, step.device)
+    reported = time.monotonic()
+    order = batches(splits.train, plan.data.batch, seed, epoch)
+    for done, (image, label) in enumerate(order, start=1):
+        meter.update(step(image, label), label, step.taken)
+        if (now := time.monotonic()) - reported >= SAMPLED:
+            reported = now
+            listener(StepsDone(epoch, done))
+    metrics = meter.read()
+    if metrics.nonfinite is not None:
+        raise _nonfinite(plan, epoch, metrics.nonfinite)
+    split = _watched(splits)
+    accuracy = _evaluate(plan, splits, split, networks)
+    return EpochDone(epoch, metrics, split, accuracy, dict(step.learning_rates))
+
+
+def _watched(splits: Splits) -> SplitName:
+    return "test" if splits.validation is None else "validation"
+
+
+def _evaluate(
+    plan: Plan, splits: Splits, name: SplitName, networks: Mapping[str, nn.Module]
+) -> dict[str, float]:
+    split = splits.validation if name == "validation" else splits.test
+    assert split is not None
+    size = max(plan.data.batch, EVALUATION_BATCH)
+    return evaluate(networks, batches_in_order(split, size))
+
+
+def _measure(
+    plan: Plan,
+    splits: Splits,
+    networks: Mapping[str, nn.Module],
+    known: Mapping[SplitName, Mapping[str, float]],
+) -> Accuracies:
+    def on(name: SplitName) -> Mapping[str, float]:
+        return known[name] if name in known else _evaluate(plan, splits, name, networks)
+
+    return Accuracies(on("test"), None if splits.validation is None else on("validation"))
+
+
+def _nonfinite(plan: Plan, epoch: int, found: NonFinite) -> RunError:
+    if found.edge is None:
+        what = f"the loss of node {found.node}, though not that of any edge into it,"
+    else:
+        source, destination = found.edge
+        what = f"the loss of edge {source} -> {destination} (into node {found.node})"
+    others = f", with {found.others} more at the same step" if found.others else ""
+    return RunError(
+        [
+            Diagnostic(
+                "E503",
+                f"{what} became {found.value} at epoch {epoch} of {plan.train.epochs}, "
+                f"step {found.step} of {plan.steps}{others}",
+                help=_CALMER,
+            )
+        ]
+    )
+
+
+def _require_finite_weights(plan: Plan, networks: Mapping[str, nn.Module]) -> None:
+    """The last step may break what no later loss is there to show."""
+    learning = [node.name for node in plan.graph.nodes if node.learns]
+    for name, fine in zip(learning, finite(networks[name] for name in learning), strict=True):
+        if not fine:
+            message = (
+                f"the weights of node {name} are not finite after epoch {plan.train.epochs}, "
+                f"step {plan.steps}, the last one"
+            )
+            raise RunError([Diagnostic("E503", message, help=_CALMER)])
+
+
+_CALMER = (
+    "lower the learning rate, begin with a `warmup`, limit gradients with `clip`, "
+    "or give the edge less weight"
+)

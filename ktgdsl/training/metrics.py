@@ -1,0 +1,124 @@
+"""Losses, accuracies and open shares: summed on the device, read once an epoch."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.plan.model import Graph
+from ktgdsl.torch_backend.output import Output
+from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
+
+
+class EpochMeter:
+    """Adds up one epoch of training on the device; `read` is its only host transfer."""
+
+    def __init__(self, graph: Graph, device: torch.device) -> None:
+        self._nodes = [node.name for node in graph.nodes]
+        self._learning = [node.name for node in graph.nodes if node.learns]
+        self._edges = [edge.key for edge in graph.edges]
+        self._into = {edge.key: edge.destination.node for edge in graph.edges}
+        losses = len(self._learning) + len(self._edges)
+        # All sums share one dtype, so that they leave the device as one tensor; its whole
+        # numbers are exact far beyond any count. MPS has no float64.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._loss = torch.zeros(losses, dtype=dtype, device=device)
+        self._first = torch.zeros_like(self._loss)
+        self._value = torch.zeros_like(self._loss)
+        self._open = torch.zeros(len(self._edges), dtype=dtype, device=device)
+        self._always = self._open.new_ones(())
+        self._correct = torch.zeros(len(self._nodes), dtype=dtype, device=device)
+        self._labeled = self._open.new_zeros(())
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self, output: Output, label: Tensor, k: int) -> None:
+        """Adds step `k` (counted from 1) of a batch with `label` (B,), -1 for unlabeled."""
+        self._steps += 1
+        losses = [output.losses[name] for name in self._learning]
+        losses += [output.edges[key] for key in self._edges]
+        loss = torch.stack([value.to(self._loss.dtype) for value in losses])
+        broken = ~loss.isfinite() & (self._first == 0)
+        self._first = torch.where(broken, k, self._first)
+        self._value = torch.where(broken, loss, self._value)
+        self._loss += loss
+        self._correct += _correct([output.logits[name] for name in self._nodes], label)
+        self._labeled += (label >= 0).sum()
+        if self._edges:
+            shares = [output.open.get(key, self._always) for key in self._edges]
+            self._open += torch.stack([share.to(self._open.dtype) for share in shares])
+
+    def read(self) -> EpochMetrics:
+        """The means over the steps so far: waits for the device, once."""
+        if self._steps == 0:
+            raise ValueError("a meter without a step has no means")
+        sums = [self._loss, self._first, self._value, self._open, self._correct]
+        flat = torch.cat([*sums, self._labeled[None]]).tolist()
+        parts = iter(flat)
+        loss, first, value, share, correct = ([next(parts) for _ in one] for one in sums)
+        labeled = max(1.0, next(parts))
+        nodes, steps = len(self._learning), self._steps
+        return EpochMetrics(
+            steps=steps,
+            loss={name: loss[i] / steps for i, name in enumerate(self._learning)},
+            accuracy={n: 100 * c / labeled for n, c in zip(self._nodes, correct, strict=True)},
+            edges={
+                key: EdgeMetrics(loss=loss[nodes + i] / steps, open=share[i] / steps)
+                for i, key in enumerate(self._edges)
+            },
+            nonfinite=self._nonfinite(first, value),
+        )
+
+    def _nonfinite(self, first: list[float], value: list[float]) -> NonFinite | None:
+        steps = [int(step) for step in first if step > 0]
+        if not steps:
+            return None
+        earliest = min(steps)
+        nodes = len(self._learning)
+        edges = [i for i in range(len(self._edges)) if first[nodes + i] == earliest]
+        if edges:
+            key, broken = self._edges[edges[0]], value[nodes + edges[0]]
+            return NonFinite(self._into[key], key, earliest, broken, others=len(edges) - 1)
+        index = next(i for i in range(nodes) if first[i] == earliest)
+        return NonFinite(self._learning[index], None, earliest, value[index])
+
+
+def _correct(logits: list[Tensor], label: Tensor) -> Tensor:
+    """How many top-1 answers of each node are the label (N,); an unlabeled sample never is."""
+    return torch.stack([(one.argmax(dim=1) == label).sum() for one in logits])
+
+
+def finite(networks: Iterable[nn.Module]) -> list[bool]:
+    """Whether all parameters of each network are finite numbers. Waits for the device once."""
+    largest = [
+        # The largest magnitude is not finite exactly when some number is not.
+        torch.stack([one.abs().max().float() for one in network.parameters() if one.numel()]).max()
+        for network in networks
+    ]
+    return torch.stack(largest).isfinite().tolist()
+
+
+@torch.no_grad()
+def evaluate(
+    networks: Mapping[str, nn.Module], batches: Iterable[tuple[Tensor, Tensor]]
+) -> dict[str, float]:
+    """Top-1 accuracy in percent of each network over labeled (image, label) batches.
+
+    The networks are in eval mode meanwhile; every submodule gets its own mode back. 0 when
+    no sample is labeled.
+    """
+    modes = {part: part.training for network in networks.values() for part in network.modules()}
+    correct: list[Tensor] = []
+    labeled: list[Tensor] = []
+    try:
+        for network in networks.values():
+            network.eval()
+        for image, label in batches:
+            correct.append(_correct([network(image) for network in networks.values()], label))
+            labeled.append((label >= 0).sum())
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+    counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
+    *right, total = counts.tolist()
+    return {name: 100 * n / max(1, total) for name, n in zip(networks, right, strict=True)}

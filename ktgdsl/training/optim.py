@@ -1,0 +1,87 @@
+"""Optimisers over all nodes of a graph, and the learning rate of each step."""
+
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from ktgdsl.plan.model import Call, Node
+
+_FUSED = frozenset({"cpu", "cuda"})
+"""The kinds of device on which torch's fused optimisers are known to work."""
+
+
+def make_optimizers(
+    nodes: Iterable[Node], networks: Mapping[str, nn.Module], device: torch.device
+) -> dict[str, Optimizer]:
+    """One optimiser for all nodes of a kind (`sgd`, `adamw`), with one parameter group a node.
+
+    A group has the name of its node under `node`. An update touches one element at a time,
+    so a node is trained as it would be by an optimiser of its own, to the bit.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        parameters = list(networks[node.name].parameters())
+        group = {"params": parameters, "node": node.name, **node.optimizer.arguments}
+        groups.setdefault(node.optimizer.name, []).append(group)
+    return {kind: _KINDS[kind](given, device) for kind, given in groups.items()}
+
+
+def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
+    optimizer = SGD(groups, fused=_fused(device), foreach=not _fused(device))
+    # torch would create a momentum with the first gradient, and its fused form fails when
+    # some parameter gets its first one later than others. From zero the values are the same.
+    for group in optimizer.param_groups:
+        if group["momentum"] != 0:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
+    for group in groups:
+        group["betas"] = tuple(group["betas"])
+    return AdamW(groups, fused=_fused(device), foreach=not _fused(device))
+
+
+_KINDS = {"sgd": _sgd, "adamw": _adamw}
+
+
+def _fused(device: torch.device) -> bool:
+    return device.type in _FUSED
+
+
+def learning_rate(schedule: Call, base: float, k: int, steps_per_epoch: int, steps: int) -> float:
+    """The learning rate of step k, counted from 1, of `steps`.
+
+    A drop after n epochs, or after a share of the steps, is first seen by the step after
+    them; where that is, is computed exactly. In the w steps of a warm-up the schedule's
+    rate is multiplied by k / w; the schedule's own clock runs from step 1 all the same.
+
+    Sources of `cosine` and the warm-up: Loshchilov and Hutter, ICLR 2017, Eq. 5, without
+    restarts; Goyal et al., 2017, Sec. 2.2, from step 1.
+    """
+
+    def length(moment: Any) -> Fraction:
+        if isinstance(moment, dict):
+            return Fraction(str(moment["percent"])) * steps / 100
+        return Fraction(str(moment)) * steps_per_epoch
+
+    arguments: dict[str, Any] = schedule.arguments
+    taken = k - 1
+    match schedule.name:
+        case "step":
+            factor = arguments["gamma"] ** (taken // length(arguments["every"]))
+        case "multistep":
+            factor = arguments["gamma"] ** sum(taken >= length(at) for at in arguments["at"])
+        case "cosine":
+            fall = (1 + math.cos(math.pi * taken / steps)) / 2
+            factor = arguments["minimum"] + (1 - arguments["minimum"]) * fall
+        case _:
+            factor = 1.0
+    warmup = length(arguments["warmup"])
+    return float(base * factor * (k / warmup if k < warmup else 1))

@@ -1,0 +1,70 @@
+"""What a run has reached: `result.json`."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+
+
+class Score(_Record):
+    """An accuracy in percent: mean and sample standard deviation over the runs, one a seed.
+
+    `std` is None for a single run.
+    """
+
+    mean: float
+    std: float | None
+    runs: tuple[float, ...]
+
+    @classmethod
+    def of(cls, runs: Sequence[float]) -> Self:
+        """The score of these accuracies."""
+        std = statistics.stdev(runs) if len(runs) > 1 else None
+        return cls(mean=statistics.fmean(runs), std=std, runs=tuple(runs))
+
+    def __str__(self) -> str:
+        if self.std is None:
+            return f"{self.mean:.2f} %"
+        return f"{self.mean:.2f} ± {self.std:.2f} % (n = {len(self.runs)})"
+
+
+class NodeResult(_Record):
+    """A node after the last epoch, on the test split and, under holdout, the validation split."""
+
+    accuracy: Score
+    validation_accuracy: Score | None = None
+
+
+class RunResult(_Record):
+    """A finished run. `seconds` is the time it took, over all its parts if it was resumed."""
+
+    folder: Path
+    target: str
+    nodes: dict[str, NodeResult]
+    digest: str
+    seeds: tuple[int, ...]
+    epochs: int
+    seconds: float
+
+    def to_json(self) -> str:
+        """The text of `result.json`; the folder is where it lies, so it does not say it."""
+        content = self.model_dump(mode="json", exclude={"folder"})
+        for node in content["nodes"].values():
+            if node["validation_accuracy"] is None:
+                del node["validation_accuracy"]
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, folder: Path) -> Self:
+        """The result that `to_json` wrote. Raises ValueError when the text is not one."""
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("a result is a JSON object")
+        return cls.model_validate({**content, "folder": folder})

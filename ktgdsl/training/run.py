@@ -1,0 +1,259 @@
+"""A run: plan in, folder of trained networks and numbers out, and going on after a cut."""
+
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ktgdsl.errors import KtgError, RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.plan.model import Plan
+from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.torch_backend.weights import load_weights, save_weights
+from ktgdsl.training.checkpoint import (
+    Accuracies,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    writing,
+)
+from ktgdsl.training.environment import describe, threads_of
+from ktgdsl.training.events import (
+    EpochDone,
+    Listener,
+    RepeatStarted,
+    RunFinished,
+    RunStarted,
+    ignore,
+)
+from ktgdsl.training.folder import RunFolder, create, find, metric_lines
+from ktgdsl.training.loop import Begun, Trained, train
+from ktgdsl.training.result import NodeResult, RunResult, Score
+from ktgdsl.training.step import Stepper, choose_device
+from ktgdsl.vocabulary.registry import closest
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run. Its text says what is kept, where, and how to go on.
+
+    `epoch` epochs of repeat `repeat` are kept in `folder`.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, repeat: int, epoch: int) -> None:
+        self.folder, self.repeat, self.epoch = folder, repeat, epoch
+        done = (repeat - 1) * plan.train.epochs + epoch
+        epochs = plan.train.repeats * plan.train.epochs
+        super().__init__(
+            f"interrupted; {done} of {epochs} epochs are kept in {folder}, "
+            f"go on with: ktgc run --resume {shlex.quote(str(folder))}"
+        )
+
+
+def run(
+    plan: Plan,
+    *,
+    out: str | Path | None = None,
+    device: str | torch.device | None = None,
+    listener: Listener = ignore,
+    spec: str | None = None,
+) -> RunResult:
+    """Trains a plan, once for each of its seeds, and keeps everything in a folder.
+
+    Args:
+        plan: what to train.
+        out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
+        device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
+        listener: is told how it goes (`ktgdsl.training.events`).
+        spec: the text that the plan was made from, to be kept with it.
+
+    Raises:
+        RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
+            device does not exist (E504) or weights do not fit (E406). What was kept stays.
+        RunInterrupted: on Ctrl-C.
+    """
+    chosen = choose_device(device)
+    folder = create(plan, None if out is None else Path(out), spec, describe(chosen, seeds(plan)))
+    start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
+    try:
+        return _Run(plan, folder, chosen, listener, start).to_the_end()
+    except KtgError:
+        folder.discard_unused()
+        raise
+
+
+def resume(
+    folder: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    listener: Listener = ignore,
+) -> RunResult:
+    """Goes on with a run that was cut off, to the same bits as if it had not been (on a CPU).
+
+    The device and the number of threads are those of the run unless `device` is given. A
+    finished run is left as it is and its result returned.
+
+    Raises:
+        RunError: as `run` does, and (E502) when the folder is not that of a run, or a file
+            in it is damaged or foreign.
+        RunInterrupted: on Ctrl-C.
+    """
+    here = find(Path(folder))
+    plan = here.plan()
+    if (result := here.result()) is not None:
+        listener(RunFinished(plan, result, already=True))
+        return result
+    at = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
+    if here.checkpoint.exists():
+        at = load_checkpoint(here.checkpoint, plan.digest)
+    environment = here.environment()
+    chosen = choose_device(device if device is not None else environment.get("device"))
+    now = describe(chosen, seeds(plan))
+    if not environment:
+        environment = now
+    else:
+        earlier = environment.get("resumed")
+        environment["resumed"] = [*(earlier if isinstance(earlier, list) else []), now]
+    here.write_environment(environment)
+    here.cut_metrics(at.repeat, at.epoch)
+    with threads_of(environment):
+        return _Run(plan, here, chosen, listener, at).to_the_end()
+
+
+def seeds(plan: Plan) -> tuple[int, ...]:
+    """The seeds of the repeats: the plan's, and the numbers after it."""
+    return tuple(plan.train.seed + i for i in range(plan.train.repeats))
+
+
+class _Run:
+    """A run under way. `at` is what has been kept of it, and only grows."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        device: torch.device,
+        listener: Listener,
+        at: Checkpoint,
+    ) -> None:
+        self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
+        self.at = at
+        self._began = time.monotonic() - at.seconds
+
+    def to_the_end(self) -> RunResult:
+        """Trains what is left."""
+        at, plan, folder = self.at, self.plan, self.folder
+        try:
+            self.listener(RunStarted(plan, folder.path, str(self.device), at.repeat, at.epoch))
+            for repeat in range(at.repeat, plan.train.repeats + 1):
+                self._repeat(repeat)
+            result = self._result()
+            folder.finish(result)
+        except KeyboardInterrupt:
+            raise RunInterrupted(folder.path, plan, self.at.repeat, self.at.epoch) from None
+        self.listener(RunFinished(plan, result))
+        return result
+
+    def _repeat(self, repeat: int) -> None:
+        seed = seeds(self.plan)[repeat - 1]
+        begun = None
+        if self.at.state is not None:
+            begun = Begun(self.at.epoch, self.at.state)
+        self.listener(RepeatStarted(repeat, seed, self.at.epoch))
+        trained = train(
+            self.plan,
+            device=self.device,
+            seed=seed,
+            listener=self.listener,
+            begun=begun,
+            keep=self._keep,
+        )
+        self._save_networks(repeat, trained)
+        finished = (*self.at.finished, trained.accuracy)
+        self._reach(repeat + 1, 0, None, finished)
+
+    def _keep(self, done: EpochDone, step: Stepper) -> None:
+        """Metrics first: a checkpoint may lack behind them, never be ahead."""
+        self.folder.add_metrics(metric_lines(self.plan, self.at.repeat, done))
+        last = done.epoch == self.plan.train.epochs
+        if last or done.epoch % self.plan.train.checkpoint == 0:
+            self._reach(self.at.repeat, done.epoch, step.state_dict(), self.at.finished)
+
+    def _reach(
+        self,
+        repeat: int,
+        epoch: int,
+        state: dict[str, Any] | None,
+        finished: tuple[Accuracies, ...],
+    ) -> None:
+        seconds = time.monotonic() - self._began
+        at = Checkpoint(self.plan.digest, repeat, epoch, seconds, finished, state)
+        save_checkpoint(at, self.folder.checkpoint)
+        # The state is on the disk; holding it would keep a second optimiser in memory.
+        self.at = replace(at, state=None)
+
+    def _save_networks(self, repeat: int, trained: Trained) -> None:
+        for node in self.plan.graph.nodes:
+            path = self.folder.weights(node.name, repeat)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_weights(trained.stepper.graph.networks[node.name], path)
+
+    def _result(self) -> RunResult:
+        graph = self.plan.graph
+        names = dict.fromkeys([*graph.targets, *(node.name for node in graph.nodes)])
+        finished = self.at.finished
+        return RunResult(
+            folder=self.folder.path,
+            target=self.plan.graph.targets[0],
+            nodes={name: _node_result(name, finished) for name in names},
+            digest=self.plan.digest,
+            seeds=seeds(self.plan),
+            epochs=self.plan.train.epochs,
+            seconds=round(self.at.seconds, 3),
+        )
+
+
+def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
+    held = [each.validation[name] for each in finished if each.validation is not None]
+    return NodeResult(
+        accuracy=Score.of([each.test[name] for each in finished]),
+        validation_accuracy=Score.of(held) if held else None,
+    )
+
+
+def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
+    """The trained network of a node, on the CPU and in eval mode: an ordinary module.
+
+    It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says. `repeat`
+    is which of the run's seeds, counted from 1.
+
+    Raises:
+        RunError: when the folder is not that of a run (E502), has no such node or repeat, or
+            has not trained it to the end yet (E505), or its file does not fit (E406).
+    """
+    here = find(Path(folder))
+    plan = here.plan()
+    names = [node.name for node in plan.graph.nodes]
+    if name not in names:
+        near = closest(name, names)
+        known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
+        raise _no_network(here, f"the run {here.path} has no node `{name}`", known)
+    if not 1 <= repeat <= plan.train.repeats:
+        message = f"the run {here.path} has no repeat {repeat}"
+        raise _no_network(here, message, f"its repeats are 1 to {plan.train.repeats}")
+    path = here.weights(name, repeat)
+    if not path.exists():
+        message = f"the run {here.path} is not finished: node `{name}` is not trained to the end"
+        raise _no_network(here, message, f"finish it with `ktgc run --resume {here.path}`")
+    network = initial_network(plan, plan.graph.node(name), plan.train.seed)
+    if (wrong := load_weights(network, path)) is not None:
+        raise RunError([wrong])
+    return network.eval()
+
+
+def _no_network(folder: RunFolder, message: str, help: str) -> RunError:
+    return RunError([Diagnostic("E505", message, help=help, path=str(folder.path))])

@@ -1,0 +1,195 @@
+"""One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.plan.model import Plan
+from ktgdsl.torch_backend.graph import TrainingGraph, build
+from ktgdsl.torch_backend.networks import Dropout
+from ktgdsl.torch_backend.output import Output
+from ktgdsl.training.events import Listener, ignore
+from ktgdsl.training.optim import learning_rate, make_optimizers
+from ktgdsl.training.pretrain import load_pretrained
+
+
+class Stepper:
+    """Trains a graph by one step a call: `output = step(image, label)`.
+
+    `steps` is k_end of Eq. 6, `taken` how many of them are done, `learning_rates` those of
+    the last step by node. `stepper` makes one.
+    """
+
+    def __init__(self, plan: Plan, graph: TrainingGraph, device: torch.device, steps: int) -> None:
+        self.plan = plan
+        self.graph = graph
+        self.device = device
+        self.steps = steps
+        self.taken = 0
+        self.learning_rates: dict[str, float] = {}
+        self._nodes = {node.name: node for node in plan.graph.nodes if node.learns}
+        self._networks = {name: graph.networks[name] for name in self._nodes}
+        self._modes = [
+            (graph.networks[node.name], node.learns or node.mode == "train")
+            for node in plan.graph.nodes
+        ]
+        self._optimizers = make_optimizers(self._nodes.values(), self._networks, device)
+        # MPS has no float64.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._progress = torch.zeros((), dtype=dtype, device=device)
+
+    def __call__(self, image: Tensor, label: Tensor) -> Output:
+        """Take one step (Minami et al., ACCV 2020, Algorithm 1) and return what it computed.
+
+        One forward of every network on the same images, one backward over the sum of the
+        node losses, which is each node's own since sources are detached, and one update.
+        Nothing waits for the device.
+
+        Args:
+            image: (B, C, H, W), floating point.
+            label: (B,) int64, -1 where there is none.
+
+        Raises:
+            RuntimeError: when all `steps` are taken.
+        """
+        if self.taken >= self.steps:
+            raise RuntimeError(
+                f"all {self.steps} steps of this training are taken; for a longer one give the "
+                "plan more epochs, or `stepper` a greater `steps`"
+            )
+        k = self.taken + 1
+        self._progress.fill_(k / self.steps)
+        self._set_learning_rates(k)
+        for network, training in self._modes:
+            # Somebody who evaluates between two steps may have left another mode.
+            if network.training != training:
+                network.train(training)
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad()
+        output: Output = self.graph(
+            image.to(self.device, non_blocking=True),
+            label.to(self.device, non_blocking=True),
+            self._progress,
+        )
+        torch.autograd.backward(list(output.losses.values()))
+        if self.plan.train.clip is not None:
+            for network in self._networks.values():
+                nn.utils.clip_grad_norm_(network.parameters(), self.plan.train.clip)
+        for optimizer in self._optimizers.values():
+            optimizer.step()
+        self.taken = k
+        return _detached(output)
+
+    def _set_learning_rates(self, k: int) -> None:
+        per_epoch = self.plan.data.steps_per_epoch
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                node = self._nodes[group["node"]]
+                arguments: dict[str, Any] = node.optimizer.arguments
+                rate = learning_rate(node.schedule, arguments["lr"], k, per_epoch, self.steps)
+                group["lr"] = self.learning_rates[node.name] = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, but for the plan and the frozen networks.
+
+        Like that of a module it holds the tensors themselves, and `torch.load` reads it back
+        with `weights_only=True`.
+        """
+        return {
+            "taken": self.taken,
+            "networks": {name: each.state_dict() for name, each in self._networks.items()},
+            "optimizers": {kind: each.state_dict() for kind, each in self._optimizers.items()},
+            "dropout": {
+                name: [dropout.state() for dropout in _dropouts(network)]
+                for name, network in self._networks.items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` of a stepper of the same plan and seed returned."""
+        for name, network in self._networks.items():
+            network.load_state_dict(state["networks"][name])
+            for dropout, stream in zip(_dropouts(network), state["dropout"][name], strict=True):
+                dropout.set_state(stream)
+        for kind, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][kind])
+        self.taken = state["taken"]
+
+
+def stepper(
+    plan: Plan,
+    device: str | torch.device | None = None,
+    *,
+    networks: Mapping[str, nn.Module] | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+    listener: Listener = ignore,
+) -> Stepper:
+    """Make the step that trains a plan's graph, ready to be called.
+
+    What is frozen without weights of its own is pre-trained on the labels here, or comes
+    from the cache of what was.
+
+    Args:
+        plan: what to train.
+        device: such as "cpu" or "cuda:1"; by default the GPU that there is, or the CPU.
+        networks: modules to use, as they are, instead of the plan's networks, by node. A
+            frozen one counts as pre-trained. They are moved to the device.
+        seed: of all random streams; by default the plan's.
+        steps: k_end, the length of the training; by default the plan's epochs.
+        listener: is told of pre-training.
+
+    Raises:
+        RunError: when there is no such device (E504), or weights do not fit (E406).
+    """
+    chosen = choose_device(device)
+    seed = plan.train.seed if seed is None else seed
+    graph = build(plan, networks, seed=seed)
+    for node in plan.graph.nodes:
+        if node.pretrained and node.name not in (networks or {}):
+            load_pretrained(
+                graph.networks[node.name], plan, node, device=chosen, seed=seed, listener=listener
+            )
+    return Stepper(plan, graph.to(chosen), chosen, plan.steps if steps is None else steps)
+
+
+def choose_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name; without one the GPU if there is one, else the CPU.
+
+    Raises:
+        RunError: when there is no such device here (E504).
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        # What torch raises depends on the kind of device and on how torch was built.
+        known = ", ".join(f"`{each}`" for each in _devices())
+        raise RunError(
+            [Diagnostic("E504", f"there is no device `{name}` here", help=f"there is {known}")]
+        ) from None
+    return device
+
+
+def _devices() -> list[str]:
+    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
+
+
+def _dropouts(network: nn.Module) -> list[Dropout]:
+    return [module for module in network.modules() if isinstance(module, Dropout)]
+
+
+def _detached(output: Output) -> Output:
+    return Output(
+        losses={name: loss.detach() for name, loss in output.losses.items()},
+        edges={key: loss.detach() for key, loss in output.edges.items()},
+        logits={name: logits.detach() for name, logits in output.logits.items()},
+        open=output.open,
+    )

@@ -1,0 +1,41 @@
+"""A word with its arguments, as plain data: what plans are made of."""
+
+import json
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class Data(BaseModel):
+    """Base of all plain data behind the front end: frozen, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Call(Data):
+    """A word of the vocabulary with all its arguments, e.g. `kl` with `{"T": 1.0}`.
+
+    Moments and shares are `{"percent": 30}`; a bare number there is a count of epochs.
+    """
+
+    name: str
+    arguments: dict[str, JsonValue] = {}
+
+    def __str__(self) -> str:
+        if not self.arguments:
+            return self.name
+        given = ", ".join(f"{name}={_show(value)}" for name, value in self.arguments.items())
+        return f"{self.name}({given})"
+
+
+def _show(value: JsonValue) -> str:
+    if isinstance(value, dict) and set(value) == {"percent"}:
+        return f"{value['percent']:g}%"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[" + ", ".join(_show(item) for item in value) + "]"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

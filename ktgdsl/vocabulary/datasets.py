@@ -1,0 +1,38 @@
+"""Data sets, with the facts about them that a plan needs."""
+
+from typing import ClassVar
+
+from ktgdsl.vocabulary.entry import Entry
+
+
+class Dataset(Entry):
+    """Base of all data sets. `shape` is (channels, height, width) in pixels."""
+
+    kind: ClassVar[str] = "dataset"
+    classes: ClassVar[int]
+    shape: ClassVar[tuple[int, int, int]]
+    train_samples: ClassVar[int]
+    test_samples: ClassVar[int]
+
+
+class Digits(Dataset):
+    """Handwritten digits, 8x8 grey pixels, embedded in the package: 1,297 to train, 500 to test.
+
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998,
+    CC BY 4.0.
+    """
+
+    word: ClassVar[str] = "digits"
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
+    train_samples: ClassVar[int] = 1297
+    test_samples: ClassVar[int] = 500
+
+
+ENTRIES: tuple[type[Entry], ...] = (Digits,)
+LATER = frozenset(
+    {
+        "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "tiny_imagenet", "folder",
+        "python",
+    }
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""What a word of the vocabulary is: a pydantic model of its parameters."""
+
+from inspect import get_annotations
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from ktgdsl.vocabulary.call import Call
+
+
+class Parameters(BaseModel):
+    """Named values with types, ranges and defaults: an entry's, or the settings of a block.
+
+    `later` names the fields, and `later_words` the values of fields, that the language has
+    and this version does not support yet.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
+
+    later: ClassVar[frozenset[str]] = frozenset()
+    later_words: ClassVar[dict[str, frozenset[str]]] = {}
+
+
+class Entry(Parameters):
+    """A word of the vocabulary. Its fields are its parameters, in the order of positions.
+
+    The docstring says what the word means, with the formula and its source.
+    """
+
+    kind: ClassVar[str]
+    word: ClassVar[str]
+
+    @classmethod
+    def positions(cls) -> list[str]:
+        """The parameters in the order of positions: the entry's own, then inherited ones."""
+        own = [name for name in get_annotations(cls) if name in cls.model_fields]
+        return own + [name for name in cls.model_fields if name not in own]
+
+    def call(self) -> Call:
+        """The word with every argument written out, as it stands in a plan."""
+        given = self.model_dump(mode="json")
+        order = [*self.positions(), *(self.model_extra or ())]
+        return Call(name=self.word, arguments={name: given[name] for name in order})
+
+
+class Share(BaseModel):
+    """`30%`: a share of the steps of a phase, or of the samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    percent: float
+
+
+def _moment(value: Any) -> float | Share:
+    if isinstance(value, Share):
+        if not 0 <= value.percent <= 100:
+            raise ValueError(f"must be between 0% and 100%, not {value.percent:g}%")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a percentage of the training or a number of epochs")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"must be a number of epochs from 0 on, not {value:g}")
+    return float(value)
+
+
+def _positive_moment(value: Any) -> float | Share:
+    moment = _moment(value)
+    if moment in (0.0, Share(percent=0)):
+        raise ValueError(f"must be greater than 0, not {value if moment == 0.0 else '0%'}")
+    return moment
+
+
+def _written(value: float | int | Share) -> float | int | dict[str, float]:
+    return {"percent": value.percent} if isinstance(value, Share) else value
+
+
+_AsWritten = PlainSerializer(_written)
+
+Moment = Annotated[float | Share, PlainValidator(_moment), _AsWritten]
+"""A moment or length of the training: `30%` of the phase's steps, or a number of epochs."""
+
+PositiveMoment = Annotated[float | Share, PlainValidator(_positive_moment), _AsWritten]
+"""A moment after the start."""
+
+
+def _samples(value: Any) -> int | Share:
+    if isinstance(value, Share):
+        if not 0 < value.percent < 100:
+            raise ValueError(f"must be between 0% and 100%, not {value.percent:g}%")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number of samples or a percentage of them")
+    if value < 1:
+        raise ValueError(f"must be at least 1, not {value}")
+    return value
+
+
+Samples = Annotated[int | Share, PlainValidator(_samples), _AsWritten]
+"""Some of the samples: a number of them, or a share."""
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]

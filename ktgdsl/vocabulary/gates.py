@@ -1,0 +1,105 @@
+"""Gates: per-sample weights w(n, k) >= 0 of an edge's loss.
+
+k counts the steps of the phase from 1, k_end is their number.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, PositiveMoment
+
+
+class Gate(Entry):
+    """Base of all gates. `per_sample` tells predicates from schedules."""
+
+    kind: ClassVar[str] = "gate"
+    per_sample: ClassVar[bool] = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest weight that the gate can give."""
+        return 0.0, 1.0
+
+
+class Through(Gate):
+    """1: every sample's loss as it is. Source: Minami et al., ACCV 2020, Eq. 4."""
+
+    word: ClassVar[str] = "through"
+
+
+class Cutoff(Gate):
+    """0: the edge does not exist and nothing is computed for it. Source: ibid., Eq. 5."""
+
+    word: ClassVar[str] = "cutoff"
+
+
+class Ramp(Gate):
+    """Base of the schedules that run from one weight to another."""
+
+    start: Annotated[NonNegative, Field(description="weight before the first step")] = 0.0
+    stop: Annotated[NonNegative, Field(description="weight at the last step")] = 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """From the lesser end to the greater."""
+        return min(self.start, self.stop), max(self.start, self.stop)
+
+
+class Linear(Ramp):
+    """k / k_end: opened up over the training; `linear(1, 0)` runs down. Source: ibid., Eq. 6."""
+
+    word: ClassVar[str] = "linear"
+
+
+class Cosine(Ramp):
+    """start + (stop - start)(1 - cos(pi k / k_end)) / 2: a soft `linear`."""
+
+    word: ClassVar[str] = "cosine"
+
+
+class Correct(Gate):
+    """1 where the source's top-1 class is the label, else 0. Source: ibid., Eq. 7.
+
+    0 on unlabeled samples; from `label` it is `through`.
+    """
+
+    word: ClassVar[str] = "correct"
+    per_sample: ClassVar[bool] = True
+
+
+class Until(Gate):
+    """1 up to a moment, that step included, then 0."""
+
+    word: ClassVar[str] = "until"
+
+    moment: Annotated[Moment, Field(description="the last open step")]
+
+
+class After(Gate):
+    """0 up to a moment, that step included, then 1."""
+
+    word: ClassVar[str] = "after"
+
+    moment: Annotated[Moment, Field(description="the last closed step")]
+
+
+class Rampup(Gate):
+    """exp(-5 (1 - e)²) with e = k / length, then 1. Source: Laine and Aila, ICLR 2017."""
+
+    word: ClassVar[str] = "rampup"
+
+    length: Annotated[PositiveMoment, Field(description="when the weight reaches 1")]
+
+
+ENTRIES: tuple[type[Entry], ...] = (
+    Through,
+    Cutoff,
+    Linear,
+    Correct,
+    Until,
+    After,
+    Rampup,
+    Cosine,
+)
+LATER = frozenset({"during", "confident", "agree", "stable", "shard", "python"})

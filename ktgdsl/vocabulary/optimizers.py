@@ -1,0 +1,106 @@
+"""Optimisers and learning-rate schedules."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, Positive, PositiveMoment, Unit
+
+
+class Optimizer(Entry):
+    """Base of all optimisers."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    lr: Annotated[Positive, Field(description="learning rate")]
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent, with momentum and Nesterov's form of it on request.
+
+    Source: Sutskever et al., ICML 2013, in the form of `torch.optim.SGD`.
+    """
+
+    word: ClassVar[str] = "sgd"
+
+    lr: Annotated[Positive, Field(description="learning rate")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="share of the last update kept")] = 0.0
+    nesterov: Annotated[bool, Field(description="look ahead along the momentum")] = False
+    weight_decay: Annotated[NonNegative, Field(description="L2 penalty on all parameters")] = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov(self) -> "Sgd":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("`nesterov` needs a momentum greater than 0")
+        return self
+
+
+class Adamw(Optimizer):
+    """Adam with decoupled weight decay. Source: Loshchilov and Hutter, ICLR 2019."""
+
+    word: ClassVar[str] = "adamw"
+
+    lr: Annotated[Positive, Field(description="learning rate")] = 1e-3
+    betas: Annotated[
+        list[Annotated[float, Field(ge=0, lt=1)]],
+        Field(
+            default_factory=lambda: [0.9, 0.999],
+            min_length=2,
+            max_length=2,
+            description="decay of the two moving averages",
+        ),
+    ]
+    eps: Annotated[Positive, Field(description="added to the denominator")] = 1e-8
+    weight_decay: Annotated[NonNegative, Field(description="decay per step, times lr")] = 0.01
+
+
+class Schedule(Entry):
+    """Base of all schedules: a factor on the learning rate, step by step."""
+
+    kind: ClassVar[str] = "schedule"
+
+    warmup: Annotated[
+        Moment, Field(description="linear rise from 0 to the full rate before anything else")
+    ] = 0.0
+
+
+class ConstantRate(Schedule):
+    """The learning rate as it is."""
+
+    word: ClassVar[str] = "constant"
+
+
+class Step(Schedule):
+    """Times `gamma` after every `every`: `step(every=60)` drops after 60, 120, ... full epochs."""
+
+    word: ClassVar[str] = "step"
+
+    every: Annotated[PositiveMoment, Field(description="length of a stair")]
+    gamma: Annotated[Unit, Field(description="factor at each drop")] = 0.1
+    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
+
+
+class Multistep(Schedule):
+    """Times `gamma` after each of the moments in `at`: `multistep(at=[40, 60, 70])`."""
+
+    word: ClassVar[str] = "multistep"
+
+    at: Annotated[list[Moment], Field(min_length=1, description="the moments of the drops")]
+    gamma: Annotated[Unit, Field(description="factor at each drop")] = 0.1
+    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
+
+
+class CosineRate(Schedule):
+    """minimum + (1 - minimum)(1 + cos(pi (k - 1) / k_end)) / 2.
+
+    Source: Loshchilov and Hutter, ICLR 2017, Eq. 5, without restarts.
+    """
+
+    word: ClassVar[str] = "cosine"
+
+    minimum: Annotated[Unit, Field(description="share of the rate left at the end")] = 0.0
+    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
+
+
+OPTIMIZERS: tuple[type[Entry], ...] = (Sgd, Adamw)
+SCHEDULES: tuple[type[Entry], ...] = (ConstantRate, Step, Multistep, CosineRate)

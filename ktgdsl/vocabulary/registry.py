@@ -1,0 +1,53 @@
+"""Looking words up: which entry a word of a kind is, and what else it could have been."""
+
+import difflib
+from functools import cache
+from importlib import import_module
+
+from ktgdsl.vocabulary.entry import Entry
+
+# Kind -> (module, name of its entries); a module is imported when a word of it is looked up.
+_KINDS = {
+    "network": ("networks", "ENTRIES"),
+    "loss": ("losses", "ENTRIES"),
+    "gate": ("gates", "ENTRIES"),
+    "optimizer": ("optimizers", "OPTIMIZERS"),
+    "schedule": ("optimizers", "SCHEDULES"),
+    "dataset": ("datasets", "ENTRIES"),
+}
+KINDS = tuple(_KINDS)
+
+
+@cache
+def entries(kind: str) -> dict[str, type[Entry]]:
+    """The entries of a kind by their words."""
+    module, name = _KINDS[kind]
+    found: tuple[type[Entry], ...] = getattr(import_module(f"ktgdsl.vocabulary.{module}"), name)
+    return {entry.word: entry for entry in found}
+
+
+@cache
+def later(kind: str) -> frozenset[str]:
+    """The words of a kind that the language has and this version does not support yet."""
+    module = import_module(f"ktgdsl.vocabulary.{_KINDS[kind][0]}")
+    words: frozenset[str] = getattr(module, "LATER", frozenset())
+    return words
+
+
+def words(kind: str) -> list[str]:
+    """Every word of a kind, supported or not."""
+    return sorted(entries(kind).keys() | later(kind))
+
+
+def kinds_of(word: str) -> list[str]:
+    """The kinds that have a word."""
+    return [kind for kind in KINDS if word in entries(kind) or word in later(kind)]
+
+
+def closest(word: str, candidates: "list[str] | set[str] | frozenset[str]") -> str | None:
+    """The candidate that a misspelt word most probably meant, or None."""
+    folded = {candidate.casefold(): candidate for candidate in sorted(candidates)}
+    if word.casefold() in folded:
+        return folded[word.casefold()]
+    matches = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None

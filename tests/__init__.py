@@ -1,0 +1,1 @@
+"""Tests: the specification of what the package does."""

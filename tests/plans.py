@@ -1,0 +1,118 @@
+"""Small plans made by hand, so that tests of what trains them need no parser."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ktgdsl.plan.model import (
+    LABEL,
+    Call,
+    Constant,
+    DataPlan,
+    Edge,
+    Gate,
+    Graph,
+    Node,
+    Part,
+    Place,
+    Plan,
+    Term,
+    TrainPlan,
+    Weight,
+)
+
+RESNET8 = Call(name="resnet", arguments={"depth": 8})
+DIGITS = Call(name="digits")
+CONSTANT = Call(name="constant", arguments={"warmup": 0.0})
+THROUGH = Constant(value=1.0)
+LINEAR = Weight(gate=Call(name="linear", arguments={"start": 0.0, "stop": 1.0}), per_sample=False)
+CORRECT = Weight(gate=Call(name="correct"), per_sample=True)
+
+
+def sgd(
+    lr: float = 0.1, momentum: float = 0.9, nesterov: bool = True, weight_decay: float = 5e-4
+) -> Call:
+    """SGD with the paper's settings unless told otherwise."""
+    given = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    return Call(name="sgd", arguments=dict(given))
+
+
+def adamw(lr: float = 1e-3) -> Call:
+    """AdamW with the usual settings."""
+    given = {"lr": lr, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}
+    return Call(name="adamw", arguments=dict(given))
+
+
+def wrn10(dropout: float = 0.0) -> Call:
+    """The smallest Wide ResNet."""
+    return Call(name="wrn", arguments={"depth": 10, "widen": 1, "dropout": dropout})
+
+
+def edge(source: str, destination: str, gate: Gate = THROUGH) -> Edge:
+    """Cross-entropy from the label, `kl` from a node."""
+    loss = (
+        Call(name="ce", arguments={"smoothing": 0.0})
+        if source == LABEL
+        else Call(name="kl", arguments={"T": 1.0, "scale": 1.0})
+    )
+    term = Term(parts=(Part(coefficient=1.0, loss=loss),), gate=gate)
+    return Edge(source=Place(node=source), destination=Place(node=destination), terms=(term,))
+
+
+def tiny_plan(
+    nodes: Iterable[str] = ("a", "b"),
+    edges: Sequence[Edge | tuple[str, str]] | None = None,
+    *,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    targets: Iterable[str] | None = None,
+    data: Mapping[str, Any] | None = None,
+    **train: Any,
+) -> Plan:
+    """A plan of ResNet8 nodes on digits, in batches of 16, with constant SGD.
+
+    Edges are pairs or made by `edge`; by default the label teaches every node. `settings`
+    has fields of nodes by name, `data` and `train` fields of the blocks.
+    """
+    names = tuple(nodes)
+    given = [(LABEL, name) for name in names] if edges is None else list(edges)
+    optimizer = train.get("optimizer", sgd())
+    schedule = train.get("schedule", CONSTANT)
+    made = []
+    for name in names:
+        fields = {"network": RESNET8, "optimizer": optimizer, "schedule": schedule}
+        made.append(Node(name=name, **{**fields, **(settings or {}).get(name, {})}))
+    graph = Graph(
+        name="tiny",
+        targets=tuple(names[:1] if targets is None else targets),
+        nodes=tuple(made),
+        edges=tuple(each if isinstance(each, Edge) else edge(*each) for each in given),
+    )
+    data_fields: dict[str, Any] = {
+        "source": DIGITS,
+        "classes": 10,
+        "shape": (1, 8, 8),
+        "train_samples": 1297,
+        "test_samples": 500,
+        "batch": 16,
+        "validation": 259,
+        "holdout": False,
+        "augment": "none",
+    }
+    train_fields: dict[str, Any] = {
+        "epochs": 1,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "precision": "fp32",
+        "compile": "off",
+        "seed": 0,
+        "repeats": 1,
+        "update": "simultaneous",
+        "aggregate": "sum",
+        "reduce": "mean",
+        "clip": None,
+        "checkpoint": 1,
+    }
+    return Plan(
+        graph=graph,
+        data=DataPlan(**{**data_fields, **(data or {})}),
+        train=TrainPlan(**{**train_fields, **train}),
+    )

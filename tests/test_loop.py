@@ -133,8 +133,7 @@ def test_a_frozen_node_is_measured_and_left_alone() -> None:
     assert set(last.metrics.loss) == set(last.learning_rate) == {"s"}
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3])
-def test_going_on_gives_the_same_bits(cut: int) -> None:
+def test_going_on_gives_the_same_bits() -> None:
     plan = pair(epochs=3)
     states: list[Any] = []
 
@@ -143,13 +142,15 @@ def test_going_on_gives_the_same_bits(cut: int) -> None:
         states.append(deepcopy(step.state_dict()))
 
     whole = train(plan, device=CPU, seed=3, keep=keep)
-    heard: list[Event] = []
-    begun = Begun(cut, states[cut - 1])
-    rest = train(plan, device=CPU, seed=3, listener=heard.append, begun=begun)
-    assert [event.epoch for event in heard if isinstance(event, EpochDone)] == [*range(cut + 1, 4)]
-    assert rest.accuracy == whole.accuracy
-    for one, other in zip(weights(whole), weights(rest), strict=True):
-        assert torch.equal(one, other)
+    for cut in (1, 3):
+        heard: list[Event] = []
+        begun = Begun(cut, states[cut - 1])
+        rest = train(plan, device=CPU, seed=3, listener=heard.append, begun=begun)
+        epochs = [event.epoch for event in heard if isinstance(event, EpochDone)]
+        assert epochs == [*range(cut + 1, 4)]
+        assert rest.accuracy == whole.accuracy
+        for one, other in zip(weights(whole), weights(rest), strict=True):
+            assert torch.equal(one, other)
 
 
 def test_a_state_of_another_training_is_refused() -> None:
@@ -190,6 +191,7 @@ def test_the_host_does_not_wait_within_an_epoch() -> None:
         with Reads() as reads:
             seen = operators(lambda: train(plan, device=CPU, seed=0))
         below = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select")
-        return reads.count + sum(seen[name] for name in below)
+        found: int = sum(seen[name] for name in below)
+        return found + reads.count
 
-    assert transfers(128) == transfers(64) > 0
+    assert transfers(256) == transfers(128) > 0

@@ -59,7 +59,10 @@ def load_pretrained(
     """Give a frozen node's network its weights, from the cache or by training; return their file.
 
     Two processes that need the same weights at once may both train them; a file of the
-    cache is whole at any time, and one that cannot be used is replaced.
+    cache is whole at any time, and one that cannot be used is replaced. The weights of
+    `python(...)` networks are kept for this process only.
+
+    Raises RunError (E503) when the training fails on a loss that is not finite.
     """
     own = pretraining_plan(plan, node, seed)
     # The digest knows a user's network by its name alone, and its code may change.

@@ -1,0 +1,98 @@
+"""A plan for people: nodes, edges, what was dropped and every setting, as plain text."""
+
+from collections.abc import Iterable, Sequence
+
+from ktgdsl.plan.model import Call, Edge, Node, Plan
+from ktgdsl.vocabulary.networks import shortest
+
+
+def describe(plan: Plan) -> str:
+    """The plan as aligned columns, every default written out."""
+    graph = plan.graph
+    targets = ", ".join(graph.targets)
+    dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
+    sections = [
+        f"graph {graph.name}, for {targets}\ndigest {plan.digest}",
+        _section("nodes", [_node(plan, node) for node in graph.nodes]),
+        _section("edges", [_edge(edge) for edge in graph.edges]),
+        _section("dropped", dropped),
+        _section("data", _data(plan)),
+        _section("train", _train(plan)),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    return "\n".join([title, *(f"  {line}" for line in columns(rows))])
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    rows = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
+    role = "target" if node.name in plan.graph.targets else "auxiliary"
+    if node.learns:
+        state = "learns"
+    elif node.pretrained:
+        state = f"pre-trained on the labels, then frozen ({node.frozen}), {node.mode} mode"
+    else:
+        state = f"frozen ({node.frozen}), {node.mode} mode"
+    if node.weights is not None:
+        state += f", from {node.weights.path}"
+    train = plan.train
+    if (node.optimizer, node.schedule) != (train.optimizer, train.schedule):
+        state += f", {node.optimizer}, {node.schedule}"
+    return node.name, shortest(node.network), role, state
+
+
+def _edge(edge: Edge) -> tuple[str, str, str]:
+    terms = ", ".join(
+        f"{' + '.join(str(part) for part in term.parts)} via {term.gate}" for term in edge.terms
+    )
+    scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
+    return f"{edge.source} -> {edge.destination}", terms, scale
+
+
+def _data(plan: Plan) -> list[tuple[str, str]]:
+    data = plan.data
+    channels, height, width = data.shape
+    held = "held out" if data.holdout else "of the training samples, not held out of a run"
+    return [
+        ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
+        ("samples", f"{data.train_samples:,} to train, {data.test_samples:,} to test"),
+        ("batch", f"{data.batch}, so {data.steps_per_epoch} steps an epoch, whole batches only"),
+        ("validation", f"{data.validation:,} {held}"),
+        ("holdout", str(data.holdout).lower()),
+        ("augment", data.augment),
+    ]
+
+
+def _train(plan: Plan) -> list[tuple[str, str]]:
+    train = plan.train
+    notes = {
+        "epochs": f", {plan.steps:,} steps",
+        "update": " (all nodes from one forward)",
+        "reduce": " (of a loss over the batch)",
+        "aggregate": " (of the transfer losses into a node)",
+    }
+    return [
+        (name, _told(getattr(train, name)) + notes.get(name, ""))
+        for name in type(train).model_fields
+    ]
+
+
+def _told(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Call):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

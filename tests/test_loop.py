@@ -192,6 +192,6 @@ def test_the_host_does_not_wait_within_an_epoch() -> None:
             seen = operators(lambda: train(plan, device=CPU, seed=0))
         below = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select")
         found: int = sum(seen[name] for name in below)
-        return found + reads.count
+        return found + int(reads.count)
 
     assert transfers(256) == transfers(128) > 0

@@ -524,12 +524,13 @@ def test_a_full_disk_ends_a_run_with_all_that_was_kept(
 ) -> None:
     checkpoint, lines = (cut / "checkpoint.pt").read_bytes(), metrics(cut)
     size = (cut / "metrics.jsonl").stat().st_size
-    with pytest.raises(RunError) as error, ExitStack() as stack:
+    stack = ExitStack()
 
-        def listen(event: Event) -> None:
-            if isinstance(event, RepeatStarted):
-                stack.enter_context(files_no_larger_than(size + spare))
+    def listen(event: Event) -> None:
+        if isinstance(event, RepeatStarted):
+            stack.enter_context(files_no_larger_than(size + spare))
 
+    with pytest.raises(RunError) as error, stack:
         resume(cut, listener=listen)
     assert code(error) == "E502"
     assert at_fault in error.value.diagnostics[0].message

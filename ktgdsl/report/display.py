@@ -54,7 +54,10 @@ def plain_listener(write: Callable[[str], object], clock: Clock = time.monotonic
 
 def _headline(started: RunStarted) -> str:
     plan = started.plan
-    going_on = f", from epoch {started.epoch}" if (started.repeat, started.epoch) != (1, 0) else ""
+    going_on = ""
+    if (started.repeat, started.epoch) != (1, 0):
+        of = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
+        going_on = f", going on after epoch {started.epoch}{of}"
     return (
         f"{plan.graph.name}: {plan.train.epochs} epochs of {plan.data.steps_per_epoch} steps "
         f"on {plan.data.source.name}, {started.device}, into {started.folder}{going_on}"

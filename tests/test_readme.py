@@ -1,0 +1,63 @@
+"""What the README shows is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ktgdsl
+from ktgdsl import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "specs").symlink_to(ROOT / "specs")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_spec_is_the_shipped_one() -> None:
+    (shown,) = blocks("ktg")
+    assert ktgdsl.loads(shown) == ktgdsl.load(ROOT / "specs" / "gates.ktg").model_copy(
+        update={"folder": str(Path.cwd())}
+    )
+
+
+def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
+    (typo,) = [shown for shown in blocks("console") if "typo.ktg" in shown]
+    text = "graph g {\n  node a, b = resnet8\n  target a\n"
+    Path("typo.ktg").write_text(f"{text}  edge label, b -> a : kl via lineer\n}}\n")
+    for transcript in blocks("console"):
+        command, *shown = transcript.splitlines()
+        cli.main(command.removeprefix("$ ktgc ").split())
+        printed = capsys.readouterr().out
+        for part in "\n".join(shown).split("...\n"):
+            assert part.removesuffix("...") in printed
+    assert "did you mean" in typo
+
+
+def test_the_python_runs() -> None:
+    first, *others = blocks("python")
+    assert len(others) == 2
+    short = first.replace('"specs/dml3.ktg"', '"specs/dml3.ktg", ["train.epochs=1"]')
+    assert short != first
+    program = "\n".join([short, *others])
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_both_commands_are_whole() -> None:
+    first, tests = (block.strip() for block in blocks("sh"))
+    assert first.endswith(".venv/bin/ktgc run specs/dml3.ktg")
+    assert tests.endswith(".venv/bin/pytest")
+    for command in (first, tests):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -e ")

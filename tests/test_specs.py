@@ -1,0 +1,73 @@
+"""Every shipped spec is checked, built and trained for two steps."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ktgdsl
+from ktgdsl.language.format import format_file
+from ktgdsl.language.parse import parse
+from ktgdsl.language.read import read
+
+SPECS = sorted(Path(__file__).parents[1].glob("specs/**/*.ktg"))
+OFFERED = {"dml3", "vanilla", "kd", "gates"}
+
+
+def test_the_promised_specs_are_there() -> None:
+    assert {path.stem for path in SPECS} >= OFFERED
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+class TestSpec:
+    def test_has_nothing_to_complain_about(self, path: Path) -> None:
+        assert ktgdsl.check(path) == ()
+
+    def test_trains_two_steps(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+        plan = ktgdsl.load(path, ["train.epochs=1", "data.batch=8", "data.validation=1289"])
+        plan = plan.model_copy(update={"data": plan.data.model_copy(update={"holdout": True})})
+        assert plan.data.learned_samples == 8  # so that pre-training is short as well
+        step = ktgdsl.stepper(plan, "cpu", steps=2)
+        before = {name: weights(net) for name, net in step.graph.networks.items()}
+        for _ in range(2):
+            out = step(torch.rand(8, *plan.data.shape), torch.arange(8))
+        assert all(loss.isfinite() for loss in out.losses.values())
+        for node in plan.graph.nodes:
+            moved = not torch.equal(before[node.name], weights(step.graph.networks[node.name]))
+            assert moved == node.learns
+
+    def test_formats_to_the_same_tree(self, path: Path) -> None:
+        source, _ = read(path)
+        assert source is not None
+        tree, _ = parse(source)
+        assert tree is not None
+        again, diagnostics = parse(type(source)("again", format_file(tree)))
+        assert (again, diagnostics) == (tree, ())
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().clone().flatten() for p in network.parameters()])
+
+
+def test_gates_has_all_four_gates_and_a_product() -> None:
+    plan = ktgdsl.load(Path(SPECS[0].parent, "gates.ktg"))
+    gates = {edge.key: str(edge.terms[0].gate) for edge in plan.graph.edges}
+    assert gates == {
+        ("label", "a"): "through",
+        ("label", "b"): "through",
+        ("label", "c"): "through",
+        ("b", "a"): "correct",
+        ("c", "a"): "linear(start=0, stop=1)",
+        ("a", "b"): "0.5 * correct * linear(start=0, stop=1)",
+        ("c", "b"): "0.5 * correct * linear(start=0, stop=1)",
+    }
+    assert [d.name for d in plan.graph.dropped] == ["b -> c"]
+
+
+def test_the_teacher_of_kd_is_frozen() -> None:
+    plan = ktgdsl.load(Path(SPECS[0].parent, "kd.ktg"))
+    assert plan.graph.node("teacher").pretrained
+    assert plan.graph.node("student").learns

@@ -5,7 +5,6 @@ imported when they are first used, so that checking a spec never waits for torch
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ __all__ = [*_HOMES]
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version  # slow to import
+
         try:
             return version("ktgdsl")
         except PackageNotFoundError:

@@ -106,6 +106,9 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # OpenMP threads that spin while they wait slow a run several times over where other
+    # work shares the cores; it is read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.resume is None:
         compiled = _compiled(options)
         plan = _plan_of(compiled)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktgdsl.errors import SpecError
-from ktgdsl.language.diagnostic import Diagnostic, has_errors
-from ktgdsl.language.override import override
+from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.parse import parse
 from ktgdsl.language.read import read
 from ktgdsl.language.source import Source
@@ -39,19 +38,38 @@ def compile_source(source: Source, folder: Path, settings: Iterable[str] = ()) -
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
     sources = {source.path: source}
     tree, diagnostics = parse(source)
-    if tree is None or has_errors(diagnostics):
-        return Compiled(sources, tree, diagnostics=diagnostics)
+    if tree is None:
+        return Compiled(sources, diagnostics=diagnostics)
+    # What parsed is looked at even when something else did not, to find all errors in one go.
+    unread = _unread(source, tree) if diagnostics else frozenset()
     for setting in settings:
-        tree, given, found = override(tree, setting)
+        from ktgdsl.language.override import override  # most checks have none
+
+        tree, given, found = override(tree, setting, unread)
         sources[given.path] = given
         diagnostics += found
-    diagnostics += validate(tree)
-    plan = None
-    if tree.graph is not None:
-        plan, found = lower(tree, folder)
-        diagnostics += found
-    ordered = sorted(dict.fromkeys(diagnostics), key=lambda d: d.span or tree.span)
-    return Compiled(sources, tree, None if has_errors(ordered) else plan, tuple(ordered))
+    diagnostics += validate(tree, unread)
+    plan, found = lower(tree, folder, diagnostics, unread)
+    return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
+
+
+def _ordered(
+    diagnostics: Iterable[Diagnostic], sources: Mapping[str, Source]
+) -> tuple[Diagnostic, ...]:
+    """Each once, in the order of the text, those about overrides after those about the file."""
+    order = {path: number for number, path in enumerate(sources)}
+
+    def place(diagnostic: Diagnostic) -> tuple[int, int, int]:
+        span = diagnostic.span
+        return (0, 0, 0) if span is None else (order[span.path], span.start, span.end)
+
+    return tuple(sorted(dict.fromkeys(diagnostics), key=place))
+
+
+def _unread(source: Source, tree: File) -> frozenset[str]:
+    from ktgdsl.language.unread import unread_words  # only a mistake needs it
+
+    return unread_words(source, tree)
 
 
 def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:

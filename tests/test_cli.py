@@ -111,7 +111,7 @@ class TestCheck:
 
     def test_a_missing_file(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["check", "nowhere.ktg"]) == 1
-        assert "error[E001]: there is no such file" in capsys.readouterr().out
+        assert "error[E001]: there is no file `nowhere.ktg`" in capsys.readouterr().out
 
 
 class TestPlanAndBuild:

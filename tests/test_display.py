@@ -222,7 +222,7 @@ def test_the_result_with_a_validation_split_and_one_run() -> None:
     assert result_text(plan("a"), reached, already=True) == (
         "node  role    network  test accuracy  validation accuracy\n"
         "a     target  resnet8  98.60 %        97.12 %\n"
-        "finished before, in 1 min 23 s, everything is in runs/tiny"
+        "already finished, in 1 min 23 s, everything is in runs/tiny"
     )
 
 

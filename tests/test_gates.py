@@ -26,8 +26,9 @@ def progress(k: int, k_end: int) -> Tensor:
 def test_correct_is_one_where_the_top_1_is_the_label() -> None:
     z = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1]], dtype=torch.float64)
     got = gates.correct(z, torch.tensor([1, 1, -1]))
-    assert got.dtype == torch.float32
     assert got.tolist() == [1, 0, 0]
+    assert got.dtype == torch.float64
+    assert gates.correct(z.bfloat16(), torch.tensor([1, 1, -1])).dtype == torch.float32
 
 
 def test_correct_on_pixels() -> None:
@@ -212,6 +213,22 @@ def test_count_labeled_counts_pixels() -> None:
     assert gates.count_labeled(torch.tensor([[0, -1, 2], [-1, -1, 1]])).item() == 3
 
 
+def test_a_sample_is_open_where_any_weight_is() -> None:
+    one, other = torch.tensor([0.0, 0.5, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.0, 0.0])
+    assert gates.open_share(one, other) == 0.5
+    assert gates.open_share(one, torch.tensor(0.25, dtype=torch.float64)) == 1.0
+    assert gates.open_share(torch.tensor(0.0, dtype=torch.float64)) == 0.0
+
+
+def test_the_clock_is_a_double_on_the_device_of_the_images() -> None:
+    image = torch.zeros(2, 1, 8, 8)
+    made = gates.clock(1 / 3, image)
+    assert (made.dtype, made.shape, made.device) == (torch.float64, (), image.device)
+    assert made.item() == 1 / 3
+    given = torch.tensor(0.5)
+    assert gates.clock(given, image) is given
+
+
 def test_open_share() -> None:
     got = gates.open_share(torch.tensor([0.5, 0.0, 1e-30, 0.0], dtype=torch.float64))
     assert got.dtype == torch.float32
@@ -258,7 +275,8 @@ def calls(device: str) -> dict[str, Callable[[], Tensor]]:
         "reduce_active": lambda: gates.reduce_active(values, weight, weight),
         "reduce_labeled": lambda: gates.reduce_labeled(values, weight, labeled),
         "count_labeled": lambda: gates.count_labeled(y),
-        "open_share": lambda: gates.open_share(weight),
+        "open_share": lambda: gates.open_share(weight, share),
+        "clock": lambda: gates.clock(0.5, a),
     }
 
 

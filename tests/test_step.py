@@ -452,6 +452,33 @@ def test_the_state_leaves_frozen_nodes_out() -> None:
     assert [group["node"] for group in state["optimizers"]["sgd"]["param_groups"]] == ["a", "b"]
 
 
+def test_statistics_of_a_frozen_node_in_train_mode_are_part_of_the_state() -> None:
+    settings = {"b": {"frozen": "frozen = true", "mode": "train"}}
+    plan = tiny_plan(["a", "b"], [("label", "a"), ("b", "a")], settings=settings)
+    given = digits_of(plan, 4)
+
+    def start() -> Stepper:
+        own = resnet8()
+        own.load_state_dict(teacher.state_dict())
+        return stepper(plan, "cpu", networks={"b": own}, steps=4)
+
+    teacher = resnet8()
+    whole = take(start(), given)
+    state = through_a_file(take(start(), given[:2]).state_dict())
+    second = start()
+    second.load_state_dict(state)
+    take(second, given[2:])
+    for name in ("a", "b"):
+        assert_equal(weights(whole, name), weights(second, name))
+    moved = whole.graph.networks["b"].state_dict()
+    before = teacher.state_dict()
+    assert {n.rpartition(".")[2] for n in moved if not torch.equal(moved[n], before[n])} == {
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
+
+
 # Devices
 
 

@@ -22,10 +22,8 @@ _TYPES = {
 }
 
 
-def invalid(error: Mapping[str, Any], owner: str) -> tuple[str, str]:
-    """The code and the sentence for one pydantic error about a field of `owner`."""
-    location = [part for part in error["loc"] if not isinstance(part, int)]
-    name = f"`{location[0]}`" if location else f"`{owner}`"
+def invalid(error: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """The code and the sentence for one pydantic error about what people call `name`."""
     kind, context = error["type"], error.get("ctx", {})
     value = quoted(error["input"])
     if kind in _RANGES:
@@ -36,6 +34,8 @@ def invalid(error: Mapping[str, Any], owner: str) -> tuple[str, str]:
             ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
         )
         return "E302", f"{name} must have {words} {context[key]} items"
+    if kind == "wrong_type":
+        return "E301", f"{name} {error['msg']}, not {value}"
     if kind == "value_error":
         text = str(context["error"])
         return "E302", f"{name} {text}" if text.startswith("must") else text

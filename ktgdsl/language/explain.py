@@ -7,11 +7,10 @@ the first that recognises its own speaks.
 import difflib
 from collections.abc import Callable
 
-from lark import Token
-
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.outline import RESERVED
 from ktgdsl.language.stop import SETTING, Stop, shown, span
+from ktgdsl.language.tokens import Token
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NAMED = {
@@ -58,7 +57,7 @@ def explain(stop: Stop) -> Diagnostic:
 
 
 def _touching(first: Token | None, second: Token | None) -> bool:
-    return first is not None and second is not None and first.end_pos == second.start_pos
+    return first is not None and second is not None and first.end == second.start
 
 
 def _point(stop: Stop) -> Diagnostic | None:
@@ -93,18 +92,19 @@ def _keyword(stop: Stop) -> Diagnostic | None:
     word = stop.token
     if word is None or word.type not in RESERVED or "NAME" not in stop.accepts:
         return None
-    if word.type == "LABEL":
-        message = "`label` is reserved for the labels, which are the source of edges"
-        return stop.complain(message, code="E105")
-    if "NUMBER" in stop.accepts:
+    if word.type == "VIA" and stop.kind_near(-1) in ("COLON", "COMMA"):
+        message = f"a loss is missing between {shown(stop.tokens[stop.index - 1])} and `via`"
+        return stop.complain(message, stop.example, code="E103")
+    if stop.opened() is not None and stop.kind_near(1) == "EQUALS":
+        what = "name an argument"
+    elif "NUMBER" in stop.accepts:
         what = "stand for a value"
     elif stop.kind_near(-1) == "DOT":
         what = "name a layer"
-    elif stop.opened() is not None and stop.kind_near(1) == "EQUALS":
-        what = "name an argument"
     else:
         what = f"name {_NAMED.get(stop.kind, 'a node')}"
-    return stop.complain(f"`{word}` is a keyword and cannot {what}", code="E105")
+    why = "stands for the labels" if word.type == "LABEL" else "is a keyword"
+    return stop.complain(f"`{word}` {why} and cannot {what}", code="E105")
 
 
 def _nameless(stop: Stop) -> Diagnostic | None:
@@ -121,12 +121,20 @@ def _unclosed(stop: Stop) -> Diagnostic | None:
         return None
     closing, place = _CLOSING[opened.value], span(stop.path, opened, opened)
     finished = "NUMBER" not in stop.accepts or stop.near(-1) is opened
-    if stop.type in ("LBRACE", "RBRACE", "COLON", "ARROW", "BOTH") or (
-        stop.token is None and (finished or stop.kind_near(-1) == "COMMA")
+    ends = ("LBRACE", "RBRACE", "COLON", "ARROW", "BOTH")
+    if (
+        stop.type in ends
+        or (stop.type == "EQUALS" and opened.type == "LBRACKET")
+        or (stop.token is None and (finished or stop.kind_near(-1) == "COMMA"))
     ):
         message = f"this `{opened}` is never closed"
         return stop.complain(message, f"add a `{closing}`", place, "E103")
-    if stop.type in ("RPAR", "RBRACKET") and stop.token != closing and finished:
+    if (
+        stop.type in ("RPAR", "RBRACKET")
+        and stop.token is not None
+        and stop.token.value != closing
+        and finished
+    ):
         label = Label(place, "this is open")
         message = f"{shown(stop.tokens[stop.index])} cannot close a `{opened}`"
         return stop.complain(message, f"did you mean `{closing}`?", labels=(label,))
@@ -143,7 +151,8 @@ def _ends_early(stop: Stop) -> Diagnostic | None:
         missing = "a value" if "NUMBER" in stop.accepts else "a name"
     if missing is None:
         return None
-    return stop.complain(f"{missing} is missing after `{last}`", stop.example)
+    help_ = stop.example if "NUMBER" not in stop.accepts else None
+    return stop.complain(f"{missing} is missing after `{last}`", help_)
 
 
 def _path(stop: Stop) -> Diagnostic | None:
@@ -191,7 +200,7 @@ def _word(stop: Stop) -> Diagnostic | None:
     if stop.token is None or stop.type != "NAME" or "NAME" in stop.accepts:
         return None
     words = [kind.lower() for kind in stop.accepts if kind in RESERVED]
-    match = difflib.get_close_matches(stop.token.lower(), words, n=1, cutoff=0.6)
+    match = difflib.get_close_matches(stop.token.value.lower(), words, n=1, cutoff=0.6)
     if not match:
         return None
     return stop.complain(f"{shown(stop.token)} cannot stand here", f"did you mean `{match[0]}`?")
@@ -206,7 +215,9 @@ def _edge(stop: Stop) -> Diagnostic | None:
         message = "`->` expected after the sources of an edge"
         if stop.type == "VIA":
             message = "a gate without a loss needs an edge with an arrow"
-    elif stop.type in ("ARROW", "BOTH"):
+    elif stop.type in ("ARROW", "BOTH") and stop.kind_near(-1) == "EDGE":
+        message = f"the source of the edge is missing before {shown(stop.tokens[stop.index])}"
+    elif stop.type in ("ARROW", "BOTH") and "NAME" not in stop.accepts:
         return stop.complain("an edge has one arrow", "write an edge for each arrow")
     elif stop.type == "LBRACE":
         message = "an edge has no block of settings"
@@ -236,6 +247,8 @@ def _separator(stop: Stop) -> Diagnostic | None:
     opened = stop.opened()
     if stop.type == "DOTS" and "NUMBER" not in stop.accepts:
         return stop.complain("a range has two ends: `low .. high`")
+    if stop.type in ("RPAR", "RBRACKET") and opened is None:
+        return stop.complain(f"{shown(stop.tokens[stop.index])} closes nothing")
     if opened is not None and opened.type != "LBRACE" and "COMMA" in stop.accepts:
         if stop.token is not None and stop.type not in ("RPAR", "RBRACKET", "EQUALS"):
             closing = _CLOSING[opened.value]
@@ -270,8 +283,8 @@ def _value(stop: Stop) -> Diagnostic | None:
     before = stop.near(-1)
     if stop.type in ("RPAR", "RBRACKET", "RBRACE") and before is not None:
         message = f"{what} is missing after {shown(before)}"
-        return stop.complain(message, stop.example, stop.before, "E103")
-    return stop.complain(f"{what} is expected here, not {shown(stop.token)}", stop.example)
+        return stop.complain(message, None, stop.before, "E103")
+    return stop.complain(f"{what} is expected here, not {shown(stop.token)}")
 
 
 _RULES: tuple[Callable[[Stop], Diagnostic | None], ...] = (

@@ -1,182 +1,184 @@
-"""Tree to text: a file that says the same as the tree, in one layout, without comments."""
+"""Tree to text, in one layout: with the comments of its source, or without."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
+from ktgdsl.language.comments import Remarks
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.layout import Item, render
+from ktgdsl.language.parse import parse
+from ktgdsl.language.read import MAX_BYTES
+from ktgdsl.language.source import Source
+from ktgdsl.language.spelling import Speller
 from ktgdsl.language.syntax import (
-    All,
-    Argument,
-    Binary,
     Block,
-    Boolean,
-    Call,
-    Choice,
+    Declared,
     Edge,
     File,
     Graph,
     GraphStatement,
     Let,
-    List,
     Node,
-    Number,
-    Percent,
-    Range,
-    Reference,
     Setting,
     Share,
     Statement,
-    String,
     Target,
     Term,
-    Unary,
     Use,
     Value,
 )
 
-INDENT = "    "
-_CHOICE, _RANGE, _SUM, _PRODUCT, _UNARY, _ATOM = range(6)
-_BINDING = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
+_Part = Statement | GraphStatement | Setting
+
+
+def format_source(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """The text of a file in the one layout, with all its comments; or why there is none.
+
+    A file that does not parse has none, nor one whose text would exceed a limit of the
+    language. Raises AssertionError if the new text said anything else than the old, or a
+    comment were lost: that would be a mistake of ours.
+    """
+    tree, diagnostics = parse(source)
+    if tree is None or diagnostics:
+        return None, diagnostics
+    remarks = Remarks(source)
+    text = render(_Layout(remarks).file(tree))
+    again = Source(source.path, text)
+    found = Remarks(again)
+    # Equal words are an equal tree, which saves the second parse of most files.
+    if found.words != remarks.words or len(text) > MAX_BYTES:
+        same, problems = parse(again)
+        if problems and all(problem.code == "E003" for problem in problems):
+            message = f"the file cannot be formatted: then {problems[0].message}"
+            return None, (Diagnostic("E003", message, path=source.path),)
+        _require(same == tree, source)
+    _require(found.count() == remarks.count(), source)
+    return text, ()
+
+
+def _require(condition: bool, source: Source) -> None:
+    if not condition:
+        raise AssertionError(f"formatting {source.path} would change what it says")
 
 
 def format_file(file: File) -> str:
-    """The text of a tree; parsing it gives an equal tree."""
-    return "\n".join(_statement(statement) for statement in file.statements)
-
-
-def _statement(statement: Statement) -> str:
-    match statement:
-        case Graph():
-            lines = [INDENT + _graph_statement(inner) for inner in statement.statements]
-            return "\n".join([f"graph {statement.name} {{", *lines, "}", ""])
-        case Block():
-            head = " ".join(
-                part
-                for part in (
-                    statement.kind,
-                    statement.name,
-                    format_value(statement.subject) if statement.subject else None,
-                )
-                if part
-            )
-            return "\n".join([f"{head} {{", *_aligned(statement.settings), "}", ""])
-        case Let():
-            each = "each " if statement.each else ""
-            return f"let {each}{statement.name} = {format_value(statement.value)}\n"
-        case Use():
-            return f"use {format_value(statement.file)}\n"
-
-
-def _aligned(settings: Sequence[Setting]) -> list[str]:
-    width = max((len(setting.name) for setting in settings), default=0)
-    return [f"{INDENT}{s.name:<{width}} = {format_value(s.value)}" for s in settings]
-
-
-def _graph_statement(statement: GraphStatement) -> str:
-    match statement:
-        case Node():
-            names = ", ".join(
-                declared.name + (f"[{format_value(declared.size)}]" if declared.size else "")
-                for declared in statement.names
-            )
-            network = format_value(statement.network)
-            return f"node {names} = {network}{_inline(statement.settings)}"
-        case Target():
-            return f"target {_references(statement.names)}"
-        case Share():
-            return f"share {_references(statement.names)}{_inline(statement.settings)}"
-        case Edge():
-            return _edge(statement)
-
-
-def _inline(settings: Sequence[Setting]) -> str:
-    if not settings:
-        return ""
-    return " { " + "  ".join(f"{s.name} = {format_value(s.value)}" for s in settings) + " }"
-
-
-def _edge(edge: Edge) -> str:
-    text = f"edge {_references(edge.sources)}"
-    if edge.arrow:
-        text += f" {edge.arrow} {_references(edge.destinations)}"
-    if not edge.terms:
-        return text
-    if len(edge.terms) == 1 and edge.terms[0].loss is None:
-        return f"{text} {_term(edge.terms[0])}"
-    return f"{text} : {', '.join(_term(term) for term in edge.terms)}"
-
-
-def _term(term: Term) -> str:
-    parts = [format_value(term.loss)] if term.loss else []
-    if term.gate:
-        parts.append(f"via {format_value(term.gate)}")
-    return " ".join(parts)
-
-
-def _references(references: Iterable[Reference]) -> str:
-    return ", ".join(format_value(reference) for reference in references)
+    """The text of a tree, whatever source it came from; parsing it gives an equal tree."""
+    return render(_Layout(None).file(file))
 
 
 def format_value(value: Value) -> str:
-    """The text of a value, with the parentheses that it needs and no others."""
-    return _value(value)[0]
+    """The text of a value, with the parentheses that it needs."""
+    return Speller().value(value)
 
 
-def _value(value: Value) -> tuple[str, int]:
-    """The text of a value, and how tightly its outermost sign binds."""
-    match value:
-        case Number():
-            return _number(value.value), _ATOM
-        case Percent():
-            return f"{_number(value.value)}%", _ATOM
-        case Boolean():
-            return str(value.value).lower(), _ATOM
-        case String():
-            return _string(value.value), _ATOM
-        case List():
-            return f"[{', '.join(format_value(item) for item in value.items)}]", _ATOM
-        case Call():
-            inner = ", ".join(_argument(argument) for argument in value.arguments)
-            return value.name + (f"({inner})" if value.arguments else ""), _ATOM
-        case Reference():
-            return _reference(value), _ATOM
-        case Unary():
-            return f"-{_inside(value.operand, _UNARY)}", _UNARY
-        case Binary():
-            level = _BINDING[value.operator]
-            left, right = _inside(value.left, level), _inside(value.right, level + 1)
-            return f"{left} {value.operator} {right}", level
-        case Range():
-            return f"{_inside(value.low, _SUM)} .. {_inside(value.high, _SUM)}", _RANGE
-        case Choice():
-            return " | ".join(_inside(option, _RANGE) for option in value.options), _CHOICE
+class _Layout:
+    """Makes items of a tree, with the remarks of the source that it was parsed from."""
 
+    def __init__(self, remarks: Remarks | None) -> None:
+        self._remarks = remarks
+        self._spell = Speller(remarks.literal) if remarks else Speller()
 
-def _inside(value: Value, least: int) -> str:
-    text, level = _value(value)
-    return text if level >= least else f"({text})"
+    def file(self, file: File) -> tuple[Item, ...]:
+        return self._container(file.statements, file.span.end)
 
+    def _container(self, parts: Sequence[_Part], end: int) -> tuple[Item, ...]:
+        items: list[Item] = []
+        for part in parts:
+            items += self._comments(part.span.start)
+            items += self._part(part)
+        return (*items, *self._comments(end))
 
-def _argument(argument: Argument) -> str:
-    prefix = f"{argument.name}=" if argument.name else ""
-    return prefix + format_value(argument.value)
+    def _comments(self, end: int) -> list[Item]:
+        """The comments that have lines of their own before `end`."""
+        if self._remarks is None:
+            return []
+        blank = self._remarks.blank
+        return [
+            Item("comment", tail=comment.text, blank=blank(comment.start))
+            for comment in self._remarks.until(end)
+        ]
 
+    def _part(self, part: _Part) -> list[Item]:
+        """A statement or setting after the comments from its middle, which move above it."""
+        item, inner = self._item(part)
+        remarks = self._remarks
+        if remarks is None:
+            inline = not isinstance(part, Graph | Block)
+            body = None if inner is None else self._container(inner, part.span.end)
+            return [replace(item, body=body, inline=inline)]
+        opening, end = remarks.brace(part.span), part.span.end
+        above = remarks.until(end if opening is None else opening)
+        if opening is not None and (inner is not None or remarks.any_until(end)):
+            comment = remarks.beside(opening + 1)
+            body = self._container(inner or (), end - 1)
+            inline, closing = remarks.one_line(opening, end), remarks.beside(end)
+            item = replace(item, body=body, inline=inline, comment=comment, closing=closing)
+        else:
+            item = replace(item, comment=remarks.beside(end))
+        first, *rest = (*(Item("comment", tail=comment.text) for comment in above), item)
+        return [replace(first, blank=remarks.blank(part.span.start)), *rest]
 
-def _reference(reference: Reference) -> str:
-    text = reference.name
-    if reference.index is not None:
-        inside = "*" if isinstance(reference.index, All) else format_value(reference.index)
-        text += f"[{inside}]"
-    match reference.tap:
-        case None:
-            return text
-        case Call(arguments=()) | String():
-            return f"{text}.{format_value(reference.tap)}"
-    return f"{text}.({format_value(reference.tap)})"
+    def _item(self, part: _Part) -> tuple[Item, Sequence[_Part] | None]:
+        """A statement or setting without comments, and what its block holds, if it has one."""
+        value = self._spell.value
+        match part:
+            case Setting():
+                return Item("setting", (part.name,), f"= {value(part.value)}"), None
+            case Let():
+                head = f"let each {part.name}" if part.each else f"let {part.name}"
+                return Item("let", (head,), f"= {value(part.value)}"), None
+            case Use():
+                return Item("use", tail=f"use {value(part.file)}"), None
+            case Graph():
+                return Item("graph", tail=f"graph {part.name}"), part.statements
+            case Block():
+                named = part.name if part.subject is None else value(part.subject)
+                head = f"{part.kind} {named}" if named else part.kind
+                needless = part.kind == "data" and not part.settings
+                inner = None if needless else part.settings
+                # Only phases stand together often enough to align their braces.
+                if part.kind == "phase":
+                    return Item("phase", (head,)), inner
+                return Item(part.kind, tail=head), inner
+            case Node():
+                head = f"node {', '.join(self._declared(name) for name in part.names)}"
+                return Item("node", (head,), f"= {value(part.network)}"), part.settings or None
+            case Target():
+                return Item("target", tail=f"target {self._spell.references(part.names)}"), None
+            case Share():
+                names = self._spell.references(part.names)
+                return Item("share", tail=f"share {names}"), part.settings
+            case Edge():
+                return self._edge(part), None
 
+    def _declared(self, declared: Declared) -> str:
+        return declared.name + (f"[{self._spell.value(declared.size)}]" if declared.size else "")
 
-def _number(value: int | float) -> str:
-    return repr(value)
+    def _edge(self, edge: Edge) -> Item:
+        """Endpoints, loss and gate in columns, as far as there is one of each."""
+        spell = self._spell
+        cells = [f"edge {spell.references(edge.sources)}"]
+        if edge.arrow:
+            cells.append(f"{edge.arrow} {spell.references(edge.destinations)}")
+        if len(edge.terms) > 1:
+            if not edge.arrow:
+                return Item("edge", tail=f"{cells[0]} :", terms=self._terms(edge))
+            return Item("edge", tuple(cells), ":", self._terms(edge))
+        for term in edge.terms:
+            if term.loss is None or not edge.arrow:
+                cells[-1] += (" : " if term.loss else " ") + self._term(term)
+                continue
+            cells.append(f": {spell.value(term.loss)}")
+            if term.gate:
+                cells.append(f"via {spell.value(term.gate)}")
+        *heads, tail = cells
+        return Item("edge", tuple(heads), tail)
 
+    def _terms(self, edge: Edge) -> tuple[str, ...]:
+        return tuple(self._term(term) for term in edge.terms)
 
-def _string(text: str) -> str:
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
-    return '"' + "".join(escapes.get(char, char) for char in text) + '"'
+    def _term(self, term: Term) -> str:
+        parts = [self._spell.value(term.loss)] if term.loss else []
+        if term.gate:
+            parts.append(f"via {self._spell.value(term.gate)}")
+        return " ".join(parts)

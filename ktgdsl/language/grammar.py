@@ -9,12 +9,14 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import lark
 
+NOTHING = "NOTHING"
 STARTS = ("file", "member", "setting", "value")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -64,6 +66,26 @@ def parser() -> lark.Lark:
     memo = _integer_keys(stored["memo"])
     loaded: lark.Lark = lark.Lark.load({"data": stored["data"], "memo": memo})
     return loaded
+
+
+@cache
+def scanner() -> tuple[re.Pattern[str], dict[str, str], frozenset[str]]:
+    """What splits a text: a pattern of all terminals, the keywords, the terminals to skip.
+
+    The names of its groups are the terminals, and `NOTHING` for a character where none of
+    them begins. A keyword is first a NAME. Lark's own lexer does the same, at several times
+    the cost for each token.
+    """
+    terminals = parser().terminals
+    signs = {t.name: t.pattern.value for t in terminals if t.pattern.type == "str"}
+    keywords = {text: name for name, text in signs.items() if text.isalpha()}
+    words = [(t.name, t.pattern.to_regexp()) for t in terminals if t.name not in signs]
+    # Of two signs that begin alike the longer one is meant: `..` before `.`.
+    longest = sorted(signs.items(), key=lambda sign: -len(sign[1]))
+    words += [(name, re.escape(text)) for name, text in longest if text not in keywords]
+    words.append((NOTHING, r"[\s\S]"))
+    pattern = re.compile("|".join(f"(?P<{name}>{regexp})" for name, regexp in words))
+    return pattern, keywords, frozenset(parser().lexer_conf.ignore)
 
 
 def _integer_keys(table: dict[str, Any]) -> dict[int, Any]:

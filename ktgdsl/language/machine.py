@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from lark import Token, Tree
+from lark import Tree
 from lark.exceptions import UnexpectedToken
 
 from ktgdsl.language import grammar
+from ktgdsl.language.tokens import Token
 
 
 def run(start: str, tokens: list[Token]) -> Tree[Token] | int:

@@ -6,9 +6,10 @@ around them. Everything here speaks of tokens by their index.
 
 import difflib
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
-from lark import Token
+from ktgdsl.language.tokens import Token
 
 MAX_LEVELS = 64
 
@@ -50,11 +51,6 @@ class Start:
     misspelt: bool = False
 
 
-def first_on_line(tokens: list[Token], i: int) -> bool:
-    """Whether token i is the first of its line."""
-    return i == 0 or (tokens[i].line or 0) > (tokens[i - 1].end_line or 0)
-
-
 def _kind(tokens: list[Token], i: int) -> str:
     return tokens[i].type if 0 <= i < len(tokens) else ""
 
@@ -75,7 +71,7 @@ def enclosed(tokens: list[Token]) -> list[bool]:
     for i, token in enumerate(tokens):
         if token.type in ("LPAR", "LBRACKET"):
             opened.append(i)
-        elif token.type in _BRACES or (token.type in STATEMENTS and first_on_line(tokens, i)):
+        elif token.type in _BRACES or (token.type in STATEMENTS and token.first):
             opened.clear()
         elif opened and _CLOSES.get(token.type) == tokens[opened[-1]].type:
             steps[opened.pop() + 1] += 1
@@ -109,22 +105,28 @@ def _start(tokens: list[Token], i: int, in_block: bool, in_graph: bool) -> Start
     if kind in STATEMENTS:
         if in_block and _kind(tokens, i + 1) not in _FOLLOWS[kind]:
             return None
-        if assigned and not first_on_line(tokens, i):
+        if assigned and not tokens[i].first:
             return None
-        fresh = first_on_line(tokens, i) or _ended(tokens, i)
+        fresh = tokens[i].first or _ended(tokens, i)
         return Start(i, kind) if fresh else None
-    if kind != "NAME" or assigned or in_block or not _ended(tokens, i):
+    if kind != "NAME" or assigned or in_block:
         return None
-    if not first_on_line(tokens, i) and _kind(tokens, i - 1) not in _BRACES:
+    if tokens[i].first:
+        # Two words side by side cannot go on with an unfinished line either.
+        words = _kind(tokens, i + 1) in ("NAME", "LABEL") and not tokens[i + 1].first
+        fresh = words or _ended(tokens, i)
+    else:
+        fresh = _kind(tokens, i - 1) in _BRACES
+    if not fresh:
         return None
-    meant = _meant(tokens[i], _kind(tokens, i + 1), in_graph)
+    meant = _meant(tokens[i].value, _kind(tokens, i + 1), in_graph)
     return Start(i, meant or "", misspelt=meant is not None)
 
 
-def _meant(word: Token, following: str, in_graph: bool) -> str | None:
+@lru_cache(maxsize=1000)
+def _meant(word: str, following: str, in_graph: bool) -> str | None:
     """The keyword that a word at the beginning of a statement was probably meant to be."""
-    near = MEMBERS if in_graph else TOP_LEVEL
-    for kinds in (near, STATEMENTS):
+    for kinds in (MEMBERS, TOP_LEVEL) if in_graph else (TOP_LEVEL,):
         fitting = {kind.lower(): kind for kind in kinds if following in _FOLLOWS[kind]}
         match = difflib.get_close_matches(word.lower(), fitting, n=1, cutoff=0.65)
         if match:
@@ -137,16 +139,27 @@ def settings(tokens: list[Token], start: int, end: int, inside: list[bool]) -> l
 
     The first token of the block always begins one, so that nothing is left out.
     """
-    found = [start] if start < end else []
-    for i in range(start + 1, end):
-        if inside[i] or tokens[i].type not in _NAMES:
-            continue
-        assigned, first = _kind(tokens, i + 1) in ("EQUALS", "COLON"), first_on_line(tokens, i)
-        # After a `(` or a comma it would be an argument; after `a =`, the value was forgotten.
-        fresh = _ended(tokens, i) or (first and _kind(tokens, i - 1) not in ("LPAR", "COMMA"))
-        if (fresh and assigned) or (first and _ended(tokens, i)):
-            found.append(i)
-    return found
+    found: list[int] = []
+    open_brackets = braces = 0
+    for i in range(start, end):
+        kind, before = tokens[i].type, _kind(tokens, i - 1)
+        if kind in _NAMES or kind == "STRING":
+            assigned = _kind(tokens, i + 1) in ("EQUALS", "COLON")
+            # In a bracket that is open to the end it may still be an argument.
+            argument = open_brackets and before in ("LPAR", "LBRACKET", "COMMA")
+            begins = (tokens[i].first and (assigned or _ended(tokens, i))) or (
+                assigned and _ended(tokens, i)
+            )
+            if begins and not (inside[i] or braces or argument):
+                found.append(i)
+                open_brackets = 0
+        elif kind in ("LPAR", "LBRACKET"):
+            open_brackets += 1
+        elif kind in _CLOSES:
+            open_brackets -= 1
+        elif kind in _BRACES:
+            braces += 1 if kind == "LBRACE" else -1
+    return found if found[:1] == [start] or start == end else [start, *found]
 
 
 def too_deep(tokens: list[Token]) -> int | None:

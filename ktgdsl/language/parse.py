@@ -1,15 +1,20 @@
 """Text to tree: `parse` for a file, `parse_value` for a value on the command line."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ktgdsl.language import machine, outline
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.explain import explain
+from ktgdsl.language.make import make
 from ktgdsl.language.read import MAX_BYTES
 from ktgdsl.language.recover import Recovery, nested
 from ktgdsl.language.source import Source, Span
 from ktgdsl.language.stop import VALUE, Stop
 from ktgdsl.language.syntax import File, Value
 from ktgdsl.language.tokens import MAX_ERRORS, tokenize
-from ktgdsl.language.transform import Builder, make
+from ktgdsl.language.transform import Builder
 
 
 def parse(source: Source) -> tuple[File | None, tuple[Diagnostic, ...]]:
@@ -21,6 +26,23 @@ def parse(source: Source) -> tuple[File | None, tuple[Diagnostic, ...]]:
     if len(source.text) > MAX_BYTES:
         message = "the text is larger than 1 MiB, the most that a spec may have"
         return None, (Diagnostic("E003", message, path=source.path),)
+    with _uncollected():
+        return _parse(source)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    # All that a parse builds is kept; to look for garbage in it takes most of the time.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _parse(source: Source) -> tuple[File | None, tuple[Diagnostic, ...]]:
     tokens, errors = tokenize(source)
     if not errors and outline.too_deep(tokens) is None:
         tree = machine.run("file", tokens)

@@ -41,16 +41,22 @@ def _file(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise _RefusedError("E001", "there is no such file") from None
+        raise _RefusedError("E001", f"there is no file `{path}`") from None
     if stat.S_ISDIR(mode):
-        raise _RefusedError("E001", "this is a directory, not a file", "name a .ktg file in it")
+        raise _RefusedError(
+            "E001", f"`{path}` is a directory, not a file", "name a .ktg file in it"
+        )
     if not stat.S_ISREG(mode):
-        raise _RefusedError("E001", "this is a device or a pipe, not a file", "use `-` for stdin")
+        raise _RefusedError(
+            "E001", f"`{path}` is a device or a pipe, not a file", "use `-` for stdin"
+        )
     with path.open("rb") as file:
         return _limited(file.read(MAX_BYTES + 1))
 
 
 def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise _RefusedError("E001", "standard input is closed")
     return _limited(sys.stdin.buffer.read(MAX_BYTES + 1))
 
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from lark import Token
-
 from ktgdsl.language import machine, outline
 from ktgdsl.language import syntax as s
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.explain import explain
 from ktgdsl.language.source import Source, Span
 from ktgdsl.language.stop import SETTING, Stop, shown, span
-from ktgdsl.language.tokens import MAX_ERRORS
+from ktgdsl.language.tokens import MAX_ERRORS, Token
 from ktgdsl.language.transform import Builder
 
 
@@ -70,12 +68,16 @@ class Recovery:
             self._enter(i, start.misspelt)
         elif kind:
             self._leave(i)
+        reported = len(self.errors)
         if kind == "GRAPH":
             end_of_part = self._open(i, end)
         elif kind:
             end_of_part = self._part(i, end, kind)
         else:
             end_of_part = self._words(i, end)
+        if start.misspelt:
+            # One complaint is enough for a statement whose keyword was a guess.
+            del self.errors[reported:]
         broken = len(self.errors) > known
         for j in range(end_of_part, end):
             token = self._tokens[j]
@@ -91,7 +93,7 @@ class Recovery:
         self._report(
             "E102", f"{shown(word)} starts no statement", word, f"did you mean `{kind.lower()}`?"
         )
-        self._tokens[i] = Token.new_borrow_pos(kind, kind.lower(), word)
+        self._tokens[i] = word.become(kind, kind.lower())
 
     def _words(self, i: int, end: int) -> int:
         """Words that no keyword introduces, up to a `}`."""
@@ -134,7 +136,7 @@ class Recovery:
         if opening == stop:
             return self._head(start, i, stop, kind)
         brace = self._tokens[opening]
-        closing = Token.new_borrow_pos("RBRACE", "}", brace)
+        closing = brace.become("RBRACE", "}")
         head = self._head(start, i, opening + 1, kind, closing)
         closed = self._tokens[stop - 1].type == "RBRACE"
         last = stop - 1 if closed else stop
@@ -151,7 +153,7 @@ class Recovery:
             self._stopped(start, i, stop, kind)
         if head is None:
             return None
-        place = Span(self._source.path, head.span.start, self._tokens[stop - 1].end_pos or 0)
+        place = Span(self._source.path, head.span.start, self._tokens[stop - 1].end)
         return head.model_copy(update={"settings": tuple(settings), "span": place})
 
     # Graphs
@@ -159,7 +161,7 @@ class Recovery:
     def _open(self, i: int, end: int) -> int:
         stop = min(self._until(i, end, "LBRACE") + 1, end)
         brace = self._tokens[stop - 1]
-        closing = [Token.new_borrow_pos("RBRACE", "}", brace)] if brace.type == "LBRACE" else []
+        closing = [brace.become("RBRACE", "}")] if brace.type == "LBRACE" else []
         head = self._head("file", i, stop, "GRAPH", *closing)
         self._graph = _OpenGraph(head, brace)
         self._homeless = False
@@ -224,7 +226,7 @@ class Recovery:
             if graph.opening.type == "LBRACE":
                 self._unclosed(graph.opening, last)
         if graph.head is not None:
-            place = Span(self._source.path, graph.head.span.start, last.end_pos or 0)
+            place = Span(self._source.path, graph.head.span.start, last.end)
             update = {"statements": tuple(graph.members), "span": place}
             self.statements.append(graph.head.model_copy(update=update))
 
@@ -262,12 +264,10 @@ class Recovery:
 
     def _lexical(self, i: int, stop: int) -> bool:
         """Whether a bad character was reported among tokens i to stop."""
-        start = self._tokens[i].start_pos or 0
-        end = (
-            self._tokens[stop].start_pos if stop < len(self._tokens) else len(self._source.text) + 1
-        )
+        start = self._tokens[i].start
+        end = self._tokens[stop].start if stop < len(self._tokens) else len(self._source.text) + 1
         found = bisect_left(self._bad, start)
-        return found < len(self._bad) and self._bad[found] < (end or 0)
+        return found < len(self._bad) and self._bad[found] < end
 
     def _until(self, i: int, end: int, kind: str) -> int:
         return next((j for j in range(i, end) if self._tokens[j].type == kind), end)

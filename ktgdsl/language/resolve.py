@@ -1,40 +1,34 @@
-"""Tree values to vocabulary: what a value means where it stands, with a complaint if nothing."""
+"""Words and settings of the vocabulary: the entry that a value names, its arguments bound."""
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from ktgdsl.language.complaint import invalid, quoted
-from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.complaint import invalid
+from ktgdsl.language.diagnostic import Label
+from ktgdsl.language.make import make
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import (
-    Binary,
     Boolean,
     Call,
-    Choice,
-    Let,
     List,
     Number,
-    Percent,
-    Range,
     Reference,
     Setting,
     String,
-    Unary,
     Value,
 )
-from ktgdsl.vocabulary.entry import Entry, Parameters, Share
-from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.language.values import INVALID, Scope, is_open
+from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.networks import respelled, spelled_out
 from ktgdsl.vocabulary.registry import closest, entries, kinds_of, later, words
 
 P = TypeVar("P", bound=Parameters)
 
-
-class _Invalid:
-    """The value of what has been complained about already."""
-
-
-INVALID: Final = _Invalid()
+_PLACES = {
+    "gate": "a gate stands after `via`: `edge a -> b : kl via correct`",
+    "loss": "a loss stands after `:` and before `via`: `edge a -> b : kl via correct`",
+}
 
 
 class Given(NamedTuple):
@@ -45,92 +39,13 @@ class Given(NamedTuple):
     value: Value
 
 
-class Resolver:
-    """Resolves values in the scope of a file's `let`s and collects what is wrong with them.
-
-    An open value is reported by `validate` once for a file; here it is only INVALID.
-    """
-
-    def __init__(self, lets: Mapping[str, Let]) -> None:
-        self.lets = lets
-        self.diagnostics: list[Diagnostic] = []
-
-    def complain(
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        help: str | None = None,
-        labels: Iterable[Label] = (),
-    ) -> None:
-        """Add an error."""
-        self.diagnostics.append(Diagnostic(code, message, span, help, labels=tuple(labels)))
-
-    def expand(self, value: Value) -> Value:
-        """The value, or what the `let` that it names stands for."""
-        while isinstance(value, Call) and not value.arguments and value.name in self.lets:
-            value = self.lets[value.name].value
-        return value
-
-    def number(self, value: Value) -> int | float | None:
-        """A number, arithmetic done."""
-        result = self.plain(value)
-        if isinstance(result, bool) or not isinstance(result, int | float):
-            if result is not INVALID:
-                self.complain("E301", f"a number is needed here, not {quoted(result)}", value.span)
-            return None
-        return result
-
-    def plain(self, value: Value) -> Any:
-        """A value of plain data: a number, a Share, a bool, a str or a list of those."""
-        value = self.expand(value)
-        match value:
-            case Number() | Boolean() | String():
-                return value.value
-            case Percent():
-                return Share(percent=value.value)
-            case List():
-                items = [self.plain(item) for item in value.items]
-                return INVALID if INVALID in items else items
-            case Unary():
-                operand = self.number(value.operand)
-                return INVALID if operand is None else -operand
-            case Binary():
-                return self._arithmetic(value)
-            case Call(name=name):
-                guess = closest(name, list(self.lets))
-                self.complain(
-                    "E201",
-                    f"nothing that has a value is called `{name}`",
-                    value.span,
-                    f"did you mean `{guess}`?" if guess else f"`let {name} = ...` would name one",
-                )
-            case Reference():
-                self.complain("E301", "a value is needed here, not a node", value.span)
-            case Choice() | Range():
-                pass
-        return INVALID
-
-    def _arithmetic(self, value: Binary) -> Any:
-        left, right = self.number(value.left), self.number(value.right)
-        if left is None or right is None:
-            return INVALID
-        match value.operator:
-            case "+":
-                return left + right
-            case "-":
-                return left - right
-            case "*":
-                return left * right
-        if right == 0:
-            self.complain("E305", "this divides by zero", value.span)
-            return INVALID
-        return left / right
+class Resolver(Scope):
+    """Finds what values name in the vocabulary, and checks arguments and settings."""
 
     def word(self, value: Value, kind: str) -> Entry | None:
-        """The entry that a value names, its arguments bound."""
+        """The entry that a value names, its arguments bound; None after a complaint."""
         value = self.expand(value)
-        if isinstance(value, Choice | Range):
+        if is_open(value):
             return None
         if not isinstance(value, Call):
             self.complain("E301", f"{_a(kind)} is needed here", value.span, _such_as(kind))
@@ -138,65 +53,66 @@ class Resolver:
         if entry := entries(kind).get(value.name):
             return self._bound(entry, value)
         if kind == "network" and (short := spelled_out(value.name)):
-            if value.arguments:
-                full = f"{short[0]}({', '.join(f'{k}={v}' for k, v in short[1].items())}, ...)"
-                self.complain(
-                    "E207", f"`{value.name}` takes no arguments", value.span, f"write `{full}`"
-                )
-                return None
-            given = [
-                Given(name, value.span, Number(span=value.span, value=number))
-                for name, number in short[1].items()
-            ]
-            return self.bind(entries(kind)[short[0]], given, value.span, value.name)
-        self._unknown(value, kind)
+            return self._short(value, *short)
+        self._no_word(value, kind)
         return None
 
-    def _unknown(self, value: Call, kind: str) -> None:
-        name = value.name
+    def _short(self, value: Call, name: str, numbers: Mapping[str, int]) -> Entry | None:
+        if value.arguments:
+            full = f"{name}({', '.join(f'{k}={v}' for k, v in numbers.items())}, ...)"
+            message = f"`{value.name}` takes no arguments"
+            self.complain("E207", message, value.span, f"write `{full}`")
+            return None
+        given = [
+            Given(k, value.span, make(Number, value.span, value=v)) for k, v in numbers.items()
+        ]
+        return self.bind(entries("network")[name], given, value.span, value.name)
+
+    def _no_word(self, value: Call, kind: str) -> None:
+        name, span = value.name, value.name_span
         if name in later(kind):
-            self.complain("E901", f"the {kind} `{name}` is not supported yet", value.name_span)
+            self.complain("E901", f"the {kind} `{name}` is not supported yet", span)
+        elif name in self.lets:
+            self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
         elif others := kinds_of(name):
-            code = "E303" if {kind, others[0]} == {"loss", "gate"} else "E301"
-            fix = {
-                "gate": "a gate stands after `via`: `edge a -> b : kl via correct`",
-                "loss": "a loss stands after `:` and before `via`: `edge a -> b : kl via correct`",
-            }
+            swapped = {kind, others[0]} == {"loss", "gate"}
             self.complain(
-                code,
+                "E303" if swapped else "E301",
                 f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here",
-                value.name_span,
-                fix.get(others[0], _such_as(kind)),
+                span,
+                _PLACES[others[0]] if swapped else _such_as(kind),
             )
         else:
             guess = closest(name, [*words(kind), *self.lets])
-            self.complain(
-                "E201",
-                f"there is no {kind} called `{name}`",
-                value.name_span,
-                f"did you mean `{guess}`?" if guess else _such_as(kind),
-            )
+            if kind == "network":
+                guess = respelled(name) or guess
+            fix = f"did you mean `{guess}`?" if guess else _such_as(kind)
+            self.unknown(name, f"there is no {kind} called `{name}`", span, fix)
 
     def _bound(self, entry: type[Entry], call: Call) -> Entry | None:
         given: list[Given] = []
         positions = entry.positions()
         for position, argument in enumerate(call.arguments):
             if argument.name is not None:
-                given.append(Given(argument.name, argument.span, argument.value))
+                name_span = argument.span._replace(end=argument.span.start + len(argument.name))
+                given.append(Given(argument.name, name_span, argument.value))
             elif position < len(positions):
                 given.append(Given(positions[position], argument.span, argument.value))
             else:
                 takes = {0: "no arguments", 1: "one argument"}.get(
                     len(positions), f"at most {len(positions)} arguments"
                 )
-                self.complain("E207", f"`{call.name}` takes {takes}", argument.span)
+                fix = f"the argument is `{positions[0]}`" if len(positions) == 1 else None
+                if len(positions) > 1:
+                    fix = f"the arguments are {_quoted(positions)}"
+                self.complain("E207", f"`{call.name}` takes {takes}", argument.span, fix)
                 return None
         return self.bind(entry, given, call.span, call.name)
 
     def settings(
         self, cls: type[P], settings: Sequence[Setting], block: str, span: Span
     ) -> P | None:
-        """The settings of a block, defaults filled in."""
+        """The settings of a block, defaults filled in; None after a complaint."""
         given = [Given(s.name, s.name_span, s.value) for s in settings]
         return self.bind(cls, given, span, block)
 
@@ -204,53 +120,60 @@ class Resolver:
         """An instance of `cls` from what is given; `owner` is what people call it."""
         accepted: dict[str, Given] = {}
         values: dict[str, Any] = {}
+        meant: set[str] = set()  # parameters whose names are misspelt, so that none is missing
         complete = True
         for item in given:
             if item.name in accepted:
-                setting = not issubclass(cls, Entry)
-                self.complain(
-                    "E205" if setting else "E209",
-                    f"`{item.name}` of `{owner}` is given twice",
-                    item.span,
-                    labels=[Label(accepted[item.name].span, "first given here")],
-                )
+                self._twice(cls, item, accepted[item.name], owner)
                 complete = False
-            elif self._accepts(cls, item, owner):
+            elif item.name in cls.model_fields or cls.model_config.get("extra") == "allow":
                 accepted[item.name] = item
-                values[item.name] = self._field(cls, item)
+                values[item.name] = self._field(cls, item, owner)
                 complete = complete and values[item.name] is not INVALID
             else:
+                meant.update(self._no_field(cls, item, owner))
                 complete = False
-        missing = [n for n, f in cls.model_fields.items() if f.is_required() and n not in accepted]
-        for name in missing:
-            described = cls.model_fields[name].description
-            self.complain(
-                "E208",
-                f"`{owner}` needs `{name}`" + (f": {described}" if described else ""),
-                span,
-            )
-        sound = {name: value for name, value in values.items() if value is not INVALID}
-        result = self._validated(cls, sound, accepted, span, owner)
-        return None if missing or not complete else result
+        required = [name for name, field in cls.model_fields.items() if field.is_required()]
+        missing = [name for name in required if name not in accepted]
+        if told := [name for name in missing if name not in meant]:
+            self._missing(cls, told, span, owner)
+        if missing or not complete:
+            values = {name: value for name, value in values.items() if value is not INVALID}
+            self._checked(cls, values, accepted, span, owner, whole=False)
+            return None
+        return self._checked(cls, values, accepted, span, owner, whole=True)
 
-    def _accepts(self, cls: type[Parameters], item: Given, owner: str) -> bool:
-        if item.name in cls.model_fields or cls.model_config.get("extra") == "allow":
-            return True
-        setting = not issubclass(cls, Entry)
+    def _twice(self, cls: type[Parameters], item: Given, first: Given, owner: str) -> None:
+        self.complain(
+            "E209" if issubclass(cls, Entry) else "E205",
+            f"`{item.name}` of `{owner}` is given twice",
+            item.span,
+            "leave one of them out",
+            labels=[Label(first.span, "first given here")],
+        )
+
+    def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
+        """Complain about a name that `cls` does not have; the one that was meant, if any."""
         if item.name in cls.later:
             self.complain("E901", f"the setting `{item.name}` is not supported yet", item.span)
-            return False
+            return []
         guess = closest(item.name, list(cls.model_fields))
-        known = ", ".join(f"`{name}`" for name in cls.model_fields)
+        known = f"it has {_quoted(cls.model_fields)}" if cls.model_fields else "it has none"
+        code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
         self.complain(
-            "E204" if setting else "E207",
-            f"`{owner}` has no {'setting' if setting else 'argument'} `{item.name}`",
+            code,
+            f"`{owner}` has no {what} `{item.name}`",
             item.span,
-            f"did you mean `{guess}`?" if guess else f"it has {known}" if known else None,
+            f"did you mean `{guess}`?" if guess else known,
         )
-        return False
+        return [guess] if guess else []
 
-    def _field(self, cls: type[Parameters], item: Given) -> Any:
+    def _missing(self, cls: type[Parameters], names: list[str], span: Span, owner: str) -> None:
+        meanings = "; ".join(f"`{n}`: {cls.model_fields[n].description}" for n in names)
+        needed = " and ".join(f"`{name}`" for name in names)
+        self.complain("E208", f"`{owner}` needs {needed}", span, meanings)
+
+    def _field(self, cls: type[Parameters], item: Given, owner: str) -> Any:
         field = cls.model_fields.get(item.name)
         if field is None:
             return self.plain(item.value)
@@ -261,12 +184,18 @@ class Resolver:
                 return INVALID if entry is None else entry
         choices = [w for a in alternatives if get_origin(a) is Literal for w in get_args(a)]
         if choices or alternatives == (bool,):
-            return self._one_of(cls, item, choices or [True, False])
+            return self._one_of(cls, item, choices or [True, False], owner)
+        value = self.expand(item.value)
+        if alternatives == (str,) and isinstance(value, Call | Reference):
+            message = f'{_named(cls, item.name, owner)} must be a string, such as "text"'
+            self.complain("E301", message, value.span, "put it between double quotes")
+            return INVALID
         return self.plain(item.value)
 
-    def _one_of(self, cls: type[Parameters], item: Given, choices: list[Any]) -> Any:
+    def _one_of(self, cls: type[Parameters], item: Given, choices: list[Any], owner: str) -> Any:
+        """The word among `choices` that a value is; INVALID after a complaint."""
         value = self.expand(item.value)
-        if isinstance(value, Choice | Range):
+        if is_open(value):
             return INVALID
         if isinstance(value, Boolean) and value.value in choices:
             return value.value
@@ -274,50 +203,59 @@ class Resolver:
         if name in choices:
             return name
         if name in cls.later_words.get(item.name, ()):
-            self.complain("E901", f"`{item.name} = {name}` is not supported yet", value.span)
+            message = f"`{item.name} = {name}` is not supported yet"
+            self.complain("E901", message, value.span, f"write `{item.name} = {choices[0]}`")
             return INVALID
         spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]
-        named = f", not `{name}`" if name else ""
+        told = f", not `{name}`" if name else ""
         guess = closest(name, spelt) if name else None
-        if isinstance(value, String) and value.value in choices:
-            guess, named = value.value, ", without quotes"
+        if isinstance(value, String) and value.value in spelt:
+            guess, told = value.value, ", without quotes"
         self.complain(
             "E301",
-            f"`{item.name}` must be {' or '.join(f'`{s}`' for s in spelt)}{named}",
+            f"{_named(cls, item.name, owner)} must be {_either(spelt)}{told}",
             value.span,
             f"did you mean `{guess}`?" if guess else None,
         )
         return INVALID
 
-    def _validated(
+    def _checked(
         self,
         cls: type[P],
         values: dict[str, Any],
         given: Mapping[str, Given],
         span: Span,
         owner: str,
+        *,
+        whole: bool,
     ) -> P | None:
+        """The values put into `cls`; None after a complaint.
+
+        When not all are there, only those that are get checked, each for itself.
+        """
+        if not values:
+            # Defaults are sound (a test sees to it), and a validator costs start-up to build.
+            return cls.model_construct()
         from pydantic import ValidationError
 
         try:
             return cls.model_validate(values)
         except ValidationError as failure:
             for error in failure.errors(include_url=False):
-                if error["type"] == "missing":
-                    continue  # complained about where it is missing or unsound
-                code, message = invalid(error, owner)
-                self.complain(code, message, self._place(error["loc"], given, span))
+                if whole or (error["loc"] and error["type"] != "missing"):
+                    code, message = invalid(error, _named(cls, _first(error["loc"]), owner))
+                    self.complain(code, message, _place(error["loc"], given, span))
             return None
 
-    def _place(
-        self, location: tuple[int | str, ...], given: Mapping[str, Given], span: Span
-    ) -> Span:
-        if not location or location[0] not in given:
-            return span
-        value = given[str(location[0])].value
-        if len(location) > 1 and isinstance(value, List) and isinstance(location[1], int):
-            return value.items[location[1]].span
-        return value.span
+
+def _place(location: tuple[int | str, ...], given: Mapping[str, Given], span: Span) -> Span:
+    """Where the value stands that an error is about."""
+    if not location or location[0] not in given:
+        return span
+    value = given[str(location[0])].value
+    if len(location) > 1 and isinstance(value, List) and isinstance(location[1], int):
+        return value.items[location[1]].span
+    return value.span
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
@@ -326,10 +264,30 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
+def _first(location: tuple[int | str, ...]) -> str:
+    return str(location[0]) if location else ""
+
+
+def _named(cls: type[Parameters], name: str, owner: str) -> str:
+    """What to call a setting or argument, or all of them, in a sentence."""
+    if not name:
+        return f"`{owner}`"
+    return f"`{name}` of `{owner}`" if issubclass(cls, Entry) else f"`{name}`"
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
 def _a(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
+def _quoted(names: "Sequence[str] | Mapping[str, object]") -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def _such_as(kind: str) -> str:
-    names = ["resnet8", "wrn16_2"] if kind == "network" else list(entries(kind))
-    return f"there are {', '.join(f'`{name}`' for name in names)}"
+    if kind == "network":
+        return "such as `resnet8` or `wrn16_2`"
+    return f"there are {_quoted(entries(kind))}"

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from lark import Token
-
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.source import Span
+from ktgdsl.language.tokens import Token
 
 SETTING = "SETTING"
 VALUE = "VALUE"
@@ -109,7 +108,7 @@ class Stop:
 
 def span(path: str, first: Token, last: Token) -> Span:
     """The place of the tokens from `first` to `last`."""
-    return Span(path, first.start_pos or 0, last.end_pos or 0)
+    return Span(path, first.start, last.end)
 
 
 def shown(token: Token) -> str:

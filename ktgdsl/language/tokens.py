@@ -6,11 +6,7 @@ to be, or left out, so that the parser sees the rest of the statement as the use
 
 import re
 import unicodedata
-from typing import Any, NamedTuple
-
-from lark import Token
-from lark.exceptions import UnexpectedCharacters
-from lark.lexer import LexerState
+from typing import NamedTuple
 
 from ktgdsl.language import grammar
 from ktgdsl.language.diagnostic import Diagnostic
@@ -20,11 +16,12 @@ MAX_ERRORS = 1000
 
 _NUMBER_LIKE = re.compile(r"[0-9][0-9A-Za-z_]*(?:\.[0-9A-Za-z_]+)*%?")
 _STRING_LIKE = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"')
+_WORD = re.compile(r"\w+")
 _LINE_REST = re.compile(r"[^\r\n]*")
-_SINGLE_QUOTED = re.compile(r"'[^'\r\n]*'")
+_QUOTED = re.compile(r"'[^'\"\r\n]*'|[\u201c\u201d][^\u201c\u201d\"\r\n]*[\u201c\u201d]")
 _NUMBER_START = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _BAD_ESCAPE = re.compile(r'\\[^"\\nt]')
-_BAD_RUN = re.compile(r"[^\sA-Za-z0-9_\"'#<>(){}\[\]=,:|*/+.-]+")
+_BAD_RUN = re.compile(r"[^\sA-Za-z0-9_\"'#<>(){}\[\]=,:|*/+.-]{1,50}")
 _MARK = "\ufeff"
 
 # Characters that word processors and the papers' PDFs put where ASCII is meant.
@@ -46,6 +43,9 @@ _LOOKALIKES = {
     "\uff08": ("LPAR", "("),
     "\uff09": ("RPAR", ")"),
 }
+_BEFORE_A_WORD = ("EQUALS", "BAR")
+"""Signs after which `train` on the same line is a word: no statement begins there."""
+
 _HINTS = {
     ";": "statements and settings need no sign between them: leave it out",
     "<": "an arrow is written `->` or `<->`, from the source to the destination",
@@ -57,9 +57,30 @@ _HINTS = {
 }
 
 
-class _Bad(NamedTuple):
-    """What was found where no token could start."""
+class Token(NamedTuple):
+    """A word or sign: its kind, as the grammar names it, its text and its place.
 
+    `first` says whether it is the first of its line.
+    """
+
+    type: str
+    value: str
+    start: int
+    end: int
+    first: bool
+
+    def __str__(self) -> str:
+        return self.value
+
+    def become(self, kind: str, value: str) -> "Token":
+        """Another token in the same place."""
+        return self._replace(type=kind, value=value)
+
+
+class _Bad(NamedTuple):
+    """What was found where no token could start; it may include the token before."""
+
+    start: int
     end: int
     token: tuple[str, str] | None
     code: str
@@ -75,45 +96,48 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
     text = source.text
     tokens: list[Token] = []
     errors: list[Diagnostic] = []
-    thread: Any = grammar.parser().parse_interactive(text, start="file").lexer_thread
-    state: LexerState = thread.state
-    while True:
-        try:
-            tokens.extend(thread.lex(None))
+    position = len(_MARK) if text.startswith(_MARK) else 0
+    first = True
+    while position < len(text) and len(errors) < MAX_ERRORS:
+        position, first = _scan(text, position, first, tokens)
+        if position == len(text):
             break
-        except UnexpectedCharacters:
-            start = state.line_ctr.char_pos
-        if start == 0 and text[0] == _MARK:
-            state.line_ctr.feed(_MARK)
-            continue
-        bad = _look(text, start)
-        span = Span(source.path, start, bad.end)
-        errors.append(Diagnostic(bad.code, bad.message, span, bad.help))
-        if len(errors) >= MAX_ERRORS:
-            break
+        bad = _look(text, position)
+        if bad.start < position:
+            first = tokens.pop().first
+        place = Span(source.path, bad.start, bad.end)
+        errors.append(Diagnostic(bad.code, bad.message, place, bad.help))
         if bad.token is not None:
-            tokens.append(_token(state, bad.end, *bad.token))
-        state.line_ctr.feed(text[start : bad.end])
+            tokens.append(Token(*bad.token, bad.start, bad.end, first))
+            first = False
+        position = bad.end
     errors.extend(_too_large(source, tokens))
     errors.sort(key=_start)
     return tokens, errors
 
 
+def _scan(text: str, position: int, first: bool, tokens: list[Token]) -> tuple[int, bool]:
+    """Append tokens up to where none begins; that place, and whether its line is still empty."""
+    pattern, keywords, ignored = grammar.scanner()
+    for match in pattern.finditer(text, position):
+        kind, value = match.lastgroup or "", match.group()
+        if kind == grammar.NOTHING:
+            break
+        start, position = match.span()
+        if kind in ignored:
+            first = first or "\n" in value
+            continue
+        if kind == "NAME":
+            kind = keywords.get(value, kind)
+            if kind == "TRAIN" and not first and tokens[-1].type in _BEFORE_A_WORD:
+                kind = "NAME"  # of a mode: `mode = train`
+        tokens.append(Token(kind, value, start, position, first))
+        first = False
+    return position, first
+
+
 def _start(diagnostic: Diagnostic) -> int:
     return diagnostic.span.start if diagnostic.span else 0
-
-
-def _token(state: LexerState, end: int, kind: str, value: str) -> Token:
-    counter = state.line_ctr
-    return Token(
-        kind,
-        value,
-        counter.char_pos,
-        counter.line,
-        counter.column,
-        end_line=counter.line,
-        end_pos=end,
-    )
 
 
 def _look(text: str, start: int) -> _Bad:
@@ -122,28 +146,50 @@ def _look(text: str, start: int) -> _Bad:
         return _bad_number(text, start)
     if char == '"':
         return _bad_string(text, start)
-    if char == "'":
-        quoted = _SINGLE_QUOTED.match(text, start)
-        end = quoted.end() if quoted else start + 1
-        token = ("STRING", f'"{text[start + 1 : end - 1]}"') if quoted else None
-        help_ = "write it with double quotes"
-        return _Bad(end, token, "E101", "a string is written between double quotes", help_)
+    if char in "'\u201c\u201d":
+        return _other_quotes(text, start)
+    if text.startswith("<-", start) or text[start - 1 : start + 1] == "=>":
+        begin, arrow = (start - 1, "=>") if char == ">" else (start, "<-")
+        help_ = "an arrow is written `->` or `<->`, from the source to the destination"
+        message = f"`{arrow}` is not an arrow"
+        return _Bad(begin, begin + 2, ("ARROW", "->"), "E101", message, help_)
     if char in _LOOKALIKES:
         token = _LOOKALIKES[char]
         message = f"{_describe(char)} is not a sign of the language"
-        return _Bad(start + 1, token, "E101", message, f"did you mean `{token[1]}`?")
+        return _Bad(start, start + 1, token, "E101", message, f"did you mean `{token[1]}`?")
+    if char.isalnum():
+        return _foreign_word(text, start)
     run = _BAD_RUN.match(text, start)
     end = run.end() if run else start + 1
     found = text[start:end]
     for i, other in enumerate(found):
-        if i and (other in _LOOKALIKES or other in _HINTS):
+        if i and (other in _LOOKALIKES or other in _HINTS or other.isalnum()):
             found, end = found[:i], start + i
             break
-    if found.isalpha():
-        message = f"the name part {found!r} has letters that a name cannot have"
-        return _Bad(end, None, "E101", message, "names consist of a-z, A-Z, 0-9 and _")
     what = _describe(char) if len(found) == 1 else f"{found[:20]!r}"
-    return _Bad(end, None, "E101", f"{what} has no meaning here", _HINTS.get(char))
+    return _Bad(start, end, None, "E101", f"{what} has no meaning here", _HINTS.get(char))
+
+
+def _other_quotes(text: str, start: int) -> _Bad:
+    quoted = _QUOTED.match(text, start)
+    message = "a string is written between double quotes"
+    if quoted is None:
+        return _Bad(start, start + 1, None, "E101", message, None)
+    written = f'"{quoted.group()[1:-1]}"'
+    help_ = f"did you mean `{_short(written)}`?"
+    return _Bad(start, quoted.end(), ("STRING", written), "E101", message, help_)
+
+
+def _foreign_word(text: str, start: int) -> _Bad:
+    """A word with letters beyond ASCII, whatever it begins with."""
+    begin = start
+    while begin and (text[begin - 1].isalnum() or text[begin - 1] == "_"):
+        begin -= 1
+    rest = _WORD.match(text, start)
+    end = rest.end() if rest else start + 1
+    message = f"`{_short(text[begin:end])}` is not a name"
+    help_ = "names consist of a-z, A-Z, 0-9 and _"
+    return _Bad(begin, end, ("NAME", text[begin:end]), "E101", message, help_)
 
 
 def _describe(char: str) -> str:
@@ -175,7 +221,7 @@ def _bad_number(text: str, start: int) -> _Bad:
         help_ = "a number has one decimal point"
     else:
         help_ = f"did you mean `{value}`? Numbers have no units, and names start with a letter"
-    return _Bad(end, ("NUMBER", value), "E104", f"`{_short(word)}` is not a number", help_)
+    return _Bad(start, end, ("NUMBER", value), "E104", f"`{_short(word)}` is not a number", help_)
 
 
 def _bad_string(text: str, start: int) -> _Bad:
@@ -185,26 +231,26 @@ def _bad_string(text: str, start: int) -> _Bad:
         end = rest.end() if rest else start + 1
         message = "this string is never closed"
         help_ = 'end it with `"` on the same line; `\\n` stands for a line break'
-        return _Bad(end, ("STRING", '""'), "E103", message, help_)
+        return _Bad(start, end, ("STRING", '""'), "E103", message, help_)
     end = closed.end()
     escape = _BAD_ESCAPE.search(text, start, end)
     found = escape.group() if escape else "\\"
     message = f"`{found}` means nothing in a string" if found.isprintable() else "a bad escape"
     help_ = 'a string knows `\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`'
-    return _Bad(end, ("STRING", '""'), "E101", message, help_)
+    return _Bad(start, end, ("STRING", '""'), "E101", message, help_)
 
 
 def _too_large(source: Source, tokens: list[Token]) -> list[Diagnostic]:
     """Numbers beyond what a float can hold, which no setting could mean."""
     errors = []
-    for token in tokens:
-        if token.type not in ("NUMBER", "PERCENT") or len(token) < 4:
+    for i, token in enumerate(tokens):
+        if token.type not in ("NUMBER", "PERCENT") or len(token.value) < 4:
             continue
-        if float(token.rstrip("%")) == float("inf"):
-            span = Span(source.path, token.start_pos or 0, token.end_pos or 0)
-            message = f"`{_short(token)}` is too large for a number"
-            errors.append(Diagnostic("E104", message, span, "the largest is about 1.8e308"))
-            token.value = "0"
+        if float(token.value.rstrip("%")) == float("inf"):
+            place = Span(source.path, token.start, token.end)
+            message = f"`{_short(token.value)}` is too large for a number"
+            errors.append(Diagnostic("E104", message, place, "the largest is about 1.8e308"))
+            tokens[i] = token.become("NUMBER", "0")
     return errors
 
 

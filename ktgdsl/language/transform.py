@@ -1,21 +1,17 @@
 """Lark's tree to ours, with the exact place of every part."""
 
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from lark import Token, Tree
+from lark import Tree
 
 from ktgdsl.language import syntax as s
+from ktgdsl.language.make import make
 from ktgdsl.language.source import Span
+from ktgdsl.language.tokens import Token
 
 _Parts = list[Any]
-_S = TypeVar("_S", bound=s.Syntax)
 
 _ESCAPES = {"n": "\n", "t": "\t"}
-
-
-def make(part: type[_S], span: Span, /, **fields: Any) -> _S:
-    """A part of the tree, not validated: the grammar has done that, and it costs start-up."""
-    return cast(_S, part.model_construct(span=span, **fields))
 
 
 class Builder:
@@ -32,8 +28,8 @@ class Builder:
 
     def span(self, first: Any, last: Any) -> Span:
         """From the start of `first` to the end of `last`, tokens or parts of our tree."""
-        start: Any = first.start_pos if isinstance(first, Token) else first.span.start
-        end: Any = last.end_pos if isinstance(last, Token) else last.span.end
+        start = first.start if isinstance(first, Token) else first.span.start
+        end = last.end if isinstance(last, Token) else last.span.end
         return Span(self._path, start, end)
 
     # Statements
@@ -43,7 +39,9 @@ class Builder:
 
     def _on_graph(self, parts: _Parts) -> s.Graph:
         members = tuple(self.build(part) for part in parts[3:-1])
-        return make(s.Graph, self.span(parts[0], parts[-1]), name=str(parts[1]), statements=members)
+        return make(
+            s.Graph, self.span(parts[0], parts[-1]), name=parts[1].value, statements=members
+        )
 
     def _on_member(self, parts: _Parts) -> s.Syntax:
         member: s.Syntax = self.build(parts[0])
@@ -63,7 +61,7 @@ class Builder:
         return self._block("search", parts)
 
     def _on_phase(self, parts: _Parts) -> s.Block:
-        return self._block("phase", parts, name=str(parts[1]))
+        return self._block("phase", parts, name=parts[1].value)
 
     def _on_let(self, parts: _Parts) -> s.Let:
         keyword, each, name, _, written = parts
@@ -71,7 +69,7 @@ class Builder:
         return make(
             s.Let,
             self.span(keyword, value),
-            name=str(name),
+            name=name.value,
             name_span=self.span(name, name),
             each=each is not None,
             value=value,
@@ -95,9 +93,9 @@ class Builder:
     def _on_declared(self, parts: _Parts) -> s.Declared:
         name, size = parts
         if size is None:
-            return make(s.Declared, self.span(name, name), name=str(name), size=None)
+            return make(s.Declared, self.span(name, name), name=name.value, size=None)
         _, count, closing = size.children
-        return make(s.Declared, self.span(name, closing), name=str(name), size=self.build(count))
+        return make(s.Declared, self.span(name, closing), name=name.value, size=self.build(count))
 
     def _on_target(self, parts: _Parts) -> s.Target:
         names, last = self._references(parts[1])
@@ -117,7 +115,7 @@ class Builder:
             s.Edge,
             self.span(keyword, terms[-1] if terms else last),
             sources=sources,
-            arrow=str(arrow),
+            arrow=arrow.value,
             destinations=destinations,
             terms=terms,
         )
@@ -152,7 +150,7 @@ class Builder:
         return make(
             s.Setting,
             self.span(name, value),
-            name=str(name),
+            name=name.value,
             name_span=self.span(name, name),
             value=value,
         )
@@ -176,7 +174,7 @@ class Builder:
 
     def _on_sum(self, parts: _Parts) -> s.Binary:
         left, right = self._value(parts[0]), self._value(parts[2])
-        operator = str(parts[1])
+        operator = parts[1].value
         return make(s.Binary, self.span(left, right), operator=operator, left=left, right=right)
 
     _on_product = _on_sum
@@ -200,7 +198,7 @@ class Builder:
         return make(
             s.Call,
             self.span(name, parts[-1]),
-            name=str(name),
+            name=name.value,
             name_span=self.span(name, name),
             arguments=tuple(self.build(part) for part in parts if _is_tree(part)),
         )
@@ -211,7 +209,7 @@ class Builder:
 
     def _on_named(self, parts: _Parts) -> s.Argument:
         value = self.build(parts[2])
-        return make(s.Argument, self.span(parts[0], value), name=str(parts[0]), value=value)
+        return make(s.Argument, self.span(parts[0], value), name=parts[0].value, value=value)
 
     def _on_place(self, parts: _Parts) -> s.Reference:
         index = parts[1] if _is_rule(parts[1], "index") else None
@@ -255,7 +253,7 @@ class Builder:
         place: s.Value | None = None
         if tap is not None:
             place = last = self._value(tap.children[1])
-        return make(s.Reference, self.span(name, last), name=str(name), index=inside, tap=place)
+        return make(s.Reference, self.span(name, last), name=name.value, index=inside, tap=place)
 
     def _atom(self, token: Token) -> s.Value:
         span = self.span(token, token)

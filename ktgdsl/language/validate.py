@@ -8,24 +8,31 @@ from ktgdsl.language.syntax import (
     Block,
     Call,
     Choice,
+    Declared,
     Edge,
     File,
     Graph,
+    GraphStatement,
     Let,
     Node,
     Range,
-    Reference,
     Share,
     Syntax,
     Target,
     Use,
+    Value,
 )
 from ktgdsl.vocabulary.registry import kinds_of
 
 
-def validate(file: File) -> tuple[Diagnostic, ...]:
-    """Everything that the checks find, in the order of the text."""
-    found = [diagnostic for check in CHECKS for diagnostic in check(file)]
+def validate(file: File, unread: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
+    """Everything that the checks find, in the order of the text.
+
+    `unread` has the words of the parts that did not parse: when there are any, nobody
+    complains that something is missing.
+    """
+    checks = CHECKS if unread else (*CHECKS, *MISSING)
+    found = [diagnostic for check in checks for diagnostic in check(file)]
     return tuple(sorted(found, key=lambda d: d.span or file.span))
 
 
@@ -45,24 +52,24 @@ def _walk(part: Syntax) -> Iterator[Syntax]:
         waiting.extend(reversed(inner))
 
 
-def _twice(code: str, items: Iterable[tuple[str, Span, str]]) -> Iterator[Diagnostic]:
+def _twice(code: str, items: Iterable[tuple[str, Span, str]], fix: str) -> Iterator[Diagnostic]:
     """Complaints about keys that come again; an item is (key, place, sentence)."""
     first: dict[str, Span] = {}
     for key, span, sentence in items:
         if key in first:
-            labels = (Label(first[key], "first given here"),)
-            yield Diagnostic(code, sentence, span, labels=labels)
+            yield Diagnostic(code, sentence, span, fix, labels=(Label(first[key], "first here"),))
         first.setdefault(key, span)
 
 
-def one_graph(file: File) -> Iterator[Diagnostic]:
-    """A spec has one graph."""
-    if file.graph is None:
+def has_graph(file: File) -> Iterator[Diagnostic]:
+    """A spec has a graph, unless another file brings it."""
+    if file.graph is None and not any(isinstance(s, Use) for s in file.statements):
+        start = file.span.start
         yield Diagnostic(
             "E106",
             "this file has no graph, so there is nothing to train",
-            file.span,
-            "a graph begins with `graph NAME {`",
+            Span(file.span.path, start, start),
+            "a graph begins with `graph my_graph {`",
         )
 
 
@@ -77,7 +84,7 @@ def one_block_of_a_kind(file: File) -> Iterator[Diagnostic]:
             else:
                 sentence = f"a file has one `{statement.kind}` block at most"
                 blocks.append((statement.kind, _head(statement), sentence))
-    yield from _twice("E206", blocks)
+    yield from _twice("E206", blocks, "put all into one")
 
 
 def _head(statement: Graph | Block | Share) -> Span:
@@ -90,25 +97,23 @@ def one_node_of_a_name(file: File) -> Iterator[Diagnostic]:
     """Node names differ from each other."""
     declared = (
         (name.name, name.span, f"the node `{name.name}` is declared twice")
-        for statement in (file.graph.statements if file.graph else ())
-        if isinstance(statement, Node)
-        for name in statement.names
+        for name in _declared(file)
     )
-    yield from _twice("E202", declared)
+    yield from _twice("E202", declared, "choose another name")
+
+
+def _declared(file: File) -> list[Declared]:
+    """What the nodes of the graph declare."""
+    statements = file.graph.statements if file.graph else ()
+    return [name for node in statements if isinstance(node, Node) for name in node.names]
 
 
 def names_of_lets(file: File) -> Iterator[Diagnostic]:
     """A `let` takes no name of the vocabulary, of a node or of another `let`."""
     lets = [s for s in file.statements if isinstance(s, Let)]
-    nodes = {
-        name.name
-        for statement in (file.graph.statements if file.graph else ())
-        if isinstance(statement, Node)
-        for name in statement.names
-    }
-    yield from _twice(
-        "E202", ((s.name, s.name_span, f"`{s.name}` is declared twice") for s in lets)
-    )
+    nodes = {name.name for name in _declared(file)}
+    again = ((s.name, s.name_span, f"`{s.name}` is declared twice") for s in lets)
+    yield from _twice("E202", again, "choose another name")
     for let in lets:
         if kinds := kinds_of(let.name):
             message = f"`{let.name}` is the name of a {kinds[0]} and cannot be given to a `let`"
@@ -143,38 +148,57 @@ def no_let_of_itself(file: File) -> Iterator[Diagnostic]:
     """No `let` is defined by itself, directly or through others."""
     for name, (let, others) in circular(file).items():
         through = f" through {' and '.join(f'`{o}`' for o in sorted(others))}" if others else ""
-        yield Diagnostic("E306", f"`{name}` is defined by itself{through}", let.name_span)
+        message = f"`{name}` is defined by itself{through}"
+        yield Diagnostic("E306", message, let.name_span, "give it a value")
 
 
 def has_target(file: File) -> Iterator[Diagnostic]:
     """A graph is for something."""
     graph = file.graph
-    if graph and not any(isinstance(statement, Target) for statement in graph.statements):
-        names = [n.name for s in graph.statements if isinstance(s, Node) for n in s.names]
-        yield Diagnostic(
-            "E401",
-            f"the graph `{graph.name}` has no target",
-            _head(graph),
-            f"name the node that the graph is for: `target {names[0] if names else 'a'}`",
-        )
+    if graph is None:
+        return
+    names = [declared.name for declared in _declared(file)]
+    if not names:
+        message = f"the graph `{graph.name}` has no nodes"
+        yield Diagnostic("E401", message, _head(graph), "`node a = resnet8` declares one")
+    elif not any(isinstance(statement, Target) for statement in graph.statements):
+        message = f"the graph `{graph.name}` has no target"
+        fix = f"name the node that the graph is for: `target {names[0]}`"
+        yield Diagnostic("E401", message, _head(graph), fix)
 
 
 def not_supported_yet(file: File) -> Iterator[Diagnostic]:
-    """Constructs that the language has and this version does not do."""
-    for part in _walk(file):
-        match part:
+    """Statements that the language has and this version does not do."""
+    for statement in file.statements:
+        match statement:
             case Use():
-                yield _later("`use`", part.span)
+                yield _later("`use`", statement.span)
             case Block(kind="search" | "phase" as kind):
-                yield _later(f"a `{kind}` block", _head(part))
-            case Share():
-                yield _later("`share`", _head(part))
-            case Edge(arrow=None):
-                yield _later("an edge without a source (a unary term)", part.span)
-            case Reference(tap=Call(name="logits", arguments=())):
-                pass  # the default tap
-            case Reference(tap=tap) if tap is not None:
-                yield _later("a tap inside a network", part.span)
+                yield _later(f"a `{kind}` block", _head(statement))
+            case Graph():
+                for member in statement.statements:
+                    yield from _member_not_supported_yet(member)
+
+
+def _member_not_supported_yet(member: GraphStatement) -> Iterator[Diagnostic]:
+    match member:
+        case Share():
+            yield _later("`share`", _head(member))
+        case Edge(arrow=None):
+            yield _later("an edge without a source (a unary term)", member.span)
+        case Edge():
+            for tap in taps(member):
+                yield _later("a tap inside a network", tap.span)
+
+
+def taps(edge: Edge) -> list[Value]:
+    """The places inside of networks that an edge names; `logits` is what it means anyway."""
+    named = [reference.tap for reference in (*edge.sources, *edge.destinations)]
+    return [tap for tap in named if tap is not None and not _is_logits(tap)]
+
+
+def _is_logits(tap: Value) -> bool:
+    return isinstance(tap, Call) and tap.name == "logits" and not tap.arguments
 
 
 def nothing_open(file: File) -> Iterator[Diagnostic]:
@@ -183,7 +207,7 @@ def nothing_open(file: File) -> Iterator[Diagnostic]:
         if isinstance(part, Choice | Range):
             yield Diagnostic(
                 "E901",
-                "this value is open, so the file is a search space, and searching is not "
+                "this value is open, which makes the file a search space, and that is not "
                 "supported yet",
                 part.span,
                 "give one value to make it a spec that can be run",
@@ -195,13 +219,14 @@ def _later(what: str, span: Span) -> Diagnostic:
     return Diagnostic("E901", f"{what} is not supported yet", span)
 
 
-CHECKS: tuple[Callable[[File], Iterator[Diagnostic]], ...] = (
-    one_graph,
+Check = Callable[[File], Iterator[Diagnostic]]
+
+CHECKS: tuple[Check, ...] = (
     one_block_of_a_kind,
     one_node_of_a_name,
     names_of_lets,
     no_let_of_itself,
-    has_target,
     not_supported_yet,
     nothing_open,
 )
+MISSING: tuple[Check, ...] = (has_graph, has_target)

@@ -5,15 +5,20 @@ The laws: `through` is the unit and `cutoff` the zero of the product, constants 
 """
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import NamedTuple
 
 from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.syntax import Binary, Call, Choice, Number, Range, Unary, Value
+from ktgdsl.language.syntax import Binary, Call, Number, Unary, Value
+from ktgdsl.language.values import is_open
 from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
 from ktgdsl.vocabulary import gates as vocabulary
 
-THROUGH = Constant(value=1.0)
-CUTOFF = Constant(value=0.0)
+THROUGH = Constant.model_construct(value=1.0)
+CUTOFF = Constant.model_construct(value=0.0)
+
+_ROUNDING = 1e-12
+"""What `0.3 - 0.2 - 0.1` may be off by."""
 
 
 class Bounded(NamedTuple):
@@ -32,20 +37,27 @@ def gate(resolver: Resolver, value: Value, *, from_label: bool) -> Gate | None:
     bounded = _expression(resolver, value, from_label)
     if bounded is None:
         return None
-    if bounded.low < 0:
+    if bounded.low < -_ROUNDING:
         resolver.complain(
             "E304",
-            f"this gate could be negative: its weight lies between {bounded.low:g} and "
-            f"{bounded.high:g}",
+            f"this gate could be negative: {_range(bounded)}",
             value.span,
             "a gate weights samples from 0 on; a negative coefficient belongs to the loss",
         )
         return None
-    return bounded.gate
+    return CUTOFF if isinstance(bounded.gate, Constant) and bounded.low < 0 else bounded.gate
+
+
+def _range(bounded: Bounded) -> str:
+    if bounded.low == bounded.high:
+        return f"its weight is {bounded.low:g}"
+    return f"its weight lies between {bounded.low:g} and {bounded.high:g}"
 
 
 def _expression(resolver: Resolver, written: Value, from_label: bool) -> Bounded | None:
     value = resolver.expand(written)
+    if is_open(value):
+        return None
     match value:
         case Number():
             return _constant(value.value)
@@ -56,9 +68,7 @@ def _expression(resolver: Resolver, written: Value, from_label: bool) -> Bounded
         case Binary():
             left = _expression(resolver, value.left, from_label)
             right = _expression(resolver, value.right, from_label)
-            return _binary(resolver, value, left, right)
-        case Choice() | Range():
-            return None
+            return _finite(resolver, value, _binary(resolver, value, left, right))
     resolver.complain(
         "E301",
         "a gate is made of numbers and gates",
@@ -89,22 +99,32 @@ def _binary(
     return _times(_constant(1 / right.gate.value), left)
 
 
+def _finite(resolver: Resolver, value: Value, bounded: Bounded | None) -> Bounded | None:
+    if bounded is None or (isfinite(bounded.low) and isfinite(bounded.high)):
+        return bounded
+    resolver.complain("E305", "the result is too large for a number", value.span)
+    return None
+
+
 def _word(resolver: Resolver, value: Call, from_label: bool) -> Bounded | None:
     entry = resolver.word(value, "gate")
     if not isinstance(entry, vocabulary.Gate):
         return None
-    if isinstance(entry, vocabulary.Through) or (
-        from_label and isinstance(entry, vocabulary.Correct)
-    ):
+    if from_label and isinstance(entry, vocabulary.Correct):
         return _constant(1)
-    if isinstance(entry, vocabulary.Cutoff):
-        return _constant(0)
     low, high = entry.bounds
-    return Bounded(Weight(gate=entry.call(), per_sample=entry.per_sample), low, high)
+    if low == high:
+        return _constant(low)
+    weight = Weight.model_construct(gate=entry.call(), per_sample=entry.per_sample)
+    return Bounded(weight, low, high)
 
 
 def _constant(value: float) -> Bounded:
-    return Bounded(Constant(value=float(value)), float(value), float(value))
+    return Bounded(_folded(value), float(value), float(value))
+
+
+def _folded(value: float) -> Constant:
+    return Constant.model_construct(value=float(value))
 
 
 def _times(left: Bounded | None, right: Bounded | None) -> Bounded | None:
@@ -131,10 +151,10 @@ def product(gates: Iterable[Gate]) -> Gate:
             else:
                 factors.append(factor)
     if constant == 0 or not factors:
-        return Constant(value=constant)
+        return _folded(constant)
     if constant != 1:
-        factors.insert(0, Constant(value=constant))
-    return factors[0] if len(factors) == 1 else Product(factors=tuple(factors))
+        factors.insert(0, _folded(constant))
+    return factors[0] if len(factors) == 1 else Product.model_construct(factors=tuple(factors))
 
 
 def total(gates: Iterable[Gate]) -> Gate:
@@ -148,7 +168,7 @@ def total(gates: Iterable[Gate]) -> Gate:
             else:
                 terms.append(term)
     if not terms:
-        return Constant(value=constant)
+        return _folded(constant)
     if constant != 0:
-        terms.insert(0, Constant(value=constant))
-    return terms[0] if len(terms) == 1 else Sum(terms=tuple(terms))
+        terms.insert(0, _folded(constant))
+    return terms[0] if len(terms) == 1 else Sum.model_construct(terms=tuple(terms))

@@ -1,7 +1,10 @@
 """Loss expressions: from tree values to linear combinations of losses."""
 
+from math import isfinite
+
 from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.syntax import Binary, Call, Choice, Number, Range, Unary, Value
+from ktgdsl.language.syntax import Binary, Call, Number, Unary, Value
+from ktgdsl.language.values import is_open
 from ktgdsl.plan.model import Part
 from ktgdsl.vocabulary.losses import Loss
 
@@ -19,11 +22,16 @@ def losses(resolver: Resolver, value: Value, *, from_label: bool) -> Combination
             "write `0.5 * kl`, or put the number behind `via`: `kl via 0.5`",
         )
         return None
+    if result is not None and not all(isfinite(part.coefficient) for part in result):
+        resolver.complain("E305", "the result is too large for a number", value.span)
+        return None
     return result
 
 
 def _expression(resolver: Resolver, written: Value, from_label: bool) -> Combination | float | None:
     value = resolver.expand(written)
+    if is_open(value):
+        return None
     match value:
         case Number():
             return float(value.value)
@@ -35,8 +43,6 @@ def _expression(resolver: Resolver, written: Value, from_label: bool) -> Combina
             left = _expression(resolver, value.left, from_label)
             right = _expression(resolver, value.right, from_label)
             return None if left is None or right is None else _binary(resolver, value, left, right)
-        case Choice() | Range():
-            return None
     resolver.complain(
         "E301",
         "a loss is made of numbers and losses",
@@ -63,7 +69,12 @@ def _word(resolver: Resolver, value: Call, from_label: bool) -> Combination | No
             "`kl` is the loss between two nodes; the labels teach by `edge label -> a`",
         )
         return None
-    return (Part(coefficient=1.0, loss=entry.call()),)
+    return (plain(entry),)
+
+
+def plain(loss: Loss) -> Part:
+    """A loss alone, with the coefficient 1."""
+    return Part.model_construct(coefficient=1.0, loss=loss.call())
 
 
 def _scaled(factor: float, result: Combination | float | None) -> Combination | float | None:

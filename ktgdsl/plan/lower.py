@@ -1,17 +1,28 @@
 """The checked tree to the plan, every default written out."""
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ktgdsl.language.diagnostic import Diagnostic, has_errors
+from ktgdsl.language.make import make
 from ktgdsl.language.resolve import Resolver
+from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, Choice, File, Let
 from ktgdsl.language.validate import circular
 from ktgdsl.plan import model
-from ktgdsl.plan.draft import DraftNode, draft
-from ktgdsl.plan.passes import PASSES, Lowering, peers
+from ktgdsl.plan.draft import Draft, DraftNode, draft
+from ktgdsl.plan.files import weights
+from ktgdsl.plan.passes import (
+    Lowering,
+    check_patterns,
+    check_targets,
+    cut,
+    drop,
+    freeze,
+    peers,
+)
 from ktgdsl.vocabulary.datasets import Dataset, Digits
 from ktgdsl.vocabulary.entry import Share
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
@@ -28,35 +39,52 @@ class Settings:
     train: TrainSettings
 
 
-def lower(file: File, folder: Path) -> Result:
-    """The plan of a validated file, or None, and what there is to complain about.
+def lower(
+    file: File,
+    folder: Path,
+    told: Sequence[Diagnostic] = (),
+    unread: frozenset[str] = frozenset(),
+) -> Result:
+    """The plan of a validated file, or None, and what more there is to complain about.
 
-    `folder` is where the file lies: paths in it are relative to that.
+    `folder` is where the file lies: paths in it are relative to that. `told` is what has
+    been found wrong so far, and `unread` has the words of the parts that did not parse:
+    what may only be a consequence of those is not complained about.
     """
-    assert file.graph is not None
-    resolver = Resolver(_lets(file))
-    written = draft(resolver, file.graph)
+    resolver = Resolver(_lets(file), unread)
     settings = _settings(resolver, file)
-    weights = {
-        name: _weights(resolver, node, file, folder)
-        for name, node in written.nodes.items()
-        if node.settings.weights is not None
-    }
-    if settings is None or has_errors(resolver.diagnostics):
+    if file.graph is None:
         return None, tuple(resolver.diagnostics)
-    state = Lowering(written, tuple(written.edges.values()))
-    for apply in PASSES:
-        state = apply(state)
+    written = draft(resolver, file.graph)
+    found = _weights(resolver, written, folder)
+    state = freeze(cut(Lowering(written, tuple(written.edges.values()))))
+    if _settled(file, [*told, *resolver.diagnostics]):
+        state = check_patterns(check_targets(state))
+        state = state if has_errors(state.diagnostics) else drop(state)
     diagnostics = (*resolver.diagnostics, *state.diagnostics)
-    if has_errors(diagnostics):
+    if settings is None or has_errors((*told, *diagnostics)):
         return None, diagnostics
-    plan = model.Plan(
-        graph=_graph(state, settings.train, weights),
+    plan = model.Plan.model_construct(
+        graph=_graph(state, settings.train, found),
         data=_data(settings),
         train=_train(settings.train),
         folder=str(folder),
     )
     return plan, diagnostics
+
+
+def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:
+    """Whether nothing is wrong but in blocks of settings, so that the graph is as it seems."""
+    blocks = [s.span for s in file.statements if isinstance(s, Block)]
+    return all(
+        diagnostic.severity != "error"
+        or (diagnostic.span is not None and any(_within(diagnostic.span, b) for b in blocks))
+        for diagnostic in diagnostics
+    )
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return inner.path == outer.path and outer.start <= inner.start and inner.end <= outer.end
 
 
 def _lets(file: File) -> dict[str, Let]:
@@ -69,9 +97,9 @@ def _lets(file: File) -> dict[str, Let]:
 
 def _settings(resolver: Resolver, file: File) -> Settings | None:
     def block(kind: Literal["data", "train"]) -> Block:
-        return file.block(kind) or Block(kind=kind, span=file.span)
+        return file.block(kind) or make(Block, file.span, kind=kind)
 
-    dataset: object = Digits()
+    dataset: object = Digits.model_construct()
     if (subject := block("data").subject) is not None:
         dataset = resolver.word(subject, "dataset")
     data = resolver.settings(DataSettings, block("data").settings, "data", block("data").span)
@@ -98,9 +126,19 @@ def _held_out(settings: Settings) -> int:
     return validation
 
 
+def _weights(resolver: Resolver, written: Draft, folder: Path) -> dict[str, model.Weights | None]:
+    """The files that nodes name, each looked at once."""
+    found: dict[str, model.Weights | None] = {}
+    for node in written.nodes.values():
+        path, span = node.settings.weights, node.weights_span
+        if path is not None and span is not None and path not in found:
+            found[path] = weights(resolver, path, span, folder)
+    return found
+
+
 def _data(settings: Settings) -> model.DataPlan:
     dataset = settings.dataset
-    return model.DataPlan(
+    return model.DataPlan.model_construct(
         source=dataset.call(),
         classes=dataset.classes,
         shape=dataset.shape,
@@ -114,32 +152,33 @@ def _data(settings: Settings) -> model.DataPlan:
 
 
 def _train(settings: TrainSettings) -> model.TrainPlan:
-    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
     others = {name: getattr(settings, name) for name in type(settings).model_fields}
-    return model.TrainPlan(**{**others, **calls})
+    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
+    return model.TrainPlan.model_construct(**{**others, **calls})
 
 
 def _graph(
-    state: Lowering, train: TrainSettings, weights: dict[str, model.Weights | None]
+    state: Lowering, train: TrainSettings, found: dict[str, model.Weights | None]
 ) -> model.Graph:
-    kept = [
-        name
-        for name in state.draft.nodes
-        if not any(d.kind == "node" and d.name == name for d in state.dropped)
-    ]
-    return model.Graph(
+    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    sources = peers(state.edges) if train.aggregate == "mean" else {}
+    names = (model.LABEL, *state.draft.nodes)
+    places = {name: model.Place.model_construct(node=name) for name in names}
+    return model.Graph.model_construct(
         name=state.draft.name,
         targets=tuple(state.draft.targets),
         nodes=tuple(
-            _node(state.draft.nodes[name], state.frozen.get(name), train, weights.get(name))
-            for name in kept
+            _node(node, state.frozen.get(name), train, found)
+            for name, node in state.draft.nodes.items()
+            if name not in gone
         ),
         edges=tuple(
-            model.Edge(
-                source=model.Place(node=edge.source),
-                destination=model.Place(node=edge.destination),
+            model.Edge.model_construct(
+                source=places[edge.source],
+                destination=places[edge.destination],
                 terms=edge.terms,
-                scale=_scale(state, edge.source, edge.destination, train),
+                # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018, Eq. 8); labels have 1.
+                scale=1.0 if edge.source == model.LABEL else 1.0 / sources.get(edge.destination, 1),
             )
             for edge in state.edges
         ),
@@ -147,46 +186,20 @@ def _graph(
     )
 
 
-def _scale(state: Lowering, source: str, destination: str, train: TrainSettings) -> float:
-    """1/(K-1) for a transfer edge under `aggregate = mean` (Zhang et al., CVPR 2018, Eq. 8)."""
-    if train.aggregate == "sum" or source == model.LABEL:
-        return 1.0
-    return 1.0 / peers(state, destination)
-
-
 def _node(
-    node: DraftNode, frozen: str | None, train: TrainSettings, weights: model.Weights | None
+    node: DraftNode,
+    frozen: str | None,
+    train: TrainSettings,
+    found: dict[str, model.Weights | None],
 ) -> model.Node:
-    return model.Node(
+    settings = node.settings
+    return model.Node.model_construct(
         name=node.name,
         network=node.network.call(),
         frozen=frozen,
-        weights=weights,
-        mode=node.settings.mode,
-        keep=node.settings.keep,
-        optimizer=(node.settings.optimizer or train.optimizer).call(),
-        schedule=(node.settings.schedule or train.schedule).call(),
+        weights=None if settings.weights is None else found[settings.weights],
+        mode=settings.mode,
+        keep=settings.keep,
+        optimizer=(settings.optimizer or train.optimizer).call(),
+        schedule=(settings.schedule or train.schedule).call(),
     )
-
-
-def _weights(resolver: Resolver, node: DraftNode, file: File, folder: Path) -> model.Weights | None:
-    written = node.settings.weights or ""
-    place = (folder / written).resolve()
-    problem = None
-    if not place.is_relative_to(tree(folder)):
-        problem = f'the weights "{written}" lie outside of the folder tree of the spec'
-    elif not place.is_file():
-        problem = f'there is no file "{written}" with the weights of `{node.name}`'
-    if problem is None:
-        with place.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return model.Weights(path=written, file=str(place), sha256=digest)
-    resolver.complain("E406", problem, node.span, "paths are relative to the spec's own folder")
-    return None
-
-
-def tree(folder: Path) -> Path:
-    """The folder that paths of a spec must stay inside: the project's, else the spec's own."""
-    own = folder.resolve()
-    marks = (".git", "pyproject.toml")
-    return next((p for p in (own, *own.parents) if any((p / m).exists() for m in marks)), own)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ktgdsl.vocabulary.call import Call as Call
 from ktgdsl.vocabulary.call import Data as Data
+from ktgdsl.vocabulary.call import shown
 
 LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
@@ -28,7 +29,7 @@ class Constant(Data):
     value: float
 
     def __str__(self) -> str:
-        return {1.0: "through", 0.0: "cutoff"}.get(self.value, f"{self.value:g}")
+        return {1.0: "through", 0.0: "cutoff"}.get(self.value, shown(self.value))
 
 
 class Weight(Data):
@@ -66,7 +67,7 @@ class Sum(Data):
 
 def _factor(gate: "Gate") -> str:
     if isinstance(gate, Constant):
-        return f"{gate.value:g}"
+        return shown(gate.value)
     if isinstance(gate, Sum):
         return f"({gate})"
     if isinstance(gate, Product) and gate.factors[0] == Constant(value=-1):
@@ -110,7 +111,9 @@ class Part(Data):
     loss: Call
 
     def __str__(self) -> str:
-        return str(self.loss) if self.coefficient == 1 else f"{self.coefficient:g} * {self.loss}"
+        return (
+            str(self.loss) if self.coefficient == 1 else f"{shown(self.coefficient)} * {self.loss}"
+        )
 
 
 class Term(Data):
@@ -291,11 +294,14 @@ class Plan(Data):
         """SHA-256 over everything that changes a trained bit, names included.
 
         Left out: the graph's name, what was dropped, how often checkpoints are written,
-        where files lie (the content of weights counts), and how often training is repeated.
+        where files lie (the content of weights counts), how often training is repeated, and
+        the size of a split that is not held out.
         """
         content: dict[str, Any] = self.model_dump(mode="json")
         del content["graph"]["name"], content["graph"]["dropped"], content["folder"]
         del content["train"]["checkpoint"], content["train"]["repeats"]
+        if not self.data.holdout:
+            del content["data"]["validation"]
         for node in content["graph"]["nodes"]:
             node["frozen"] = node["frozen"] is not None
             if node["weights"] is not None:

@@ -105,7 +105,7 @@ def _accuracies(plan: Plan, result: RunResult) -> list[list[str]]:
 
 
 def _closing(result: RunResult, already: bool) -> str:
-    said = "finished before, in" if already else "finished in"
+    said = "already finished, in" if already else "finished in"
     return f"{said} {duration(result.seconds)}, everything is in {result.folder}"
 
 

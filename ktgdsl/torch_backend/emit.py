@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from operator import add, mul
 from typing import Any
 
@@ -114,8 +115,8 @@ class _Emitter:
             labeled = self._call(gates.count_labeled, self.label)
             return self._call(gates.reduce_labeled, values, weight, labeled)
         if reduce == "active" and per_sample(term.gate):
-            active = self._gate(_predicates(term.gate), edge)
-            return self._call(gates.reduce_active, values, weight, active)
+            # Where a schedule is 0 the count does not matter: every sample's loss is 0 too.
+            return self._call(gates.reduce_active, values, weight, weight)
         return self._call(gates.reduce_mean, values, weight)
 
     # Losses
@@ -205,10 +206,13 @@ class _Emitter:
         raise ValueError(f"no function computes the gate {gate} of the edge {edge.key}")
 
     def _fraction(self, moment: Any) -> float:
-        """A moment as a share of the training."""
+        """A moment as a share of the training, the number nearest to what is written.
+
+        So it equals k / k_end in the step that it names: 33.3 / 100 would be below 333 / 1000.
+        """
         if isinstance(moment, dict):
-            return float(moment["percent"]) / 100
-        return float(moment) / self.plan.train.epochs
+            return float(Fraction(str(moment["percent"])) / 100)
+        return float(Fraction(str(moment)) / self.plan.train.epochs)
 
     # Making nodes
 
@@ -230,13 +234,3 @@ class _Emitter:
             node.meta["named"] = True
             node._rename(name)
         return node
-
-
-def _predicates(gate: Gate) -> Gate:
-    """The part of a gate that selects samples: factors that are the same for all become 1."""
-    match gate:
-        case Product():
-            kept = tuple(_predicates(factor) for factor in gate.factors if per_sample(factor))
-            return kept[0] if len(kept) == 1 else Product(factors=kept)
-        case _:
-            return gate

@@ -20,9 +20,11 @@ Weight = Tensor | float | None
 def correct(source_logits: Tensor, label: Tensor) -> Tensor:
     """Return 1 where the source's top-1 is the label, else 0 (paper, Eq. 7).
 
-    Logits (B, C, *rest), label (B, *rest); float32 (B, *rest). 0 where the label is -1.
+    Logits (B, C, *rest), label (B, *rest); (B, *rest) of the logits' dtype, float32 for a
+    half-precision one. 0 where the label is -1.
     """
-    return (source_logits.argmax(1) == label).float()
+    dtype = torch.promote_types(source_logits.dtype, torch.float32)
+    return (source_logits.argmax(1) == label).to(dtype)
 
 
 def linear(progress: Progress, start: float = 0.0, stop: float = 1.0) -> Progress:

@@ -150,6 +150,9 @@ def _check_given(plan: Plan, given: dict[str, nn.Module]) -> None:
             fix = f"did you mean `{guess}`?" if guess else f"there are {', '.join(names)}"
             message = f"`networks` names `{name}`, and the graph has no such node"
             raise RunError([Diagnostic("E505", message, help=fix)])
+        elif not isinstance(module, nn.Module):
+            message = f"`networks` gives a {type(module).__name__} to `{name}`, not an nn.Module"
+            raise RunError([Diagnostic("E505", message, help="leave out what the plan makes")])
         elif id(module) in owners:
             message = f"`networks` gives one module to `{owners[id(module)]}` and to `{name}`"
             fix = "each node needs a network of its own: copy.deepcopy(module)"

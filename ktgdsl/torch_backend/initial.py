@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -42,6 +44,8 @@ def _from_factory(network: Call, folder: str | None) -> nn.Module:
     place = str(arguments.pop("factory"))
     module, _, name = place.partition(":")
     with _first_on_path(folder):
+        if other := _hidden_by(module, folder):
+            raise _unusable(place, f"is hidden by a module of that name, imported from {other}")
         try:
             factory: Callable[..., object] = getattr(import_module(module), name)
         except Exception as error:
@@ -62,6 +66,20 @@ def _told(error: Exception) -> str:
 def _unusable(place: str, problem: str) -> RunError:
     help = "modules are looked up beside the spec first, then where Python looks"
     return RunError([Diagnostic("E505", f'the network python("{place}") {problem}', help=help)])
+
+
+def _hidden_by(module: str, folder: str | None) -> str | None:
+    """The file of a module imported earlier under the name of one in the folder, or None.
+
+    Python would use it without a word, such as the `nets.py` beside another spec.
+    """
+    top = module.partition(".")[0]
+    loaded = getattr(sys.modules.get(top), "__file__", None)
+    found = PathFinder.find_spec(top, [folder]) if loaded and folder is not None else None
+    if loaded is None or found is None or found.origin is None:
+        return None
+    same = Path(found.origin).resolve() == Path(loaded).resolve()
+    return None if same else loaded
 
 
 @contextmanager

@@ -32,11 +32,11 @@ class Stepper:
         self.taken = 0
         self.learning_rates: dict[str, float] = {}
         self._nodes = {node.name: node for node in plan.graph.nodes if node.learns}
-        self._networks = {name: graph.networks[name] for name in self._nodes}
-        self._modes = [
-            (graph.networks[node.name], node.learns or node.mode == "train")
-            for node in plan.graph.nodes
-        ]
+        self._all = graph.networks
+        self._networks = {name: self._all[name] for name in self._nodes}
+        self._modes = {node.name: node.learns or node.mode == "train" for node in plan.graph.nodes}
+        # A frozen node in train mode has batch-norm statistics that move.
+        self._moving = {name: self._all[name] for name, m in self._modes.items() if m}
         self._optimizers = make_optimizers(self._nodes.values(), self._networks, device)
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
@@ -64,8 +64,9 @@ class Stepper:
         k = self.taken + 1
         self._progress.fill_(k / self.steps)
         self._set_learning_rates(k)
-        for network, training in self._modes:
+        for name, training in self._modes.items():
             # Somebody who evaluates between two steps may have left another mode.
+            network = self._all[name]
             if network.training != training:
                 network.train(training)
         for optimizer in self._optimizers.values():
@@ -101,17 +102,17 @@ class Stepper:
         """
         return {
             "taken": self.taken,
-            "networks": {name: each.state_dict() for name, each in self._networks.items()},
+            "networks": {name: each.state_dict() for name, each in self._moving.items()},
             "optimizers": {kind: each.state_dict() for kind, each in self._optimizers.items()},
             "dropout": {
                 name: [dropout.state() for dropout in _dropouts(network)]
-                for name, network in self._networks.items()
+                for name, network in self._moving.items()
             },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` of a stepper of the same plan and seed returned."""
-        for name, network in self._networks.items():
+        for name, network in self._moving.items():
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(_dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)

@@ -6,7 +6,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 
 class Data(BaseModel):
-    """Base of all plain data behind the front end: frozen, and strict about its fields."""
+    """Base of all plain data behind the front end: frozen, and strict about its fields.
+
+    Validated when it is read from JSON. The front end, whose values are checked already,
+    uses `model_construct`, because building a validator costs start-up.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -27,9 +31,14 @@ class Call(Data):
         return f"{self.name}({given})"
 
 
+def shown(number: float) -> str:
+    """A number as people write it: every digit, but `4` for 4.0."""
+    return repr(number).removesuffix(".0")
+
+
 def _show(value: JsonValue) -> str:
     if isinstance(value, dict) and set(value) == {"percent"}:
-        return f"{value['percent']:g}%"
+        return f"{_show(value['percent'])}%"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -38,4 +47,4 @@ def _show(value: JsonValue) -> str:
         return "[" + ", ".join(_show(item) for item in value) + "]"
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return shown(value) if isinstance(value, float) else str(value)

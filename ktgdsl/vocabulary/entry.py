@@ -1,9 +1,10 @@
 """What a word of the vocabulary is: a pydantic model of its parameters."""
 
 from inspect import get_annotations
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from ktgdsl.vocabulary.call import Call
 
@@ -40,17 +41,29 @@ class Entry(Parameters):
 
     def call(self) -> Call:
         """The word with every argument written out, as it stands in a plan."""
-        given = self.model_dump(mode="json")
-        order = [*self.positions(), *(self.model_extra or ())]
-        return Call(name=self.word, arguments={name: given[name] for name in order})
+        given = {name: getattr(self, name) for name in self.positions()} | (self.model_extra or {})
+        arguments = {name: _plain(value) for name, value in given.items()}
+        return Call.model_construct(name=self.word, arguments=arguments)
 
 
-class Share(BaseModel):
+class Share(NamedTuple):
     """`30%`: a share of the steps of a phase, or of the samples."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     percent: float
+
+
+def _plain(value: Any) -> JsonValue:
+    """A value as it stands in a plan."""
+    if isinstance(value, Share):
+        return {"percent": value.percent}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    plain: JsonValue = value
+    return plain
+
+
+def _wrong_type(needed: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong_type", "must be {needed}", {"needed": needed})
 
 
 def _moment(value: Any) -> float | Share:
@@ -59,7 +72,7 @@ def _moment(value: Any) -> float | Share:
             raise ValueError(f"must be between 0% and 100%, not {value.percent:g}%")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a percentage of the training or a number of epochs")
+        raise _wrong_type("a percentage of the training or a number of epochs")
     if not 0 <= value < float("inf"):
         raise ValueError(f"must be a number of epochs from 0 on, not {value:g}")
     return float(value)
@@ -67,37 +80,31 @@ def _moment(value: Any) -> float | Share:
 
 def _positive_moment(value: Any) -> float | Share:
     moment = _moment(value)
-    if moment in (0.0, Share(percent=0)):
-        raise ValueError(f"must be greater than 0, not {value if moment == 0.0 else '0%'}")
+    if moment == 0 or moment == Share(percent=0):
+        raise ValueError("must be greater than 0")
     return moment
 
 
-def _written(value: float | int | Share) -> float | int | dict[str, float]:
-    return {"percent": value.percent} if isinstance(value, Share) else value
-
-
-_AsWritten = PlainSerializer(_written)
-
-Moment = Annotated[float | Share, PlainValidator(_moment), _AsWritten]
+Moment = Annotated[float | Share, PlainValidator(_moment)]
 """A moment or length of the training: `30%` of the phase's steps, or a number of epochs."""
 
-PositiveMoment = Annotated[float | Share, PlainValidator(_positive_moment), _AsWritten]
+PositiveMoment = Annotated[float | Share, PlainValidator(_positive_moment)]
 """A moment after the start."""
 
 
 def _samples(value: Any) -> int | Share:
     if isinstance(value, Share):
         if not 0 < value.percent < 100:
-            raise ValueError(f"must be between 0% and 100%, not {value.percent:g}%")
+            raise ValueError(f"must be more than 0% and less than 100%, not {value.percent:g}%")
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("must be a whole number of samples or a percentage of them")
+        raise _wrong_type("a whole number of samples or a percentage of them")
     if value < 1:
         raise ValueError(f"must be at least 1, not {value}")
     return value
 
 
-Samples = Annotated[int | Share, PlainValidator(_samples), _AsWritten]
+Samples = Annotated[int | Share, PlainValidator(_samples)]
 """Some of the samples: a number of them, or a share."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]

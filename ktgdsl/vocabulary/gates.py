@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, PositiveMoment
+from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, PositiveMoment, Share
 
 
 class Gate(Entry):
@@ -27,11 +27,21 @@ class Through(Gate):
 
     word: ClassVar[str] = "through"
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The unit."""
+        return 1.0, 1.0
+
 
 class Cutoff(Gate):
     """0: the edge does not exist and nothing is computed for it. Source: ibid., Eq. 5."""
 
     word: ClassVar[str] = "cutoff"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The zero."""
+        return 0.0, 0.0
 
 
 class Ramp(Gate):
@@ -68,12 +78,25 @@ class Correct(Gate):
     per_sample: ClassVar[bool] = True
 
 
+def _at_start(moment: float | Share) -> bool:
+    return moment == 0 or moment == Share(percent=0)
+
+
+def _at_end(moment: float | Share) -> bool:
+    return moment == Share(percent=100)
+
+
 class Until(Gate):
     """1 up to a moment, that step included, then 0."""
 
     word: ClassVar[str] = "until"
 
     moment: Annotated[Moment, Field(description="the last open step")]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Always 1 or 0 where the moment is the end or the start of the training."""
+        return float(_at_end(self.moment)), float(not _at_start(self.moment))
 
 
 class After(Gate):
@@ -82,6 +105,11 @@ class After(Gate):
     word: ClassVar[str] = "after"
 
     moment: Annotated[Moment, Field(description="the last closed step")]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Always 0 or 1 where the moment is the end or the start of the training."""
+        return float(_at_start(self.moment)), float(not _at_end(self.moment))
 
 
 class Rampup(Gate):

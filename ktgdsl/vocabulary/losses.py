@@ -48,7 +48,7 @@ class Divergence(Loss):
     def call(self) -> Call:
         """The loss with T² written out where no scale is given."""
         scale = self.T**2 if self.scale is None else self.scale
-        return Call(name=self.word, arguments={"T": self.T, "scale": scale})
+        return Call.model_construct(name=self.word, arguments={"T": self.T, "scale": scale})
 
 
 class Kl(Divergence):

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.registry import closest
 
 
 class Network(Entry):
@@ -87,6 +88,13 @@ def spelled_out(word: str) -> tuple[str, dict[str, Any]] | None:
     if match := re.fullmatch(r"wrn(\d{1,6})_(\d{1,6})", word):
         return "wrn", {"depth": int(match[1]), "widen": int(match[2])}
     return None
+
+
+def respelled(word: str) -> str | None:
+    """What a misspelt `resnt32` or `wnr28_2` probably meant, or None."""
+    match = re.fullmatch(r"([A-Za-z_]+?)_?(\d+(?:_\d+)?)", word)
+    name = match and closest(match[1], [Resnet.word, Wrn.word])
+    return f"{name}{match[2]}" if match and name and spelled_out(f"{name}{match[2]}") else None
 
 
 def shortest(call: Call) -> str:

@@ -1,6 +1,5 @@
 """Looking words up: which entry a word of a kind is, and what else it could have been."""
 
-import difflib
 from functools import cache
 from importlib import import_module
 
@@ -40,12 +39,19 @@ def words(kind: str) -> list[str]:
 
 
 def kinds_of(word: str) -> list[str]:
-    """The kinds that have a word."""
-    return [kind for kind in KINDS if word in entries(kind) or word in later(kind)]
+    """The kinds that have a word; `resnet8` and the like are networks."""
+    found = [kind for kind in KINDS if word in entries(kind) or word in later(kind)]
+    if not found:
+        from ktgdsl.vocabulary.networks import spelled_out
+
+        found = ["network"] if spelled_out(word) else []
+    return found
 
 
 def closest(word: str, candidates: "list[str] | set[str] | frozenset[str]") -> str | None:
     """The candidate that a misspelt word most probably meant, or None."""
+    import difflib  # only a mistake needs it
+
     folded = {candidate.casefold(): candidate for candidate in sorted(candidates)}
     if word.casefold() in folded:
         return folded[word.casefold()]

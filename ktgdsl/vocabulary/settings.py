@@ -38,7 +38,7 @@ class DataSettings(Parameters):
     batch: Annotated[int, Field(ge=1, description="samples of a step")] = 64
     validation: Annotated[
         Samples, Field(description="training samples held out: a number or a share")
-    ] = Share(percent=20)
+    ] = Share(percent=20.0)
     holdout: Annotated[bool, Field(description="hold the validation split out of a run")] = False
     augment: Annotated[Literal["none"], Field(description="augmentation of training images")] = (
         "none"
@@ -46,11 +46,11 @@ class DataSettings(Parameters):
 
 
 def _paper_optimizer() -> Optimizer:
-    return Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    return Sgd.model_construct(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
 
 
 def _paper_schedule() -> Schedule:
-    return Step(every=Share(percent=30), gamma=0.1)
+    return Step.model_construct(every=Share(percent=30.0), gamma=0.1)
 
 
 class TrainSettings(Parameters):

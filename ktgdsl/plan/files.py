@@ -1,0 +1,34 @@
+"""Files that a spec names: inside its folder tree, there, and known by their content."""
+
+import hashlib
+from pathlib import Path
+
+from ktgdsl.language.resolve import Resolver
+from ktgdsl.language.source import Span
+from ktgdsl.plan.model import Weights
+
+
+def weights(resolver: Resolver, written: str, span: Span, folder: Path) -> Weights | None:
+    """The file of weights at a path relative to `folder`; None after a complaint."""
+    try:
+        place = (folder / written).resolve()
+        if not place.is_relative_to(tree(folder)):
+            problem = f'the weights "{written}" lie outside of the folder tree of the spec'
+        elif not place.is_file():
+            problem = f'there is no file "{written}" with weights'
+        else:
+            with place.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            return Weights.model_construct(path=written, file=str(place), sha256=digest)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problem = f'the weights "{written}" cannot be read: {reason}'
+    resolver.complain("E406", problem, span, "paths are relative to the folder of the spec")
+    return None
+
+
+def tree(folder: Path) -> Path:
+    """The folder that paths of a spec must stay inside: the project's, else the spec's own."""
+    own = folder.resolve()
+    marks = (".git", "pyproject.toml")
+    return next((p for p in (own, *own.parents) if any((p / m).exists() for m in marks)), own)

@@ -1,0 +1,352 @@
+"""The front end as a whole: what it imports, that it never raises, and all errors in one go."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ktgdsl
+from ktgdsl.language.diagnostic import CODES, Diagnostic
+from ktgdsl.language.source import Source
+from ktgdsl.spec import Compiled, check, compile_file, compile_source
+from tests.generate import specs
+from tests.specs import codes, compiled, graph
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted(ROOT.glob("specs/**/*.ktg"))
+GOOD = ROOT / "tests" / "good"
+TOUR = ["dml3", "gates", "space", "kd", "takd", "one", "fitnets"]
+BAD = sorted((ROOT / "tests" / "bad").glob("*.ktg"))
+
+# What a check may not wait for: the back ends, what draws on a terminal, and what is slow.
+NEVER = {"torch", "torchvision", "optuna", "numpy", "rich", "safetensors", "interegular"}
+
+
+def in_a_fresh_process(code: str) -> dict[str, object]:
+    """What `code` leaves in `found`, run where nothing is imported yet."""
+    whole = f"import json, sys\nfound = {{}}\n{code}\nprint(json.dumps(found))"
+    done = subprocess.run(
+        [sys.executable, "-c", whole], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    result: dict[str, object] = json.loads(done.stdout)
+    return result
+
+
+class TestImports:
+    @pytest.mark.parametrize(
+        "use",
+        [
+            "import ktgdsl",
+            "import ktgdsl; ktgdsl.check('specs/dml3.ktg')",
+            "import ktgdsl; ktgdsl.check('tests/bad/unknown_name.ktg')",
+            "import ktgdsl; ktgdsl.check('specs/dml3.ktg', ['train.epochs=2'])",
+            "import ktgdsl; ktgdsl.load('specs/kd.ktg').to_json()",
+            "import ktgdsl; ktgdsl.Plan.from_json(ktgdsl.load('specs/kd.ktg').to_json()).digest",
+            "import ktgdsl\ntry: ktgdsl.loads('graph')\nexcept ktgdsl.SpecError as e: str(e)",
+        ],
+    )
+    def test_neither_torch_nor_a_display(self, use: str) -> None:
+        found = in_a_fresh_process(f"{use}\nfound['modules'] = list(sys.modules)")
+        modules = found["modules"]
+        assert isinstance(modules, list)
+        allowed = NEVER - {"interegular"}  # Lark takes it wherever it is installed
+        assert not {module.partition(".")[0] for module in modules} & allowed
+
+    def test_a_check_builds_few_validators_and_imports_few_modules(self) -> None:
+        """Counts that keep a check quick: validators, models, and modules of our own."""
+        found = in_a_fresh_process(
+            "import pydantic, ktgdsl\n"
+            "assert ktgdsl.check('specs/dml3.ktg') == ()\n"
+            "def below(c): return {c}.union(*map(below, c.__subclasses__()))\n"
+            "ours = [c for c in below(pydantic.BaseModel) if c.__module__.startswith('ktgdsl')]\n"
+            "found['models'] = len(ours)\n"
+            "found['built'] = sorted(c.__name__ for c in ours if c.__pydantic_complete__)\n"
+            "found['modules'] = sorted(m for m in sys.modules if m.startswith('ktgdsl.'))\n"
+        )
+        assert found["built"] == ["DataSettings", "Resnet", "Sgd", "Step", "TrainSettings"]
+        assert isinstance(found["models"], int)
+        assert found["models"] <= 85
+        modules = found["modules"]
+        assert isinstance(modules, list)
+        assert len(modules) <= 40
+        late = {"ktgdsl.language.override", "ktgdsl.language.unread", "ktgdsl.language.render"}
+        assert not late & set(modules)
+
+    def test_every_public_name_is_there(self) -> None:
+        for name in ("check", "load", "loads", "SpecError", "KtgError", "Plan", "Diagnostic"):
+            assert name in dir(ktgdsl)
+            assert getattr(ktgdsl, name).__name__ == name
+        with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+            ktgdsl.nothing  # noqa: B018 (the access is the test)
+
+
+class TestErrors:
+    def test_load_raises_with_all_diagnostics(self) -> None:
+        path = ROOT / "tests" / "bad" / "two_at_once.ktg"
+        with pytest.raises(ktgdsl.SpecError) as caught:
+            ktgdsl.load(path)
+        assert caught.value.diagnostics == check(path)
+        assert "error[E201]: there is no network called `resnt8`" in str(caught.value)
+
+    def test_loads_names_its_text(self) -> None:
+        with pytest.raises(ktgdsl.SpecError) as caught:
+            ktgdsl.loads("graph g { }", name="cell 3")
+        assert " --> cell 3:1:1" in str(caught.value)
+
+    def test_a_warning_is_no_reason_to_raise(self) -> None:
+        plan = ktgdsl.loads("graph g { node a, b = resnet8 target a edge label -> * }")
+        assert [node.name for node in plan.graph.nodes] == ["a"]
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ktgdsl.SpecError, match="there is no file"):
+            ktgdsl.load(tmp_path / "none.ktg")
+        (found,) = ktgdsl.check(tmp_path / "none.ktg")
+        assert (found.code, found.span) == ("E001", None)
+
+    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+    def test_what_is_shipped_is_sound(self, path: Path) -> None:
+        assert check(path) == ()
+        assert ktgdsl.load(path) == ktgdsl.loads(path.read_text("utf-8")).model_copy(
+            update={"folder": str(path.parent)}
+        )
+
+
+def is_well_formed(result: Compiled) -> None:
+    """Each diagnostic is a sentence with a known place, and errors leave no plan."""
+    for found in result.diagnostics:
+        assert isinstance(found, Diagnostic)
+        assert found.code in CODES
+        assert found.message
+        assert "\n" not in found.message
+        for span in (found.span, *(label.span for label in found.labels)):
+            if span is not None:
+                text = result.sources[span.path].text
+                assert 0 <= span.start <= span.end <= len(text)
+    keys = [(d.code, d.message, d.span) for d in result.diagnostics]
+    assert len(keys) == len(set(keys))
+    errors = [d for d in result.diagnostics if d.severity == "error"]
+    assert (result.plan is None) == bool(errors)
+
+
+TEXTS = [path.read_text("utf-8") for path in (*SHIPPED, *BAD, *(GOOD / f"{n}.ktg" for n in TOUR))]
+WORDS = sorted({word for text in TEXTS for word in re.findall(r"\w+|[^\w\s]+", text)})
+
+
+class TestNeverRaises:
+    @given(st.text(max_size=200))
+    def test_any_text(self, text: str) -> None:
+        is_well_formed(compiled(text))
+
+    @settings(max_examples=200)
+    @given(st.lists(st.sampled_from(WORDS), max_size=40))
+    def test_any_words(self, words: list[str]) -> None:
+        is_well_formed(compiled(" ".join(words)))
+
+    @settings(max_examples=200)
+    @given(st.data())
+    def test_a_spec_changed_somewhere(self, data: st.DataObject) -> None:
+        pieces = re.findall(r"\s+|\w+|[^\w\s]", data.draw(st.sampled_from(TEXTS)))
+        for _ in range(data.draw(st.integers(1, 4))):
+            i = data.draw(st.integers(0, len(pieces) - 1))
+            other = data.draw(st.sampled_from([*WORDS, *pieces]))
+            action = data.draw(st.sampled_from(["leave out", "replace", "insert", "swap"]))
+            if action == "insert":
+                pieces.insert(i, other)
+            elif action == "swap":
+                j = data.draw(st.integers(0, len(pieces) - 1))
+                pieces[i], pieces[j] = pieces[j], pieces[i]
+            else:
+                pieces[i] = "" if action == "leave out" else other
+        is_well_formed(compiled("".join(pieces)))
+
+    @given(specs(), st.lists(st.text(max_size=20), max_size=3))
+    def test_any_overrides(self, text: str, given_: list[str]) -> None:
+        is_well_formed(compiled(text, given_))
+
+    @given(st.sampled_from(["node.a", "node.a.weights", "train.epochs", "let.x", "data", "data.x"]),
+           st.lists(st.sampled_from(WORDS), max_size=6))  # fmt: skip
+    def test_any_values_of_overrides(self, path: str, words: list[str]) -> None:
+        text = "let x = 1\ngraph g { node a = resnet8 target a edge label -> a }"
+        is_well_formed(compiled(text, [f"{path}={' '.join(words)}"]))
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"\xff\xfe\x00", b"\x80", b"\0\0", b"graph g {", b"(" * 100_000, b"a" * (1 << 21)],
+        ids=["empty", "utf-16", "not utf-8", "binary", "unfinished", "deep", "large"],
+    )
+    def test_any_file(self, content: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "bad.ktg"
+        path.write_bytes(content)
+        result = compile_file(path)
+        is_well_formed(result)
+        assert result.diagnostics
+
+    @pytest.mark.parametrize("name", [".", "no\0name", "x" * 5000, ""])
+    def test_no_file_at_all(self, name: str) -> None:
+        assert [found.code for found in check(name)] == ["E001"]
+
+    def test_huge_numbers(self) -> None:
+        digits = "9" * 300
+        more = f"train {{ epochs = {digits} * {digits} seed = {digits} clip = {digits} / 1e-300 }}"
+        body = f"node a = resnet8 target a edge label -> a : {digits} * ce via {digits} / 0.001"
+        assert codes(graph(body, more)) == ["E305", "E305"]
+        body = f"node a = resnet8 target a edge label -> a : {digits} * {digits} * ce"
+        assert codes(graph(body)) == ["E305"]
+
+
+# Forty statements, each with one mistake: the code to expect beside it.
+FORTY = """\
+let linear = 2                                      # E203
+let one = two three                                 # E102
+let T = 1
+let T = 2                                           # E202
+let loop = loop                                     # E306
+graph forty {
+    node a, b, c, d = resnet8
+    node a = resnet8                                # E202
+    node e = resnt8                                 # E201
+    node f = resnet9                                # E302
+    node g = wrn(28)                                # E208
+    node h = kl                                     # E301
+    node i = resnet8 { frozn = true }               # E204
+    node j = resnet8 { keep = 1 }                   # E301
+    node k = resnet8 { keep = true keep = true }    # E205
+    node l = resnet8 { weights = "none" }           # E406
+    node m = ensemble(a, b)                         # E901
+    node n[0] = resnet8                             # E302
+    node o = = resnet8                              # E102
+    node q = resnet8 { frozen = true }
+    target a, zz                                    # E201
+    edge label -> * : ce
+    edge a -> b : kll                               # E201
+    edge a -> c : correct                           # E303
+    edge a -> d : kl via corect                     # E201
+    edge b -> a : kl via mse                        # E303
+    edge b -> c : kl via correct - linear           # E304
+    edge b -> d : kl(T=0)                           # E302
+    edge c -> a : kl(temperature=2)                 # E207
+    edge c -> b : kl(T=1, T=2)                      # E209
+    edge c -> d : kl * mse                          # E305
+    edge d -> a : kl / 0                            # E305
+    edge d -> label                                 # E405
+    edge d -> d                                     # E405
+    edge d -> b : ce                                # E407
+    edge label -> c : js                            # E407
+    edge d -> q                                     # E403
+    edge d c : kl                                   # E102
+    edge o -> b
+    edge d -> c : mse(on=logit)                     # E301
+    edge a.stage2 -> b : mse                        # E901
+    edge b[1] -> c                                  # E302
+}
+data digit { batch = 8 }                            # E201
+train { epochs = 0 }                                # E302
+train { seed = 1 }                                  # E206
+search { trials = 3 }                               # E901
+"""
+
+
+class TestAllInOneGo:
+    def test_forty_mistakes(self) -> None:
+        result = compiled(FORTY)
+        source = result.sources["spec.ktg"]
+        lines = FORTY.splitlines()
+        expected = [
+            (number, line.partition("# ")[2])
+            for number, line in enumerate(lines, 1)
+            if "# E" in line
+        ]
+        assert len(expected) >= 40
+        told = [(source.position(d.span.start).line, d.code) for d in result.diagnostics if d.span]
+        assert told == expected
+        assert len(result.diagnostics) == len(expected)
+
+    def test_a_syntax_error_hides_nothing_in_other_statements(self) -> None:
+        text = "graph g {{ {} node b = resnt8 target a edge label -> a : ce(smoothing=2) }}"
+        broken = codes(text.format("node a = = resnet8"))
+        assert broken == ["E102", "E201", "E302"]
+        assert codes(text.format("node a = resnet8")) == ["E201", "E302"]
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            "let x = = 1",
+            "let x = 1 1",
+            'let x = "never closed',
+            "let x",
+        ],
+    )
+    def test_the_let_of_a_broken_statement_is_not_called_unknown(self, broken: str) -> None:
+        body = "node a = resnet8 target a edge label -> a via x"
+        found = codes(f"{broken}\n{graph(body)}train {{ epochs = x }}")
+        assert found in (["E102"], ["E103"])
+
+    @pytest.mark.parametrize(
+        "broken",
+        ["node b = = resnet8", "node b, = resnet8", "node b[ = resnet8", "node b resnet8",
+         "node b = resnet8 $"],
+    )  # fmt: skip
+    def test_the_node_of_a_broken_statement_is_not_called_unknown(self, broken: str) -> None:
+        body = f"node a = resnet8\n{broken}\ntarget a, b\nedge label -> a, b\nedge a <-> b"
+        assert [code[:2] for code in codes(graph(body))] == ["E1"]
+
+    @pytest.mark.parametrize(
+        "broken", ["target a b", "target", "edge label - a", "edge label -> a via", "tarrget = a"]
+    )
+    def test_nothing_is_called_missing_beside_a_broken_statement(self, broken: str) -> None:
+        body = f"node a, b = resnet8\n{broken}"
+        if "target" not in broken:
+            body += "\ntarget a"
+        assert [code[:2] for code in codes(graph(body))] == ["E1"]
+
+    def test_a_broken_setting_of_a_block_leaves_the_graph_as_it_is(self) -> None:
+        text = graph("node a, b = resnet8 target a edge label -> b", "train { epochs = = 3 }")
+        assert codes(text) == ["E402", "E102"]
+
+    def test_a_broken_setting_of_a_node_may_have_changed_the_graph(self) -> None:
+        body = "node a = resnet8 node b = resnet8 { keep = = true } target a edge label -> *"
+        assert codes(graph(body)) == ["E102"]
+
+    def test_an_open_value_may_have_changed_the_graph(self) -> None:
+        body = "node a, b = resnet8 target a edge label -> a via cutoff | through"
+        assert codes(graph(body)) == ["E901"]
+
+    def test_errors_in_blocks_do_not_hide_those_of_the_graph(self) -> None:
+        text = graph("node a, b = resnet8 target a edge label -> b", "train { epochs = 0 }")
+        assert codes(text) == ["E402", "E302"]
+
+
+class TestTour:
+    """The examples of the language reference: fine, or not supported yet, and nothing else."""
+
+    FINE = ("dml3", "gates", "kd")
+
+    @pytest.mark.parametrize("name", TOUR)
+    def test_example(self, name: str) -> None:
+        result = compile_file(GOOD / f"{name}.ktg")
+        found = {diagnostic.code for diagnostic in result.diagnostics}
+        assert found == (set() if name in self.FINE else {"E901"})
+        assert (result.plan is not None) == (name in self.FINE)
+
+
+def test_an_open_value_is_told_once() -> None:
+    text = "let x = 1 .. 3\ngraph g { node a = resnet8 | resnet14 node p[1 .. 6] = resnet8 "
+    text += "target a edge p[2] -> a edge label -> a via log(1e-3 .. 1) }"
+    assert [(d.code, d.message.split(",")[0]) for d in compiled(text).diagnostics] == [
+        ("E901", "this value is open")
+    ]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_ends_and_a_mark_change_nothing(newline: str) -> None:
+    path = SHIPPED[0]
+    text = path.read_text("utf-8").replace("\n", newline)
+    plain = ktgdsl.loads(path.read_text("utf-8"))
+    assert compile_source(Source("x", f"\ufeff{text}"), Path(os.curdir)).plan is not None
+    assert ktgdsl.loads(text).graph == plain.graph

@@ -472,7 +472,7 @@ def test_size() -> None:
 
 
 def test_a_thousand_errors_are_enough() -> None:
-    for text in ("@ " * 5000, "edge\n" * 5000, "junk\n" * 5000, "train {\n" * 5000):
+    for text in ("@ " * 5000, "edge\n" * 5000, "junk\n" * 5000, "train {\n" + "a =\n" * 5000):
         _, diagnostics = parse(Source("a.ktg", text))
         assert len(diagnostics) == 1001
         assert diagnostics[-1].code == "E003"

@@ -49,7 +49,7 @@ def format_source(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
     if found.words != remarks.words or len(text) > MAX_BYTES:
         same, problems = parse(again)
         if problems and all(problem.code == "E003" for problem in problems):
-            message = f"the file cannot be formatted: then {problems[0].message}"
+            message = "the file cannot be formatted: it would then exceed a limit of the language"
             return None, (Diagnostic("E003", message, path=source.path),)
         _require(same == tree, source)
     _require(found.count() == remarks.count(), source)

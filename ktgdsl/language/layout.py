@@ -177,16 +177,17 @@ def _opening(item: Item, indent: str, widths: tuple[int, ...]) -> list[str]:
     heads = "".join(f"{head:<{size}} " for head, size in zip(item.heads, sizes, strict=False))
     line, hang = indent + heads + item.tail, len(indent) + _HANG
     if not item.terms:
-        return _wrap(line, hang)
+        below_equals = item.tail.startswith("=") and len(heads) < _DEEPEST_HANG
+        return _wrap(line, len(indent + heads) if below_equals else hang)
     flat = f"{line} {', '.join(item.terms)}"
     if len(flat) <= WIDTH or len(item.terms) == 1:
         return _wrap(flat, hang)
     if len(line) < _DEEPEST_HANG:
         hang = len(line) + 1
     first, *others = (*(f"{term}," for term in item.terms[:-1]), item.terms[-1])
-    lines = _wrap(f"{line} {first}", hang + _HANG)
+    lines = _wrap(f"{line} {first}", hang + len(INDENT))
     for term in others:
-        lines += _wrap(" " * hang + term, hang + _HANG)
+        lines += _wrap(" " * hang + term, hang + len(INDENT))
     return lines
 
 

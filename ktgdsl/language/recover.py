@@ -147,6 +147,8 @@ class Recovery:
                 setting = self._head("setting", j, k, SETTING)
                 if setting is not None:
                     settings.append(setting)
+                if len(self.errors) >= MAX_ERRORS:
+                    break
         if len(self.errors) == known and not closed:
             self._unclosed(brace, self._tokens[stop - 1])
         if len(self.errors) == known and not self._lexical(i, stop):

@@ -71,7 +71,7 @@ def test_what_is_no_plan(text: str) -> None:
 def test_a_plan_is_frozen() -> None:
     plan = sound(BASE)
     with pytest.raises(ValidationError):
-        plan.train.epochs = 4
+        plan.train.__setattr__("epochs", 4)
 
 
 class TestDigest:

@@ -27,3 +27,29 @@ def test_golden(path: Path) -> None:
     if os.environ.get("KTG_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+
+
+def test_every_code_that_a_spec_can_earn_has_a_golden_file() -> None:
+    """All but those of files, of syntax (see tests/bad/syntax), of overrides and of runs."""
+    elsewhere = {code for code in CODES if code[:3] in ("E00", "E10", "E50")} | {"E210"}
+    shown = "".join(path.with_suffix(".txt").read_text(encoding="utf-8") for path in BAD)
+    told = {code for code in CODES if f"[{code}]" in shown}
+    assert told - {"E003", "E102", "E103"} == set(CODES) - elsewhere | {"E106"}
+
+
+def test_every_code_is_used() -> None:
+    package = Path(__file__).parents[1] / "ktgdsl"
+    files = [path for path in package.rglob("*.py") if path.name != "diagnostic.py"]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert [code for code in CODES if f'"{code}"' not in text] == []
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_sentences(path: Path) -> None:
+    """A message stands alone: no full stop, no capital, no word of our own machinery."""
+    for diagnostic in compile_source(Source("x", path.read_text("utf-8")), path.parent).diagnostics:
+        for text in (diagnostic.message, diagnostic.help or ""):
+            assert not text.endswith((".", "!", " "))
+            assert text[:1] == text[:1].lower()
+            assert text.count("`") % 2 == 0
+            assert not any(word in text for word in ("pydantic", "None", "Share", "<", "INVALID"))

@@ -8,7 +8,7 @@ that a text laid out once is laid out the same again.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import NamedTuple
 
 WIDTH = 88  # up to here a block or the terms of an edge stay on one line
@@ -173,15 +173,16 @@ def _opening(item: Item, indent: str, widths: tuple[int, ...]) -> list[str]:
     """The lines of an item up to its block."""
     if item.is_comment:
         return [indent + item.tail]
-    sizes = (*widths, *(0 for _ in item.heads[len(widths) :]))
-    heads = "".join(f"{head:<{size}} " for head, size in zip(item.heads, sizes, strict=False))
+    sizes = widths[: len(item.heads)]
+    cells = zip_longest(item.heads, sizes, fillvalue=0)
+    heads = "".join(f"{head:<{size}} " for head, size in cells)
     line, hang = indent + heads + item.tail, len(indent) + _HANG
     if not item.terms:
         below_equals = item.tail.startswith("=") and len(heads) < _DEEPEST_HANG
         return _wrap(line, len(indent + heads) if below_equals else hang)
     flat = f"{line} {', '.join(item.terms)}"
-    if len(flat) <= WIDTH or len(item.terms) == 1:
-        return _wrap(flat, hang)
+    if len(flat) <= WIDTH:
+        return [flat]
     if len(line) < _DEEPEST_HANG:
         hang = len(line) + 1
     first, *others = (*(f"{term}," for term in item.terms[:-1]), item.terms[-1])
@@ -191,42 +192,48 @@ def _opening(item: Item, indent: str, widths: tuple[int, ...]) -> list[str]:
     return lines
 
 
-def _wrap(line: str, hang: int) -> list[str]:
+def _wrap(text: str, hang: int) -> list[str]:
     """A line broken where it is too long: after commas, before `|` and `via`.
 
-    It goes on at `hang`, or below what an open bracket holds.
+    It goes on at column `hang`, or below what an open bracket holds.
     """
     lines: list[str] = []
     hangs: tuple[int, ...] = (hang,)
-    start = 0
-    while len(line) > LONGEST:
-        found = _break(line, start, hangs)
+    begin = column = 0
+    while column + len(text) - begin > LONGEST:
+        found = _break(text, begin, column, hangs)
         if found is None:
             break
-        at, hangs = found
-        lines.append(line[:at].rstrip())
-        start = hangs[-1]
-        line = " " * start + line[at:].lstrip()
-    return [*lines, line]
+        end, hangs = found
+        lines.append(" " * column + text[begin:end].rstrip())
+        begin, column = end, hangs[-1]
+    return [*lines, " " * column + text[begin:]]
 
 
-def _break(line: str, start: int, hangs: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
-    """Where to break a line, and the columns to go on at for each bracket open there."""
+def _break(
+    text: str, begin: int, column: int, hangs: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]] | None:
+    """Where to end a line that begins at `column` with the character `begin` of the text.
+
+    With it come the columns to go on at, one for each bracket open there.
+    """
     best: tuple[int, tuple[int, ...]] | None = None
-    for piece in _PIECE.finditer(line, start):
-        at = piece.end()
-        if piece.start() >= LONGEST and best is not None:
+    first_half, whole = (begin - column + width for width in (LONGEST // 2, LONGEST))
+    for piece in _PIECE.finditer(text, begin):
+        if best is not None and piece.start() >= whole:
             break
         match piece.group():
             case "(" | "[":
-                column = at if at < _DEEPEST_HANG else min(hangs[-1] + 4, _DEEPEST_HANG)
-                hangs = (*hangs, column)
+                below = piece.end() - begin + column
+                if below >= _DEEPEST_HANG:
+                    below = min(hangs[-1] + len(INDENT), _DEEPEST_HANG)
+                hangs = (*hangs, below)
             case ")" | "]":
                 hangs = hangs[:-1]
-            case ", " | " " if line[start:at].strip():
+            case ", " | " ":
                 # As far out of brackets as can be, but not in the first half of the line.
-                if best is None or best[0] < LONGEST // 2 or len(hangs) <= len(best[1]):
-                    best = at, hangs
+                if best is None or best[0] < first_half or len(hangs) <= len(best[1]):
+                    best = piece.end(), hangs
     return best
 
 

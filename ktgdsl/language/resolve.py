@@ -2,7 +2,7 @@
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import Label
@@ -235,7 +235,7 @@ class Resolver(Scope):
         """
         if not values:
             # Defaults are sound (a test sees to it), and a validator costs start-up to build.
-            return cls.model_construct()
+            return cast(P, cls.model_construct())
         from pydantic import ValidationError
 
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from ktgdsl.language.circular import circular
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import (
@@ -17,11 +18,11 @@ from ktgdsl.language.syntax import (
     Node,
     Range,
     Share,
-    Syntax,
     Target,
     Use,
     Value,
 )
+from ktgdsl.language.walk import walk
 from ktgdsl.vocabulary.registry import kinds_of
 
 
@@ -34,22 +35,6 @@ def validate(file: File, unread: frozenset[str] = frozenset()) -> tuple[Diagnost
     checks = CHECKS if unread else (*CHECKS, *MISSING)
     found = [diagnostic for check in checks for diagnostic in check(file)]
     return tuple(sorted(found, key=lambda d: d.span or file.span))
-
-
-def _walk(part: Syntax) -> Iterator[Syntax]:
-    """A part of the tree and everything in it, in the order of the text."""
-    waiting = [part]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        inner: list[Syntax] = []
-        for name in type(part).model_fields:
-            value = getattr(part, name)
-            if isinstance(value, Syntax):
-                inner.append(value)
-            elif isinstance(value, tuple):
-                inner.extend(item for item in value if isinstance(item, Syntax))
-        waiting.extend(reversed(inner))
 
 
 def _twice(code: str, items: Iterable[tuple[str, Span, str]], fix: str) -> Iterator[Diagnostic]:
@@ -123,33 +108,19 @@ def names_of_lets(file: File) -> Iterator[Diagnostic]:
             yield Diagnostic("E203", message, let.name_span, "choose another name")
 
 
-def circular(file: File) -> dict[str, tuple[Let, frozenset[str]]]:
-    """The `let`s that are defined by themselves, with the names that lead them back."""
-    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
-    mentions = {
-        name: [p.name for p in _walk(let.value) if isinstance(p, Call) and p.name in lets]
-        for name, let in lets.items()
-    }
-    found = {}
-    for name, let in lets.items():
-        seen: set[str] = set()
-        waiting = list(mentions[name])
-        while waiting:
-            current = waiting.pop()
-            if current not in seen:
-                seen.add(current)
-                waiting.extend(mentions[current])
-        if name in seen:
-            found[name] = let, frozenset(seen - {name})
-    return found
-
-
 def no_let_of_itself(file: File) -> Iterator[Diagnostic]:
     """No `let` is defined by itself, directly or through others."""
     for name, (let, others) in circular(file).items():
-        through = f" through {' and '.join(f'`{o}`' for o in sorted(others))}" if others else ""
+        through = f" through {_some(others)}" if others else ""
         message = f"`{name}` is defined by itself{through}"
         yield Diagnostic("E306", message, let.name_span, "give it a value")
+
+
+def _some(names: list[str]) -> str:
+    """The names, or the first few of many."""
+    more = [f"{len(names) - 3} more"] if len(names) > 4 else []
+    shown = [f"`{name}`" for name in names[: 3 if more else 4]] + more
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
 
 
 def has_target(file: File) -> Iterator[Diagnostic]:
@@ -203,7 +174,7 @@ def _is_logits(tap: Value) -> bool:
 
 def nothing_open(file: File) -> Iterator[Diagnostic]:
     """A file with open values is a space: told once, at the first of them."""
-    for part in _walk(file):
+    for part in walk(file):
         if isinstance(part, Choice | Range):
             yield Diagnostic(
                 "E901",

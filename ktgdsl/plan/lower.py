@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ktgdsl.language.circular import circular
 from ktgdsl.language.diagnostic import Diagnostic, has_errors
 from ktgdsl.language.make import make
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, Choice, File, Let
-from ktgdsl.language.validate import circular
 from ktgdsl.plan import model
 from ktgdsl.plan.draft import Draft, DraftNode, draft
 from ktgdsl.plan.files import weights

@@ -1,0 +1,21 @@
+"""Going through a tree."""
+
+from collections.abc import Iterator
+
+from ktgdsl.language.syntax import Syntax
+
+
+def walk(part: Syntax) -> Iterator[Syntax]:
+    """A part of the tree and everything in it, in the order of the text."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        inner: list[Syntax] = []
+        for name in type(part).model_fields:
+            value = getattr(part, name)
+            if isinstance(value, Syntax):
+                inner.append(value)
+            elif isinstance(value, tuple):
+                inner.extend(item for item in value if isinstance(item, Syntax))
+        waiting.extend(reversed(inner))

@@ -1,0 +1,198 @@
+"""Settings, `let`s and files of weights: what reaches the plan, defaults written out."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from ktgdsl.plan.model import Call
+from tests.specs import codes, compiled, graph, of, said, sound
+
+
+class TestLets:
+    @pytest.mark.parametrize("each", ["let", "let each"])
+    @pytest.mark.parametrize(
+        ("value", "body", "more"),
+        [
+            ("wrn10_1", "node a = x target a edge label -> a", ""),
+            ("true", "node a = resnet8 { keep = x } target a edge label -> a", ""),
+            ("train", "node a = resnet8 { mode = x } target a edge label -> a", ""),
+            ("sgd(lr=1)", "node a = resnet8 { optimizer = x } target a edge label -> a", ""),
+            ("ce(smoothing=0.1)", "node a = resnet8 target a edge label -> a : x", ""),
+            ("0.5 * ce", "node a = resnet8 target a edge label -> a : 2 * x", ""),
+            ("linear", "node a = resnet8 target a edge label -> a via x * x", ""),
+            ("0.5", "node a = resnet8 target a edge label -> a : ce via x", ""),
+            ("0.5", "node a = resnet8 target a edge label -> a : ce(smoothing=x / 2)", ""),
+            ("2", "node a[x] = resnet8 target a edge label -> a", ""),
+            ("14", "node a = resnet(x) target a edge label -> a", ""),
+            ("digits", "node a = resnet8 target a edge label -> a", "data x"),
+            ("30%", "node a = resnet8 target a edge label -> a", "data digits { validation = x }"),
+            ("3", "node a = resnet8 target a edge label -> a", "train { epochs = x + 1 }"),
+            ("mean", "node a = resnet8 target a edge label -> a", "train { aggregate = x }"),
+            ("cosine", "node a = resnet8 target a edge label -> a", "train { schedule = x }"),
+            ("20%", "node a = resnet8 target a edge label -> a",
+             "train { schedule = step(every=x) }"),
+            ("[1, 2]", "node a = resnet8 target a edge label -> a",
+             "train { schedule = multistep(at=x) }"),
+            ("7", "node a = resnet8 target a edge label -> a",
+             "train { schedule = multistep(at=[x, 8]) }"),
+        ],
+    )  # fmt: skip
+    def test_stands_for_its_value_everywhere(
+        self, each: str, value: str, body: str, more: str
+    ) -> None:
+        named = sound(f"{each} x = y\n{each} y = {value}\n{graph(body, more)}")
+        group = f"({value})" if " " in value and "[" not in value else value
+        plain = sound(re.sub(r"\bx\b", group, graph(body, more)))
+        assert named == plain
+
+
+class TestSettings:
+    def test_arithmetic(self) -> None:
+        plan = of(
+            "node a = resnet8 target a edge label -> a",
+            """
+            let base = 0.1
+            train {
+                epochs = 40 / 2 - 3 * 4
+                optimizer = sgd(lr=base / 4 * 2, momentum=1 - base)
+                seed = 7 / 7
+            }
+            data digits { batch = 2 * (3 + 5) }
+            """,
+        )
+        assert (plan.train.epochs, plan.train.seed, plan.data.batch) == (8, 1, 16)
+        assert plan.train.optimizer.arguments["lr"] == 0.05
+        assert plan.train.optimizer.arguments["momentum"] == 0.9
+
+    @pytest.mark.parametrize(
+        ("written", "size"),
+        [("100", 100), ("20%", 259), ("12.5%", 162), ("1296", 1296), ("1", 1), ("0.1%", 1)],
+    )
+    def test_validation(self, written: str, size: int) -> None:
+        more = f"data digits {{ validation = {written} }}"
+        assert of("node a = resnet8 target a edge label -> a", more).data.validation == size
+
+    @pytest.mark.parametrize("written", ["0", "1297", "0%", "100%", "0.01%", "-5", "2.5", "true"])
+    def test_validation_that_leaves_nothing(self, written: str) -> None:
+        more = f"data digits {{ validation = {written} }}"
+        found = codes(graph("node a = resnet8 target a edge label -> a", more))
+        assert found in (["E302"], ["E301"])
+
+    def test_a_number_is_epochs_and_a_percentage_a_share(self) -> None:
+        more = "train { schedule = multistep(at=[10, 60%], warmup=2.5) }"
+        schedule = of("node a = resnet8 target a edge label -> a", more).train.schedule
+        assert schedule == Call(
+            name="multistep",
+            arguments={"at": [10.0, {"percent": 60.0}], "gamma": 0.1, "warmup": 2.5},
+        )
+
+    def test_every_default_is_written_out(self) -> None:
+        plan = of("node a = resnet8 target a edge label -> a")
+        assert plan.data.model_dump() == {
+            "source": {"name": "digits", "arguments": {}},
+            "classes": 10,
+            "shape": (1, 8, 8),
+            "train_samples": 1297,
+            "test_samples": 500,
+            "batch": 64,
+            "validation": 259,  # 20 % of 1,297
+            "holdout": False,
+            "augment": "none",
+        }
+        sgd = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+        step = {"every": {"percent": 30.0}, "gamma": 0.1, "warmup": 0.0}
+        assert plan.train.model_dump() == {
+            "epochs": 20,
+            "optimizer": {"name": "sgd", "arguments": sgd},
+            "schedule": {"name": "step", "arguments": step},
+            "precision": "fp32",
+            "compile": "off",
+            "seed": 0,
+            "repeats": 1,
+            "update": "simultaneous",
+            "aggregate": "sum",
+            "reduce": "mean",
+            "clip": None,
+            "checkpoint": 1,
+        }
+        (node,) = plan.graph.nodes
+        assert node.network == Call(name="resnet", arguments={"depth": 8})
+        assert (node.optimizer, node.schedule) == (plan.train.optimizer, plan.train.schedule)
+
+    def test_empty_blocks_say_the_same_as_none(self) -> None:
+        body = "node a = resnet8 target a edge label -> a"
+        assert of(body, "data digits train { }") == of(body)
+
+    def test_a_nodes_own_optimizer_and_schedule_win(self) -> None:
+        body = "node a, b = resnet8 node c = resnet8 { optimizer = adamw  schedule = constant }"
+        plan = of(f"{body} target a edge * -> *", "train { optimizer = sgd(lr=1) }")
+        names = [(n.optimizer.name, n.schedule.name) for n in plan.graph.nodes]
+        assert names == [("sgd", "step"), ("sgd", "step"), ("adamw", "constant")]
+
+    def test_networks(self) -> None:
+        plan = of(
+            "node a = wrn(16, 2, dropout=0.3) node b = wrn16_2 node c = resnet(depth=14) "
+            'node d = python("nets.small:make", width=8, act="relu", at=[10%, 2]) '
+            "target a, b, c, d edge label -> *"
+        )
+        assert [str(node.network) for node in plan.graph.nodes] == [
+            "wrn(depth=16, widen=2, dropout=0.3)",
+            "wrn(depth=16, widen=2, dropout=0)",
+            "resnet(depth=14)",
+            'python(factory="nets.small:make", width=8, act="relu", at=[10%, 2])',
+        ]
+
+
+class TestWeights:
+    body = 'node a = resnet8 {{ weights = "{path}" }} target a edge label -> a'
+
+    def said(self, path: str, folder: Path) -> list[str]:
+        return said(graph(self.body.format(path=path)), folder=folder)
+
+    def test_known_by_their_content(self, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").touch()
+        own = tmp_path / "specs"
+        own.mkdir()
+        digests = []
+        for name, content in (("t", b"one"), ("u", b"one"), ("t", b"two")):
+            (tmp_path / name).write_bytes(content)
+            plan = compiled(graph(self.body.format(path=f"../{name}")), folder=own).plan
+            assert plan is not None
+            weights = plan.graph.node("a").weights
+            assert weights is not None
+            assert weights.sha256 == hashlib.sha256(content).hexdigest()
+            assert (weights.path, weights.file) == (f"../{name}", str(tmp_path / name))
+            digests.append(plan.digest)
+        assert digests[0] == digests[1] != digests[2]
+
+    def test_a_frozen_node_with_weights_is_not_pretrained(self, tmp_path: Path) -> None:
+        (tmp_path / "t").write_bytes(b"one")
+        body = 'node a = resnet8 node t = resnet8 { weights = "t" } target a edge label, t -> a'
+        plan = compiled(graph(body), folder=tmp_path).plan
+        assert plan is not None
+        assert not plan.graph.node("t").pretrained
+
+    def test_missing(self, tmp_path: Path) -> None:
+        assert self.said("t", tmp_path) == ['E406 there is no file "t" with weights']
+        assert self.said("", tmp_path) == ['E406 there is no file "" with weights']
+
+    @pytest.mark.parametrize("path", ["../t", "/etc/hostname", "inside/../../t", "link"])
+    def test_outside_of_the_tree(self, path: str, tmp_path: Path) -> None:
+        own = tmp_path / "own"
+        own.mkdir()
+        (tmp_path / "t").touch()
+        (own / "link").symlink_to(tmp_path / "t")
+        assert self.said(path, own) == [
+            f'E406 the weights "{path}" lie outside of the folder tree of the spec'
+        ]
+
+    @pytest.mark.parametrize("path", ["x" * 5000, "a\0b"])
+    def test_no_path_at_all(self, path: str, tmp_path: Path) -> None:
+        (found,) = self.said(path, tmp_path)
+        assert found.startswith("E406 ")
+
+    def test_told_once_for_an_array(self, tmp_path: Path) -> None:
+        body = 'node p[3] = resnet8 { weights = "t" } target p edge label -> p'
+        assert len(said(graph(body), folder=tmp_path)) == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from ktgdsl.arguments import parser
 from ktgdsl.errors import KtgError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is fine, 1 the spec or the run is at fault, 2 the command line is, 70 is a bug of
     ours, 130 an interrupt.
     """
-    options = _parser().parse_args(arguments)
+    options = parser(VERBS).parse_args(arguments)
     verb: Callable[[argparse.Namespace], int] = options.verb
     try:
         code = verb(options)
@@ -62,7 +63,7 @@ def _check(options: argparse.Namespace) -> int:
     found: list[Diagnostic] = []
     sources: dict[str, Source] = {}
     for path in options.files:
-        compiled = compile_file(path, _settings(options))
+        compiled = compile_file(path, _settings(options), options.root)
         found += compiled.diagnostics
         sources.update(compiled.sources)
     style = options.output_format
@@ -77,17 +78,55 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    plan = _loaded(options)
+    compiled = _compiled(options)
+    plan = _plan_of(compiled)
     if options.json:
         import json
 
         facts = json.loads(plan.to_json())
         print(json.dumps({**facts, "digest": plan.digest}, indent=2, ensure_ascii=False))
     else:
-        from ktgdsl.report.describe import describe
+        from ktgdsl.report.describe import describe, origins
 
-        print(describe(plan), end="")
+        assert compiled.tree is not None
+        print(describe(plan, origins(compiled.tree)), end="")
     return FINE
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from ktgdsl.report.difference import difference
+
+    one, other = (_plan_of(_compiled(options, path)) for path in (options.one, options.other))
+    print(difference(one, other, (options.one, options.other)), end="")
+    return FINE
+
+
+def _fmt(options: argparse.Namespace) -> int:
+    """With --check or --diff a file that would change is at fault, and none is written."""
+    from ktgdsl.formatting import formatted, rewrite
+    from ktgdsl.language.render import render
+
+    code = FINE
+    for path in options.files:
+        result = formatted(path)
+        problems = list(result.diagnostics)
+        look = options.check or options.diff
+        if path == "-" and not look and result.text is not None:
+            print(result.text, end="")
+        elif options.diff:
+            print(result.diff(), end="")
+        elif result.changed and result.text is not None:
+            problem = None if look else rewrite(path, result.text)
+            problems += [problem] if problem else []
+            if not problem:
+                print(f"{'would lay out' if look else 'laid out'} {path}")
+        if problems:
+            sources = {path: result.source} if result.source else {}
+            style = options.output_format
+            print(render(problems, sources, style, _colour(sys.stderr), _width()), file=sys.stderr)
+        if problems or (look and result.changed):
+            code = AT_FAULT
+    return code
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -126,8 +165,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _flattened(compiled: "Compiled", settings: Sequence[str]) -> str:
-    """The spec as it was run: the file's own text, or the tree with the overrides in it."""
-    if not settings:
+    """The spec as it was run, in one file: its own text, or the tree with all that came to it."""
+    if not settings and len(compiled.sources) == 1:
         return next(iter(compiled.sources.values())).text
     from ktgdsl.language.format import format_file
 
@@ -158,16 +197,12 @@ def _listener(quiet: bool) -> "Iterator[Listener]":
         yield plain_listener(lambda line: print(line, flush=True))
 
 
-def _loaded(options: argparse.Namespace) -> "Plan":
-    return _plan_of(_compiled(options))
-
-
-def _compiled(options: argparse.Namespace) -> "Compiled":
-    """The compiled file; its diagnostics, warnings included, go to stderr."""
+def _compiled(options: argparse.Namespace, path: str | None = None) -> "Compiled":
+    """The compiled file, by default the only one; warnings go to stderr."""
     from ktgdsl.language.render import render
     from ktgdsl.spec import compile_file
 
-    compiled = compile_file(options.file, _settings(options))
+    compiled = compile_file(path or options.file, _settings(options), options.root)
     warnings = [d for d in compiled.diagnostics if d.severity == "warning"]
     if compiled.plan is not None and warnings:
         style = options.output_format
@@ -209,75 +244,11 @@ def _width() -> int:
     return get_terminal_size((80, 24)).columns
 
 
-class _Version(argparse.Action):
-    """Prints the version; asked for rarely, so it is not looked up before."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        import ktgdsl
-
-        print(f"ktgc {ktgdsl.__version__}")
-        parser.exit()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ktgc",
-        description="Compile knowledge transfer graphs: check, plan, build and run .ktg specs.",
-        epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours.",
-    )
-    parser.add_argument("--version", action=_Version)
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-
-    check = _verb(verbs, "check", _check, "say what is wrong with specs")
-    check.add_argument("files", nargs="+", metavar="FILE", help="a spec; - reads standard input")
-
-    plan = _verb(verbs, "plan", _plan, "show what a spec means, every default written out")
-    plan.add_argument("file", metavar="FILE")
-    plan.add_argument("--json", action="store_true", help="as JSON, with the digest")
-
-    build = _verb(verbs, "build", _build, "print a stage of the compiler")
-    build.add_argument("file", metavar="FILE")
-    build.add_argument(
-        "--emit",
-        choices=["tree", "plan", "code"],
-        default="code",
-        help="the syntax tree, the plan, or the Python that runs (default: code)",
-    )
-
-    run = _verb(verbs, "run", _run, "train a graph, or go on with a run that was cut off")
-    what = run.add_mutually_exclusive_group(required=True)
-    what.add_argument("file", nargs="?", metavar="FILE")
-    what.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
-    run.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
-    run.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
-    run.add_argument("--quiet", action="store_true", help="print the result only")
-    return parser
-
-
-def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    action: Callable[[argparse.Namespace], int],
-    help: str,
-) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    verb.set_defaults(verb=action)
-    verb.add_argument(
-        "--output-format",
-        choices=["full", "concise", "json"],
-        default="full",
-        help="how diagnostics are printed (default: full)",
-    )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="override a setting: train.epochs=2, data.batch=32, node.a=resnet14, let.T=4",
-    )
-    for option in ("epochs", "seed", "repeats"):
-        verb.add_argument(f"--{option}", metavar="N", help=f"the same as --set train.{option}=N")
-    return verb
+VERBS = {
+    "check": _check,
+    "plan": _plan,
+    "diff": _diff,
+    "fmt": _fmt,
+    "build": _build,
+    "run": _run,
+}

@@ -1,7 +1,7 @@
 """From a file or a text to a plan: read, parse, override, validate, lower."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ktgdsl.errors import SpecError
@@ -9,9 +9,10 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.parse import parse
 from ktgdsl.language.read import read
 from ktgdsl.language.source import Source
-from ktgdsl.language.syntax import File
+from ktgdsl.language.syntax import File, Use
 from ktgdsl.language.validate import validate
-from ktgdsl.plan.lower import lower
+from ktgdsl.language.values import ANYTHING
+from ktgdsl.plan.lower import Places, lower
 from ktgdsl.plan.model import Plan
 
 
@@ -25,16 +26,26 @@ class Compiled:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def compile_file(path: str | Path, settings: Iterable[str] = ()) -> Compiled:
-    """Compile a file; `settings` are overrides such as "train.epochs=2". Raises nothing."""
+def compile_file(
+    path: str | Path, settings: Iterable[str] = (), root: str | Path | None = None
+) -> Compiled:
+    """Compile a file; `settings` are overrides such as "train.epochs=2". Raises nothing.
+
+    The files that it names lie inside of `root`, by default its project (language.paths).
+    """
     source, problems = read(path)
     if source is None:
         return Compiled({}, diagnostics=problems)
     folder = Path.cwd() if str(path) == "-" else Path(path).parent
-    return compile_source(source, folder, settings)
+    return compile_source(source, folder, settings, root)
 
 
-def compile_source(source: Source, folder: Path, settings: Iterable[str] = ()) -> Compiled:
+def compile_source(
+    source: Source,
+    folder: Path,
+    settings: Iterable[str] = (),
+    root: str | Path | None = None,
+) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
     sources = {source.path: source}
     tree, diagnostics = parse(source)
@@ -42,6 +53,19 @@ def compile_source(source: Source, folder: Path, settings: Iterable[str] = ()) -
         return Compiled(sources, diagnostics=diagnostics)
     # What parsed is looked at even when something else did not, to find all errors in one go.
     unread = _unread(source, tree) if diagnostics else frozenset()
+    places = Places(folder, root=None if root is None else Path(root))
+    if any(isinstance(statement, Use) for statement in tree.statements):
+        from ktgdsl.language.uses import flatten  # most specs stand alone
+        from ktgdsl.language.validate import validate_used
+
+        tree, used = flatten(tree, source.path, folder, places.root)
+        sources |= used.sources
+        places = replace(places, used=used.folders)
+        diagnostics += tuple(used.diagnostics)
+        for text, alone, broken in used.trees:
+            diagnostics += validate_used(alone)
+            unread |= _unread(text, alone) if broken else frozenset()
+        unread |= {ANYTHING} if used.missing else frozenset()
     for setting in settings:
         from ktgdsl.language.override import override  # most checks have none
 
@@ -49,21 +73,9 @@ def compile_source(source: Source, folder: Path, settings: Iterable[str] = ()) -
         sources[given.path] = given
         diagnostics += found
     diagnostics += validate(tree, unread)
-    plan, found = lower(tree, folder, diagnostics, unread)
-    return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
-
-
-def _ordered(
-    diagnostics: Iterable[Diagnostic], sources: Mapping[str, Source]
-) -> tuple[Diagnostic, ...]:
-    """Each once, in the order of the text, those about overrides after those about the file."""
-    order = {path: number for number, path in enumerate(sources)}
-
-    def place(diagnostic: Diagnostic) -> tuple[int, int, int]:
-        span = diagnostic.span
-        return (0, 0, 0) if span is None else (order[span.path], span.start, span.end)
-
-    return tuple(sorted(dict.fromkeys(diagnostics), key=place))
+    plan, found = lower(tree, places, diagnostics, unread)
+    ordered = sorted(dict.fromkeys((*diagnostics, *found)), key=lambda d: d.span or tree.span)
+    return Compiled(sources, tree, plan, tuple(ordered))
 
 
 def _unread(source: Source, tree: File) -> frozenset[str]:

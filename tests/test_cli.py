@@ -124,7 +124,10 @@ class TestPlanAndBuild:
             assert f"{edge.source} -> {edge.destination}" in out
         for name in type(plan.train).model_fields:
             assert f"\n  {name} " in out
-        assert "epochs      7, 140 steps\n" in out
+        rows = {line.split()[0]: line for line in out.splitlines() if line}
+        assert rows["epochs"].split() == ["epochs", "7,", "140", "steps", "--set"]
+        assert rows["aggregate"].endswith(DML3)
+        assert rows["clip"].split() == ["clip", "none", "default"]
 
     def test_plan_as_json_reads_back(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["plan", DML3, "--json"]) == 0
@@ -276,3 +279,100 @@ class TestCommandLine:
         assert cli.main(["plan", DML3, "--epochs", "many"]) == 1
         err = capsys.readouterr().err
         assert "--set train.epochs=many" in err
+
+
+UGLY = "# mine\ngraph g {node a=resnet8\ntarget a edge label->a}"
+LAID_OUT = "# mine\ngraph g {\n    node a = resnet8\n    target a\n    edge label -> a\n}\n"
+
+
+class TestFmt:
+    def test_lays_files_out_and_says_so(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "ugly.ktg"
+        path.write_text(UGLY)
+        path.chmod(0o640)
+        assert cli.main(["fmt", "ugly.ktg"]) == 0
+        assert capsys.readouterr().out == "laid out ugly.ktg\n"
+        assert path.read_text() == LAID_OUT
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert cli.main(["fmt", "ugly.ktg", "--check"]) == 0
+        assert cli.main(["fmt", "ugly.ktg"]) == 0
+        assert capsys.readouterr().out == ""
+        assert [p.name for p in tmp_path.iterdir()] == ["ugly.ktg"]
+
+    def test_check_and_diff_write_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "ugly.ktg"
+        path.write_text(UGLY)
+        assert cli.main(["fmt", "--check", "ugly.ktg"]) == 1
+        assert capsys.readouterr().out == "would lay out ugly.ktg\n"
+        assert cli.main(["fmt", "--diff", "ugly.ktg"]) == 1
+        out = capsys.readouterr().out
+        assert out.startswith("--- ugly.ktg\n+++ ugly.ktg (formatted)\n")
+        assert "+    edge label -> a\n" in out
+        assert path.read_text() == UGLY
+
+    def test_a_file_that_does_not_parse_is_not_touched(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "broken.ktg").write_text(UGLY + "}")
+        (tmp_path / "ugly.ktg").write_text(UGLY)
+        assert cli.main(["fmt", "broken.ktg", "ugly.ktg"]) == 1
+        out, err = capsys.readouterr()
+        assert out == "laid out ugly.ktg\n"
+        assert "broken.ktg:3" in err
+        assert (tmp_path / "broken.ktg").read_text() == UGLY + "}"
+
+    def test_standard_input_goes_to_standard_output(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "ktgdsl", "fmt", "-"],
+            input=UGLY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, LAID_OUT, "")
+
+    def test_a_disk_that_is_full_leaves_the_file_as_it_was(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        path = tmp_path / "ugly.ktg"
+        path.write_text(UGLY)
+        monkeypatch.setattr(Path, "replace", full)
+        assert cli.main(["fmt", "ugly.ktg"]) == 1
+        assert "No space left on device" in capsys.readouterr().err
+        assert path.read_text() == UGLY
+        assert [p.name for p in tmp_path.iterdir()] == ["ugly.ktg"]
+
+
+class TestDiff:
+    def test_names_both_files_and_what_differs(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = Path(DML3).read_text()
+        (tmp_path / "mine.ktg").write_text("# another comment\n" + text)
+        assert cli.main(["diff", DML3, "mine.ktg"]) == 0
+        assert capsys.readouterr().out == "the same training\n"
+        (tmp_path / "mine.ktg").write_text(text.replace("lr=0.1", "lr=0.2"))
+        assert cli.main(["diff", DML3, "mine.ktg"]) == 0
+        out = capsys.readouterr().out
+        assert out.splitlines()[0].split() == [DML3, "mine.ktg"]
+        assert "\ntrain.optimizer  sgd(lr=0.1" in out
+        assert "train.epochs" not in out
+
+
+def test_a_run_keeps_a_spec_that_uses_others_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "base.ktg").write_text("train { epochs = 1 }")
+    (tmp_path / "v.ktg").write_text('use "base.ktg"\n' + UGLY)
+    assert cli.main(["run", "v.ktg", "--out", "here", "--quiet"]) == 0
+    saved = Path("here", "spec.ktg").read_text()
+    assert "use" not in saved
+    assert ktgdsl.loads(saved).digest == ktgdsl.load("v.ktg").digest

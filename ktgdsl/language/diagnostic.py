@@ -19,6 +19,7 @@ CODES: dict[str, str] = {
     "E104": "a malformed number",
     "E105": "a keyword where a name is needed",
     "E106": "the file has no graph",
+    "E107": "a file that cannot be used",
     # E02: names
     "E201": "an unknown name",
     "E202": "a name declared twice",

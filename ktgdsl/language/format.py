@@ -111,7 +111,8 @@ class _Layout:
         if opening is not None and (inner is not None or remarks.any_until(end)):
             comment = remarks.beside(opening + 1)
             body = self._container(inner or (), end - 1)
-            inline, closing = remarks.one_line(opening, end), remarks.beside(end)
+            inline = not isinstance(part, Graph) and remarks.one_line(opening, end)
+            closing = remarks.beside(end)
             item = replace(item, body=body, inline=inline, comment=comment, closing=closing)
         else:
             item = replace(item, comment=remarks.beside(end))

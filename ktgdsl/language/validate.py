@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ktgdsl.language.circular import circular
 from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.lets import unusable
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import (
     Block,
@@ -24,6 +24,11 @@ from ktgdsl.language.syntax import (
 )
 from ktgdsl.language.walk import walk
 from ktgdsl.vocabulary.registry import kinds_of
+
+
+def validate_used(file: File) -> tuple[Diagnostic, ...]:
+    """What is wrong with a used file whatever it is used by."""
+    return tuple(diagnostic for check in OF_EACH_FILE for diagnostic in check(file))
 
 
 def validate(file: File, unread: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
@@ -108,19 +113,9 @@ def names_of_lets(file: File) -> Iterator[Diagnostic]:
             yield Diagnostic("E203", message, let.name_span, "choose another name")
 
 
-def no_let_of_itself(file: File) -> Iterator[Diagnostic]:
-    """No `let` is defined by itself, directly or through others."""
-    for name, (let, others) in circular(file).items():
-        through = f" through {_some(others)}" if others else ""
-        message = f"`{name}` is defined by itself{through}"
-        yield Diagnostic("E306", message, let.name_span, "give it a value")
-
-
-def _some(names: list[str]) -> str:
-    """The names, or the first few of many."""
-    more = [f"{len(names) - 3} more"] if len(names) > 4 else []
-    shown = [f"`{name}`" for name in names[: 3 if more else 4]] + more
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+def usable_lets(file: File) -> Iterator[Diagnostic]:
+    """No `let` is defined by itself, or stands for more than anybody could write."""
+    yield from unusable(file).values()
 
 
 def has_target(file: File) -> Iterator[Diagnostic]:
@@ -142,8 +137,6 @@ def not_supported_yet(file: File) -> Iterator[Diagnostic]:
     """Statements that the language has and this version does not do."""
     for statement in file.statements:
         match statement:
-            case Use():
-                yield _later("`use`", statement.span)
             case Block(kind="search" | "phase" as kind):
                 yield _later(f"a `{kind}` block", _head(statement))
             case Graph():
@@ -192,11 +185,12 @@ def _later(what: str, span: Span) -> Diagnostic:
 
 Check = Callable[[File], Iterator[Diagnostic]]
 
+OF_EACH_FILE: tuple[Check, ...] = (one_block_of_a_kind, one_node_of_a_name, names_of_lets)
+"""What two files together cannot mend, so that each is looked at alone."""
+
 CHECKS: tuple[Check, ...] = (
-    one_block_of_a_kind,
-    one_node_of_a_name,
-    names_of_lets,
-    no_let_of_itself,
+    *OF_EACH_FILE,
+    usable_lets,
     not_supported_yet,
     nothing_open,
 )

@@ -32,6 +32,9 @@ class _Invalid:
 
 INVALID: Final = _Invalid()
 
+ANYTHING: Final = "*"
+"""Among the unread words: a file is missing, and whatever may be declared in it."""
+
 
 def is_open(value: Value) -> bool:
     """Whether a value is a choice or a range, on a log scale or not."""
@@ -53,6 +56,7 @@ class Scope:
         self.lets = lets
         self.unread = unread
         self.diagnostics: list[Diagnostic] = []
+        self._ends: dict[str, Value] = {}  # what each `let` stands for in the end
 
     def complain(
         self,
@@ -67,13 +71,16 @@ class Scope:
 
     def unknown(self, name: str, message: str, span: Span, help: str) -> None:
         """Add the error that nothing is called `name`, unless a broken part may declare it."""
-        if name not in self.unread:
+        if name not in self.unread and ANYTHING not in self.unread:
             self.complain("E201", message, span, help)
 
     def expand(self, value: Value) -> Value:
         """The value, or what the `let` that it names stands for."""
+        names = []
         while isinstance(value, Call) and not value.arguments and value.name in self.lets:
-            value = self.lets[value.name].value
+            names.append(value.name)
+            value = self._ends.get(value.name) or self.lets[value.name].value
+        self._ends.update(dict.fromkeys(names, value))
         return value
 
     def number(self, value: Value) -> int | float | None:

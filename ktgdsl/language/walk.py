@@ -11,11 +11,16 @@ def walk(part: Syntax) -> Iterator[Syntax]:
     while waiting:
         part = waiting.pop()
         yield part
-        inner: list[Syntax] = []
-        for name in type(part).model_fields:
-            value = getattr(part, name)
-            if isinstance(value, Syntax):
-                inner.append(value)
-            elif isinstance(value, tuple):
-                inner.extend(item for item in value if isinstance(item, Syntax))
-        waiting.extend(reversed(inner))
+        waiting.extend(reversed(children(part)))
+
+
+def children(part: Syntax) -> list[Syntax]:
+    """The parts that a part consists of, in the order of the text."""
+    inner: list[Syntax] = []
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, Syntax):
+            inner.append(value)
+        elif isinstance(value, tuple):
+            inner.extend(item for item in value if isinstance(item, Syntax))
+    return inner

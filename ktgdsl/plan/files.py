@@ -3,16 +3,22 @@
 import hashlib
 from pathlib import Path
 
+from ktgdsl.language.paths import tree
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
 from ktgdsl.plan.model import Weights
 
 
-def weights(resolver: Resolver, written: str, span: Span, folder: Path) -> Weights | None:
-    """The file of weights at a path relative to `folder`; None after a complaint."""
+def weights(
+    resolver: Resolver, written: str, span: Span, folder: Path, root: Path | None
+) -> Weights | None:
+    """The file of weights at a path relative to `folder`; None after a complaint.
+
+    It has to lie inside of `root`, by default the project that `folder` is part of.
+    """
     try:
         place = (folder / written).resolve()
-        if not place.is_relative_to(tree(folder)):
+        if not place.is_relative_to((root or tree(folder)).resolve()):
             problem = f'the weights "{written}" lie outside of the folder tree of the spec'
         elif not place.is_file():
             problem = f'there is no file "{written}" with weights'
@@ -25,10 +31,3 @@ def weights(resolver: Resolver, written: str, span: Span, folder: Path) -> Weigh
         problem = f'the weights "{written}" cannot be read: {reason}'
     resolver.complain("E406", problem, span, "paths are relative to the folder of the spec")
     return None
-
-
-def tree(folder: Path) -> Path:
-    """The folder that paths of a spec must stay inside: the project's, else the spec's own."""
-    own = folder.resolve()
-    marks = (".git", "pyproject.toml")
-    return next((p for p in (own, *own.parents) if any((p / m).exists() for m in marks)), own)

@@ -1,12 +1,12 @@
 """The checked tree to the plan, every default written out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ktgdsl.language.circular import circular
 from ktgdsl.language.diagnostic import Diagnostic, has_errors
+from ktgdsl.language.lets import unusable
 from ktgdsl.language.make import make
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
@@ -31,6 +31,19 @@ Result = tuple[model.Plan | None, tuple[Diagnostic, ...]]
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the paths of a spec begin: the folder of its file and of those that it uses.
+
+    `used` has the folders of the used files by the paths that spans have. Files lie inside
+    of `root`, by default the project that `folder` is part of.
+    """
+
+    folder: Path
+    used: Mapping[str, Path] = field(default_factory=dict)
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """The blocks of a file, resolved."""
 
@@ -41,13 +54,13 @@ class Settings:
 
 def lower(
     file: File,
-    folder: Path,
+    places: Places,
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
 ) -> Result:
     """The plan of a validated file, or None, and what more there is to complain about.
 
-    `folder` is where the file lies: paths in it are relative to that. `told` is what has
+    `places` is where the paths in it begin. `told` is what has
     been found wrong so far, and `unread` has the words of the parts that did not parse:
     what may only be a consequence of those is not complained about.
     """
@@ -56,7 +69,7 @@ def lower(
     if file.graph is None:
         return None, tuple(resolver.diagnostics)
     written = draft(resolver, file.graph)
-    found = _weights(resolver, written, folder)
+    found = _weights(resolver, written, places)
     state = freeze(cut(Lowering(written, tuple(written.edges.values()))))
     if _settled(file, [*told, *resolver.diagnostics]):
         state = check_patterns(check_targets(state))
@@ -68,7 +81,7 @@ def lower(
         graph=_graph(state, settings.train, found),
         data=_data(settings),
         train=_train(settings.train),
-        folder=str(folder),
+        folder=str(places.folder),
     )
     return plan, diagnostics
 
@@ -88,10 +101,11 @@ def _within(inner: Span, outer: Span) -> bool:
 
 
 def _lets(file: File) -> dict[str, Let]:
-    """The `let`s by name; one that never ends, told by `validate`, has nothing to choose from."""
+    """The `let`s by name; one without a value, told by `validate`, has nothing to choose from."""
     lets = {s.name: s for s in file.statements if isinstance(s, Let)}
-    for name, (let, _) in circular(file).items():
-        lets[name] = let.model_copy(update={"value": Choice(span=let.span, options=())})
+    for name in unusable(file):
+        nothing = make(Choice, lets[name].span, options=())
+        lets[name] = lets[name].model_copy(update={"value": nothing})
     return lets
 
 
@@ -126,13 +140,14 @@ def _held_out(settings: Settings) -> int:
     return validation
 
 
-def _weights(resolver: Resolver, written: Draft, folder: Path) -> dict[str, model.Weights | None]:
+def _weights(resolver: Resolver, written: Draft, places: Places) -> dict[str, model.Weights | None]:
     """The files that nodes name, each looked at once."""
     found: dict[str, model.Weights | None] = {}
     for node in written.nodes.values():
         path, span = node.settings.weights, node.weights_span
         if path is not None and span is not None and path not in found:
-            found[path] = weights(resolver, path, span, folder)
+            folder = places.used.get(span.path, places.folder)
+            found[path] = weights(resolver, path, span, folder, places.root)
     return found
 
 

@@ -4,10 +4,8 @@ Everything behind the front end sees only plans. A plan is frozen, goes to JSON 
 unchanged, and its `digest` names the training that it describes.
 """
 
-import hashlib
-import json
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -291,20 +289,14 @@ class Plan(Data):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything that changes a trained bit, names included.
+        """SHA-256 over everything that changes a trained bit, names included."""
+        from ktgdsl.plan.digest import digest
 
-        Left out: the graph's name, what was dropped, how often checkpoints are written,
-        where files lie (the content of weights counts), how often training is repeated, and
-        the size of a split that is not held out.
-        """
-        content: dict[str, Any] = self.model_dump(mode="json")
-        del content["graph"]["name"], content["graph"]["dropped"], content["folder"]
-        del content["train"]["checkpoint"], content["train"]["repeats"]
-        if not self.data.holdout:
-            del content["data"]["validation"]
-        for node in content["graph"]["nodes"]:
-            node["frozen"] = node["frozen"] is not None
-            if node["weights"] is not None:
-                node["weights"] = node["weights"]["sha256"]
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return digest(self)
+
+    @cached_property
+    def canonical_digest(self) -> str:
+        """SHA-256 that is the same for equal graphs, whatever auxiliary nodes are called."""
+        from ktgdsl.plan.digest import canonical_digest
+
+        return canonical_digest(self)

@@ -1,13 +1,17 @@
 """A plan for people: nodes, edges, what was dropped and every setting, as plain text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan.model import Call, Edge, Node, Plan
 from ktgdsl.vocabulary.networks import shortest
 
 
-def describe(plan: Plan) -> str:
-    """The plan as aligned columns, every default written out."""
+def describe(plan: Plan, origins: Mapping[str, str]) -> str:
+    """The plan as aligned columns, every default written out.
+
+    `origins` says where a setting such as "train.epochs" was given, for those that were.
+    """
     graph = plan.graph
     targets = ", ".join(graph.targets)
     dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
@@ -16,8 +20,8 @@ def describe(plan: Plan) -> str:
         _section("nodes", [_node(plan, node) for node in graph.nodes]),
         _section("edges", [_edge(edge) for edge in graph.edges]),
         _section("dropped", dropped),
-        _section("data", _data(plan)),
-        _section("train", _train(plan)),
+        _section("data", _traced("data", _data(plan), origins)),
+        _section("train", _traced("train", _train(plan), origins)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -55,11 +59,39 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
 
 
 def _edge(edge: Edge) -> tuple[str, str, str]:
-    terms = ", ".join(
+    scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
+    return f"{edge.source} -> {edge.destination}", terms(edge), scale
+
+
+def terms(edge: Edge) -> str:
+    """The losses of an edge and their gates."""
+    return ", ".join(
         f"{' + '.join(str(part) for part in term.parts)} via {term.gate}" for term in edge.terms
     )
-    scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
-    return f"{edge.source} -> {edge.destination}", terms, scale
+
+
+def _traced(
+    block: str, rows: Iterable[tuple[str, str]], origins: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    facts = {"samples": ""}  # what nobody sets comes from nowhere
+    return [
+        (name, told, origins.get(f"{block}.{name}", facts.get(name, "default")))
+        for name, told in rows
+    ]
+
+
+def origins(file: File) -> dict[str, str]:
+    """Where the settings of the blocks were given: a file, or `--set` on the command line."""
+    found: dict[str, str] = {}
+    for block in file.statements:
+        if isinstance(block, Block) and block.name is None:
+            places = {setting.name: setting.value.span for setting in block.settings}
+            if block.subject is not None:
+                places["source"] = block.subject.span
+            for name, span in places.items():
+                command = span.path.startswith("--set ")
+                found[f"{block.kind}.{name}"] = "--set" if command else span.path
+    return found
 
 
 def _data(plan: Plan) -> list[tuple[str, str]]:
@@ -85,12 +117,13 @@ def _train(plan: Plan) -> list[tuple[str, str]]:
         "aggregate": " (of the transfer losses into a node)",
     }
     return [
-        (name, _told(getattr(train, name)) + notes.get(name, ""))
+        (name, told(getattr(train, name)) + notes.get(name, ""))
         for name in type(train).model_fields
     ]
 
 
-def _told(value: object) -> str:
+def told(value: object) -> str:
+    """A setting's value as it would be written, large numbers with separators."""
     if value is None:
         return "none"
     if isinstance(value, Call):

@@ -1,0 +1,113 @@
+"""The grammar of the command line: verbs and their options."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
+    """The parser of a command line; what it reads has the action of the verb in `verb`."""
+    parser = argparse.ArgumentParser(
+        prog="ktgc",
+        description="Compile knowledge transfer graphs: check, plan, build and run .ktg specs.",
+        epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours.",
+    )
+    parser.add_argument("--version", action=_Version)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, (options, help) in VERBS.items():
+        verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        verb.set_defaults(verb=actions[name])
+        verb.add_argument(
+            "--output-format",
+            choices=["full", "concise", "json"],
+            default="full",
+            help="how diagnostics are printed (default: full)",
+        )
+        options(verb)
+    return parser
+
+
+def _check(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("files", nargs="+", metavar="FILE", help="a spec; - reads standard input")
+    _overrides(verb)
+
+
+def _plan(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="FILE")
+    verb.add_argument("--json", action="store_true", help="as JSON, with the digest")
+    _overrides(verb)
+
+
+def _build(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="FILE")
+    verb.add_argument(
+        "--emit",
+        choices=["tree", "plan", "code"],
+        default="code",
+        help="the syntax tree, the plan, or the Python that runs (default: code)",
+    )
+    _overrides(verb)
+
+
+def _run(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", nargs="?", metavar="FILE")
+    what.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    verb.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
+    verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
+    verb.add_argument("--quiet", action="store_true", help="print the result only")
+    _overrides(verb)
+
+
+def _fmt(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("files", nargs="+", metavar="FILE", help="a spec; - formats standard input")
+    how = verb.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="only say which files would change")
+    how.add_argument("--diff", action="store_true", help="only show what would change")
+
+
+def _diff(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("one", metavar="A")
+    verb.add_argument("other", metavar="B")
+    _overrides(verb)
+
+
+def _overrides(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="override a setting: train.epochs=2, data.batch=32, node.a=resnet14, let.T=4",
+    )
+    for option in ("epochs", "seed", "repeats"):
+        verb.add_argument(f"--{option}", metavar="N", help=f"the same as --set train.{option}=N")
+    verb.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder that files named by the spec lie in (default: its project, or its own)",
+    )
+
+
+VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
+    "check": (_check, "say what is wrong with specs"),
+    "plan": (_plan, "show what a spec means, every default written out"),
+    "diff": (_diff, "show what differs between two specs in meaning"),
+    "fmt": (_fmt, "lay specs out in the one layout"),
+    "build": (_build, "print a stage of the compiler"),
+    "run": (_run, "train a graph, or go on with a run that was cut off"),
+}
+
+
+class _Version(argparse.Action):
+    """Prints the version; asked for rarely, so it is not looked up before."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import ktgdsl
+
+        print(f"ktgc {ktgdsl.__version__}")
+        parser.exit()

@@ -1,0 +1,59 @@
+"""Files in the one layout: what would change, and the change, whole or not at all."""
+
+import difflib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.format import format_source
+from ktgdsl.language.read import read
+from ktgdsl.language.source import Source
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A file's text and its text in the one layout; none, and why, where there is none."""
+
+    path: str
+    source: Source | None
+    text: str | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the layout is another."""
+        return self.source is not None and self.text not in (None, self.source.text)
+
+    def diff(self) -> str:
+        """The change as a unified diff; "" where there is none."""
+        if self.source is None or self.text is None:
+            return ""
+        before, after = (text.splitlines(keepends=True) for text in (self.source.text, self.text))
+        return "".join(difflib.unified_diff(before, after, self.path, f"{self.path} (formatted)"))
+
+
+def formatted(path: str) -> Formatted:
+    """The file at `path`, or standard input for "-", in the one layout. Raises nothing."""
+    source, diagnostics = read(path)
+    if source is None:
+        return Formatted(path, None, None, diagnostics)
+    text, diagnostics = format_source(source)
+    return Formatted(path, source, text, diagnostics)
+
+
+def rewrite(path: str, text: str) -> Diagnostic | None:
+    """Put `text` into the file at `path`: all of it, or the file stays as it is (E001)."""
+    place = Path(path).resolve()
+    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with partial.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        partial.chmod(place.stat().st_mode)
+        partial.replace(place)
+    except OSError as error:
+        message = f"`{path}` cannot be written: {error.strerror or error}"
+        return Diagnostic("E001", message, help="the file is as it was", path=path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return None

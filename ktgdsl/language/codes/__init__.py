@@ -1,0 +1,1 @@
+"""What each diagnostic code means, with a mistake that leads to it and its correction."""

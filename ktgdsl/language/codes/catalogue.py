@@ -1,0 +1,25 @@
+"""All explanations by code, and the families of codes."""
+
+from ktgdsl.language.codes import files, graph, names, running, syntax, values
+from ktgdsl.language.codes.explanation import Explanation
+
+FAMILIES = {
+    "E0": "the file itself",
+    "E1": "syntax",
+    "E2": "names",
+    "E3": "values",
+    "E4": "the graph",
+    "E5": "running",
+    "E9": "the road ahead",
+    "W1": "legal, but worth a look",
+}
+"""What the codes that begin alike are about."""
+
+EXPLANATIONS: dict[str, Explanation] = {
+    **files.EXPLANATIONS,
+    **syntax.EXPLANATIONS,
+    **names.EXPLANATIONS,
+    **values.EXPLANATIONS,
+    **graph.EXPLANATIONS,
+    **running.EXPLANATIONS,
+}

@@ -1,0 +1,13 @@
+"""Where the files that a spec names may lie."""
+
+from pathlib import Path
+
+
+def tree(folder: Path) -> Path:
+    """The folder that paths of a spec stay inside: the project's, else the spec's own.
+
+    A project is the nearest folder above with `.git` or `pyproject.toml` in it.
+    """
+    own = folder.resolve()
+    marks = (".git", "pyproject.toml")
+    return next((p for p in (own, *own.parents) if any((p / m).exists() for m in marks)), own)

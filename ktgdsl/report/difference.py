@@ -1,0 +1,52 @@
+"""What differs between two plans in meaning, not in text."""
+
+from ktgdsl.plan.model import Call, Data, Edge, Node, Plan
+from ktgdsl.report.describe import columns, terms, told
+from ktgdsl.vocabulary.networks import shortest
+
+NOTHING = "-"
+
+
+def difference(one: Plan, other: Plan, names: tuple[str, str] = ("A", "B")) -> str:
+    """Both plans side by side, under their `names`, where they differ; or that they do not."""
+    first, second = _facts(one), _facts(other)
+    rows = [
+        (name, first.get(name, NOTHING), second.get(name, NOTHING))
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+    lines = columns([("", *names), *rows]) if rows else []
+    if one.digest == other.digest:
+        lines.append("the same training")
+    elif one.canonical_digest == other.canonical_digest:
+        lines.append("the same graph: only auxiliary nodes have other names or another order")
+    elif not rows:
+        lines.append("the same nodes, edges and settings, in another order")
+    return "\n".join(lines) + "\n"
+
+
+def _facts(plan: Plan) -> dict[str, str]:
+    """The plan as flat names and values."""
+    graph = plan.graph
+    return {
+        "targets": ", ".join(graph.targets),
+        **{f"node {node.name}": _node(node) for node in graph.nodes},
+        **{f"edge {edge.source} -> {edge.destination}": _edge(edge) for edge in graph.edges},
+        **_settings("data", plan.data),
+        **_settings("train", plan.train),
+    }
+
+
+def _settings(block: str, plan: Data) -> dict[str, str]:
+    return {f"{block}.{name}": told(getattr(plan, name)) for name in type(plan).model_fields}
+
+
+def _node(node: Node) -> str:
+    state = "learns" if node.learns else f"frozen, {node.mode} mode"
+    weights = f", from {node.weights.sha256[:12]}" if node.weights else ""
+    own: tuple[Call, ...] = (node.optimizer, node.schedule)
+    return f"{shortest(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
+
+
+def _edge(edge: Edge) -> str:
+    return terms(edge) if edge.scale == 1 else f"{terms(edge)}, times {edge.scale:.6g}"

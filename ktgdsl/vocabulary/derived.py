@@ -1,0 +1,183 @@
+"""Derived nodes, made from others, and the ways to combine nodes in an ensemble.
+
+z_k are the logits of member k of K, f_k its features, h the features at a tap, z the result;
+with `on=probabilities` p_k = softmax(z_k) stands in place of z_k.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.places import Node, NodeLayer, Pointing
+
+
+class Combine(Entry):
+    """Base of the ways to combine nodes.
+
+    `learned` tells those with parameters of their own, which need an edge into the ensemble;
+    `probabilities` those that can combine probabilities: the result is a distribution.
+    """
+
+    kind: ClassVar[str] = "combine"
+    learned: ClassVar[bool] = False
+    probabilities: ClassVar[bool] = True
+
+
+class Mean(Combine):
+    """z = sum_k z_k / K. Source: Song and Chai, Collaborative Learning, NeurIPS 2018."""
+
+    word: ClassVar[str] = "mean"
+
+
+class Sum(Combine):
+    """z = sum_k z_k, sharper than the mean. Source: the code of Minami et al., ACCV 2020."""
+
+    word: ClassVar[str] = "sum"
+    probabilities: ClassVar[bool] = False
+
+
+class Minimum(Combine):
+    """z_c = min_k (z_k,c - z_k,y): the smallest logits relative to that of the label y.
+
+    On unlabeled samples y is the top class of the members' mean.
+
+    Source: Guo et al., Online Knowledge Distillation via Collaborative Learning, CVPR 2020
+    (KDCL-MinLogit).
+    """
+
+    word: ClassVar[str] = "minimum"
+    probabilities: ClassVar[bool] = False
+
+
+class Gated(Pointing, Combine):
+    """z = sum_k g_k z_k, where g = softmax(ReLU(BN(W pool(h)))), learned, h at the tap `by`.
+
+    Source: Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble, NeurIPS 2018.
+    """
+
+    word: ClassVar[str] = "gated"
+    learned: ClassVar[bool] = True
+
+    by: Annotated[
+        NodeLayer, Field(description="where the gate looks, such as `h[0].stage2`: the trunk")
+    ]
+
+
+class AttentionMix(Combine):
+    """z_t = sum_k w_tk z_k, where w_t = softmax_k((Q f_t)ᵀ (K f_k)): a mix for each destination.
+
+    Q and K are learned and project the features to a `factor`-th of their number.
+
+    Source: Chen et al., Online Knowledge Distillation with Diverse Peers, AAAI 2020.
+    """
+
+    word: ClassVar[str] = "attention"
+    learned: ClassVar[bool] = True
+
+    factor: Annotated[int, Field(ge=1, description="features per projected feature")] = 8
+
+
+class Concat(Combine):
+    """z = W [f_1, ..., f_K] + b: a learned classifier on the features of all members.
+
+    Source: Wu and Gong, Peer Collaborative Learning for Online Knowledge Distillation,
+    AAAI 2021.
+    """
+
+    word: ClassVar[str] = "concat"
+    learned: ClassVar[bool] = True
+    probabilities: ClassVar[bool] = False
+
+
+class LinearMix(Combine):
+    """z = sum_k w_k z_k, where w = softmax(v) and v is learned, one number a member.
+
+    Source: Guo et al., CVPR 2020 (KDCL-Linear), which solves for w anew in each batch.
+    """
+
+    word: ClassVar[str] = "linear"
+    learned: ClassVar[bool] = True
+
+
+class Derived(Pointing, Network):
+    """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
+
+
+class Ensemble(Derived):
+    """z = combine(z_1, ..., z_K): `ensemble(a, b)`, or of all nodes of an array, `ensemble(h)`.
+
+    Source: Lan et al., NeurIPS 2018, and the papers of the `combine` words.
+    """
+
+    word: ClassVar[str] = "ensemble"
+    variadic: ClassVar[str | None] = "members"
+
+    members: Annotated[
+        list[Node], Field(min_length=1, description="the nodes or arrays to combine")
+    ]
+    combine: Combine = Field(
+        default_factory=Mean.model_construct, description="how they are combined"
+    )
+    on: Annotated[Literal["logits", "probabilities"], Field(description="what is combined")] = (
+        "logits"
+    )
+    others: Annotated[bool, Field(description="leave the destination of an edge out")] = False
+    detach: Annotated[bool, Field(description="let no gradient through to the members")] = True
+
+    @model_validator(mode="after")
+    def _combinable(self) -> "Ensemble":
+        word = self.combine.word
+        if self.on == "probabilities" and not self.combine.probabilities:
+            raise ValueError(f"`{word}` does not combine probabilities")
+        if self.others and isinstance(self.combine, Concat):
+            raise ValueError(f"`{word}` needs all members, so `others` cannot leave one out")
+        return self
+
+
+class Ema(Derived):
+    """θ' = decay θ' + (1 - decay) θ after each step: a moving average of a node's weights.
+
+    It starts as a copy. Over an array it is elementwise.
+
+    Source: Tarvainen and Valpola, Mean Teachers, NeurIPS 2017.
+    """
+
+    word: ClassVar[str] = "ema"
+
+    node: Annotated[Node, Field(description="whose weights are averaged")]
+    decay: Annotated[float, Field(ge=0, lt=1, description="share of the average kept a step")] = (
+        0.999
+    )
+
+
+class StaleCopy(Derived):
+    """θ' = θ after every `every` steps: a stale copy of a node. Over an array elementwise.
+
+    Source: Anil et al., Large Scale Distributed Neural Network Training through Online
+    Distillation, ICLR 2018.
+    """
+
+    word: ClassVar[str] = "copy"
+
+    node: Annotated[Node, Field(description="whose weights are copied")]
+    every: Annotated[int, Field(ge=1, description="steps from copy to copy")] = 50
+
+
+class ConstantNode(Derived):
+    """p_c = correct where c is the label, else (1 - correct) / (C - 1): a hand-made teacher.
+
+    z = log p, so that a loss at a temperature T softens it. On unlabeled samples it is uniform.
+
+    Source: Yuan et al., Revisiting Knowledge Distillation via Label Smoothing Regularization,
+    CVPR 2020 (Tf-KD with T = 20).
+    """
+
+    word: ClassVar[str] = "constant"
+
+    correct: Annotated[float, Field(gt=0, lt=1, description="probability of the label")] = 0.99
+
+
+ENTRIES: tuple[type[Entry], ...] = (Ensemble, Ema, StaleCopy, ConstantNode)
+COMBINES: tuple[type[Entry], ...] = (Mean, Sum, Minimum, Gated, AttentionMix, Concat, LinearMix)

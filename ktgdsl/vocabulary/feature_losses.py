@@ -1,0 +1,159 @@
+"""Losses between places inside networks, each one value per sample.
+
+f are the features at a tap, (channels, height, width) a sample or (channels,); s is the
+source, t the destination, i and j are samples of the batch of B. Statistics always use the
+whole batch, and a sample's value is its part, so that the batch mean is the published loss.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, create_model
+
+from ktgdsl.vocabulary.entry import Entry, NonNegative
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.places import Layer, Pointing
+
+
+class FeatureLoss(Loss):
+    """Base of the losses on taps.
+
+    `maps` tells those that need channels, height and width; `connector` those that own a
+    layer from the destination's features to the source's, which learns with the destination.
+    """
+
+    maps: ClassVar[bool] = False
+    connector: ClassVar[bool] = False
+
+
+class Hint(FeatureLoss):
+    """mean((f_s - r(f_t))²), where r is a connector: a 1x1 convolution, or a linear layer.
+
+    Source: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, Eq. 3, with the mean
+    in place of half the sum. In one stage with the task its usual weight is 100.
+    """
+
+    word: ClassVar[str] = "hint"
+    connector: ClassVar[bool] = True
+
+
+class Attention(FeatureLoss):
+    """mean((a_s - a_t)²), where a = m / ||m|| is the attention map with m = mean_channels f².
+
+    Source: Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, Eq. 2 with
+    the squared norm and the mean of the public code. Its usual weight is 1000.
+    """
+
+    word: ClassVar[str] = "attention"
+    maps: ClassVar[bool] = True
+
+
+class _Fsp(Pointing, FeatureLoss):
+    """mean((G_s - G_t)²), where G = f₁ᵀ f₂ / (height width): how one layer becomes the next.
+
+    f₁ are the features at the edge's taps, f₂ those at `with`, both (height width, channels);
+    the larger is pooled to the size of the smaller. The channels of both ends must agree.
+
+    Source: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, Eq. 1 and 2.
+    """
+
+    word: ClassVar[str] = "fsp"
+    maps: ClassVar[bool] = True
+
+
+# `with` is a keyword of Python, which no class body can declare.
+_WITH: dict[str, Any] = {
+    "with": (Layer, Field(description="the later layer, in both networks, such as `stage2`"))
+}
+Fsp = create_model("Fsp", __base__=_Fsp, __doc__=_Fsp.__doc__, __module__=__name__, **_WITH)
+
+
+class Overhaul(FeatureLoss):
+    """sum(d), where d = 0 if r <= g <= 0, else (g - r)²: a margin ReLU and a partial distance.
+
+    g = max(f_s, m) with m the mean of the negative values of a channel, r = BN(conv_1x1(f_t))
+    is a connector; f are features before their ReLU. The paper weights a layer by 1/2^n, n
+    layers before the last: `overhaul via 0.5`.
+
+    Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, Sec. 3.
+    """
+
+    word: ClassVar[str] = "overhaul"
+    maps: ClassVar[bool] = True
+    connector: ClassVar[bool] = True
+
+
+class Similarity(FeatureLoss):
+    """||G_s,i - G_t,i||² / B, where G = f fᵀ with its rows divided by their norms, f (B, -1).
+
+    The batch mean is ||G_s - G_t||² / B².
+
+    Source: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019, Sec. 3.
+    """
+
+    word: ClassVar[str] = "similarity"
+
+
+class Irg(Pointing, FeatureLoss):
+    """Instance relationship graph: logits, distances in each layer, changes between layers.
+
+    logits mean_c((z_s - z_t)²) + distances mean_l mean_j((A_s,ij - A_t,ij)²)
+    + transforms mean_l((V_s,i - V_t,i)²), where A_ij = ||f_i - f_j||² / max of layer l and
+    V_i = ||f_i at the next tap - f_i||² / max of the layers, made equal in size by pooling
+    positions and averaging channels in groups. The edge is between nodes, not taps.
+
+    Source: Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR 2019;
+    the weights are those usual in public codes.
+    """
+
+    word: ClassVar[str] = "irg"
+
+    taps: Annotated[
+        list[Layer],
+        Field(min_length=1, description="layers of both networks, from the input on"),
+    ]
+    logits: Annotated[NonNegative, Field(description="weight of the samples' logits")] = 0.1
+    distances: Annotated[NonNegative, Field(description="weight of the pairs of samples")] = 5.0
+    transforms: Annotated[NonNegative, Field(description="weight of the pairs of layers")] = 5.0
+
+
+class Metric(FeatureLoss):
+    """mean_j |d_s,ij - d_t,ij|, where d_ij = ||f_i - f_j||; on features: ||f_s,i - f_t,i||.
+
+    The relative and the absolute teacher. The latter needs features of equal size.
+
+    Source: Yu et al., Learning Metrics from Teachers, CVPR 2019.
+    """
+
+    word: ClassVar[str] = "metric"
+
+    on: Annotated[
+        Literal["distances", "features"],
+        Field(description="what is compared: distances of pairs, or the features themselves"),
+    ] = "distances"
+
+
+class Rkd(FeatureLoss):
+    """Relations: distance mean_j h(d_s,ij - d_t,ij) + angle mean_jk h(c_s,jik - c_t,jik).
+
+    d_ij = ||f_i - f_j|| / mean over all pairs of different samples, c_jik = the cosine of the
+    angle at i between j and k, h = Huber's loss with threshold 1.
+
+    Source: Park et al., Relational Knowledge Distillation, CVPR 2019, Sec. 3.2.
+    """
+
+    word: ClassVar[str] = "rkd"
+
+    distance: Annotated[NonNegative, Field(description="weight of the pair distances")] = 25.0
+    angle: Annotated[NonNegative, Field(description="weight of the angles of triples")] = 50.0
+
+
+ENTRIES: tuple[type[Entry], ...] = (
+    Hint,
+    Attention,
+    Fsp,
+    Overhaul,
+    Similarity,
+    Irg,
+    Metric,
+    Rkd,
+)

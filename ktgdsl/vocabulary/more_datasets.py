@@ -1,0 +1,152 @@
+"""Further data sets: known ones by name, with their facts, and the user's own."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, field_validator
+
+from ktgdsl.vocabulary.datasets import Dataset
+from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.python import Python
+
+
+class Images(Dataset):
+    """Base of the data sets that are read from files below `root`.
+
+    `pad` (pixels of a random crop) and `flips` (left to right) say what `augment = standard`
+    does to the training images.
+    """
+
+    pad: ClassVar[int] = 0
+    flips: ClassVar[bool] = False
+
+
+class Mnist(Images):
+    """Handwritten digits, 28x28 grey pixels: 60,000 to train, 10,000 to test.
+
+    Source: LeCun et al., Gradient-based learning applied to document recognition, 1998.
+    """
+
+    word: ClassVar[str] = "mnist"
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
+    train_samples: ClassVar[int] = 60_000
+    test_samples: ClassVar[int] = 10_000
+
+
+class FashionMnist(Images):
+    """Articles of clothing, 28x28 grey pixels: 60,000 to train, 10,000 to test.
+
+    Source: Xiao et al., Fashion-MNIST, 2017.
+    """
+
+    word: ClassVar[str] = "fashion_mnist"
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
+    train_samples: ClassVar[int] = 60_000
+    test_samples: ClassVar[int] = 10_000
+
+
+class Cifar10(Images):
+    """Small photographs, 32x32 colour pixels, 10 classes: 50,000 to train, 10,000 to test.
+
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+
+    word: ClassVar[str] = "cifar10"
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
+    train_samples: ClassVar[int] = 50_000
+    test_samples: ClassVar[int] = 10_000
+    pad: ClassVar[int] = 4
+    flips: ClassVar[bool] = True
+
+
+class Cifar100(Cifar10):
+    """Small photographs, 32x32 colour pixels, 100 classes: 50,000 to train, 10,000 to test.
+
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+
+    word: ClassVar[str] = "cifar100"
+    classes: ClassVar[int] = 100
+
+
+class Svhn(Images):
+    """House numbers, 32x32 colour pixels, 10 classes: 73,257 to train, 26,032 to test.
+
+    Source: Netzer et al., Reading Digits in Natural Images with Unsupervised Feature
+    Learning, NIPS workshop 2011.
+    """
+
+    word: ClassVar[str] = "svhn"
+    classes: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
+    train_samples: ClassVar[int] = 73_257
+    test_samples: ClassVar[int] = 26_032
+    pad: ClassVar[int] = 4
+
+
+class TinyImagenet(Images):
+    """Photographs, 64x64 colour pixels, 200 classes: 100,000 to train, 10,000 to test.
+
+    The published validation split is the test split, as the labels of the other are not public.
+
+    Source: Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015.
+    """
+
+    word: ClassVar[str] = "tiny_imagenet"
+    classes: ClassVar[int] = 200
+    shape: ClassVar[tuple[int, int, int]] = (3, 64, 64)
+    train_samples: ClassVar[int] = 100_000
+    test_samples: ClassVar[int] = 10_000
+    pad: ClassVar[int] = 4
+    flips: ClassVar[bool] = True
+
+
+class OwnDataset(Entry):
+    """Base of the user's data sets, whose facts are known once they are loaded."""
+
+    kind: ClassVar[str] = "dataset"
+    classes: ClassVar[int | None] = None
+    shape: ClassVar[tuple[int, int, int] | None] = None
+    train_samples: ClassVar[int | None] = None
+    test_samples: ClassVar[int | None] = None
+
+
+class Folder(OwnDataset):
+    """Images of yours in `train/CLASS/` and `test/CLASS/` below a folder: `folder("flowers")`.
+
+    The classes are the names of the folders in alphabetical order, the shape is that of the
+    images, which must be equal.
+    """
+
+    word: ClassVar[str] = "folder"
+
+    path: Annotated[str, Field(description="the folder, relative to the file or absolute")]
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if not path:
+            raise ValueError("must be the path of a folder")
+        return path
+
+
+class PythonDataset(OwnDataset, Python):
+    """Data of yours: `python("pkg.module:fn", ...)`.
+
+    fn(split, **arguments) = (images, labels) for the splits "train" and "test": uint8 images
+    (samples, channels, height, width) and int64 labels (samples,), -1 where unlabeled.
+    """
+
+
+ENTRIES: tuple[type[Entry], ...] = (
+    Mnist,
+    FashionMnist,
+    Cifar10,
+    Cifar100,
+    Svhn,
+    TinyImagenet,
+    Folder,
+    PythonDataset,
+)

@@ -1,0 +1,123 @@
+"""Further gates: phases, and predicates on samples.
+
+p is the distribution of a node at temperature 1; s is the source, t the destination.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.gates import Gate
+from ktgdsl.vocabulary.places import Phase, Pointing
+from ktgdsl.vocabulary.python import Python
+
+
+class During(Pointing, Gate):
+    """w = 1 in the phases named, 0 in the others: `during(hints, distil)`.
+
+    Source: the stages of Romero et al., ICLR 2015, Alg. 1.
+    """
+
+    word: ClassVar[str] = "during"
+    variadic: ClassVar[str | None] = "phases"
+
+    phases: Annotated[list[Phase], Field(min_length=1, description="phases with weight 1")]
+
+
+class Predicate(Gate):
+    """Base of the gates that tell samples apart.
+
+    `certain` tells those that are 1 from the labels, as these are always right and sure;
+    `views` is how many views of each sample the data must have.
+    """
+
+    per_sample: ClassVar[bool] = True
+    certain: ClassVar[bool] = False
+    views: ClassVar[int] = 1
+
+
+Threshold = Annotated[
+    float, Field(ge=0, lt=1, description="probability that the top class must exceed")
+]
+
+
+class Confident(Predicate):
+    """w = 1 where max_c p_s,c > threshold, else 0: `confident(0.8)`.
+
+    Source: Ke et al., Dual Student, ICCV 2019, its condition on one view.
+    """
+
+    word: ClassVar[str] = "confident"
+    certain: ClassVar[bool] = True
+
+    threshold: Threshold = 0.8
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Always 1 where nothing is asked for."""
+        return float(self.threshold == 0), 1.0
+
+
+class Agree(Predicate):
+    """w = 1 where argmax_c p_s,c = argmax_c p_t,c, else 0; 0 on unlabeled samples from `label`.
+
+    Source: `correct` of Minami et al., ACCV 2020, Eq. 7, with the destination for the label.
+    """
+
+    word: ClassVar[str] = "agree"
+
+
+class Stable(Predicate):
+    """w = 1 where argmax_c p_s,c = argmax_c p'_s,c and max_c of p_s or p'_s > threshold, else 0.
+
+    p' is the source's output for the other view, so `views = 2` is needed.
+
+    Source: Ke et al., Dual Student, ICCV 2019, the definition of a stable sample.
+    """
+
+    word: ClassVar[str] = "stable"
+    certain: ClassVar[bool] = True
+    views: ClassVar[int] = 2
+
+    threshold: Threshold = 0.8
+
+
+class Shard(Predicate):
+    """w = 1 where n mod count = index, else 0: n is the sample's number in the training data.
+
+    `shard(0, 2)` and `shard(1, 2)` split the samples in two.
+
+    Source: the disjoint shards of Anil et al., Large Scale Distributed Neural Network
+    Training through Online Distillation, ICLR 2018.
+    """
+
+    word: ClassVar[str] = "shard"
+
+    index: Annotated[int, Field(ge=0, description="which part, from 0 on")]
+    count: Annotated[int, Field(ge=1, description="number of parts")]
+
+    @model_validator(mode="after")
+    def _within(self) -> "Shard":
+        if self.index >= self.count:
+            raise ValueError(f"`index` must be less than `count`, {self.count}, not {self.index}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Always 1 where there is one part."""
+        return float(self.count == 1), 1.0
+
+
+class PythonGate(Gate, Python):
+    """A gate of yours: `python("pkg.module:fn", ...)`.
+
+    fn(source, destination, label, progress, **arguments) = one weight per sample, shape (B,),
+    from 0 to 1; multiply by a number for more. Source and destination are logits, (B, C, ...);
+    label is (B,), -1 where unlabeled; progress is k / k_end.
+    """
+
+    per_sample: ClassVar[bool] = True
+
+
+ENTRIES: tuple[type[Entry], ...] = (During, Confident, Agree, Stable, Shard, PythonGate)

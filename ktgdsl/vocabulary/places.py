@@ -1,0 +1,124 @@
+"""What arguments point at: nodes, places inside networks, phases."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import JsonValue, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from ktgdsl.vocabulary.call import Call
+from ktgdsl.vocabulary.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """`a`, an element `p[0]`, or all of an array: `p[*]`, or `p` alone.
+
+    In a plan it is `{"node": "p[0]"}`.
+    """
+
+    name: str
+    index: int | Literal["*"] | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.index is None else f"{self.name}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """`h[0].stage2`, a place inside a node; without a node one inside both ends of an edge.
+
+    `path` is the name of a stage or the path of a module. In a plan it is
+    `{"node": "h[0]", "tap": "stage2"}` or `{"tap": "stage2"}`.
+    """
+
+    path: str
+    node: NodeRef | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.node is None else f"{self.node}.{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRef:
+    """The name of a phase. In a plan it is `{"phase": "distil"}`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_T = TypeVar("_T")
+
+
+def _only(kind: type[_T], needed: str, fits: Callable[[_T], bool]) -> Callable[[Any], _T]:
+    def checked(value: Any) -> _T:
+        if isinstance(value, kind) and fits(value):
+            return value
+        raise PydanticCustomError("wrong_type", "must be {needed}", {"needed": needed})
+
+    return checked
+
+
+Node = Annotated[NodeRef, PlainValidator(_only(NodeRef, "a node", lambda _: True))]
+"""A node, or all nodes of an array."""
+
+Layer = Annotated[
+    Tap,
+    PlainValidator(_only(Tap, "a layer, such as `stage2`", lambda tap: tap.node is None)),
+]
+"""A place that both networks of an edge have."""
+
+NodeLayer = Annotated[
+    Tap,
+    PlainValidator(
+        _only(Tap, "a place inside a node, such as `a.stage2`", lambda tap: tap.node is not None)
+    ),
+]
+"""A place inside one named node."""
+
+Phase = Annotated[PhaseRef, PlainValidator(_only(PhaseRef, "a phase", lambda _: True))]
+"""A phase of the training."""
+
+
+class Pointing(Entry):
+    """Base of the entries whose arguments point at something, or are entries themselves."""
+
+    def call(self) -> Call:
+        """The word with every argument written out, what it points at as tagged data."""
+        call = super().call()
+        arguments = {name: _written(value) for name, value in call.arguments.items()}
+        return Call.model_construct(name=call.name, arguments=arguments)
+
+    def mentions(self) -> Iterator[NodeRef]:
+        """The nodes that the arguments name, in the order of the arguments."""
+        for name in self.positions():
+            value = getattr(self, name)
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, NodeRef):
+                    yield item
+                elif isinstance(item, Tap) and item.node is not None:
+                    yield item.node
+                elif isinstance(item, Pointing):
+                    yield from item.mentions()
+
+
+def _written(value: Any) -> JsonValue:
+    match value:
+        case NodeRef():
+            return {"node": str(value)}
+        case Tap(path, None):
+            return {"tap": path}
+        case Tap(path, node):
+            return {"node": str(node), "tap": path}
+        case PhaseRef(name):
+            return {"phase": name}
+        case Entry():
+            call = value.call()
+            return {"name": call.name, "arguments": call.arguments}
+        case list():
+            return [_written(item) for item in value]
+    plain: JsonValue = value
+    return plain

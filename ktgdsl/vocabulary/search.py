@@ -1,0 +1,114 @@
+"""The search: its samplers, pruners, objective and settings."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.places import Node, Pointing
+
+
+class Sampler(Entry):
+    """Base of what picks the next point of a space."""
+
+    kind: ClassVar[str] = "sampler"
+
+
+Seed = Annotated[int, Field(ge=0, description="of the draws")]
+
+
+class Random(Sampler):
+    """Every open value drawn on its own, each choice as likely as another.
+
+    Source: Bergstra and Bengio, JMLR 2012; the search of Minami et al., ACCV 2020, Sec. 3.5.
+    """
+
+    word: ClassVar[str] = "random"
+
+    seed: Seed = 0
+
+
+class Tpe(Sampler):
+    """Tree of Parzen estimators: values that good points have and bad ones do not.
+
+    Source: Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011.
+    """
+
+    word: ClassVar[str] = "tpe"
+
+    seed: Seed = 0
+
+
+class All(Sampler):
+    """Every point of the space once, in order, equal graphs left out; needs a finite space."""
+
+    word: ClassVar[str] = "all"
+
+
+class Pruner(Entry):
+    """Base of what ends trials early."""
+
+    kind: ClassVar[str] = "pruner"
+
+
+class Asha(Pruner):
+    """After min * reduction^r epochs, r = 0, 1, ..., only the best 1 / reduction so far go on.
+
+    Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020; the
+    rule of Minami et al., ACCV 2020, Sec. 3.5.
+    """
+
+    word: ClassVar[str] = "asha"
+
+    min: Annotated[int, Field(ge=1, description="epochs before the first rung")] = 1
+    reduction: Annotated[int, Field(ge=2, description="one in so many goes on at a rung")] = 2
+
+
+class NoPruner(Pruner):
+    """Every trial is trained to its end."""
+
+    word: ClassVar[str] = "none"
+
+
+class Objective(Entry):
+    """Base of what a search maximises."""
+
+    kind: ClassVar[str] = "objective"
+
+
+class Accuracy(Pointing, Objective):
+    """a = 100 correct / samples: top-1, in percent, of a node, as it is after each epoch.
+
+    Source: Minami et al., ACCV 2020, Sec. 3.5, on the validation split.
+    """
+
+    word: ClassVar[str] = "accuracy"
+
+    node: Annotated[Node, Field(description="whose accuracy counts")]
+    on: Annotated[
+        Literal["validation", "test"], Field(description="the split; `test` is selecting on it")
+    ] = "validation"
+
+
+class SearchSettings(Parameters):
+    """`search { ... }`."""
+
+    trials: Annotated[int, Field(ge=1, description="points of the space to try")] = 100
+    sampler: Sampler = Field(default_factory=Random.model_construct, description="picks points")
+    pruner: Pruner = Field(default_factory=Asha.model_construct, description="ends trials early")
+    objective: Annotated[
+        Objective | None, Field(description="what counts; the only target's accuracy unless given")
+    ] = None
+    epochs: Annotated[
+        int | None, Field(ge=1, description="of a full trial; the `train` block's unless given")
+    ] = None
+    confirm: Annotated[
+        int, Field(ge=0, description="seeds to retrain the top three with; 0 for none")
+    ] = 0
+    dedupe: Annotated[bool, Field(description="try equal graphs once")] = True
+    workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
+
+
+SAMPLERS: tuple[type[Entry], ...] = (Random, Tpe, All)
+PRUNERS: tuple[type[Entry], ...] = (Asha, NoPruner)
+OBJECTIVES: tuple[type[Entry], ...] = (Accuracy,)

@@ -1,0 +1,119 @@
+"""The canonical digest and `diff`: the same graph under other names, and what differs."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ktgdsl
+from ktgdsl.report.difference import difference
+
+TAIL = "train { epochs = 3 }"
+
+
+def spec(*body: str, tail: str = TAIL) -> ktgdsl.Plan:
+    return ktgdsl.loads(f"graph g {{ {' '.join(body)} }} {tail}")
+
+
+def cohort(target: str, one: str, other: str, tail: str = TAIL) -> ktgdsl.Plan:
+    return spec(
+        f"node {target}, {one} = resnet8 node {other} = resnet14 target {target}",
+        f"edge label -> * edge {one} -> {target} : kl via correct",
+        f"edge {other} -> {target}, {one} : kl(T=2) via linear",
+        tail=tail,
+    )
+
+
+def test_auxiliary_names_do_not_matter_to_the_graph() -> None:
+    one, other = cohort("t", "a", "b"), cohort("t", "z", "y")
+    assert one.digest != other.digest
+    assert one.canonical_digest == other.canonical_digest
+
+
+def test_the_order_of_statements_does_not_matter_to_the_graph() -> None:
+    nodes = "node t = resnet8 node a = resnet14 target t edge label -> *"
+    one = spec(nodes, "edge a -> t : kl via correct", "edge t -> a")
+    other = spec(
+        "node a = resnet14 node t = resnet8 target t edge t -> a",
+        "edge a -> t : kl via correct edge label -> *",
+    )
+    assert one.digest != other.digest
+    assert one.canonical_digest == other.canonical_digest
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        cohort("u", "a", "b"),  # the target has another name
+        cohort("t", "a", "b", tail="train { epochs = 4 }"),
+        spec(
+            "node t, a = resnet8 node b = resnet14 target t edge label -> *",
+            "edge b -> t : kl via correct edge a -> t, b : kl(T=2) via linear",
+        ),
+    ],
+)
+def test_other_graphs_have_other_digests(other: ktgdsl.Plan) -> None:
+    assert cohort("t", "a", "b").canonical_digest != other.canonical_digest
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["resnet8", "resnet14", "wrn10_1"]), min_size=2, max_size=4),
+    st.lists(
+        st.tuples(
+            st.integers(0, 4), st.integers(0, 4), st.sampled_from(["correct", "linear", "0.5"])
+        ),
+        max_size=8,
+    ),
+    st.permutations(["p", "q", "r", "s"]),
+)
+def test_renaming_auxiliary_nodes_keeps_the_canonical_digest(
+    networks: list[str], arrows: list[tuple[int, int, str]], names: list[str]
+) -> None:
+    def written(called: list[str]) -> ktgdsl.Plan:
+        body = [
+            f"node {name} = {net} {{ keep = true }}"
+            for name, net in zip(called, networks, strict=False)
+        ]
+        size = len(body)
+        body += [
+            f"edge {called[s % size]} -> {called[d % size]} : kl via {gate}"
+            for s, d, gate in arrows
+            if s % size != d % size
+        ]
+        return spec(*body, f"target {called[0]} edge label -> {called[0]}")
+
+    one = written(["t", "a", "b", "c"])
+    other = written(["t", *(name for name in names)])
+    assert one.canonical_digest == other.canonical_digest
+
+
+def test_diff_names_what_differs() -> None:
+    one = cohort("t", "a", "b")
+    other = ktgdsl.loads(
+        "graph h { node t, a = resnet8 node b = resnet20 target t edge label -> * "
+        "edge a -> t : kl via linear edge b -> t : kl(T=2) via linear } "
+        "train { epochs = 4 }"
+    )
+    rows = [line.split("  ") for line in difference(one, other).splitlines()[1:]]
+    assert {row[0].strip() for row in rows} == {
+        "node b",
+        "edge a -> t",
+        "edge b -> a",
+        "train.epochs",
+    }
+    told = {row[0]: [cell.strip() for cell in row[1:] if cell.strip()] for row in rows}
+    assert told["train.epochs"] == ["3", "4"]
+    assert told["edge a -> t"] == [
+        "kl(T=1, scale=1) via correct",
+        "kl(T=1, scale=1) via linear(start=0, stop=1)",
+    ]
+    assert told["edge b -> a"][1] == "-"
+
+
+def test_diff_says_when_nothing_differs() -> None:
+    one = cohort("t", "a", "b")
+    assert difference(one, cohort("t", "a", "b")) == "the same training\n"
+    renamed = difference(one, cohort("t", "y", "z"))
+    assert renamed.endswith(
+        "the same graph: only auxiliary nodes have other names or another order\n"
+    )

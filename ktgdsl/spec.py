@@ -74,8 +74,20 @@ def compile_source(
         diagnostics += found
     diagnostics += validate(tree, unread)
     plan, found = lower(tree, places, diagnostics, unread)
-    ordered = sorted(dict.fromkeys((*diagnostics, *found)), key=lambda d: d.span or tree.span)
-    return Compiled(sources, tree, plan, tuple(ordered))
+    return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
+
+
+def _ordered(
+    diagnostics: Iterable[Diagnostic], sources: Mapping[str, Source]
+) -> tuple[Diagnostic, ...]:
+    """Each once, in the order of the text: the file, then those it uses, then overrides."""
+    order = {path: number for number, path in enumerate(sources)}
+
+    def place(diagnostic: Diagnostic) -> tuple[int, int, int]:
+        span = diagnostic.span
+        return (0, 0, 0) if span is None else (order[span.path], span.start, span.end)
+
+    return tuple(sorted(dict.fromkeys(diagnostics), key=place))
 
 
 def _unread(source: Source, tree: File) -> frozenset[str]:

@@ -74,7 +74,7 @@ class TestImports:
         assert found["models"] <= 85
         modules = found["modules"]
         assert isinstance(modules, list)
-        assert len(modules) <= 42
+        assert len(modules) <= 45
         late = {"ktgdsl.language.override", "ktgdsl.language.unread", "ktgdsl.language.render"}
         assert not late & set(modules)
 

@@ -48,6 +48,41 @@ class TestLets:
         assert named == plain
 
 
+class TestLetsThatCannotBeUsed:
+    def test_defined_by_itself(self) -> None:
+        body = graph("node a = resnet8 target a edge label -> a via x")
+        assert said(f"let x = 2 * y\nlet y = x\nlet z = x\n{body}") == [
+            "E306 `x` is defined by itself through `y`",
+            "E306 `y` is defined by itself through `x`",
+        ]
+
+    def test_through_many(self) -> None:
+        lets = "\n".join(f"let x{i} = x{(i + 1) % 9}" for i in range(9))
+        found = said(f"{lets}\n{graph('node a = resnet8 target a edge label -> a')}")
+        assert (
+            found[0] == "E306 `x0` is defined by itself through `x1` and `x2` and `x3` and 5 more"
+        )
+
+    @pytest.mark.parametrize("start", ["1", "linear"])
+    def test_too_deep(self, start: str) -> None:
+        lets = "\n".join(f"let x{i + 1} = 1 + x{i}" for i in range(100))
+        body = graph("node a = resnet8 target a edge label -> a via x100")
+        assert codes(f"let x0 = {start}\n{lets}\n{body}")[0] == "E003"
+        shallow = graph("node a = resnet8 target a edge label -> a via x64")
+        assert "E003" not in codes(f"let x0 = {start}\n{lets.partition('let x65')[0]}\n{shallow}")
+
+    def test_twice_as_large_each_time(self) -> None:
+        lets = "\n".join(f"let x{i + 1} = x{i} + x{i}" for i in range(60))
+        body = graph("node a = resnet8 target a edge label -> a", "train { epochs = x60 }")
+        (first, *_) = said(f"let x0 = 1\n{lets}\n{body}")
+        assert first == "E003 `x12`, with what it mentions, has more than 4096 parts"
+
+    def test_a_long_chain_is_no_large_one(self) -> None:
+        lets = "\n".join(f"let x{i + 1} = x{i}" for i in range(2000))
+        text = f"let x0 = 7\n{lets}\n{graph('node a = resnet8 target a edge label -> a')}"
+        assert sound(f"{text} train {{ epochs = x2000 }}").train.epochs == 7
+
+
 class TestSettings:
     def test_arithmetic(self) -> None:
         plan = of(

@@ -178,10 +178,12 @@ def _title(progress: Progress) -> Text:
 def _bar(progress: Progress, narrow: bool) -> RenderableType:
     total = str(progress.epochs)
     words = [f"epoch {min(progress.epoch + 1, progress.epochs):>{len(total)}}/{total}"]
-    if progress.plan.train.repeats > 1:
-        words.insert(0, f"repeat {progress.repeat}/{progress.plan.train.repeats}")
+    width = 20
     if progress.pretraining is not None:
         words.insert(0, f"pre-training {progress.pretraining}")
+        width = 8  # the words need the room: a terminal has 80 columns
+    elif progress.plan.train.repeats > 1:
+        words.insert(0, f"repeat {progress.repeat}/{progress.plan.train.repeats}")
     rate, left = progress.rate, progress.left
     cells: list[RenderableType] = [
         "  ".join(words),
@@ -190,7 +192,7 @@ def _bar(progress: Progress, narrow: bool) -> RenderableType:
         Text("" if left is None else f"{duration(left)} left"),
     ]
     if not narrow:
-        bar = ProgressBar(total=progress.steps, completed=progress.steps_done, width=20)
+        bar = ProgressBar(total=progress.steps, completed=progress.steps_done, width=width)
         cells.insert(1, bar)
     grid = Table.grid(padding=(0, 2, 0, 0))
     for _ in cells:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ktgdsl.language.complaint import quoted
+from ktgdsl.vocabulary.call import shown
 from ktgdsl.vocabulary.entry import Entry, PositiveMoment, Share
 from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
 
@@ -24,7 +25,7 @@ _SHARES: dict[frozenset[object], str] = {
     frozenset((int, Share)): "a number of samples, or a percentage of them",
 }
 _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
-_AFTER_THE_START = PositiveMoment.__metadata__[0]  # type: ignore[attr-defined]
+_AFTER_THE_START = get_args(PositiveMoment)[1]
 
 
 def takes(field: FieldInfo) -> str:
@@ -32,30 +33,55 @@ def takes(field: FieldInfo) -> str:
     return _type(field.annotation, field.metadata)
 
 
+def default(field: FieldInfo) -> str | None:
+    """The value of a parameter unless given, as a spec writes it; None where there is none."""
+    value = field.get_default(call_default_factory=True, validated_data={})
+    match value:
+        case Entry():
+            return str(value.call())
+        case str():
+            return value  # a word among several: no setting has a string as its default
+        case float():
+            return shown(value)
+    return None if value is None or field.is_required() else quoted(value)
+
+
 def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)
         metadata = [*inner, *metadata]
-    limits = [*_limits(metadata)]
+    limits = list(_flat(metadata))
     if get_origin(annotation) is list:
-        lengths = f", {_joined(_lengths(metadata))}" if [*_lengths(metadata)] else ""
-        return f"a list{lengths}, each item {_type(get_args(annotation)[0])}"
-    return ", ".join(filter(None, [_base(annotation), _joined(limits)]))
-
-
-def _base(annotation: Any) -> str:
+        return f"a list{_length(limits)}, each {_type(get_args(annotation)[0])}"
     alternatives = [annotation]
     if get_origin(annotation) in (Union, UnionType):
         alternatives = [each for each in get_args(annotation) if each is not NoneType]
     if len(alternatives) > 1:
-        told = _SHARES.get(frozenset(alternatives))
-        return told or " or ".join(_type(each) for each in alternatives)
-    (one,) = alternatives
-    if get_origin(one) is Literal:
-        return " or ".join(f"`{word}`" for word in get_args(one))
-    if isinstance(one, type) and issubclass(one, Entry):
-        return f"an {one.kind}" if one.kind[0] in "aeiou" else f"a {one.kind}"
-    return _PLAIN[one] if one in _PLAIN else _type(one)
+        words = _SHARES[frozenset(alternatives)]
+    else:
+        words = _single(alternatives[0])
+    return ", ".join(filter(None, [words, " and ".join(_bounds(limits))]))
+
+
+def _single(annotation: Any) -> str:
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    if get_origin(annotation) is Literal:
+        return one_of(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Entry):
+        return a(annotation.kind)
+    return _type(annotation)
+
+
+def a(kind: str) -> str:
+    """A kind of words with its article."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The words in a sentence, the last after "or"."""
+    *others, last = [f"`{word}`" for word in words]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _flat(metadata: Iterable[Any]) -> Iterator[Any]:
@@ -66,42 +92,18 @@ def _flat(metadata: Iterable[Any]) -> Iterator[Any]:
             yield each
 
 
-def _limits(metadata: Iterable[Any]) -> Iterator[str]:
-    for each in _flat(metadata):
-        if each == _AFTER_THE_START:
+def _bounds(limits: Iterable[Any]) -> Iterator[str]:
+    for limit in limits:
+        if limit == _AFTER_THE_START:
             yield "greater than 0"
         for name, words in _BOUNDS.items():
-            if (bound := getattr(each, name, None)) is not None:
-                yield f"{words} {bound}"
+            if hasattr(limit, name):
+                yield f"{words} {getattr(limit, name)}"
 
 
-def _lengths(metadata: Iterable[Any]) -> Iterator[str]:
-    for each in _flat(metadata):
-        for name, words in (("min_length", "at least"), ("max_length", "at most")):
-            if (bound := getattr(each, name, None)) is not None:
-                yield f"{words} {bound} long"
-
-
-def _joined(limits: Iterable[str]) -> str:
-    return " and ".join(limits)
-
-
-def default(field: FieldInfo) -> str | None:
-    """The value that a parameter has unless given, as a spec writes it; None if it has none."""
-    if field.is_required():
-        return None
-    return told(field.get_default(call_default_factory=True, validated_data={}))
-
-
-def told(value: object) -> str:
-    """A value as a spec writes it; words that stand for themselves without quotes."""
-    match value:
-        case None:
-            return "none"
-        case Entry():
-            return str(value.call())
-        case str():
-            return value
-        case float():
-            return repr(value).removesuffix(".0")
-    return quoted(value)
+def _length(limits: Iterable[Any]) -> str:
+    least = [limit.min_length for limit in limits if hasattr(limit, "min_length")]
+    most = [limit.max_length for limit in limits if hasattr(limit, "max_length")]
+    if least == most:
+        return f" of {least[0]}" if least else ""
+    return f" of {least[0]} or more" if not most else f" of {(least or [0])[0]} to {most[0]}"

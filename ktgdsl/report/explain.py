@@ -1,0 +1,214 @@
+"""`ktgc explain`: what a code, a word or a setting means, as plain text of 80 columns."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from inspect import cleandoc
+from textwrap import fill, indent
+
+from pydantic import ValidationError
+
+from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
+from ktgdsl.language.complaint import invalid
+from ktgdsl.language.diagnostic import CODES
+from ktgdsl.report.parameters import a, default, one_of, takes
+from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.networks import respelled, spelled_out
+from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of, later
+from ktgdsl.vocabulary.settings import DataSettings, NodeSettings, TrainSettings
+
+WIDTH = 80
+BLOCKS: dict[str, type[Parameters]] = {
+    "node": NodeSettings,
+    "data": DataSettings,
+    "train": TrainSettings,
+}
+"""What has settings, by the name that paths such as `train.epochs` begin with."""
+
+_PLACES = {
+    "network": "A network makes a node: `node a = NETWORK`.",
+    "loss": "A loss stands behind the colon of an edge: `edge a -> b : LOSS via GATE`.",
+    "gate": "A gate stands behind `via`: `edge a -> b : LOSS via GATE`.",
+    "optimizer": "It is a setting of `train`, or of a node: `train { optimizer = OPTIMIZER }`.",
+    "schedule": "It is a setting of `train`, or of a node: `train { schedule = SCHEDULE }`.",
+    "dataset": "A data set stands at the head of the data block: `data DATASET { ... }`.",
+    "combine": "It says how an ensemble is made of its members: `ensemble(a, b, combine=COMBINE)`.",
+    "sampler": "It is a setting of `search`: `search { sampler = SAMPLER }`.",
+    "pruner": "It is a setting of `search`: `search { pruner = PRUNER }`.",
+    "objective": "It is a setting of `search`: `search { objective = OBJECTIVE }`.",
+}
+_NOT_YET = "This is part of the language, and this version does not support it yet (E901)."
+
+
+def explain(name: str) -> str | None:
+    """All that there is to say about a name; None where it is unknown.
+
+    A name is a code (`E304`), a family of codes (`E3`), a word (`correct`, `gate:cosine`,
+    `resnet32`), a kind of words (`gate`), a block (`train`) or a setting (`batch`,
+    `train.batch`). What has several meanings has a page for each.
+    """
+    pages = [*_codes(name), *_words(name), *_kinds(name), *_blocks(name), *_settings(name)]
+    return "\n\n\n".join(pages) or None
+
+
+def suggest(name: str) -> str | None:
+    """The known name that a misspelt one probably meant, or None."""
+    words = [(kind, word) for kind in KINDS for word in (*entries(kind), *later(kind))]
+    settings = [(block, name) for block, cls in BLOCKS.items() for name in _names(cls)]
+    return respelled(name) or closest(
+        name,
+        [
+            *CODES,
+            *KINDS,
+            *BLOCKS,
+            *(each for _, each in (*words, *settings)),
+            *(f"{kind}:{word}" for kind, word in words),
+            *(f"{block}.{setting}" for block, setting in settings),
+        ],
+    )
+
+
+def overview() -> str:
+    """What can be asked for, in short."""
+    return _page(
+        "ktgc explain NAME, where a name is one of these",
+        "The code of a diagnostic, such as `E304`; what the code begins with lists the family:",
+        _table(FAMILIES.items()),
+        "A word of the vocabulary, such as `correct`; `gate` lists all gates, and `gate:cosine` "
+        "picks the gate among what is called `cosine`:",
+        _table((kind, ", ".join(entries(kind))) for kind in KINDS),
+        "A setting, such as `batch` or `train.batch`; `train` lists all of the block:",
+        _table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
+    )
+
+
+def _codes(name: str) -> Iterator[str]:
+    code = name.upper()
+    if code in FAMILIES:
+        listed = [(each, title) for each, title in CODES.items() if each.startswith(code)]
+        yield _page(f"{code}: {FAMILIES[code]}", _table(listed))
+    elif code in CODES:
+        found = EXPLANATIONS[code]
+        example: list[str] = []
+        if found.bad is not None and found.fixed is not None:
+            example = ["A mistake:", _indented(found.bad), "Its correction:", _indented(found.fixed)]
+        yield _page(f"{code}: {CODES[code]}", found.text, *example)
+
+
+def _words(name: str) -> Iterator[str]:
+    kind, colon, word = name.rpartition(":")
+    for each in kinds_of(word):
+        if not colon or kind == each:
+            yield _word(each, word)
+
+
+def _word(kind: str, word: str) -> str:
+    title = f"{word}, {a(kind)}"
+    if word in entries(kind):
+        return _page(title, *_entry(entries(kind)[word]))
+    if word in later(kind):
+        return _page(title, _NOT_YET, _PLACES[kind])
+    short = spelled_out(word)
+    assert short is not None  # else it would be of no kind
+    full, numbers = short
+    entry = entries(kind)[full]
+    call = f"{full}({', '.join(f'{key}={value}' for key, value in numbers.items())})"
+    try:
+        entry.model_validate(numbers)
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+        _, problem = invalid(error, f"its `{error['loc'][0]}`")
+        return _page(title, f"It would be short for `{call}`, but {problem}.", *_entry(entry))
+    return _page(title, f"Short for `{call}`.", *_entry(entry))
+
+
+def _entry(entry: type[Entry]) -> Iterator[str]:
+    """Meaning and source, the letters of the formula, the place, the parameters."""
+    yield _doc(entry)
+    _, _, letters = str(sys.modules[entry.__module__].__doc__).partition("\n\n")
+    yield letters
+    yield _PLACES[entry.kind]
+    if names := entry.positions():
+        yield "Parameters, in the order of their places:"
+        yield "\n".join(_parameter(entry, name) for name in names)
+    else:
+        yield "It has no parameters."
+
+
+def _kinds(name: str) -> Iterator[str]:
+    if name in KINDS:
+        first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
+        missing = f"Not supported yet: {_listed(later(name))}." if later(name) else ""
+        yield _page(f"{name}, a kind of words", _PLACES[name], _table(first), missing)
+
+
+def _blocks(name: str) -> Iterator[str]:
+    if cls := BLOCKS.get(name):
+        settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
+        missing = f"Not supported yet: {_listed(cls.later)}." if cls.later else ""
+        yield _page(f"{name}, and its settings", _doc(cls), settings, missing)
+
+
+def _settings(name: str) -> Iterator[str]:
+    block, dot, setting = name.rpartition(".")
+    for each, cls in BLOCKS.items():
+        if setting in _names(cls) and (not dot or block == each):
+            told = _parameter(cls, setting) if setting in cls.model_fields else _NOT_YET
+            yield _page(f"{each}.{setting}, a setting", told, _doc(cls))
+
+
+def _names(cls: type[Parameters]) -> list[str]:
+    return [*cls.model_fields, *sorted(cls.later)]
+
+
+def _parameter(cls: type[Parameters], name: str) -> str:
+    """The name and default of a parameter, and below what it takes and means."""
+    field = cls.model_fields[name]
+    value = default(field)
+    if field.is_required():
+        head = f"{name} (required)"
+    else:
+        head = f"{name} (optional)" if value is None else f"{name} = {value}"
+    meaning = "; ".join(filter(None, [takes(field), field.description]))
+    if missing := cls.later_words.get(name):
+        meaning += f"; {one_of(sorted(missing))} is not supported yet"
+    lines = _filled(head, "  ", "      "), _filled(meaning, "      ", "      ")
+    return "\n".join(lines)
+
+
+def _doc(documented: type) -> str:
+    return cleandoc(str(documented.__doc__))
+
+
+def _page(title: str, *parts: str) -> str:
+    """Parts with blank lines between them; prose is filled, what is indented is left alone."""
+    told = [part for part in parts if part]
+    return "\n\n".join([title, *(p if p.startswith(" ") else _prose(p) for p in told)])
+
+
+def _prose(text: str) -> str:
+    return "\n\n".join(_filled(paragraph) for paragraph in text.split("\n\n"))
+
+
+def _indented(text: str) -> str:
+    return indent(text.rstrip("\n"), "    ")
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    told = list(rows)
+    wide = max(len(name) for name, _ in told) + 4
+    return "\n".join(_filled(text, f"  {name}".ljust(wide), " " * wide) for name, text in told)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _filled(text: str, first: str = "", others: str = "") -> str:
+    return fill(
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

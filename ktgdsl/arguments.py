@@ -67,6 +67,12 @@ def _fmt(verb: argparse.ArgumentParser) -> None:
     how.add_argument("--diff", action="store_true", help="only show what would change")
 
 
+def _explain(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "name", nargs="?", metavar="NAME", help="such as E304, correct or train.batch"
+    )
+
+
 def _diff(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("one", metavar="A")
     verb.add_argument("other", metavar="B")
@@ -96,6 +102,7 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "diff": (_diff, "show what differs between two specs in meaning"),
     "fmt": (_fmt, "lay specs out in the one layout"),
     "build": (_build, "print a stage of the compiler"),
+    "explain": (_explain, "say what a diagnostic's code, a word or a setting means"),
     "run": (_run, "train a graph, or go on with a run that was cut off"),
 }
 

@@ -164,6 +164,22 @@ def _run(options: argparse.Namespace) -> int:
     return FINE
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from ktgdsl.report.explain import explain, overview, suggest
+
+    if options.name is None:
+        print(overview())
+        return FINE
+    text = explain(options.name)
+    if text is None:
+        guess = suggest(options.name)
+        fix = f"did you mean `{guess}`?" if guess else "`ktgc explain` lists what there is"
+        print(f"ktgc: nothing is called `{options.name}`; {fix}", file=sys.stderr)
+        return AT_FAULT
+    print(text)
+    return FINE
+
+
 def _flattened(compiled: "Compiled", settings: Sequence[str]) -> str:
     """The spec as it was run, in one file: its own text, or the tree with all that came to it."""
     if not settings and len(compiled.sources) == 1:
@@ -250,5 +266,6 @@ VERBS = {
     "diff": _diff,
     "fmt": _fmt,
     "build": _build,
+    "explain": _explain,
     "run": _run,
 }

@@ -1,10 +1,10 @@
 """Files in the one layout: what would change, and the change, whole or not at all."""
 
 import difflib
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from ktgdsl.atomic import write_whole
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.format import format_source
 from ktgdsl.language.read import read
@@ -44,16 +44,10 @@ def formatted(path: str) -> Formatted:
 
 def rewrite(path: str, text: str) -> Diagnostic | None:
     """Put `text` into the file at `path`: all of it, or the file stays as it is (E001)."""
-    place = Path(path).resolve()
-    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with partial.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        partial.chmod(place.stat().st_mode)
-        partial.replace(place)
+        # A link stays one: it is the file behind it that is written.
+        write_whole(Path(path).resolve(), text.encode())
     except OSError as error:
         message = f"`{path}` cannot be written: {error.strerror or error}"
         return Diagnostic("E001", message, help="the file is as it was", path=path)
-    finally:
-        partial.unlink(missing_ok=True)
     return None

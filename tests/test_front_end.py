@@ -350,3 +350,12 @@ def test_line_ends_and_a_mark_change_nothing(newline: str) -> None:
     plain = ktgdsl.loads(path.read_text("utf-8"))
     assert compile_source(Source("x", f"\ufeff{text}"), Path(os.curdir)).plan is not None
     assert ktgdsl.loads(text).graph == plain.graph
+
+
+@pytest.mark.parametrize(
+    "number", ["0" * 6000 + "1", "9" * 5000, "1e999", "0." + "3" * 6000, "1_" * 3000 + "1"]
+)
+def test_numbers_of_any_length_are_ordinary(number: str) -> None:
+    text = f"graph g {{ node a = resnet8 target a edge label -> a }} train {{ epochs = {number} }}"
+    found = compile_source(Source("text", text), Path()).diagnostics
+    assert len(found) == (0 if number.endswith("01") else 1)

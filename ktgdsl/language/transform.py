@@ -283,7 +283,9 @@ def _is_rule(part: Any, rule: str) -> bool:
 
 
 def _number(text: str) -> int | float:
-    return int(text) if text.replace("_", "").isdigit() else float(text)
+    digits = text.replace("_", "")
+    # Python refuses to read very long integers, and zeros in front make them no larger.
+    return int(digits.lstrip("0") or "0") if digits.isdigit() else float(text)
 
 
 def _unescape(text: str) -> str:

@@ -31,7 +31,7 @@ _PLACES = {
     "optimizer": "It is a setting of `train`, or of a node: `train { optimizer = OPTIMIZER }`.",
     "schedule": "It is a setting of `train`, or of a node: `train { schedule = SCHEDULE }`.",
     "dataset": "A data set stands at the head of the data block: `data DATASET { ... }`.",
-    "combine": "It says how an ensemble is made of its members: `ensemble(a, b, combine=COMBINE)`.",
+    "combine": "It says how an ensemble combines nodes: `ensemble(a, b, combine=COMBINE)`.",
     "sampler": "It is a setting of `search`: `search { sampler = SAMPLER }`.",
     "pruner": "It is a setting of `search`: `search { pruner = PRUNER }`.",
     "objective": "It is a setting of `search`: `search { objective = OBJECTIVE }`.",
@@ -90,7 +90,12 @@ def _codes(name: str) -> Iterator[str]:
         found = EXPLANATIONS[code]
         example: list[str] = []
         if found.bad is not None and found.fixed is not None:
-            example = ["A mistake:", _indented(found.bad), "Its correction:", _indented(found.fixed)]
+            example = [
+                "A mistake:",
+                _indented(found.bad),
+                "Its correction:",
+                _indented(found.fixed),
+            ]
         yield _page(f"{code}: {CODES[code]}", found.text, *example)
 
 

@@ -53,17 +53,17 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     limits = list(_flat(metadata))
     if get_origin(annotation) is list:
         return f"a list{_length(limits)}, each {_type(get_args(annotation)[0])}"
-    alternatives = [annotation]
+    limited = " and ".join(_bounds(limits))
+    return ", ".join(filter(None, [_base(annotation), limited]))
+
+
+def _base(annotation: Any) -> str:
+    """The type without its range; that something may be left out is no part of it."""
     if get_origin(annotation) in (Union, UnionType):
         alternatives = [each for each in get_args(annotation) if each is not NoneType]
-    if len(alternatives) > 1:
-        words = _SHARES[frozenset(alternatives)]
-    else:
-        words = _single(alternatives[0])
-    return ", ".join(filter(None, [words, " and ".join(_bounds(limits))]))
-
-
-def _single(annotation: Any) -> str:
+        if len(alternatives) > 1:
+            return _SHARES[frozenset(alternatives)]
+        annotation = alternatives[0]
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     if get_origin(annotation) is Literal:

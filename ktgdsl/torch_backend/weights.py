@@ -1,7 +1,5 @@
 """Weights of a network to and from files, with what does not fit as a diagnostic."""
 
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.atomic import write_whole
 from ktgdsl.language.diagnostic import Diagnostic
 
 _SHOWN = 3
@@ -26,15 +25,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with partial.open("xb") as file:
-            file.write(safetensors.torch.save(content))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, safetensors.torch.save(content))
 
 
 def load_weights(module: nn.Module, path: Path) -> Diagnostic | None:

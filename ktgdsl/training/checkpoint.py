@@ -1,16 +1,15 @@
 """Files written whole or not at all, and the checkpoint that a run goes on from."""
 
 import io
-import os
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ktgdsl.atomic import write_whole
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
 
@@ -65,27 +64,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises RunError (E502) when it cannot, and leaves the old file.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with writing(path):
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut, where the system lets a folder be opened."""
-    with suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_whole(path, content)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

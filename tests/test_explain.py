@@ -11,11 +11,11 @@ from ktgdsl import cli
 from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.language.diagnostic import CODES
 from ktgdsl.language.source import Source
-from ktgdsl.report.explain import BLOCKS, WIDTH, explain, overview, suggest
+from ktgdsl.report.explain import BLOCKS, PLANNED, WIDTH, explain, overview, suggest
 from ktgdsl.spec import compile_source
 from ktgdsl.vocabulary import settings
 from ktgdsl.vocabulary.entry import Parameters
-from ktgdsl.vocabulary.registry import KINDS, entries, later
+from ktgdsl.vocabulary.registry import KINDS, PLANNED_KINDS, entries, later, planned
 
 ROOT = Path(__file__).parents[1]
 ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505"}
@@ -331,3 +331,35 @@ class TestCommand:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stderr == ""
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+class TestPlanned:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_is_planned_is_what_is_not_supported_yet(self, kind: str) -> None:
+        assert set(planned(kind)) == later(kind)
+
+    @pytest.mark.parametrize(
+        ("kind", "word"),
+        [(kind, word) for kind in (*KINDS, *PLANNED_KINDS) for word in planned(kind)],
+    )
+    def test_a_word_that_is_planned_has_its_whole_page(self, kind: str, word: str) -> None:
+        text = explain(f"{kind}:{word}")
+        assert text is not None
+        assert "does not support it yet (E901)" in " ".join(text.split())
+        for name in planned(kind)[word].model_fields:
+            assert f"\n  {name}" in text
+        assert max(map(len, text.splitlines())) <= 80
+
+    @pytest.mark.parametrize(
+        ("block", "name"),
+        [(block, name) for block, cls in PLANNED.items() for name in cls.model_fields],
+    )
+    def test_a_setting_that_is_planned_has_a_page(self, block: str, name: str) -> None:
+        text = explain(f"{block}.{name}")
+        assert text is not None
+        assert f"{block}.{name}, a setting" in text
+
+    @pytest.mark.parametrize("block", BLOCKS)
+    def test_the_settings_not_supported_yet_are_the_planned_ones(self, block: str) -> None:
+        cls = BLOCKS[block]
+        assert cls.later | set(cls.later_words) == set(PLANNED[block].model_fields)

@@ -12,8 +12,24 @@ from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import CODES
 from ktgdsl.report.parameters import a, default, one_of, takes
 from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.more_settings import (
+    MoreDataSettings,
+    MoreNodeSettings,
+    MoreTrainSettings,
+    PhaseSettings,
+    ShareSettings,
+)
 from ktgdsl.vocabulary.networks import respelled, spelled_out
-from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of, later
+from ktgdsl.vocabulary.registry import (
+    KINDS,
+    PLANNED_KINDS,
+    closest,
+    entries,
+    kinds_of,
+    later,
+    planned,
+)
+from ktgdsl.vocabulary.search import SearchSettings
 from ktgdsl.vocabulary.settings import DataSettings, NodeSettings, TrainSettings
 
 WIDTH = 80
@@ -23,6 +39,16 @@ BLOCKS: dict[str, type[Parameters]] = {
     "train": TrainSettings,
 }
 """What has settings, by the name that paths such as `train.epochs` begin with."""
+
+PLANNED: dict[str, type[Parameters]] = {
+    "node": MoreNodeSettings,
+    "data": MoreDataSettings,
+    "train": MoreTrainSettings,
+    "phase": PhaseSettings,
+    "share": ShareSettings,
+    "search": SearchSettings,
+}
+"""The same for settings that are not supported yet."""
 
 _PLACES = {
     "network": "A network makes a node: `node a = NETWORK`.",
@@ -52,8 +78,10 @@ def explain(name: str) -> str | None:
 
 def suggest(name: str) -> str | None:
     """The known name that a misspelt one probably meant, or None."""
-    words = [(kind, word) for kind in KINDS for word in (*entries(kind), *later(kind))]
+    words = [(kind, word) for kind in KINDS for word in entries(kind)]
+    words += [(kind, word) for kind in (*KINDS, *PLANNED_KINDS) for word in planned(kind)]
     settings = [(block, name) for block, cls in BLOCKS.items() for name in _names(cls)]
+    settings += [(block, name) for block, cls in PLANNED.items() for name in cls.model_fields]
     return respelled(name) or closest(
         name,
         [
@@ -101,17 +129,18 @@ def _codes(name: str) -> Iterator[str]:
 
 def _words(name: str) -> Iterator[str]:
     kind, colon, word = name.rpartition(":")
-    for each in kinds_of(word):
+    wanted = [each for each in PLANNED_KINDS if word in planned(each)]
+    for each in (*kinds_of(word), *wanted):
         if not colon or kind == each:
             yield _word(each, word)
 
 
 def _word(kind: str, word: str) -> str:
     title = f"{word}, {a(kind)}"
+    if word in planned(kind):
+        return _page(title, _NOT_YET, *_entry(planned(kind)[word]))
     if word in entries(kind):
         return _page(title, *_entry(entries(kind)[word]))
-    if word in later(kind):
-        return _page(title, _NOT_YET, _PLACES[kind])
     short = spelled_out(word)
     assert short is not None  # else it would be of no kind
     full, numbers = short
@@ -144,6 +173,9 @@ def _kinds(name: str) -> Iterator[str]:
         first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
         missing = f"Not supported yet: {_listed(later(name))}." if later(name) else ""
         yield _page(f"{name}, a kind of words", _PLACES[name], _table(first), missing)
+    elif name in PLANNED_KINDS:
+        listed = f"There are {_listed(planned(name))}."
+        yield _page(f"{name}, a kind of words", _NOT_YET, _PLACES[name], listed)
 
 
 def _blocks(name: str) -> Iterator[str]:
@@ -151,14 +183,27 @@ def _blocks(name: str) -> Iterator[str]:
         settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
         missing = f"Not supported yet: {_listed(cls.later)}." if cls.later else ""
         yield _page(f"{name}, and its settings", _doc(cls), settings, missing)
+    elif cls := PLANNED.get(name):
+        settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
+        yield _page(f"{name}, and its settings", _NOT_YET, _doc(cls), settings)
 
 
 def _settings(name: str) -> Iterator[str]:
     block, dot, setting = name.rpartition(".")
     for each, cls in BLOCKS.items():
         if setting in _names(cls) and (not dot or block == each):
-            told = _parameter(cls, setting) if setting in cls.model_fields else _NOT_YET
-            yield _page(f"{each}.{setting}, a setting", told, _doc(cls))
+            yield _setting(each, setting)
+    for each in (name for name in PLANNED if name not in BLOCKS):
+        if setting in PLANNED[each].model_fields and (not dot or block == each):
+            yield _setting(each, setting)
+
+
+def _setting(block: str, name: str) -> str:
+    title = f"{block}.{name}, a setting"
+    if (cls := BLOCKS.get(block)) and name in cls.model_fields:
+        return _page(title, _parameter(cls, name), _doc(cls))
+    cls = PLANNED[block]
+    return _page(title, _NOT_YET, _parameter(cls, name), _doc(cls))
 
 
 def _names(cls: type[Parameters]) -> list[str]:

@@ -34,7 +34,8 @@ class Through(Gate):
 
 
 class Cutoff(Gate):
-    """0: the edge does not exist and nothing is computed for it. Source: ibid., Eq. 5."""
+    """0: the edge does not exist and nothing is computed for it. Source: Minami et al.,
+    ACCV 2020, Eq. 5."""
 
     word: ClassVar[str] = "cutoff"
 
@@ -57,7 +58,8 @@ class Ramp(Gate):
 
 
 class Linear(Ramp):
-    """k / k_end: opened up over the training; `linear(1, 0)` runs down. Source: ibid., Eq. 6."""
+    """k / k_end: opened up over the training; `linear(1, 0)` runs down. Source:
+    Minami et al., ACCV 2020, Eq. 6."""
 
     word: ClassVar[str] = "linear"
 
@@ -69,7 +71,8 @@ class Cosine(Ramp):
 
 
 class Correct(Gate):
-    """1 where the source's top-1 class is the label, else 0. Source: ibid., Eq. 7.
+    """1 where the source's top-1 class is the label, else 0. Source: Minami et al.,
+    ACCV 2020, Eq. 7.
 
     0 on unlabeled samples; from `label` it is `through`.
     """

@@ -16,6 +16,20 @@ _KINDS = {
 }
 KINDS = tuple(_KINDS)
 
+# The same for what the language has and this version does not support yet.
+_PLANNED = {
+    "network": (("more_networks", "ENTRIES"), ("derived", "ENTRIES")),
+    "loss": (("logit_losses", "ENTRIES"), ("feature_losses", "ENTRIES")),
+    "gate": (("more_gates", "ENTRIES"),),
+    "dataset": (("more_datasets", "ENTRIES"),),
+    "combine": (("derived", "COMBINES"),),
+    "sampler": (("search", "SAMPLERS"),),
+    "pruner": (("search", "PRUNERS"),),
+    "objective": (("search", "OBJECTIVES"),),
+}
+PLANNED_KINDS = tuple(kind for kind in _PLANNED if kind not in _KINDS)
+"""Kinds of which no word is supported yet."""
+
 
 @cache
 def entries(kind: str) -> dict[str, type[Entry]]:
@@ -23,6 +37,16 @@ def entries(kind: str) -> dict[str, type[Entry]]:
     module, name = _KINDS[kind]
     found: tuple[type[Entry], ...] = getattr(import_module(f"ktgdsl.vocabulary.{module}"), name)
     return {entry.word: entry for entry in found}
+
+
+@cache
+def planned(kind: str) -> dict[str, type[Entry]]:
+    """The entries of a kind that are not supported yet, by their words."""
+    found: dict[str, type[Entry]] = {}
+    for module, name in _PLANNED.get(kind, ()):
+        for entry in getattr(import_module(f"ktgdsl.vocabulary.{module}"), name):
+            found[entry.word] = entry
+    return found
 
 
 @cache

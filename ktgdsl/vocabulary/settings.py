@@ -64,8 +64,10 @@ class TrainSettings(Parameters):
     }
 
     epochs: Annotated[int, Field(ge=1, description="passes over the training samples")] = 20
-    optimizer: Optimizer = Field(default_factory=_paper_optimizer)
-    schedule: Schedule = Field(default_factory=_paper_schedule)
+    optimizer: Optimizer = Field(default_factory=_paper_optimizer, description="of all nodes")
+    schedule: Schedule = Field(
+        default_factory=_paper_schedule, description="of the learning rate of all nodes"
+    )
     precision: Annotated[Literal["fp32"], Field(description="arithmetic of the networks")] = "fp32"
     compile: Annotated[Literal["off"], Field(description="torch.compile of the graph")] = "off"
     seed: Annotated[int, Field(ge=0, description="of all random streams")] = 0

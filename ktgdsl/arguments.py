@@ -11,7 +11,8 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ktgc",
         description="Compile knowledge transfer graphs: check, plan, build and run .ktg specs.",
-        epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours.",
+        epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
+        "130 Ctrl-C.",
     )
     parser.add_argument("--version", action=_Version)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -88,7 +89,9 @@ def _overrides(verb: argparse.ArgumentParser) -> None:
         help="override a setting: train.epochs=2, data.batch=32, node.a=resnet14, let.T=4",
     )
     for option in ("epochs", "seed", "repeats"):
-        verb.add_argument(f"--{option}", metavar="N", help=f"the same as --set train.{option}=N")
+        verb.add_argument(
+            f"--{option}", type=int, metavar="N", help=f"the same as --set train.{option}=N"
+        )
     verb.add_argument(
         "--root",
         metavar="DIR",

@@ -35,28 +35,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except KtgError as error:
         _report(error, options.output_format, sys.stderr)
-        return AT_FAULT
+        return _fault(error.diagnostics)
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on: point stdout elsewhere, or its last flush complains too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close(sys.stdout)  # nobody reads on
         return FINE
+    except OSError as error:
+        if error.filename is not None:
+            return _our_bug()
+        # A write to stdout, such as to a full disk: reads and files of ours have names.
+        _close(sys.stdout)
+        print(f"ktgc: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return AT_FAULT
     except Exception:
-        import traceback
+        return _our_bug()
 
-        traceback.print_exc()
-        print(
-            "ktgc: this is a bug in ktgdsl, not in your spec. Please report it with the lines "
-            "above, the command and the spec.",
-            file=sys.stderr,
-        )
-        return OUR_BUG
+
+def _our_bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    print(
+        "ktgc: this is a bug in ktgdsl, not in your spec. Please report it with the lines "
+        "above, the command and the spec.",
+        file=sys.stderr,
+    )
+    return OUR_BUG
+
+
+def _close(stream: TextIO) -> None:
+    """Point a stream elsewhere, or its last flush complains as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _fault(diagnostics: "Sequence[Diagnostic]") -> int:
+    """Whose fault errors are: of the command line when all of them are about overrides."""
+    errors = [each for each in diagnostics if each.severity == "error"]
+    if not errors:
+        return FINE
+    return USAGE if all((e.path or "").startswith("--set ") for e in errors) else AT_FAULT
 
 
 def _check(options: argparse.Namespace) -> int:
-    from ktgdsl.language.diagnostic import has_errors
     from ktgdsl.language.render import render, summary
     from ktgdsl.spec import compile_file
 
@@ -74,7 +96,7 @@ def _check(options: argparse.Namespace) -> int:
         count = len(options.files)
         files = f"{count} file{'s' if count > 1 else ''} checked"
         print(("\n" if found else "") + f"{files}: {summary(found)}")
-    return AT_FAULT if has_errors(found) else FINE
+    return _fault(found)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -157,6 +179,17 @@ def _run(options: argparse.Namespace) -> int:
             text = _flattened(compiled, _settings(options))
             run(plan, out=options.out, device=options.device, listener=listener, spec=text)
     else:
+        given = [
+            f"--{name}"
+            for name in ("epochs", "seed", "repeats", "out", "root")
+            if getattr(options, name)
+        ]
+        if options.set or given:
+            names = " and ".join([*(["--set"] if options.set else []), *given])
+            print(
+                f"ktgc run: --resume goes on with a run as it is, without {names}", file=sys.stderr
+            )
+            return USAGE
         with _listener(options.quiet) as listener:
             from ktgdsl.training.run import resume
 

@@ -272,13 +272,33 @@ class TestCommandLine:
         assert done.stderr == ""
 
     def test_an_override_that_names_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["plan", DML3, "--set", "node.z=resnet8"]) == 1
+        assert cli.main(["plan", DML3, "--set", "node.z=resnet8"]) == 2
         assert "E210" in capsys.readouterr().err
 
-    def test_a_setting_that_is_no_number(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["plan", DML3, "--epochs", "many"]) == 1
-        err = capsys.readouterr().err
-        assert "--set train.epochs=many" in err
+    def test_an_override_out_of_range(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for verb in ("check", "plan", "run"):
+            assert cli.main([verb, DML3, "--epochs", "0"]) == 2
+            out, err = capsys.readouterr()
+            assert "--set train.epochs=0" in out + err
+
+    def test_an_override_of_an_argument_says_how(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["plan", DML3, "--set", "train.optimizer.lr=0.01"]) == 2
+        assert "train.optimizer=NAME(lr=...)" in capsys.readouterr().err
+
+    def test_resume_takes_no_settings(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["run", "--resume", "here", "--epochs", "3", "--set", "a=b"]) == 2
+        assert "without --set and --epochs" in capsys.readouterr().err
+
+    def test_a_disk_that_is_full_is_no_bug(self) -> None:
+        done = subprocess.run(
+            f"{sys.executable} -m ktgdsl plan {DML3} > /dev/full",
+            shell=True,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr == "ktgc: the output cannot be written: No space left on device\n"
 
 
 UGLY = "# mine\ngraph g {node a=resnet8\ntarget a edge label->a}"

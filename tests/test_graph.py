@@ -512,7 +512,7 @@ def test_a_factory_that_cannot_be_used_is_an_error(
     with pytest.raises(ktgdsl.RunError) as caught:
         ktgdsl.build(factory_plan(tmp_path, f'"{factory}"'))
     assert codes(caught.value) == ["E505"]
-    assert f'python("{factory}") {told}' in caught.value.diagnostics[0].message
+    assert f'python("{factory}") of node `a` {told}' in caught.value.diagnostics[0].message
 
 
 def test_a_module_beside_another_spec_is_not_taken_for_ones_own(tmp_path: Path) -> None:
@@ -580,3 +580,23 @@ def test_weights_are_read_from_the_file_that_the_node_names(tmp_path: Path) -> N
     with pytest.raises(ktgdsl.RunError, match=r"stem\.weight: not in the file") as caught:
         ktgdsl.build(ktgdsl.load(spec, ["node.a=wrn10_1"]))
     assert codes(caught.value) == ["E406"]
+
+
+def test_a_graph_goes_through_a_file(tmp_path: Path) -> None:
+    graph = ktgdsl.build(ktgdsl.load(Path(__file__).parents[1] / "specs" / "gates.ktg"))
+    torch.save(graph, tmp_path / "graph.pt")
+    again = torch.load(tmp_path / "graph.pt", weights_only=False)
+    assert again.plan == graph.plan
+    assert again.code == graph.code
+    image, label = torch.rand(4, 1, 8, 8), torch.tensor([1, 2, 3, -1])
+    for one in (graph, again):
+        one.eval()
+    assert_same(again(image, label, 0.5).losses, graph(image, label, 0.5).losses)
+
+
+def test_a_frozen_node_says_that_it_is_in_eval_mode() -> None:
+    graph = ktgdsl.build(plan("node a, t = resnet8 target a edge [label, t] -> a"))
+    graph.train()
+    modes = {name: module.training for name, module in graph.named_children()}
+    assert graph.training
+    assert modes == {"node_a": True, "node_t": False}

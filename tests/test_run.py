@@ -592,3 +592,17 @@ def test_a_network_of_a_run_that_is_not_finished(cut: Path) -> None:
         load_network(cut, "a")
     assert code(error) == "E505"
     assert error.value.diagnostics[0].help == f"finish it with `ktgc run --resume {cut}`"
+
+
+def test_two_processes_do_not_work_in_one_folder(cut: Path) -> None:
+    seen: list[str] = []
+
+    def again(event: object) -> None:
+        if not seen:
+            with pytest.raises(RunError) as error:
+                resume(cut)
+            seen.append(error.value.diagnostics[0].message)
+
+    resume(cut, listener=again)
+    assert seen == [f"another process is at work in the folder {cut}"]
+    resume(cut)  # it is free again, and finished

@@ -97,6 +97,13 @@ def _apply(file: File, given: _Given) -> File | Diagnostic | None:
             return _node(file, given, name, None)
         case ("node", name, setting):
             return _node(file, given, name, setting)
+        case (block, setting, argument) if block in ("data", "train", "search"):
+            return Diagnostic(
+                "E210",
+                f"`{'.'.join(given.path)}` is part of a value, and values are replaced as a whole",
+                given.path_span,
+                f"write `{block}.{setting}=NAME({argument}=...)` with all its arguments",
+            )
     text = ".".join(given.path)
     guess = closest(given.path[0], _PATHS)
     return Diagnostic(

@@ -81,7 +81,7 @@ def lower(
         graph=_graph(state, settings.train, found),
         data=_data(settings),
         train=_train(settings.train),
-        folder=str(places.folder),
+        folder=str(places.folder.resolve()),
     )
     return plan, diagnostics
 

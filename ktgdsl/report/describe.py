@@ -101,11 +101,19 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
     return [
         ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
         ("samples", f"{data.train_samples:,} to train, {data.test_samples:,} to test"),
-        ("batch", f"{data.batch}, so {data.steps_per_epoch} steps an epoch, whole batches only"),
+        ("batch", _batch(plan)),
         ("validation", f"{data.validation:,} {held}"),
         ("holdout", str(data.holdout).lower()),
         ("augment", data.augment),
     ]
+
+
+def _batch(plan: Plan) -> str:
+    batch, samples = plan.data.batch, plan.data.learned_samples
+    if batch > samples:
+        return f"{batch:,}, and there are {samples:,} samples: one step an epoch, of all of them"
+    steps = f"{plan.data.steps_per_epoch} step{'s' * (plan.data.steps_per_epoch > 1)}"
+    return f"{batch:,}, so {steps} an epoch, whole batches only"
 
 
 def _train(plan: Plan) -> list[tuple[str, str]]:

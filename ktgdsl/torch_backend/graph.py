@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,9 +35,8 @@ class Frozen(nn.Module):
             return self.network(image)
 
     def train(self, mode: bool = True) -> "Frozen":
-        """Set the mode; the network's own stays eval unless it was asked to follow."""
-        self.training = mode
-        self.network.train(mode and self.mode == "train")
+        """Stay in eval mode, unless the mode of the whole is to be followed."""
+        super().train(mode and self.mode == "train")
         return self
 
 
@@ -65,6 +65,10 @@ class TrainingGraph(fx.GraphModule):
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its plan and modules: the code is made again, not stored."""
+        return _again, (self.plan.to_json(), dict(self._modules))
+
     @property
     def plan(self) -> Plan:
         """The plan that the graph computes."""
@@ -90,6 +94,10 @@ class TrainingGraph(fx.GraphModule):
                 imports.setdefault(value.__module__, []).append(value.__name__ + alias)
         lines = [f"from {m} import {', '.join(sorted(n))}" for m, n in sorted(imports.items())]
         return "\n".join(lines) + "\n\n\n" + super().code.strip() + "\n"
+
+
+def _again(plan: str, modules: Mapping[str, nn.Module]) -> TrainingGraph:
+    return TrainingGraph(Plan.from_json(plan), modules)
 
 
 def _is_ours(function: object) -> bool:
@@ -131,7 +139,7 @@ def _load(node: Node, network: nn.Module) -> None:
 
     problem = load_weights(network, Path(node.weights.file))
     if problem is not None:
-        raise RunError([problem])
+        raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
 
 
 def _check_given(plan: Plan, given: dict[str, nn.Module]) -> None:

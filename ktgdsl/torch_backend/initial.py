@@ -12,7 +12,7 @@ from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.plan.model import Call, Node, Plan
+from ktgdsl.plan.model import Node, Plan
 from ktgdsl.torch_backend import networks
 from ktgdsl.torch_backend.seeds import derive
 
@@ -25,37 +25,41 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "initial", node.name))
-        network = make(node.network, plan)
+        network = make(node, plan)
     for number, module in enumerate(network.modules()):
         if isinstance(module, networks.Dropout):
             module.seed(derive(seed, "dropout", node.name, number))
     return network
 
 
-def make(network: Call, plan: Plan) -> nn.Module:
-    """The module that a network word stands for, for the data of the plan."""
+def make(node: Node, plan: Plan) -> nn.Module:
+    """The module that a node's network word stands for, for the data of the plan."""
+    network = node.network
     if network.name == "python":
-        return _from_factory(network, plan.folder)
+        return _from_factory(node, plan.folder)
     return networks.make(network.name, network.arguments, plan.data.shape[0], plan.data.classes)
 
 
-def _from_factory(network: Call, folder: str | None) -> nn.Module:
-    arguments = dict(network.arguments)
+def _from_factory(node: Node, folder: str | None) -> nn.Module:
+    arguments = dict(node.network.arguments)
     place = str(arguments.pop("factory"))
     module, _, name = place.partition(":")
     with _first_on_path(folder):
         if other := _hidden_by(module, folder):
-            raise _unusable(place, f"is hidden by a module of that name, imported from {other}")
+            hidden = f"is hidden by a module of that name, imported from {other}"
+            raise _unusable(node, place, hidden, folder)
         try:
             factory: Callable[..., object] = getattr(import_module(module), name)
         except Exception as error:
-            raise _unusable(place, f"cannot be imported: {_told(error)}") from error
+            problem = f"cannot be imported: {_told(error)}"
+            raise _unusable(node, place, problem, folder) from error
         try:
             made = factory(**arguments)
         except Exception as error:
-            raise _unusable(place, f"fails: {_told(error)}") from error
+            raise _unusable(node, place, f"fails: {_told(error)}") from error
     if not isinstance(made, nn.Module):
-        raise _unusable(place, f"gives a {type(made).__name__}, and a node needs an nn.Module")
+        problem = f"gives a {type(made).__name__}, and a node needs an nn.Module"
+        raise _unusable(node, place, problem)
     return made
 
 
@@ -63,9 +67,11 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _unusable(place: str, problem: str) -> RunError:
-    help = "modules are looked up beside the spec first, then where Python looks"
-    return RunError([Diagnostic("E505", f'the network python("{place}") {problem}', help=help)])
+def _unusable(node: Node, place: str, problem: str, folder: str | None = None) -> RunError:
+    """The complaint about a factory; `folder` where it is about finding it."""
+    help = folder and f"modules are looked up beside the spec, in {folder}, then where Python looks"
+    message = f'the network python("{place}") of node `{node.name}` {problem}'
+    return RunError([Diagnostic("E505", message, help=help)])
 
 
 def _hidden_by(module: str, folder: str | None) -> str | None:

@@ -14,7 +14,9 @@ Whenever the run is killed, what is there is enough to go on from.
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -24,6 +26,11 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import unusable, write_atomically, writing
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,31 @@ class RunFolder:
         """Where the network of a node lies, repeats counted from 1."""
         base = self.path if repeat == 1 else self.path / f"repeat-{repeat}"
         return base / "nodes" / f"{name}.safetensors"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes out of the folder meanwhile.
+
+        Raises RunError (E502) when one is at work in it. Where the system or the disk has no
+        such locks, nobody is kept out.
+        """
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # of a disk that has no locks
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise unusable(
+                        self.path,
+                        f"another process is at work in the folder {self.path}",
+                        "let it finish, or stop it first",
+                    ) from None
+            yield
+        finally:
+            os.close(descriptor)
 
     def add_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Appends lines to the metrics: all of them or none."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
@@ -14,7 +14,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Splits, batches, batches_in_order, load_splits
 from ktgdsl.training.events import EpochDone, Listener, NonFinite, SplitName, StepsDone, ignore
-from ktgdsl.training.metrics import EpochMeter, evaluate, finite
+from ktgdsl.training.metrics import EpochMeter, eval_mode, evaluate, finite
 from ktgdsl.training.step import Stepper, stepper
 
 EVALUATION_BATCH = 256
@@ -59,6 +59,7 @@ def train(
     splits = load_splits(plan.data, seed, device)
     step = stepper(plan, device, seed=seed, listener=listener)
     networks = {node.name: step.graph.networks[node.name] for node in plan.graph.nodes}
+    _require_logits(plan, splits, networks)
     if begun is not None:
         _go_on(step, begun.state)
     last: EpochDone | None = None
@@ -71,6 +72,32 @@ def train(
     if last is None:  # cut off after the last epoch: only what it was worth is missing
         return Trained(step, _measure(plan, splits, networks, {}))
     return Trained(step, _measure(plan, splits, networks, {last.split: last.accuracy}))
+
+
+@torch.no_grad()
+def _require_logits(plan: Plan, splits: Splits, networks: Mapping[str, nn.Module]) -> None:
+    """A user's network may do anything, so it is tried before it is trained."""
+    image, label = next(iter(batches_in_order(splits.test, 2)))
+    wanted = (len(label), plan.data.classes)
+    for node in plan.graph.nodes:
+        if node.network.name != "python":
+            continue
+        with eval_mode([networks[node.name]]):
+            try:
+                logits = networks[node.name](image)
+            except Exception as error:
+                what = f"fails on images {tuple(image.shape)}: {type(error).__name__}: {error}"
+                raise _unfit(node.name, what) from error
+        if not isinstance(logits, Tensor):
+            raise _unfit(node.name, f"gives a {type(logits).__name__}, not a tensor of logits")
+        if tuple(logits.shape) != wanted or not logits.is_floating_point():
+            given = f"{tuple(logits.shape)} of {logits.dtype}"
+            raise _unfit(node.name, f"gives {given}, and logits of these data are {wanted}")
+
+
+def _unfit(node: str, what: str) -> RunError:
+    help = "a network maps images (B, channels, height, width) to logits (B, classes)"
+    return RunError([Diagnostic("E505", f"the network of node `{node}` {what}", help=help)])
 
 
 def _go_on(step: Stepper, state: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Losses, accuracies and open shares: summed on the device, read once an epoch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,19 @@ def finite(networks: Iterable[nn.Module]) -> list[bool]:
     return torch.stack(largest).isfinite().tolist()
 
 
+@contextmanager
+def eval_mode(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Eval mode meanwhile; afterwards every submodule has its own mode again."""
+    modes = {part: part.training for network in networks for part in network.modules()}
+    try:
+        for part in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 @torch.no_grad()
 def evaluate(
     networks: Mapping[str, nn.Module], batches: Iterable[tuple[Tensor, Tensor]]
@@ -107,18 +121,12 @@ def evaluate(
     The networks are in eval mode meanwhile; every submodule gets its own mode back. 0 when
     no sample is labeled.
     """
-    modes = {part: part.training for network in networks.values() for part in network.modules()}
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
-    try:
-        for network in networks.values():
-            network.eval()
+    with eval_mode(networks.values()):
         for image, label in batches:
             correct.append(_correct([network(image) for network in networks.values()], label))
             labeled.append((label >= 0).sum())
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
     *right, total = counts.tolist()
     return {name: 100 * n / max(1, total) for name, n in zip(networks, right, strict=True)}

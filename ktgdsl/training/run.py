@@ -78,11 +78,12 @@ def run(
     chosen = choose_device(device)
     folder = create(plan, None if out is None else Path(out), spec, describe(chosen, seeds(plan)))
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
-    try:
-        return _Run(plan, folder, chosen, listener, start).to_the_end()
-    except KtgError:
-        folder.discard_unused()
-        raise
+    with folder.held():
+        try:
+            return _Run(plan, folder, chosen, listener, start).to_the_end()
+        except KtgError:
+            folder.discard_unused()
+            raise
 
 
 def resume(
@@ -102,6 +103,11 @@ def resume(
         RunInterrupted: on Ctrl-C.
     """
     here = find(Path(folder))
+    with here.held():
+        return _go_on(here, device, listener)
+
+
+def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listener) -> RunResult:
     plan = here.plan()
     if (result := here.result()) is not None:
         listener(RunFinished(plan, result, already=True))

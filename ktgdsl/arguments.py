@@ -31,6 +31,9 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
 
 def _check(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("files", nargs="+", metavar="FILE", help="a spec; - reads standard input")
+    verb.add_argument(
+        "--pedantic", action="store_true", help="ask about what is legal but suspicious too"
+    )
     _overrides(verb)
 
 

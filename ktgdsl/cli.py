@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace) -> int:
     found: list[Diagnostic] = []
     sources: dict[str, Source] = {}
     for path in options.files:
-        compiled = compile_file(path, _settings(options), options.root)
+        compiled = compile_file(path, _settings(options), options.root, pedantic=options.pedantic)
         found += compiled.diagnostics
         sources.update(compiled.sources)
     style = options.output_format

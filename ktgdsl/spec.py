@@ -27,17 +27,22 @@ class Compiled:
 
 
 def compile_file(
-    path: str | Path, settings: Iterable[str] = (), root: str | Path | None = None
+    path: str | Path,
+    settings: Iterable[str] = (),
+    root: str | Path | None = None,
+    *,
+    pedantic: bool = False,
 ) -> Compiled:
     """Compile a file; `settings` are overrides such as "train.epochs=2". Raises nothing.
 
     The files that it names lie inside of `root`, by default its project (language.paths).
+    `pedantic` adds warnings about what is legal but suspicious.
     """
     source, problems = read(path)
     if source is None:
         return Compiled({}, diagnostics=problems)
     folder = Path.cwd() if str(path) == "-" else Path(path).parent
-    return compile_source(source, folder, settings, root)
+    return compile_source(source, folder, settings, root, pedantic=pedantic)
 
 
 def compile_source(
@@ -45,6 +50,8 @@ def compile_source(
     folder: Path,
     settings: Iterable[str] = (),
     root: str | Path | None = None,
+    *,
+    pedantic: bool = False,
 ) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
     sources = {source.path: source}
@@ -74,6 +81,10 @@ def compile_source(
         diagnostics += found
     diagnostics += validate(tree, unread)
     plan, found = lower(tree, places, diagnostics, unread)
+    if pedantic and plan is not None:
+        from ktgdsl.plan.pedantic import pedantic as suspicions
+
+        found = (*found, *suspicions(plan, tree))
     return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
 
 

@@ -249,7 +249,7 @@ class TestCommandLine:
     def test_a_bug_of_ours_is_70_and_asks_for_a_report(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(*_: object) -> None:
+        def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError("our fault")
 
         monkeypatch.setattr("ktgdsl.spec.compile_file", broken)

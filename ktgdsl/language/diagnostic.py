@@ -57,6 +57,12 @@ CODES: dict[str, str] = {
     "W101": "a node is dropped",
     "W102": "a named edge replaces another",
     "W103": "a pattern that matches nothing",
+    # W2: suspicious, and told only when asked (plan.pedantic)
+    "W201": "a node that no label reaches",
+    "W202": "a gate that never opens",
+    "W203": "a teacher smaller than its student",
+    "W204": "no weight decay",
+    "W205": "a very large learning rate",
 }
 
 

@@ -1,6 +1,6 @@
 """All explanations by code, and the families of codes."""
 
-from ktgdsl.language.codes import files, graph, names, running, syntax, values
+from ktgdsl.language.codes import files, graph, names, running, suspicious, syntax, values
 from ktgdsl.language.codes.explanation import Explanation
 
 FAMILIES = {
@@ -12,6 +12,7 @@ FAMILIES = {
     "E5": "running",
     "E9": "the road ahead",
     "W1": "legal, but worth a look",
+    "W2": "suspicious, asked about by `ktgc check --pedantic`",
 }
 """What the codes that begin alike are about."""
 
@@ -22,4 +23,5 @@ EXPLANATIONS: dict[str, Explanation] = {
     **values.EXPLANATIONS,
     **graph.EXPLANATIONS,
     **running.EXPLANATIONS,
+    **suspicious.EXPLANATIONS,
 }

@@ -128,6 +128,9 @@ class TestValues:
         assert codes(BASE, ["train.seed=1 | 2"]) == ["E901"]
 
 
+PART = "is part of a value, and values are replaced as a whole"
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ("setting", "message", "fix", "place"),
@@ -141,7 +144,7 @@ class TestMistakes:
              "did you mean `train.epochs`?", "trian.epochs"),
             ("epochs=2", "`epochs` is nothing that can be overridden", "write", "epochs"),
             ("train=2", "`train` is nothing that can be overridden", "write train", "train"),
-            ("train.a.b=2", "`train.a.b` is part of a value, and values are replaced as a whole", "write", "train.a.b"),
+            ("train.a.b=2", f"`train.a.b` {PART}", "write `train.a=NAME(b=...)`", "train.a.b"),
             ("graph.a=2", "`graph.a` is nothing that can be overridden", "write", "graph.a"),
             ("let.t=2", "the spec has no let called `t`", "did you mean `T`?", "let.t"),
             ("node.d=resnet8", "the spec has no node called `d`", "there is `a`, `b`, `c`, `p`",

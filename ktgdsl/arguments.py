@@ -18,13 +18,7 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, (options, help) in VERBS.items():
         verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        verb.set_defaults(verb=actions[name])
-        verb.add_argument(
-            "--output-format",
-            choices=["full", "concise", "json"],
-            default="full",
-            help="how diagnostics are printed (default: full)",
-        )
+        verb.set_defaults(verb=actions[name], output_format="full")
         options(verb)
     return parser
 
@@ -69,6 +63,7 @@ def _fmt(verb: argparse.ArgumentParser) -> None:
     how = verb.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="only say which files would change")
     how.add_argument("--diff", action="store_true", help="only show what would change")
+    _diagnostics(verb)
 
 
 def _explain(verb: argparse.ArgumentParser) -> None:
@@ -83,7 +78,16 @@ def _diff(verb: argparse.ArgumentParser) -> None:
     _overrides(verb)
 
 
+def _diagnostics(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--output-format",
+        choices=["full", "concise", "json"],
+        help="how diagnostics are printed (default: full)",
+    )
+
+
 def _overrides(verb: argparse.ArgumentParser) -> None:
+    _diagnostics(verb)
     verb.add_argument(
         "--set",
         action="append",

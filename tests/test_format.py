@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ktgdsl.language.format import format_file, format_value
+from ktgdsl.language.format import format_file
 from ktgdsl.language.parse import parse, parse_value
 from ktgdsl.language.source import Source
+from ktgdsl.language.spelling import Speller
 from ktgdsl.language.syntax import File, Value
 from tests.trees import FILES, values
 
@@ -13,7 +14,7 @@ from tests.trees import FILES, values
 @settings(max_examples=300, deadline=None)
 @given(values())
 def test_values(value: Value) -> None:
-    text = format_value(value)
+    text = Speller().value(value)
     assert parse_value(Source("text", text)) == (value, ()), text
 
 
@@ -117,4 +118,4 @@ def _printed(text: str) -> str:
     value, diagnostics = parse_value(Source("text", text))
     assert value is not None
     assert diagnostics == ()
-    return format_value(value)
+    return Speller().value(value)

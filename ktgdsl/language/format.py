@@ -25,7 +25,6 @@ from ktgdsl.language.syntax import (
     Target,
     Term,
     Use,
-    Value,
 )
 
 _Part = Statement | GraphStatement | Setting
@@ -64,11 +63,6 @@ def _require(condition: bool, source: Source) -> None:
 def format_file(file: File) -> str:
     """The text of a tree, whatever source it came from; parsing it gives an equal tree."""
     return render(_Layout(None).file(file))
-
-
-def format_value(value: Value) -> str:
-    """The text of a value, with the parentheses that it needs."""
-    return Speller().value(value)
 
 
 class _Layout:

@@ -160,6 +160,7 @@ def _build(options: argparse.Namespace) -> int:
     if options.emit == "plan":
         print(plan.to_json(), end="")
     else:
+        _require_supported(compiled, plan)
         from ktgdsl.torch_backend.graph import build
 
         print(build(plan).code, end="")
@@ -173,6 +174,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.resume is None:
         compiled = _compiled(options)
         plan = _plan_of(compiled)
+        _require_supported(compiled, plan)
         with _listener(options.quiet) as listener:
             from ktgdsl.training.run import run
 
@@ -268,6 +270,17 @@ def _plan_of(compiled: "Compiled") -> "Plan":
     if compiled.plan is None:
         raise SpecError(compiled.diagnostics, compiled.sources)
     return compiled.plan
+
+
+def _require_supported(compiled: "Compiled", plan: "Plan") -> None:
+    """Say where in the file it is what cannot be trained; before torch is loaded."""
+    from ktgdsl.errors import RunError
+    from ktgdsl.torch_backend.supported import require_supported
+
+    try:
+        require_supported(plan, compiled.tree)
+    except RunError as error:
+        raise RunError(error.diagnostics, compiled.sources) from None
 
 
 def _settings(options: argparse.Namespace) -> list[str]:

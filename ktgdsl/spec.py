@@ -9,9 +9,10 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.parse import parse
 from ktgdsl.language.read import read
 from ktgdsl.language.source import Source
-from ktgdsl.language.syntax import File, Use
+from ktgdsl.language.syntax import Choice, File, Range, Use
 from ktgdsl.language.validate import validate
 from ktgdsl.language.values import ANYTHING
+from ktgdsl.language.walk import walk
 from ktgdsl.plan.lower import Places, lower
 from ktgdsl.plan.model import Plan
 
@@ -80,7 +81,13 @@ def compile_source(
         sources[given.path] = given
         diagnostics += found
     diagnostics += validate(tree, unread)
-    plan, found = lower(tree, places, diagnostics, unread)
+    if any(isinstance(part, Choice | Range) for part in walk(tree)):
+        from ktgdsl.plan.space import lower_space  # most specs leave nothing open
+
+        lowered = lower_space(tree, places, diagnostics, unread)
+    else:
+        lowered = lower(tree, places, diagnostics, unread)
+    plan, found = lowered.plan, lowered.diagnostics
     if pedantic and plan is not None:
         from ktgdsl.plan.pedantic import pedantic as suspicions
 

@@ -9,6 +9,7 @@ from ktgdsl.plan.model import (
     Constant,
     DataPlan,
     Edge,
+    Facts,
     Gate,
     Graph,
     Node,
@@ -86,17 +87,21 @@ def tiny_plan(
         nodes=tuple(made),
         edges=tuple(each if isinstance(each, Edge) else edge(*each) for each in given),
     )
-    data_fields: dict[str, Any] = {
-        "source": DIGITS,
+    facts: dict[str, Any] = {
         "classes": 10,
         "shape": (1, 8, 8),
         "train_samples": 1297,
         "test_samples": 500,
+    }
+    data_fields: dict[str, Any] = {
+        "source": DIGITS,
         "batch": 16,
         "validation": 259,
         "holdout": False,
         "augment": "none",
     }
+    for name, value in (data or {}).items():
+        (facts if name in facts else data_fields)[name] = value
     train_fields: dict[str, Any] = {
         "epochs": 1,
         "optimizer": optimizer,
@@ -113,6 +118,6 @@ def tiny_plan(
     }
     return Plan(
         graph=graph,
-        data=DataPlan(**{**data_fields, **(data or {})}),
+        data=DataPlan(facts=Facts(**facts), **data_fields),
         train=TrainPlan(**{**train_fields, **train}),
     )

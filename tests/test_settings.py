@@ -127,14 +127,21 @@ class TestSettings:
         plan = of("node a = resnet8 target a edge label -> a")
         assert plan.data.model_dump() == {
             "source": {"name": "digits", "arguments": {}},
-            "classes": 10,
-            "shape": (1, 8, 8),
-            "train_samples": 1297,
-            "test_samples": 500,
+            "facts": {
+                "classes": 10,
+                "shape": (1, 8, 8),
+                "train_samples": 1297,
+                "test_samples": 500,
+            },
             "batch": 64,
             "validation": 259,  # 20 % of 1,297
             "holdout": False,
             "augment": "none",
+            "root": None,
+            "classes_expected": None,
+            "labeled": None,
+            "views": 1,
+            "workers": 0,
         }
         sgd = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
         step = {"every": {"percent": 30.0}, "gamma": 0.1, "warmup": 0.0}

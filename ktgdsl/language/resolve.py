@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get
 from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import Label
 from ktgdsl.language.make import make
+from ktgdsl.language.pointed import Pointed, pointing
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import (
     Boolean,
@@ -18,10 +19,10 @@ from ktgdsl.language.syntax import (
     String,
     Value,
 )
-from ktgdsl.language.values import INVALID, Scope, is_open
+from ktgdsl.language.values import INVALID, is_open
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
-from ktgdsl.vocabulary.registry import closest, entries, kinds_of, later, words
+from ktgdsl.vocabulary.registry import closest, entries, entry, kinds_of, words
 
 P = TypeVar("P", bound=Parameters)
 
@@ -39,7 +40,7 @@ class Given(NamedTuple):
     value: Value
 
 
-class Resolver(Scope):
+class Resolver(Pointed):
     """Finds what values name in the vocabulary, and checks arguments and settings."""
 
     def word(self, value: Value, kind: str) -> Entry | None:
@@ -50,8 +51,8 @@ class Resolver(Scope):
         if not isinstance(value, Call):
             self.complain("E301", f"{_a(kind)} is needed here", value.span, _such_as(kind))
             return None
-        if entry := entries(kind).get(value.name):
-            return self._bound(entry, value)
+        if found := entry(kind, value.name):
+            return self._bound(found, value)
         if kind == "network" and (short := spelled_out(value.name)):
             return self._short(value, *short)
         self._no_word(value, kind)
@@ -70,9 +71,7 @@ class Resolver(Scope):
 
     def _no_word(self, value: Call, kind: str) -> None:
         name, span = value.name, value.name_span
-        if name in later(kind):
-            self.complain("E901", f"the {kind} `{name}` is not supported yet", span)
-        elif name in self.lets:
+        if name in self.lets:
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
         elif others := kinds_of(name):
             swapped = {kind, others[0]} == {"loss", "gate"}
@@ -91,11 +90,14 @@ class Resolver(Scope):
 
     def _bound(self, entry: type[Entry], call: Call) -> Entry | None:
         given: list[Given] = []
+        several: list[Value] = []  # what goes into the parameter that takes any number
         positions = entry.positions()
         for position, argument in enumerate(call.arguments):
             if argument.name is not None:
                 name_span = argument.span._replace(end=argument.span.start + len(argument.name))
                 given.append(Given(argument.name, name_span, argument.value))
+            elif entry.variadic is not None:
+                several.append(argument.value)
             elif position < len(positions):
                 given.append(Given(positions[position], argument.span, argument.value))
             else:
@@ -107,6 +109,10 @@ class Resolver(Scope):
                     fix = f"the arguments are {_quoted(positions)}"
                 self.complain("E207", f"`{call.name}` takes {takes}", argument.span, fix)
                 return None
+        if entry.variadic is not None and several:
+            span = several[0].span.to(several[-1].span)
+            items = make(List, span, items=tuple(several))
+            given.insert(0, Given(entry.variadic, span, items))
         return self.bind(entry, given, call.span, call.name)
 
     def settings(
@@ -154,9 +160,6 @@ class Resolver(Scope):
 
     def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
         """Complain about a name that `cls` does not have; the one that was meant, if any."""
-        if item.name in cls.later:
-            self.complain("E901", f"the setting `{item.name}` is not supported yet", item.span)
-            return []
         guess = closest(item.name, list(cls.model_fields))
         known = f"it has {_quoted(cls.model_fields)}" if cls.model_fields else "it has none"
         code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
@@ -182,6 +185,8 @@ class Resolver(Scope):
             if isinstance(alternative, type) and issubclass(alternative, Entry):
                 entry = self.word(item.value, alternative.kind)
                 return INVALID if entry is None else entry
+        if points_at := pointing(field):
+            return self.pointed(item.value, points_at)
         choices = [w for a in alternatives if get_origin(a) is Literal for w in get_args(a)]
         if choices or alternatives == (bool,):
             return self._one_of(cls, item, choices or [True, False], owner)
@@ -202,10 +207,6 @@ class Resolver(Scope):
         name = value.name if isinstance(value, Call) and not value.arguments else None
         if name in choices:
             return name
-        if name in cls.later_words.get(item.name, ()):
-            message = f"`{item.name} = {name}` is not supported yet"
-            self.complain("E901", message, value.span, f"write `{item.name} = {choices[0]}`")
-            return INVALID
         spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]
         told = f", not `{name}`" if name else ""
         guess = closest(name, spelt) if name else None

@@ -7,22 +7,15 @@ from ktgdsl.language.lets import unusable
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import (
     Block,
-    Call,
-    Choice,
     Declared,
-    Edge,
     File,
     Graph,
-    GraphStatement,
     Let,
     Node,
-    Range,
     Share,
     Target,
     Use,
-    Value,
 )
-from ktgdsl.language.walk import walk
 from ktgdsl.vocabulary.registry import kinds_of
 
 
@@ -133,56 +126,6 @@ def has_target(file: File) -> Iterator[Diagnostic]:
         yield Diagnostic("E401", message, _head(graph), fix)
 
 
-def not_supported_yet(file: File) -> Iterator[Diagnostic]:
-    """Statements that the language has and this version does not do."""
-    for statement in file.statements:
-        match statement:
-            case Block(kind="search" | "phase" as kind):
-                yield _later(f"a `{kind}` block", _head(statement))
-            case Graph():
-                for member in statement.statements:
-                    yield from _member_not_supported_yet(member)
-
-
-def _member_not_supported_yet(member: GraphStatement) -> Iterator[Diagnostic]:
-    match member:
-        case Share():
-            yield _later("`share`", _head(member))
-        case Edge(arrow=None):
-            yield _later("an edge without a source (a unary term)", member.span)
-        case Edge():
-            for tap in taps(member):
-                yield _later("a tap inside a network", tap.span)
-
-
-def taps(edge: Edge) -> list[Value]:
-    """The places inside of networks that an edge names; `logits` is what it means anyway."""
-    named = [reference.tap for reference in (*edge.sources, *edge.destinations)]
-    return [tap for tap in named if tap is not None and not _is_logits(tap)]
-
-
-def _is_logits(tap: Value) -> bool:
-    return isinstance(tap, Call) and tap.name == "logits" and not tap.arguments
-
-
-def nothing_open(file: File) -> Iterator[Diagnostic]:
-    """A file with open values is a space: told once, at the first of them."""
-    for part in walk(file):
-        if isinstance(part, Choice | Range):
-            yield Diagnostic(
-                "E901",
-                "this value is open, which makes the file a search space, and that is not "
-                "supported yet",
-                part.span,
-                "give one value to make it a spec that can be run",
-            )
-            return
-
-
-def _later(what: str, span: Span) -> Diagnostic:
-    return Diagnostic("E901", f"{what} is not supported yet", span)
-
-
 Check = Callable[[File], Iterator[Diagnostic]]
 
 OF_EACH_FILE: tuple[Check, ...] = (one_block_of_a_kind, one_node_of_a_name, names_of_lets)
@@ -191,7 +134,5 @@ OF_EACH_FILE: tuple[Check, ...] = (one_block_of_a_kind, one_node_of_a_name, name
 CHECKS: tuple[Check, ...] = (
     *OF_EACH_FILE,
     usable_lets,
-    not_supported_yet,
-    nothing_open,
 )
 MISSING: tuple[Check, ...] = (has_graph, has_target)

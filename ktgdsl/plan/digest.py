@@ -14,12 +14,14 @@ def content(plan: "Plan") -> dict[str, Any]:
     """Everything that changes a trained bit, names included, as plain data.
 
     Left out: the graph's name, what was dropped, how often checkpoints are written, where
-    files lie (the content of weights counts), how often training is repeated, and the size
-    of a split that is not held out.
+    files lie (the content of weights counts), how often training is repeated, how data are
+    loaded, the size of a split that is not held out, and how a space is searched, but for
+    what its points are.
     """
     facts: dict[str, Any] = plan.model_dump(mode="json")
-    del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"]
+    del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"]
+    del facts["data"]["root"], facts["data"]["workers"]
     if not plan.data.holdout:
         del facts["data"]["validation"]
     for node in facts["graph"]["nodes"]:
@@ -37,23 +39,73 @@ def digest(plan: "Plan") -> str:
 def canonical_digest(plan: "Plan") -> str:
     """SHA-256 of the content with auxiliary nodes and all orders made the same.
 
-    Equal for plans that are the same graph: one is the other after renaming auxiliary nodes.
+    Equal for plans that are the same graph: one is the other after renaming auxiliary nodes,
+    with every mention of them. Where nodes are updated in turn only renamings that keep their
+    order count.
     """
     facts = content(plan)
     graph = facts["graph"]
     targets = set(graph["targets"])
-    nodes = {
-        node["name"]: _text({**node, "name": node["name"] if node["name"] in targets else None})
-        for node in graph["nodes"]
-    }
-    labels = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
-    nodes |= {name: f"label {name}" for name in labels}
+    in_turn = plan.train.update == "sequential"
+    nodes: dict[str, str] = {}
+    for position, node in enumerate([*graph["nodes"], *graph["derived"]]):
+        own = {
+            **node,
+            "name": node["name"] if node["name"] in targets else None,
+            "turn": position if in_turn else None,
+            "phases": [i for i, p in enumerate(plan.phases) if node["name"] in p.learn],
+        }
+        nodes[node["name"]] = _text(_read(_unnamed(own)))
+    ends = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
+    nodes |= {name: f"label {name}" for name in ends}
     arcs = [Arc(*_ends(edge), _text(_nameless(edge))) for edge in graph["edges"]]
+    arcs += [arc for node in graph["derived"] for arc in _made_from(node)]
+    for number, share in enumerate(graph["shares"]):
+        # A share is told apart by what it shares, and its first node gives the weights.
+        name = f"share {number}"
+        nodes[name] = _text({**share, "nodes": None})
+        arcs += [
+            Arc(node, name, "first" if i == 0 else "") for i, node in enumerate(share["nodes"])
+        ]
     at = {name: position for position, name in enumerate(canonical_order(nodes, arcs))}
     graph["nodes"] = [nodes[name] for name in sorted(nodes, key=at.__getitem__)]
     graph["edges"] = sorted((at[arc.source], at[arc.destination], arc.label) for arc in arcs)
     graph["targets"] = sorted(targets)
+    graph["derived"] = graph["shares"] = None
+    # Every node has its own by now.
+    facts["train"]["optimizer"] = facts["train"]["schedule"] = None
+    facts["phases"] = [{**phase, "learn": None} for phase in facts["phases"]]
     return _hash(facts)
+
+
+def _unnamed(node: dict[str, Any]) -> dict[str, Any]:
+    """A node made from others, without the names of those; arcs say them."""
+    if "made" not in node:
+        return node
+    combine = node["made"]["arguments"].get("combine")
+    if combine and "by" in combine["arguments"]:
+        by = {**combine, "arguments": {**combine["arguments"], "by": None}}
+        made = {**node["made"], "arguments": {**node["made"]["arguments"], "combine": by}}
+        node = {**node, "made": made}
+    return {**node, "sources": None}
+
+
+def _read(node: dict[str, Any]) -> dict[str, Any]:
+    """A node without the settings that nothing reads."""
+    unread = {"keep"}
+    if "frozen" in node:
+        unread |= {"mode"} if not node["frozen"] else set()
+        unread |= {"optimizer", "schedule"} if node["frozen"] and node["weights"] else set()
+    return {name: value for name, value in node.items() if name not in unread}
+
+
+def _made_from(node: dict[str, Any]) -> list[Arc]:
+    arcs = [Arc(source, node["name"], "made from") for source in node["sources"]]
+    combine = node["made"]["arguments"].get("combine")
+    if combine and "by" in combine["arguments"]:
+        by = combine["arguments"]["by"]
+        arcs.append(Arc(by["node"], node["name"], f"by {by['tap']}"))
+    return arcs
 
 
 def _ends(edge: dict[str, Any]) -> tuple[str, str]:

@@ -1,16 +1,17 @@
 """Gate expressions: from tree values to folded gates with bounds.
 
-The laws: `through` is the unit and `cutoff` the zero of the product, constants fold, and
-`correct` from the labels is `through`, as the labels are always right.
+The laws: `through` is the unit and `cutoff` the zero of the product, constants fold, what
+is always 1 from the labels (`correct`, `confident`, `stable`) is `through` there, and so is
+`during` all phases.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import NamedTuple
 
 from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.syntax import Binary, Call, Number, Unary, Value
-from ktgdsl.language.values import is_open
+from ktgdsl.language.syntax import Binary, Call, Choice, Number, Range, Unary, Value
+from ktgdsl.plan.ends import Ends
 from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
 from ktgdsl.vocabulary import gates as vocabulary
 
@@ -29,12 +30,13 @@ class Bounded(NamedTuple):
     high: float
 
 
-def gate(resolver: Resolver, value: Value, *, from_label: bool) -> Gate | None:
+def gate(resolver: Resolver, value: Value, ends: Ends) -> Gate | None:
     """The folded gate that a value writes; None after a complaint.
 
-    Bounds are interval arithmetic, so a gate is refused when it could be negative.
+    Bounds are interval arithmetic, so a gate is refused when it could be negative. That of an
+    open value has the bounds of all that it may become.
     """
-    bounded = _expression(resolver, value, from_label)
+    bounded = _expression(resolver, value, ends)
     if bounded is None:
         return None
     if bounded.low < -_ROUNDING:
@@ -54,20 +56,22 @@ def _range(bounded: Bounded) -> str:
     return f"its weight lies between {bounded.low:g} and {bounded.high:g}"
 
 
-def _expression(resolver: Resolver, written: Value, from_label: bool) -> Bounded | None:
+def _expression(resolver: Resolver, written: Value, ends: Ends) -> Bounded | None:
     value = resolver.expand(written)
-    if is_open(value):
-        return None
     match value:
+        case Choice():
+            return _hull([_expression(resolver, option, ends) for option in value.options])
+        case Range():
+            return _hull([_expression(resolver, end, ends) for end in (value.low, value.high)])
         case Number():
             return _constant(value.value)
         case Call():
-            return _word(resolver, value, from_label)
+            return _word(resolver, value, ends)
         case Unary():
-            return _times(_constant(-1), _expression(resolver, value.operand, from_label))
+            return _times(_constant(-1), _expression(resolver, value.operand, ends))
         case Binary():
-            left = _expression(resolver, value.left, from_label)
-            right = _expression(resolver, value.right, from_label)
+            left = _expression(resolver, value.left, ends)
+            right = _expression(resolver, value.right, ends)
             return _finite(resolver, value, _binary(resolver, value, left, right))
     resolver.complain(
         "E301",
@@ -99,6 +103,15 @@ def _binary(
     return _times(_constant(1 / right.gate.value), left)
 
 
+def _hull(options: Sequence[Bounded | None]) -> Bounded | None:
+    """What may become one of several gates: the first, with the bounds of all."""
+    known = [option for option in options if option is not None]
+    if not known or len(known) < len(options):
+        return None
+    low, high = min(each.low for each in known), max(each.high for each in known)
+    return Bounded(known[0].gate, low, high)
+
+
 def _finite(resolver: Resolver, value: Value, bounded: Bounded | None) -> Bounded | None:
     if bounded is None or (isfinite(bounded.low) and isfinite(bounded.high)):
         return bounded
@@ -106,17 +119,40 @@ def _finite(resolver: Resolver, value: Value, bounded: Bounded | None) -> Bounde
     return None
 
 
-def _word(resolver: Resolver, value: Call, from_label: bool) -> Bounded | None:
+def _word(resolver: Resolver, value: Call, ends: Ends) -> Bounded | None:
     entry = resolver.word(value, "gate")
     if not isinstance(entry, vocabulary.Gate):
         return None
-    if from_label and isinstance(entry, vocabulary.Correct):
+    if problem := _unfit(entry, ends):
+        message, fix = problem
+        resolver.complain("E407", message, value.span, fix)
+        return None
+    if ends.source == "label" and entry.certain:
         return _constant(1)
     low, high = entry.bounds
+    if resolver.phases is not None and entry.word == "during":
+        phases = getattr(entry, "phases", None)
+        assert isinstance(phases, list)
+        low = float({phase.name for phase in phases} >= set(resolver.phases))
     if low == high:
         return _constant(low)
     weight = Weight.model_construct(gate=entry.call(), per_sample=entry.per_sample)
     return Bounded(weight, low, high)
+
+
+def _unfit(entry: vocabulary.Gate, ends: Ends) -> tuple[str, str] | None:
+    """Why a gate does not go with the ends of its edge, and what does; None if it does."""
+    if entry.of_source and ends.source == "nothing":
+        return (
+            f"`{entry.word}` looks at the source, and this edge has none",
+            "numbers, schedules such as `linear`, and `during` need no source",
+        )
+    if entry.views > ends.views:
+        return (
+            f"`{entry.word}` compares {entry.views} views of each sample, and the data have one",
+            f"say `views = {entry.views}` in the `data` block",
+        )
+    return None
 
 
 def _constant(value: float) -> Bounded:

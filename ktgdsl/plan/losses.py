@@ -5,15 +5,16 @@ from math import isfinite
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import Binary, Call, Number, Unary, Value
 from ktgdsl.language.values import is_open
+from ktgdsl.plan.ends import Ends
 from ktgdsl.plan.model import Part
 from ktgdsl.vocabulary.losses import Loss
 
 Combination = tuple[Part, ...]
 
 
-def losses(resolver: Resolver, value: Value, *, from_label: bool) -> Combination | None:
+def losses(resolver: Resolver, value: Value, ends: Ends) -> Combination | None:
     """The linear combination of losses that a value writes; None after a complaint."""
-    result = _expression(resolver, value, from_label)
+    result = _expression(resolver, value, ends)
     if isinstance(result, float):
         resolver.complain(
             "E303",
@@ -28,7 +29,7 @@ def losses(resolver: Resolver, value: Value, *, from_label: bool) -> Combination
     return result
 
 
-def _expression(resolver: Resolver, written: Value, from_label: bool) -> Combination | float | None:
+def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination | float | None:
     value = resolver.expand(written)
     if is_open(value):
         return None
@@ -36,12 +37,12 @@ def _expression(resolver: Resolver, written: Value, from_label: bool) -> Combina
         case Number():
             return float(value.value)
         case Call():
-            return _word(resolver, value, from_label)
+            return _word(resolver, value, ends)
         case Unary():
-            return _scaled(-1.0, _expression(resolver, value.operand, from_label))
+            return _scaled(-1.0, _expression(resolver, value.operand, ends))
         case Binary():
-            left = _expression(resolver, value.left, from_label)
-            right = _expression(resolver, value.right, from_label)
+            left = _expression(resolver, value.left, ends)
+            right = _expression(resolver, value.right, ends)
             return None if left is None or right is None else _binary(resolver, value, left, right)
     resolver.complain(
         "E301",
@@ -52,24 +53,48 @@ def _expression(resolver: Resolver, written: Value, from_label: bool) -> Combina
     return None
 
 
-def _word(resolver: Resolver, value: Call, from_label: bool) -> Combination | None:
+def _word(resolver: Resolver, value: Call, ends: Ends) -> Combination | None:
     entry = resolver.word(value, "loss")
     if not isinstance(entry, Loss):
         return None
-    reason = entry.from_label() if from_label else None
-    if reason is not None:
-        fix = "`ce`, `kl` and `mse(on=probabilities)` can"
-        resolver.complain("E407", reason, value.span, fix)
-        return None
-    if not from_label and "node" not in entry.sources:
-        resolver.complain(
-            "E407",
-            f"`{entry.word}` compares a node with the labels, and this edge comes from a node",
-            value.span,
-            "`kl` is the loss between two nodes; the labels teach by `edge label -> a`",
-        )
+    if problem := _unfit(entry, ends):
+        message, fix = problem
+        resolver.complain("E407", message, value.span, fix)
         return None
     return (plain(entry),)
+
+
+def _unfit(entry: Loss, ends: Ends) -> tuple[str, str] | None:
+    """Why a loss does not go with the ends of its edge, and what does; None if it does."""
+    word = entry.word
+    if ends.source == "label" and (reason := entry.from_label()):
+        return reason, "`ce`, `kl` and `mse(on=probabilities)` can"
+    if ends.source == "nothing" and "nothing" not in entry.sources:
+        return (
+            f"`{word}` compares two nodes, and this edge has no source",
+            "an edge without a source can carry `entropy`: `edge a : -0.1 * entropy`",
+        )
+    if ends.source == "node" and entry.sources == {"nothing"}:
+        return (
+            f"`{word}` is of one node alone, and this edge comes from another",
+            f"write it without a source: `edge a : -0.1 * {word}`",
+        )
+    if ends.source == "node" and "node" not in entry.sources:
+        return (
+            f"`{word}` compares a node with the labels, and this edge comes from a node",
+            "`kl` is the loss between two nodes; the labels teach by `edge label -> a`",
+        )
+    if ends.inside and not entry.inside:
+        return (
+            f"`{word}` compares what networks give out, and this edge joins places inside of them",
+            "leave the taps out, or take a loss on features such as `hint` or `attention`",
+        )
+    if entry.maps and ends.flat:
+        return (
+            f"`{word}` compares maps with height and width, and an end of this edge has none",
+            "`stem`, `stage1`, `stage2` and `stage3` have: `a.stage2`",
+        )
+    return None
 
 
 def plain(loss: Loss) -> Part:

@@ -1,33 +1,37 @@
 """The checked tree to the plan, every default written out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from ktgdsl.language.diagnostic import Diagnostic, has_errors
 from ktgdsl.language.lets import unusable
 from ktgdsl.language.make import make
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
-from ktgdsl.language.syntax import Block, Choice, File, Let
+from ktgdsl.language.syntax import Block, Choice, File, Graph, Let
 from ktgdsl.plan import model
-from ktgdsl.plan.draft import Draft, DraftNode, draft
+from ktgdsl.plan.assemble import assemble
+from ktgdsl.plan.blocks import Settings, search, settings
+from ktgdsl.plan.draft import Draft
+from ktgdsl.plan.expand import expand
 from ktgdsl.plan.files import weights
+from ktgdsl.plan.opening import Closed, Closing
 from ktgdsl.plan.passes import (
     Lowering,
+    check_mixes,
     check_patterns,
+    check_shares,
     check_targets,
     cut,
     drop,
     freeze,
-    peers,
 )
-from ktgdsl.vocabulary.datasets import Dataset, Digits
-from ktgdsl.vocabulary.entry import Share
-from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
+from ktgdsl.plan.phases import blocks, check_phases, learning, phases
 
-Result = tuple[model.Plan | None, tuple[Diagnostic, ...]]
+Opening = Callable[[Resolver], Closing]
+"""How the open values of a file are closed."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,21 @@ class Places:
     root: Path | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The blocks of a file, resolved."""
+class Lowered(NamedTuple):
+    """A plan, or None when something is wrong.
 
-    dataset: Dataset
-    data: DataSettings
-    train: TrainSettings
+    `about_words` is what there is to complain about in the words of the file, `about_graph`
+    what is in the graph that they make.
+    """
+
+    plan: model.Plan | None
+    about_words: tuple[Diagnostic, ...]
+    about_graph: tuple[Diagnostic, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All of them."""
+        return (*self.about_words, *self.about_graph)
 
 
 def lower(
@@ -57,41 +69,69 @@ def lower(
     places: Places,
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
-) -> Result:
-    """The plan of a validated file, or None, and what more there is to complain about.
+    opening: Opening | None = None,
+) -> Lowered:
+    """The plan of a validated file, and what more there is to complain about.
 
-    `places` is where the paths in it begin. `told` is what has
-    been found wrong so far, and `unread` has the words of the parts that did not parse:
-    what may only be a consequence of those is not complained about.
+    `places` is where the paths in it begin. `told` is what has been found wrong so far, and
+    `unread` has the words of the parts that did not parse: what may only be a consequence of
+    those is not complained about. `opening` closes what the file leaves open.
     """
-    resolver = Resolver(_lets(file), unread)
-    settings = _settings(resolver, file)
+    resolver = Resolver(lets(file), unread)
+    closing = Closed() if opening is None else opening(resolver)
+    resolver.phases = [block.name or "" for block in blocks(file)]
+    found = settings(resolver, closing, file, places)
     if file.graph is None:
-        return None, tuple(resolver.diagnostics)
-    written = draft(resolver, file.graph)
-    found = _weights(resolver, written, places)
-    state = freeze(cut(Lowering(written, tuple(written.edges.values()))))
+        return Lowered(None, tuple(resolver.diagnostics))
+    return _lowered(file, file.graph, places, told, resolver, closing, found)
+
+
+def _lowered(
+    file: File,
+    graph: Graph,
+    places: Places,
+    told: Sequence[Diagnostic],
+    resolver: Resolver,
+    closing: Closing,
+    found: Settings | None,
+) -> Lowered:
+    drafting = expand(resolver, closing, graph, found.data.views if found else 1)
+    draft = drafting.draft
+    files = _weights(resolver, draft, places)
+    timed = sought = None
+    if found is not None:
+        timed = phases(drafting, file, found.data, found.train)
+        sought = search(drafting, file, found)
+    state = Lowering(draft, tuple(draft.edges.values()), learning(timed or (), file))
+    state = freeze(cut(state))
     if _settled(file, [*told, *resolver.diagnostics]):
-        state = check_patterns(check_targets(state))
-        state = state if has_errors(state.diagnostics) else drop(state)
-    diagnostics = (*resolver.diagnostics, *state.diagnostics)
-    if settings is None or has_errors((*told, *diagnostics)):
-        return None, diagnostics
+        state = check_phases(check_shares(check_patterns(check_targets(state))))
+        state = state if has_errors(state.diagnostics) else check_mixes(drop(state))
+    about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
+    if found is None or timed is None or has_errors((*told, *about_words, *about_graph)):
+        return Lowered(None, about_words, about_graph)
     plan = model.Plan.model_construct(
-        graph=_graph(state, settings.train, found),
-        data=_data(settings),
-        train=_train(settings.train),
+        graph=assemble(state, found.train, files),
+        data=found.data_plan,
+        train=found.train_plan,
+        phases=timed,
+        search=sought,
         folder=str(places.folder.resolve()),
     )
-    return plan, diagnostics
+    return Lowered(plan, about_words, about_graph)
 
 
 def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:
     """Whether nothing is wrong but in blocks of settings, so that the graph is as it seems."""
-    blocks = [s.span for s in file.statements if isinstance(s, Block)]
+    blocks_of_settings = [
+        s.span for s in file.statements if isinstance(s, Block) and s.kind != "phase"
+    ]
     return all(
         diagnostic.severity != "error"
-        or (diagnostic.span is not None and any(_within(diagnostic.span, b) for b in blocks))
+        or (
+            diagnostic.span is not None
+            and any(_within(diagnostic.span, block) for block in blocks_of_settings)
+        )
         for diagnostic in diagnostics
     )
 
@@ -100,44 +140,13 @@ def _within(inner: Span, outer: Span) -> bool:
     return inner.path == outer.path and outer.start <= inner.start and inner.end <= outer.end
 
 
-def _lets(file: File) -> dict[str, Let]:
+def lets(file: File) -> dict[str, Let]:
     """The `let`s by name; one without a value, told by `validate`, has nothing to choose from."""
-    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
+    found = {s.name: s for s in file.statements if isinstance(s, Let)}
     for name in unusable(file):
-        nothing = make(Choice, lets[name].span, options=())
-        lets[name] = lets[name].model_copy(update={"value": nothing})
-    return lets
-
-
-def _settings(resolver: Resolver, file: File) -> Settings | None:
-    def block(kind: Literal["data", "train"]) -> Block:
-        return file.block(kind) or make(Block, file.span, kind=kind)
-
-    dataset: object = Digits.model_construct()
-    if (subject := block("data").subject) is not None:
-        dataset = resolver.word(subject, "dataset")
-    data = resolver.settings(DataSettings, block("data").settings, "data", block("data").span)
-    train = resolver.settings(TrainSettings, block("train").settings, "train", block("train").span)
-    if not isinstance(dataset, Dataset) or data is None or train is None:
-        return None
-    settings = Settings(dataset, data, train)
-    held = _held_out(settings)
-    if not 0 < held < dataset.train_samples:
-        place = next(s.value.span for s in block("data").settings if s.name == "validation")
-        resolver.complain(
-            "E302",
-            f"`validation` takes {held} of the {dataset.train_samples} training samples of "
-            f"`{dataset.word}`, and both parts need some",
-            place,
-        )
-    return settings
-
-
-def _held_out(settings: Settings) -> int:
-    validation = settings.data.validation
-    if isinstance(validation, Share):
-        return round(settings.dataset.train_samples * validation.percent / 100)
-    return validation
+        nothing = make(Choice, found[name].span, options=())
+        found[name] = found[name].model_copy(update={"value": nothing})
+    return found
 
 
 def _weights(resolver: Resolver, written: Draft, places: Places) -> dict[str, model.Weights | None]:
@@ -149,72 +158,3 @@ def _weights(resolver: Resolver, written: Draft, places: Places) -> dict[str, mo
             folder = places.used.get(span.path, places.folder)
             found[path] = weights(resolver, path, span, folder, places.root)
     return found
-
-
-def _data(settings: Settings) -> model.DataPlan:
-    dataset = settings.dataset
-    return model.DataPlan.model_construct(
-        source=dataset.call(),
-        classes=dataset.classes,
-        shape=dataset.shape,
-        train_samples=dataset.train_samples,
-        test_samples=dataset.test_samples,
-        batch=settings.data.batch,
-        validation=_held_out(settings),
-        holdout=settings.data.holdout,
-        augment=settings.data.augment,
-    )
-
-
-def _train(settings: TrainSettings) -> model.TrainPlan:
-    others = {name: getattr(settings, name) for name in type(settings).model_fields}
-    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
-    return model.TrainPlan.model_construct(**{**others, **calls})
-
-
-def _graph(
-    state: Lowering, train: TrainSettings, found: dict[str, model.Weights | None]
-) -> model.Graph:
-    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
-    sources = peers(state.edges) if train.aggregate == "mean" else {}
-    names = (model.LABEL, *state.draft.nodes)
-    places = {name: model.Place.model_construct(node=name) for name in names}
-    return model.Graph.model_construct(
-        name=state.draft.name,
-        targets=tuple(state.draft.targets),
-        nodes=tuple(
-            _node(node, state.frozen.get(name), train, found)
-            for name, node in state.draft.nodes.items()
-            if name not in gone
-        ),
-        edges=tuple(
-            model.Edge.model_construct(
-                source=places[edge.source],
-                destination=places[edge.destination],
-                terms=edge.terms,
-                # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018, Eq. 8); labels have 1.
-                scale=1.0 if edge.source == model.LABEL else 1.0 / sources.get(edge.destination, 1),
-            )
-            for edge in state.edges
-        ),
-        dropped=state.dropped,
-    )
-
-
-def _node(
-    node: DraftNode,
-    frozen: str | None,
-    train: TrainSettings,
-    found: dict[str, model.Weights | None],
-) -> model.Node:
-    settings = node.settings
-    return model.Node.model_construct(
-        name=node.name,
-        network=node.network.call(),
-        frozen=frozen,
-        weights=None if settings.weights is None else found[settings.weights],
-        mode=settings.mode,
-        keep=settings.keep,
-        optimizer=(settings.optimizer or train.optimizer).call(),
-        schedule=(settings.schedule or train.schedule).call(),
-    )

@@ -5,6 +5,7 @@ from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import All, Declared, Reference, Value
 from ktgdsl.language.values import INVALID
 from ktgdsl.plan.model import LABEL
+from ktgdsl.vocabulary.places import NodeRef
 from ktgdsl.vocabulary.registry import closest
 
 MOST_NODES = 256
@@ -13,24 +14,30 @@ MOST_NODES = 256
 class Names:
     """The nodes that a graph declares, by their names; an array has several.
 
-    `uncounted` are those of which it is not known how many nodes they have.
+    `derived` are the names of nodes made from others, which `*` never means. `uncounted` are
+    those of which it is not known how many nodes they have.
     """
 
     def __init__(self, resolver: Resolver) -> None:
         self.members: dict[str, list[str]] = {}
         self.arrays: set[str] = set()
+        self.derived: set[str] = set()
         self.uncounted: set[str] = set()
         self._resolver = resolver
         self._count = 0
 
-    def declare(self, declared: Declared) -> list[str]:
-        """The nodes of a name that is new; none after a complaint."""
+    def declare(self, declared: Declared, size: Value | None) -> list[str]:
+        """The nodes of a name that is new, an array if it has a size; none after a complaint."""
+        count = None if size is None else self._size(size) or 0
+        return self.add(declared, count)
+
+    def add(self, declared: Declared, count: int | None) -> list[str]:
+        """The nodes of a name: `count` of an array, or one where that is None."""
         name = declared.name
         members = [name]
-        if declared.size is not None:
+        if count is not None:
             self.arrays.add(name)
-            size = self._size(declared.size)
-            members = [f"{name}[{index}]" for index in range(size or 0)]
+            members = [f"{name}[{index}]" for index in range(count)]
         before, self._count = self._count, self._count + len(members)
         if self._count > MOST_NODES:
             if before <= MOST_NODES:
@@ -58,7 +65,8 @@ class Names:
             self._resolver.complain("E302", f"`{name}` is not an array", reference.span)
             return []
         if name == "*":
-            return [member for members in self.members.values() for member in members]
+            networks = (of for name, of in self.members.items() if name not in self.derived)
+            return [member for members in networks for member in members]
         if name == LABEL:
             message = "the labels are not a node that learns, and cannot stand here"
             self._resolver.complain("E405", message, reference.span)
@@ -95,6 +103,13 @@ class Names:
             self._resolver.complain("E302", message, reference.span, fix)
             return []
         return [members[index]]
+
+    def of(self, pointed: NodeRef) -> list[str]:
+        """The nodes that an argument points at, after it has been looked at; maybe none."""
+        members = self.members.get(pointed.name, [])
+        if isinstance(pointed.index, int) and pointed.name in self.arrays:
+            return members[pointed.index : pointed.index + 1] if pointed.index >= 0 else []
+        return members
 
     def is_pattern(self, reference: Reference) -> bool:
         """Whether a reference stands for whatever nodes there are rather than for one."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ktgdsl.language.syntax import Block, File
-from ktgdsl.plan.model import Call, Edge, Node, Plan
+from ktgdsl.plan.model import Call, Derived, Edge, Node, Percent, Phase, Plan, Share
 from ktgdsl.vocabulary.networks import shortest
 
 
@@ -15,13 +15,19 @@ def describe(plan: Plan, origins: Mapping[str, str]) -> str:
     graph = plan.graph
     targets = ", ".join(graph.targets)
     dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
+    nodes = [_node(plan, node) for node in graph.nodes]
+    where = " (at the first valid point)" if plan.space else ""
     sections = [
-        f"graph {graph.name}, for {targets}\ndigest {plan.digest}",
-        _section("nodes", [_node(plan, node) for node in graph.nodes]),
-        _section("edges", [_edge(edge) for edge in graph.edges]),
+        f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}\ndigest {plan.digest}",
+        _section("open values", open_values(plan)),
+        _section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
+        _section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
+        _section("shared layers", [_share(share) for share in graph.shares]),
+        _section("phases, in order", [_phase(phase) for phase in plan.phases]),
         _section("dropped", dropped),
         _section("data", _traced("data", _data(plan), origins)),
         _section("train", _traced("train", _train(plan), origins)),
+        _section("search", _traced("search", _search(plan), origins)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -58,9 +64,53 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
     return node.name, shortest(node.network), role, state
 
 
+def made(node: Derived) -> str:
+    """A node made from others as it would be written."""
+    arguments = str(node.made).removeprefix(node.made.name).strip("()")
+    return f"{node.made.name}({', '.join(filter(None, [*node.sources, arguments]))})"
+
+
+def _derived(plan: Plan, node: Derived) -> tuple[str, str, str, str]:
+    role = "target" if node.name in plan.graph.targets else "auxiliary"
+    state = "made from others" if node.sources else "made from the labels"
+    if node.optimizer is not None:
+        state += f", learns how to combine, {node.optimizer}, {node.schedule}"
+    return node.name, made(node), role, state
+
+
+def _share(share: Share) -> tuple[str, str, str]:
+    return ", ".join(share.nodes), ", ".join(share.layers), f"{share.grad} of the gradients"
+
+
+def _phase(phase: Phase) -> tuple[str, ...]:
+    own = [str(call) for call in (phase.optimizer, phase.schedule) if call is not None]
+    best = ["goes on with the best epoch"] if phase.take == "best" else []
+    told = ", ".join([f"{phase.epochs:,} epochs", *own, *best])
+    return phase.name, f"{', '.join(phase.learn)} learn{'s' * (len(phase.learn) == 1)}", told
+
+
+def open_values(plan: Plan) -> list[tuple[str, str]]:
+    """The draws of a space, each with what there is to choose from."""
+    return [(draw.name, str(draw)) for draw in plan.space.draws] if plan.space else []
+
+
+def _search(plan: Plan) -> list[tuple[str, str]]:
+    if plan.search is None:
+        return []
+    notes = {
+        "epochs": f" of a full trial, on {plan.search.objective.arguments['on']} samples",
+        "confirm": " seeds for the top three" if plan.search.confirm else " (no retraining)",
+        "workers": "" if plan.search.workers else " (one a GPU, else one for two cores)",
+    }
+    return [
+        (name, told(getattr(plan.search, name)) + notes.get(name, ""))
+        for name in type(plan.search).model_fields
+    ]
+
+
 def _edge(edge: Edge) -> tuple[str, str, str]:
     scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
-    return f"{edge.source} -> {edge.destination}", terms(edge), scale
+    return str(edge), terms(edge), scale
 
 
 def terms(edge: Edge) -> str:
@@ -96,19 +146,37 @@ def origins(file: File) -> dict[str, str]:
 
 def _data(plan: Plan) -> list[tuple[str, str]]:
     data = plan.data
-    channels, height, width = data.shape
     held = "held out" if data.holdout else "of the training samples, not held out of a run"
-    return [
-        ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
-        ("samples", f"{data.train_samples:,} to train, {data.test_samples:,} to test"),
+    rows = [("source", str(data.source)), ("samples", "known when the data are loaded")]
+    if (facts := data.facts) is not None:
+        channels, height, width = data.shape
+        rows = [
+            ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
+            ("samples", f"{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"),
+        ]
+    rows += [
         ("batch", _batch(plan)),
-        ("validation", f"{data.validation:,} {held}"),
+        ("validation", f"{_n(data.validation)} {held}"),
         ("holdout", str(data.holdout).lower()),
         ("augment", data.augment),
     ]
+    asked = {
+        "root": data.root,
+        "classes": data.classes_expected,
+        "labeled": None if data.labeled is None else f"{_n(data.labeled)}",
+        "views": data.views if data.views > 1 else None,
+        "workers": data.workers or None,
+    }
+    return [*rows, *((name, str(value)) for name, value in asked.items() if value is not None)]
+
+
+def _n(samples: int | Percent) -> str:
+    return f"{samples:,}" if isinstance(samples, int) else f"{samples.percent:g}%"
 
 
 def _batch(plan: Plan) -> str:
+    if plan.data.facts is None:
+        return f"{plan.data.batch:,}"
     batch, samples = plan.data.batch, plan.data.learned_samples
     if batch > samples:
         return f"{batch:,}, and there are {samples:,} samples: one step an epoch, of all of them"
@@ -118,8 +186,9 @@ def _batch(plan: Plan) -> str:
 
 def _train(plan: Plan) -> list[tuple[str, str]]:
     train = plan.train
+    steps = "" if plan.data.facts is None else f", {plan.steps:,} steps"
     notes = {
-        "epochs": f", {plan.steps:,} steps",
+        "epochs": steps,
         "update": " (all nodes from one forward)",
         "reduce": " (of a loss over the batch)",
         "aggregate": " (of the transfer losses into a node)",

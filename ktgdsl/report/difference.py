@@ -1,7 +1,7 @@
 """What differs between two plans in meaning, not in text."""
 
-from ktgdsl.plan.model import Call, Data, Edge, Node, Plan
-from ktgdsl.report.describe import columns, terms, told
+from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, Share
+from ktgdsl.report.describe import columns, made, open_values, terms, told
 from ktgdsl.vocabulary.networks import shortest
 
 NOTHING = "-"
@@ -31,9 +31,14 @@ def _facts(plan: Plan) -> dict[str, str]:
     return {
         "targets": ", ".join(graph.targets),
         **{f"node {node.name}": _node(node) for node in graph.nodes},
-        **{f"edge {edge.source} -> {edge.destination}": _edge(edge) for edge in graph.edges},
+        **{f"node {node.name}": made(node) for node in graph.derived},
+        **{f"edge {edge}": _edge(edge) for edge in graph.edges},
+        **{f"shared by {', '.join(s.nodes)}": _share(s) for s in graph.shares},
+        **{f"phase {phase.name}": _phase(phase) for phase in plan.phases},
         **_settings("data", plan.data),
         **_settings("train", plan.train),
+        **(_settings("search", plan.search) if plan.search else {}),
+        **dict(open_values(plan)),
     }
 
 
@@ -46,6 +51,15 @@ def _node(node: Node) -> str:
     weights = f", from {node.weights.sha256[:12]}" if node.weights else ""
     own: tuple[Call, ...] = (node.optimizer, node.schedule)
     return f"{shortest(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
+
+
+def _share(share: Share) -> str:
+    return f"{', '.join(share.layers)}, {share.grad} of the gradients"
+
+
+def _phase(phase: Phase) -> str:
+    parts = [", ".join(phase.learn), f"{phase.epochs} epochs", phase.optimizer, phase.schedule]
+    return ", ".join(str(part) for part in (*parts, phase.take) if part is not None)
 
 
 def _edge(edge: Edge) -> str:

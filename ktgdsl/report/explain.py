@@ -10,45 +10,29 @@ from pydantic import ValidationError
 from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import CODES
-from ktgdsl.report.parameters import a, default, one_of, takes
+from ktgdsl.report.parameters import a, default, takes
 from ktgdsl.vocabulary.entry import Entry, Parameters
-from ktgdsl.vocabulary.more_settings import (
-    MoreDataSettings,
-    MoreNodeSettings,
-    MoreTrainSettings,
+from ktgdsl.vocabulary.networks import respelled, spelled_out
+from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of
+from ktgdsl.vocabulary.search import SearchSettings
+from ktgdsl.vocabulary.settings import (
+    DataSettings,
+    NodeSettings,
     PhaseSettings,
     ShareSettings,
+    TrainSettings,
 )
-from ktgdsl.vocabulary.networks import respelled, spelled_out
-from ktgdsl.vocabulary.registry import (
-    KINDS,
-    PLANNED_KINDS,
-    closest,
-    entries,
-    kinds_of,
-    later,
-    planned,
-)
-from ktgdsl.vocabulary.search import SearchSettings
-from ktgdsl.vocabulary.settings import DataSettings, NodeSettings, TrainSettings
 
 WIDTH = 80
 BLOCKS: dict[str, type[Parameters]] = {
     "node": NodeSettings,
+    "share": ShareSettings,
     "data": DataSettings,
     "train": TrainSettings,
-}
-"""What has settings, by the name that paths such as `train.epochs` begin with."""
-
-PLANNED: dict[str, type[Parameters]] = {
-    "node": MoreNodeSettings,
-    "data": MoreDataSettings,
-    "train": MoreTrainSettings,
     "phase": PhaseSettings,
-    "share": ShareSettings,
     "search": SearchSettings,
 }
-"""The same for settings that are not supported yet."""
+"""What has settings, by the name that paths such as `train.epochs` begin with."""
 
 _PLACES = {
     "network": "A network makes a node: `node a = NETWORK`.",
@@ -62,7 +46,6 @@ _PLACES = {
     "pruner": "It is a setting of `search`: `search { pruner = PRUNER }`.",
     "objective": "It is a setting of `search`: `search { objective = OBJECTIVE }`.",
 }
-_NOT_YET = "This is part of the language, and this version does not support it yet (E901)."
 
 
 def explain(name: str) -> str | None:
@@ -79,9 +62,7 @@ def explain(name: str) -> str | None:
 def suggest(name: str) -> str | None:
     """The known name that a misspelt one probably meant, or None."""
     words = [(kind, word) for kind in KINDS for word in entries(kind)]
-    words += [(kind, word) for kind in (*KINDS, *PLANNED_KINDS) for word in planned(kind)]
-    settings = [(block, name) for block, cls in BLOCKS.items() for name in _names(cls)]
-    settings += [(block, name) for block, cls in PLANNED.items() for name in cls.model_fields]
+    settings = [(block, name) for block, cls in BLOCKS.items() for name in cls.model_fields]
     return respelled(name) or closest(
         name,
         [
@@ -129,16 +110,13 @@ def _codes(name: str) -> Iterator[str]:
 
 def _words(name: str) -> Iterator[str]:
     kind, colon, word = name.rpartition(":")
-    wanted = [each for each in PLANNED_KINDS if word in planned(each)]
-    for each in (*kinds_of(word), *wanted):
+    for each in kinds_of(word):
         if not colon or kind == each:
             yield _word(each, word)
 
 
 def _word(kind: str, word: str) -> str:
     title = f"{word}, {a(kind)}"
-    if word in planned(kind):
-        return _page(title, _NOT_YET, *_entry(planned(kind)[word]))
     if word in entries(kind):
         return _page(title, *_entry(entries(kind)[word]))
     short = spelled_out(word)
@@ -171,43 +149,20 @@ def _entry(entry: type[Entry]) -> Iterator[str]:
 def _kinds(name: str) -> Iterator[str]:
     if name in KINDS:
         first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
-        missing = f"Not supported yet: {_listed(later(name))}." if later(name) else ""
-        yield _page(f"{name}, a kind of words", _PLACES[name], _table(first), missing)
-    elif name in PLANNED_KINDS:
-        listed = f"There are {_listed(planned(name))}."
-        yield _page(f"{name}, a kind of words", _NOT_YET, _PLACES[name], listed)
+        yield _page(f"{name}, a kind of words", _PLACES[name], _table(first))
 
 
 def _blocks(name: str) -> Iterator[str]:
     if cls := BLOCKS.get(name):
         settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
-        missing = f"Not supported yet: {_listed(cls.later)}." if cls.later else ""
-        yield _page(f"{name}, and its settings", _doc(cls), settings, missing)
-    elif cls := PLANNED.get(name):
-        settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
-        yield _page(f"{name}, and its settings", _NOT_YET, _doc(cls), settings)
+        yield _page(f"{name}, and its settings", _doc(cls), settings)
 
 
 def _settings(name: str) -> Iterator[str]:
     block, dot, setting = name.rpartition(".")
     for each, cls in BLOCKS.items():
-        if setting in _names(cls) and (not dot or block == each):
-            yield _setting(each, setting)
-    for each in (name for name in PLANNED if name not in BLOCKS):
-        if setting in PLANNED[each].model_fields and (not dot or block == each):
-            yield _setting(each, setting)
-
-
-def _setting(block: str, name: str) -> str:
-    title = f"{block}.{name}, a setting"
-    if (cls := BLOCKS.get(block)) and name in cls.model_fields:
-        return _page(title, _parameter(cls, name), _doc(cls))
-    cls = PLANNED[block]
-    return _page(title, _NOT_YET, _parameter(cls, name), _doc(cls))
-
-
-def _names(cls: type[Parameters]) -> list[str]:
-    return [*cls.model_fields, *sorted(cls.later)]
+        if setting in cls.model_fields and (not dot or block == each):
+            yield _page(f"{each}.{setting}, a setting", _parameter(cls, setting), _doc(cls))
 
 
 def _parameter(cls: type[Parameters], name: str) -> str:
@@ -219,8 +174,6 @@ def _parameter(cls: type[Parameters], name: str) -> str:
     else:
         head = f"{name} (optional)" if value is None else f"{name} = {value}"
     meaning = "; ".join(filter(None, [takes(field), field.description]))
-    if missing := cls.later_words.get(name):
-        meaning += f"; {one_of(sorted(missing))} is not supported yet"
     lines = _filled(head, "  ", "      "), _filled(meaning, "      ", "      ")
     return "\n".join(lines)
 
@@ -247,10 +200,6 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     told = list(rows)
     wide = max(len(name) for name, _ in told) + 4
     return "\n".join(_filled(text, f"  {name}".ljust(wide), " " * wide) for name, text in told)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def _filled(text: str, first: str = "", others: str = "") -> str:

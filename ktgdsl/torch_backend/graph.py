@@ -13,6 +13,7 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.torch_backend.emit import emit, module_names
 from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.torch_backend.supported import require_supported
 from ktgdsl.torch_backend.weights import load_weights
 from ktgdsl.vocabulary.registry import closest
 
@@ -115,9 +116,11 @@ def build(
     from the file that the node names. A frozen node without weights has initial weights
     here: `stepper` and `run` pre-train it.
 
-    Raises RunError when a network cannot be made, weights do not fit, or `networks` names
-    a node that the graph does not have.
+    Raises RunError when a network cannot be made, weights do not fit, `networks` names a
+    node that the graph does not have, or the plan is one that cannot be trained (a space,
+    E506; what is not supported yet, E901).
     """
+    require_supported(plan)
     given = dict(networks or {})
     _check_given(plan, given)
     seed = plan.train.seed if seed is None else seed

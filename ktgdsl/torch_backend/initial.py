@@ -42,7 +42,7 @@ def make(node: Node, plan: Plan) -> nn.Module:
 
 def _from_factory(node: Node, folder: str | None) -> nn.Module:
     arguments = dict(node.network.arguments)
-    place = str(arguments.pop("factory"))
+    place = str(arguments.pop("function"))
     module, _, name = place.partition(":")
     with _first_on_path(folder):
         if other := _hidden_by(module, folder):

@@ -13,6 +13,7 @@ from ktgdsl.errors import KtgError, RunError
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.torch_backend.supported import require_supported
 from ktgdsl.torch_backend.weights import load_weights, save_weights
 from ktgdsl.training.checkpoint import (
     Accuracies,
@@ -72,9 +73,11 @@ def run(
 
     Raises:
         RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
-            device does not exist (E504) or weights do not fit (E406). What was kept stays.
+            device does not exist (E504), weights do not fit (E406), the plan is a space (E506)
+            or has what is not supported yet (E901). What was kept stays.
         RunInterrupted: on Ctrl-C.
     """
+    require_supported(plan)
     chosen = choose_device(device)
     folder = create(plan, None if out is None else Path(out), spec, describe(chosen, seeds(plan)))
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)

@@ -37,8 +37,8 @@ def shown(number: float) -> str:
 
 
 def _show(value: JsonValue) -> str:
-    if isinstance(value, dict) and set(value) == {"percent"}:
-        return f"{_show(value['percent'])}%"
+    if isinstance(value, dict):
+        return _show_tagged(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -48,3 +48,22 @@ def _show(value: JsonValue) -> str:
     if value is None:
         return "none"
     return shown(value) if isinstance(value, float) else str(value)
+
+
+def _show_tagged(value: dict[str, JsonValue]) -> str:
+    match value:
+        case {"percent": percent}:
+            return f"{_show(percent)}%"
+        case {"node": str(node), "tap": str(tap)}:
+            return f"{node}.{_show_path(tap)}"
+        case {"node": str(name)} | {"phase": str(name)}:
+            return name
+        case {"tap": str(tap)}:
+            return _show_path(tap)
+        case {"name": str(name), "arguments": dict(arguments)}:
+            return str(Call(name=name, arguments=arguments))
+    raise ValueError(f"no argument of a plan is {value}")
+
+
+def _show_path(path: str) -> str:
+    return path if path.isidentifier() else json.dumps(path, ensure_ascii=False)

@@ -5,10 +5,22 @@ from typing import ClassVar
 from ktgdsl.vocabulary.entry import Entry
 
 
-class Dataset(Entry):
-    """Base of all data sets. `shape` is (channels, height, width) in pixels."""
+class AnyDataset(Entry):
+    """Base of all data sets. `shape` is (channels, height, width) in pixels.
+
+    Facts are None where they are not known before the data are loaded.
+    """
 
     kind: ClassVar[str] = "dataset"
+    classes: ClassVar[int | None] = None
+    shape: ClassVar[tuple[int, int, int] | None] = None
+    train_samples: ClassVar[int | None] = None
+    test_samples: ClassVar[int | None] = None
+
+
+class Dataset(AnyDataset):
+    """Base of the data sets whose facts are known."""
+
     classes: ClassVar[int]
     shape: ClassVar[tuple[int, int, int]]
     train_samples: ClassVar[int]
@@ -30,9 +42,3 @@ class Digits(Dataset):
 
 
 ENTRIES: tuple[type[Entry], ...] = (Digits,)
-LATER = frozenset(
-    {
-        "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "tiny_imagenet", "folder",
-        "python",
-    }
-)  # fmt: skip

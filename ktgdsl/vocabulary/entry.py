@@ -10,28 +10,23 @@ from ktgdsl.vocabulary.call import Call
 
 
 class Parameters(BaseModel):
-    """Named values with types, ranges and defaults: an entry's, or the settings of a block.
-
-    `later` names the fields, and `later_words` the values of fields, that the language has
-    and this version does not support yet.
-    """
+    """Named values with types, ranges and defaults: an entry's, or the settings of a block."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
     )
 
-    later: ClassVar[frozenset[str]] = frozenset()
-    later_words: ClassVar[dict[str, frozenset[str]]] = {}
-
 
 class Entry(Parameters):
     """A word of the vocabulary. Its fields are its parameters, in the order of positions.
 
-    The docstring says what the word means, with the formula and its source.
+    The docstring says what the word means, with the formula and its source. `variadic` is the
+    parameter, a list, that takes all arguments without a name.
     """
 
     kind: ClassVar[str]
     word: ClassVar[str]
+    variadic: ClassVar[str | None] = None
 
     @classmethod
     def positions(cls) -> list[str]:

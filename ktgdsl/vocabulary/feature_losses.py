@@ -17,11 +17,11 @@ from ktgdsl.vocabulary.places import Layer, Pointing
 class FeatureLoss(Loss):
     """Base of the losses on taps.
 
-    `maps` tells those that need channels, height and width; `connector` those that own a
-    layer from the destination's features to the source's, which learns with the destination.
+    `connector` tells those that own a layer from the destination's features to the source's,
+    which learns with the destination.
     """
 
-    maps: ClassVar[bool] = False
+    inside: ClassVar[bool] = True
     connector: ClassVar[bool] = False
 
 
@@ -106,6 +106,7 @@ class Irg(Pointing, FeatureLoss):
     """
 
     word: ClassVar[str] = "irg"
+    inside: ClassVar[bool] = False
 
     taps: Annotated[
         list[Layer],

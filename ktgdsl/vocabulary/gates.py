@@ -11,10 +11,18 @@ from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, PositiveMoment, 
 
 
 class Gate(Entry):
-    """Base of all gates. `per_sample` tells predicates from schedules."""
+    """Base of all gates.
+
+    `per_sample` tells predicates from schedules, `of_source` those that look at the source,
+    and `certain` those that are 1 from the labels, as these are always right and sure. `views`
+    is how many views of each sample the data must have.
+    """
 
     kind: ClassVar[str] = "gate"
     per_sample: ClassVar[bool] = False
+    of_source: ClassVar[bool] = False
+    certain: ClassVar[bool] = False
+    views: ClassVar[int] = 1
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -79,6 +87,8 @@ class Correct(Gate):
 
     word: ClassVar[str] = "correct"
     per_sample: ClassVar[bool] = True
+    of_source: ClassVar[bool] = True
+    certain: ClassVar[bool] = True
 
 
 def _at_start(moment: float | Share) -> bool:
@@ -133,4 +143,3 @@ ENTRIES: tuple[type[Entry], ...] = (
     Rampup,
     Cosine,
 )
-LATER = frozenset({"during", "confident", "agree", "stable", "shard", "python"})

@@ -88,6 +88,7 @@ class PythonLoss(Loss, Python):
     """
 
     sources: ClassVar[frozenset[str]] = frozenset({"node", "label", "nothing"})
+    inside: ClassVar[bool] = True
 
 
 ENTRIES: tuple[type[Entry], ...] = (Dkd, Dist, StandardizedKl, Entropy, PythonLoss)

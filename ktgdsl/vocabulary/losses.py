@@ -12,10 +12,16 @@ from ktgdsl.vocabulary.entry import Entry, NonNegative, Positive
 
 
 class Loss(Entry):
-    """Base of all losses. `sources` says where it may come from."""
+    """Base of all losses.
+
+    `sources` says where it may come from, `inside` whether it compares places inside of
+    networks, and `maps` whether those need height and width.
+    """
 
     kind: ClassVar[str] = "loss"
     sources: ClassVar[frozenset[str]] = frozenset({"node"})
+    inside: ClassVar[bool] = False
+    maps: ClassVar[bool] = False
 
     def from_label(self) -> str | None:
         """Why an edge from the labels cannot carry this loss; None if it can."""
@@ -103,9 +109,3 @@ class CosineDistance(Loss):
 
 
 ENTRIES: tuple[type[Entry], ...] = (Ce, Kl, ReverseKl, Js, Mse, CosineDistance)
-LATER = frozenset(
-    {
-        "dkd", "dist", "standardized_kl", "hint", "attention", "fsp", "overhaul", "similarity",
-        "irg", "metric", "rkd", "entropy", "python",
-    }
-)  # fmt: skip

@@ -3,11 +3,15 @@
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.registry import closest
+
+STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
+"""The places inside of the built-in networks, from the input on."""
 
 
 class Network(Entry):
@@ -53,23 +57,54 @@ class Wrn(Network):
         return _of_form(depth, 4)
 
 
-class PythonNetwork(Network):
+class PythonNetwork(Network, Python):
     """A callable of yours that returns an `nn.Module`: `python("pkg.module:factory", width=8)`.
 
     Named arguments go to the callable. Imported by `build` and `run`, never by `check`.
     """
 
-    model_config = ConfigDict(extra="allow")
-    word: ClassVar[str] = "python"
 
-    factory: Annotated[str, Field(description='where it is: "package.module:name"')]
+def _name(text: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", text):
+        raise ValueError("must be the name of a model, such as `resnet18`")
+    return text
 
-    @field_validator("factory")
-    @classmethod
-    def _factory(cls, factory: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", factory):
-            raise ValueError('must be of the form "package.module:name"')
-        return factory
+
+Name = Annotated[
+    str, AfterValidator(_name), Field(description='name of the model, such as "resnet18"')
+]
+
+
+class Torchvision(Network):
+    """A model of torchvision by name: `torchvision("resnet18", weights="DEFAULT")`.
+
+    Its classifier gets as many outputs as the data has classes; with `weights` it is new
+    where the number differs. Taps are module paths: `t."layer1.0.conv1"`.
+
+    Source: `torchvision.models.get_model`.
+    """
+
+    word: ClassVar[str] = "torchvision"
+
+    name: Name
+    weights: Annotated[
+        str | None,
+        Field(description='pre-trained weights by the library\'s name, such as "DEFAULT"'),
+    ] = None
+
+
+class Timm(Network):
+    """A model of timm by name: `timm("resnet18")`; timm has to be installed.
+
+    Its classifier gets as many outputs as the data has classes. Taps are module paths.
+
+    Source: `timm.create_model`.
+    """
+
+    word: ClassVar[str] = "timm"
+
+    name: Name
+    pretrained: Annotated[bool, Field(description="start from the library's weights")] = False
 
 
 def _of_form(depth: int, rest: int) -> int:
@@ -107,5 +142,4 @@ def shortest(call: Call) -> str:
     return str(call)
 
 
-ENTRIES: tuple[type[Entry], ...] = (Resnet, Wrn, PythonNetwork)
-LATER = frozenset({"torchvision", "timm", "ensemble", "ema", "copy", "constant"})
+ENTRIES: tuple[type[Entry], ...] = (Resnet, Wrn, PythonNetwork, Torchvision, Timm)

@@ -5,66 +5,52 @@ from importlib import import_module
 
 from ktgdsl.vocabulary.entry import Entry
 
-# Kind -> (module, name of its entries); a module is imported when a word of it is looked up.
+# Kind -> where its entries are, as (module, name). A module is imported when a word is looked
+# up that none before it has: most specs need the first ones only.
 _KINDS = {
-    "network": ("networks", "ENTRIES"),
-    "loss": ("losses", "ENTRIES"),
-    "gate": ("gates", "ENTRIES"),
-    "optimizer": ("optimizers", "OPTIMIZERS"),
-    "schedule": ("optimizers", "SCHEDULES"),
-    "dataset": ("datasets", "ENTRIES"),
-}
-KINDS = tuple(_KINDS)
-
-# The same for what the language has and this version does not support yet.
-_PLANNED = {
-    "network": (("more_networks", "ENTRIES"), ("derived", "ENTRIES")),
-    "loss": (("logit_losses", "ENTRIES"), ("feature_losses", "ENTRIES")),
-    "gate": (("more_gates", "ENTRIES"),),
-    "dataset": (("more_datasets", "ENTRIES"),),
+    "network": (("networks", "ENTRIES"), ("derived", "ENTRIES")),
+    "loss": (
+        ("losses", "ENTRIES"),
+        ("logit_losses", "ENTRIES"),
+        ("feature_losses", "ENTRIES"),
+    ),
+    "gate": (("gates", "ENTRIES"), ("predicates", "ENTRIES")),
+    "optimizer": (("optimizers", "OPTIMIZERS"),),
+    "schedule": (("optimizers", "SCHEDULES"),),
+    "dataset": (("datasets", "ENTRIES"), ("images", "ENTRIES")),
     "combine": (("derived", "COMBINES"),),
     "sampler": (("search", "SAMPLERS"),),
     "pruner": (("search", "PRUNERS"),),
     "objective": (("search", "OBJECTIVES"),),
 }
-PLANNED_KINDS = tuple(kind for kind in _PLANNED if kind not in _KINDS)
-"""Kinds of which no word is supported yet."""
+KINDS = tuple(_KINDS)
+
+
+@cache
+def _of(module: str, name: str) -> dict[str, type[Entry]]:
+    found: tuple[type[Entry], ...] = getattr(import_module(f"ktgdsl.vocabulary.{module}"), name)
+    return {entry.word: entry for entry in found}
+
+
+def entry(kind: str, word: str) -> type[Entry] | None:
+    """The entry that a word of a kind is, or None."""
+    return next((at[word] for place in _KINDS[kind] if word in (at := _of(*place))), None)
 
 
 @cache
 def entries(kind: str) -> dict[str, type[Entry]]:
     """The entries of a kind by their words."""
-    module, name = _KINDS[kind]
-    found: tuple[type[Entry], ...] = getattr(import_module(f"ktgdsl.vocabulary.{module}"), name)
-    return {entry.word: entry for entry in found}
-
-
-@cache
-def planned(kind: str) -> dict[str, type[Entry]]:
-    """The entries of a kind that are not supported yet, by their words."""
-    found: dict[str, type[Entry]] = {}
-    for module, name in _PLANNED.get(kind, ()):
-        for entry in getattr(import_module(f"ktgdsl.vocabulary.{module}"), name):
-            found[entry.word] = entry
-    return found
-
-
-@cache
-def later(kind: str) -> frozenset[str]:
-    """The words of a kind that the language has and this version does not support yet."""
-    module = import_module(f"ktgdsl.vocabulary.{_KINDS[kind][0]}")
-    words: frozenset[str] = getattr(module, "LATER", frozenset())
-    return words
+    return {word: each for place in _KINDS[kind] for word, each in _of(*place).items()}
 
 
 def words(kind: str) -> list[str]:
-    """Every word of a kind, supported or not."""
-    return sorted(entries(kind).keys() | later(kind))
+    """Every word of a kind."""
+    return sorted(entries(kind))
 
 
 def kinds_of(word: str) -> list[str]:
     """The kinds that have a word; `resnet8` and the like are networks."""
-    found = [kind for kind in KINDS if word in entries(kind) or word in later(kind)]
+    found = [kind for kind in KINDS if word in entries(kind)]
     if not found:
         from ktgdsl.vocabulary.networks import spelled_out
 

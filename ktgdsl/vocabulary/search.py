@@ -106,7 +106,10 @@ class SearchSettings(Parameters):
         int, Field(ge=0, description="seeds to retrain the top three with; 0 for none")
     ] = 0
     dedupe: Annotated[bool, Field(description="try equal graphs once")] = True
-    workers: Annotated[int, Field(ge=1, description="trials trained at a time")] = 1
+    workers: Annotated[
+        int | None,
+        Field(ge=1, description="trials at a time; one a GPU, or one for two cores, unless given"),
+    ] = None
 
 
 SAMPLERS: tuple[type[Entry], ...] = (Random, Tpe, All)

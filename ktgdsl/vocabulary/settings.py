@@ -1,17 +1,17 @@
-"""The settings of nodes and blocks, with their defaults."""
+"""The settings of nodes, shares and blocks, with their defaults."""
 
-from typing import Annotated, ClassVar, Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ktgdsl.vocabulary.entry import Parameters, Positive, Samples, Share
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
+from ktgdsl.vocabulary.places import Layer, Node
 
 
 class NodeSettings(Parameters):
     """`node a = resnet8 { ... }`."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"device"})
 
     weights: Annotated[
         str | None, Field(description="file of weights, .safetensors or a state dict")
@@ -27,22 +27,51 @@ class NodeSettings(Parameters):
     keep: Annotated[bool, Field(description="train and report it though no target needs it")] = (
         False
     )
+    device: Annotated[
+        str | None,
+        Field(description='where it is trained, such as "cuda:1"; the run\'s unless given'),
+    ] = None
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, device: str | None) -> str | None:
+        if device is not None and not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d{1,3})?", device):
+            raise ValueError('must be a device, such as "cpu" or "cuda:1"')
+        return device
 
 
 class DataSettings(Parameters):
     """`data digits { ... }`."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"root", "classes", "labeled", "views", "workers"})
-    later_words: ClassVar[dict[str, frozenset[str]]] = {"augment": frozenset({"paper"})}
 
     batch: Annotated[int, Field(ge=1, description="samples of a step")] = 64
     validation: Annotated[
         Samples, Field(description="training samples held out: a number or a share")
     ] = Share(percent=20.0)
     holdout: Annotated[bool, Field(description="hold the validation split out of a run")] = False
-    augment: Annotated[Literal["none"], Field(description="augmentation of training images")] = (
-        "none"
-    )
+    augment: Annotated[
+        Literal["none", "paper", "standard"],
+        Field(
+            description="of training images: `none`, pixels from 0 to 1; `paper`, reflect-padded "
+            "by 4 pixels, cropped and flipped at random; `standard`, what is usual for the data "
+            "set, then normalised with its mean and standard deviation"
+        ),
+    ] = "none"
+    root: Annotated[
+        str | None, Field(description="folder of the data, relative to the file or absolute")
+    ] = None
+    classes: Annotated[
+        int | None, Field(ge=2, description="number of classes, where the data set has no own")
+    ] = None
+    labeled: Annotated[
+        Samples | None,
+        Field(description="training samples that keep their label: a number or a share"),
+    ] = None
+    views: Annotated[
+        int, Field(ge=1, le=2, description="augmentations of each sample that a step sees")
+    ] = 1
+    workers: Annotated[
+        int, Field(ge=0, description="processes that load data; 0 loads in the training's own")
+    ] = 0
 
 
 def _paper_optimizer() -> Optimizer:
@@ -56,32 +85,67 @@ def _paper_schedule() -> Schedule:
 class TrainSettings(Parameters):
     """`train { ... }`. The defaults are the paper's (Sec. 4.1), but for the epochs."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"on_zero"})
-    later_words: ClassVar[dict[str, frozenset[str]]] = {
-        "precision": frozenset({"bf16", "auto"}),
-        "compile": frozenset({"on", "auto"}),
-        "update": frozenset({"sequential"}),
-    }
-
     epochs: Annotated[int, Field(ge=1, description="passes over the training samples")] = 20
     optimizer: Optimizer = Field(default_factory=_paper_optimizer, description="of all nodes")
     schedule: Schedule = Field(
         default_factory=_paper_schedule, description="of the learning rate of all nodes"
     )
-    precision: Annotated[Literal["fp32"], Field(description="arithmetic of the networks")] = "fp32"
-    compile: Annotated[Literal["off"], Field(description="torch.compile of the graph")] = "off"
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        Field(description="arithmetic of the networks; `auto` is bf16 where the device is fast"),
+    ] = "fp32"
+    compile: Annotated[
+        Literal["off", "on", "auto"],
+        Field(description="torch.compile of the graph; `auto` where it measures faster"),
+    ] = "off"
     seed: Annotated[int, Field(ge=0, description="of all random streams")] = 0
     repeats: Annotated[
         int, Field(ge=1, description="trainings, with seeds seed, seed + 1, ...")
     ] = 1
-    update: Annotated[Literal["simultaneous"], Field(description="Algorithm 1 of the paper")] = (
-        "simultaneous"
-    )
+    update: Annotated[
+        Literal["simultaneous", "sequential"],
+        Field(description="all nodes at once (Algorithm 1 of the paper), or in turn as in DML"),
+    ] = "simultaneous"
     aggregate: Annotated[
         Literal["sum", "mean"], Field(description="of the transfer losses into a node")
     ] = "sum"
     reduce: Annotated[
         Literal["mean", "active", "sum"], Field(description="of a loss over the batch")
     ] = "mean"
+    on_zero: Annotated[
+        Literal["step", "skip"],
+        Field(description="whether a node whose loss is 0 in a batch takes its optimiser step"),
+    ] = "step"
     clip: Annotated[Positive | None, Field(description="greatest gradient norm of a node")] = None
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
+
+
+class PhaseSettings(Parameters):
+    """`phase distil { ... }`."""
+
+    learn: Annotated[list[Node], Field(min_length=1, description="the nodes that learn in it")]
+    epochs: Annotated[
+        int | None,
+        Field(ge=1, description="passes over the data; the `train` block's unless given"),
+    ] = None
+    optimizer: Annotated[
+        Optimizer | None, Field(description="instead of the nodes' and the `train` block's")
+    ] = None
+    schedule: Annotated[
+        Schedule | None, Field(description="instead of the nodes' and the `train` block's")
+    ] = None
+    take: Annotated[
+        Literal["last", "best"],
+        Field(description="the epoch whose weights go on; `best` on the validation split"),
+    ] = "last"
+
+
+class ShareSettings(Parameters):
+    """`share a, b { ... }`."""
+
+    layers: Annotated[
+        list[Layer], Field(min_length=1, description="what is one module, such as `stem`")
+    ]
+    grad: Annotated[
+        Literal["sum", "mean"], Field(description="of the sharers' gradients in it")
+    ] = "sum"

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from ktgdsl.vocabulary.datasets import Dataset
+from ktgdsl.vocabulary.datasets import AnyDataset, Dataset
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.python import Python
 
@@ -103,17 +103,7 @@ class TinyImagenet(Images):
     flips: ClassVar[bool] = True
 
 
-class OwnDataset(Entry):
-    """Base of the user's data sets, whose facts are known once they are loaded."""
-
-    kind: ClassVar[str] = "dataset"
-    classes: ClassVar[int | None] = None
-    shape: ClassVar[tuple[int, int, int] | None] = None
-    train_samples: ClassVar[int | None] = None
-    test_samples: ClassVar[int | None] = None
-
-
-class Folder(OwnDataset):
+class Folder(AnyDataset):
     """Images of yours in `train/CLASS/` and `test/CLASS/` below a folder: `folder("flowers")`.
 
     The classes are the names of the folders in alphabetical order, the shape is that of the
@@ -132,7 +122,7 @@ class Folder(OwnDataset):
         return path
 
 
-class PythonDataset(OwnDataset, Python):
+class PythonDataset(AnyDataset, Python):
     """Data of yours: `python("pkg.module:fn", ...)`.
 
     fn(split, **arguments) = (images, labels) for the splits "train" and "test": uint8 images

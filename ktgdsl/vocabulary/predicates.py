@@ -26,15 +26,9 @@ class During(Pointing, Gate):
 
 
 class Predicate(Gate):
-    """Base of the gates that tell samples apart.
-
-    `certain` tells those that are 1 from the labels, as these are always right and sure;
-    `views` is how many views of each sample the data must have.
-    """
+    """Base of the gates that tell samples apart."""
 
     per_sample: ClassVar[bool] = True
-    certain: ClassVar[bool] = False
-    views: ClassVar[int] = 1
 
 
 Threshold = Annotated[
@@ -49,6 +43,7 @@ class Confident(Predicate):
     """
 
     word: ClassVar[str] = "confident"
+    of_source: ClassVar[bool] = True
     certain: ClassVar[bool] = True
 
     threshold: Threshold = 0.8
@@ -66,6 +61,7 @@ class Agree(Predicate):
     """
 
     word: ClassVar[str] = "agree"
+    of_source: ClassVar[bool] = True
 
 
 class Stable(Predicate):
@@ -77,6 +73,7 @@ class Stable(Predicate):
     """
 
     word: ClassVar[str] = "stable"
+    of_source: ClassVar[bool] = True
     certain: ClassVar[bool] = True
     views: ClassVar[int] = 2
 

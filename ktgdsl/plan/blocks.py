@@ -1,0 +1,199 @@
+"""The blocks of settings: data, training and search, resolved and with their defaults."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.make import make
+from ktgdsl.language.resolve import Resolver
+from ktgdsl.language.source import Span
+from ktgdsl.language.syntax import Block, File
+from ktgdsl.plan import model
+from ktgdsl.plan.draft import Drafting
+from ktgdsl.plan.opening import Closed, Closing
+from ktgdsl.plan.opening import settings as closed
+from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
+from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from ktgdsl.plan.lower import Places
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The blocks `data` and `train` of a file, as settings and as parts of a plan."""
+
+    data: DataSettings
+    train: TrainSettings
+    data_plan: model.DataPlan
+    train_plan: model.TrainPlan
+
+
+def settings(resolver: Resolver, closing: Closing, file: File, places: "Places") -> Settings | None:
+    """The settings of a file; None after a complaint."""
+    written, learning = _block(file, "data"), _block(file, "train")
+    dataset: object = Digits.model_construct()
+    if (subject := written.subject) is not None:
+        dataset = resolver.word(closing.close(subject, "data.source"), "dataset")
+    of_data = closed(closing, written.settings, "data")
+    data = resolver.settings(DataSettings, of_data, "data", written.span)
+    of_train = closed(closing, learning.settings, "train")
+    train = resolver.settings(TrainSettings, of_train, "train", learning.span)
+    if not isinstance(dataset, AnyDataset) or data is None or train is None:
+        return None
+    facts = _facts(dataset)
+    _check_samples(resolver, written, dataset, data, facts)
+    plan = _data(dataset, data, facts, _root(written, places))
+    return Settings(data, train, plan, _train(train))
+
+
+def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:
+    return file.block(kind) or make(Block, file.span, kind=kind)
+
+
+def _facts(dataset: AnyDataset) -> model.Facts | None:
+    """What is known of a data set before it is loaded; None of the user's own."""
+    if not isinstance(dataset, Dataset):
+        return None
+    return model.Facts.model_construct(
+        classes=dataset.classes,
+        shape=dataset.shape,
+        train_samples=dataset.train_samples,
+        test_samples=dataset.test_samples,
+    )
+
+
+def _check_samples(
+    resolver: Resolver,
+    block: Block,
+    dataset: AnyDataset,
+    data: DataSettings,
+    facts: model.Facts | None,
+) -> None:
+    """Parts of the training samples leave some for the other part; classes are as they are."""
+
+    def place(name: str) -> Span:
+        return next((s.value.span for s in block.settings if s.name == name), block.span)
+
+    if facts is None:
+        return
+    for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
+        count = None if samples is None else _count(samples, facts)
+        if isinstance(count, int) and not 0 < count < facts.train_samples:
+            resolver.complain(
+                "E302",
+                f"`{name}` takes {count} of the {facts.train_samples} training samples of "
+                f"`{dataset.word}`, and both parts need some",
+                place(name),
+            )
+    if data.classes is not None and data.classes != facts.classes:
+        message = f"`{dataset.word}` has {facts.classes} classes, not {data.classes}"
+        resolver.complain("E302", message, place("classes"), "leave `classes` out")
+
+
+def _count(samples: int | Share, facts: model.Facts | None) -> int | model.Percent:
+    if not isinstance(samples, Share):
+        return samples
+    if facts is None:
+        return model.Percent.model_construct(percent=samples.percent)
+    return round(facts.train_samples * samples.percent / 100)
+
+
+def _root(block: Block, places: "Places") -> Path:
+    """Where the path `root` begins: the folder of the file that says it."""
+    span = next((s.value.span for s in block.settings if s.name == "root"), block.span)
+    return places.used.get(span.path, places.folder)
+
+
+def _data(
+    dataset: AnyDataset, data: DataSettings, facts: model.Facts | None, folder: Path
+) -> model.DataPlan:
+    return model.DataPlan.model_construct(
+        source=dataset.call(),
+        facts=facts,
+        batch=data.batch,
+        validation=_count(data.validation, facts),
+        holdout=data.holdout,
+        augment=data.augment,
+        root=None if data.root is None else str((folder / data.root).resolve()),
+        classes_expected=data.classes,
+        labeled=None if data.labeled is None else _count(data.labeled, facts),
+        views=data.views,
+        workers=data.workers,
+    )
+
+
+def _train(settings: TrainSettings) -> model.TrainPlan:
+    others = {name: getattr(settings, name) for name in type(settings).model_fields}
+    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
+    return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def search(drafting: Drafting, file: File, found: Settings) -> model.SearchPlan | None:
+    """The `search` block; None where there is neither one nor a space, and after a complaint."""
+    block = file.block("search")
+    if block is None:
+        if isinstance(drafting.closing, Closed):
+            return None
+        block = make(Block, file.span, kind="search")
+    from ktgdsl.vocabulary.search import Accuracy, SearchSettings
+
+    resolver = drafting.resolver
+    given = drafting.settings(block.settings, "search")
+    settings = resolver.settings(SearchSettings, given, "search", block.span)
+    if settings is None:
+        return None
+    places = {setting.name: setting.value.span for setting in block.settings}
+    objective = settings.objective
+    if objective is None:
+        if (node := _only_target(drafting, block)) is None:
+            return None
+    else:
+        assert isinstance(objective, Accuracy)
+        nodes = drafting.names.of(objective.node)
+        if len(nodes) != 1:
+            message = f"the objective is the accuracy of one node, not of {len(nodes)}"
+            resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")
+            return None
+        node = nodes[0]
+        if objective.on == "test":
+            _warn_of_test(resolver, places["objective"])
+    split = "validation" if objective is None else objective.on
+    call = model.Call(name="accuracy", arguments={"node": {"node": node}, "on": split})
+    return model.SearchPlan.model_construct(
+        trials=settings.trials,
+        sampler=settings.sampler.call(),
+        pruner=settings.pruner.call(),
+        objective=call,
+        epochs=found.train.epochs if settings.epochs is None else settings.epochs,
+        confirm=settings.confirm,
+        dedupe=settings.dedupe,
+        workers=settings.workers,
+    )
+
+
+def _only_target(drafting: Drafting, block: Block) -> str | None:
+    targets = list(drafting.draft.targets)
+    if len(targets) > 1:
+        told = " and ".join(f"`{name}`" for name in targets)
+        drafting.resolver.complain(
+            "E411",
+            f"a search is for one node, and the targets are {told}",
+            block.span._replace(end=block.span.start + len("search")),
+            f"say which: `objective = accuracy({targets[0]})`",
+        )
+    return targets[0] if len(targets) == 1 else None
+
+
+def _warn_of_test(resolver: Resolver, span: Span) -> None:
+    resolver.diagnostics.append(
+        Diagnostic(
+            "W105",
+            "this search selects on the test split, whose accuracy then says nothing",
+            span,
+            "leave `on` out to select on the validation split",
+            "warning",
+        )
+    )

@@ -1,0 +1,181 @@
+"""The graph of a plan: nodes, edges, and what is made from nodes. Frozen data."""
+
+from typing import Literal
+
+from ktgdsl.plan.weighting import Gate
+from ktgdsl.vocabulary.call import Call, Data, shown
+
+LABEL = "label"
+"""The name of node 0 of the paper: the labels as one-hot distributions."""
+
+NOTHING = ""
+"""The source of a unary term, such as an entropy: the destination alone."""
+
+LOGITS = "logits"
+"""The tap at the end of a network, which is meant where none is named."""
+
+
+class Place(Data):
+    """A node, and the tap inside it (`logits` unless the spec says otherwise)."""
+
+    node: str
+    tap: str = LOGITS
+
+    def __str__(self) -> str:
+        if self.tap == LOGITS:
+            return self.node
+        tap = self.tap if self.tap.isidentifier() else f'"{self.tap}"'
+        return f"{self.node}.{tap}"
+
+
+class Part(Data):
+    """One loss of a linear combination, with its coefficient."""
+
+    coefficient: float
+    loss: Call
+
+    def __str__(self) -> str:
+        return (
+            str(self.loss) if self.coefficient == 1 else f"{shown(self.coefficient)} * {self.loss}"
+        )
+
+
+class Term(Data):
+    """A linear combination of losses and the gate that weights its samples."""
+
+    parts: tuple[Part, ...]
+    gate: Gate
+
+
+class Edge(Data):
+    """A live edge: `scale * sum over terms of reduce(gate * loss)` flows into `destination`.
+
+    `scale` is 1, or 1/(K-1) of the DML paper under `aggregate = mean`. A unary term comes
+    from the node `NOTHING`.
+    """
+
+    source: Place
+    destination: Place
+    terms: tuple[Term, ...]
+    scale: float = 1.0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The pair that names the edge in `out.edges`: (source, destination)."""
+        return str(self.source), str(self.destination)
+
+    @property
+    def from_label(self) -> bool:
+        """Whether the labels are the source."""
+        return self.source.node == LABEL
+
+    @property
+    def unary(self) -> bool:
+        """Whether it has no source."""
+        return self.source.node == NOTHING
+
+    @property
+    def transfers(self) -> bool:
+        """Whether knowledge of another node flows: not from the labels, nothing or itself."""
+        return self.source.node not in (LABEL, NOTHING, self.destination.node)
+
+    def __str__(self) -> str:
+        return str(self.destination) if self.unary else f"{self.source} -> {self.destination}"
+
+
+class Weights(Data):
+    """A file of weights, by its path and the SHA-256 of its content.
+
+    `path` is as the spec writes it, `file` where it was found.
+    """
+
+    path: str
+    file: str
+    sha256: str
+
+
+class Node(Data):
+    """A network node that takes part.
+
+    `frozen` says why the node does not learn (paper, Sec. 3.4), None for one that does.
+    A frozen node without `weights` is pre-trained on the labels first.
+    `optimizer` and `schedule` are the node's own where it has them, else the block's.
+    """
+
+    name: str
+    network: Call
+    frozen: str | None = None
+    weights: Weights | None = None
+    mode: Literal["eval", "train"] = "eval"
+    keep: bool = False
+    optimizer: Call
+    schedule: Call
+    device: str | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether the node is trained by this graph."""
+        return self.frozen is None
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the node has to be pre-trained before the graph can train."""
+        return self.frozen is not None and self.weights is None
+
+
+class Derived(Data):
+    """A node made from others: an ensemble, a moving average, a stale copy, a constant.
+
+    `sources` are the nodes that it is made from. `optimizer` and `schedule` are those of the
+    parameters of an ensemble that learns how to combine, None where there are none.
+    """
+
+    name: str
+    made: Call
+    sources: tuple[str, ...]
+    keep: bool = False
+    optimizer: Call | None = None
+    schedule: Call | None = None
+
+
+class Share(Data):
+    """Layers that are one module with one set of weights, computed once.
+
+    The first node gives the initial values, and its optimiser updates them with the sum or
+    the mean of all gradients.
+    """
+
+    nodes: tuple[str, ...]
+    layers: tuple[str, ...]
+    grad: Literal["sum", "mean"]
+
+
+class Dropped(Data):
+    """A node or an edge that is not part of the training, and why."""
+
+    kind: Literal["node", "edge"]
+    name: str
+    reason: str
+
+
+class Graph(Data):
+    """The knowledge transfer graph after every pass: only what is computed."""
+
+    name: str
+    targets: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    derived: tuple[Derived, ...] = ()
+    shares: tuple[Share, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError if it is not part of the graph."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def into(self, name: str) -> tuple[Edge, ...]:
+        """The live edges into a node, in order."""
+        return tuple(edge for edge in self.edges if edge.destination.node == name)

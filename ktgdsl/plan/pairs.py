@@ -1,0 +1,330 @@
+"""The `edge` statements of a graph: the pairs that they stand for, and what flows there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.syntax import Edge, Reference
+from ktgdsl.plan.draft import DraftEdge, Drafting
+from ktgdsl.plan.ends import Ends, Source
+from ktgdsl.plan.model import LABEL, LOGITS, NOTHING, Place, Term
+from ktgdsl.plan.taps import FLAT, check_tap, tap_path
+from ktgdsl.plan.terms import terms
+
+_SOURCES: dict[str, Source] = {LABEL: "label", NOTHING: "nothing"}
+
+MOST_PAIRS = 262_144
+"""How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two places that a statement joins, whether it names them, and what draws are named after."""
+
+    source: Place
+    destination: Place
+    by_name: bool
+    place: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return str(self.source), str(self.destination)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A pair and the statement that it is from."""
+
+    pair: _Pair
+    statement: Edge
+
+
+@dataclass
+class _Edges:
+    """The pairs so far. `count` also has those that were replaced."""
+
+    drafting: Drafting
+    pairs: dict[tuple[str, str], _Written] = field(default_factory=dict)
+    found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
+    places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    told: set[tuple[int, str]] = field(default_factory=set)
+    count: int = 0
+
+
+def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
+    """All edges of a graph; a later one replaces an earlier of the same pair as a whole."""
+    edges = _Edges(drafting)
+    for statement in statements:
+        _add(edges, statement)
+    for key, (pair, statement) in ((k, (w.pair, w.statement)) for k, w in edges.pairs.items()):
+        resolved = _terms(edges, statement, pair)
+        if resolved is not None:
+            drafting.draft.edges[key] = DraftEdge(
+                pair.source, pair.destination, resolved, statement.span, pair.by_name
+            )
+
+
+def _add(edges: _Edges, statement: Edge) -> None:
+    drafting = edges.drafting
+    before = len(drafting.resolver.diagnostics)
+    _check_label(drafting, statement)
+    sources = [_named(drafting, each, statement) for each in statement.sources]
+    destinations = [_named(drafting, each, statement) for each in statement.destinations]
+    if statement.arrow is None:
+        sources, destinations = [(None, [NOTHING])], sources
+    else:
+        _check_self(drafting, statement, sources, destinations)
+    if _too_many(edges, statement, sources, destinations):
+        return
+    pairs = list(_pairs(edges, statement, sources, destinations))
+    if not pairs:
+        # Its terms are looked at all the same.
+        label = statement.sources[0].name == LABEL
+        inside = any(r.tap is not None for r in (*statement.sources, *statement.destinations))
+        if not inside and statement.arrow is not None and not drafting.closing.is_open(statement):
+            ends = Ends("label" if label else "node")
+            terms(drafting.resolver, drafting.closing, statement, ends, "edge")
+        if len(drafting.resolver.diagnostics) == before:
+            drafting.draft.empty.append(statement)
+    _put(edges, statement, pairs)
+
+
+Named = tuple[Reference | None, list[str]]
+"""A reference, its index closed, and the nodes that it means."""
+
+
+def _named(drafting: Drafting, reference: Reference, statement: Edge) -> Named:
+    if reference.index is not None and drafting.closing.is_open(reference.index):
+        assert reference.index.kind != "all"
+        closed = drafting.closing.close(reference.index, f"edge.{reference.name}.index")
+        reference = reference.model_copy(update={"index": closed})
+    if reference.name == LABEL and reference.index is None:
+        return reference, [LABEL]
+    return reference, drafting.names.nodes(reference)
+
+
+def _check_label(drafting: Drafting, statement: Edge) -> None:
+    """Knowledge flows from the labels only."""
+    learning = statement.destinations
+    if statement.arrow != "->":
+        learning = (*statement.sources, *statement.destinations)
+    for reference in learning:
+        if reference.name == LABEL:
+            drafting.resolver.complain(
+                "E405",
+                "the labels cannot learn, so no edge leads to `label`",
+                reference.span,
+                "write `edge label -> a`, with the labels as the source",
+            )
+
+
+def _check_self(
+    drafting: Drafting, statement: Edge, sources: list[Named], destinations: list[Named]
+) -> None:
+    """An edge from one node to the same place is a mistake; a list or pattern leaves it out."""
+    if len(sources) != 1 or len(destinations) != 1 or drafting.views > 1:
+        return
+    (source, nodes), (destination, others) = sources[0], destinations[0]
+    assert source is not None
+    assert destination is not None
+    if nodes != others or nodes == [LABEL] or drafting.names.is_pattern(source):
+        return
+    if source.tap == destination.tap:
+        for name in nodes:
+            drafting.resolver.complain(
+                "E405",
+                f"an edge from `{name}` to itself transfers nothing",
+                source.span.to(destination.span),
+                "an edge leads from one node to another, or with `views = 2` from one view of "
+                "the data to the other",
+            )
+
+
+def _too_many(
+    edges: _Edges, statement: Edge, sources: list[Named], destinations: list[Named]
+) -> bool:
+    """Whether the statements so far stand for too many pairs; told once."""
+    before = edges.count
+    edges.count += sum(len(nodes) for _, nodes in sources) * sum(len(n) for _, n in destinations)
+    if before <= MOST_PAIRS < edges.count:
+        message = f"the edges of this graph stand for more than {MOST_PAIRS:,} pairs"
+        edges.drafting.resolver.complain("E003", message, statement.span, "write each pair once")
+    return edges.count > MOST_PAIRS
+
+
+def _pairs(
+    edges: _Edges, statement: Edge, sources: list[Named], destinations: list[Named]
+) -> Iterator[_Pair]:
+    """Every pair that a statement stands for."""
+    drafting = edges.drafting
+    alone = len(sources) == 1 and len(destinations) == 1
+    directions = [(sources, destinations)]
+    if statement.arrow == "<->":
+        directions.append((destinations, sources))
+    for several, others in directions:
+        for source, nodes in several:
+            for destination, into in others:
+                assert destination is not None
+                pattern = drafting.names.is_pattern(destination)
+                pattern = pattern or (source is not None and drafting.names.is_pattern(source))
+                for s in nodes:
+                    for d in into:
+                        if d == LABEL or (s == d and (pattern or not alone)):
+                            continue
+                        if destination.name == "*" and _frozen(drafting, d):
+                            continue
+                        if not _teachable(edges, statement, destination, d):
+                            continue
+                        pair = _pair(edges, (source, s), (destination, d), by_name=not pattern)
+                        if pair is not None and (s != d or _apart(drafting, pair)):
+                            yield pair
+
+
+def _frozen(drafting: Drafting, name: str) -> bool:
+    return name in drafting.draft.nodes and drafting.draft.nodes[name].settings.frozen
+
+
+def _apart(drafting: Drafting, pair: _Pair) -> bool:
+    """Whether an edge within one node joins two taps, or two views of the data."""
+    return drafting.views > 1 or pair.source.tap != pair.destination.tap
+
+
+def _teachable(edges: _Edges, statement: Edge, destination: Reference, name: str) -> bool:
+    derived = edges.drafting.draft.derived.get(name)
+    if derived is None or derived.teachable:
+        return True
+    if (id(statement), name) not in edges.told:
+        edges.told.add((id(statement), name))
+        fix = "give the edge to the nodes that it is made from"
+        if derived.made.word == "ensemble":
+            fix = "with `detach = false` it passes on what it learns to its members"
+        edges.drafting.resolver.complain(
+            "E408",
+            f"no edge can teach `{name}`, since `{derived.made.word}` has nothing that learns",
+            destination.span,
+            fix,
+            [Label(derived.span, "declared here")],
+        )
+    return False
+
+
+def _pair(
+    edges: _Edges,
+    source: tuple[Reference | None, str],
+    destination: tuple[Reference, str],
+    *,
+    by_name: bool,
+) -> _Pair | None:
+    """The pair of two nodes, their taps looked up; None after a complaint."""
+    ends = []
+    shown = [_shown(edges, reference, node) for reference, node in (source, destination)]
+    place = "edge." + "->".join(name for name in shown if name)
+    for (reference, node), name in zip(
+        (source, destination), ("source", "destination"), strict=True
+    ):
+        tap = reference.tap if reference is not None else None
+        if tap is not None and edges.drafting.closing.is_open(tap):
+            tap = edges.drafting.closing.close(tap, f"{place}.{name}")
+        path = tap_path(edges.drafting, tap)
+        if path is None:
+            return None
+        if tap is not None and path != LOGITS and (id(tap), node) not in edges.told:
+            edges.told.add((id(tap), node))
+            if not check_tap(edges.drafting, node, path, tap.span):
+                return None
+        ends.append(_place(edges, node, path))
+    return _Pair(ends[0], ends[1], by_name, place)
+
+
+def _shown(edges: _Edges, reference: Reference | None, node: str) -> str:
+    """How a node stands in the name of a draw: with its tap, unless that is a draw itself."""
+    if reference is None or reference.tap is None or edges.drafting.closing.is_open(reference.tap):
+        return node
+    path = tap_path(edges.drafting, reference.tap)
+    return node if path is None else str(_place(edges, node, path))
+
+
+def _place(edges: _Edges, node: str, tap: str) -> Place:
+    key = node, tap
+    if key not in edges.places:
+        edges.places[key] = Place.model_construct(node=node, tap=tap)
+    return edges.places[key]
+
+
+def _put(edges: _Edges, statement: Edge, pairs: list[_Pair]) -> None:
+    """Add a statement's pairs; a later one replaces an earlier of the same places."""
+    refused: list[_Written] = []
+    replaced: list[_Written] = []
+    for pair in pairs:
+        earlier = edges.pairs.get(pair.key)
+        named = earlier is not None and earlier.pair.by_name and earlier.statement is not statement
+        if earlier is not None and named:
+            (replaced if pair.by_name else refused).append(earlier)
+        if pair.by_name or not named:
+            edges.pairs[pair.key] = _Written(pair, statement)
+    if refused:
+        edges.drafting.resolver.complain(
+            "E404",
+            f"this pattern would replace {_told(refused)}, written out by name before",
+            statement.span,
+            "put the general rule first and its exceptions after it",
+            _written_out(refused),
+        )
+    if replaced:
+        warning = Diagnostic(
+            "W102",
+            f"this edge replaces {_told(replaced)}, written out by name before",
+            statement.span,
+            "several losses on one pair are the terms of one edge, with commas between them",
+            "warning",
+            tuple(_written_out(replaced)),
+        )
+        edges.drafting.resolver.diagnostics.append(warning)
+
+
+def _told(written: list[_Written]) -> str:
+    pair = written[0].pair
+    arrow = f"{pair.source} -> " if pair.source.node else ""
+    more = f" and {len(written) - 1} more" if len(written) > 1 else ""
+    return f"the edge {arrow}{pair.destination}{more}"
+
+
+def _written_out(written: list[_Written]) -> list[Label]:
+    return [Label(span, "here") for span in dict.fromkeys(w.statement.span for w in written)]
+
+
+def _terms(edges: _Edges, statement: Edge, pair: _Pair) -> tuple[Term, ...] | None:
+    """What flows between a pair; the same for all pairs of a statement that leaves nothing open."""
+    drafting = edges.drafting
+    taps = pair.source.tap, pair.destination.tap
+    inside = taps != (LOGITS, LOGITS)
+    ends = Ends(
+        _SOURCES.get(pair.source.node, "node"),
+        inside,
+        not inside or not FLAT.isdisjoint(taps),
+        drafting.views,
+    )
+    if any(drafting.closing.is_open(term) for term in statement.terms):
+        found = terms(drafting.resolver, drafting.closing, statement, ends, pair.place)
+    else:
+        key = id(statement), ends
+        if key not in edges.found:
+            edges.found[key] = terms(
+                drafting.resolver, drafting.closing, statement, ends, pair.place
+            )
+        found = edges.found[key]
+    if found is not None:
+        _check_layers(edges, statement, pair, found)
+    return found
+
+
+def _check_layers(edges: _Edges, statement: Edge, pair: _Pair, found: tuple[Term, ...]) -> None:
+    """The layers that losses name are in both networks."""
+    for part in (part for term in found for part in term.parts):
+        for value in part.loss.arguments.values():
+            for layer in value if isinstance(value, list) else [value]:
+                if isinstance(layer, dict) and set(layer) == {"tap"}:
+                    for node in (pair.source.node, pair.destination.node):
+                        if (id(statement), f"{node}.{layer['tap']}") not in edges.told:
+                            edges.told.add((id(statement), f"{node}.{layer['tap']}"))
+                            check_tap(edges.drafting, node, str(layer["tap"]), statement.span)

@@ -1,0 +1,96 @@
+"""The phases of a training: which nodes learn when, and what an edge is in each."""
+
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.source import Span
+from ktgdsl.language.syntax import Block, File
+from ktgdsl.plan import model
+from ktgdsl.plan.draft import Drafting
+from ktgdsl.plan.gates import CUTOFF, THROUGH, product, total
+from ktgdsl.plan.passes import Learning, Lowering
+from ktgdsl.vocabulary.settings import DataSettings, PhaseSettings, TrainSettings
+
+
+def blocks(file: File) -> list[Block]:
+    """The phases in order, the first of each name."""
+    named = [s for s in file.statements if isinstance(s, Block) and s.kind == "phase"]
+    return list({block.name: block for block in reversed(named)}.values())[::-1]
+
+
+def head(block: Block) -> Span:
+    """The keyword of a block, to point at it rather than to underline it all."""
+    return block.span._replace(end=block.span.start + len(block.kind))
+
+
+def phases(
+    drafting: Drafting, file: File, data: DataSettings, train: TrainSettings
+) -> tuple[model.Phase, ...] | None:
+    """The phases of a file; None after a complaint."""
+    found = []
+    written = blocks(file)
+    for block in written:
+        given = drafting.settings(block.settings, f"phase.{block.name}")
+        settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
+        if settings is None:
+            continue
+        if settings.take == "best" and not data.holdout and file.block("search") is None:
+            place = next(s.value.span for s in block.settings if s.name == "take")
+            drafting.resolver.complain(
+                "E410",
+                "the best epoch is chosen on held-out samples, and none are held out",
+                place,
+                "say `holdout = true` in the `data` block",
+            )
+        names = [name for each in settings.learn for name in drafting.names.of(each)]
+        found.append(
+            model.Phase.model_construct(
+                name=block.name or "",
+                learn=tuple(dict.fromkeys(names)),
+                epochs=train.epochs if settings.epochs is None else settings.epochs,
+                optimizer=None if settings.optimizer is None else settings.optimizer.call(),
+                schedule=None if settings.schedule is None else settings.schedule.call(),
+                take=settings.take,
+            )
+        )
+    return tuple(found) if len(found) == len(written) else None
+
+
+def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]:
+    """What the passes need to know of phases."""
+    spans = {block.name: head(block) for block in blocks(file)}
+    return tuple(Learning(phase.name, phase.learn, spans[phase.name]) for phase in found)
+
+
+def check_phases(state: Lowering) -> Lowering:
+    """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
+    found = []
+    for phase in state.phases:
+        taught = {
+            edge.destination.node
+            for edge in state.edges
+            if any(in_phase(term.gate, phase.name) != CUTOFF for term in edge.terms)
+        }
+        found += [
+            Diagnostic(
+                "W104",
+                f"no edge into `{name}` is open in the phase `{phase.name}`, "
+                "so it learns nothing there",
+                phase.span,
+                f"leave `{name}` out of `learn`, or open an edge with `during`",
+                "warning",
+            )
+            for name in phase.learn
+            if name not in taught and name not in state.frozen and name in state.draft.nodes
+        ]
+    return state.adding(found)
+
+
+def in_phase(gate: model.Gate, phase: str) -> model.Gate:
+    """A gate as it is in one phase: `during` is 1 or 0 there."""
+    match gate:
+        case model.Weight(gate=model.Call(name="during", arguments={"phases": list() as named})):
+            return THROUGH if {"phase": phase} in named else CUTOFF
+        case model.Product():
+            return product(in_phase(factor, phase) for factor in gate.factors)
+        case model.Sum():
+            return total(in_phase(term, phase) for term in gate.terms)
+    return gate

@@ -1,0 +1,156 @@
+"""Spaces: specs with values left open, checked as a whole and lowered at their points."""
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from ktgdsl.language.diagnostic import Diagnostic, has_errors
+from ktgdsl.language.format import format_file
+from ktgdsl.language.parse import parse
+from ktgdsl.language.resolve import Resolver
+from ktgdsl.language.source import Source
+from ktgdsl.language.syntax import Choice, Edge, File, Range
+from ktgdsl.language.walk import walk
+from ktgdsl.plan import model
+from ktgdsl.plan.ends import Ends
+from ktgdsl.plan.gates import gate
+from ktgdsl.plan.lower import Lowered, Places, lets, lower
+from ktgdsl.plan.model import LABEL, Draw, Plan
+from ktgdsl.plan.opening import AtPoint, Covering, Point
+
+MOST_OPTIONS = 1024
+"""How many options one open value may have, those nested in it counted in."""
+
+TRIES = 1000
+"""How many points are drawn at random to find one that is valid."""
+
+
+def first_open(file: File) -> Choice | Range:
+    """The first open value of a space; of its graph and settings rather than of its `let`s."""
+    found = [part for part in walk(file) if isinstance(part, Choice | Range)]
+    return found[0]
+
+
+class Chosen(NamedTuple):
+    """A point of a space and the plan there."""
+
+    point: Point
+    plan: Plan
+
+
+def lower_space(
+    file: File,
+    places: Places,
+    told: Sequence[Diagnostic] = (),
+    unread: frozenset[str] = frozenset(),
+) -> Lowered:
+    """The plan of a validated space: that of a valid point, and with it all that is open.
+
+    Every option of every open value is looked at. What is wrong with a graph only, such as a
+    target that learns nothing, makes a point invalid and not the space.
+    """
+    resolver = Resolver(lets(file), unread)
+    rounds = Covering(resolver, 0).rounds(file)
+    if rounds > MOST_OPTIONS:
+        message = f"an open value has at most {MOST_OPTIONS:,} options, and here are {rounds:,}"
+        found = [Diagnostic("E003", message, first_open(file).span)]
+        return Lowered(None, tuple(found))
+    found = list(_gates(file, resolver))
+    negative = bool(found)
+    for turn in range(rounds):
+        lowered = lower(file, places, told, unread, partial(Covering, turn=turn))
+        found += [d for d in lowered.about_words if not (negative and d.code == "E304")]
+        found += [d for d in lowered.about_graph if d.code == "E403"]
+    found = list(dict.fromkeys(found))
+    if has_errors((*told, *found)):
+        return Lowered(None, tuple(found))
+    draws = _draws(file, places)
+    first = next(_valid(file, places, draws, rounds), None)
+    if first is None:
+        message = "no point of this space has a target that learns"
+        fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
+        return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
+    space = model.Space.model_construct(text=format_file(file), draws=draws)
+    plan = first.plan.model_copy(update={"space": space})
+    return Lowered(plan, tuple(found))
+
+
+def _gates(file: File, resolver: Resolver) -> Iterator[Diagnostic]:
+    """Gates that could be negative for some of their options, though not for the first."""
+    for edge in (p for p in walk(file) if isinstance(p, Edge)):
+        from_label = all(each.name == LABEL for each in edge.sources)
+        ends = Ends("label" if from_label else "node", views=2)
+        for term in edge.terms:
+            if term.gate is not None and Covering(resolver, 0).is_open(term.gate):
+                trial = Resolver(resolver.lets, resolver.unread)
+                gate(trial, term.gate, ends)
+                yield from (d for d in trial.diagnostics if d.code == "E304")
+
+
+def _draws(file: File, places: Places) -> tuple[Draw, ...]:
+    """All draws of a space; where counts are open, those of the largest graph."""
+    closers: list[AtPoint] = []
+
+    def largest(resolver: Resolver) -> AtPoint:
+        closers.append(AtPoint(resolver, {}, largest=True))
+        return closers[-1]
+
+    lower(file, places, opening=largest)
+    return tuple(closers[0].draws.values())
+
+
+def _valid(file: File, places: Places, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:
+    """Valid points: the first options, then every n-th options, then at random."""
+    generator = random.Random(0)
+    points: Iterator[Point] = (
+        {d.name: min(turn, len(d.options) - 1) for d in draws if d.options}
+        for turn in range(rounds)
+    )
+    for point in points:
+        if (plan := _at(file, places, point)) is not None:
+            yield Chosen(point, plan)
+    for _ in range(TRIES):
+        point = {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
+        if (plan := _at(file, places, point)) is not None:
+            yield Chosen(point, plan)
+
+
+def _at(file: File, places: Places, point: Point) -> Plan | None:
+    return lower(file, places, opening=partial(AtPoint, point=point)).plan
+
+
+def at(plan: Plan, point: Point) -> Plan | None:
+    """The plan at a point of its space, with nothing open; None where the point is invalid.
+
+    What the point does not say is the first option, or the low end of a range. Raises
+    ValueError when nothing is open, or the point names a draw or option that there is not.
+    """
+    if plan.space is None:
+        raise ValueError("this plan leaves nothing open")
+    _check_point(plan.space, point)
+    # The paths in it have been looked at when it was compiled, and may lie where they like.
+    places = Places(Path(plan.folder or "."), root=Path(Path.cwd().anchor))
+    return _at(_parsed(plan.space.text), places, point)
+
+
+def _check_point(space: model.Space, point: Point) -> None:
+    draws = {draw.name: draw for draw in space.draws}
+    for name, value in point.items():
+        if name not in draws:
+            raise ValueError(f"the space has no draw `{name}`")
+        draw = draws[name]
+        low, high = (0, len(draw.options) - 1) if draw.options else (draw.low, draw.high)
+        assert low is not None
+        assert high is not None
+        if not low <= value <= high:
+            raise ValueError(f"`{name}` is one of {draw}, not {value}")
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> File:
+    file, problems = parse(Source("<space>", text))
+    assert file is not None
+    assert not problems
+    return file

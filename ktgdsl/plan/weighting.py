@@ -1,0 +1,76 @@
+"""Gates as plain data: expressions of per-sample weights, folded."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ktgdsl.vocabulary.call import Call, Data, shown
+
+
+class Constant(Data):
+    """The same weight for every sample and step. `through` is 1, `cutoff` is 0."""
+
+    op: Literal["constant"] = "constant"
+    value: float
+
+    def __str__(self) -> str:
+        return {1.0: "through", 0.0: "cutoff"}.get(self.value, shown(self.value))
+
+
+class Weight(Data):
+    """A gate of the vocabulary: a schedule (one weight a step) or a sample predicate."""
+
+    op: Literal["weight"] = "weight"
+    gate: Call
+    per_sample: bool
+
+    def __str__(self) -> str:
+        return str(self.gate)
+
+
+class Product(Data):
+    """Weights multiplied; at most one factor is a constant, and it comes first."""
+
+    op: Literal["product"] = "product"
+    factors: tuple["Gate", ...]
+
+    def __str__(self) -> str:
+        return " * ".join(_factor(factor) for factor in self.factors)
+
+
+class Sum(Data):
+    """Weights added; at most one term is a constant, and it comes first."""
+
+    op: Literal["sum"] = "sum"
+    terms: tuple["Gate", ...]
+
+    def __str__(self) -> str:
+        first, *rest = (_factor(term) for term in self.terms)
+        signed = (f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in rest)
+        return first + "".join(signed)
+
+
+def _factor(gate: "Gate") -> str:
+    if isinstance(gate, Constant):
+        return shown(gate.value)
+    if isinstance(gate, Sum):
+        return f"({gate})"
+    if isinstance(gate, Product) and gate.factors[0] == Constant(value=-1):
+        return "-" + " * ".join(_factor(factor) for factor in gate.factors[1:])
+    return str(gate)
+
+
+Gate = Annotated[Constant | Weight | Product | Sum, Field(discriminator="op")]
+
+
+def per_sample(gate: Gate) -> bool:
+    """Whether a gate's weight differs from sample to sample."""
+    match gate:
+        case Constant():
+            return False
+        case Weight():
+            return gate.per_sample
+        case Product():
+            return any(per_sample(factor) for factor in gate.factors)
+        case Sum():
+            return any(per_sample(term) for term in gate.terms)

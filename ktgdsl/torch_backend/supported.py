@@ -1,0 +1,149 @@
+"""What the language has and this back end does not do yet, found in a plan. No torch."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.source import Span
+from ktgdsl.language.syntax import (
+    Block,
+    Call,
+    Choice,
+    Edge,
+    File,
+    Graph,
+    Range,
+    Reference,
+    Setting,
+    Share,
+    Syntax,
+)
+from ktgdsl.language.walk import walk
+from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight
+from ktgdsl.plan.model import Call as Word
+
+NETWORKS = frozenset({"resnet", "wrn", "python"})
+LOSSES = frozenset({"ce", "kl", "reverse_kl", "js", "mse", "cosine_distance"})
+GATES = frozenset({"linear", "cosine", "correct", "until", "after", "rampup"})
+DATASETS = frozenset({"digits"})
+"""The words that there are functions for; a test holds them against the back end."""
+
+
+class Missing(NamedTuple):
+    """A part of a plan that cannot be trained yet: what it is, and the word that says it."""
+
+    what: str
+    word: str
+
+
+def missing(plan: Plan) -> Iterator[Missing]:
+    """What of a plan this version cannot train, in no special order."""
+    graph, data, train = plan.graph, plan.data, plan.train
+    for node in graph.nodes:
+        if node.network.name not in NETWORKS:
+            yield _word("network", node.network)
+        if node.device is not None:
+            yield Missing("a device of a node's own", "device")
+    for derived in graph.derived:
+        yield Missing(f"a node made by `{derived.made.name}`", derived.made.name)
+    if graph.shares:
+        yield Missing("`share`", "share")
+    if plan.phases:
+        yield Missing("training in phases", "phase")
+    for edge in graph.edges:
+        if edge.unary:
+            yield Missing("an edge without a source", "unary")
+        elif (edge.source.tap, edge.destination.tap) != (LOGITS, LOGITS):
+            yield Missing("a tap inside of a network", "tap")
+        elif edge.source.node == edge.destination.node:
+            yield Missing("an edge from one view of a node to the other", "views")
+        for term in edge.terms:
+            yield from (_word("loss", p.loss) for p in term.parts if p.loss.name not in LOSSES)
+            yield from (_word("gate", gate) for gate in _gates(term.gate) if gate.name not in GATES)
+    if data.source.name not in DATASETS:
+        yield _word("data set", data.source)
+    settings = {
+        "augment": data.augment != "none",
+        "root": data.root is not None,
+        "classes": data.classes_expected is not None,
+        "labeled": data.labeled is not None,
+        "views": data.views > 1,
+        "workers": data.workers > 0,
+        "precision": train.precision != "fp32",
+        "compile": train.compile != "off",
+        "update": train.update != "simultaneous",
+        "on_zero": train.on_zero != "step",
+    }
+    for name, asked in settings.items():
+        if asked:
+            yield Missing(f"this value of the setting `{name}`", name)
+
+
+def _word(kind: str, call: Word) -> Missing:
+    return Missing(f"the {kind} `{call.name}`", call.name)
+
+
+def _gates(gate: Gate) -> Iterator[Word]:
+    match gate:
+        case Weight():
+            yield gate.gate
+        case Product():
+            for factor in gate.factors:
+                yield from _gates(factor)
+        case Sum():
+            for term in gate.terms:
+                yield from _gates(term)
+
+
+def require_supported(plan: Plan, tree: File | None = None) -> None:
+    """Raise RunError where a plan cannot be trained by this version, at its places in `tree`.
+
+    E901 for what is not supported yet, E506 for a space, which has to be searched.
+    """
+    if plan.space is not None:
+        span = None if tree is None else _first(tree, lambda part: isinstance(part, Choice | Range))
+        draw = plan.space.draws[0]
+        message = f"this is a search space: `{draw.name}` is open, {draw}"
+        fix = "`ktgc search` finds the best graph in it; give one value to make it a spec"
+        raise RunError([Diagnostic("E506", message, span, fix)])
+    found = [
+        Diagnostic(
+            "E901",
+            f"{each.what} is not supported yet",
+            None if tree is None else _place(tree, each.word),
+            "it is part of the language, and this version can check it but not train it",
+        )
+        for each in dict.fromkeys(missing(plan))
+    ]
+    if found:
+        raise RunError(sorted(found, key=lambda each: each.span.start if each.span else -1))
+
+
+def _place(tree: File, word: str) -> Span | None:
+    """Where a file says what is missing."""
+
+    def says(part: Syntax) -> bool:
+        match part:
+            case Call() | Setting():
+                return part.name == word
+            case Block():
+                return part.kind == word
+            case Share():
+                return word == "share"
+            case Edge():
+                return word == "unary" and part.arrow is None
+            case Reference(tap=Syntax()):
+                return word == "tap"
+        return False
+
+    found = _first(tree, says)
+    if found is None or word not in ("phase", "share"):
+        return found
+    return found._replace(end=found.start + len(word))
+
+
+def _first(tree: File, wanted: Callable[[Syntax], bool]) -> Span | None:
+    """The first such part, in the graph before the rest, since a `let` may not be used."""
+    parts = sorted(tree.statements, key=lambda statement: not isinstance(statement, Graph))
+    return next((p.span for part in parts for p in walk(part) if wanted(p)), None)

@@ -10,7 +10,7 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     """The parser of a command line; what it reads has the action of the verb in `verb`."""
     parser = argparse.ArgumentParser(
         prog="ktgc",
-        description="Compile knowledge transfer graphs: check, plan, build and run .ktg specs.",
+        description="Compile knowledge transfer graphs: check, plan, build, run and search .ktg specs.",
         epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
         "130 Ctrl-C.",
     )
@@ -56,6 +56,29 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
     verb.add_argument("--quiet", action="store_true", help="print the result only")
     _overrides(verb)
+
+
+def _search(verb: argparse.ArgumentParser) -> None:
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("file", nargs="?", metavar="FILE")
+    what.add_argument("--resume", metavar="DIR", help="go on with the search in this folder")
+    verb.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
+    verb.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="trials at a time (default: one a GPU, or one for two cores)",
+    )
+    verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: all GPUs)")
+    verb.add_argument("--quiet", action="store_true", help="print the result only")
+    _overrides(verb)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is needed, not {number}")
+    return number
 
 
 def _fmt(verb: argparse.ArgumentParser) -> None:
@@ -114,6 +137,7 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "build": (_build, "print a stage of the compiler"),
     "explain": (_explain, "say what a diagnostic's code, a word or a setting means"),
     "run": (_run, "train a graph, or go on with a run that was cut off"),
+    "search": (_search, "find the best graph of a space, or go on with a search"),
 }
 
 

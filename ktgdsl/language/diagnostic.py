@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "E504": "the machine cannot do what the spec asks",
     "E505": "a network or module that does not fit",
     "E506": "a search space where a spec is needed, or a spec where a space is",
+    "E507": "a search that found nothing",
     # E09: the road ahead
     "E901": "not supported yet",
     # W: legal, but look

@@ -130,9 +130,24 @@ def at(plan: Plan, point: Point) -> Plan | None:
     if plan.space is None:
         raise ValueError("this plan leaves nothing open")
     _check_point(plan.space, point)
-    # The paths in it have been looked at when it was compiled, and may lie where they like.
-    places = Places(Path(plan.folder or "."), root=Path(Path.cwd().anchor))
-    return _at(_parsed(plan.space.text), places, point)
+    return _at(parsed(plan.space.text), _anywhere(plan), point)
+
+
+def every_option(plan: Plan) -> Iterator[Plan]:
+    """Plans at points of a space that together take every option, but for invalid points."""
+    assert plan.space is not None
+    file = parsed(plan.space.text)
+    rounds = Covering(Resolver(lets(file)), 0).rounds(file)
+    yield plan
+    for turn in range(rounds):
+        found = lower(file, _anywhere(plan), opening=partial(Covering, turn=turn)).plan
+        if found is not None:
+            yield found
+
+
+def _anywhere(plan: Plan) -> Places:
+    """The folder of the plan; its paths have been looked at before, and may lie anywhere."""
+    return Places(Path(plan.folder or "."), root=Path(Path.cwd().anchor))
 
 
 def _check_point(space: model.Space, point: Point) -> None:
@@ -149,7 +164,8 @@ def _check_point(space: model.Space, point: Point) -> None:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str) -> File:
+def parsed(text: str) -> File:
+    """The tree of the text that a plan keeps of its space."""
     file, problems = parse(Source("<space>", text))
     assert file is not None
     assert not problems

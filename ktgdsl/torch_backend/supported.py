@@ -1,6 +1,6 @@
 """What the language has and this back end does not do yet, found in a plan. No torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ktgdsl.errors import RunError
@@ -22,6 +22,7 @@ from ktgdsl.language.syntax import (
 from ktgdsl.language.walk import walk
 from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight
 from ktgdsl.plan.model import Call as Word
+from ktgdsl.plan.space import every_option
 
 NETWORKS = frozenset({"resnet", "wrn", "python"})
 LOSSES = frozenset({"ce", "kl", "reverse_kl", "js", "mse", "cosine_distance"})
@@ -107,6 +108,24 @@ def require_supported(plan: Plan, tree: File | None = None) -> None:
         message = f"this is a search space: `{draw.name}` is open, {draw}"
         fix = "`ktgc search` finds the best graph in it; give one value to make it a spec"
         raise RunError([Diagnostic("E506", message, span, fix)])
+    _refuse(missing(plan), tree)
+
+
+def require_searchable(plan: Plan, tree: File | None = None) -> None:
+    """Raise RunError where a plan is no space that this version can search.
+
+    E506 where nothing is open, E901 for what is not supported yet in any of the options.
+    """
+    if plan.space is None or plan.search is None:
+        message = f"there is nothing to search: `{plan.graph.name}` leaves no value open"
+        fix = "`ktgc run` trains it; in a space a value is open, such as `via linear | correct`"
+        span = None if tree is None or tree.graph is None else tree.graph.span
+        span = span and span._replace(end=span.start + len("graph"))
+        raise RunError([Diagnostic("E506", message, span, fix)])
+    _refuse((each for option in every_option(plan) for each in missing(option)), tree)
+
+
+def _refuse(lacking: Iterable[Missing], tree: File | None) -> None:
     found = [
         Diagnostic(
             "E901",
@@ -114,7 +133,7 @@ def require_supported(plan: Plan, tree: File | None = None) -> None:
             None if tree is None else _place(tree, each.word),
             "it is part of the language, and this version can check it but not train it",
         )
-        for each in dict.fromkeys(missing(plan))
+        for each in dict.fromkeys(lacking)
     ]
     if found:
         raise RunError(sorted(found, key=lambda each: each.span.start if each.span else -1))

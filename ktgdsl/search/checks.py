@@ -1,0 +1,114 @@
+"""What a search's result is judged by: baselines at the same epochs, and further seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial, TrialState
+
+from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
+from ktgdsl.search.points import labels, trial_plan
+from ktgdsl.search.study import values_of
+from ktgdsl.torch_backend.seeds import derive
+from ktgdsl.training.result import Score
+
+ALONE = "target alone, on labels"
+OPEN = "all gates through"
+
+FINALISTS = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """A training beside the trials: what it is of, its plan and its seed."""
+
+    name: str
+    plan: Plan
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """What its value is noted under."""
+        return f"{self.name} / {self.seed}"
+
+
+def leaders(trials: Sequence[FrozenTrial], count: int = FINALISTS) -> list[FrozenTrial]:
+    """The best trials, the best first: complete ones, or else those that came furthest.
+
+    Of equal values the earlier trial's graph is taken.
+    """
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    if complete:
+        return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))[:count]
+    begun = [(values_of(t), t) for t in trials if t.intermediate_values]
+
+    def rank(entry: tuple[dict[int, float], FrozenTrial]) -> tuple[int, float, int]:
+        values, trial = entry
+        return -max(values), -values[max(values)], trial.number
+
+    return [trial for _, trial in sorted(begun, key=rank)[:count]]
+
+
+def seeds(plan: Plan) -> tuple[int, ...]:
+    """The seeds of the checks: as many as confirm the finalists, else one."""
+    assert plan.search is not None
+    count = max(1, plan.search.confirm)
+    return tuple(derive(plan.train.seed, "confirm", i) % 2**31 for i in range(count))
+
+
+def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
+    """What a graph has to be better than, at the epochs of a trial.
+
+    The target alone on the labels, and the best trial's networks with every gate that was
+    searched open; the latter only where a gate was searched that can be `through`.
+    """
+    found = trial_plan(plan, best.params)
+    assert found is not None
+    assert plan.space is not None
+    assert plan.search is not None
+    networks = {node.name: node for node in found.graph.nodes}
+    target = networks.get(plan.search.node)
+    plans = {} if target is None else {ALONE: _alone(found, target)}
+    opened = {d.name: "through" for d in plan.space.draws if "through" in labels(d)}
+    if opened and (every := trial_plan(plan, {**best.params, **opened})) is not None:
+        plans[OPEN] = every
+    return plans
+
+
+def _alone(plan: Plan, target: Node) -> Plan:
+    """The target and its edge from the labels, and nothing else."""
+    supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
+    edge = Edge(
+        source=Place(node=LABEL),
+        destination=Place(node=target.name),
+        terms=(Term(parts=(supervised,), gate=Constant(value=1.0)),),
+    )
+    graph = Graph(name=plan.graph.name, targets=(target.name,), nodes=(target,), edges=(edge,))
+    return plan.model_copy(update={"graph": graph, "phases": ()})
+
+
+def confirmations(plan: Plan, finalists: Sequence[FrozenTrial]) -> list[Check]:
+    """The finalists with further seeds, where the search says so."""
+    assert plan.search is not None
+    if not plan.search.confirm:
+        return []
+    checks = []
+    for trial in finalists:
+        found = trial_plan(plan, trial.params)
+        assert found is not None
+        checks += [Check(name_of(trial), found, seed) for seed in seeds(plan)]
+    return checks
+
+
+def name_of(trial: FrozenTrial) -> str:
+    """What the training of a finalist with further seeds is called."""
+    return f"trial {trial.number}"
+
+
+def scores(noted: Mapping[str, float | None], names: Sequence[str]) -> dict[str, Score]:
+    """What was noted, by name; trainings that diverged are left out."""
+    found = {}
+    for name in names:
+        values = [v for k, v in noted.items() if k.rpartition(" / ")[0] == name and v is not None]
+        if values:
+            found[name] = Score.of(values)
+    return found

@@ -1,0 +1,138 @@
+"""The folder of a search: its layout, and what is written of its trials.
+
+space.ktg            the space in one file
+plan.json            its plan
+environment.json     versions, devices, workers, command, start
+study.journal        every trial, as an Optuna journal
+workers/             the states of trials under way, and what workers print
+trials.csv           one line a trial
+best.ktg             the best graph so far, as a spec
+top/01.ktg, ...      the best ones
+result.json          the end: a folder that has it is finished
+"""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktgdsl.plan.spelled import spelled
+from optuna.trial import FrozenTrial, TrialState
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.plan.space import at
+from ktgdsl.search.points import point
+from ktgdsl.search.result import SearchResult
+from ktgdsl.search.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
+from ktgdsl.training.checkpoint import unusable, write_atomically, writing
+from ktgdsl.training.folder import RunFolder
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """A search's folder on disk. Every method raises RunError (E502) where a file fails it."""
+
+    path: Path
+
+    @property
+    def run(self) -> RunFolder:
+        """What it has in common with the folder of a run: plan, environment and lock."""
+        return RunFolder(self.path)
+
+    @property
+    def journal(self) -> Path:
+        """The journal of the study."""
+        return self.path / "study.journal"
+
+    @property
+    def workers(self) -> Path:
+        """What workers keep while they are at it."""
+        return self.path / "workers"
+
+    def result(self) -> SearchResult | None:
+        """The result, or None while the search is not finished."""
+        path = self.path / "result.json"
+        try:
+            return SearchResult.from_json(path.read_text("utf-8"), self.path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise unusable(
+                path,
+                f"{path} cannot be read as the result of a search",
+                "delete it to have it made again from the journal",
+            ) from error
+
+    def write_space(self, text: str) -> None:
+        """Keep the space that is searched."""
+        write_atomically(self.path / "space.ktg", text.encode())
+
+    def write_graph(self, name: str, plan: Plan, trial: FrozenTrial) -> Path:
+        """The graph of a trial as a spec that can be run: on all training samples."""
+        assert plan.space is not None
+        found = at(plan, point(plan.space.draws, trial.params))
+        assert found is not None
+        path = self.path / name
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+        values = values_of(trial)
+        epoch = max(values)
+        told = [
+            f"{STATES[trial.state]}: {values[epoch]:.2f} % on the validation split "
+            f"after epoch {epoch}",
+            f"trial {trial.number}, seed {attribute(trial, SEED)}",
+            f"graph {attribute(trial, GRAPH)}",
+            f"trained as {attribute(trial, DIGEST)}",
+        ]
+        write_atomically(path, spelled(found, path.parent, told).encode())
+        return path
+
+    def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
+        """Replace `trials.csv`."""
+        assert plan.space is not None
+        names = [draw.name for draw in plan.space.draws]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["trial", "state", "epochs", "value", "seed", "graph", *names, "reason"])
+        for trial in trials:
+            values = values_of(trial)
+            epoch = max(values, default=0)
+            value = f"{values[epoch]:.6g}" if epoch else ""
+            own = [trial.number, STATES[trial.state], epoch, value]
+            own += [attribute(trial, SEED), attribute(trial, GRAPH)]
+            drawn = [trial.params[name] for name in names]
+            table.writerow([*own, *drawn, attribute(trial, REASON) or ""])
+        write_atomically(self.path / "trials.csv", text.getvalue().encode())
+
+    def finish(self, result: SearchResult) -> None:
+        """Write the result, which ends the search; only then the workers' files are let go."""
+        write_atomically(self.path / "result.json", result.to_json().encode())
+        shutil.rmtree(self.workers, ignore_errors=True)
+
+
+def find(path: Path) -> SearchFolder:
+    """The search folder at `path`. Raises RunError (E502) when there is none."""
+    if not path.exists():
+        raise unusable(path, f"there is no folder {path}", "check the path")
+    if not (path / "plan.json").is_file():
+        message = f"{path} is not the folder of a search: it has no plan.json"
+        raise unusable(path, message, "name the folder that `ktgc search` wrote")
+    if not (path / "space.ktg").is_file():
+        message = f"{path} is the folder of a run, not of a search"
+        raise unusable(path, message, f"go on with it by `ktgc run --resume {path}`")
+    return SearchFolder(path)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,200 @@
+"""The owner of a search: asks for trials, judges what workers report, and keeps the account."""
+
+from collections.abc import Callable, Sequence
+
+from ktgdsl.search.messages import Diverged, Failed, Lost, Message, Report, Task
+from ktgdsl.search.pool import Pool
+from optuna.trial import FrozenTrial, TrialState
+
+from ktgdsl.plan.model import Plan, SearchPlan
+from ktgdsl.search.checks import Check
+from ktgdsl.search.events import (
+    BestFound,
+    CheckStarted,
+    Exhausted,
+    Listener,
+    State,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+    WorkerLost,
+)
+from ktgdsl.search.ladder import Ladder, ladder
+from ktgdsl.search.points import Picker, trial_plan
+from ktgdsl.search.study import SEED, Study, attribute, values_of
+from ktgdsl.torch_backend.seeds import derive
+
+FIRST_CHECK = 1_000_000_000
+"""Where the numbers of trainings that are no trials begin."""
+
+_STATES: dict[State, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Owner:
+    """A search under way, in the one process that writes its journal.
+
+    What a worker reports is written down, then judged, then answered; so a search that is cut
+    off at any moment goes on as if it had not been.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        study: Study,
+        picker: Picker,
+        listener: Listener,
+        improved: Callable[[FrozenTrial], None],
+    ) -> None:
+        assert plan.search is not None
+        self.plan = plan
+        self.search: SearchPlan = plan.search
+        self.study = study
+        self.exhausted = False
+        self._picker = picker
+        self._listener = listener
+        self._improved = improved
+        self._ladder: Ladder = ladder(plan.search)
+        self._pool: Pool | None = None
+        self._best: float | None = None
+        self._asked = 0
+        self._last: dict[int, tuple[int, float]] = {}  # epoch and value of trials under way
+        self._checks: dict[int, Check] = {}
+
+    def trials(self, pool: Pool) -> None:
+        """Train all trials, those first that an earlier owner has left under way."""
+        self._pool = pool
+        running = self._recall()
+        for trial in running:
+            self._go_on(pool, trial)
+        while True:
+            self._ask(pool)
+            if not self._last:
+                return
+            for message in pool.wait():
+                self._hear(pool, message)
+
+    def checks(self, pool: Pool, checks: Sequence[Check]) -> None:
+        """Train what judges the result, unless its value is known; all to the end."""
+        known = self.study.checks
+        waiting = [check for check in checks if check.key not in known]
+        done = len(checks) - len(waiting)
+        for number, check in enumerate(waiting, start=FIRST_CHECK):
+            self._checks[number] = check
+            self._listener(CheckStarted(check.name, check.seed, done, len(checks)))
+            pool.submit(self._task(number, check.plan, check.seed))
+        while self._checks:
+            for message in pool.wait():
+                self._hear_check(pool, message)
+
+    def _recall(self) -> list[FrozenTrial]:
+        """Take up what the journal says; the trials that are still under way."""
+        trials = self.study.trials
+        self._asked = len(trials)
+        for trial in trials:
+            self._picker.remember(dict(trial.params), str(attribute(trial, "graph")))
+            reports = values_of(trial)
+            self._ladder.remember(reports)
+            if trial.state == TrialState.COMPLETE and trial.value is not None:
+                self._best = max(self._best if self._best is not None else -1.0, trial.value)
+        return [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+    def _go_on(self, pool: Pool, trial: FrozenTrial) -> None:
+        """Give a trial to a worker again, after what is known of it."""
+        reports = values_of(trial)
+        epoch, value = max(reports.items(), default=(0, 0.0))
+        self._last[trial.number] = epoch, value
+        if epoch:
+            # The last value may have been written and not acted upon.
+            standing = self._ladder.standing(epoch, value)
+            last = epoch == self.search.epochs
+            if last or (standing is not None and not standing.keep):
+                self._end(trial.number, "complete" if last else "pruned")
+                return
+        plan = trial_plan(self.plan, trial.params)
+        assert plan is not None
+        self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
+        seed = int(attribute(trial, SEED))
+        pool.submit(self._task(trial.number, plan, seed, epoch))
+
+    def _ask(self, pool: Pool) -> None:
+        while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
+            number = self._asked
+            picked = self._picker.pick(self.study.optuna, number)
+            if picked is None:
+                self.exhausted = True
+                self._listener(Exhausted(number, self.search.trials))
+                return
+            seed = derive(self.plan.train.seed, "trial", number) % 2**31
+            self.study.ask(number, picked, self._picker.distributions, seed)
+            self._asked += 1
+            self._last[number] = 0, 0.0
+            self._listener(TrialStarted(number, picked.params, picked.plan))
+            pool.submit(self._task(number, picked.plan, seed))
+
+    def _task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
+        return Task(
+            trial=number,
+            plan=plan.to_json(),
+            seed=seed,
+            study_seed=self.plan.train.seed,
+            objective=self.search.node,
+            kept=kept,
+        )
+
+    def _hear(self, pool: Pool, message: Message) -> None:
+        match message:
+            case Report():
+                self._judge(pool, message)
+            case Diverged(trial=number, reason=reason):
+                self._end(number, "failed", f"diverged: {reason}")
+            case Failed(trial=number, reasons=reasons):
+                self._end(number, "failed", "; then ".join(reasons))
+            case Lost():
+                self._listener(WorkerLost(message.trial, message.attempt, message.reason))
+
+    def _judge(self, pool: Pool, report: Report) -> None:
+        self.study.report(report.trial, report.epoch, report.value)
+        self._last[report.trial] = report.epoch, report.value
+        standing = self._ladder.arrive(report.epoch, report.value)
+        kept = report.last or standing is None or standing.keep
+        self._listener(
+            TrialReported(
+                report.trial,
+                report.epoch,
+                report.value,
+                kept,
+                standing.place if standing else None,
+                standing.seen if standing else None,
+            )
+        )
+        if report.last or not kept:
+            self._end(report.trial, "complete" if report.last else "pruned")
+        pool.decide(report.trial, kept)
+
+    def _end(self, number: int, state: State, reason: str = "") -> None:
+        epoch, value = self._last.pop(number)
+        self.study.tell(number, _STATES[state], value if state == "complete" else None, reason)
+        self._listener(TrialEnded(number, state, epoch, value if epoch else None, reason))
+        if state == "complete" and (self._best is None or value > self._best):
+            self._best = value
+            trial = self.study.trials[number]
+            plan = trial_plan(self.plan, trial.params)
+            assert plan is not None
+            self._improved(trial)
+            self._listener(BestFound(number, value, plan))
+
+    def _hear_check(self, pool: Pool, message: Message) -> None:
+        match message:
+            case Report(trial=number, last=last, value=value):
+                pool.decide(number, keep=True)
+                if last:
+                    self.study.note_check(self._checks.pop(number).key, value)
+            case Diverged(trial=number) | Failed(trial=number):
+                self.study.note_check(self._checks.pop(number).key, None)
+            case Lost():
+                reason = f"{self._checks[message.trial].name}: {message.reason}"
+                self._listener(WorkerLost(message.trial, message.attempt, reason))

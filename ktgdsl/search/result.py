@@ -1,0 +1,78 @@
+"""What a search has found: `result.json`."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from ktgdsl.training.result import Score
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+
+
+class Finalist(_Record):
+    """One of the best trials: its number, value in percent, epochs, seed and graph.
+
+    `value` is after the last epoch on the validation split. `confirmed` is the same for
+    trainings with further seeds, None where there are none. `spec` is the file of the graph,
+    relative to the folder.
+    """
+
+    trial: int
+    value: float
+    epochs: int
+    seed: int
+    digest: str
+    canonical_digest: str
+    spec: str
+    confirmed: Score | None = None
+
+
+class SearchResult(_Record):
+    """The end of a search.
+
+    `finalists` has the best graphs, the best first. `complete` tells whether the first was
+    trained to the end; where every trial was pruned or failed it is the leader of the highest
+    rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
+    all gates open, at the same epochs, on the same split. One validation image is `step`
+    percent of accuracy. `exhausted` says that the space had no further graph.
+    """
+
+    folder: Path
+    target: str
+    finalists: tuple[Finalist, ...]
+    complete: bool
+    trials: int
+    states: dict[str, int]
+    baselines: dict[str, Score]
+    validation_samples: int
+    epochs: int
+    epochs_trained: int
+    seconds: float
+    exhausted: bool
+
+    @property
+    def best(self) -> Finalist:
+        """The best graph."""
+        return self.finalists[0]
+
+    @property
+    def step(self) -> float:
+        """What one validation image is worth, in percent."""
+        return 100 / self.validation_samples
+
+    def to_json(self) -> str:
+        """The text of `result.json`; the folder is where it lies, so it does not say it."""
+        content = self.model_dump(mode="json", exclude={"folder"})
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, folder: Path) -> Self:
+        """The result that `to_json` wrote. Raises ValueError when the text is not one."""
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("a result is a JSON object")
+        return cls.model_validate({**content, "folder": folder})

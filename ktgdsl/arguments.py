@@ -34,6 +34,11 @@ def _check(verb: argparse.ArgumentParser) -> None:
 def _plan(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", metavar="FILE")
     verb.add_argument("--json", action="store_true", help="as JSON, with the digest")
+    verb.add_argument(
+        "--measure",
+        action="store_true",
+        help="train some steps to tell how long the search of a space will take here",
+    )
     _overrides(verb)
 
 

@@ -50,16 +50,23 @@ def plan(options: argparse.Namespace) -> int:
     """Show what a spec means."""
     compiled = compile_given(options)
     plan = plan_of(compiled)
+    told = ""
+    more: dict[str, object] = {}
+    if plan.space is not None:
+        from ktgdsl.report.cost import cost
+
+        told, more = cost(plan, measure=options.measure)
     if options.json:
         import json
 
-        facts = json.loads(plan.to_json())
-        print(json.dumps({**facts, "digest": plan.digest}, indent=2, ensure_ascii=False))
+        facts = {**json.loads(plan.to_json()), "digest": plan.digest, **more}
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         from ktgdsl.report.describe import describe, origins
 
         assert compiled.tree is not None
         print(describe(plan, origins(compiled.tree)), end="")
+        print(told and f"\n{told}", end="")
     return FINE
 
 

@@ -19,7 +19,7 @@ from ktgdsl.plan.choices import NodeChoices as NodeChoices
 from ktgdsl.plan.choices import Table, tables
 from ktgdsl.plan.orbits import CUT, Box, Layout, Meter, classes, disjoint, work
 
-MOST_WORK = 4_000_000
+MOST_WORK = 6_000_000
 """How many steps (`orbits.Meter`) a count may take: some seconds."""
 
 

@@ -92,7 +92,7 @@ def _unnamed(node: dict[str, Any]) -> dict[str, Any]:
 
 def _read(node: dict[str, Any]) -> dict[str, Any]:
     """A node without the settings that nothing reads."""
-    unread = {"keep"}
+    unread: set[str] = set()
     if "frozen" in node:
         unread |= {"mode"} if not node["frozen"] else set()
         unread |= {"optimizer", "schedule"} if node["frozen"] and node["weights"] else set()

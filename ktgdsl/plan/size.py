@@ -91,11 +91,11 @@ def _counted(plan: Plan) -> Counts | None:
     own = {name: tuple(draws) for name, draws in owners.items() if name}
     cases: dict[str, list[Choices]] = {}
     for case in points(shared):
-        found = at_settings(plan, case)
-        choices = _choices(plan, own, case)
+        settings, default = _settings(plan, case)
+        choices = _choices(plan, own, case, default)
         if choices is None:
             return None
-        cases.setdefault(found, []).append(choices)
+        cases.setdefault(settings, []).append(choices)
     counts = [count(*group) for group in cases.values()]
     distinct = [each.distinct for each in counts]
     return Counts(
@@ -120,17 +120,21 @@ def _owner(name: str) -> str:
     return f"node {rest.partition('.')[0]}" if kind == "node" else ""
 
 
-def at_settings(plan: Plan, case: Point) -> str:
-    """What of a plan is no part of its graph, at a case, as text."""
-    assert plan.space is not None
+def _settings(plan: Plan, case: Point) -> tuple[str, str]:
+    """What of a plan is no part of its graph, at a case, and what its nodes have unless they say.
+
+    Both as text.
+    """
     found = at(plan, case)
     settings = plan if found is None else found
-    return json.dumps(
-        [settings.data.model_dump(mode="json"), settings.train.model_dump(mode="json")]
-    )
+    train = settings.train.model_dump(mode="json")
+    default = {name: train.pop(name) for name in ("optimizer", "schedule")}
+    return json.dumps([settings.data.model_dump(mode="json"), train]), json.dumps(default)
 
 
-def _choices(plan: Plan, own: Mapping[str, tuple[Draw, ...]], case: Point) -> Choices | None:
+def _choices(
+    plan: Plan, own: Mapping[str, tuple[Draw, ...]], case: Point, default: str
+) -> Choices | None:
     """What each node and edge chooses between, others apart; None where that does not hold."""
     assert plan.space is not None
     file = parsed(plan.space.text)
@@ -149,7 +153,7 @@ def _choices(plan: Plan, own: Mapping[str, tuple[Draw, ...]], case: Point) -> Ch
         for name, node in draft.nodes.items():
             if turn < len(local.get(f"node {name}", [0])):
                 settings = node.settings.model_dump_json(exclude={"keep"})
-                text = f"{node.network.call()} {settings}"
+                text = f"{node.network.call()} {settings} {default}"
                 nodes.setdefault(name, Counter())[text] += 1
         for key, edge in draft.edges.items():
             if not edge.transfers:

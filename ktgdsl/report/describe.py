@@ -19,20 +19,21 @@ def describe(plan: Plan, origins: Mapping[str, str]) -> str:
     where = " (at the first valid point)" if plan.space else ""
     sections = [
         f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}\ndigest {plan.digest}",
-        _section("open values", open_values(plan)),
-        _section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
-        _section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
-        _section("shared layers", [_share(share) for share in graph.shares]),
-        _section("phases, in order", [_phase(phase) for phase in plan.phases]),
-        _section("dropped", dropped),
-        _section("data", _traced("data", _data(plan), origins)),
-        _section("train", _traced("train", _train(plan), origins)),
-        _section("search", _traced("search", _search(plan), origins)),
+        section("open values", open_values(plan)),
+        section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
+        section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
+        section("shared layers", [_share(share) for share in graph.shares]),
+        section("phases, in order", [_phase(phase) for phase in plan.phases]),
+        section("dropped", dropped),
+        section("data", _traced("data", _data(plan), origins)),
+        section("train", _traced("train", _train(plan), origins)),
+        section("search", _traced("search", _search(plan), origins)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
+def section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a title, in columns; nothing where there are none."""
     if not rows:
         return ""
     return "\n".join([title, *(f"  {line}" for line in columns(rows))])
@@ -203,6 +204,8 @@ def told(value: object) -> str:
     """A setting's value as it would be written, large numbers with separators."""
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Call):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -73,7 +73,9 @@ def tables(generator: random.Random, trials: int, epochs: int) -> Table:
     ]
 
 
-def order(generator: random.Random, table: Table, rule: Ladder, at_once: int) -> list[tuple[int, int]]:
+def order(
+    generator: random.Random, table: Table, rule: Ladder, at_once: int
+) -> list[tuple[int, int]]:
     """Arrivals (trial, epoch) with so many trials under way, out of order."""
     alive: list[list[int]] = []
     waiting = list(range(len(table)))

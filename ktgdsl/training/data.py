@@ -11,6 +11,7 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.torch_backend.seeds import derive
 from ktgdsl.training import digits
+from ktgdsl.training.events import SplitName
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1], and labels (B,) int64."""
@@ -48,6 +49,22 @@ class Splits:
     validation: Split | None
     test: Split
 
+    @property
+    def watched(self) -> "Watched":
+        """The validation split where one is held out, else the test split."""
+        if self.validation is None:
+            return Watched(self.train, "test", self.test)
+        return Watched(self.train, "validation", self.validation)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All that the epochs of a training see: what is learned, and what is measured after each."""
+
+    train: Split
+    name: SplitName
+    split: Split
+
 
 def load_splits(data: DataPlan, seed: int, device: torch.device) -> Splits:
     """The splits of a plan's data set, on the device.
@@ -58,6 +75,22 @@ def load_splits(data: DataPlan, seed: int, device: torch.device) -> Splits:
     Raises:
         RunError: when there is no such data set or augmentation yet (E901).
     """
+    whole = _read(data)
+    train, validation = _hold_out(whole.train, data, seed)
+    held = None if validation is None else validation.to(device)
+    return Splits(train.to(device), held, whole.test.to(device))
+
+
+def load_watched(data: DataPlan, seed: int, device: torch.device) -> Watched:
+    """`load_splits(...).watched`; the test split stays off the device unless it is watched."""
+    whole = _read(data)
+    train, validation = _hold_out(whole.train, data, seed)
+    watched = Splits(train, validation, whole.test).watched
+    return Watched(watched.train.to(device), watched.name, watched.split.to(device))
+
+
+def _read(data: DataPlan) -> Splits:
+    """The data set in its own two parts."""
     if data.source.name != "digits":
         raise RunError([_not_yet(f"the data set {data.source}", "use `digits`")])
     if data.augment != "none":
@@ -65,13 +98,18 @@ def load_splits(data: DataPlan, seed: int, device: torch.device) -> Splits:
     image, label = digits.read()
     n = digits.TRAIN_SAMPLES
     train = Split(image[:n], label[:n], digits.WHITE)
-    test = Split(image[n:], label[n:], digits.WHITE)
-    validation = None
-    if data.holdout:
-        held = _stratified(train.label, data.validation, derive(seed, "validation"))
-        validation = Split(train.image[held], train.label[held], train.white).to(device)
-        train = Split(train.image[~held], train.label[~held], train.white)
-    return Splits(train.to(device), validation, test.to(device))
+    return Splits(train, None, Split(image[n:], label[n:], digits.WHITE))
+
+
+def _hold_out(train: Split, data: DataPlan, seed: int) -> tuple[Split, Split | None]:
+    """What is left to learn, and what is held out."""
+    if not data.holdout:
+        return train, None
+    held = _stratified(train.label, data.held_samples, derive(seed, "validation"))
+    return (
+        Split(train.image[~held], train.label[~held], train.white),
+        Split(train.image[held], train.label[held], train.white),
+    )
 
 
 def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:

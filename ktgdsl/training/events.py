@@ -90,6 +90,13 @@ class PretrainStarted:
 
 
 @dataclass(frozen=True)
+class PretrainAwaited:
+    """Another process pre-trains what a frozen node needs; said again and again meanwhile."""
+
+    node: str
+
+
+@dataclass(frozen=True)
 class PretrainDone:
     """The pre-training of a node has ended."""
 
@@ -132,6 +139,7 @@ Event = (
     RunStarted
     | RepeatStarted
     | PretrainStarted
+    | PretrainAwaited
     | PretrainDone
     | StepsDone
     | EpochDone

@@ -1,7 +1,7 @@
 """One training with one seed: epochs of steps, an evaluation after each."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,16 @@ from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Splits, batches, batches_in_order, load_splits
-from ktgdsl.training.events import EpochDone, Listener, NonFinite, SplitName, StepsDone, ignore
+from ktgdsl.training.data import Split, Watched, batches, batches_in_order, load_splits
+from ktgdsl.training.events import (
+    EpochDone,
+    EpochMetrics,
+    Listener,
+    NonFinite,
+    SplitName,
+    StepsDone,
+    ignore,
+)
 from ktgdsl.training.metrics import EpochMeter, eval_mode, evaluate, finite
 from ktgdsl.training.step import Stepper, stepper
 
@@ -58,26 +66,65 @@ def train(
     """
     splits = load_splits(plan.data, seed, device)
     step = stepper(plan, device, seed=seed, listener=listener)
-    networks = {node.name: step.graph.networks[node.name] for node in plan.graph.nodes}
-    _require_logits(plan, splits, networks)
+    known: dict[SplitName, Mapping[str, float]] = {}
+    for done in epochs(step, splits.watched, seed=seed, begun=begun, listener=listener):
+        if keep is not None:
+            keep(done, step)
+        listener(done)
+        known = {done.split: done.accuracy}
+
+    def on(name: SplitName, split: Split) -> Mapping[str, float]:
+        # Cut off after the last epoch, a training lacks only what it was worth.
+        return known[name] if name in known else _evaluate(plan, split, _networks(step))
+
+    test, held = on("test", splits.test), splits.validation
+    return Trained(step, Accuracies(test, None if held is None else on("validation", held)))
+
+
+def epochs(
+    step: Stepper,
+    data: Watched,
+    *,
+    seed: int,
+    begun: Begun | None = None,
+    listener: Listener = ignore,
+    measured: Collection[str] | None = None,
+) -> Iterator[EpochDone]:
+    """The epochs of a training, one after the other: none is trained before it is asked for.
+
+    Args:
+        step: a new stepper.
+        data: what to learn, and what to measure the nodes on after each epoch.
+        seed: of the order of the samples.
+        begun: where to go on.
+        listener: is told of steps.
+        measured: the nodes to measure; by default all.
+
+    Raises:
+        RunError: when a loss or, after the last epoch, a weight is not a finite number
+            (E503), a network does not fit the data (E505), or `begun` not the plan (E502).
+    """
+    plan, networks = step.plan, _networks(step)
+    _require_logits(plan, data.train, networks)
     if begun is not None:
         _go_on(step, begun.state)
-    last: EpochDone | None = None
+    watched = networks if measured is None else {name: networks[name] for name in measured}
     for epoch in range(1 if begun is None else begun.epoch + 1, plan.train.epochs + 1):
-        last = _epoch(plan, splits, step, networks, epoch, seed, listener)
-        if keep is not None:
-            keep(last, step)
-        listener(last)
-    _require_finite_weights(plan, networks)
-    if last is None:  # cut off after the last epoch: only what it was worth is missing
-        return Trained(step, _measure(plan, splits, networks, {}))
-    return Trained(step, _measure(plan, splits, networks, {last.split: last.accuracy}))
+        metrics = _train_epoch(step, data.train, epoch, seed, listener)
+        if epoch == plan.train.epochs:
+            _require_finite_weights(plan, networks)
+        accuracy = _evaluate(plan, data.split, watched)
+        yield EpochDone(epoch, metrics, data.name, accuracy, dict(step.learning_rates))
+
+
+def _networks(step: Stepper) -> dict[str, nn.Module]:
+    return {node.name: step.graph.networks[node.name] for node in step.plan.graph.nodes}
 
 
 @torch.no_grad()
-def _require_logits(plan: Plan, splits: Splits, networks: Mapping[str, nn.Module]) -> None:
+def _require_logits(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> None:
     """A user's network may do anything, so it is tried before it is trained."""
-    image, label = next(iter(batches_in_order(splits.test, 2)))
+    image, label = next(iter(batches_in_order(split, 2)))
     wanted = (len(label), plan.data.classes)
     for node in plan.graph.nodes:
         if node.network.name != "python":
@@ -109,19 +156,13 @@ def _go_on(step: Stepper, state: Mapping[str, Any]) -> None:
         raise RunError([Diagnostic("E502", message, help=help)]) from error
 
 
-def _epoch(
-    plan: Plan,
-    splits: Splits,
-    step: Stepper,
-    networks: Mapping[str, nn.Module],
-    epoch: int,
-    seed: int,
-    listener: Listener,
-) -> EpochDone:
+def _train_epoch(
+    step: Stepper, split: Split, epoch: int, seed: int, listener: Listener
+) -> EpochMetrics:
     """Nothing in here waits for the device before the meter is read."""
-    meter = EpochMeter(plan.graph, step.device)
+    meter = EpochMeter(step.plan.graph, step.device)
     reported = time.monotonic()
-    order = batches(splits.train, plan.data.batch, seed, epoch)
+    order = batches(split, step.plan.data.batch, seed, epoch)
     for done, (image, label) in enumerate(order, start=1):
         meter.update(step(image, label), label, step.taken)
         if (now := time.monotonic()) - reported >= SAMPLED:
@@ -129,35 +170,13 @@ def _epoch(
             listener(StepsDone(epoch, done))
     metrics = meter.read()
     if metrics.nonfinite is not None:
-        raise _nonfinite(plan, epoch, metrics.nonfinite)
-    split = _watched(splits)
-    accuracy = _evaluate(plan, splits, split, networks)
-    return EpochDone(epoch, metrics, split, accuracy, dict(step.learning_rates))
+        raise _nonfinite(step.plan, epoch, metrics.nonfinite)
+    return metrics
 
 
-def _watched(splits: Splits) -> SplitName:
-    return "test" if splits.validation is None else "validation"
-
-
-def _evaluate(
-    plan: Plan, splits: Splits, name: SplitName, networks: Mapping[str, nn.Module]
-) -> dict[str, float]:
-    split = splits.validation if name == "validation" else splits.test
-    assert split is not None
+def _evaluate(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> dict[str, float]:
     size = max(plan.data.batch, EVALUATION_BATCH)
     return evaluate(networks, batches_in_order(split, size))
-
-
-def _measure(
-    plan: Plan,
-    splits: Splits,
-    networks: Mapping[str, nn.Module],
-    known: Mapping[SplitName, Mapping[str, float]],
-) -> Accuracies:
-    def on(name: SplitName) -> Mapping[str, float]:
-        return known[name] if name in known else _evaluate(plan, splits, name, networks)
-
-    return Accuracies(on("test"), None if splits.validation is None else on("validation"))
 
 
 def _nonfinite(plan: Plan, epoch: int, found: NonFinite) -> RunError:

@@ -3,9 +3,13 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+import time
 import warnings
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +19,38 @@ from torch import nn
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
 from ktgdsl.torch_backend.weights import load_weights, save_weights
-from ktgdsl.training.events import Listener, PretrainDone, PretrainStarted, ignore
+from ktgdsl.training.data import load_watched
+from ktgdsl.training.events import (
+    Listener,
+    PretrainAwaited,
+    PretrainDone,
+    PretrainStarted,
+    ignore,
+)
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 NAME = "pretrained"
 """What the node is called in its own plan, whatever it is called in the graph that needs it."""
+
+PATIENCE = 0.1
+"""Seconds between two looks whether another process has ended the pre-training."""
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What trainings have in common that share what is pre-trained.
+
+    `seed` is of all random streams of a pre-training. `folder` keeps the weights that the
+    cache cannot: those of `python(...)` networks, whose code may change, and all if there is
+    no cache. Without one they are kept for this process only.
+    """
+
+    seed: int
+    folder: Path | None = None
 
 
 def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
@@ -53,51 +85,105 @@ def load_pretrained(
     node: Node,
     *,
     device: torch.device,
-    seed: int,
+    shared: Pretraining,
     listener: Listener = ignore,
 ) -> Path:
     """Give a frozen node's network its weights, from the cache or by training; return their file.
 
-    Two processes that need the same weights at once may both train them; a file of the
-    cache is whole at any time, and one that cannot be used is replaced. The weights of
-    `python(...)` networks are kept for this process only.
+    Of processes that need the same weights at once one trains them, and the others wait for
+    it, where the system and the disk have locks. A file of the cache is whole at any time, and
+    one that cannot be used is replaced.
 
     Raises RunError (E503) when the training fails on a loss that is not finite.
     """
-    own = pretraining_plan(plan, node, seed)
-    # The digest knows a user's network by its name alone, and its code may change.
-    folder = _temporary_folder() if node.network.name == "python" else cache_folder()
-    path = folder / f"{own.digest}.safetensors"
-    if path.exists() and load_weights(network, path) is None:
+    own = pretraining_plan(plan, node, shared.seed)
+    # The digest knows a user's network by its name alone.
+    foreign = node.network.name == "python"
+    kept = _own_folder(shared.folder) if foreign else cache_folder(shared.folder)
+    path = kept / f"{own.digest}.safetensors"
+    if _usable(network, path):
         return path
-
-    from ktgdsl.training.loop import train  # which itself takes the step from here
-
-    listener(PretrainStarted(node.name, own))
-    try:
-        trained = train(own, device=device, seed=seed, listener=listener)
-    except RunError as error:
-        raise RunError(
-            replace(each, message=f"pre-training of node {node.name}: {each.message}")
-            for each in error.diagnostics
-        ) from error
-    network.load_state_dict(trained.stepper.graph.networks[NAME].state_dict())
-    try:
-        save_weights(network, path)
-    except OSError as error:
-        warnings.warn(
-            f"the pre-trained weights of node {node.name} cannot be kept in {path.parent}: {error}",
-            stacklevel=2,
-        )
-    listener(PretrainDone(node.name))
+    with _alone(path.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
+        if _usable(network, path):
+            return path
+        listener(PretrainStarted(node.name, own))
+        network.load_state_dict(_train(own, node.name, device, listener).state_dict())
+        try:
+            save_weights(network, path)
+        except OSError as error:
+            warnings.warn(
+                f"the pre-trained weights of node {node.name} cannot be kept in {kept}: {error}",
+                stacklevel=2,
+            )
+        listener(PretrainDone(node.name))
     return path
 
 
-def cache_folder() -> Path:
+def _usable(network: nn.Module, path: Path) -> bool:
+    """Loads the file, if it is there and fits."""
+    return path.exists() and load_weights(network, path) is None
+
+
+def _train(own: Plan, name: str, device: torch.device, listener: Listener) -> nn.Module:
+    """The network of node `name`, trained by its own plan."""
+    # Both take the pre-trained weights from here.
+    from ktgdsl.training.loop import epochs
+    from ktgdsl.training.step import stepper
+
+    seed = own.train.seed
+    try:
+        step = stepper(own, device)
+        for done in epochs(
+            step, load_watched(own.data, seed, device), seed=seed, listener=listener
+        ):
+            listener(done)
+    except RunError as error:
+        raise RunError(
+            replace(each, message=f"pre-training of node {name}: {each.message}")
+            for each in error.diagnostics
+        ) from error
+    network: nn.Module = step.graph.networks[NAME]
+    return network
+
+
+@contextmanager
+def _alone(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Keeps other processes out meanwhile; calls `waiting` again and again while one is in.
+
+    Where the system or the disk has no such locks, nobody is kept out. The file stays: were
+    it removed, a third process could make and lock a new one beside the old.
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        yield
+        return
+    try:
+        while _taken(descriptor):
+            waiting()
+            time.sleep(PATIENCE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether another has the lock; else it is ours, if there are locks."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # of a disk that has no locks
+            return False
+    return False
+
+
+def cache_folder(otherwise: Path | None = None) -> Path:
     """Where pre-trained weights are kept, made if need be.
 
     $KTGDSL_CACHE, else ktgdsl in $XDG_CACHE_HOME or in ~/.cache. When it cannot be written,
-    a folder of this process that goes with it, and a warning.
+    the folder `otherwise`, or one of this process that goes with it, and a warning.
     """
     try:
         folder = _cache_root() / "pretrained"
@@ -105,13 +191,13 @@ def cache_folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        temporary = _temporary_folder()
+        lasting = "this process" if otherwise is None else f"the folder {otherwise}"
         warnings.warn(
             f"the cache cannot be used ({error}), so pre-trained weights last only as long as "
-            "this process; set KTGDSL_CACHE to a folder that can be written",
+            f"{lasting}; set KTGDSL_CACHE to a folder that can be written",
             stacklevel=2,
         )
-        return temporary
+        return _own_folder(otherwise)
 
 
 def _cache_root() -> Path:
@@ -120,6 +206,13 @@ def _cache_root() -> Path:
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared) / "ktgdsl"
     return Path.home() / ".cache" / "ktgdsl"
+
+
+def _own_folder(folder: Path | None) -> Path:
+    if folder is None:
+        return _temporary_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @cache

@@ -14,7 +14,7 @@ from ktgdsl.torch_backend.networks import Dropout
 from ktgdsl.torch_backend.output import Output
 from ktgdsl.training.events import Listener, ignore
 from ktgdsl.training.optim import learning_rate, make_optimizers
-from ktgdsl.training.pretrain import load_pretrained
+from ktgdsl.training.pretrain import Pretraining, load_pretrained
 
 
 class Stepper:
@@ -128,6 +128,7 @@ def stepper(
     networks: Mapping[str, nn.Module] | None = None,
     seed: int | None = None,
     steps: int | None = None,
+    pretraining: Pretraining | None = None,
     listener: Listener = ignore,
 ) -> Stepper:
     """Make the step that trains a plan's graph, ready to be called.
@@ -142,6 +143,7 @@ def stepper(
             frozen one counts as pre-trained. They are moved to the device.
         seed: of all random streams; by default the plan's.
         steps: k_end, the length of the training; by default the plan's epochs.
+        pretraining: the seed and folder of pre-training; by default it has `seed` too.
         listener: is told of pre-training.
 
     Raises:
@@ -150,11 +152,11 @@ def stepper(
     chosen = choose_device(device)
     seed = plan.train.seed if seed is None else seed
     graph = build(plan, networks, seed=seed)
+    shared = Pretraining(seed) if pretraining is None else pretraining
     for node in plan.graph.nodes:
         if node.pretrained and node.name not in (networks or {}):
-            load_pretrained(
-                graph.networks[node.name], plan, node, device=chosen, seed=seed, listener=listener
-            )
+            network = graph.networks[node.name]
+            load_pretrained(network, plan, node, device=chosen, shared=shared, listener=listener)
     return Stepper(plan, graph.to(chosen), chosen, plan.steps if steps is None else steps)
 
 

@@ -1,0 +1,267 @@
+"""A worker of a search: a process that trains one trial after another, and asks to go on."""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Protocol
+
+import torch
+
+from ktgdsl.errors import KtgError, RunError
+from ktgdsl.plan.model import DataPlan, Plan
+from ktgdsl.search.messages import (
+    Busy,
+    Decision,
+    Diverged,
+    FromWorker,
+    Raised,
+    Ready,
+    Refused,
+    Report,
+    Setup,
+    Task,
+    state_path,
+)
+from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ktgdsl.training.data import Watched, load_watched
+from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
+from ktgdsl.training.loop import Begun, epochs
+from ktgdsl.training.pretrain import Pretraining
+from ktgdsl.training.step import choose_device, stepper
+
+BEAT = 0.5
+"""Seconds between two signs of life."""
+
+
+class Channel(Protocol):
+    """The way to the owner and back."""
+
+    def send(self, message: FromWorker) -> None:
+        """Tells the owner."""
+
+    def receive(self) -> Any:
+        """Waits for what the owner says."""
+
+
+class Pipe:
+    """The worker's end of the pipe to its owner.
+
+    A thread listens all the time, so that the owner's death ends the worker at once,
+    whatever it is doing.
+    """
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._inbox.put(self._connection.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+    def send(self, message: FromWorker) -> None:
+        """Tells the owner; ends the process when there is none any more."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            os._exit(1)
+
+    def receive(self) -> Any:
+        """Waits for what the owner says."""
+        return self._inbox.get()
+
+
+class Worker:
+    """Trains trials. Keeps the device and the data that it loaded last."""
+
+    def __init__(self, channel: Channel, device: torch.device, folder: Path) -> None:
+        self._channel = channel
+        self._device = device
+        self._folder = folder
+        self._loaded: tuple[DataPlan, int, Watched] | None = None
+
+    def serve(self) -> None:
+        """Trains what the owner gives, until an exception says that the process is unsound."""
+        while True:
+            self._channel.send(Ready())
+            task: Task = self._channel.receive()
+            try:
+                self.train(task)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                if isinstance(error, KtgError):
+                    reason = "; ".join(each.message for each in error.diagnostics)
+                self._channel.send(Raised(task.trial, reason, traceback.format_exc()))
+                if not isinstance(error, KtgError):
+                    return
+            gc.collect()  # graphs refer to themselves, and the next needs their memory
+
+    def train(self, task: Task) -> None:
+        """Trains a trial for as long as the owner wants; or says that it diverged."""
+        asking = _Asking(self._channel, task)
+        try:
+            self._train(task, asking)
+        except RunError as error:
+            if all(each.code != "E503" for each in error.diagnostics):
+                raise
+            reason = "; ".join(each.message for each in error.diagnostics)
+            self._channel.send(Diverged(task.trial, asking.epoch, reason))
+
+    def _train(self, task: Task, asking: "_Asking") -> None:
+        plan = Plan.from_json(task.plan)
+        if not plan.data.holdout:
+            raise ValueError("a trial is measured on a validation split, and none is held out")
+        beat = _Beat(self._channel.send, task.trial)
+        state = State(self._folder, task, plan)
+        begun, reports = state.load()
+        for report in reports:
+            if not asking.keep(report):
+                return
+        step = stepper(
+            plan,
+            self._device,
+            seed=task.seed,
+            pretraining=Pretraining(task.study_seed, self._folder / "pretrained"),
+            listener=beat,
+        )
+        asking.epoch = len(reports) + 1
+        training = epochs(
+            step,
+            self._data(plan.data, task.study_seed),
+            seed=task.seed,
+            begun=begun,
+            listener=beat,
+            measured=[task.objective],
+        )
+        began = time.monotonic()
+        for done in training:
+            report = Report(
+                task.trial,
+                done.epoch,
+                done.accuracy[task.objective],
+                time.monotonic() - began,
+                last=done.epoch == plan.train.epochs,
+            )
+            reports.append(report)
+            if not asking.keep(report):
+                return
+            if not report.last and done.epoch.bit_count() == 1:
+                state.save(step.state_dict(), reports)
+            began = time.monotonic()
+
+    def _data(self, data: DataPlan, seed: int) -> Watched:
+        if self._loaded is None or self._loaded[:2] != (data, seed):
+            self._loaded = None  # two data sets may not fit
+            self._loaded = (data, seed, load_watched(data, seed, self._device))
+        return self._loaded[2]
+
+
+class _Asking:
+    """Asks whether a trial goes on. `epoch` is the one that it is in."""
+
+    def __init__(self, channel: Channel, task: Task) -> None:
+        self._channel = channel
+        self._task = task
+        self.epoch = 0
+
+    def keep(self, report: Report) -> bool:
+        """What the owner decides, or has decided in an attempt before."""
+        self.epoch = report.epoch + 1
+        if report.epoch <= self._task.kept:
+            self._channel.send(Busy(report.trial))
+            return True
+        self._channel.send(report)
+        decision: Decision = self._channel.receive()
+        return decision.keep
+
+
+class State:
+    """What is kept of a trial on the disk, for the next attempt at it.
+
+    Its reports are kept with the stepper's state, as nobody knows whether they arrived.
+    """
+
+    def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
+        self.path = state_path(folder, task.trial)
+        parts = (plan.digest, task.seed, task.study_seed, task.objective, torch.__version__)
+        self._digest = " ".join(map(str, parts))
+
+    def load(self) -> tuple[Begun | None, list[Report]]:
+        """Where to go on, and all reports up to there; nothing if that is not known."""
+        if not self.path.exists():
+            return None, []
+        try:
+            found = load_checkpoint(self.path, self._digest)
+            assert found.state is not None
+            reports = [Report(**each) for each in found.state["reports"]]
+            return Begun(found.epoch, found.state["stepper"]), reports
+        except (RunError, KeyError, TypeError):  # damaged, or of another plan
+            return None, []
+
+    def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
+        """Keeps it, if the disk can take it: all that is lost else is time."""
+        state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
+        seconds = sum(each.seconds for each in reports)
+        epoch = reports[-1].epoch
+        with suppress(RunError):
+            save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
+
+
+class _Beat:
+    """Signs of life from what a training tells: so often that nobody worries."""
+
+    def __init__(self, send: Callable[[FromWorker], None], trial: int) -> None:
+        self._send = send
+        self._trial = trial
+        self._doing = ""
+        self._sent = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Takes note of an event."""
+        doing = self._doing
+        match event:
+            case PretrainStarted():
+                doing = f"pre-training {event.node}"
+            case PretrainAwaited():
+                doing = f"waiting for the pre-training of {event.node}"
+            case PretrainDone():
+                doing = ""
+        now = time.monotonic()
+        if doing != self._doing or now - self._sent >= BEAT:
+            self._doing, self._sent = doing, now
+            self._send(Busy(self._trial, doing))
+
+
+def main(descriptor: int) -> None:
+    """The life of a worker process, whose end of the pipe has that descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner has it too, and ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    pipe = Pipe(Connection(descriptor))
+    setup: Setup = pipe.receive()
+    torch.set_num_threads(setup.threads)
+    try:
+        device = choose_device(setup.device)
+    except RunError as error:
+        pipe.send(Refused(error.diagnostics))
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    # The first optimiser imports much of torch: let that be no part of a trial.
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    gc.freeze()  # what is loaded by now stays, and is not worth a look after every trial
+    atexit.register(gc.unfreeze)
+    Worker(pipe, device, setup.folder).serve()

@@ -1,0 +1,152 @@
+"""The journal of a search: what it keeps, and what a kill leaves of it."""
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from ktgdsl.errors import RunError
+from ktgdsl.search.points import Picker
+from ktgdsl.search.study import GRAPH, REASON, SEED, Study, attribute, quarantine, values_of
+from tests.specs import sound
+
+SPACE = "graph g { node a = resnet8 target a edge label -> a via through | linear | correct }"
+
+
+def journal(path: Path, trials: int = 2) -> Study:
+    """A study with a trial that is complete, one that is pruned, and so on in turn."""
+    study = Study(path, "g")
+    picker = Picker(sound(SPACE + "search { dedupe = false }"))
+    for number in range(trials):
+        picked = picker.pick(study.optuna, number)
+        assert picked is not None
+        study.ask(number, picked, picker.distributions, seed=100 + number)
+        study.report(number, 1, 50.0 + number)
+        if number % 2:
+            study.tell(number, TrialState.PRUNED, None)
+        else:
+            study.report(number, 2, 60.0 + number)
+            study.tell(number, TrialState.COMPLETE, 60.0 + number)
+    return study
+
+
+def test_a_trial_is_there_with_all_about_it(tmp_path: Path) -> None:
+    journal(tmp_path / "study.journal")
+    again = Study(tmp_path / "study.journal", "g")
+    one, other = again.trials
+    assert (one.number, one.state, one.value) == (0, TrialState.COMPLETE, 60.0)
+    assert values_of(one) == {1: 50.0, 2: 60.0}
+    assert other.state == TrialState.PRUNED
+    assert attribute(other, SEED) == 101
+    assert len(attribute(one, GRAPH)) == 64
+    assert set(one.params) == {"edge.label->a.gate"}
+
+
+def test_any_program_of_optuna_s_can_open_it(tmp_path: Path) -> None:
+    """As optuna-dashboard does, without anything of ours."""
+    path = tmp_path / "study.journal"
+    journal(path, trials=3)
+    study = optuna.load_study(study_name="g", storage=JournalStorage(JournalFileBackend(str(path))))
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert study.best_value == 62.0
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+
+
+def test_why_a_trial_failed_is_kept(tmp_path: Path) -> None:
+    study = journal(tmp_path / "study.journal", trials=1)
+    picker = Picker(sound(SPACE))
+    picked = picker.pick(study.optuna, 1)
+    assert picked is not None
+    study.ask(1, picked, picker.distributions, seed=0)
+    study.tell(1, TrialState.FAIL, None, "diverged: a loss became nan")
+    (failed,) = [t for t in study.trials if t.state == TrialState.FAIL]
+    assert attribute(failed, REASON) == "diverged: a loss became nan"
+
+
+def test_what_is_beside_the_trials_is_kept_too(tmp_path: Path) -> None:
+    study = journal(tmp_path / "study.journal")
+    study.note_check("alone / 3", 91.5)
+    study.note_check("alone / 4", None)
+    study.note_seconds(12.5)
+    again = Study(tmp_path / "study.journal", "g")
+    assert again.checks == {"alone / 3": 91.5, "alone / 4": None}
+    assert again.seconds == 12.5
+
+
+def test_a_journal_torn_at_any_byte_of_its_last_entry_is_cut_and_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    whole = path.read_bytes()
+    start = whole[:-1].rfind(b"\n") + 1
+    for end in range(start + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        aside = quarantine(path)
+        assert path.read_bytes() == whole[:start]
+        assert aside is not None
+        assert aside.read_bytes() == whole[start:end]
+    assert len(Study(path, "g").trials) == 2
+
+
+def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0" * 4096)
+    assert quarantine(path) == tmp_path / "study.journal.torn-1"
+    assert path.read_bytes() == whole
+
+
+def test_a_sound_journal_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    whole = path.read_bytes()
+    assert quarantine(path) is None
+    assert path.read_bytes() == whole
+    assert quarantine(tmp_path / "nothing.journal") is None
+
+
+def test_damage_before_the_end_is_told_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = b"{" + lines[2]
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(RunError, match="damaged before its end"):
+        Study(path, "g")
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_the_lock_of_an_owner_that_was_killed_does_not_hold_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    path.with_name("study.journal.lock").touch()
+    assert len(Study(path, "g").trials) == 2
+
+
+def test_a_trial_is_one_entry(tmp_path: Path) -> None:
+    """Asking is one write, so that no kill leaves a trial without its parameters."""
+    path = tmp_path / "study.journal"
+    study = journal(path, trials=0)
+    before = len(path.read_text().splitlines())
+    picker = Picker(sound(SPACE))
+    picked = picker.pick(study.optuna, 0)
+    assert picked is not None
+    study.ask(0, picked, picker.distributions, seed=7)
+    entries = [json.loads(line) for line in path.read_text().splitlines()[before:]]
+    assert len(entries) == 1
+    assert "edge.label->a.gate" in json.dumps(entries[0])
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = journal(tmp_path / "study.journal", trials=1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        study.note_seconds(1.0)

@@ -1,7 +1,8 @@
 """ktgdsl: a language for knowledge transfer graphs (Minami et al., ACCV 2020).
 
-`load` a spec, `build` its training graph for a loop of your own, or `run` it. Names are
-imported when they are first used, so that checking a spec never waits for torch.
+`load` a spec, `build` its training graph for a loop of your own, `run` it, or `search` a
+space for the best one. Names are imported when they are first used, so that checking a spec
+never waits for torch.
 """
 
 from importlib import import_module
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ktgdsl.errors import SpecError as SpecError
     from ktgdsl.language.diagnostic import Diagnostic as Diagnostic
     from ktgdsl.plan.model import Plan as Plan
+    from ktgdsl.searching.search import Found as Found
+    from ktgdsl.searching.search import search as search
     from ktgdsl.spec import check as check
     from ktgdsl.spec import load as load
     from ktgdsl.spec import loads as loads
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Diagnostic": "ktgdsl.language.diagnostic",
+    "Found": "ktgdsl.searching.search",
     "KtgError": "ktgdsl.errors",
     "Output": "ktgdsl.torch_backend.output",
     "Plan": "ktgdsl.plan.model",
@@ -39,6 +43,7 @@ _HOMES = {
     "loads": "ktgdsl.spec",
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",
+    "search": "ktgdsl.searching.search",
     "stepper": "ktgdsl.training.step",
 }
 __all__ = [*_HOMES]

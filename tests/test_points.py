@@ -7,7 +7,7 @@ import pytest
 
 from ktgdsl.plan.model import Draw, Plan
 from ktgdsl.plan.size import size
-from ktgdsl.search.points import Picked, Picker, labels, point, trial_plan
+from ktgdsl.searching.points import Picked, Picker, labels, point, trial_plan
 from tests.specs import sound
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -89,7 +89,7 @@ def test_a_picker_that_remembers_goes_on_as_if_it_had_picked(sampler: str) -> No
     whole = [each.params for each in picked(plan, 30)]
     assert whole == [each.params for each in picked(plan, 30)]
     asked, first, second = study(), Picker(plan), Picker(plan)
-    found = []
+    found: list[Picked] = []
     for number in range(30):
         if number == 17:
             for each in found:

@@ -10,8 +10,8 @@ from ktgdsl.language.outline import MAX_LEVELS, RESERVED
 from ktgdsl.language.read import MAX_BYTES
 from ktgdsl.language.source import Source
 from ktgdsl.language.uses import MOST_FILES
-from ktgdsl.plan.pairs import MOST_PAIRS
 from ktgdsl.plan.names import MOST_NODES
+from ktgdsl.plan.pairs import MOST_PAIRS
 from ktgdsl.spec import compile_source
 from ktgdsl.vocabulary.registry import KINDS, entries
 from ktgdsl.vocabulary.settings import DataSettings, NodeSettings, TrainSettings

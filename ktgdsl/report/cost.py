@@ -5,7 +5,7 @@ from typing import Any
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.size import Size, size
 from ktgdsl.report.describe import section
-from ktgdsl.search.estimate import Estimate, estimate
+from ktgdsl.searching.estimate import Estimate, estimate
 
 
 def cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:
@@ -31,7 +31,7 @@ def cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:
     }
     rows = [("points", _points(counted)), ("graphs", _graphs(counted)), *_rows(plan, expected)]
     if measure:
-        from ktgdsl.search.measure import epoch_seconds
+        from ktgdsl.searching.measure import epoch_seconds
 
         seconds = epoch_seconds(plan)
         hours = seconds * expected.all_epochs / 3600

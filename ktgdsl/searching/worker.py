@@ -20,7 +20,7 @@ import torch
 
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.plan.model import DataPlan, Plan
-from ktgdsl.search.messages import (
+from ktgdsl.searching.messages import (
     Busy,
     Decision,
     Diverged,

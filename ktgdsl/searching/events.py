@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from ktgdsl.plan.model import Plan
 
 if TYPE_CHECKING:
-    from ktgdsl.search.result import SearchResult
+    from ktgdsl.searching.result import SearchResult
 
 State = Literal["complete", "pruned", "failed"]
 

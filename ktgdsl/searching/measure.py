@@ -6,7 +6,7 @@ from statistics import fmean, median
 import torch
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.search.estimate import sampled
+from ktgdsl.searching.estimate import sampled
 from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.step import stepper
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from ktgdsl.search.messages import Diverged, Failed, Lost, Message, Report, Task
-from ktgdsl.search.pool import Pool
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Plan, SearchPlan
-from ktgdsl.search.checks import Check
-from ktgdsl.search.events import (
+from ktgdsl.searching.checks import Check
+from ktgdsl.searching.events import (
     BestFound,
     CheckStarted,
     Exhausted,
@@ -19,9 +17,11 @@ from ktgdsl.search.events import (
     TrialStarted,
     WorkerLost,
 )
-from ktgdsl.search.ladder import Ladder, ladder
-from ktgdsl.search.points import Picker, trial_plan
-from ktgdsl.search.study import SEED, Study, attribute, values_of
+from ktgdsl.searching.ladder import Ladder, ladder
+from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
+from ktgdsl.searching.points import Picker, trial_plan
+from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.study import SEED, Study, attribute, values_of
 from ktgdsl.torch_backend.seeds import derive
 
 FIRST_CHECK = 1_000_000_000

@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktgdsl.plan.spelled import spelled
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.space import at
-from ktgdsl.search.points import point
-from ktgdsl.search.result import SearchResult
-from ktgdsl.search.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
+from ktgdsl.plan.spelled import spelled
+from ktgdsl.searching.points import point
+from ktgdsl.searching.result import SearchResult
+from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
 from ktgdsl.training.checkpoint import unusable, write_atomically, writing
 from ktgdsl.training.folder import RunFolder
 

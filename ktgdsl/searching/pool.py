@@ -18,7 +18,7 @@ from typing import Self
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.search.messages import (
+from ktgdsl.searching.messages import (
     Busy,
     Decision,
     Diverged,
@@ -53,7 +53,7 @@ FAREWELL = 5.0
 _PROGRAM = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[2])
-from ktgdsl.search.worker import main
+from ktgdsl.searching.worker import main
 main(int(sys.argv[1]))
 """
 

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.plan.space import at
-from ktgdsl.search.ladder import ladder
+from ktgdsl.searching.ladder import ladder
 
 SIMULATIONS = 20
 """How many searches are simulated."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
-from ktgdsl.search.points import labels, trial_plan
-from ktgdsl.search.study import values_of
+from ktgdsl.searching.points import labels, trial_plan
+from ktgdsl.searching.study import values_of
 from ktgdsl.torch_backend.seeds import derive
 from ktgdsl.training.result import Score
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import optuna
 import torch
-from ktgdsl.search.pool import Pool
 from optuna.trial import FrozenTrial
 
 from ktgdsl.errors import RunError
@@ -17,8 +16,8 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.size import size
 from ktgdsl.plan.space import at
-from ktgdsl.search.checks import Check, baselines, confirmations, leaders, name_of, scores, seeds
-from ktgdsl.search.events import (
+from ktgdsl.searching.checks import Check, baselines, confirmations, leaders, name_of, scores, seeds
+from ktgdsl.searching.events import (
     Event,
     Listener,
     SearchFinished,
@@ -26,12 +25,13 @@ from ktgdsl.search.events import (
     TrialEnded,
     ignore,
 )
-from ktgdsl.search.folder import STATES, SearchFolder, cores, find
-from ktgdsl.search.ladder import rungs
-from ktgdsl.search.owner import Owner
-from ktgdsl.search.points import Picker, point
-from ktgdsl.search.result import Finalist, SearchResult
-from ktgdsl.search.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.searching.folder import STATES, SearchFolder, cores, find
+from ktgdsl.searching.ladder import rungs
+from ktgdsl.searching.owner import Owner
+from ktgdsl.searching.points import Picker, point
+from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.torch_backend.supported import require_searchable
 from ktgdsl.training.environment import describe
 from ktgdsl.training.folder import create
@@ -77,7 +77,7 @@ def search(
         workers: how many trials are trained at a time; by default what the space says, else
             one for each GPU, or on a CPU one for two cores.
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
-        listener: is told how it goes (`ktgdsl.search.events`).
+        listener: is told how it goes (`ktgdsl.searching.events`).
 
     Raises:
         RunError: when nothing is open (E506), something is not supported yet (E901), the

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ktgdsl.search.points import Picked
+from ktgdsl.searching.points import Picked
 from ktgdsl.training.checkpoint import unusable, write_atomically, writing
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"

@@ -47,7 +47,7 @@ def small() -> nn.Module:
     )
 
 
-SMALL = Call(name="python", arguments={"factory": "tests.test_run:small"})
+SMALL = Call(name="python", arguments={"function": "tests.test_run:small"})
 
 
 def pair(

@@ -156,6 +156,7 @@ class TestSettings:
             "update": "simultaneous",
             "aggregate": "sum",
             "reduce": "mean",
+            "on_zero": "step",
             "clip": None,
             "checkpoint": 1,
         }
@@ -183,7 +184,7 @@ class TestSettings:
             "wrn(depth=16, widen=2, dropout=0.3)",
             "wrn(depth=16, widen=2, dropout=0)",
             "resnet(depth=14)",
-            'python(factory="nets.small:make", width=8, act="relu", at=[10%, 2])',
+            'python(function="nets.small:make", width=8, act="relu", at=[10%, 2])',
         ]
 
 

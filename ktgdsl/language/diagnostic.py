@@ -72,6 +72,7 @@ CODES: dict[str, str] = {
     "W203": "a teacher smaller than its student",
     "W204": "no weight decay",
     "W205": "a very large learning rate",
+    "W206": "gates judged before they have opened",
 }
 
 

@@ -12,6 +12,9 @@ from ktgdsl.plan import model
 LARGE_RATES = {"sgd": 1.0, "adamw": 0.1}
 """Learning rates above which hardly anything trains."""
 
+HARDLY_OPEN = 0.1
+"""A weight of a gate that hardly changes what a node learns."""
+
 
 @dataclass(frozen=True)
 class _Spec:
@@ -138,10 +141,29 @@ def large_rate(spec: _Spec) -> Iterator[Diagnostic]:
         yield _warning("W205", message, spec.setting("train", "optimizer"), fix)
 
 
+def judged_early(spec: _Spec) -> Iterator[Diagnostic]:
+    """Gates that open with time, in a search that ends trials when they are hardly open."""
+    search = spec.plan.search
+    if spec.plan.space is None or search is None or search.pruner.name == "none":
+        return
+    first = search.pruner.arguments["min"]
+    assert isinstance(first, int)
+    share = first / search.epochs
+    ramp = next((p for p in walk(spec.tree) if isinstance(p, Call) and p.name == "linear"), None)
+    if ramp is not None and not ramp.arguments and share < HARDLY_OPEN:
+        message = (
+            f"the first rung is after epoch {first} of {search.epochs}, when `linear` has opened "
+            f"to {share:.2g} only, so the search judges such edges before they do anything"
+        )
+        fix = f"`pruner = asha(min={max(first + 1, search.epochs // 10)})` would judge later"
+        yield _warning("W206", message, ramp.span, fix)
+
+
 CHECKS: tuple[Callable[[_Spec], Iterator[Diagnostic]], ...] = (
     no_supervision,
     never_open,
     small_teacher,
     no_weight_decay,
     large_rate,
+    judged_early,
 )

@@ -1,16 +1,14 @@
 """The workers of a search, as their owner sees them: started, given trials, replaced, ended."""
 
-import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 from types import TracebackType
@@ -32,9 +30,9 @@ from ktgdsl.searching.messages import (
     Report,
     Setup,
     Task,
-    ToWorker,
     state_path,
 )
+from ktgdsl.searching.process import Trial, WorkerProcess
 
 MEDIANS = 10
 """A worker hangs that gives no sign of life for so many times the median epoch."""
@@ -47,87 +45,6 @@ TICK = 1.0
 
 FAREWELL = 5.0
 """Seconds that workers have to end when they are told to."""
-
-# A plain command instead of `multiprocessing.Process`, which would run the caller's main
-# module again in the worker, and has every script guard against that.
-_PROGRAM = """\
-import json, sys
-sys.path[:] = json.loads(sys.argv[2])
-from ktgdsl.searching.worker import main
-main(int(sys.argv[1]))
-"""
-
-
-@dataclass
-class _Trial:
-    """A trial under way: `asked` is its report that waits for a decision."""
-
-    task: Task
-    asked: Report | None = None
-    reasons: list[str] = field(default_factory=list)
-
-
-class _Worker:
-    """A worker process and its state: starting, then idle, or at work on a trial."""
-
-    def __init__(self, number: int, setup: Setup) -> None:
-        self.number = number
-        self.setup = setup
-        self.started = self.idle = self.gone = False
-        self.trial: _Trial | None = None
-        self.heard = time.monotonic()
-        self.pipe, theirs = connection.Pipe()
-        with theirs, self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Threads that spin while they wait would take the cores of other workers.
-                env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONFAULTHANDLER": "1"},
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the owner
-            )
-        self.send(setup)
-
-    @property
-    def log(self) -> Path:
-        """Where its output goes."""
-        return self.setup.folder / f"worker-{self.number}.log"
-
-    def send(self, message: ToWorker) -> None:
-        """Tells it; that it is dead shows when it is listened to."""
-        with suppress(OSError):
-            self.pipe.send(message)
-        self.heard = time.monotonic()
-
-    def read(self) -> Iterator[FromWorker]:
-        """All that it has said by now. Then `gone` says whether that was the end."""
-        # Asked first: what a process has said before its death is all in the pipe.
-        ended = self.process.poll() is not None
-        try:
-            while self.pipe.poll():
-                message: FromWorker = self.pipe.recv()
-                self.heard = time.monotonic()
-                yield message
-        except (EOFError, OSError):
-            ended = True
-        self.gone = ended
-
-    def silent_for(self) -> float:
-        """Seconds without a word from one that owes us some; it may ponder while we do."""
-        waiting = self.idle or (self.trial is not None and self.trial.asked is not None)
-        return 0.0 if waiting else time.monotonic() - self.heard
-
-    def end(self, patience: float = 0.0) -> int:
-        """Its exit code; kills it when it has not ended by itself by then."""
-        try:
-            code = self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        self.pipe.close()
-        return code
 
 
 class Pool:
@@ -157,15 +74,15 @@ class Pool:
         self._patience = patience
         self._attempts = attempts
         self._folder = folder.absolute()
-        self._trials: dict[int, _Trial] = {}
-        self._queue: deque[_Trial] = deque()
+        self._trials: dict[int, Trial] = {}
+        self._queue: deque[Trial] = deque()
         self._told: list[Message] = []
         self._seconds: deque[float] = deque(maxlen=101)
         self._false_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         threads = max(1, _cores() // workers)
         setups = [Setup(devices[i % len(devices)], threads, self._folder) for i in range(workers)]
-        self._workers = [_Worker(number, setup) for number, setup in enumerate(setups)]
+        self._workers = [WorkerProcess(number, setup) for number, setup in enumerate(setups)]
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +113,7 @@ class Pool:
         """Has a trial trained, as soon as there is a worker for it."""
         if task.trial in self._trials:
             raise ValueError(f"trial {task.trial} is under way")
-        self._trials[task.trial] = trial = _Trial(task)
+        self._trials[task.trial] = trial = Trial(task)
         self._queue.append(trial)
         self._give()
 
@@ -243,7 +160,7 @@ class Pool:
             self._listen(worker)
         self._give()
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: WorkerProcess) -> None:
         for message in worker.read():
             self._hear(worker, message)
         if worker.gone:
@@ -254,13 +171,13 @@ class Pool:
             worker.end(FAREWELL)
             self._replace(worker, f"its worker gave no sign of life for {limit:.0f} s")
 
-    def _limit(self, worker: _Worker) -> float:
+    def _limit(self, worker: WorkerProcess) -> float:
         if not worker.started:
             return STARTUP
         median = statistics.median(self._seconds) if self._seconds else 0.0
         return max(self._patience, MEDIANS * median)
 
-    def _hear(self, worker: _Worker, message: FromWorker) -> None:
+    def _hear(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
             case Ready():
                 worker.started = worker.idle = True
@@ -279,15 +196,15 @@ class Pool:
             case Busy():
                 self._told.append(message)
 
-    def _replace(self, worker: _Worker, reason: str) -> None:
+    def _replace(self, worker: WorkerProcess, reason: str) -> None:
         self._lose(worker, reason)
         if not worker.started:
             self._false_starts += 1
         if self._false_starts >= self._attempts:
             raise RunError([_no_start(self._attempts, worker.log)])
-        self._workers[self._workers.index(worker)] = _Worker(worker.number, worker.setup)
+        self._workers[self._workers.index(worker)] = WorkerProcess(worker.number, worker.setup)
 
-    def _lose(self, worker: _Worker, reason: str, trace: str = "") -> None:
+    def _lose(self, worker: WorkerProcess, reason: str, trace: str = "") -> None:
         """An attempt is lost. A report that still waits may yet end the trial by a decision."""
         trial, worker.trial = worker.trial, None
         if trial is None:
@@ -297,7 +214,7 @@ class Pool:
         if trial.asked is None:
             self._again(trial)
 
-    def _again(self, trial: _Trial) -> None:
+    def _again(self, trial: Trial) -> None:
         if len(trial.reasons) < self._attempts:
             self._queue.appendleft(trial)
             return
@@ -310,7 +227,7 @@ class Pool:
                 worker.trial, worker.idle = self._queue.popleft(), False
                 worker.send(worker.trial.task)
 
-    def _over(self, trial: _Trial, worker: _Worker | None) -> None:
+    def _over(self, trial: Trial, worker: WorkerProcess | None) -> None:
         if worker is not None:
             worker.trial = None
         del self._trials[trial.task.trial]

@@ -59,4 +59,12 @@ graph three {
         _FINE + _SGD.replace("lr=0.1", "lr=10"),
         _FINE + _SGD,
     ),
+    "W206": Explanation(
+        """A search ends trials at rungs, the first after few epochs, and a `linear` gate has
+        hardly opened by then: its edge is judged before it does anything, and graphs that
+        would gain from it late are ended early. The paper's search has this too.""",
+        _FINE.replace("kl(T=4)", "kl(T=4) via through | linear"),
+        _FINE.replace("kl(T=4)", "kl(T=4) via through | linear")
+        + "search { pruner = asha(min=4) }\n",
+    ),
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, DataPlan
 from ktgdsl.training import digits
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits
+from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_watched
 from tests.plans import tiny_plan
 
 CPU = torch.device("cpu")
@@ -92,6 +92,19 @@ def test_a_held_out_split_is_stratified_and_taken_from_training() -> None:
         )
 
     assert content(splits.train, splits.validation) == content(whole)
+
+
+def test_what_is_watched_is_what_is_held_out_or_else_the_test_split() -> None:
+    for holdout, size, name in ((True, 259, "validation"), (False, 500, "test")):
+        given = data(holdout=holdout, validation=259)
+        splits, watched = load_splits(given, 3, CPU), load_watched(given, 3, CPU)
+        assert (watched.name, len(watched.split)) == (name, size)
+        expected = splits.validation if holdout else splits.test
+        assert expected is not None
+        assert torch.equal(watched.split.image, expected.image)
+        assert torch.equal(watched.split.label, expected.label)
+        assert torch.equal(watched.train.image, splits.train.image)
+        assert torch.equal(watched.train.label, splits.train.label)
 
 
 def test_a_held_out_split_depends_on_the_seed_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktgdsl.plan.model import Call, SearchPlan
-from ktgdsl.search.ladder import Ladder, Standing, ladder, rungs
+from ktgdsl.searching.ladder import Ladder, Standing, ladder, rungs
 
 
 def search(epochs: int, minimum: int = 1, reduction: int = 2, pruner: str = "asha") -> SearchPlan:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Edge, Plan
-from ktgdsl.training.data import batches_in_order, load_splits
+from ktgdsl.training.data import batches_in_order, load_splits, load_watched
 from ktgdsl.training.events import EpochDone, Event, StepsDone
-from ktgdsl.training.loop import Begun, Trained, train
+from ktgdsl.training.loop import Begun, Trained, epochs, train
 from ktgdsl.training.metrics import evaluate
-from ktgdsl.training.step import Stepper
+from ktgdsl.training.step import Stepper, stepper
 from tests.plans import CORRECT, edge, sgd, tiny_plan
 from tests.test_metrics import Reads
 from tests.test_step import operators
@@ -56,14 +56,14 @@ def right(trained: Trained, name: str) -> float:
 def test_it_learns_and_says_how_well() -> None:
     heard: list[Event] = []
     trained = train(pair(epochs=3), device=CPU, seed=0, listener=heard.append)
-    epochs = [event for event in heard if isinstance(event, EpochDone)]
-    assert [event.epoch for event in epochs] == [1, 2, 3]
-    assert {event.split for event in epochs} == {"test"}
-    assert all(event.metrics.steps == 10 for event in epochs)
-    assert epochs[2].metrics.loss["a"] < epochs[0].metrics.loss["a"] / 2
-    assert epochs[2].learning_rate == {"a": 0.1, "b": 0.1}
+    told = [event for event in heard if isinstance(event, EpochDone)]
+    assert [event.epoch for event in told] == [1, 2, 3]
+    assert {event.split for event in told} == {"test"}
+    assert all(event.metrics.steps == 10 for event in told)
+    assert told[2].metrics.loss["a"] < told[0].metrics.loss["a"] / 2
+    assert told[2].learning_rate == {"a": 0.1, "b": 0.1}
     assert trained.accuracy.validation is None
-    assert trained.accuracy.test == epochs[2].accuracy
+    assert trained.accuracy.test == told[2].accuracy
     assert trained.accuracy.test["a"] > 80  # ten classes: chance is 10
     for name in ("a", "b"):
         assert trained.accuracy.test[name] == pytest.approx(right(trained, name))
@@ -106,9 +106,9 @@ def test_a_held_out_split_is_watched_and_the_test_split_left_for_the_end(
     plan = tiny_plan("a", data={"batch": 128, "holdout": True}, epochs=2)
     trained = train(plan, device=CPU, seed=0, listener=heard.append)
     assert sizes == [259, 259, 500]
-    epochs = [event for event in heard if isinstance(event, EpochDone)]
-    assert {event.split for event in epochs} == {"validation"}
-    assert trained.accuracy.validation == epochs[-1].accuracy
+    told = [event for event in heard if isinstance(event, EpochDone)]
+    assert {event.split for event in told} == {"validation"}
+    assert trained.accuracy.validation == told[-1].accuracy
     assert trained.accuracy.test["a"] == pytest.approx(right(trained, "a"))
 
 
@@ -146,11 +146,31 @@ def test_going_on_gives_the_same_bits() -> None:
         heard: list[Event] = []
         begun = Begun(cut, states[cut - 1])
         rest = train(plan, device=CPU, seed=3, listener=heard.append, begun=begun)
-        epochs = [event.epoch for event in heard if isinstance(event, EpochDone)]
-        assert epochs == [*range(cut + 1, 4)]
+        told = [event.epoch for event in heard if isinstance(event, EpochDone)]
+        assert told == [*range(cut + 1, 4)]
         assert rest.accuracy == whole.accuracy
         for one, other in zip(weights(whole), weights(rest), strict=True):
             assert torch.equal(one, other)
+
+
+def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
+    plan = tiny_plan("ab", data={"batch": 256, "holdout": True}, epochs=3)
+    step = stepper(plan, CPU, seed=0)
+    training = epochs(step, load_watched(plan.data, 0, CPU), seed=0, measured=["b"])
+    assert step.taken == 0
+    for number in (1, 2, 3):
+        done = next(training)
+        assert (done.epoch, done.split, [*done.accuracy]) == (number, "validation", ["b"])
+        assert step.taken == 4 * number
+    assert next(training, None) is None
+
+
+def test_epochs_one_by_one_are_those_of_a_training() -> None:
+    plan = pair(epochs=2)
+    whole = train(plan, device=CPU, seed=1)
+    step = stepper(plan, CPU, seed=1)
+    last = [*epochs(step, load_watched(plan.data, 1, CPU), seed=1)][-1]
+    assert last.accuracy == whole.accuracy.test
 
 
 def test_a_state_of_another_training_is_refused() -> None:

@@ -1,5 +1,7 @@
 """Frozen nodes: what pre-trains them, and how the cache keeps it."""
 
+import errno
+import fcntl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +16,15 @@ from ktgdsl.plan.model import Call, Constant, DataPlan, Plan
 from ktgdsl.torch_backend.networks import make
 from ktgdsl.torch_backend.weights import load_weights, save_weights
 from ktgdsl.training import loop, pretrain
-from ktgdsl.training.data import Splits, load_splits
-from ktgdsl.training.events import Event, PretrainDone, PretrainStarted
-from ktgdsl.training.pretrain import cache_folder, pretraining_plan
+from ktgdsl.training.data import Splits, Watched, load_splits, load_watched
+from ktgdsl.training.events import (
+    EpochDone,
+    Event,
+    PretrainAwaited,
+    PretrainDone,
+    PretrainStarted,
+)
+from ktgdsl.training.pretrain import Pretraining, cache_folder, pretraining_plan
 from ktgdsl.training.step import Stepper, stepper
 from tests.plans import adamw, sgd, tiny_plan, wrn10
 
@@ -34,13 +42,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """The plans that are trained from here on."""
     seen: list[Plan] = []
-    train = loop.train
+    epochs = loop.epochs
 
-    def watched(plan: Plan, **options: Any) -> loop.Trained:
-        seen.append(plan)
-        return train(plan, **options)
+    def watched(step: Stepper, *data: Any, **options: Any) -> Iterator[EpochDone]:
+        seen.append(step.plan)
+        return epochs(step, *data, **options)
 
-    monkeypatch.setattr(loop, "train", watched)
+    monkeypatch.setattr(loop, "epochs", watched)
     return seen
 
 
@@ -57,6 +65,11 @@ def kd(teacher: str = "t", **train: Any) -> Plan:
 
 def weights(step: Stepper, node: str) -> dict[str, Tensor]:
     return dict(step.graph.networks[node].state_dict())
+
+
+def kept(cache: Path) -> list[Path]:
+    """What is in the cache, but for the locks."""
+    return [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -145,10 +158,19 @@ def test_pre_training_happens_once(cache: Path, trainings: list[Plan]) -> None:
     first = stepper(kd(), "cpu")
     second = stepper(kd(), "cpu")
     assert len(trainings) == 1
-    assert [each.name for each in cache.iterdir()] == [f"{trainings[0].digest}.safetensors"]
+    assert [each.name for each in kept(cache)] == [f"{trainings[0].digest}.safetensors"]
     assert same(weights(first, "t"), weights(second, "t"))
     stepper(kd(), "cpu", seed=1)
     assert len(trainings) == 2
+
+
+def test_trainings_with_seeds_of_their_own_may_share_it(trainings: list[Plan]) -> None:
+    shared = Pretraining(seed=9)
+    first = stepper(kd(), "cpu", seed=1, pretraining=shared)
+    second = stepper(kd(), "cpu", seed=2, pretraining=shared)
+    assert [each.train.seed for each in trainings] == [9]
+    assert same(weights(first, "t"), weights(second, "t"))
+    assert not same(weights(first, "s"), weights(second, "s"))
 
 
 def test_equal_networks_share_one_training(trainings: list[Plan]) -> None:
@@ -177,13 +199,20 @@ def test_the_validation_split_is_held_out_of_pre_training(
 ) -> None:
     held: list[Tensor] = []
 
-    def watched(given: DataPlan, seed: int, device: torch.device) -> Splits:
+    def outer_splits(given: DataPlan, seed: int, device: torch.device) -> Splits:
         splits = load_splits(given, seed, device)
         assert splits.validation is not None
         held.append(splits.validation.image)
         return splits
 
-    monkeypatch.setattr(loop, "load_splits", watched)
+    def inner_splits(given: DataPlan, seed: int, device: torch.device) -> Watched:
+        watched = load_watched(given, seed, device)
+        assert watched.name == "validation"
+        held.append(watched.split.image)
+        return watched
+
+    monkeypatch.setattr(loop, "load_splits", outer_splits)
+    monkeypatch.setattr(pretrain, "load_watched", inner_splits)
     plan = tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],
@@ -213,7 +242,7 @@ def test_a_failure_names_the_node(cache: Path) -> None:
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E503"
     assert diagnostic.message.startswith("pre-training of node teacher: the loss of ")
-    assert not list(cache.iterdir())
+    assert not kept(cache)
 
 
 # The cache
@@ -236,7 +265,7 @@ def test_a_file_that_cannot_be_used_is_replaced(
     cache: Path, trainings: list[Plan], damage: Any
 ) -> None:
     good = weights(stepper(kd(), "cpu"), "t")
-    (file,) = cache.iterdir()
+    (file,) = kept(cache)
     damage(file)
     assert same(weights(stepper(kd(), "cpu"), "t"), good)
     assert len(trainings) == 2
@@ -266,6 +295,10 @@ def test_without_a_cache_the_process_keeps_it(
         with pytest.warns(UserWarning, match="set KTGDSL_CACHE to a folder that can be written"):
             stepper(kd(), "cpu")
     assert len(trainings) == 1
+    shared = Pretraining(seed=0, folder=tmp_path / "study")
+    with pytest.warns(UserWarning, match="only as long as the folder .*study"):
+        stepper(kd(), "cpu", pretraining=shared)
+    assert len(kept(tmp_path / "study")) == 1
 
 
 def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,8 +310,42 @@ def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.Monke
         step = stepper(kd(), "cpu")
     monkeypatch.undo()
     monkeypatch.setenv("KTGDSL_CACHE", str(cache.parent))
-    assert not list(cache.iterdir())
+    assert not kept(cache)
     assert same(weights(step, "t"), weights(stepper(kd(), "cpu"), "t"))
+
+
+def test_who_comes_second_waits_and_loads(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    """An open file has a lock of its own, as if it were another process's."""
+    good = weights(stepper(kd(), "cpu"), "t")
+    (file,) = kept(cache)
+    away = file.rename(tmp_path / "away")
+    other = file.with_suffix(".lock").open()
+    fcntl.flock(other, fcntl.LOCK_EX)
+    heard: list[Event] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if len(heard) == 3:
+            away.rename(file)
+            other.close()
+
+    step = stepper(kd(), "cpu", listener=listen)
+    assert heard == [PretrainAwaited("t")] * 3
+    assert len(trainings) == 1
+    assert same(weights(step, "t"), good)
+
+
+def test_without_locks_nobody_waits(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    stepper(kd(), "cpu")
+    assert len(trainings) == len(kept(cache)) == 1
 
 
 @pytest.fixture
@@ -296,7 +363,7 @@ def module_on_path(tmp_path: Path) -> Iterator[str]:
 def test_code_of_ones_own_is_never_cached_on_disk(
     cache: Path, tmp_path: Path, module_on_path: str, trainings: list[Plan]
 ) -> None:
-    network = Call(name="python", arguments={"factory": f"{module_on_path}:factory"})
+    network = Call(name="python", arguments={"function": f"{module_on_path}:factory"})
     plan = tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],
@@ -307,3 +374,10 @@ def test_code_of_ones_own_is_never_cached_on_disk(
     assert len(trainings) == 1
     assert same(weights(first, "t"), weights(second, "t"))
     assert not list(cache.rglob("*.safetensors"))
+    shared = Pretraining(seed=0, folder=tmp_path / "study")
+    third = stepper(plan, "cpu", pretraining=shared)
+    assert len(trainings) == 2
+    assert same(weights(third, "t"), weights(first, "t"))
+    assert [path.name for path in (tmp_path / "study").glob("*.safetensors")] == [
+        f"{trainings[0].digest}.safetensors"
+    ]

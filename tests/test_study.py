@@ -10,8 +10,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from ktgdsl.errors import RunError
-from ktgdsl.search.points import Picker
-from ktgdsl.search.study import GRAPH, REASON, SEED, Study, attribute, quarantine, values_of
+from ktgdsl.searching.points import Picker
+from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, quarantine, values_of
 from tests.specs import sound
 
 SPACE = "graph g { node a = resnet8 target a edge label -> a via through | linear | correct }"

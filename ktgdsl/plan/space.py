@@ -72,6 +72,8 @@ def lower_space(
         message = "no point of this space has a target that learns"
         fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
+    if not draws:  # only a `let` that nobody mentions is open
+        return Lowered(first.plan.model_copy(update={"search": None}), tuple(found))
     space = model.Space.model_construct(text=format_file(file), draws=draws)
     plan = first.plan.model_copy(update={"space": space})
     return Lowered(plan, tuple(found))

@@ -1,0 +1,296 @@
+"""The owner of a search with workers that only pretend: the account, and going on after a cut."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.checks import ALONE, OPEN, Check, baselines, confirmations, leaders, scores
+from ktgdsl.searching.events import Event, Exhausted, TrialEnded, TrialReported, WorkerLost
+from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
+from ktgdsl.searching.owner import Owner
+from ktgdsl.searching.points import Picker
+from ktgdsl.searching.study import REASON, Study, attribute, values_of
+from tests.specs import sound
+
+SPACE = """
+let each gate = through | cutoff | linear | correct
+graph g {{
+    node a, b = resnet8
+    target a
+    edge label -> * via gate
+    edge * -> * via gate
+}}
+train {{ epochs = 5 }}
+search {{ trials = {trials} {more} }}
+"""
+
+
+def space(trials: int = 40, more: str = "") -> Plan:
+    return sound(SPACE.format(trials=trials, more=more))
+
+
+def value(task: Task, epoch: int) -> float:
+    """What a graph is worth after an epoch: the same whenever it is asked."""
+    seen = f"{Plan.from_json(task.plan).digest} {task.seed} {epoch}"
+    return int(hashlib.sha256(seen.encode()).hexdigest()[:4], 16) % 400 / 4
+
+
+class Pretence:
+    """A pool without processes: every worker reports in turn; `fate` may do otherwise."""
+
+    def __init__(
+        self, workers: int, fate: Callable[[Task, int], Message | None] = lambda *_: None
+    ) -> None:
+        self.workers, self.fate = workers, fate
+        self.under_way: dict[int, tuple[Task, int]] = {}
+        self.ready: deque[int] = deque()
+
+    @property
+    def free(self) -> int:
+        return self.workers - len(self.under_way)
+
+    def submit(self, task: Task) -> None:
+        assert self.free > 0 or task.trial >= 1_000_000_000
+        self.under_way[task.trial] = task, task.kept
+        self.ready.append(task.trial)
+
+    def decide(self, trial: int, keep: bool) -> None:
+        task, epoch = self.under_way[trial]
+        if not keep or epoch == Plan.from_json(task.plan).train.epochs:
+            del self.under_way[trial]
+        else:
+            self.ready.append(trial)
+
+    def wait(self, timeout: float | None = None) -> list[Message]:
+        assert timeout is None
+        number = self.ready.popleft()
+        task, epoch = self.under_way[number]
+        told = self.fate(task, epoch + 1)
+        if isinstance(told, Lost):
+            self.ready.append(number)
+            return [told]
+        if told is not None:
+            del self.under_way[number]
+            return [told]
+        last = epoch + 1 == Plan.from_json(task.plan).train.epochs
+        self.under_way[number] = task, epoch + 1
+        return [Report(number, epoch + 1, value(task, epoch + 1), 1.0, last=last)]
+
+
+class CutError(Exception):
+    """The owner is killed."""
+
+
+def searched(
+    path: Path,
+    plan: Plan,
+    pool: Any,
+    events: list[Event] | None = None,
+    cut_at: int | None = None,
+) -> Study:
+    """A search by a fresh owner, killed after so many writes to the journal, if at all."""
+    study = Study(path, "g")
+    writes = 0
+
+    def counted(method: Callable[..., None]) -> Callable[..., None]:
+        def write(*arguments: Any, **named: Any) -> None:
+            nonlocal writes
+            method(*arguments, **named)
+            writes += 1
+            if writes == cut_at:
+                raise CutError
+
+        return write
+
+    for name in ("ask", "report", "tell"):
+        setattr(study, name, counted(getattr(study, name)))
+    told = [] if events is None else events
+    owner = Owner(plan, study, Picker(plan), told.append, improved=lambda _: None)
+    owner.trials(pool)
+    return study
+
+
+def account(study: Study) -> list[tuple[Any, ...]]:
+    """All that is known of the trials."""
+    return [
+        (t.number, t.state.name, t.params, values_of(t), t.value, dict(t.user_attrs))
+        for t in study.trials
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_exactly_so_many_trials_are_accounted_for(tmp_path: Path, workers: int) -> None:
+    events: list[Event] = []
+    study = searched(tmp_path / "j", space(), Pretence(workers), events)
+    assert [trial.number for trial in study.trials] == list(range(40))
+    assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in study.trials)
+    ends = [event for event in events if isinstance(event, TrialEnded)]
+    assert sorted(end.trial for end in ends) == list(range(40))
+    states = {end.trial: end.state for end in ends}
+    for trial in study.trials:
+        assert states[trial.number] == trial.state.name.lower()
+        assert (trial.state == TrialState.COMPLETE) == (max(values_of(trial)) == 5)
+
+
+def test_pruned_is_who_is_told_so(tmp_path: Path) -> None:
+    events: list[Event] = []
+    study = searched(tmp_path / "j", space(), Pretence(2), events)
+    dropped = {e.trial: e.epoch for e in events if isinstance(e, TrialReported) and not e.kept}
+    pruned = {t.number: max(values_of(t)) for t in study.trials if t.state == TrialState.PRUNED}
+    assert pruned == dropped
+    assert set(pruned.values()) <= {1, 2, 4}
+    assert 10 < len(pruned) < 40
+
+
+def test_a_cut_at_any_write_and_going_on_is_as_no_cut(tmp_path: Path) -> None:
+    plan = space(trials=8)
+    whole = account(searched(tmp_path / "whole", plan, Pretence(1)))
+    writes = 0
+    for cut_at in range(1, 200):
+        path = tmp_path / f"cut-{cut_at}"
+        try:
+            searched(path, plan, Pretence(1), cut_at=cut_at)
+        except CutError:
+            writes = cut_at
+        else:
+            break
+        assert account(searched(path, plan, Pretence(1))) == whole
+    assert 20 < writes < 199
+
+
+def test_cut_again_and_again_it_still_ends(tmp_path: Path) -> None:
+    plan = space(trials=8)
+    whole = account(searched(tmp_path / "whole", plan, Pretence(1)))
+    for _ in range(100):
+        try:
+            study = searched(tmp_path / "j", plan, Pretence(1), cut_at=3)
+        except CutError:
+            continue
+        break
+    assert account(study) == whole
+
+
+def test_with_several_workers_a_cut_costs_no_trial(tmp_path: Path) -> None:
+    plan = space(trials=20)
+    with pytest.raises(CutError):
+        searched(tmp_path / "j", plan, Pretence(4), cut_at=25)
+    study = searched(tmp_path / "j", plan, Pretence(2 + 2))
+    assert [trial.number for trial in study.trials] == list(range(20))
+    assert all(trial.state.is_finished() for trial in study.trials)
+    for trial in study.trials:
+        assert list(values_of(trial)) == list(range(1, len(values_of(trial)) + 1))
+
+
+def test_a_lost_worker_costs_no_trial_and_is_told(tmp_path: Path) -> None:
+    lost = set()
+
+    def fate(task: Task, epoch: int) -> Message | None:
+        if epoch == 1 and task.trial % 5 == 0 and task.trial not in lost:
+            lost.add(task.trial)
+            return Lost(task.trial, 1, "killed by signal 9")
+        return None
+
+    events: list[Event] = []
+    study = searched(tmp_path / "j", space(trials=10), Pretence(2, fate), events)
+    assert {e.trial for e in events if isinstance(e, WorkerLost)} == {0, 5}
+    assert [trial.number for trial in study.trials] == list(range(10))
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
+def test_trials_that_fail_are_accounted_for_with_their_reasons(tmp_path: Path) -> None:
+    def fate(task: Task, epoch: int) -> Message | None:
+        if task.trial == 1:
+            return Failed(1, ("out of memory", "out of memory", "hung"))
+        if task.trial == 2 and epoch == 2:
+            return Diverged(2, 2, "the loss became nan")
+        return None
+
+    study = searched(tmp_path / "j", space(trials=5, more="pruner = none"), Pretence(1, fate))
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert attribute(study.trials[1], REASON) == "out of memory; then out of memory; then hung"
+    assert attribute(study.trials[2], REASON) == "diverged: the loss became nan"
+    assert values_of(study.trials[2]) == {1: pytest.approx(study.trials[2].intermediate_values[1])}
+
+
+def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
+    text = "graph g { node a = resnet8 target a edge label -> a via through | linear | cutoff }"
+    plan = sound(text + "search { trials = 50 } train { epochs = 2 }")
+    events: list[Event] = []
+    study = searched(tmp_path / "j", plan, Pretence(1), events)
+    assert len(study.trials) == 2
+    assert Exhausted(2, 50) in events
+
+
+class TestChecks:
+    def study(self, path: Path, more: str = "") -> tuple[Plan, Study]:
+        plan = space(trials=20, more=more)
+        return plan, searched(path / "j", plan, Pretence(1))
+
+    def test_leaders_are_the_best_that_are_complete(self, tmp_path: Path) -> None:
+        _, study = self.study(tmp_path)
+        complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
+        best = leaders(study.trials)
+        assert len(best) == min(3, len(complete))
+        assert [t.value for t in best] == sorted((t.value or 0 for t in complete), reverse=True)[:3]
+
+    def test_without_a_complete_trial_who_came_furthest_leads(self, tmp_path: Path) -> None:
+        def fate(task: Task, epoch: int) -> Message | None:
+            return Diverged(task.trial, epoch, "nan") if epoch == 5 - task.trial % 2 else None
+
+        plan = space(trials=8, more="pruner = none")
+        study = searched(tmp_path / "j", plan, Pretence(1, fate))
+        first = leaders(study.trials)[0]
+        assert first.number % 2 == 0
+        furthest = [t for t in study.trials if max(values_of(t)) == 4]
+        assert values_of(first)[4] == max(values_of(t)[4] for t in furthest)
+
+    def test_where_nothing_has_a_value_nobody_leads(self, tmp_path: Path) -> None:
+        def fate(task: Task, epoch: int) -> Message | None:
+            return Diverged(task.trial, epoch, "nan")
+
+        study = searched(tmp_path / "j", space(trials=4), Pretence(1, fate))
+        assert leaders(study.trials) == []
+
+    def test_baselines_are_the_target_alone_and_all_gates_open(self, tmp_path: Path) -> None:
+        plan, study = self.study(tmp_path)
+        found = baselines(plan, leaders(study.trials)[0])
+        alone, opened = found[ALONE], found[OPEN]
+        assert [str(edge) for edge in alone.graph.edges] == ["label -> a"]
+        assert [node.name for node in alone.graph.nodes] == ["a"]
+        assert len(opened.graph.edges) == 4
+        assert {str(t.gate) for edge in opened.graph.edges for t in edge.terms} == {"through"}
+        for each in (alone, opened):
+            assert each.data.holdout
+            assert each.train.epochs == 5
+
+    def test_they_are_trained_once_and_their_values_kept(self, tmp_path: Path) -> None:
+        plan, study = self.study(tmp_path, more="confirm = 2")
+        finalists = leaders(study.trials)
+        checks = confirmations(plan, finalists)
+        assert len(checks) == 2 * len(finalists)
+        assert len({check.seed for check in checks}) == 2  # the same for all, so that they compare
+        trained = []
+
+        def fate(task: Task, epoch: int) -> Message | None:
+            trained.append(task.seed)
+            return None
+
+        def train(wanted: list[Check]) -> None:
+            again = Study(tmp_path / "j", "g")
+            owner = Owner(plan, again, Picker(plan), lambda _: None, improved=lambda _: None)
+            owner.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
+
+        train(checks[:3])
+        train(checks)
+        assert len(trained) == len(checks) * 5
+        noted = Study(tmp_path / "j", "g").checks
+        assert len(noted) == len(checks)
+        found = scores(noted, ["trial " + str(finalists[0].number)])
+        assert len(found["trial " + str(finalists[0].number)].runs) == 2

@@ -10,7 +10,7 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     """The parser of a command line; what it reads has the action of the verb in `verb`."""
     parser = argparse.ArgumentParser(
         prog="ktgc",
-        description="Compile knowledge transfer graphs: check, plan, build, run, search .ktg specs.",
+        description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
         epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
         "130 Ctrl-C.",
     )

@@ -149,7 +149,8 @@ def test_a_space_is_no_spec() -> None:
 
 RICH = sound(
     """
-    let each gate = through | cutoff | linear(1, 0) | 0.5 * correct * until(30%) | (1 - correct) | confident(0.9)
+    let each gate = through | cutoff | linear(1, 0) | 0.5 * correct * until(30%) | (1 - correct)
+                  | confident(0.9)
     graph g {
         node a = resnet8
         node b = resnet14 | python("m:f", width=3, act="relu") { keep = true }
@@ -157,12 +158,16 @@ RICH = sound(
         node e = ema(b, decay=0.9)
         target a
         edge label -> * : ce(smoothing=0.1) | ce via gate
-        edge * -> * : kl | kl(T=4, scale=2) | dkd(warmup=0) | 0.5 * kl + 2 * mse(on=probabilities) via gate
+        edge * -> * : kl | kl(T=4, scale=2) | dkd(warmup=0) | 0.5 * kl + 2 * mse(on=probabilities)
+                      via gate
         edge a : -0.1 * entropy
         edge e -> a : js via rampup(3)
     }
     data digits { batch = 32 | 48  validation = 100  labeled = 50%  views = 2 }
-    train { epochs = 3  reduce = active  aggregate = mean  clip = 0.5  schedule = multistep(at=[1, 60%]) }
+    train {
+        epochs = 3  reduce = active  aggregate = mean  clip = 0.5
+        schedule = multistep(at=[1, 60%])
+    }
     """
 )
 

@@ -138,6 +138,12 @@ def _unless(call: Call | None, default: Call, kind: str) -> str | None:
     return None if call is None or call == default else _call(kind, call)
 
 
+def edge_lines(plan: Plan) -> list[str]:
+    """The edges of a plan as a spec writes them, without the word `edge`."""
+    names = {node.name: node.name for node in (*plan.graph.nodes, *plan.graph.derived)}
+    return [line.removeprefix("edge ") for line in _edges(plan, names)]
+
+
 def _edges(plan: Plan, names: Mapping[str, str]) -> Iterator[str]:
     """Neighbours with one source and equal terms stand together."""
     learning = [node.name for node in plan.graph.nodes if node.frozen != FROZEN]
@@ -203,9 +209,9 @@ def _gate(gate: Gate) -> str:
                 for each in gate.factors
             )
         case Sum():
-            first, *others = (_gate(each) for each in gate.terms)
+            first, *more = (_gate(each) for each in gate.terms)
             return first + "".join(
-                f" - {each[1:]}" if each.startswith("-") else f" + {each}" for each in others
+                f" - {each[1:]}" if each.startswith("-") else f" + {each}" for each in more
             )
 
 

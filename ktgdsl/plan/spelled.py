@@ -140,7 +140,8 @@ def _unless(call: Call | None, default: Call, kind: str) -> str | None:
 
 def edge_lines(plan: Plan) -> list[str]:
     """The edges of a plan as a spec writes them, without the word `edge`."""
-    names = {node.name: node.name for node in (*plan.graph.nodes, *plan.graph.derived)}
+    names = {node.name: node.name for node in plan.graph.nodes}
+    names |= {node.name: node.name for node in plan.graph.derived}
     return [line.removeprefix("edge ") for line in _edges(plan, names)]
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.describe import terms
+from ktgdsl.plan.spelled import edge_lines
 from ktgdsl.report.progress import Clock, duration
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.searching.events import (
@@ -61,9 +61,8 @@ def plain_search_listener(
                     told = clock()
                     write(_line(progress, event))
             case BestFound():
-                write(
-                    f"best so far: {event.value:.2f} % by trial {event.trial}, {_graph(event.plan)}"
-                )
+                graph = "; ".join(_edges(event.plan, MOST))
+                write(f"best so far: {event.value:.2f} % by trial {event.trial}, {graph}")
             case CheckStarted(done=0):
                 write(f"{event.of} trainings judge the result")
             case WorkerLost():
@@ -97,13 +96,9 @@ def _line(progress: SearchProgress, ended: TrialEnded) -> str:
     return "  ".join(cells)
 
 
-def _graph(plan: Plan) -> str:
-    """A graph in one line: the edges between nodes, the gates on labels."""
-    return "; ".join(_edges(plan, MOST))
-
-
 def _edges(plan: Plan, most: int) -> list[str]:
-    edges = [f"{edge}: {terms(edge)}" for edge in plan.graph.edges]
+    """The edges of a graph, a line each."""
+    edges = edge_lines(plan)
     if len(edges) > most:
         edges = [*edges[: most - 1], f"and {len(edges) - most + 1} more"]
     return edges

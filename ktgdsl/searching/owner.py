@@ -84,7 +84,9 @@ class Owner:
         done = len(checks) - len(waiting)
         for number, check in enumerate(waiting, start=FIRST_CHECK):
             self._checks[number] = check
-            self._listener(CheckStarted(check.name, check.seed, done, len(checks)))
+            self._listener(
+                CheckStarted(check.name, check.seed, done + number - FIRST_CHECK, len(checks))
+            )
             pool.submit(self._task(number, check.plan, check.seed))
         while self._checks:
             for message in pool.wait():

@@ -11,27 +11,26 @@ from ktgdsl import cli
 from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.language.diagnostic import CODES
 from ktgdsl.language.source import Source
-from ktgdsl.report.explain import BLOCKS, PLANNED, WIDTH, explain, overview, suggest
+from ktgdsl.report.explain import BLOCKS, WIDTH, explain, overview, suggest
 from ktgdsl.spec import compile_source
-from ktgdsl.vocabulary import settings
+from ktgdsl.vocabulary import search, settings
 from ktgdsl.vocabulary.entry import Parameters
-from ktgdsl.vocabulary.registry import KINDS, PLANNED_KINDS, entries, later, planned
+from ktgdsl.vocabulary.registry import KINDS, entries
 
 ROOT = Path(__file__).parents[1]
-ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505"}
+ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505", "E506", "E507", "E901"}
 """What no spec text leads to: bytes that are no text, and what only a run meets."""
 COMMANDS = {"E001", "E210"}
 """What a command line leads to rather than a spec."""
 SPECS = sorted(CODES.keys() - ONLY_TOLD - COMMANDS)
 WORDS = [(kind, word) for kind in KINDS for word in entries(kind)]
-LATER = [(kind, word) for kind in KINDS for word in sorted(later(kind))]
 SETTINGS = [(block, name) for block, cls in BLOCKS.items() for name in cls.model_fields]
 NAMES = [
     *CODES,
     *FAMILIES,
     *KINDS,
     *BLOCKS,
-    *(f"{kind}:{word}" for kind, word in (*WORDS, *LATER)),
+    *(f"{kind}:{word}" for kind, word in WORDS),
     *(f"{block}.{name}" for block, name in SETTINGS),
     "resnet32",
     "resnet33",
@@ -139,10 +138,6 @@ class TestWords:
             assert field.description
             assert flat(field.description) in flat(text)
 
-    @pytest.mark.parametrize(("kind", "word"), LATER)
-    def test_what_is_not_supported_yet_says_so(self, kind: str, word: str) -> None:
-        assert "this version does not support it yet (E901)" in page(f"{kind}:{word}")
-
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
@@ -203,14 +198,13 @@ class TestWords:
         text = page(kind).split("\n\n\n")[0]
         assert text.startswith(f"{kind}, a kind of words\n")
         assert all(f"\n  {word} " in text for word in entries(kind))
-        assert all(f"`{word}`" in text for word in later(kind))
 
 
 class TestSettings:
     def test_every_class_of_settings_is_explained(self) -> None:
         classes = {
             each
-            for each in vars(settings).values()
+            for each in (*vars(settings).values(), *vars(search).values())
             if isinstance(each, type)
             and issubclass(each, Parameters)
             and each.__name__.endswith("Settings")
@@ -240,27 +234,6 @@ class TestSettings:
         default = "optimizer = sgd(lr=0.1, momentum=0.9, nesterov=true, weight_decay=0.0005)"
         assert default in flat(page("train.optimizer"))
         assert "validation = 20%" in page("validation")
-
-    @pytest.mark.parametrize(
-        ("block", "name"), [(b, n) for b, cls in BLOCKS.items() for n in sorted(cls.later)]
-    )
-    def test_what_is_not_supported_yet_says_so(self, block: str, name: str) -> None:
-        assert "this version does not support it yet (E901)" in page(f"{block}.{name}")
-        assert f"`{name}`" in page(block)
-
-    @pytest.mark.parametrize(
-        ("block", "name", "word"),
-        [
-            (block, name, word)
-            for block, cls in BLOCKS.items()
-            for name, words in cls.later_words.items()
-            for word in sorted(words)
-        ],
-    )
-    def test_values_that_are_not_supported_yet(self, block: str, name: str, word: str) -> None:
-        _, _, after = flat(page(f"{block}.{name}")).rpartition("; ")
-        assert f"`{word}`" in after
-        assert "not supported yet" in after
 
 
 class TestAnyName:
@@ -332,35 +305,3 @@ class TestCommand:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stderr == ""
         assert done.stdout.splitlines()[-1] == "[]"
-
-
-class TestPlanned:
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_what_is_planned_is_what_is_not_supported_yet(self, kind: str) -> None:
-        assert set(planned(kind)) == later(kind)
-
-    @pytest.mark.parametrize(
-        ("kind", "word"),
-        [(kind, word) for kind in (*KINDS, *PLANNED_KINDS) for word in planned(kind)],
-    )
-    def test_a_word_that_is_planned_has_its_whole_page(self, kind: str, word: str) -> None:
-        text = explain(f"{kind}:{word}")
-        assert text is not None
-        assert "does not support it yet (E901)" in " ".join(text.split())
-        for name in planned(kind)[word].model_fields:
-            assert f"\n  {name}" in text
-        assert max(map(len, text.splitlines())) <= 80
-
-    @pytest.mark.parametrize(
-        ("block", "name"),
-        [(block, name) for block, cls in PLANNED.items() for name in cls.model_fields],
-    )
-    def test_a_setting_that_is_planned_has_a_page(self, block: str, name: str) -> None:
-        text = explain(f"{block}.{name}")
-        assert text is not None
-        assert f"{block}.{name}, a setting" in text
-
-    @pytest.mark.parametrize("block", BLOCKS)
-    def test_the_settings_not_supported_yet_are_the_planned_ones(self, block: str) -> None:
-        cls = BLOCKS[block]
-        assert cls.later | set(cls.later_words) == set(PLANNED[block].model_fields)

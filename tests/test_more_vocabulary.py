@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from ktgdsl.vocabulary import (
     derived,
     feature_losses,
+    images,
     logit_losses,
-    more_datasets,
-    more_gates,
-    more_networks,
-    more_settings,
+    networks,
+    predicates,
     search,
+    settings,
 )
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry, Parameters, Share
@@ -31,10 +31,10 @@ STAGE1, STAGE2 = Tap("stage1"), Tap("stage2")
 
 ENTRIES: dict[str, Sequence[type[Entry]]] = {
     "loss": [*logit_losses.ENTRIES, *feature_losses.ENTRIES],
-    "gate": more_gates.ENTRIES,
-    "network": [*more_networks.ENTRIES, *derived.ENTRIES],
+    "gate": predicates.ENTRIES,
+    "network": [networks.Torchvision, networks.Timm, *derived.ENTRIES],
     "combine": derived.COMBINES,
-    "dataset": more_datasets.ENTRIES,
+    "dataset": images.ENTRIES,
     "sampler": search.SAMPLERS,
     "pruner": search.PRUNERS,
     "objective": search.OBJECTIVES,
@@ -75,11 +75,11 @@ REQUIRED: dict[str, dict[str, Any]] = {
 ALL = [entry for kind in ENTRIES for entry in ENTRIES[kind]]
 BLOCKS: list[type[Parameters]] = [
     search.SearchSettings,
-    more_settings.PhaseSettings,
-    more_settings.ShareSettings,
-    more_settings.MoreDataSettings,
-    more_settings.MoreTrainSettings,
-    more_settings.MoreNodeSettings,
+    settings.PhaseSettings,
+    settings.ShareSettings,
+    settings.DataSettings,
+    settings.TrainSettings,
+    settings.NodeSettings,
 ]
 
 
@@ -241,6 +241,7 @@ class TestLosses:
         assert len(features) == len(feature_losses.ENTRIES)
         assert {e.word for e in features if e.connector} == {"hint", "overhaul"}
         assert {e.word for e in features if e.maps} == {"attention", "fsp", "overhaul"}
+        assert {e.word for e in features if not e.inside} == {"irg"}
 
     def test_the_scale_of_a_standardised_divergence(self) -> None:
         loss = logit_losses.StandardizedKl(T=3.0, scale=1.0)
@@ -251,29 +252,29 @@ class TestGates:
     @pytest.mark.parametrize(
         ("gate", "bounds"),
         [
-            (more_gates.During(phases=[PhaseRef("a")]), (0, 1)),
-            (more_gates.Confident(), (0, 1)),
-            (more_gates.Confident(threshold=0.0), (1, 1)),
-            (more_gates.Agree(), (0, 1)),
-            (more_gates.Stable(threshold=0.0), (0, 1)),
-            (more_gates.Shard(index=1, count=2), (0, 1)),
-            (more_gates.Shard(index=0, count=1), (1, 1)),
-            (more_gates.PythonGate(function="m:f"), (0, 1)),
+            (predicates.During(phases=[PhaseRef("a")]), (0, 1)),
+            (predicates.Confident(), (0, 1)),
+            (predicates.Confident(threshold=0.0), (1, 1)),
+            (predicates.Agree(), (0, 1)),
+            (predicates.Stable(threshold=0.0), (0, 1)),
+            (predicates.Shard(index=1, count=2), (0, 1)),
+            (predicates.Shard(index=0, count=1), (1, 1)),
+            (predicates.PythonGate(function="m:f"), (0, 1)),
         ],
     )
     def test_bounds(self, gate: Gate, bounds: tuple[float, float]) -> None:
         assert gate.bounds == bounds
 
     def test_which_tell_samples_apart(self) -> None:
-        schedules = {e.word for e in more_gates.ENTRIES if not getattr(e, "per_sample", False)}
+        schedules = {e.word for e in predicates.ENTRIES if not getattr(e, "per_sample", False)}
         assert schedules == {"during"}
 
     def test_which_are_through_from_the_labels(self) -> None:
-        certain = {e.word for e in more_gates.ENTRIES if getattr(e, "certain", False)}
+        certain = {e.word for e in predicates.ENTRIES if getattr(e, "certain", False)}
         assert certain == {"confident", "stable"}
 
     def test_which_need_two_views(self) -> None:
-        assert {e.word for e in more_gates.ENTRIES if getattr(e, "views", 1) > 1} == {"stable"}
+        assert {e.word for e in predicates.ENTRIES if getattr(e, "views", 1) > 1} == {"stable"}
 
 
 class TestDerived:
@@ -308,7 +309,7 @@ class TestDerived:
         (derived.Ensemble(members=[A], combine=derived.Gated(by=Tap("stem", H0))), [A, H0]),
         (search.Accuracy(node=A), [A]),
         (feature_losses.Irg(taps=[STAGE1]), []),
-        (more_gates.During(phases=[PhaseRef("a")]), []),
+        (predicates.During(phases=[PhaseRef("a")]), []),
     ],
 )
 def test_the_nodes_that_arguments_name(entry: Pointing, nodes: list[NodeRef]) -> None:
@@ -361,8 +362,8 @@ def test_the_facts_about_data(word: str, facts: tuple[Any, ...]) -> None:
 
 
 def test_augmentations_of_images() -> None:
-    images = [e for e in more_datasets.ENTRIES if issubclass(e, more_datasets.Images)]
-    assert {e.word: (e.pad, e.flips) for e in images if e.pad or e.flips} == {
+    found = [e for e in images.ENTRIES if issubclass(e, images.Images)]
+    assert {e.word: (e.pad, e.flips) for e in found if e.pad or e.flips} == {
         "cifar10": (4, True),
         "cifar100": (4, True),
         "svhn": (4, False),
@@ -392,11 +393,12 @@ class TestSettings:
     [
         (search.SearchSettings,
          "trials sampler pruner objective epochs confirm dedupe workers"),
-        (more_settings.PhaseSettings, "learn epochs optimizer schedule take"),
-        (more_settings.ShareSettings, "layers grad"),
-        (more_settings.MoreDataSettings, "augment root classes labeled views workers"),
-        (more_settings.MoreTrainSettings, "precision compile update on_zero"),
-        (more_settings.MoreNodeSettings, "device"),
+        (settings.PhaseSettings, "learn epochs optimizer schedule take"),
+        (settings.ShareSettings, "layers grad"),
+        (settings.DataSettings, "batch validation holdout augment root classes labeled views workers"),
+        (settings.TrainSettings, "epochs optimizer schedule precision compile seed repeats update aggregate reduce on_zero "
+         "clip checkpoint"),
+        (settings.NodeSettings, "weights frozen optimizer schedule mode keep device"),
     ],
 )  # fmt: skip
 def test_the_names_of_settings(block: type[Parameters], names: str) -> None:
@@ -408,12 +410,12 @@ def test_the_names_of_settings(block: type[Parameters], names: str) -> None:
     [
         (search.SearchSettings, {"sampler": search.All(), "pruner": search.NoPruner()}),
         (search.SearchSettings, {"objective": search.Accuracy(node=A, on="test"), "confirm": 5}),
-        (more_settings.PhaseSettings, {"learn": [A, H0], "epochs": 40, "take": "best"}),
-        (more_settings.PhaseSettings, {"learn": [A], "optimizer": Sgd()}),
-        (more_settings.ShareSettings, {"layers": [STAGE1, STAGE2], "grad": "mean"}),
-        (more_settings.MoreDataSettings, {"augment": "paper", "views": 2, "labeled": Share(10)}),
-        (more_settings.MoreTrainSettings, {"precision": "bf16", "update": "sequential"}),
-        (more_settings.MoreNodeSettings, {"device": "cuda:1"}),
+        (settings.PhaseSettings, {"learn": [A, H0], "epochs": 40, "take": "best"}),
+        (settings.PhaseSettings, {"learn": [A], "optimizer": Sgd()}),
+        (settings.ShareSettings, {"layers": [STAGE1, STAGE2], "grad": "mean"}),
+        (settings.DataSettings, {"augment": "paper", "views": 2, "labeled": Share(10)}),
+        (settings.TrainSettings, {"precision": "bf16", "update": "sequential"}),
+        (settings.NodeSettings, {"device": "cuda:1"}),
     ],
 )
 def test_settings_accept(block: type[Parameters], good: dict[str, Any]) -> None:
@@ -430,21 +432,21 @@ def test_settings_accept(block: type[Parameters], good: dict[str, Any]) -> None:
         (search.SearchSettings, {"epochs": 0}),
         (search.SearchSettings, {"confirm": -1}),
         (search.SearchSettings, {"workers": 0}),
-        (more_settings.PhaseSettings, {"learn": []}),
-        (more_settings.PhaseSettings, {"learn": ["a"]}),
-        (more_settings.PhaseSettings, {"learn": [A], "take": "first"}),
-        (more_settings.PhaseSettings, {"learn": [A], "epochs": 0}),
-        (more_settings.ShareSettings, {"layers": []}),
-        (more_settings.ShareSettings, {"layers": [Tap("stem", A)]}),
-        (more_settings.ShareSettings, {"layers": [STAGE1], "grad": "max"}),
-        (more_settings.MoreDataSettings, {"augment": "heavy"}),
-        (more_settings.MoreDataSettings, {"classes": 1}),
-        (more_settings.MoreDataSettings, {"labeled": 0}),
-        (more_settings.MoreDataSettings, {"views": 3}),
-        (more_settings.MoreDataSettings, {"workers": -1}),
-        (more_settings.MoreTrainSettings, {"precision": "fp8"}),
-        (more_settings.MoreTrainSettings, {"on_zero": True}),
-        (more_settings.MoreNodeSettings, {"device": "gpu one"}),
+        (settings.PhaseSettings, {"learn": []}),
+        (settings.PhaseSettings, {"learn": ["a"]}),
+        (settings.PhaseSettings, {"learn": [A], "take": "first"}),
+        (settings.PhaseSettings, {"learn": [A], "epochs": 0}),
+        (settings.ShareSettings, {"layers": []}),
+        (settings.ShareSettings, {"layers": [Tap("stem", A)]}),
+        (settings.ShareSettings, {"layers": [STAGE1], "grad": "max"}),
+        (settings.DataSettings, {"augment": "heavy"}),
+        (settings.DataSettings, {"classes": 1}),
+        (settings.DataSettings, {"labeled": 0}),
+        (settings.DataSettings, {"views": 3}),
+        (settings.DataSettings, {"workers": -1}),
+        (settings.TrainSettings, {"precision": "fp8"}),
+        (settings.TrainSettings, {"on_zero": True}),
+        (settings.NodeSettings, {"device": "gpu one"}),
     ],
 )
 def test_settings_refuse(block: type[Parameters], wrong: dict[str, Any]) -> None:

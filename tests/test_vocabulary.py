@@ -7,43 +7,43 @@ from ktgdsl.language.outline import RESERVED
 from ktgdsl.vocabulary import gates, networks, settings
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry, Parameters, Share
-from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of, later, words
+from ktgdsl.vocabulary.registry import KINDS, closest, entries, entry, kinds_of
 
-ALL = [(kind, entry) for kind in KINDS for entry in entries(kind).values()]
+ALL = [(kind, each) for kind in KINDS for each in entries(kind).values()]
 BLOCKS: list[type[Parameters]] = [
     settings.NodeSettings,
     settings.DataSettings,
     settings.TrainSettings,
 ]
-SUPPORTED = {
-    "network": {"resnet", "wrn", "python"},
-    "loss": {"ce", "kl", "reverse_kl", "js", "mse", "cosine_distance"},
-    "gate": {"through", "cutoff", "linear", "correct", "until", "after", "rampup", "cosine"},
-    "optimizer": {"sgd", "adamw"},
-    "schedule": {"constant", "step", "multistep", "cosine"},
-    "dataset": {"digits"},
+WORDS = {
+    "network": "resnet wrn python torchvision timm ensemble ema copy constant",
+    "loss": "ce kl reverse_kl js mse cosine_distance dkd dist standardized_kl entropy python hint "
+    "attention fsp overhaul similarity irg metric rkd",
+    "gate": "through cutoff linear correct until after rampup cosine during confident agree "
+    "stable shard python",
+    "optimizer": "sgd adamw",
+    "schedule": "constant step multistep cosine",
+    "dataset": "digits mnist fashion_mnist cifar10 cifar100 svhn tiny_imagenet folder python",
+    "combine": "mean sum minimum gated attention concat linear",
+    "sampler": "random tpe all",
+    "pruner": "asha none",
+    "objective": "accuracy",
 }
-LATER = {
-    "network": {"torchvision", "timm", "ensemble", "ema", "copy", "constant"},
-    "loss": {
-        "dkd", "dist", "standardized_kl", "hint", "attention", "fsp", "overhaul", "similarity",
-        "irg", "metric", "rkd", "entropy", "python",
-    },
-    "gate": {"during", "confident", "agree", "stable", "shard", "python"},
-    "optimizer": set(),
-    "schedule": set(),
-    "dataset": {
-        "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "tiny_imagenet", "folder",
-        "python",
-    },
-}  # fmt: skip
+
+
+def test_the_kinds_of_the_reference() -> None:
+    assert set(KINDS) == set(WORDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_words_of_the_reference(kind: str) -> None:
-    assert set(entries(kind)) == SUPPORTED[kind]
-    assert later(kind) == LATER[kind]
-    assert words(kind) == sorted(SUPPORTED[kind] | LATER[kind])
+    assert sorted(entries(kind)) == sorted(WORDS[kind].split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_is_found_without_the_others(kind: str) -> None:
+    assert all(entry(kind, word) is entries(kind)[word] for word in WORDS[kind].split())
+    assert entry(kind, "nothing") is None
 
 
 @pytest.mark.parametrize(("kind", "entry"), ALL, ids=lambda part: getattr(part, "word", part))
@@ -55,9 +55,7 @@ class TestEntry:
 
     def test_its_defaults_are_sound(self, kind: str, entry: type[Entry]) -> None:
         """Where nothing is given the front end takes the defaults without validating them."""
-        required = {name for name, field in entry.model_fields.items() if field.is_required()}
-        assert required <= {"depth", "widen", "factory", "every", "at", "moment", "length"}
-        if not required:
+        if not any(field.is_required() for field in entry.model_fields.values()):
             assert entry.model_validate({}) == entry.model_construct()
 
     def test_refuses_what_it_does_not_know(self, kind: str, entry: type[Entry]) -> None:
@@ -79,11 +77,7 @@ class TestSettings:
 
     def test_none_is_named_like_a_keyword(self, block: type[Parameters]) -> None:
         keywords = {keyword.lower() for keyword in RESERVED}
-        assert not keywords & (set(block.model_fields) | block.later)
-
-    def test_what_comes_later_is_not_there_yet(self, block: type[Parameters]) -> None:
-        assert not block.later & set(block.model_fields)
-        assert set(block.later_words) <= set(block.model_fields)
+        assert not keywords & set(block.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ class TestNetworks:
             (networks.Wrn(depth=28, widen=2).call(), "wrn28_2"),
             (networks.Wrn(depth=28, widen=2, dropout=0.3).call(),
              "wrn(depth=28, widen=2, dropout=0.3)"),
-            (networks.PythonNetwork(factory="m:f").call(), 'python(factory="m:f")'),
+            (networks.PythonNetwork(function="m:f").call(), 'python(function="m:f")'),
         ],
     )  # fmt: skip
     def test_shortest(self, call: Call, short: str) -> None:
@@ -172,7 +166,7 @@ class TestNetworks:
     @pytest.mark.parametrize("factory", ["m", "m:", ":f", "m:f:g", "m f:g", "1m:f", "m:f()"])
     def test_no_factories(self, factory: str) -> None:
         with pytest.raises(ValidationError):
-            networks.PythonNetwork(factory=factory)
+            networks.PythonNetwork(function=factory)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +192,14 @@ def test_bounds(gate: gates.Gate, bounds: tuple[float, float]) -> None:
     assert gate.bounds == bounds
 
 
-def test_only_correct_tells_samples_apart() -> None:
-    assert {w for w, e in entries("gate").items() if getattr(e, "per_sample", None)} == {"correct"}
+def test_which_gates_tell_samples_apart() -> None:
+    told = {w for w, e in entries("gate").items() if getattr(e, "per_sample", None)}
+    assert told == {"correct", "confident", "agree", "stable", "shard", "python"}
+
+
+def test_which_gates_look_at_the_source() -> None:
+    told = {w for w, e in entries("gate").items() if getattr(e, "of_source", None)}
+    assert told == {"correct", "confident", "agree", "stable"}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,10 @@ def test_only_correct_tells_samples_apart() -> None:
         ("kl", ["loss"]),
         ("cosine", ["gate", "schedule"]),
         ("constant", ["network", "schedule"]),
+        ("sum", ["combine"]),
+        ("linear", ["gate", "combine"]),
+        ("attention", ["loss", "combine"]),
+        ("python", ["network", "loss", "gate", "dataset"]),
         ("resnet56", ["network"]),
         ("confident", ["gate"]),
         ("a", []),

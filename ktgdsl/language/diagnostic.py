@@ -55,7 +55,7 @@ CODES: dict[str, str] = {
     "E502": "the run folder cannot be used",
     "E503": "a loss that is not finite",
     "E504": "the machine cannot do what the spec asks",
-    "E505": "a network or module that does not fit",
+    "E505": "a network, module or worker that does not fit or start",
     "E506": "a search space where a spec is needed, or a spec where a space is",
     "E507": "a search that found nothing",
     # E09: the road ahead

@@ -81,11 +81,15 @@ def _add(edges: _Edges, statement: Edge) -> None:
         # Its terms are looked at all the same.
         label = statement.sources[0].name == LABEL
         inside = any(r.tap is not None for r in (*statement.sources, *statement.destinations))
-        if not inside and statement.arrow is not None and not drafting.closing.is_open(statement):
+        if not inside and statement.arrow is not None and not _is_open(drafting, statement):
             ends = Ends("label" if label else "node")
             terms(drafting.resolver, drafting.closing, statement, ends, "edge")
         if len(drafting.resolver.diagnostics) == before:
             drafting.draft.empty.append(statement)
+    if not _is_open(drafting, statement):
+        # What is replaced by a later statement is looked at as well.
+        for pair in {_ends(drafting, pair): pair for pair in pairs}.values():
+            _terms(edges, statement, pair)
     _put(edges, statement, pairs)
 
 
@@ -296,15 +300,8 @@ def _written_out(written: list[_Written]) -> list[Label]:
 def _terms(edges: _Edges, statement: Edge, pair: _Pair) -> tuple[Term, ...] | None:
     """What flows between a pair; the same for all pairs of a statement that leaves nothing open."""
     drafting = edges.drafting
-    taps = pair.source.tap, pair.destination.tap
-    inside = taps != (LOGITS, LOGITS)
-    ends = Ends(
-        _SOURCES.get(pair.source.node, "node"),
-        inside,
-        not inside or not FLAT.isdisjoint(taps),
-        drafting.views,
-    )
-    if any(drafting.closing.is_open(term) for term in statement.terms):
+    ends = _ends(drafting, pair)
+    if _is_open(drafting, statement):
         found = terms(drafting.resolver, drafting.closing, statement, ends, pair.place)
     else:
         key = id(statement), ends
@@ -318,13 +315,33 @@ def _terms(edges: _Edges, statement: Edge, pair: _Pair) -> tuple[Term, ...] | No
     return found
 
 
+def _is_open(drafting: Drafting, statement: Edge) -> bool:
+    return any(drafting.closing.is_open(term) for term in statement.terms)
+
+
+def _ends(drafting: Drafting, pair: _Pair) -> Ends:
+    taps = pair.source.tap, pair.destination.tap
+    inside = taps != (LOGITS, LOGITS)
+    flat = not inside or not FLAT.isdisjoint(taps)
+    return Ends(_SOURCES.get(pair.source.node, "node"), inside, flat, drafting.views)
+
+
 def _check_layers(edges: _Edges, statement: Edge, pair: _Pair, found: tuple[Term, ...]) -> None:
     """The layers that losses name are in both networks."""
-    for part in (part for term in found for part in term.parts):
+    for position, term in enumerate(found):
+        loss = statement.terms[position].loss if statement.terms else None
+        span = statement.span if loss is None else loss.span
+        for layer in _layers(term):
+            for node in (pair.source.node, pair.destination.node):
+                if (id(term), layer) not in edges.told and not check_tap(
+                    edges.drafting, node, layer, span
+                ):
+                    edges.told.add((id(term), layer))
+
+
+def _layers(term: Term) -> Iterator[str]:
+    for part in term.parts:
         for value in part.loss.arguments.values():
             for layer in value if isinstance(value, list) else [value]:
                 if isinstance(layer, dict) and set(layer) == {"tap"}:
-                    for node in (pair.source.node, pair.destination.node):
-                        if (id(statement), f"{node}.{layer['tap']}") not in edges.told:
-                            edges.told.add((id(statement), f"{node}.{layer['tap']}"))
-                            check_tap(edges.drafting, node, str(layer["tap"]), statement.span)
+                    yield str(layer["tap"])

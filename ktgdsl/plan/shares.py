@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ktgdsl.language.source import Span
-from ktgdsl.language.syntax import Share
+from ktgdsl.language.syntax import Call, List, Share
 from ktgdsl.plan.draft import Drafting, DraftNode, DraftShare
 from ktgdsl.plan.taps import check_tap
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
@@ -29,7 +29,7 @@ def add_share(drafting: Drafting, statement: Share) -> None:
     if settings is None or not names:
         return
     layers = _in_order(dict.fromkeys(layer.path for layer in settings.layers))
-    found = [check_tap(drafting, name, layer, span) for name in names for layer in layers]
+    found = [_everywhere(drafting, names, layer, statement) for layer in layers]
     if len(names) < 2:
         _refuse(drafting, f"`{names[0]}` shares its layers with no other node", span, "name two")
     elif any(_clashes(share, names, layers, settings.grad) for share in draft.shares):
@@ -37,6 +37,19 @@ def add_share(drafting: Drafting, statement: Share) -> None:
         _refuse(drafting, message, span, "`grad` has to be the same in both")
     elif all(found) and _sharable(drafting, names, layers, span):
         draft.shares.append(DraftShare(tuple(names), layers, settings.grad, span))
+
+
+def _everywhere(drafting: Drafting, names: list[str], layer: str, statement: Share) -> bool:
+    """Whether all nodes have a layer; complains about the first that has not."""
+    spans = {
+        item.name: item.span
+        for setting in statement.settings
+        if isinstance(setting.value, List)
+        for item in setting.value.items
+        if isinstance(item, Call)
+    }
+    span = spans.get(layer, statement.span)
+    return all(check_tap(drafting, name, layer, span) for name in names)
 
 
 def _in_order(layers: Iterable[str]) -> tuple[str, ...]:

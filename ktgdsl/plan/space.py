@@ -10,7 +10,7 @@ from ktgdsl.language.diagnostic import Diagnostic, has_errors
 from ktgdsl.language.format import format_file
 from ktgdsl.language.parse import parse
 from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.source import Source
+from ktgdsl.language.source import Source, Span
 from ktgdsl.language.syntax import Choice, Edge, File, Range
 from ktgdsl.language.walk import walk
 from ktgdsl.plan import model
@@ -31,6 +31,13 @@ def first_open(file: File) -> Choice | Range:
     """The first open value of a space; of its graph and settings rather than of its `let`s."""
     found = [part for part in walk(file) if isinstance(part, Choice | Range)]
     return found[0]
+
+
+def _sampler(file: File) -> Span:
+    """Where the sampler of a file that has one is named."""
+    block = file.block("search")
+    settings = block.settings if block else ()
+    return next((s.value.span for s in settings if s.name == "sampler"), file.span)
 
 
 class Chosen(NamedTuple):
@@ -74,6 +81,13 @@ def lower_space(
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
     if not draws:  # only a `let` that nobody mentions is open
         return Lowered(first.plan.model_copy(update={"search": None}), tuple(found))
+    endless = next((draw for draw in draws if draw.choices is None), None)
+    search = first.plan.search
+    if endless is not None and search is not None and search.sampler.name == "all":
+        message = f"there is no end of values of `{endless.name}`, so nobody can try them all"
+        fix = "`sampler = random` or `tpe` can search it"
+        problem = Diagnostic("E411", message, _sampler(file), fix)
+        return Lowered(None, (*found, problem))
     space = model.Space.model_construct(text=format_file(file), draws=draws)
     plan = first.plan.model_copy(update={"space": space})
     return Lowered(plan, tuple(found))

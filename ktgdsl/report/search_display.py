@@ -1,19 +1,21 @@
 """A search as it goes, for people: a live view in a terminal, plain lines anywhere else."""
 
+import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.spelled import edge_lines
+from ktgdsl.report.describe import columns
 from ktgdsl.report.progress import Clock, duration
-from ktgdsl.report.search_progress import SearchProgress
+from ktgdsl.report.search_progress import STATES, SearchProgress, count, exhausted, flat
+from ktgdsl.report.search_view import cut, view
 from ktgdsl.searching.events import (
     BestFound,
     CheckStarted,
@@ -26,124 +28,151 @@ from ktgdsl.searching.events import (
     WorkerLost,
 )
 from ktgdsl.searching.result import Finalist, SearchResult
-from ktgdsl.vocabulary.networks import shortest
 
 SECOND = 1.0
 """Seconds between two plain lines about trials, at least."""
 
-MOST = 8
-"""How many trials or edges are listed before the rest is only counted."""
+MOST = 6
+"""How many edges a plain line has before the rest is only counted."""
+
+Row = tuple[str, ...]
 
 
 def plain_search_listener(
     write: Callable[[str], object], clock: Clock = time.monotonic
 ) -> Listener:
-    """A listener that gives `write` a line, without its end, for what is worth one."""
-    progress: SearchProgress | None = None
-    told = 0.0
+    """A listener that gives `write` a line, without its end, for what is worth one.
+
+    Trials that end within a second share a line: it says how many are over.
+    """
+    lines: _Lines | None = None
 
     def listen(event: Event) -> None:
-        nonlocal progress, told
+        nonlocal lines
         if isinstance(event, SearchStarted):
-            progress, told = SearchProgress(event, clock), clock()
-            write(_headline(event))
-            return
+            lines = _Lines(SearchProgress(event, clock), write)
+        elif lines is not None:
+            lines(event)
         if isinstance(event, SearchFinished):
             for line in search_text(event.plan, event.result, already=event.already).splitlines():
                 write(line)
-            return
-        if progress is None:
-            return
-        progress(event)
-        match event:
-            case TrialEnded():
-                if clock() - told >= SECOND or progress.done == progress.started.trials:
-                    told = clock()
-                    write(_line(progress, event))
-            case BestFound():
-                graph = "; ".join(_edges(event.plan, MOST))
-                write(f"best so far: {event.value:.2f} % by trial {event.trial}, {graph}")
-            case CheckStarted(done=0):
-                write(f"{event.of} trainings judge the result")
-            case WorkerLost():
-                write(f"trial {event.trial} lost a worker, attempt {event.attempt}: {event.reason}")
-            case Exhausted():
-                write(_exhausted(event.found, event.trials))
 
     return listen
 
 
-def _headline(started: SearchStarted) -> str:
-    plan = started.plan
-    going_on = f", going on after {started.done} trials" if started.done else ""
-    workers = f"{started.workers} worker{'s' * (started.workers > 1)}"
+class _Lines:
+    """What there is to say while a search is under way."""
+
+    def __init__(self, progress: SearchProgress, write: Callable[[str], object]) -> None:
+        self._progress, self._write = progress, write
+        self._told = -math.inf
+        self._untold: TrialEnded | None = None
+        write(_headline(progress))
+
+    def __call__(self, event: Event) -> None:
+        progress = self._progress
+        first_check = isinstance(event, CheckStarted) and not progress.checks
+        progress(event)
+        if isinstance(event, TrialEnded):
+            self._untold = event
+            if progress.clock() - self._told >= SECOND or progress.done == progress.total:
+                self._tell()
+        elif isinstance(event, CheckStarted | SearchFinished):
+            self._tell()
+        match event:
+            case BestFound():
+                edges = "; ".join(cut(progress.edges, MOST))
+                self._write(f"new best: {event.value:.2f} %, trial {event.trial}: {edges}")
+            case CheckStarted() if first_check:
+                trainings = count(event.of - event.done, "training")
+                self._write(f"the trials are over, {trainings} to judge the result")
+            case WorkerLost() | Exhausted():
+                self._write(f"warning: {progress.warning}")
+
+    def _tell(self) -> None:
+        if self._untold is not None:
+            self._write(_line(self._progress, self._untold))
+            self._told, self._untold = self._progress.clock(), None
+
+
+def _headline(progress: SearchProgress) -> str:
+    started, plan = progress.started, progress.plan
+    going_on = f", going on after {count(started.done, 'trial')}" if started.done else ""
     return (
-        f"{plan.graph.name}: {started.trials} trials of up to {started.epochs} epochs on "
-        f"{plan.data.source.name}, {workers}, into {started.folder}{going_on}"
+        f"{plan.graph.name}: {count(started.trials, 'trial')} of up to "
+        f"{count(started.epochs, 'epoch')} for {progress.target} on {plan.data.source.name}, "
+        f"{count(started.workers, 'worker')}, into {started.folder}{going_on}"
     )
 
 
 def _line(progress: SearchProgress, ended: TrialEnded) -> str:
-    value = "" if ended.value is None else f" at {ended.value:.1f} %"
-    cells = [
-        f"{progress.done}/{progress.started.trials} trials",
-        f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}",
-    ]
-    if ended.reason:
-        cells.append(ended.reason)
-    if progress.left:
-        cells.append(f"{duration(progress.left)} left")
+    value = "" if ended.value is None else f" at {ended.value:.2f} %"
+    reason = f": {flat(ended.reason)}" if ended.reason else ""
+    cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
+    cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
+    if progress.left is not None:
+        cells.append(f"about {duration(progress.left)} left")
     return "  ".join(cells)
 
 
-def _edges(plan: Plan, most: int) -> list[str]:
-    """The edges of a graph, a line each."""
-    edges = edge_lines(plan)
-    if len(edges) > most:
-        edges = [*edges[: most - 1], f"and {len(edges) - most + 1} more"]
-    return edges
-
-
-def _exhausted(found: int, trials: int) -> str:
-    return f"the space has no further graph: {found} of {trials} trials could be made"
-
-
 def search_text(plan: Plan, result: SearchResult, *, already: bool = False) -> str:
-    """The result of a search as plain lines: the best graphs, baselines, and what they mean."""
-    lines = [*_finalists(result), ""]
-    lines += [f"{name}: {score}" for name, score in result.baselines.items()]
-    epochs = f"after {result.epochs} epochs on {result.validation_samples:,} validation images"
-    lines.append(f"all {epochs}, of which one is {result.step:.2f} %")
-    if not any(finalist.confirmed for finalist in result.finalists):
-        lines.append(
-            "the best was chosen on these images, so it will be less on new ones; "
-            "`confirm = 5` in the search block retrains the best three"
-        )
-    if not result.complete:
-        lines.append("no trial was trained to the end: the first is the leader of the highest rung")
-    lines.append("")
-    states = ", ".join(f"{count} {state}" for state, count in result.states.items())
+    """The result of a search as plain lines: the best graph, what it compares with, the cost."""
+    states = {**dict.fromkeys(STATES, 0), **result.states}
     full = result.trials * result.epochs
-    share = f"{result.epochs_trained:,} of {full:,} epochs trained"
-    lines.append(f"{result.trials} trials: {states}; {share}")
+    lines = [*_winner(result), "", *columns(_compared(result)), "", *_notes(result), ""]
+    lines.append(
+        f"{count(result.trials, 'trial')}: "
+        f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
+        f"{result.epochs_trained:,} of {full:,} epochs trained"
+    )
     if result.exhausted and plan.search is not None:
-        lines.append(_exhausted(result.trials, plan.search.trials))
+        lines.append(exhausted(result.trials, plan.search.trials))
     said = "already finished, in" if already else "finished in"
     lines.append(f"{said} {duration(result.seconds)}, everything is in {result.folder}")
-    lines.append(f"train the best on all training samples: ktgc run {result.folder}/best.ktg")
+    best = shlex.quote(str(result.folder / "best.ktg"))
+    lines.append(f"train the best graph on all training samples: ktgc run {best}")
     return "\n".join(lines)
 
 
-def _finalists(result: SearchResult) -> Iterator[str]:
-    for place, each in enumerate(result.finalists):
-        name = "best" if place == 0 else f"{place + 1}."
-        yield f"{name:<5} {_value(each)}  trial {each.trial}, {result.folder}/{each.spec}"
+def _winner(result: SearchResult) -> list[str]:
+    best = result.best
+    found = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
+    if best.confirmed is not None:
+        found = f"{best.confirmed} with further seeds"
+    lines = [f"best graph: trial {best.trial}, {found}"]
+    if not result.complete:
+        lines.append("no trial was trained to the end: it is the leader of the highest rung")
+    return lines
 
 
-def _value(finalist: Finalist) -> str:
-    if finalist.confirmed is None:
-        return f"{finalist.value:.2f} %"
-    return f"{finalist.confirmed} with further seeds ({finalist.value:.2f} % in the search)"
+def _compared(result: SearchResult) -> list[Row]:
+    """The best graphs and the baselines; a column for further seeds where there are some."""
+    confirmed = any(each.confirmed for each in result.finalists)
+    head = ("in the search", "further seeds", "graph") if confirmed else ("accuracy", "graph")
+    rows: list[Row] = [("", *head)]
+    for each in result.finalists:
+        further = (str(each.confirmed or "-"),) if confirmed else ()
+        rows.append((f"trial {each.trial}", _found(each, result), *further, each.spec))
+    for name, score in result.baselines.items():
+        rows.append((name, *(("-",) if confirmed else ()), str(score), ""))
+    return rows
+
+
+def _found(finalist: Finalist, result: SearchResult) -> str:
+    early = "" if finalist.epochs == result.epochs else f" (epoch {finalist.epochs})"
+    return f"{finalist.value:.2f} %{early}"
+
+
+def _notes(result: SearchResult) -> Iterator[str]:
+    images = count(result.validation_samples, "validation image")
+    yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
+    yield f"a difference of {result.step:.3g} % is one image"
+    further = [each.confirmed for each in result.finalists if each.confirmed is not None]
+    if any(score.std is None for score in [*result.baselines.values(), *further]):
+        yield "a single training has no spread, so nobody knows how much of it is chance"
+    if not further:
+        yield "the best was chosen on these images, so expect less of it on others;"
+        yield "`confirm = 5` in the search block trains the best three with further seeds"
 
 
 @contextmanager
@@ -162,97 +191,45 @@ def terminal_search_listener(
 
 
 class _Screen:
+    """Draws now and then in a thread of its own: the trials are trained in other processes."""
+
     def __init__(self, console: Console, clock: Clock) -> None:
-        self.console, self.clock = console, clock
-        self.progress: SearchProgress | None = None
-        self.live: Live | None = None
+        self._console, self._clock = console, clock
+        self._progress: SearchProgress | None = None
+        self._live: Live | None = None
+        self._size = console.size
+        self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
-            self.progress = SearchProgress(event, self.clock)
-            self.live = Live(
-                get_renderable=self.view, console=self.console, refresh_per_second=4, transient=True
-            )
-            self.live.start()
+            self._progress = SearchProgress(event, self._clock)
+            self._open()
         elif isinstance(event, SearchFinished):
-            self.close()
+            self.close(erase=True)
             text = search_text(event.plan, event.result, already=event.already)
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        elif self.progress is not None:
-            self.progress(event)
-            if isinstance(event, WorkerLost | Exhausted) and self.live is not None:
-                plain = plain_note(event)
-                self.live.console.print(plain, markup=False, highlight=False)
+            self._console.print(Text(text), soft_wrap=True)
+        elif self._progress is not None:
+            with self._lock:
+                self._progress(event)
+            if self._live is not None and self._console.size != self._size:
+                # The terminal has laid out the old lines anew, so nobody knows where they are.
+                self.close()
+                self._console.clear()
+                self._open()
 
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+    def _open(self) -> None:
+        self._size = self._console.size
+        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=4)
+        self._live.start(refresh=True)
 
-    def view(self) -> RenderableType:
-        progress = self.progress
-        if progress is None:
-            return Text("")
-        parts: list[RenderableType] = [
-            Text(_headline(progress.started), overflow="ellipsis", no_wrap=True),
-            _bar(progress),
-            Text(""),
-            _ladder(progress),
-        ]
-        if progress.running:
-            parts += [Text(""), _running(progress)]
-        if progress.check is not None:
-            check = progress.check
-            told = f"judging the result: {check.name}, {check.of} trainings in all"
-            parts += [Text(""), Text(told, overflow="ellipsis", no_wrap=True)]
-        if progress.best is not None:
-            parts += [Text(""), *_best(progress.best)]
-        return Group(*parts)
+    def close(self, *, erase: bool = False) -> None:
+        """Stops drawing; what is drawn stays unless it is to be erased."""
+        if self._live is not None:
+            self._live.transient = erase
+            self._live.stop()
+            self._live = None
 
-
-def plain_note(event: WorkerLost | Exhausted) -> str:
-    """What stays on the screen above the view."""
-    if isinstance(event, Exhausted):
-        return _exhausted(event.found, event.trials)
-    return f"trial {event.trial} lost a worker, attempt {event.attempt}: {event.reason}"
-
-
-def _bar(progress: SearchProgress) -> RenderableType:
-    counts = [f"{progress.done}/{progress.started.trials} trials"]
-    counts += [f"{count} {state}" for state, count in sorted(progress.ended.items())]
-    elapsed = duration(progress.clock() - progress.began)
-    left = "-" if progress.left is None else duration(progress.left)
-    told = Text(f"{', '.join(counts)}  {elapsed}, {left} left", overflow="ellipsis", no_wrap=True)
-    table = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=progress.started.trials, completed=progress.done, width=20)
-    table.add_row(bar, told)
-    return table
-
-
-def _ladder(progress: SearchProgress) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in ("rung", "reached", "went on", "best"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for epoch, rung in progress.rungs.items():
-        best = f"{rung.best:.1f} %" if rung.reached else "-"
-        table.add_row(f"epoch {epoch}", str(rung.reached), str(rung.survived), best)
-    return table
-
-
-def _running(progress: SearchProgress) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in ("running", "epoch", "value"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for number, trial in list(progress.running.items())[:MOST]:
-        value = "-" if trial.value is None else f"{trial.value:.1f} %"
-        table.add_row(f"trial {number}", f"{trial.epoch}/{progress.started.epochs}", value)
-    if (more := len(progress.running) - MOST) > 0:
-        table.add_row(f"and {more} more", "", "")
-    return table
-
-
-def _best(best: BestFound) -> list[RenderableType]:
-    networks = ", ".join(f"{node.name} {shortest(node.network)}" for node in best.plan.graph.nodes)
-    lines = [f"best: {best.value:.2f} % by trial {best.trial}", f"  {networks}"]
-    lines += [f"  {edge}" for edge in _edges(best.plan, MOST)]
-    return [Text(line, overflow="ellipsis", no_wrap=True) for line in lines]
+    def _view(self) -> RenderableType:
+        assert self._progress is not None
+        with self._lock:
+            return view(self._progress, *self._console.size)

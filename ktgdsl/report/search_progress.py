@@ -1,10 +1,14 @@
-"""How a search stands, gathered from its events."""
+"""How a search stands and how long it will take, gathered from its events. No rich."""
 
 import statistics
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import ceil
 
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.spelled import edge_lines
 from ktgdsl.report.progress import Clock
+from ktgdsl.searching.estimate import CHECKED
 from ktgdsl.searching.events import (
     BestFound,
     CheckStarted,
@@ -17,6 +21,15 @@ from ktgdsl.searching.events import (
     WorkerLost,
 )
 
+ENOUGH = 3
+"""Trials that have to be over before anybody says how long the others will take."""
+
+RECENT = 100
+"""Epochs of which the median duration is taken."""
+
+STATES = ("pruned", "complete", "failed")
+"""What becomes of trials, as it is listed."""
+
 
 @dataclass
 class Rung:
@@ -24,37 +37,54 @@ class Rung:
 
     reached: int = 0
     survived: int = 0
-    best: float = 0.0
+    best: float | None = None
 
 
 @dataclass
 class Running:
-    """A trial under way."""
+    """A trial under way: its last epoch, the value there in percent, and when that was told."""
 
     epoch: int
+    since: float
     value: float | None = None
 
 
 @dataclass
 class SearchProgress:
-    """A search under way. It counts what it hears; `clock` gives seconds."""
+    """A search under way. It counts what it hears; `clock` gives seconds.
+
+    All counts but `done` are of what was heard, not of what an earlier owner did. Feed it
+    every event after `SearchStarted`; an event costs the same however many came before it.
+    """
 
     started: SearchStarted
     clock: Clock
     began: float = field(init=False)
-    ended: dict[str, int] = field(default_factory=dict)
+    total: int = field(init=False)
+    """Trials in all: fewer than asked for once the space is exhausted."""
+    ended: Counter[str] = field(default_factory=Counter)
+    """Trials by their state."""
     running: dict[int, Running] = field(default_factory=dict)
-    rungs: dict[int, Rung] = field(default_factory=dict)
+    rungs: dict[int, Rung] = field(init=False)
     best: BestFound | None = None
-    check: CheckStarted | None = None
+    edges: list[str] = field(default_factory=list)
+    """Those of the best graph."""
+    checks: Counter[str] = field(default_factory=Counter)
+    """Trainings that judge the result, by what they are of."""
     lost: int = 0
-    exhausted: bool = False
-    _between: list[float] = field(default_factory=list)
-    _last_end: float = field(init=False)
+    warning: str = ""
+    """The last one."""
+    _epochs: int = 0
+    _seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _to_judge: int = field(init=False)
+    _checks_began: float = 0.0
 
     def __post_init__(self) -> None:
-        self.began = self._last_end = self.clock()
+        self.began = self.clock()
+        self.total = self.started.trials
         self.rungs = {rung: Rung() for rung in self.started.rungs}
+        confirm = self.plan.search.confirm if self.plan.search else 0
+        self._to_judge = 2 * max(1, confirm) + min(CHECKED, self.total) * confirm
 
     @property
     def plan(self) -> Plan:
@@ -62,43 +92,104 @@ class SearchProgress:
         return self.started.plan
 
     @property
+    def target(self) -> str:
+        """The node whose accuracy counts."""
+        return self.plan.search.node if self.plan.search else self.plan.graph.targets[0]
+
+    @property
     def done(self) -> int:
         """Trials that are over, those before this owner counted in."""
-        return self.started.done + sum(self.ended.values())
+        return self.started.done + self.ended.total()
+
+    @property
+    def counts(self) -> list[str]:
+        """How many trials are in which state, in words."""
+        counts = {"running": len(self.running), **dict.fromkeys(STATES, 0), **self.ended}
+        told = [f"{number} {state}" for state, number in counts.items()]
+        return [*told, f"{self.started.done} before"] if self.started.done else told
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this owner began."""
+        return self.clock() - self.began
 
     @property
     def left(self) -> float | None:
-        """Seconds until all trials are over, at the pace of those so far; None at first."""
-        if len(self._between) < 3 or self.exhausted:
+        """Seconds until everything is over, the trainings that judge the result counted in.
+
+        Every trial that is not over is taken to need as many epochs as were trained for each
+        that is, and every epoch the median of the last ones. None before there is enough to
+        go by, and when it takes longer than that.
+        """
+        if not self._seconds:
             return None
-        return statistics.fmean(self._between) * (self.started.trials - self.done)
+        epoch = statistics.median(self._seconds)
+        judging = ceil(self._to_judge / self.started.workers) * self.started.epochs * epoch
+        if self.checks:
+            left = self._checks_began + judging - self.clock()
+            return left if left > 0 else None
+        if (trials := self.total - self.done) == 0:
+            return judging
+        if self.ended.total() < ENOUGH:
+            return None
+        # What trials under way have trained counts too, else the short ones would look typical.
+        epochs = self._epochs / self.ended.total()
+        return max(1.0, trials / self.started.workers) * epochs * epoch + judging
 
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
         match event:
             case TrialStarted():
-                self.running[event.trial] = Running(event.epoch)
+                self.running[event.trial] = Running(event.epoch, self.clock())
             case TrialReported():
                 self._report(event)
             case TrialEnded():
                 self.running.pop(event.trial, None)
-                self.ended[event.state] = self.ended.get(event.state, 0) + 1
-                now = self.clock()
-                self._between.append(now - self._last_end)
-                self._last_end = now
+                self.ended[event.state] += 1
+                if event.state == "failed":
+                    self.warning = f"trial {event.trial} failed: {flat(event.reason)}"
             case BestFound():
-                self.best = event
+                self.best, self.edges = event, edge_lines(event.plan)
             case CheckStarted():
-                self.check = event
+                if not self.checks:
+                    self._checks_began = self.clock()
+                    self._to_judge = event.of - event.done
+                self.checks[event.name] += 1
             case WorkerLost():
                 self.lost += 1
+                self.warning = lost(event, judging=bool(self.checks))
             case Exhausted():
-                self.exhausted = True
+                self.total = event.found
+                self.warning = exhausted(event.found, event.trials)
 
     def _report(self, event: TrialReported) -> None:
-        self.running[event.trial] = Running(event.epoch, event.value)
-        if event.epoch in self.rungs:
-            rung = self.rungs[event.epoch]
+        now = self.clock()
+        if (trial := self.running.get(event.trial)) is not None:
+            self._seconds.append(now - trial.since)
+            self._epochs += 1
+        self.running[event.trial] = Running(event.epoch, now, event.value)
+        if (rung := self.rungs.get(event.epoch)) is not None:
             rung.reached += 1
             rung.survived += event.kept
-            rung.best = max(rung.best, event.value)
+            rung.best = event.value if rung.best is None else max(rung.best, event.value)
+
+
+def lost(event: WorkerLost, *, judging: bool) -> str:
+    """A lost attempt in words. What judges the result is no trial: the reason names it."""
+    what = "" if judging else f"trial {event.trial}: "
+    return f"attempt {event.attempt} was lost with its worker, {what}{flat(event.reason)}"
+
+
+def exhausted(found: int, trials: int) -> str:
+    """The end of a space in words."""
+    return f"the space has no further graph: {found} of {trials} trials could be made"
+
+
+def flat(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+def count(number: int, what: str) -> str:
+    """So many of something: `1 trial`, `1,500 trials`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"

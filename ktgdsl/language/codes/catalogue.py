@@ -1,6 +1,15 @@
 """All explanations by code, and the families of codes."""
 
-from ktgdsl.language.codes import files, graph, names, running, suspicious, syntax, values
+from ktgdsl.language.codes import (
+    files,
+    graph,
+    names,
+    parts,
+    running,
+    suspicious,
+    syntax,
+    values,
+)
 from ktgdsl.language.codes.explanation import Explanation
 
 FAMILIES = {
@@ -22,6 +31,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     **names.EXPLANATIONS,
     **values.EXPLANATIONS,
     **graph.EXPLANATIONS,
+    **parts.EXPLANATIONS,
     **running.EXPLANATIONS,
     **suspicious.EXPLANATIONS,
 }

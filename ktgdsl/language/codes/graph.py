@@ -26,7 +26,9 @@ graph two {
     "E402": Explanation(
         """A target has to learn, so an edge with a gate other than 0 enters it, and it does not
         say `frozen = true`. A node that no live edge enters is pre-trained on the labels and
-        frozen (Minami et al., ACCV 2020, Sec. 3.4): a teacher, and no target.""",
+        frozen (Minami et al., ACCV 2020, Sec. 3.4): a teacher, and no target. The same goes for
+        an ensemble that learns how to combine, and for a target that is an ensemble: one of its
+        members has to learn.""",
         """\
 graph two {
     node a, b = resnet8
@@ -132,9 +134,11 @@ graph two {
 """,
     ),
     "E407": Explanation(
-        """The loss cannot come from there. `ce` compares a node with the labels, so its edge
-        comes from `label`. Most other losses compare two nodes; from `label` come only those
-        that take a distribution, since the labels have no logits.""",
+        """The loss or gate does not go with what its edge joins. `ce` compares a node with the
+        labels, so its edge comes from `label`. Most other losses compare two nodes; from `label`
+        come only those that take a distribution, since the labels have no logits. Losses on
+        features stand on edges between taps, which have no loss unless they say one, and an edge
+        without a source carries `entropy`, with no gate that looks at a source.""",
         """\
 graph two {
     node a, b = resnet8

@@ -22,26 +22,23 @@ EXPLANATIONS = {
     "E505": Explanation(
         """A network or module does not fit the graph: the callable of a `python(...)` cannot be
         imported, fails or gives no nn.Module; its output has not one number per class; a
-        module given to `build` names no node or stands for two of them; or a run has no such
-        trained network yet. Modules are looked up beside the spec first, then where Python
-        looks.""",
+        module given to `build` names no node or stands for two of them; a run has no such
+        trained network yet; or the workers of a search cannot start. Modules are looked up
+        beside the spec first, then where Python looks.""",
+    ),
+    "E506": Explanation(
+        """A search space was given where one spec is needed, or a spec where a space is. A file
+        in which a value is open, such as `linear | correct` or `1 .. 8`, is a space: `ktgc
+        search` finds the best graph in it. One in which nothing is open is a spec: `ktgc run`
+        trains it. `--set` gives an open value one value.""",
+    ),
+    "E507": Explanation(
+        """Every trial of a search failed before its first epoch was measured, so that there is
+        no best graph. The message has the reason of the last one; `trials.csv` in the folder of
+        the search has all.""",
     ),
     "E901": Explanation(
-        """This is part of the language, is read and laid out as such, and this version does not
-        do it yet. The message says what; the rest of the file is checked all the same.""",
-        """\
-graph one {
-    node a = resnet8 { device = "cuda:1" }
-    target a
-    edge label -> a
-}
-""",
-        """\
-graph one {
-    node a = resnet8
-    target a
-    edge label -> a
-}
-""",
+        """This is part of the language: it is checked, planned and laid out, and this version
+        cannot train it yet. `build`, `run` and `search` say so, with the place of each part.""",
     ),
 }

@@ -132,4 +132,24 @@ graph two {
 }
 """,
     ),
+    "E307": Explanation(
+        """A range has its lesser end first, and on a logarithmic scale both ends are greater
+        than 0. Both ends are part of it.""",
+        """\
+graph one {
+    node a = resnet8
+    target a
+    edge label -> a
+}
+train { optimizer = sgd(lr=log(0.1 .. 0.001)) }
+""",
+        """\
+graph one {
+    node a = resnet8
+    target a
+    edge label -> a
+}
+train { optimizer = sgd(lr=log(0.001 .. 0.1)) }
+""",
+    ),
 }

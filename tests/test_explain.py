@@ -178,6 +178,39 @@ class TestWords:
         assert explain("loss:cosine") is None
 
     @pytest.mark.parametrize(
+        ("word", "kinds"),
+        [
+            ("constant", ["network", "schedule"]),
+            ("attention", ["loss", "combine"]),
+            ("linear", ["gate", "combine"]),
+            ("python", ["network", "loss", "gate", "dataset"]),
+            ("sum", ["combine"]),
+        ],
+    )
+    def test_a_word_is_listed_in_each_of_its_kinds(self, word: str, kinds: list[str]) -> None:
+        titles = [each.partition("\n")[0] for each in page(word).split("\n\n\n")]
+        assert titles == [f"{word}, a {kind}" for kind in kinds]
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("during", "  phases (required)\n      a list of 1 or more, each a phase; phases with"),
+            ("gated", "  by (required)\n      a place inside a network; where the gate looks"),
+            ("ensemble", "  members (required)\n      a list of 1 or more, each a node; the nodes"),
+            ("ensemble", "  combine = mean\n      a combine; how they are combined"),
+            ("accuracy", "  node (required)\n      a node; whose accuracy counts"),
+            ("dkd", "  warmup = 20\n      a number of epochs, or a percentage of the steps; linear"),
+            ("shard", "  index (required)\n      a whole number, at least 0; which part"),
+            ("learn", "  learn (required)\n      a list of 1 or more, each a node; the nodes that"),
+            ("layers", "  layers (required)\n      a list of 1 or more, each a place inside a"),
+            ("search.objective", "  objective (optional)\n      an objective; what counts;"),
+            ("data.labeled", "  labeled (optional)\n      a number of samples, or a percentage"),
+        ],
+    )
+    def test_places_and_words_within_words(self, name: str, expected: str) -> None:
+        assert expected in page(name)
+
+    @pytest.mark.parametrize(
         ("short", "full"),
         [("resnet32", "resnet(depth=32)"), ("wrn28_2", "wrn(depth=28, widen=2)")],
     )

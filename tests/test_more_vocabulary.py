@@ -395,9 +395,11 @@ class TestSettings:
          "trials sampler pruner objective epochs confirm dedupe workers"),
         (settings.PhaseSettings, "learn epochs optimizer schedule take"),
         (settings.ShareSettings, "layers grad"),
-        (settings.DataSettings, "batch validation holdout augment root classes labeled views workers"),
-        (settings.TrainSettings, "epochs optimizer schedule precision compile seed repeats update aggregate reduce on_zero "
-         "clip checkpoint"),
+        (settings.DataSettings,
+         "batch validation holdout augment root classes labeled views workers"),
+        (settings.TrainSettings,
+         "epochs optimizer schedule precision compile seed repeats update aggregate reduce "
+         "on_zero clip checkpoint"),
         (settings.NodeSettings, "weights frozen optimizer schedule mode keep device"),
     ],
 )  # fmt: skip

@@ -33,7 +33,8 @@ def invalid(error: Mapping[str, Any], name: str) -> tuple[str, str]:
         words, key = (
             ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
         )
-        return "E302", f"{name} must have {words} {context[key]} items"
+        count = context[key]
+        return "E302", f"{name} must have {words} {count} item{'s' if count != 1 else ''}"
     if kind == "wrong_type":
         return "E301", f"{name} {error['msg']}, not {value}"
     if kind == "value_error":

@@ -93,10 +93,13 @@ class Pointed(Scope):
             return None
         node = self._node(value.model_copy(update={"tap": None}))
         path = _path(self.expand(value.tap))
-        return INVALID if node is INVALID else path and Tap(path, node)
+        if node is INVALID:
+            return INVALID
+        return Tap(path, node) if path and node is not None else None
 
     def _layer(self, value: Value) -> Any:
-        return (path := _path(value)) and Tap(path)
+        path = _path(value)
+        return Tap(path) if path else None
 
     def _phase(self, value: Value) -> Any:
         if not isinstance(value, Call) or value.arguments:

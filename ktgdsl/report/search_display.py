@@ -72,13 +72,13 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         progress = self._progress
         first_check = isinstance(event, CheckStarted) and not progress.checks
+        if isinstance(event, CheckStarted | SearchFinished):
+            self._tell()
         progress(event)
         if isinstance(event, TrialEnded):
             self._untold = event
             if progress.clock() - self._told >= SECOND or progress.done == progress.total:
                 self._tell()
-        elif isinstance(event, CheckStarted | SearchFinished):
-            self._tell()
         match event:
             case BestFound():
                 edges = "; ".join(cut(progress.edges, MOST))
@@ -219,7 +219,7 @@ class _Screen:
 
     def _open(self) -> None:
         self._size = self._console.size
-        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=4)
+        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=2)
         self._live.start(refresh=True)
 
     def close(self, *, erase: bool = False) -> None:

@@ -30,7 +30,7 @@ def view(progress: SearchProgress, width: int, height: int) -> RenderableType:
         tables = tables[-1:] if progress.checks else tables[:1]
     room = max(0, height - 1 - len(above) - 2)
     needed = len(_best(progress, width, room))
-    middle = min(max(map(len, tables), default=0), max(room - needed, room // 2))
+    middle = min(max(map(len, tables), default=0), max(room - needed, (room + 1) // 2))
     return Group(
         *above,
         Text(),

@@ -1,8 +1,13 @@
 """A word with its arguments, as plain data: what plans are made of."""
 
-import json
+import re
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+
+# What a place inside of a network cannot be called without quotes: the keywords.
+_KEYWORDS = "graph|node|target|edge|share|data|train|search|phase|let|each|use|via|true|false|label"
+_BARE = re.compile(rf"(?!(?:{_KEYWORDS})$)[A-Za-z_][A-Za-z0-9_]*")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 
 
 class Data(BaseModel):
@@ -36,13 +41,18 @@ def shown(number: float) -> str:
     return repr(number).removesuffix(".0")
 
 
+def shown_path(path: str) -> str:
+    """A place inside of a network as people write it: `stage2`, but `"layer1.0.conv1"`."""
+    return path if _BARE.fullmatch(path) else _quoted(path)
+
+
 def _show(value: JsonValue) -> str:
     if isinstance(value, dict):
         return _show_tagged(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     if isinstance(value, list):
         return "[" + ", ".join(_show(item) for item in value) + "]"
     if value is None:
@@ -55,15 +65,15 @@ def _show_tagged(value: dict[str, JsonValue]) -> str:
         case {"percent": percent}:
             return f"{_show(percent)}%"
         case {"node": str(node), "tap": str(tap)}:
-            return f"{node}.{_show_path(tap)}"
+            return f"{node}.{shown_path(tap)}"
         case {"node": str(name)} | {"phase": str(name)}:
             return name
         case {"tap": str(tap)}:
-            return _show_path(tap)
+            return shown_path(tap)
         case {"name": str(name), "arguments": dict(arguments)}:
             return str(Call(name=name, arguments=arguments))
     raise ValueError(f"no argument of a plan is {value}")
 
 
-def _show_path(path: str) -> str:
-    return path if path.isidentifier() else json.dumps(path, ensure_ascii=False)
+def _quoted(text: str) -> str:
+    return f'"{text.translate(_ESCAPES)}"'

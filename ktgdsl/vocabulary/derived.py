@@ -168,10 +168,12 @@ class StaleCopy(Derived):
 class ConstantNode(Derived):
     """p_c = correct where c is the label, else (1 - correct) / (C - 1): a hand-made teacher.
 
-    z = log p, so that a loss at a temperature T softens it. On unlabeled samples it is uniform.
+    z = log p, so that `kl(T=20)` softens it as it does any node; the public code takes
+    softmax(p / T) instead, and the destination at temperature 1. On unlabeled samples it is
+    uniform.
 
     Source: Yuan et al., Revisiting Knowledge Distillation via Label Smoothing Regularization,
-    CVPR 2020 (Tf-KD with T = 20).
+    CVPR 2020 (Tf-KD).
     """
 
     word: ClassVar[str] = "constant"

@@ -70,9 +70,10 @@ Fsp = create_model("Fsp", __base__=_Fsp, __doc__=_Fsp.__doc__, __module__=__name
 class Overhaul(FeatureLoss):
     """sum(d), where d = 0 if r <= g <= 0, else (g - r)²: a margin ReLU and a partial distance.
 
-    g = max(f_s, m) with m the mean of the negative values of a channel, r = BN(conv_1x1(f_t))
-    is a connector; f are features before their ReLU. The paper weights a layer by 1/2^n, n
-    layers before the last: `overhaul via 0.5`.
+    g = max(f_s, m), with m the mean of a channel's negative values in the batch (0 if it has
+    none; the public code takes it from the batch norm before the tap); r = BN(conv_1x1(f_t)) is
+    a connector; f are features before their ReLU. The usual weight is 1e-3 / 2^n, n layers
+    before the last: `overhaul via 1e-3 / 2`.
 
     Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, Sec. 3.
     """
@@ -97,9 +98,11 @@ class Irg(Pointing, FeatureLoss):
     """Instance relationship graph: logits, distances in each layer, changes between layers.
 
     logits mean_c((z_s - z_t)²) + distances mean_l mean_j((A_s,ij - A_t,ij)²)
-    + transforms mean_l((V_s,i - V_t,i)²), where A_ij = ||f_i - f_j||² / max of layer l and
-    V_i = ||f_i at the next tap - f_i||² / max of the layers, made equal in size by pooling
-    positions and averaging channels in groups. The edge is between nodes, not taps.
+    + transforms mean_l((V_s,i - V_t,i)²), where A_ij = ||f_i - f_j||² / max_ij of it at tap l,
+    V_i = ||g_i - f_i||² / max_i of it, with g the features at the next tap. Before that the
+    positions of the larger are pooled and the channels of the wider averaged in groups of
+    neighbours, so that f and g are equal in size. With one tap there are no transforms. The
+    edge is between nodes, not taps.
 
     Source: Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR 2019;
     the weights are those usual in public codes.
@@ -120,7 +123,8 @@ class Irg(Pointing, FeatureLoss):
 class Metric(FeatureLoss):
     """mean_j |d_s,ij - d_t,ij|, where d_ij = ||f_i - f_j||; on features: ||f_s,i - f_t,i||.
 
-    The relative and the absolute teacher. The latter needs features of equal size.
+    The relative and the absolute teacher. j runs over the whole batch, f is flat, and the
+    absolute teacher needs features of equal size.
 
     Source: Yu et al., Learning Metrics from Teachers, CVPR 2019.
     """
@@ -136,8 +140,9 @@ class Metric(FeatureLoss):
 class Rkd(FeatureLoss):
     """Relations: distance mean_j h(d_s,ij - d_t,ij) + angle mean_jk h(c_s,jik - c_t,jik).
 
-    d_ij = ||f_i - f_j|| / mean over all pairs of different samples, c_jik = the cosine of the
-    angle at i between j and k, h = Huber's loss with threshold 1.
+    d_ij = ||f_i - f_j|| / mean of the distances that are not 0, c_jik = the cosine of the angle
+    at i between j and k, 0 where one of them is i; h = Huber's loss with threshold 1. j and k run
+    over the whole batch, i included; f is flat.
 
     Source: Park et al., Relational Knowledge Distillation, CVPR 2019, Sec. 3.2.
     """

@@ -18,9 +18,10 @@ class Dkd(Loss):
 
     r T² (alpha KL(b_s || b_t) + beta KL(q_s || q_t)), where b = (p_y, 1 - p_y) and
     q_c = p_c / (1 - p_y) for c != y, both of p(z/T), and r = min(1, k / warmup) with k the
-    step of the phase. 0 on unlabeled samples.
+    step of the phase; the public code rises from epoch to epoch. 0 on unlabeled samples.
 
-    Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, Eq. 7.
+    Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, Eq. 7; the rise and the
+    defaults are those of the public code for CIFAR-100.
     """
 
     word: ClassVar[str] = "dkd"
@@ -41,7 +42,8 @@ class Dist(Loss):
     a_c = column c of p in the batch minus its mean, divided by its norm: the mean over the
     batch is beta (1 - mean corr of rows) + gamma (1 - mean corr of columns), times T².
 
-    Source: Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022.
+    Source: Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022; T² and
+    the defaults are those of the public code, which adds 1e-8 to the products of norms.
     """
 
     word: ClassVar[str] = "dist"
@@ -54,10 +56,11 @@ class Dist(Loss):
 class StandardizedKl(Divergence):
     """T² KL(p_s(u/T) || p_t(u/T)) of standardised logits: their shape without their scale.
 
-    u = (z - mean_c z) / (std_c z + 1e-7), std with the divisor C. The paper's weight is 9,
-    with 0.1 on the labels.
+    u = (z - mean_c z) / (std_c z + 1e-7), std with the divisor C as in the paper; the public
+    code has C - 1. The usual weight is 9, with 0.1 on the labels.
 
-    Source: Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, Alg. 1.
+    Source: Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, Alg. 1; T²
+    and 1e-7 are those of the public code.
     """
 
     word: ClassVar[str] = "standardized_kl"

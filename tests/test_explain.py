@@ -199,7 +199,10 @@ class TestWords:
             ("ensemble", "  members (required)\n      a list of 1 or more, each a node; the nodes"),
             ("ensemble", "  combine = mean\n      a combine; how they are combined"),
             ("accuracy", "  node (required)\n      a node; whose accuracy counts"),
-            ("dkd", "  warmup = 20\n      a number of epochs, or a percentage of the steps; linear"),
+            (
+                "dkd",
+                "  warmup = 20\n      a number of epochs, or a percentage of the steps; linear",
+            ),
             ("shard", "  index (required)\n      a whole number, at least 0; which part"),
             ("learn", "  learn (required)\n      a list of 1 or more, each a node; the nodes that"),
             ("layers", "  layers (required)\n      a list of 1 or more, each a place inside a"),

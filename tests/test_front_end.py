@@ -71,11 +71,15 @@ class TestImports:
         )
         assert found["built"] == ["DataSettings", "Resnet", "Sgd", "Step", "TrainSettings"]
         assert isinstance(found["models"], int)
-        assert found["models"] <= 85
+        assert found["models"] <= 96
         modules = found["modules"]
         assert isinstance(modules, list)
-        assert len(modules) <= 45
+        assert len(modules) <= 60
         late = {"ktgdsl.language.override", "ktgdsl.language.unread", "ktgdsl.language.render"}
+        late |= {
+            f"ktgdsl.plan.{name}" for name in ("space", "opening", "shares", "phases", "derive")
+        }
+        late |= {f"ktgdsl.vocabulary.{name}" for name in ("derived", "feature_losses", "search")}
         assert not late & set(modules)
 
     def test_every_public_name_is_there(self) -> None:
@@ -148,7 +152,7 @@ class TestNeverRaises:
     def test_any_words(self, words: list[str]) -> None:
         is_well_formed(compiled(" ".join(words)))
 
-    @settings(max_examples=200)
+    @settings(max_examples=200, deadline=None)  # a space without a valid point takes time
     @given(st.data())
     def test_a_spec_changed_somewhere(self, data: st.DataObject) -> None:
         pieces = re.findall(r"\s+|\w+|[^\w\s]", data.draw(st.sampled_from(TEXTS)))
@@ -218,7 +222,7 @@ graph forty {
     node j = resnet8 { keep = 1 }                   # E301
     node k = resnet8 { keep = true keep = true }    # E205
     node l = resnet8 { weights = "none" }           # E406
-    node m = ensemble(a, b)                         # E901
+    node m = ensemble(a, a)                         # E408
     node n[0] = resnet8                             # E302
     node o = = resnet8                              # E102
     node q = resnet8 { frozen = true }
@@ -242,13 +246,13 @@ graph forty {
     edge d c : kl                                   # E102
     edge o -> b
     edge d -> c : mse(on=logit)                     # E301
-    edge a.stage2 -> b : mse                        # E901
+    edge a.stage2 -> b : mse                        # E407
     edge b[1] -> c                                  # E302
 }
 data digit { batch = 8 }                            # E201
 train { epochs = 0 }                                # E302
 train { seed = 1 }                                  # E206
-search { trials = 3 }                               # E901
+search { trials = 0 }                               # E302
 """
 
 
@@ -315,7 +319,7 @@ class TestAllInOneGo:
 
     def test_an_open_value_may_have_changed_the_graph(self) -> None:
         body = "node a, b = resnet8 target a edge label -> a via cutoff | through"
-        assert codes(graph(body)) == ["E901"]
+        assert codes(graph(body)) == []
 
     def test_errors_in_blocks_do_not_hide_those_of_the_graph(self) -> None:
         text = graph("node a, b = resnet8 target a edge label -> b", "train { epochs = 0 }")
@@ -323,24 +327,20 @@ class TestAllInOneGo:
 
 
 class TestTour:
-    """The examples of the language reference: fine, or not supported yet, and nothing else."""
-
-    FINE = ("dml3", "gates", "kd")
+    """The examples of the language reference: fine, all of them."""
 
     @pytest.mark.parametrize("name", TOUR)
     def test_example(self, name: str) -> None:
         result = compile_file(GOOD / f"{name}.ktg")
-        found = {diagnostic.code for diagnostic in result.diagnostics}
-        assert found == (set() if name in self.FINE else {"E901"})
-        assert (result.plan is not None) == (name in self.FINE)
+        assert result.diagnostics == ()
+        assert result.plan is not None
+        assert (result.plan.space is not None) == (name == "space")
 
 
-def test_an_open_value_is_told_once() -> None:
-    text = "let x = 1 .. 3\ngraph g { node a = resnet8 | resnet14 node p[1 .. 6] = resnet8 "
-    text += "target a edge p[2] -> a edge label -> a via log(1e-3 .. 1) }"
-    assert [(d.code, d.message.split(",")[0]) for d in compiled(text).diagnostics] == [
-        ("E901", "this value is open")
-    ]
+def test_a_mistake_in_an_option_is_told_once() -> None:
+    text = "graph g { node a, b = resnet8 | resnet14 target a "
+    text += "edge label -> * via through | lineer edge b -> a : kl(T=1 | 2) via 0.1 .. 1 }"
+    assert codes(text) == ["E201"]
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

@@ -54,11 +54,12 @@ class TestPaths:
 
     def test_a_data_set(self) -> None:
         assert plan("data=digits").data.source.name == "digits"
-        message = "E901 the dataset `cifar100` is not supported yet"
-        assert complaint(BASE, "data=cifar100") == (message, None, "cifar100")
+        assert plan("data=cifar100").data.classes == 100
+        message = "E201 there is no dataset called `cifar101`"
+        assert complaint(BASE, "data=cifar101") == (message, "did you mean `cifar10`?", "cifar101")
         with_block = f"{BASE} data digits {{ batch = 8 }}"
         assert sound(with_block, ["data=digits"]).data.batch == 8
-        assert codes(with_block, ["data=cifar100"]) == ["E901"]
+        assert sound(with_block, ["data=cifar100"]).data.source.name == "cifar100"
 
     def test_a_network(self) -> None:
         nodes = plan("node.b=wrn10_2").graph.nodes
@@ -82,9 +83,14 @@ class TestPaths:
         assert {term.parts[0].loss.arguments["T"] for term in terms} == {8.0}
 
     def test_search_and_phases_are_in_the_language(self) -> None:
-        text = f"{BASE} search {{ trials = 3 }} phase one {{ learn = [a] }}"
-        assert codes(text, ["search.trials=5", "phase.one.epochs=2"]) == ["E901", "E901"]
-        assert codes(BASE, ["search.trials=5"]) == ["E901"]
+        one = "graph g { node a = resnet8 target a edge label -> a } "
+        text = f"{one} search {{ trials = 3 }} phase one {{ learn = [a] }}"
+        changed = sound(text, ["search.trials=5", "phase.one.epochs=2"])
+        assert changed.search is not None
+        assert (changed.search.trials, changed.phases[0].epochs) == (5, 2)
+        given = sound(one, ["search.trials=5"]).search
+        assert given is not None
+        assert given.trials == 5
 
     def test_in_order_the_last_wins(self) -> None:
         assert plan("train.epochs=7", "train.seed=1", "train.epochs=8").train.epochs == 8
@@ -125,7 +131,9 @@ class TestValues:
         assert weights.path == written.strip('"')
 
     def test_an_open_value_makes_it_a_space(self) -> None:
-        assert codes(BASE, ["train.seed=1 | 2"]) == ["E901"]
+        space = sound(BASE, ["train.seed=1 | 2"]).space
+        assert space is not None
+        assert [draw.name for draw in space.draws] == ["train.seed"]
 
 
 PART = "is part of a value, and values are replaced as a whole"

@@ -51,10 +51,10 @@ class Resolver(Pointed):
         if not isinstance(value, Call):
             self.complain("E301", f"{_a(kind)} is needed here", value.span, _such_as(kind))
             return None
-        if found := entry(kind, value.name):
-            return self._bound(found, value)
         if kind == "network" and (short := spelled_out(value.name)):
             return self._short(value, *short)
+        if found := entry(kind, value.name):
+            return self._bound(found, value)
         self._no_word(value, kind)
         return None
 
@@ -64,10 +64,12 @@ class Resolver(Pointed):
             message = f"`{value.name}` takes no arguments"
             self.complain("E207", message, value.span, f"write `{full}`")
             return None
+        found = entry("network", name)
+        assert found is not None  # it is a short form of it
         given = [
             Given(k, value.span, make(Number, value.span, value=v)) for k, v in numbers.items()
         ]
-        return self.bind(entries("network")[name], given, value.span, value.name)
+        return self.bind(found, given, value.span, value.name)
 
     def _no_word(self, value: Call, kind: str) -> None:
         name, span = value.name, value.name_span

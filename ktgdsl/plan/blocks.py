@@ -10,9 +10,9 @@ from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan import model
+from ktgdsl.plan.closing import Closed, Closing
+from ktgdsl.plan.closing import settings as closed
 from ktgdsl.plan.draft import Drafting
-from ktgdsl.plan.opening import Closed, Closing
-from ktgdsl.plan.opening import settings as closed
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Share
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
@@ -29,6 +29,12 @@ class Settings:
     train: TrainSettings
     data_plan: model.DataPlan
     train_plan: model.TrainPlan
+
+
+def phase_blocks(file: File) -> list[Block]:
+    """The phases in order, the first of each name."""
+    named = [s for s in file.statements if isinstance(s, Block) and s.kind == "phase"]
+    return list({block.name: block for block in reversed(named)}.values())[::-1]
 
 
 def settings(resolver: Resolver, closing: Closing, file: File, places: "Places") -> Settings | None:

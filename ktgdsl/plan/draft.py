@@ -6,9 +6,9 @@ from typing import Literal
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Edge, Reference, Setting
+from ktgdsl.plan.closing import Closing
 from ktgdsl.plan.model import Place, Term
 from ktgdsl.plan.names import Names
-from ktgdsl.plan.opening import Closing
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.settings import NodeSettings
 

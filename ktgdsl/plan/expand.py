@@ -2,13 +2,11 @@
 
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import Edge, Graph, Node, Reference, Share, Target
+from ktgdsl.plan.closing import Closing
 from ktgdsl.plan.draft import Draft, Drafting
 from ktgdsl.plan.names import Names
 from ktgdsl.plan.nodes import add_nodes
-from ktgdsl.plan.opening import Closing
 from ktgdsl.plan.pairs import add_edges
-from ktgdsl.plan.shares import add_share, merged
-from ktgdsl.vocabulary.derived import Ensemble
 
 
 def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Drafting:
@@ -18,20 +16,20 @@ def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Dr
     add_nodes(drafting, [s for s in statements if isinstance(s, Node)])
     add_edges(drafting, [s for s in statements if isinstance(s, Edge)])
     for statement in statements:
-        match statement:
-            case Target():
-                for reference in statement.names:
-                    _add_target(drafting, reference)
-            case Share():
-                add_share(drafting, statement)
-    drafting.draft.shares = merged(drafting.draft.shares)
+        if isinstance(statement, Target):
+            for reference in statement.names:
+                _add_target(drafting, reference)
+    if shares := [s for s in statements if isinstance(s, Share)]:
+        from ktgdsl.plan.shares import add_shares  # most graphs share nothing
+
+        add_shares(drafting, shares)
     return drafting
 
 
 def _add_target(drafting: Drafting, reference: Reference) -> None:
     for name in drafting.whole(reference, "target"):
         derived = drafting.draft.derived.get(name)
-        if derived is not None and not isinstance(derived.made, Ensemble):
+        if derived is not None and derived.made.word != "ensemble":
             drafting.resolver.complain(
                 "E408",
                 f"a target is a network or an ensemble, and `{name}` is made by "

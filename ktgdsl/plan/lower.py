@@ -13,12 +13,13 @@ from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, Choice, File, Graph, Let
 from ktgdsl.plan import model
 from ktgdsl.plan.assemble import assemble
-from ktgdsl.plan.blocks import Settings, search, settings
+from ktgdsl.plan.blocks import Settings, phase_blocks, search, settings
+from ktgdsl.plan.closing import Closed, Closing
 from ktgdsl.plan.draft import Draft
 from ktgdsl.plan.expand import expand
 from ktgdsl.plan.files import weights
-from ktgdsl.plan.opening import Closed, Closing
 from ktgdsl.plan.passes import (
+    Learning,
     Lowering,
     check_mixes,
     check_patterns,
@@ -28,7 +29,6 @@ from ktgdsl.plan.passes import (
     drop,
     freeze,
 )
-from ktgdsl.plan.phases import blocks, check_phases, learning, phases
 
 Opening = Callable[[Resolver], Closing]
 """How the open values of a file are closed."""
@@ -79,7 +79,7 @@ def lower(
     """
     resolver = Resolver(lets(file), unread)
     closing = Closed() if opening is None else opening(resolver)
-    resolver.phases = [block.name or "" for block in blocks(file)]
+    resolver.phases = [block.name or "" for block in phase_blocks(file)]
     found = settings(resolver, closing, file, places)
     if file.graph is None:
         return Lowered(None, tuple(resolver.diagnostics))
@@ -98,14 +98,21 @@ def _lowered(
     drafting = expand(resolver, closing, graph, found.data.views if found else 1)
     draft = drafting.draft
     files = _weights(resolver, draft, places)
-    timed = sought = None
-    if found is not None:
+    timed: tuple[model.Phase, ...] | None = ()
+    times: tuple[Learning, ...] = ()
+    if found is not None and phase_blocks(file):
+        from ktgdsl.plan.phases import learning, phases  # most trainings have one phase
+
         timed = phases(drafting, file, found.data, found.train)
-        sought = search(drafting, file, found)
-    state = Lowering(draft, tuple(draft.edges.values()), learning(timed or (), file))
-    state = freeze(cut(state))
+        times = learning(timed or (), file)
+    sought = None if found is None else search(drafting, file, found)
+    state = freeze(cut(Lowering(draft, tuple(draft.edges.values()), times)))
     if _settled(file, [*told, *resolver.diagnostics]):
-        state = check_phases(check_shares(check_patterns(check_targets(state))))
+        state = check_shares(check_patterns(check_targets(state)))
+        if times:
+            from ktgdsl.plan.phases import check_phases
+
+            state = check_phases(state)
         state = state if has_errors(state.diagnostics) else check_mixes(drop(state))
     about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
     if found is None or timed is None or has_errors((*told, *about_words, *about_graph)):

@@ -1,17 +1,10 @@
 """The `node` statements of a graph: networks, and nodes made from other nodes."""
 
 from ktgdsl.language.syntax import All, Call, Declared, Node, Reference
-from ktgdsl.plan.draft import DraftDerived, Drafting, DraftNode
-from ktgdsl.plan.taps import check_tap
-from ktgdsl.vocabulary.derived import Derived, Ema, Ensemble, Gated, StaleCopy
-from ktgdsl.vocabulary.networks import Network
+from ktgdsl.plan.draft import Drafting, DraftNode
+from ktgdsl.plan.taps import ELEMENTWISE
+from ktgdsl.vocabulary.networks import Derived, Network
 from ktgdsl.vocabulary.settings import NodeSettings
-
-ELEMENTWISE = (Ema, StaleCopy)
-"""What is made of each node of an array one by one."""
-
-_OF_NETWORKS = frozenset({"weights", "frozen", "mode", "device"})
-_OF_LEARNERS = frozenset({"optimizer", "schedule"})
 
 
 def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
@@ -30,9 +23,10 @@ def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
     drafting.resolver.node_check = names.nodes
     for statement, new in fresh:
         _add(drafting, statement, new)
-    for derived in drafting.draft.derived.values():
-        _check_sources(drafting, derived)
-    _check_cycles(drafting)
+    if drafting.draft.derived:
+        from ktgdsl.plan.derive import check_derived
+
+        check_derived(drafting)
 
 
 def _declare(drafting: Drafting, declared: Declared) -> None:
@@ -45,7 +39,7 @@ def _declare(drafting: Drafting, declared: Declared) -> None:
 def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
     """`node e = ema(h)` of an array `h` is an array as long."""
     made = drafting.resolver.expand(statement.network)
-    if not isinstance(made, Call) or made.name not in [each.word for each in ELEMENTWISE]:
+    if not isinstance(made, Call) or made.name not in ELEMENTWISE:
         return
     of = next((a.value for a in made.arguments if a.name in (None, "node")), None)
     if (isinstance(of, Call) and not of.arguments) or (
@@ -73,7 +67,9 @@ def _add(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
                 continue
             if isinstance(network, Derived):
                 position = index if declared.name in drafting.names.arrays else None
-                _derive(drafting, statement, declared, (name, position), network, settings)
+                from ktgdsl.plan.derive import derive  # most nodes are networks
+
+                derive(drafting, statement, declared, (name, position), network, settings)
             else:
                 weights = next(
                     (s.value.span for s in statement.settings if s.name == "weights"), None
@@ -91,100 +87,3 @@ def _read(
     settings = resolver.settings(NodeSettings, given, "node", statement.span)
     assert network is None or isinstance(network, Network)
     return network, settings
-
-
-def _derive(
-    drafting: Drafting,
-    statement: Node,
-    declared: Declared,
-    member: tuple[str, int | None],
-    made: Derived,
-    settings: NodeSettings,
-) -> None:
-    """Add a node made from others; what is wrong with it is complained about."""
-    name, position = member
-    sources: tuple[str, ...] = ()
-    by, learned, passes = None, False, False
-    if isinstance(made, Ensemble):
-        sources = tuple(source for each in made.members for source in drafting.names.of(each))
-        learned, passes = made.combine.learned, not made.detach
-        if len(set(sources)) < len(sources):
-            twice = next(source for source in sources if sources.count(source) > 1)
-            _impossible(drafting, statement, f"`{name}` combines `{twice}` twice", "name it once")
-            sources = tuple(dict.fromkeys(sources))
-        if isinstance(made.combine, Gated) and made.combine.by.node is not None:
-            looked_at = drafting.names.of(made.combine.by.node)
-            by = looked_at[0] if looked_at else None
-    elif isinstance(made, ELEMENTWISE):
-        sources = tuple(drafting.names.of(made.node))
-        if position is not None and len(sources) > position:
-            size = len(drafting.names.members[declared.name])
-            if size != len(sources):
-                message = f"`{declared.name}` has {size} nodes and is made of {len(sources)}"
-                _impossible(drafting, statement, message, "leave the size out")
-            sources = sources[position : position + 1]
-        elif len(sources) > 1:
-            message = f"`{name}` is one node and is made of {len(sources)}"
-            _impossible(
-                drafting, statement, message, f"write `{made.node.name}[0]` for one of them"
-            )
-            sources = sources[:1]
-    for setting in statement.settings:
-        if setting.name in _OF_NETWORKS or (setting.name in _OF_LEARNERS and not learned):
-            drafting.resolver.complain(
-                "E204",
-                f"`{made.word}` has no setting `{setting.name}`",
-                setting.name_span,
-                "it has no weights of its own; `keep` is what can be said of it",
-            )
-    drafting.draft.derived[name] = DraftDerived(
-        name, made, sources, by, learned, passes, settings, declared.span
-    )
-
-
-def _impossible(drafting: Drafting, statement: Node, message: str, fix: str) -> None:
-    drafting.resolver.complain("E408", message, statement.network.span, fix)
-
-
-def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
-    draft, made = drafting.draft, derived.made
-    if isinstance(made, ELEMENTWISE):
-        for source in derived.sources:
-            if source in draft.derived:
-                message = f"`{derived.name}` follows the weights of `{source}`, which has none"
-                fix = f"`{made.word}` is made of a network node"
-                drafting.resolver.complain("E408", message, derived.span, fix)
-    if isinstance(made, Ensemble) and isinstance(made.combine, Gated) and derived.by is not None:
-        check_tap(drafting, derived.by, made.combine.by.path, derived.span)
-
-
-def _check_cycles(drafting: Drafting) -> None:
-    """No node is made from itself, through others or not."""
-    derived = drafting.draft.derived
-    sound: set[str] = set()
-    for start in derived:
-        path: list[str] = []
-        if (found := _circle(start, derived, sound, path)) is not None:
-            through = " and ".join(f"`{name}`" for name in found[1:])
-            message = f"`{found[0]}` is made from itself" + (
-                f" through {through}" if through else ""
-            )
-            span = derived[found[0]].span
-            drafting.resolver.complain("E408", message, span, "leave one of them out")
-            return
-
-
-def _circle(
-    name: str, derived: dict[str, DraftDerived], sound: set[str], path: list[str]
-) -> list[str] | None:
-    if name in path:
-        return path[path.index(name) :]
-    if name in sound or name not in derived:
-        return None
-    path.append(name)
-    for source in derived[name].needs:
-        if (found := _circle(source, derived, sound, path)) is not None:
-            return found
-    path.pop()
-    sound.add(name)
-    return None

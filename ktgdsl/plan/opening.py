@@ -7,7 +7,6 @@ drawn, because the options that are not taken are walked as well.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from ktgdsl.language.make import make
 from ktgdsl.language.resolve import Resolver
@@ -22,7 +21,6 @@ from ktgdsl.language.syntax import (
     Number,
     Range,
     Reference,
-    Setting,
     Syntax,
     Unary,
     Value,
@@ -35,40 +33,6 @@ _SPELL = Speller().value
 
 Point = Mapping[str, int | float]
 """What was drawn: the index of an option, or a number of a range, by the draw's name."""
-
-
-class Closing(Protocol):
-    """How open values become closed ones. `place` is what draws are named after."""
-
-    def is_open(self, part: Syntax) -> bool:
-        """Whether anything in a part of the tree is open."""
-
-    def close(self, value: Value, place: str) -> Value:
-        """The value without anything open in it."""
-
-    def size(self, value: Value, place: str) -> Value:
-        """The same for the number of nodes of an array."""
-
-
-class Closed:
-    """Closing where nothing is open."""
-
-    def is_open(self, part: Syntax) -> bool:
-        """Nothing is."""
-        return False
-
-    def close(self, value: Value, place: str) -> Value:
-        """The value as it is."""
-        return value
-
-    size = close
-
-
-def settings(closing: Closing, written: tuple[Setting, ...], place: str) -> tuple[Setting, ...]:
-    """The settings of a block, closed; `train.lr` is the place of `lr` in `train`."""
-    return tuple(
-        s.model_copy(update={"value": closing.close(s.value, f"{place}.{s.name}")}) for s in written
-    )
 
 
 def logarithmic(value: Value) -> Range | None:

@@ -4,16 +4,11 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan import model
+from ktgdsl.plan.blocks import phase_blocks
 from ktgdsl.plan.draft import Drafting
 from ktgdsl.plan.gates import CUTOFF, THROUGH, product, total
 from ktgdsl.plan.passes import Learning, Lowering
 from ktgdsl.vocabulary.settings import DataSettings, PhaseSettings, TrainSettings
-
-
-def blocks(file: File) -> list[Block]:
-    """The phases in order, the first of each name."""
-    named = [s for s in file.statements if isinstance(s, Block) and s.kind == "phase"]
-    return list({block.name: block for block in reversed(named)}.values())[::-1]
 
 
 def head(block: Block) -> Span:
@@ -26,7 +21,7 @@ def phases(
 ) -> tuple[model.Phase, ...] | None:
     """The phases of a file; None after a complaint."""
     found = []
-    written = blocks(file)
+    written = phase_blocks(file)
     for block in written:
         given = drafting.settings(block.settings, f"phase.{block.name}")
         settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
@@ -56,7 +51,7 @@ def phases(
 
 def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]:
     """What the passes need to know of phases."""
-    spans = {block.name: head(block) for block in blocks(file)}
+    spans = {block.name: head(block) for block in phase_blocks(file)}
     return tuple(Learning(phase.name, phase.learn, spans[phase.name]) for phase in found)
 
 

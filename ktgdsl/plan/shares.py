@@ -11,7 +11,14 @@ from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 from ktgdsl.vocabulary.settings import ShareSettings
 
 
-def add_share(drafting: Drafting, statement: Share) -> None:
+def add_shares(drafting: Drafting, statements: list[Share]) -> None:
+    """All shares of a graph, merged where they overlap."""
+    for statement in statements:
+        _add(drafting, statement)
+    drafting.draft.shares = merged(drafting.draft.shares)
+
+
+def _add(drafting: Drafting, statement: Share) -> None:
     """Add a share; what is wrong with it is left out and complained about."""
     draft, resolver = drafting.draft, drafting.resolver
     place = "share." + ",".join(reference.name for reference in statement.names)

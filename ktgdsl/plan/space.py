@@ -23,7 +23,7 @@ from ktgdsl.plan.opening import AtPoint, Covering, Point
 MOST_OPTIONS = 1024
 """How many options one open value may have, those nested in it counted in."""
 
-TRIES = 1000
+TRIES = 200
 """How many points are drawn at random to find one that is valid."""
 
 

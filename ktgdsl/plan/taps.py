@@ -4,9 +4,11 @@ from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Call, String, Value
 from ktgdsl.plan.draft import Drafting
 from ktgdsl.plan.model import LABEL, LOGITS
-from ktgdsl.vocabulary.derived import Ema, StaleCopy
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 from ktgdsl.vocabulary.registry import closest
+
+ELEMENTWISE = ("ema", "copy")
+"""What is made of each node of an array one by one."""
 
 FLAT = frozenset({"features", LOGITS})
 """The stages that have no height and width."""
@@ -39,7 +41,7 @@ def check_tap(drafting: Drafting, node: str, path: str, span: Span) -> bool:
         return False
     if node in draft.derived:
         derived = draft.derived[node]
-        if isinstance(derived.made, Ema | StaleCopy) and derived.sources:
+        if derived.made.word in ELEMENTWISE and derived.sources:
             return check_tap(drafting, derived.sources[0], path, span)
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and isinstance(draft.nodes[node].network, Resnet | Wrn):

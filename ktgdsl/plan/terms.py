@@ -2,11 +2,11 @@
 
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import Edge
+from ktgdsl.plan.closing import Closing
 from ktgdsl.plan.ends import Ends
 from ktgdsl.plan.gates import THROUGH, gate
 from ktgdsl.plan.losses import Combination, losses, plain
 from ktgdsl.plan.model import Gate, Term
-from ktgdsl.plan.opening import Closing
 from ktgdsl.vocabulary.losses import Ce, Kl
 
 

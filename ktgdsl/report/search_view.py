@@ -1,6 +1,7 @@
 """What a terminal shows of a search, cut to its size."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -108,8 +109,8 @@ def _table(rows: Sequence[Row], room: int) -> Table:
     head, *body = rows
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for place, heading in enumerate(head):
-        justify = "right" if place else "left"
-        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
+        how: Literal["left", "right"] = "right" if place else "left"
+        table.add_column(heading, justify=how, no_wrap=True, overflow="ellipsis")
     shown = body if len(body) < room else body[: max(0, room - 2)]
     for row in shown:
         table.add_row(*map(_text, row))

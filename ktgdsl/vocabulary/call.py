@@ -4,9 +4,13 @@ import re
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-# What a place inside of a network cannot be called without quotes: the keywords.
-_KEYWORDS = "graph|node|target|edge|share|data|train|search|phase|let|each|use|via|true|false|label"
-_BARE = re.compile(rf"(?!(?:{_KEYWORDS})$)[A-Za-z_][A-Za-z0-9_]*")
+# What neither a place inside of a network nor an argument can be called in a spec.
+# fmt: off
+_KEYWORDS = frozenset((
+    "graph", "node", "target", "edge", "share", "data", "train", "search", "phase",
+    "let", "each", "use", "via", "true", "false", "label",
+))
+# fmt: on
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 
 
@@ -32,7 +36,10 @@ class Call(Data):
     def __str__(self) -> str:
         if not self.arguments:
             return self.name
-        given = ", ".join(f"{name}={_show(value)}" for name, value in self.arguments.items())
+        given = ", ".join(
+            _show(value) if name in _KEYWORDS else f"{name}={_show(value)}"
+            for name, value in self.arguments.items()
+        )
         return f"{self.name}({given})"
 
 
@@ -43,7 +50,8 @@ def shown(number: float) -> str:
 
 def shown_path(path: str) -> str:
     """A place inside of a network as people write it: `stage2`, but `"layer1.0.conv1"`."""
-    return path if _BARE.fullmatch(path) else _quoted(path)
+    bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path) and path not in _KEYWORDS
+    return path if bare else _quoted(path)
 
 
 def _show(value: JsonValue) -> str:

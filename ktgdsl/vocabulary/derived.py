@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.networks import Derived as Derived
 from ktgdsl.vocabulary.places import Node, NodeLayer, Pointing
 
 
@@ -99,10 +99,6 @@ class LinearMix(Combine):
 
     word: ClassVar[str] = "linear"
     learned: ClassVar[bool] = True
-
-
-class Derived(Pointing, Network):
-    """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
 
 
 class Ensemble(Derived):

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.places import Pointing
 from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.registry import closest
 
@@ -18,6 +19,10 @@ class Network(Entry):
     """Base of all networks."""
 
     kind: ClassVar[str] = "network"
+
+
+class Derived(Pointing, Network):
+    """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
 
 
 class Resnet(Network):

@@ -396,7 +396,8 @@ class TestSettings:
         (settings.PhaseSettings, "learn epochs optimizer schedule take"),
         (settings.ShareSettings, "layers grad"),
         (settings.DataSettings,
-         "batch validation holdout augment root classes labeled views workers"),
+         "batch validation holdout augment root classes labeled "
+         "views workers"),
         (settings.TrainSettings,
          "epochs optimizer schedule precision compile seed repeats update aggregate reduce "
          "on_zero clip checkpoint"),

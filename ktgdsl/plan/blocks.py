@@ -137,7 +137,7 @@ def _train(settings: TrainSettings) -> model.TrainPlan:
     return model.TrainPlan.model_construct(**{**others, **calls})
 
 
-def search(drafting: Drafting, file: File, found: Settings) -> model.SearchPlan | None:
+def search(drafting: Drafting, file: File, found: Settings | None) -> model.SearchPlan | None:
     """The `search` block; None where there is neither one nor a space, and after a complaint."""
     block = file.block("search")
     if block is None:
@@ -166,6 +166,8 @@ def search(drafting: Drafting, file: File, found: Settings) -> model.SearchPlan 
         node = nodes[0]
         if objective.on == "test":
             _warn_of_test(resolver, places["objective"])
+    if found is None:
+        return None
     split = "validation" if objective is None else objective.on
     call = model.Call(name="accuracy", arguments={"node": {"node": node}, "on": split})
     return model.SearchPlan.model_construct(

@@ -100,12 +100,12 @@ def _lowered(
     files = _weights(resolver, draft, places)
     timed: tuple[model.Phase, ...] | None = ()
     times: tuple[Learning, ...] = ()
-    if found is not None and phase_blocks(file):
+    if phase_blocks(file):
         from ktgdsl.plan.phases import learning, phases  # most trainings have one phase
 
-        timed = phases(drafting, file, found.data, found.train)
+        timed = phases(drafting, file, found)
         times = learning(timed or (), file)
-    sought = None if found is None else search(drafting, file, found)
+    sought = search(drafting, file, found)
     state = freeze(cut(Lowering(draft, tuple(draft.edges.values()), times)))
     if _settled(file, [*told, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))

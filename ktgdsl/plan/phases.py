@@ -4,11 +4,11 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan import model
-from ktgdsl.plan.blocks import phase_blocks
+from ktgdsl.plan.blocks import Settings, phase_blocks
 from ktgdsl.plan.draft import Drafting
 from ktgdsl.plan.gates import CUTOFF, THROUGH, product, total
 from ktgdsl.plan.passes import Learning, Lowering
-from ktgdsl.vocabulary.settings import DataSettings, PhaseSettings, TrainSettings
+from ktgdsl.vocabulary.settings import PhaseSettings
 
 
 def head(block: Block) -> Span:
@@ -17,17 +17,19 @@ def head(block: Block) -> Span:
 
 
 def phases(
-    drafting: Drafting, file: File, data: DataSettings, train: TrainSettings
+    drafting: Drafting, file: File, settled: Settings | None
 ) -> tuple[model.Phase, ...] | None:
-    """The phases of a file; None after a complaint."""
+    """The phases of a file, `settled` its other settings; None after a complaint."""
     found = []
     written = phase_blocks(file)
+    epochs = 1 if settled is None else settled.train.epochs
     for block in written:
         given = drafting.settings(block.settings, f"phase.{block.name}")
         settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
         if settings is None:
             continue
-        if settings.take == "best" and not data.holdout and file.block("search") is None:
+        held = settled is None or settled.data.holdout or file.block("search") is not None
+        if settings.take == "best" and not held:
             place = next(s.value.span for s in block.settings if s.name == "take")
             drafting.resolver.complain(
                 "E410",
@@ -40,7 +42,7 @@ def phases(
             model.Phase.model_construct(
                 name=block.name or "",
                 learn=tuple(dict.fromkeys(names)),
-                epochs=train.epochs if settings.epochs is None else settings.epochs,
+                epochs=epochs if settings.epochs is None else settings.epochs,
                 optimizer=None if settings.optimizer is None else settings.optimizer.call(),
                 schedule=None if settings.schedule is None else settings.schedule.call(),
                 take=settings.take,

@@ -198,7 +198,7 @@ class TestWords:
             ("gated", "  by (required)\n      a place inside a network; where the gate looks"),
             ("ensemble", "  members (required)\n      a list of 1 or more, each a node; the nodes"),
             ("ensemble", "  combine = mean\n      a combine; how they are combined"),
-            ("accuracy", "  node (required)\n      a node; whose accuracy counts"),
+            ("accuracy", "  of (required)\n      a node; whose accuracy counts"),
             (
                 "dkd",
                 "  warmup = 20\n      a number of epochs, or a percentage of the steps; linear",

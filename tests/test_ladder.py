@@ -17,7 +17,7 @@ def search(epochs: int, minimum: int = 1, reduction: int = 2, pruner: str = "ash
         trials=1,
         sampler=Call(name="random", arguments={"seed": 0}),
         pruner=Call(name=pruner, arguments=arguments),
-        objective=Call(name="accuracy", arguments={"node": {"node": "a"}, "on": "validation"}),
+        objective=Call(name="accuracy", arguments={"of": {"node": "a"}, "on": "validation"}),
         epochs=epochs,
         confirm=0,
         dedupe=True,

@@ -65,12 +65,12 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "network torchvision": {"name": "resnet18"},
     "network timm": {"name": "resnet18"},
     "network ensemble": {"members": [NodeRef("h")]},
-    "network ema": {"node": A},
-    "network copy": {"node": A},
+    "network ema": {"of": A},
+    "network copy": {"of": A},
     "combine gated": {"by": Tap("stage2", H0)},
     "dataset folder": {"path": "flowers"},
     "dataset python": {"function": "m:f"},
-    "objective accuracy": {"node": A},
+    "objective accuracy": {"of": A},
 }
 ALL = [entry for kind in ENTRIES for entry in ENTRIES[kind]]
 BLOCKS: list[type[Parameters]] = [
@@ -158,13 +158,13 @@ class TestEntry:
         ("network ensemble", {"members": [{"node": "h"}],
                               "combine": {"name": "mean", "arguments": {}},
                               "on": "logits", "others": False, "detach": True}),
-        ("network ema", {"node": {"node": "a"}, "decay": 0.999}),
-        ("network copy", {"node": {"node": "a"}, "every": 50}),
+        ("network ema", {"of": {"node": "a"}, "decay": 0.999}),
+        ("network copy", {"of": {"node": "a"}, "every": 50}),
         ("network constant", {"correct": 0.99}),
         ("combine gated", {"by": {"node": "h[0]", "tap": "stage2"}}),
         ("sampler tpe", {"seed": 0}),
         ("pruner asha", {"min": 1, "reduction": 2}),
-        ("objective accuracy", {"node": {"node": "a"}, "on": "validation"}),
+        ("objective accuracy", {"of": {"node": "a"}, "on": "validation"}),
     ],
 )  # fmt: skip
 def test_defaults_in_the_order_of_positions(name: str, arguments: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ def test_defaults_in_the_order_of_positions(name: str, arguments: dict[str, Any]
         ("pruner asha", {"min": 0}),
         ("pruner asha", {"reduction": 1}),
         ("objective accuracy", {"on": "train"}),
-        ("objective accuracy", {"node": STAGE1}),
+        ("objective accuracy", {"of": STAGE1}),
     ],
 )
 def test_ranges(name: str, wrong: dict[str, Any]) -> None:
@@ -303,11 +303,11 @@ class TestDerived:
 @pytest.mark.parametrize(
     ("entry", "nodes"),
     [
-        (derived.Ema(node=A), [A]),
+        (derived.Ema(of=A), [A]),
         (derived.ConstantNode(), []),
         (derived.Ensemble(members=[A, H0]), [A, H0]),
         (derived.Ensemble(members=[A], combine=derived.Gated(by=Tap("stem", H0))), [A, H0]),
-        (search.Accuracy(node=A), [A]),
+        (search.Accuracy(of=A), [A]),
         (feature_losses.Irg(taps=[STAGE1]), []),
         (predicates.During(phases=[PhaseRef("a")]), []),
     ],
@@ -412,7 +412,7 @@ def test_the_names_of_settings(block: type[Parameters], names: str) -> None:
     ("block", "good"),
     [
         (search.SearchSettings, {"sampler": search.All(), "pruner": search.NoPruner()}),
-        (search.SearchSettings, {"objective": search.Accuracy(node=A, on="test"), "confirm": 5}),
+        (search.SearchSettings, {"objective": search.Accuracy(of=A, on="test"), "confirm": 5}),
         (settings.PhaseSettings, {"learn": [A, H0], "epochs": 40, "take": "best"}),
         (settings.PhaseSettings, {"learn": [A], "optimizer": Sgd()}),
         (settings.ShareSettings, {"layers": [STAGE1, STAGE2], "grad": "mean"}),

@@ -280,11 +280,11 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("kind", "text", "name", "expected"),
         [
-            ("objective", "accuracy(m1)", "node", NodeRef("m1")),
-            ("objective", "accuracy(p[0])", "node", NodeRef("p", 0)),
-            ("network", "ema(a, decay=0.9)", "node", NodeRef("a")),
-            ("network", "ema(p[*])", "node", NodeRef("p", "*")),
-            ("network", "copy(p[3 - 1])", "node", NodeRef("p", 2)),
+            ("objective", "accuracy(m1)", "of", NodeRef("m1")),
+            ("objective", "accuracy(p[0])", "of", NodeRef("p", 0)),
+            ("network", "ema(a, decay=0.9)", "of", NodeRef("a")),
+            ("network", "ema(p[*])", "of", NodeRef("p", "*")),
+            ("network", "copy(p[3 - 1])", "of", NodeRef("p", 2)),
             ("network", "ensemble(h)", "members", [NodeRef("h")]),
             ("network", "ensemble(a, h[0])", "members", [NodeRef("a"), H0]),
             ("network", "ensemble(a, h, combine=sum)", "members", [NodeRef("a"), NodeRef("h")]),
@@ -460,7 +460,7 @@ class TestShown:
             ("loss", 'fsp("share")', 'fsp(with="share")'),
             ("loss", 'fsp("a b")', 'fsp(with="a b")'),
             ("gate", "during(hints, distil)", "during(phases=[hints, distil])"),
-            ("network", "ema(p[*])", "ema(p[*], decay=0.999)"),
+            ("network", "ema(p[*])", "ema(of=p[*], decay=0.999)"),
             (
                 "network",
                 "ensemble(h, combine=gated(h[0].stem))",

@@ -5,9 +5,9 @@ from bisect import bisect_left
 from collections import Counter
 from typing import NamedTuple
 
-from ktgdsl.language import grammar
 from ktgdsl.language.source import Source, Span
 from ktgdsl.language.spelling import Literal
+from ktgdsl.language.tokens import Token
 
 _SAME_LINE = re.compile(r"[ \t\r]*#")
 _LITERALS = frozenset(("NUMBER", "PERCENT", "STRING"))
@@ -26,26 +26,14 @@ class Remarks:
     `words` are all words and signs, which alone decide what the source says.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, tokens: list[Token]) -> None:
         self._text = source.text
-        self._comments: list[Comment] = []
+        self._comments = _comments(source.text, tokens)
         self._next = 0
-        self._braces: list[int] = []
-        self._literals: list[tuple[int, str]] = []
-        self.words: list[str] = []
-        pattern, _, _ = grammar.scanner()
-        for match in pattern.finditer(source.text):
-            kind = match.lastgroup or ""
-            if kind == "SPACE":
-                continue
-            if kind == "COMMENT":
-                self._comments.append(Comment(match.group().rstrip(" \t\r"), match.start()))
-                continue
-            self.words.append(match.group())
-            if kind == "LBRACE":
-                self._braces.append(match.start())
-            elif kind in _LITERALS:
-                self._literals.append((match.start(), match.group()))
+        self._braces = [token.start for token in tokens if token.type == "LBRACE"]
+        self._literals = [token for token in tokens if token.type in _LITERALS]
+        self._starts = [token.start for token in self._literals]
+        self.words = [token.value for token in tokens]
 
     def count(self) -> Counter[str]:
         """How often each comment stands in the source."""
@@ -53,7 +41,7 @@ class Remarks:
 
     def literal(self, value: Literal) -> str:
         """A literal as the source spells it; the span may have parentheses around it."""
-        return self._literals[bisect_left(self._literals, (value.span.start, ""))][1]
+        return self._literals[bisect_left(self._starts, value.span.start)].value
 
     def brace(self, span: Span) -> int | None:
         """The offset of the brace that opens the block of a statement, if it has one."""
@@ -90,3 +78,19 @@ class Remarks:
             return ""
         self._next += 1
         return self._comments[self._next - 1].text
+
+
+def _comments(text: str, tokens: list[Token]) -> list[Comment]:
+    """Each `#` outside of all tokens, with the rest of its line."""
+    found: list[Comment] = []
+    end_of_text = Token("", "", len(text), len(text), False)
+    start = text.find("#")
+    for token in (*tokens, end_of_text):
+        while 0 <= start < token.start:
+            end = text.find("\n", start)
+            comment = text[start:end] if end >= 0 else text[start:]
+            found.append(Comment(comment.rstrip(" \t\r"), start))
+            start = text.find("#", start + len(comment))
+        if 0 <= start < token.end:
+            start = text.find("#", token.end)
+    return found

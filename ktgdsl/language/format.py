@@ -6,6 +6,7 @@ from dataclasses import replace
 from ktgdsl.language.comments import Remarks
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.layout import Item, render
+from ktgdsl.language.make import uncollected
 from ktgdsl.language.parse import parse
 from ktgdsl.language.read import MAX_BYTES
 from ktgdsl.language.source import Source
@@ -26,6 +27,7 @@ from ktgdsl.language.syntax import (
     Term,
     Use,
 )
+from ktgdsl.language.tokens import tokenize
 
 _Part = Statement | GraphStatement | Setting
 
@@ -37,16 +39,23 @@ def format_source(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
     language. Raises AssertionError if the new text said anything else than the old, or a
     comment were lost: that would be a mistake of ours.
     """
-    tree, diagnostics = parse(source)
+    with uncollected():
+        return _format(source)
+
+
+def _format(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    words = tokenize(source)
+    tree, diagnostics = parse(source, words)
     if tree is None or diagnostics:
         return None, diagnostics
-    remarks = Remarks(source)
+    remarks = Remarks(source, words[0])
     text = render(_Layout(remarks).file(tree))
     again = Source(source.path, text)
-    found = Remarks(again)
+    words = tokenize(again)
+    found = Remarks(again, words[0])
     # Equal words are an equal tree, which saves the second parse of most files.
-    if found.words != remarks.words or len(text) > MAX_BYTES:
-        same, problems = parse(again)
+    if words[1] or found.words != remarks.words or len(text) > MAX_BYTES:
+        same, problems = parse(again, words)
         if problems and all(problem.code == "E003" for problem in problems):
             message = "the file cannot be formatted: it would then exceed a limit of the language"
             return None, (Diagnostic("E003", message, path=source.path),)

@@ -69,23 +69,29 @@ def parser() -> lark.Lark:
 
 
 @cache
-def scanner() -> tuple[re.Pattern[str], dict[str, str], frozenset[str]]:
-    """What splits a text: a pattern of all terminals, the keywords, the terminals to skip.
+def scanner() -> tuple[re.Pattern[str], dict[str, str]]:
+    """What splits a text: a pattern for one word with all that is skipped before it, and kinds.
 
-    The names of its groups are the terminals, and `NOTHING` for a character where none of
-    them begins. A keyword is first a NAME. Lark's own lexer does the same, at several times
-    the cost for each token.
+    The word is the group that matched last, whose name is its kind: that of a terminal, SIGN,
+    or `NOTHING` for a character where no terminal begins and for the end of the text. The kind
+    of a SIGN, and of a NAME that is a keyword, is in the dictionary. Lark's own lexer does the
+    same, at several times the cost for each token.
     """
-    terminals = parser().terminals
-    signs = {t.name: t.pattern.value for t in terminals if t.pattern.type == "str"}
-    keywords = {text: name for name, text in signs.items() if text.isalpha()}
-    words = [(t.name, t.pattern.to_regexp()) for t in terminals if t.name not in signs]
+    skipped = frozenset(parser().lexer_conf.ignore)
+    fixed, words, blanks = {}, [], []
+    for terminal in parser().terminals:
+        if terminal.pattern.type == "str":
+            fixed[terminal.pattern.value] = terminal.name
+        elif terminal.name in skipped:
+            blanks.append(terminal.pattern.to_regexp())
+        else:
+            words.append(f"(?P<{terminal.name}>{terminal.pattern.to_regexp()})")
     # Of two signs that begin alike the longer one is meant: `..` before `.`.
-    longest = sorted(signs.items(), key=lambda sign: -len(sign[1]))
-    words += [(name, re.escape(text)) for name, text in longest if text not in keywords]
-    words.append((NOTHING, r"[\s\S]"))
-    pattern = re.compile("|".join(f"(?P<{name}>{regexp})" for name, regexp in words))
-    return pattern, keywords, frozenset(parser().lexer_conf.ignore)
+    signs = sorted((text for text in fixed if not text.isalpha()), key=len, reverse=True)
+    words.append(f"(?P<SIGN>{'|'.join(map(re.escape, signs))})")
+    words.append(rf"(?P<{NOTHING}>[\s\S]|\Z)")
+    # What is skipped is never given back, or a comment at the end would be read as words.
+    return re.compile(f"(?:{'|'.join(blanks)})*+(?:{'|'.join(words)})"), fixed
 
 
 def _integer_keys(table: dict[str, Any]) -> dict[int, Any]:

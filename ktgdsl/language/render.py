@@ -48,7 +48,7 @@ def summary(diagnostics: Sequence[Diagnostic]) -> str:
 
 def printable(text: str) -> str:
     """The text with every character that could command a terminal written as an escape."""
-    return "".join(_escape(char) for char in text)
+    return text if text.isprintable() else "".join(_escape(char) for char in text)
 
 
 def _escape(char: str) -> str:
@@ -188,6 +188,7 @@ def _line(text: str, marks: list[_Mark], room: int) -> list[tuple[str, str]]:
     Each comes with the sign of its mark, "" for the source line itself.
     """
     room = max(room, _MIN_CODE_WIDTH)
+    text, marks = _near(text, marks, 2 * room)
     cells, columns = _cells(text)
     focus = columns[min(marks[0].start, len(cells))] if marks else 0
     low, high = _window(columns[-1], focus, room)
@@ -204,8 +205,25 @@ def _line(text: str, marks: list[_Mark], room: int) -> list[tuple[str, str]]:
     return lines
 
 
+def _near(text: str, marks: list[_Mark], reach: int) -> tuple[str, list[_Mark]]:
+    """The part of a line that can be shown: so many characters on each side of the first mark.
+
+    A line may hold the whole file, and is shown with every one of its mistakes.
+    """
+    focus = marks[0].start if marks else 0
+    begin, end = max(focus - reach, 0), focus + reach
+    near = text[begin:end]
+
+    def place(i: int) -> int:
+        return min(max(i - begin, 0), len(near))
+
+    return near, [m._replace(start=place(m.start), end=place(m.end)) for m in marks]
+
+
 def _cells(text: str) -> tuple[list[str], list[int]]:
     """What to print for each character, and the column where each begins, with the end's."""
+    if text.isascii() and text.isprintable():
+        return list(text), list(range(len(text) + 1))
     cells: list[str] = []
     columns = [0]
     for char in text:

@@ -3,6 +3,9 @@
 Two trees are equal when they say the same; where they say it does not matter.
 """
 
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
 from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,14 +23,17 @@ class Syntax(BaseModel):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self._said())
+        said = _said(type(self))
+        return bool(said(self) == said(other))
 
     def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, name) for name in self._said())))
+        return hash((type(self), _said(type(self))(self)))
 
-    @classmethod
-    def _said(cls) -> list[str]:
-        return [name for name in cls.model_fields if not name.endswith("span")]
+
+@cache
+def _said(part: type[Syntax]) -> Callable[[object], object]:
+    """What gets from a part all that counts for equality."""
+    return attrgetter(*(name for name in part.model_fields if not name.endswith("span")))
 
 
 # Values

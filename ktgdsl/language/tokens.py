@@ -43,6 +43,7 @@ _LOOKALIKES = {
     "\uff08": ("LPAR", "("),
     "\uff09": ("RPAR", ")"),
 }
+_NUMBERS = ("NUMBER", "PERCENT")
 _BEFORE_A_WORD = ("EQUALS", "BAR")
 """Signs after which `train` on the same line is a word: no statement begins there."""
 
@@ -77,6 +78,12 @@ class Token(NamedTuple):
         return self._replace(type=kind, value=value)
 
 
+Words = tuple[list[Token], list[Diagnostic]]
+"""The tokens of a text in order, and a complaint for whatever is none, in order as well."""
+
+_new = tuple.__new__  # a named tuple in half the time
+
+
 class _Bad(NamedTuple):
     """What was found where no token could start; it may include the token before."""
 
@@ -88,8 +95,8 @@ class _Bad(NamedTuple):
     help: str | None
 
 
-def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
-    """All tokens in order, and a complaint for whatever is none, in order as well.
+def tokenize(source: Source) -> Words:
+    """All words and signs of a text, and what else stands there.
 
     After `MAX_ERRORS` complaints the rest of the text is left alone.
     """
@@ -118,22 +125,20 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
 
 def _scan(text: str, position: int, first: bool, tokens: list[Token]) -> tuple[int, bool]:
     """Append tokens up to where none begins; that place, and whether its line is still empty."""
-    pattern, keywords, ignored = grammar.scanner()
+    pattern, kinds = grammar.scanner()
     for match in pattern.finditer(text, position):
-        kind, value = match.lastgroup or "", match.group()
+        kind = match.lastgroup or ""
+        start, end = match.span(kind)
+        first = first or (start > position and "\n" in text[position:start])
         if kind == grammar.NOTHING:
-            break
-        start, position = match.span()
-        if kind in ignored:
-            first = first or "\n" in value
-            continue
-        if kind == "NAME":
-            kind = keywords.get(value, kind)
-            if kind == "TRAIN" and not first and tokens[-1].type in _BEFORE_A_WORD:
-                kind = "NAME"  # of a mode: `mode = train`
-        tokens.append(Token(kind, value, start, position, first))
-        first = False
-    return position, first
+            return start, first
+        value = text[start:end]
+        kind = kinds.get(value, kind)
+        if kind == "TRAIN" and not first and tokens[-1].type in _BEFORE_A_WORD:
+            kind = "NAME"  # of a mode: `mode = train`
+        tokens.append(_new(Token, (kind, value, start, end, first)))
+        first, position = False, end
+    raise AssertionError("the pattern matches everything, even the end")
 
 
 def _start(diagnostic: Diagnostic) -> int:
@@ -243,10 +248,9 @@ def _bad_string(text: str, start: int) -> _Bad:
 def _too_large(source: Source, tokens: list[Token]) -> list[Diagnostic]:
     """Numbers beyond what a float can hold, which no setting could mean."""
     errors = []
-    for i, token in enumerate(tokens):
-        if token.type not in ("NUMBER", "PERCENT") or len(token.value) < 4:
-            continue
-        if float(token.value.rstrip("%")) == float("inf"):
+    for i in [i for i, token in enumerate(tokens) if token.type in _NUMBERS]:
+        token = tokens[i]
+        if len(token.value) > 3 and float(token.value.rstrip("%")) == float("inf"):
             place = Span(source.path, token.start, token.end)
             message = f"`{_short(token.value)}` is too large for a number"
             errors.append(Diagnostic("E104", message, place, "the largest is about 1.8e308"))

@@ -1,11 +1,10 @@
-"""Lark's tree to ours, with the exact place of every part."""
+"""What each rule of the grammar makes of its parts: our tree, with the place of everything."""
 
-from typing import Any
-
-from lark import Tree
+from typing import Any, NamedTuple
 
 from ktgdsl.language import syntax as s
-from ktgdsl.language.make import make
+from ktgdsl.language.machine import Actions
+from ktgdsl.language.make import make, moved
 from ktgdsl.language.source import Span
 from ktgdsl.language.tokens import Token
 
@@ -14,272 +13,262 @@ _Parts = list[Any]
 _ESCAPES = {"n": "\n", "t": "\t"}
 
 
-class Builder:
-    """Turns the tree of one source into ours: one method for each rule of the grammar."""
+_new = tuple.__new__  # a named tuple in half the time
+
+
+class _Enclosed(NamedTuple):
+    """What stands between brackets or braces, and where the last of those ends."""
+
+    inside: Any
+    end: int
+
+
+def actions(path: str) -> Actions:
+    """What to make of the parts of each rule in the source named `path`."""
+    builder = _Builder(path)
+    prefix = "on_"
+    names = (name for name in dir(builder) if name.startswith(prefix))
+    return {name.removeprefix(prefix): getattr(builder, name) for name in names}
+
+
+class _Builder:
+    """One method for each rule; its parts are tokens and what has been made of other rules."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def build(self, part: Any) -> Any:
-        """The part of our tree that a rule's tree, or a token that is a value, stands for."""
-        if isinstance(part, Token):
-            return self._atom(part)
-        return getattr(self, f"_on_{part.data}")(part.children)
-
-    def span(self, first: Any, last: Any) -> Span:
-        """From the start of `first` to the end of `last`, tokens or parts of our tree."""
-        start = first.start if isinstance(first, Token) else first.span.start
-        end = last.end if isinstance(last, Token) else last.span.end
-        return Span(self._path, start, end)
+    def _span(self, first: Token, end: int) -> Span:
+        return _new(Span, (self._path, first.start, end))
 
     # Statements
 
-    def _on_file(self, parts: _Parts) -> tuple[s.Syntax, ...]:
-        return tuple(self.build(part) for part in parts)
+    def on_file(self, parts: _Parts) -> tuple[s.Syntax, ...]:
+        return tuple(parts)
 
-    def _on_graph(self, parts: _Parts) -> s.Graph:
-        members = tuple(self.build(part) for part in parts[3:-1])
-        return make(
-            s.Graph, self.span(parts[0], parts[-1]), name=parts[1].value, statements=members
-        )
+    def on_graph(self, parts: _Parts) -> s.Graph:
+        keyword, name, _, *members, closing = parts
+        span = self._span(keyword, closing.end)
+        return make(s.Graph, span, name=name.value, statements=tuple(members))
 
-    def _on_member(self, parts: _Parts) -> s.Syntax:
-        member: s.Syntax = self.build(parts[0])
+    def on_member(self, parts: _Parts) -> s.Syntax:
+        member: s.Syntax = parts[0]
         return member
 
-    def _on_data(self, parts: _Parts) -> s.Block:
-        subject = self.build(parts[1])
-        settings, last = self._settings(parts[2], subject)
-        return make(
-            s.Block, self.span(parts[0], last), kind="data", subject=subject, settings=settings
-        )
+    def on_data(self, parts: _Parts) -> s.Block:
+        keyword, subject, *block = parts
+        settings, end = block[0] if block else ((), subject.span.end)
+        span = self._span(keyword, end)
+        return make(s.Block, span, kind="data", subject=subject, settings=settings)
 
-    def _on_train(self, parts: _Parts) -> s.Block:
+    def on_train(self, parts: _Parts) -> s.Block:
         return self._block("train", parts)
 
-    def _on_search(self, parts: _Parts) -> s.Block:
+    def on_search(self, parts: _Parts) -> s.Block:
         return self._block("search", parts)
 
-    def _on_phase(self, parts: _Parts) -> s.Block:
+    def on_phase(self, parts: _Parts) -> s.Block:
         return self._block("phase", parts, name=parts[1].value)
 
-    def _on_let(self, parts: _Parts) -> s.Let:
-        keyword, each, name, _, written = parts
-        value = self.build(written)
+    def _block(self, kind: str, parts: _Parts, name: str | None = None) -> s.Block:
+        settings, end = parts[-1]
+        return make(s.Block, self._span(parts[0], end), kind=kind, name=name, settings=settings)
+
+    def on_settings(self, parts: _Parts) -> _Enclosed:
+        return _Enclosed(tuple(parts[1:-1]), parts[-1].end)
+
+    def on_setting(self, parts: _Parts) -> s.Setting:
+        name, _, value = parts
         return make(
-            s.Let,
-            self.span(keyword, value),
+            s.Setting,
+            self._span(name, value.span.end),
             name=name.value,
-            name_span=self.span(name, name),
-            each=each is not None,
+            name_span=self._span(name, name.end),
             value=value,
         )
 
-    def _on_use(self, parts: _Parts) -> s.Use:
-        return make(s.Use, self.span(parts[0], parts[1]), file=self.build(parts[1]))
+    def on_let(self, parts: _Parts) -> s.Let:
+        keyword, *each, name, _, value = parts
+        return make(
+            s.Let,
+            self._span(keyword, value.span.end),
+            name=name.value,
+            name_span=self._span(name, name.end),
+            each=bool(each),
+            value=value,
+        )
 
-    def _on_node(self, parts: _Parts) -> s.Node:
-        *names, _, written, block = parts[1:]
-        network = self.build(written)
-        settings, last = self._settings(block, network)
+    def on_use(self, parts: _Parts) -> s.Use:
+        keyword, path = parts
+        return make(s.Use, self._span(keyword, path.end), file=self.on_string([path]))
+
+    # What stands in a graph
+
+    def on_node(self, parts: _Parts) -> s.Node:
+        keyword, *parts = parts
+        settings: tuple[s.Setting, ...] = ()
+        if isinstance(parts[-1], _Enclosed):
+            settings, end = parts.pop()
+        else:
+            end = parts[-1].span.end
         return make(
             s.Node,
-            self.span(parts[0], last),
-            names=tuple(self.build(name) for name in names if _is_tree(name)),
-            network=network,
+            self._span(keyword, end),
+            names=tuple(parts[:-2:2]),
+            network=parts[-1],
             settings=settings,
         )
 
-    def _on_declared(self, parts: _Parts) -> s.Declared:
-        name, size = parts
-        if size is None:
-            return make(s.Declared, self.span(name, name), name=name.value, size=None)
-        _, count, closing = size.children
-        return make(s.Declared, self.span(name, closing), name=name.value, size=self.build(count))
+    def on_declared(self, parts: _Parts) -> s.Declared:
+        name, *size = parts
+        inside, end = size[0] if size else (None, name.end)
+        return make(s.Declared, self._span(name, end), name=name.value, size=inside)
 
-    def _on_target(self, parts: _Parts) -> s.Target:
-        names, last = self._references(parts[1])
-        return make(s.Target, self.span(parts[0], last), names=names)
+    def on_target(self, parts: _Parts) -> s.Target:
+        keyword, (names, end) = parts
+        return make(s.Target, self._span(keyword, end), names=names)
 
-    def _on_share(self, parts: _Parts) -> s.Share:
-        names, _ = self._references(parts[1])
-        settings, last = self._settings(parts[2], None)
-        return make(s.Share, self.span(parts[0], last), names=names, settings=settings)
+    def on_share(self, parts: _Parts) -> s.Share:
+        keyword, (names, _), (settings, end) = parts
+        return make(s.Share, self._span(keyword, end), names=names, settings=settings)
 
-    def _on_edge(self, parts: _Parts) -> s.Edge:
-        keyword, before, arrow, after, *rest = parts
-        sources, _ = self._references(before)
-        destinations, last = self._references(after)
-        terms = self._terms(rest)
-        return make(
-            s.Edge,
-            self.span(keyword, terms[-1] if terms else last),
-            sources=sources,
-            arrow=arrow.value,
-            destinations=destinations,
-            terms=terms,
-        )
+    def on_edge(self, parts: _Parts) -> s.Edge:
+        keyword, (sources, _), arrow, (destinations, end), *rest = parts
+        return self._edge(keyword, sources, arrow.value, destinations, rest, end)
 
-    def _on_unary_edge(self, parts: _Parts) -> s.Edge:
-        sources, _ = self._references(parts[1])
-        terms = self._terms(parts[2:])
-        return make(
-            s.Edge,
-            self.span(parts[0], terms[-1]),
-            sources=sources,
-            arrow=None,
-            destinations=(),
-            terms=terms,
-        )
+    def on_unary_edge(self, parts: _Parts) -> s.Edge:
+        keyword, (sources, end), *rest = parts
+        return self._edge(keyword, sources, None, (), rest, end)
 
-    def _on_term(self, parts: _Parts) -> s.Term:
-        loss = self.build(parts[0])
-        gate = None if parts[1] is None else self.build(parts[1].children[1])
-        return make(s.Term, self.span(loss, gate or loss), loss=loss, gate=gate)
+    def _edge(
+        self, keyword: Token, sources: Any, arrow: str | None, to: Any, rest: _Parts, end: int
+    ) -> s.Edge:
+        terms = tuple(part for part in rest if isinstance(part, s.Term))
+        span = self._span(keyword, terms[-1].span.end if terms else end)
+        return make(s.Edge, span, sources=sources, arrow=arrow, destinations=to, terms=terms)
 
-    def _on_via(self, parts: _Parts) -> s.Term:
-        gate = self.build(parts[1])
-        return make(s.Term, self.span(parts[0], gate), loss=None, gate=gate)
+    def on_term(self, parts: _Parts) -> s.Term:
+        loss, *via = parts
+        if not via:
+            return make(s.Term, loss.span, loss=loss, gate=None)
+        return make(s.Term, loss.span.to(via[0].span), loss=loss, gate=via[0].gate)
 
-    def _on_reference(self, parts: _Parts) -> s.Reference:
-        return self._reference(parts[0], parts[1], parts[2])
+    def on_via(self, parts: _Parts) -> s.Term:
+        keyword, gate = parts
+        return make(s.Term, self._span(keyword, gate.span.end), loss=None, gate=gate)
 
-    def _on_setting(self, parts: _Parts) -> s.Setting:
-        name, _, written = parts
-        value = self.build(written)
-        return make(
-            s.Setting,
-            self.span(name, value),
-            name=name.value,
-            name_span=self.span(name, name),
-            value=value,
-        )
+    def on_references(self, parts: _Parts) -> _Enclosed:
+        if isinstance(parts[0], Token):
+            return _Enclosed(tuple(parts[1:-1:2]), parts[-1].end)
+        return _Enclosed(tuple(parts[::2]), parts[-1].span.end)
+
+    def on_reference(self, parts: _Parts) -> s.Reference:
+        name = parts[0]
+        end: int = name.end
+        index: s.Value | s.All | None = None
+        tap: s.Value | None = None
+        for part in parts[1:]:
+            if isinstance(part, _Enclosed):
+                index, end = part
+            else:
+                tap, end = part, part.span.end
+        return make(s.Reference, self._span(name, end), name=name.value, index=index, tap=tap)
+
+    on_place = on_reference
+
+    def on_size(self, parts: _Parts) -> _Enclosed:
+        return _Enclosed(parts[1], parts[2].end)
+
+    def on_index(self, parts: _Parts) -> _Enclosed:
+        _, inside, closing = parts
+        if isinstance(inside, Token):
+            inside = make(s.All, self._span(inside, inside.end))
+        return _Enclosed(inside, closing.end)
+
+    def on_tap(self, parts: _Parts) -> s.Value:
+        place = parts[1]
+        if isinstance(place, Token):
+            return self.on_name([place]) if place.type == "NAME" else self.on_string([place])
+        value: s.Value = place
+        return value
 
     # Values
 
-    def _on_value(self, parts: _Parts) -> s.Value:
-        return self._value(parts[0])
-
-    def _on_choice(self, parts: _Parts) -> s.Choice:
-        # Nesting says nothing more, so `(a | b) | c` is `a | b | c`.
-        written = [self._value(part) for part in parts[::2]]
-        options: list[s.Value] = []
-        for value in written:
-            options.extend(value.options if isinstance(value, s.Choice) else (value,))
-        return make(s.Choice, self.span(written[0], written[-1]), options=tuple(options))
-
-    def _on_range(self, parts: _Parts) -> s.Range:
-        low, high = self._value(parts[0]), self._value(parts[2])
-        return make(s.Range, self.span(low, high), low=low, high=high)
-
-    def _on_sum(self, parts: _Parts) -> s.Binary:
-        left, right = self._value(parts[0]), self._value(parts[2])
-        operator = parts[1].value
-        return make(s.Binary, self.span(left, right), operator=operator, left=left, right=right)
-
-    _on_product = _on_sum
-
-    def _on_negative(self, parts: _Parts) -> s.Unary:
-        operand = self._value(parts[1])
-        return make(s.Unary, self.span(parts[0], operand), operator="-", operand=operand)
-
-    def _on_group(self, parts: _Parts) -> s.Value:
-        # The parentheses count to the value's place, so that all that holds it covers them.
-        value = self._value(parts[1])
-        return value.model_copy(update={"span": self.span(parts[0], parts[2])})
-
-    def _on_list(self, parts: _Parts) -> s.List:
-        items = (part for part in parts[1:-1] if part is not None)
-        values = (self._value(part) for part in items if not _is(part, "COMMA"))
-        return make(s.List, self.span(parts[0], parts[-1]), items=tuple(values))
-
-    def _on_call(self, parts: _Parts) -> s.Call:
-        name = parts[0]
-        return make(
-            s.Call,
-            self.span(name, parts[-1]),
-            name=name.value,
-            name_span=self.span(name, name),
-            arguments=tuple(self.build(part) for part in parts if _is_tree(part)),
-        )
-
-    def _on_positional(self, parts: _Parts) -> s.Argument:
-        value = self.build(parts[0])
-        return make(s.Argument, value.span, name=None, value=value)
-
-    def _on_named(self, parts: _Parts) -> s.Argument:
-        value = self.build(parts[2])
-        return make(s.Argument, self.span(parts[0], value), name=parts[0].value, value=value)
-
-    def _on_place(self, parts: _Parts) -> s.Reference:
-        index = parts[1] if _is_rule(parts[1], "index") else None
-        tap = parts[-1] if _is_rule(parts[-1], "tap") else None
-        return self._reference(parts[0], index, tap)
-
-    # Helpers
-
-    def _value(self, part: Any) -> s.Value:
-        value: s.Value = self.build(part)
+    def on_value(self, parts: _Parts) -> s.Value:
+        value: s.Value = parts[0]
         return value
 
-    def _block(self, kind: str, parts: _Parts, name: str | None = None) -> s.Block:
-        settings, last = self._settings(parts[-1], None)
-        span = self.span(parts[0], last)
-        return make(s.Block, span, kind=kind, name=name, settings=settings)
+    def on_choice(self, parts: _Parts) -> s.Choice:
+        # Nesting says nothing more, so `(a | b) | c` is `a | b | c`.
+        options: list[s.Value] = []
+        for value in parts[::2]:
+            options.extend(value.options if isinstance(value, s.Choice) else (value,))
+        return make(s.Choice, parts[0].span.to(parts[-1].span), options=tuple(options))
 
-    def _settings(self, block: Any, before: Any) -> tuple[tuple[s.Setting, ...], Any]:
-        """The settings of an optional block, and the last part of the statement."""
-        if block is None:
-            return (), before
-        closing = block.children[-1]
-        return tuple(self.build(part) for part in block.children[1:-1]), closing
+    def on_range(self, parts: _Parts) -> s.Range:
+        low, _, high = parts
+        return make(s.Range, low.span.to(high.span), low=low, high=high)
 
-    def _terms(self, parts: _Parts) -> tuple[s.Term, ...]:
-        return tuple(self.build(part) for part in parts if _is_tree(part))
+    def on_sum(self, parts: _Parts) -> s.Binary:
+        left, sign, right = parts
+        span = left.span.to(right.span)
+        return make(s.Binary, span, operator=sign.value, left=left, right=right)
 
-    def _references(self, written: Any) -> tuple[tuple[s.Reference, ...], Any]:
-        """The references of a list, and its last part: a bracket or a reference."""
-        references = tuple(self.build(part) for part in written.children if _is_tree(part))
-        bracketed = _is(written.children[-1], "RBRACKET")
-        return references, written.children[-1] if bracketed else references[-1]
+    on_product = on_sum
 
-    def _reference(self, name: Token, index: Any, tap: Any) -> s.Reference:
-        last: Any = name
-        inside: s.Value | s.All | None = None
-        if index is not None:
-            written, last = index.children[1], index.children[2]
-            star = _is(written, "STAR")
-            inside = make(s.All, self.span(written, written)) if star else self.build(written)
-        place: s.Value | None = None
-        if tap is not None:
-            place = last = self._value(tap.children[1])
-        return make(s.Reference, self.span(name, last), name=name.value, index=inside, tap=place)
+    def on_negative(self, parts: _Parts) -> s.Unary:
+        sign, operand = parts
+        return make(s.Unary, self._span(sign, operand.span.end), operator="-", operand=operand)
 
-    def _atom(self, token: Token) -> s.Value:
-        span = self.span(token, token)
-        match token.type:
-            case "NUMBER":
-                return make(s.Number, span, value=_number(token.value))
-            case "PERCENT":
-                return make(s.Percent, span, value=_number(token.value[:-1]))
-            case "STRING":
-                return make(s.String, span, value=_unescape(token.value[1:-1]))
-            case "TRUE" | "FALSE":
-                return make(s.Boolean, span, value=token.type == "TRUE")
-            case _:
-                return make(s.Call, span, name=token.value, name_span=span, arguments=())
+    def on_group(self, parts: _Parts) -> s.Value:
+        # The parentheses count to the value's place, so that all that holds it covers them.
+        opening, value, closing = parts
+        inside: s.Value = moved(value, self._span(opening, closing.end))
+        return inside
 
+    def on_list(self, parts: _Parts) -> s.List:
+        return make(s.List, self._span(parts[0], parts[-1].end), items=tuple(parts[1:-1:2]))
 
-def _is(part: Any, kind: str) -> bool:
-    return isinstance(part, Token) and part.type == kind
+    def on_call(self, parts: _Parts) -> s.Call:
+        name, *rest = parts
+        return make(
+            s.Call,
+            self._span(name, rest[-1].end),
+            name=name.value,
+            name_span=self._span(name, name.end),
+            arguments=tuple(rest[1:-1:2]),
+        )
 
+    def on_positional(self, parts: _Parts) -> s.Argument:
+        return make(s.Argument, parts[0].span, name=None, value=parts[0])
 
-def _is_tree(part: Any) -> bool:
-    return isinstance(part, Tree)
+    def on_named(self, parts: _Parts) -> s.Argument:
+        name, _, value = parts
+        return make(s.Argument, self._span(name, value.span.end), name=name.value, value=value)
 
+    # Values of one word
 
-def _is_rule(part: Any, rule: str) -> bool:
-    return isinstance(part, Tree) and part.data == rule
+    def on_number(self, parts: _Parts) -> s.Number:
+        token = parts[0]
+        return make(s.Number, self._span(token, token.end), value=_number(token.value))
+
+    def on_percent(self, parts: _Parts) -> s.Percent:
+        token = parts[0]
+        return make(s.Percent, self._span(token, token.end), value=_number(token.value[:-1]))
+
+    def on_string(self, parts: _Parts) -> s.String:
+        token = parts[0]
+        return make(s.String, self._span(token, token.end), value=_unescape(token.value[1:-1]))
+
+    def on_true(self, parts: _Parts) -> s.Boolean:
+        token = parts[0]
+        return make(s.Boolean, self._span(token, token.end), value=token.type == "TRUE")
+
+    on_false = on_true
+
+    def on_name(self, parts: _Parts) -> s.Call:
+        token = parts[0]
+        span = self._span(token, token.end)
+        return make(s.Call, span, name=token.value, name_span=span, arguments=())
 
 
 def _number(text: str) -> int | float:

@@ -1,6 +1,7 @@
 """Going through a tree."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from ktgdsl.language.syntax import Syntax
 
@@ -17,10 +18,16 @@ def walk(part: Syntax) -> Iterator[Syntax]:
 def children(part: Syntax) -> list[Syntax]:
     """The parts that a part consists of, in the order of the text."""
     inner: list[Syntax] = []
-    for name in type(part).model_fields:
+    for name in _names(type(part)):
         value = getattr(part, name)
         if isinstance(value, Syntax):
             inner.append(value)
         elif isinstance(value, tuple):
             inner.extend(item for item in value if isinstance(item, Syntax))
     return inner
+
+
+@cache
+def _names(part: type[Syntax]) -> list[str]:
+    """The fields that may hold parts."""
+    return [name for name in part.model_fields if name != "kind" and not name.endswith("span")]

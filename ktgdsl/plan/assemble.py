@@ -7,7 +7,7 @@ from ktgdsl.vocabulary.settings import TrainSettings
 
 Files = dict[str, model.Weights | None]
 
-_POINTERS = ("members", "node")
+_POINTERS = ("members", "of")
 """The arguments of derived nodes that `sources` stands for."""
 
 

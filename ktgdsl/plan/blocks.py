@@ -158,7 +158,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
             return None
     else:
         assert isinstance(objective, Accuracy)
-        nodes = drafting.names.of(objective.node)
+        nodes = drafting.names.of(objective.of)
         if len(nodes) != 1:
             message = f"the objective is the accuracy of one node, not of {len(nodes)}"
             resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")
@@ -169,7 +169,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
     if found is None:
         return None
     split = "validation" if objective is None else objective.on
-    call = model.Call(name="accuracy", arguments={"node": {"node": node}, "on": split})
+    call = model.Call(name="accuracy", arguments={"of": {"node": node}, "on": split})
     return model.SearchPlan.model_construct(
         trials=settings.trials,
         sampler=settings.sampler.call(),

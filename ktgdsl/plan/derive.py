@@ -37,7 +37,7 @@ def derive(
             looked_at = drafting.names.of(made.combine.by.node)
             by = looked_at[0] if looked_at else None
     elif isinstance(made, _FOLLOWING):
-        sources = tuple(drafting.names.of(made.node))
+        sources = tuple(drafting.names.of(made.of))
         if position is not None and len(sources) > position:
             size = len(drafting.names.members[declared.name])
             if size != len(sources):
@@ -46,9 +46,7 @@ def derive(
             sources = sources[position : position + 1]
         elif len(sources) > 1:
             message = f"`{name}` is one node and is made of {len(sources)}"
-            _impossible(
-                drafting, statement, message, f"write `{made.node.name}[0]` for one of them"
-            )
+            _impossible(drafting, statement, message, f"write `{made.of.name}[0]` for one of them")
             sources = sources[:1]
     for setting in statement.settings:
         if setting.name in _OF_NETWORKS or (setting.name in _OF_LEARNERS and not learned):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ktgdsl.plan.weighting import Gate
-from ktgdsl.vocabulary.call import Call, Data, shown
+from ktgdsl.vocabulary.call import Call, Data, shown, shown_path
 
 LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
@@ -24,8 +24,7 @@ class Place(Data):
     def __str__(self) -> str:
         if self.tap == LOGITS:
             return self.node
-        tap = self.tap if self.tap.isidentifier() else f'"{self.tap}"'
-        return f"{self.node}.{tap}"
+        return f"{self.node}.{shown_path(self.tap)}"
 
 
 class Part(Data):

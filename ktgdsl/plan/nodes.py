@@ -41,7 +41,7 @@ def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
     made = drafting.resolver.expand(statement.network)
     if not isinstance(made, Call) or made.name not in ELEMENTWISE:
         return
-    of = next((a.value for a in made.arguments if a.name in (None, "node")), None)
+    of = next((a.value for a in made.arguments if a.name in (None, "of")), None)
     if (isinstance(of, Call) and not of.arguments) or (
         isinstance(of, Reference) and isinstance(of.index, All)
     ):

@@ -125,7 +125,7 @@ class SearchPlan(Data):
     @property
     def node(self) -> str:
         """The node whose accuracy counts."""
-        pointed = self.objective.arguments["node"]
+        pointed = self.objective.arguments["of"]
         assert isinstance(pointed, dict)
         return str(pointed["node"])
 

@@ -24,7 +24,7 @@ from ktgdsl.plan.model import (
     Weight,
 )
 from ktgdsl.plan.passes import FROZEN
-from ktgdsl.vocabulary.call import shown
+from ktgdsl.vocabulary.call import shown, shown_path
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.networks import shortest
 from ktgdsl.vocabulary.registry import entry
@@ -48,7 +48,7 @@ def spelled(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     lines += [f"target {', '.join(names[name] for name in plan.graph.targets)}", ""]
     for share in plan.graph.shares:
         shared = ", ".join(names[name] for name in share.nodes)
-        layers = ", ".join(map(_path, share.layers))
+        layers = ", ".join(map(shown_path, share.layers))
         lines.append(f"share {shared} {{ layers = [{layers}] grad = {share.grad} }}")
     lines += [*_edges(plan, names), "}", "", *_data(plan, folder), "", *_train(plan)]
     for phase in plan.phases:
@@ -170,11 +170,7 @@ def _edges(plan: Plan, names: Mapping[str, str]) -> Iterator[str]:
 
 def _place(node: str, tap: str, names: Mapping[str, str]) -> str:
     name = LABEL if node == LABEL else names[node]
-    return name if tap == "logits" else f"{name}.{_path(tap)}"
-
-
-def _path(path: str) -> str:
-    return path if path.isidentifier() else _string(path)
+    return name if tap == "logits" else f"{name}.{shown_path(tap)}"
 
 
 def _terms(edge: Edge, names: Mapping[str, str]) -> str:
@@ -255,7 +251,7 @@ def _defaults(cls: type[Parameters]) -> dict[str, Any]:
 def _value(value: Any, names: Mapping[str, str] | None) -> str:
     match value:
         case {"node": node, "tap": tap}:
-            return f"{(names or {}).get(node, node)}.{_path(tap)}"
+            return f"{(names or {}).get(node, node)}.{shown_path(tap)}"
         case {"node": name}:
             return (names or {}).get(name, name)
         case {"name": str(name), "arguments": dict(arguments)}:

@@ -142,7 +142,7 @@ class Ema(Derived):
 
     word: ClassVar[str] = "ema"
 
-    node: Annotated[Node, Field(description="whose weights are averaged")]
+    of: Annotated[Node, Field(description="whose weights are averaged")]
     decay: Annotated[float, Field(ge=0, lt=1, description="share of the average kept a step")] = (
         0.999
     )
@@ -157,7 +157,7 @@ class StaleCopy(Derived):
 
     word: ClassVar[str] = "copy"
 
-    node: Annotated[Node, Field(description="whose weights are copied")]
+    of: Annotated[Node, Field(description="whose weights are copied")]
     every: Annotated[int, Field(ge=1, description="steps from copy to copy")] = 50
 
 

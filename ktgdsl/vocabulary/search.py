@@ -84,7 +84,7 @@ class Accuracy(Pointing, Objective):
 
     word: ClassVar[str] = "accuracy"
 
-    node: Annotated[Node, Field(description="whose accuracy counts")]
+    of: Annotated[Node, Field(description="whose accuracy counts")]
     on: Annotated[
         Literal["validation", "test"], Field(description="the split; `test` is selecting on it")
     ] = "validation"

@@ -1,0 +1,168 @@
+"""Whatever the text: diagnostics, never an exception, and in time linear in its length."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ktgdsl.language.format import format_source
+from ktgdsl.language.parse import parse
+from ktgdsl.language.read import read
+from ktgdsl.language.render import render
+from ktgdsl.language.source import Source
+from ktgdsl.spec import Compiled, compile_source
+from tests.mutate import mutated, random_text
+
+A_PIECE = 250
+
+
+def judge(text: str, folder: Path) -> Compiled:
+    """Compile a text, render and format it, and check what must hold for any."""
+    source = Source("spec.ktg", text)
+    result = compile_source(source, folder, pedantic=True)
+    errors = [found for found in result.diagnostics if found.severity == "error"]
+    assert (result.plan is None) == bool(errors)
+    for found in result.diagnostics:
+        for span in [found.span, *(label.span for label in found.labels)]:
+            if span is not None:
+                assert 0 <= span.start <= span.end <= len(result.sources[span.path].text)
+    for width in (80, 20):
+        full = render(result.diagnostics, result.sources, "full", width=width)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", full)
+    concise = render(result.diagnostics, result.sources, "concise")
+    assert concise.count("\n") == max(len(result.diagnostics) - 1, 0)
+    assert len(json.loads(render(result.diagnostics, result.sources, "json"))) == len(
+        result.diagnostics
+    )
+    formatted, problems = format_source(source)
+    assert (formatted is None) == bool(problems)
+    return result
+
+
+def campaign(piece: int, folder: Path) -> int:
+    """Judge `A_PIECE` texts, the same for every run; how many of them are sound specs."""
+    random = Random(f"piece {piece}")
+    sound = 0
+    for number in range(A_PIECE):
+        text = random_text(random) if number % 5 == 0 else mutated(random)
+        try:
+            sound += judge(text, folder).plan is not None
+        except Exception as error:
+            raise AssertionError(f"text {number} of piece {piece}: {text!a}") from error
+    return sound
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a file for `use` to find."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "cifar.ktg").write_text("train { epochs = 2 }", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("piece", range(8))
+def test_two_thousand_texts(piece: int, folder: Path) -> None:
+    sound = campaign(piece, folder)
+    assert 0 < sound < A_PIECE, "only one half of the compiler is looked at"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", range(8, 408))
+def test_a_hundred_thousand_texts(piece: int, folder: Path) -> None:
+    campaign(piece, folder)
+
+
+# Time, counted in calls of functions, since seconds are another on every machine
+
+GRAPH = "graph g { node a, b = resnet8 target a edge label -> * }\n"
+
+
+def _repeated(part: str, before: str = "", after: str = "") -> Callable[[int], str]:
+    """A text with `part` so many times, in which `#` is the number of each."""
+    return lambda n: before + "".join(part.replace("#", str(i)) for i in range(n)) + after
+
+
+APART = ["(", "[", "{", "}", "]", ")", "=", ",", ".", "-", "|", "f(", "edge"]
+CLOSE = ["(", "[", "{", ")", "-", "é", "@", "1.", "1_", '"', "'", "\\", "#", "a.", "=>", "→"]
+SHAPES = {
+    # what is sound, or would be with other words
+    "lets": _repeated("let x# = 1 + # * 2\n", GRAPH),
+    "a chain of lets": _repeated("let x#0 = x#\n", GRAPH),
+    "edges": _repeated(
+        "edge b -> a : kl via 0.5\n", "graph g { node a, b = resnet8 target a\n", "}"
+    ),
+    "edges of no node": _repeated("edge x# -> a : kl\n", "graph g { node a = resnet8\n", "}"),
+    "nodes": _repeated("node a# = resnet8\n", "graph g {", "}"),
+    "terms": _repeated("ce via linear, ", "graph g { node a = resnet8 edge label -> a : ", "ce }"),
+    "settings": _repeated("x# = 1\n", GRAPH + "train {", "}"),
+    "a list": _repeated("1, ", GRAPH + "train { x = [", "] }"),
+    "arguments": _repeated("x# = 1, ", GRAPH + "train { optimizer = sgd(", ") }"),
+    "phases": _repeated("phase p# { learn = [a] }\n", GRAPH),
+    "graphs": _repeated(GRAPH),
+    "levels of lists": lambda n: f"let x = {'[' * 60}1{']' * 60}\n" * (n // 20),
+    "levels of calls": lambda n: f"let x = {'f(' * 60}1{')' * 60}\n" * (n // 20),
+    "uses": _repeated('use "x#.ktg"\n', GRAPH),
+    # what is not
+    "broken statements": _repeated("let = 1\n"),
+    "broken members": _repeated("edge a ->\n", "graph g {", "}"),
+    "broken settings": _repeated("x = = 1\n", "train {", "}"),
+    "misspelt keywords": _repeated("nodee a# = resnet8\n"),
+    "calls never closed": _repeated("x = f(1\n", "train {", "}"),
+    "wrong signs": _repeated("let a = 1 ;\n"),
+    "wrong signs in one line": _repeated("let a = 1 ; "),
+    **{f"many {sign}": _repeated(f"{sign} ", "let a = ") for sign in APART},
+    **{f"close {sign}": _repeated(sign, "let a = ") for sign in CLOSE},
+    "a long name": _repeated("x", "let ", " = 1"),
+    "a long number": _repeated("0", "let a = 0.", "1"),
+    "a long string": _repeated("x", 'let a = "', '"'),
+    "a string of escapes": _repeated("\\n", 'let a = "', '"'),
+    "a long comment": _repeated("x", "# ", "\nlet a = 1"),
+    "comments": _repeated("# x\n", "let a = [\n", "1]"),
+    "comments beside": _repeated("let x# = 1 # x\n"),
+    "blank lines": _repeated("\n", GRAPH, GRAPH),
+    "carriage returns": _repeated("\r", GRAPH, GRAPH),
+}
+
+
+def calls(text: str) -> int:
+    """How many functions are called to compile, render and format a text."""
+    count = 0
+
+    def see(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    source = Source("spec.ktg", text)
+    before = sys.getprofile()
+    sys.setprofile(see)
+    try:
+        result = compile_source(source, Path("/nowhere"))
+        render(result.diagnostics, result.sources, "full")
+        format_source(source)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_the_text_takes_twice_the_steps(shape: str) -> None:
+    make = SHAPES[shape]
+    calls(make(3))  # what is only done once
+    once, twice = calls(make(300)), calls(make(600))
+    assert twice < 2.3 * once
+
+
+def test_a_file_has_a_limit(tmp_path: Path) -> None:
+    """A mebibyte is read, and one byte more is one complaint, whoever asks."""
+    path = tmp_path / "large.ktg"
+    path.write_bytes(b"#" * (1 << 20))
+    source, problems = read(path)
+    assert source is not None
+    assert problems == parse(source)[1] == ()
+    path.write_bytes(b"#" * ((1 << 20) + 1))
+    assert [problem.code for problem in read(path)[1]] == ["E003"]
+    assert [p.code for p in parse(Source("a", source.text + "#"))[1]] == ["E003"]

@@ -34,8 +34,8 @@ VALUES = [
     "*", "1/0", "-1e308*1e308", "0/0", "(1|2)", "(0..3)", "(3..1)", "log(1e-3..1)", "log(0..1)",
     "x", "y", "T", "through", "cutoff", "linear", "correct", "kl", "ce", "accuracy(a)", "sgd",
     "adamw", "resnet8", "wrn10_1", "p[0]", "p[*]", "p[-1]", "p[1e9]", "a.stage1", 'a."x"',
-    "a.(stage1|stage2)", "ema(a)", "copy(a)", "ensemble(a,b)", "constant(correct=1)", 'python("m:f")', 'folder("x")',
-    "during(p)", "until(60%)", "rampup(3)", "cosine(0,1)",
+    "a.(stage1|stage2)", "ema(a)", "copy(a)", "ensemble(a,b)", "constant(correct=1)",
+    'python("m:f")', 'folder("x")', "during(p)", "until(60%)", "rampup(3)", "cosine(0,1)",
 ]  # fmt: skip
 STRANGE = [
     "@", "'", '"', "\\", "%", "=>", "<-", "→", "é", "\x1b", "\0", "\r", "\ufeff", "\u202e",

@@ -17,7 +17,7 @@ from ktgdsl.language.explain import explain
 from ktgdsl.language.source import Source, Span
 from ktgdsl.language.stop import SETTING, Stop, shown, span
 from ktgdsl.language.tokens import MAX_ERRORS, Token
-from ktgdsl.language.transform import Builder
+from ktgdsl.language.transform import actions
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Recovery:
         self._source = source
         self._tokens = tokens
         self._inside = outline.enclosed(tokens)
-        self._builder = Builder(source.path)
+        self._actions = actions(source.path)
         self._bad = [error.span.start for error in errors if error.span]
         self._graph: _OpenGraph | None = None
         self._homeless = False
@@ -238,11 +238,8 @@ class Recovery:
         """What the tokens say, if they and all characters among them are sound."""
         if self._lexical(i, stop) or outline.too_deep(self._tokens[i:stop]) is not None:
             return None
-        tree = machine.run(start, self._tokens[i:stop] + list(more))
-        if isinstance(tree, int):
-            return None
-        made = self._builder.build(tree)
-        return made[0] if start == "file" else made
+        made = machine.run(start, [*self._tokens[i:stop], *more], self._actions)
+        return made[0] if made is not None and start == "file" else made
 
     def _head(self, start: str, i: int, stop: int, kind: str, *more: Token) -> Any:
         made = self._make(start, i, stop, *more)
@@ -257,9 +254,7 @@ class Recovery:
         if deep is not None:
             self.errors.append(nested(self._source, tokens[deep]))
             return
-        index = machine.run(start, tokens)
-        assert isinstance(index, int), "a part that was refused cannot parse"
-        accepts = machine.accepted(start, tokens[:index])
+        index, accepts = machine.stop(start, tokens)
         self.errors.append(explain(Stop(self._source.path, tokens, index, accepts, kind)))
 
     # Places

@@ -26,11 +26,24 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_spec_is_the_shipped_one() -> None:
-    (shown,) = blocks("ktg")
-    assert ktgdsl.loads(shown) == ktgdsl.load(ROOT / "specs" / "gates.ktg").model_copy(
-        update={"folder": str(Path.cwd())}
-    )
+@pytest.mark.parametrize(("number", "name"), [(0, "gates"), (1, "space")])
+def test_the_specs_are_the_shipped_ones(number: int, name: str) -> None:
+    shown = blocks("ktg")
+    assert len(shown) == 2
+    shipped = ktgdsl.load(ROOT / "specs" / f"{name}.ktg")
+    assert ktgdsl.loads(shown[number]) == shipped.model_copy(update={"folder": str(Path.cwd())})
+
+
+def test_the_numbers_of_the_space_are_what_plan_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (commands,) = [block for block in blocks("sh") if "ktgc search" in block]
+    points, graphs, epochs = re.findall(r"[\d,]*\d", commands.partition("#")[2])[:3]
+    assert cli.main(["plan", "specs/space.ktg"]) == 0
+    printed = capsys.readouterr().out
+    assert f"points   {points}, " in printed
+    assert f"graphs   {graphs} distinct" in printed
+    told = re.search(r"epochs   about (\d+)", printed)
+    assert told is not None
+    assert told[1] == epochs
 
 
 def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,8 +60,9 @@ def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_python_runs() -> None:
-    first, *others = blocks("python")
+    first, search, *others = blocks("python")
     assert len(others) == 2
+    assert search.startswith("study, best, result = ktgdsl.search(")  # tests/test_search.py does
     short = first.replace('"specs/dml3.ktg"', '"specs/dml3.ktg", ["train.epochs=1"]')
     assert short != first
     program = "\n".join([short, *others])
@@ -56,7 +70,7 @@ def test_the_python_runs() -> None:
 
 
 def test_both_commands_are_whole() -> None:
-    first, tests = (block.strip() for block in blocks("sh"))
+    first, _, tests = (block.strip() for block in blocks("sh"))
     assert first.endswith(".venv/bin/ktgc run specs/dml3.ktg")
     assert tests.endswith(".venv/bin/pytest")
     for command in (first, tests):

@@ -12,9 +12,14 @@ from ktgdsl.vocabulary.places import Layer, Node, NodeLayer, NodeRef, Phase, Pha
 from ktgdsl.vocabulary.registry import closest
 
 _KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase"}
+_LISTS = {
+    "node": "such as `[a, p[0]]`",
+    "layer": "such as `[stage1, stage2]`",
+    "phase": "such as `[hints, distil]`",
+}
 _NEEDED = {
     "node": ("a node is needed here", "such as `a` or `p[0]`"),
-    "layer": ("a layer is needed here", "such as `stage1`"),
+    "layer": ("a layer is needed here", "such as `stage1`, which both networks have"),
     "place": ("a place inside of a node is needed here", "such as `a.stage2`"),
     "phase": ("a phase is needed here", "its name, as in `phase distil { ... }`"),
 }
@@ -59,13 +64,17 @@ class Pointed(Scope):
         if kind.endswith("s"):
             if not isinstance(value, List):
                 message = "a list is needed here, even of one"
-                self.complain("E301", message, value.span, "such as `[a, b]`")
+                self.complain("E301", message, value.span, _LISTS[kind[:-1]])
                 return INVALID
             items = [self.pointed(item, kind[:-1]) for item in value.items]
             return INVALID if INVALID in items else items
         found = getattr(self, f"_{kind}")(value)
         if found is None:
             message, fix = _NEEDED[kind]
+            if isinstance(value, List):
+                fix = "leave the brackets out"
+            elif isinstance(value, String) and kind in ("node", "phase"):
+                fix = "leave the quotes out"
             self.complain("E301", message, value.span, fix)
             return INVALID
         return found

@@ -293,4 +293,5 @@ def _quoted(names: "Sequence[str] | Mapping[str, object]") -> str:
 def _such_as(kind: str) -> str:
     if kind == "network":
         return "such as `resnet8` or `wrn16_2`"
-    return f"there are {_quoted(entries(kind))}"
+    names = entries(kind)
+    return f"there {'is' if len(names) == 1 else 'are'} {_quoted(names)}"

@@ -1,16 +1,19 @@
 """A word with its arguments, as plain data: what plans are made of."""
 
 import re
+from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-# What neither a place inside of a network nor an argument can be called in a spec.
+# What no place inside of a network can be called in a spec, unless in quotes.
 # fmt: off
 _KEYWORDS = frozenset((
     "graph", "node", "target", "edge", "share", "data", "train", "search", "phase",
     "let", "each", "use", "via", "true", "false", "label",
 ))
 # fmt: on
+_ONE_OF_SEVERAL_WORDS = "on"
+"""The arguments called so take a word such as `logits`; all others that are text, a string."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 
 
@@ -34,13 +37,17 @@ class Call(Data):
     arguments: dict[str, JsonValue] = {}
 
     def __str__(self) -> str:
-        if not self.arguments:
-            return self.name
         given = ", ".join(
-            _show(value) if name in _KEYWORDS else f"{name}={_show(value)}"
+            f"{name}={self._argument(name, value)}"
             for name, value in self.arguments.items()
+            if value is not None
         )
-        return f"{self.name}({given})"
+        return f"{self.name}({given})" if given else self.name
+
+    def _argument(self, name: str, value: JsonValue) -> str:
+        # What a function of the user's is called with may have any name.
+        is_word = name == _ONE_OF_SEVERAL_WORDS and self.name != "python"
+        return value if is_word and isinstance(value, str) else _show(value)
 
 
 def shown(number: float) -> str:
@@ -63,15 +70,14 @@ def _show(value: JsonValue) -> str:
         return _quoted(value)
     if isinstance(value, list):
         return "[" + ", ".join(_show(item) for item in value) + "]"
-    if value is None:
-        return "none"
     return shown(value) if isinstance(value, float) else str(value)
 
 
 def _show_tagged(value: dict[str, JsonValue]) -> str:
     match value:
         case {"percent": percent}:
-            return f"{_show(percent)}%"
+            # A percentage has no exponent in a spec.
+            return f"{Decimal(_show(percent)):f}%"
         case {"node": str(node), "tap": str(tap)}:
             return f"{node}.{shown_path(tap)}"
         case {"node": str(name)} | {"phase": str(name)}:

@@ -132,8 +132,8 @@ def _long(random: Random, pieces: list[str]) -> None:
 def _bytes(random: Random, text: str) -> str:
     """Some bytes of the file are others; what is no UTF-8 becomes lone surrogates."""
     data = bytearray(text.encode("utf-8", "surrogatepass"))
-    for _ in range(random.choice((1, 1, 2, 8)) if data else 0):
-        i = random.randrange(len(data))
+    for _ in range(random.choice((1, 1, 2, 8))):
+        i = random.randrange(len(data) + 1)
         data[i : i + random.randrange(3)] = random.randbytes(random.randrange(3))
     return data.decode("utf-8", "surrogateescape")
 

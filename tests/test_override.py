@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ktgdsl.language.format import format_file
 from ktgdsl.plan.model import Plan
 from ktgdsl.spec import Compiled
 from tests.specs import codes, compiled, sound
@@ -60,6 +61,12 @@ class TestPaths:
         with_block = f"{BASE} data digits {{ batch = 8 }}"
         assert sound(with_block, ["data=digits"]).data.batch == 8
         assert sound(with_block, ["data=cifar100"]).data.source.name == "cifar100"
+
+    def test_what_is_saved_of_a_setting_of_data_is_a_spec_again(self) -> None:
+        result = compiled(BASE, ["data.batch=8", "train.epochs=3", "search.trials=5"])
+        assert result.tree is not None
+        again = sound(format_file(result.tree))
+        assert (again.data.batch, again.data.source.name) == (8, "digits")
 
     def test_a_network(self) -> None:
         nodes = plan("node.b=wrn10_2").graph.nodes

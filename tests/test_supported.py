@@ -62,7 +62,8 @@ def test_a_gate_that_is_supported_trains(gate: str) -> None:
 
 
 REFUSED = [
-    ("graph g { node a = timm(\"resnet18\") target a edge label -> a }", "network `timm`", 'timm("resnet18")'),
+    ("graph g { node a = timm(\"resnet18\") target a edge label -> a }", "network `timm`",
+     'timm("resnet18")'),
     ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a : dkd }", "loss `dkd`",
      "dkd"),
     ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via agree }",

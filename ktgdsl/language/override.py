@@ -10,6 +10,7 @@ from ktgdsl.language.parse import parse_value
 from ktgdsl.language.source import Source, Span
 from ktgdsl.language.syntax import (
     Block,
+    Call,
     Declared,
     File,
     Graph,
@@ -140,6 +141,10 @@ def _blocks(file: File, kind: Blocks, update: dict[str, object], given: _Given) 
     block = file.block(kind)
     if block is not None:
         return _replaced(file, block, block.model_copy(update=update))
+    if kind == "data" and "subject" not in update:
+        # A block has a name, and this is the data set of a file without one.
+        span = given.path_span
+        update = {**update, "subject": make(Call, span, name="digits", name_span=span)}
     new = make(Block, given.path_span, kind=kind, **update)
     return file.model_copy(update={"statements": (*file.statements, new)})
 

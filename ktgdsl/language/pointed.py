@@ -13,7 +13,7 @@ from ktgdsl.vocabulary.registry import closest
 
 _KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase"}
 _LISTS = {
-    "node": "such as `[a, p[0]]`",
+    "node": "such as `[a, b]`",
     "layer": "such as `[stage1, stage2]`",
     "phase": "such as `[hints, distil]`",
 }

@@ -134,14 +134,15 @@ class Scope:
         if value.operator == "/" and right == 0:
             self.complain("E305", "this divides by zero", value.span)
             return INVALID
-        result = _calculated(value.operator, left, right)
+        result = calculated(value.operator, left, right)
         if not abs(result) <= sys.float_info.max:
             self.complain("E305", "the result is too large for a number", value.span)
             return INVALID
         return result
 
 
-def _calculated(operator: str, left: int | float, right: int | float) -> int | float:
+def calculated(operator: str, left: int | float, right: int | float) -> int | float:
+    """The result of `+`, `-`, `*` or `/`."""
     match operator:
         case "+":
             return left + right

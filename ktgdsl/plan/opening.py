@@ -25,6 +25,7 @@ from ktgdsl.language.syntax import (
     Unary,
     Value,
 )
+from ktgdsl.language.values import calculated
 from ktgdsl.language.walk import children, walk
 from ktgdsl.plan.settings import Draw
 from ktgdsl.vocabulary.registry import entries, kinds_of
@@ -68,10 +69,9 @@ class _Closer:
         """A value that is not open itself, with its parts closed."""
         match value:
             case Call() if value.arguments:
-                names = _positions(value.name)
                 closed = []
                 for index, each in enumerate(value.arguments):
-                    name = each.name or (names[index] if index < len(names) else str(index))
+                    name = each.name or _parameter(value.name, index, place)
                     within = close(each.value, f"{place}.{name}")
                     closed.append(each.model_copy(update={"value": within}))
                 return value.model_copy(update={"arguments": tuple(closed)})
@@ -99,25 +99,30 @@ class _Closer:
         return None
 
 
-def _positions(word: str) -> list[str]:
-    for kind in kinds_of(word):
+def _parameter(word: str, index: int, place: str) -> str:
+    """The parameter that an argument without a name is for."""
+    kinds = kinds_of(word)
+    wanted = place.rpartition(".")[2]  # `cosine` is a gate and a schedule
+    for kind in [wanted] if wanted in kinds else kinds:
         if entry := entries(kind).get(word):
-            return entry.positions()
-    return []
+            names = entry.positions()
+            return entry.variadic or (names[index] if index < len(names) else str(index))
+    return str(index)
 
 
 class AtPoint(_Closer):
     """Closes values at a point; what it does not say is the first option, or the low end.
 
-    `draws` has every draw met so far, in the order of the text. With `largest` every count of
-    nodes is as large as it can be, so that all draws are met.
+    `draws` has every draw met so far, in the order of the text. With `turn`, every count of
+    nodes is as large as it can be and every choice the option of that turn, so that all draws
+    are met in as many turns as there are options.
     """
 
-    def __init__(self, resolver: Resolver, point: Point, *, largest: bool = False) -> None:
+    def __init__(self, resolver: Resolver, point: Point, *, turn: int | None = None) -> None:
         super().__init__(resolver.lets)
         self.resolver = resolver
         self.point = point
-        self.largest = largest
+        self.turn = turn
         self.draws: dict[str, Draw] = {}
         self._used: Counter[str] = Counter()
         self._once: dict[str, Value] = {}
@@ -143,12 +148,32 @@ class AtPoint(_Closer):
     def size(self, value: Value, place: str) -> Value:
         """The number of nodes of an array at the point, or the greatest."""
         closed = self.close(value, place)
-        if self.largest and isinstance(value, Range):
-            return value.high
-        if self.largest and isinstance(value, Choice):
-            numbers = [each for each in value.options if isinstance(each, Number)]
-            return max(numbers, key=lambda number: number.value, default=closed)
-        return closed
+        if self.turn is None or not self.is_open(value):
+            return closed
+        bounds = self._bounds(value)
+        return closed if bounds is None else make(Number, value.span, value=bounds[1])
+
+    def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
+        """What a number that may be open lies between; None for anything else."""
+        if isinstance(part, Call) and (let := self._let(part)):
+            return self._bounds(let.value)
+        if isinstance(part, Number):
+            return part.value, part.value
+        if not isinstance(part, Choice | Range | Unary | Binary):
+            return None
+        inner = [self._bounds(child) for child in children(part)]
+        known = [bounds for bounds in inner if bounds is not None]
+        if not known or len(known) < len(inner):
+            return None
+        ends = [end for bounds in known for end in bounds]
+        if isinstance(part, Unary):
+            ends = [-end for end in ends]
+        if isinstance(part, Binary):
+            left, right = known
+            if part.operator == "/" and 0 in right:
+                return None
+            ends = [calculated(part.operator, a, b) for a in left for b in right]
+        return min(ends), max(ends)
 
     def _choice(self, choice: Choice, place: str) -> Value:
         if not choice.options:
@@ -157,7 +182,7 @@ class AtPoint(_Closer):
         texts = tuple(_SPELL(option) for option in choice.options)
         self.draws[name] = Draw.model_construct(name=name, options=texts)
         closed = [self.close(option, place) for option in choice.options]
-        return closed[int(self.point.get(name, 0))]
+        return closed[int(self.point.get(name, (self.turn or 0) % len(closed)))]
 
     def _range(self, value: Range, place: str, *, log: bool) -> Value:
         name = self._fresh(place)
@@ -186,7 +211,10 @@ def drawn_between(resolver: Resolver, value: Range, *, log: bool) -> tuple[float
         problem = f"a logarithm needs positive numbers, and this range begins at {low:g}"
     if problem is None:
         return low, high
-    resolver.complain("E307", problem, value.span, "write the lesser end first: `1e-3 .. 1e-1`")
+    fix = "write the lesser end first: `1e-3 .. 1e-1`"
+    if low <= high:
+        fix = f"begin above 0, such as `log(1e-4 .. {high:g})`" if high > 0 else "leave `log` out"
+    resolver.complain("E307", problem, value.span, fix)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.syntax import Edge, Reference
@@ -19,12 +20,16 @@ MOST_PAIRS = 262_144
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two places that a statement joins, whether it names them, and what draws are named after."""
+    """Two places that a statement joins, whether it names them, and what draws are named after.
+
+    `drawn` tells a pair of which a draw says what it joins.
+    """
 
     source: Place
     destination: Place
     by_name: bool
     place: str
+    drawn: bool
 
     @property
     def key(self) -> tuple[str, str]:
@@ -41,10 +46,14 @@ class _Written:
 
 @dataclass
 class _Edges:
-    """The pairs so far. `count` also has those that were replaced."""
+    """The pairs so far. `count` also has those that were replaced.
+
+    `elsewhere` are those that were replaced, and are not at other points of the space.
+    """
 
     drafting: Drafting
     pairs: dict[tuple[str, str], _Written] = field(default_factory=dict)
+    elsewhere: list[_Written] = field(default_factory=list)
     found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
     told: set[tuple[int, str]] = field(default_factory=set)
@@ -56,11 +65,17 @@ def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
     edges = _Edges(drafting)
     for statement in statements:
         _add(edges, statement)
-    for key, (pair, statement) in ((k, (w.pair, w.statement)) for k, w in edges.pairs.items()):
-        resolved = _terms(edges, statement, pair)
+    written = edges.pairs.values()
+    if edges.elsewhere:
+        # In the order of the text, so that draws have the same names at every point.
+        at = {id(statement): position for position, statement in enumerate(statements)}
+        written = sorted((*written, *edges.elsewhere), key=lambda each: at[id(each.statement)])
+    found = {id(each): _terms(edges, each.statement, each.pair) for each in written}
+    for key, each in edges.pairs.items():
+        pair, resolved = each.pair, found[id(each)]
         if resolved is not None:
             drafting.draft.edges[key] = DraftEdge(
-                pair.source, pair.destination, resolved, statement.span, pair.by_name
+                pair.source, pair.destination, resolved, each.statement.span, pair.by_name
             )
 
 
@@ -68,10 +83,10 @@ def _add(edges: _Edges, statement: Edge) -> None:
     drafting = edges.drafting
     before = len(drafting.resolver.diagnostics)
     _check_label(drafting, statement)
-    sources = [_named(drafting, each, statement) for each in statement.sources]
-    destinations = [_named(drafting, each, statement) for each in statement.destinations]
+    sources = [_end(drafting, each) for each in statement.sources]
+    destinations = [_end(drafting, each) for each in statement.destinations]
     if statement.arrow is None:
-        sources, destinations = [(None, [NOTHING])], sources
+        sources, destinations = [_End(None, [NOTHING])], sources
     else:
         _check_self(drafting, statement, sources, destinations)
     if _too_many(edges, statement, sources, destinations):
@@ -93,18 +108,23 @@ def _add(edges: _Edges, statement: Edge) -> None:
     _put(edges, statement, pairs)
 
 
-Named = tuple[Reference | None, list[str]]
-"""A reference, its index closed, and the nodes that it means."""
+class _End(NamedTuple):
+    """A reference, its index closed, and the nodes that it means; `drawn` if a draw says which."""
+
+    reference: Reference | None
+    nodes: list[str]
+    drawn: bool = False
 
 
-def _named(drafting: Drafting, reference: Reference, statement: Edge) -> Named:
-    if reference.index is not None and drafting.closing.is_open(reference.index):
+def _end(drafting: Drafting, reference: Reference) -> _End:
+    drawn = reference.index is not None and drafting.closing.is_open(reference.index)
+    if reference.index is not None and drawn:
         assert reference.index.kind != "all"
         closed = drafting.closing.close(reference.index, f"edge.{reference.name}.index")
         reference = reference.model_copy(update={"index": closed})
     if reference.name == LABEL and reference.index is None:
-        return reference, [LABEL]
-    return reference, drafting.names.nodes(reference)
+        return _End(reference, [LABEL])
+    return _End(reference, drafting.names.nodes(reference), drawn)
 
 
 def _check_label(drafting: Drafting, statement: Edge) -> None:
@@ -123,12 +143,12 @@ def _check_label(drafting: Drafting, statement: Edge) -> None:
 
 
 def _check_self(
-    drafting: Drafting, statement: Edge, sources: list[Named], destinations: list[Named]
+    drafting: Drafting, statement: Edge, sources: list[_End], destinations: list[_End]
 ) -> None:
     """An edge from one node to the same place is a mistake; a list or pattern leaves it out."""
     if len(sources) != 1 or len(destinations) != 1 or drafting.views > 1:
         return
-    (source, nodes), (destination, others) = sources[0], destinations[0]
+    (source, nodes, _), (destination, others, _) = sources[0], destinations[0]
     assert source is not None
     assert destination is not None
     if nodes != others or nodes == [LABEL] or drafting.names.is_pattern(source):
@@ -145,11 +165,11 @@ def _check_self(
 
 
 def _too_many(
-    edges: _Edges, statement: Edge, sources: list[Named], destinations: list[Named]
+    edges: _Edges, statement: Edge, sources: list[_End], destinations: list[_End]
 ) -> bool:
     """Whether the statements so far stand for too many pairs; told once."""
     before = edges.count
-    edges.count += sum(len(nodes) for _, nodes in sources) * sum(len(n) for _, n in destinations)
+    edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
     if before <= MOST_PAIRS < edges.count:
         message = f"the edges of this graph stand for more than {MOST_PAIRS:,} pairs"
         edges.drafting.resolver.complain("E003", message, statement.span, "write each pair once")
@@ -157,7 +177,7 @@ def _too_many(
 
 
 def _pairs(
-    edges: _Edges, statement: Edge, sources: list[Named], destinations: list[Named]
+    edges: _Edges, statement: Edge, sources: list[_End], destinations: list[_End]
 ) -> Iterator[_Pair]:
     """Every pair that a statement stands for."""
     drafting = edges.drafting
@@ -166,20 +186,21 @@ def _pairs(
     if statement.arrow == "<->":
         directions.append((destinations, sources))
     for several, others in directions:
-        for source, nodes in several:
-            for destination, into in others:
+        for start in several:
+            for end in others:
+                source, destination = start.reference, end.reference
                 assert destination is not None
                 pattern = drafting.names.is_pattern(destination)
                 pattern = pattern or (source is not None and drafting.names.is_pattern(source))
-                for s in nodes:
-                    for d in into:
+                for s in start.nodes:
+                    for d in end.nodes:
                         if d == LABEL or (s == d and (pattern or not alone)):
                             continue
                         if destination.name == "*" and _frozen(drafting, d):
                             continue
                         if not _teachable(edges, statement, destination, d):
                             continue
-                        pair = _pair(edges, (source, s), (destination, d), by_name=not pattern)
+                        pair = _pair(edges, (start, s), (end, d), by_name=not pattern)
                         if pair is not None and (s != d or _apart(drafting, pair)):
                             yield pair
 
@@ -214,20 +235,21 @@ def _teachable(edges: _Edges, statement: Edge, destination: Reference, name: str
 
 def _pair(
     edges: _Edges,
-    source: tuple[Reference | None, str],
-    destination: tuple[Reference, str],
+    source: tuple[_End, str],
+    destination: tuple[_End, str],
     *,
     by_name: bool,
 ) -> _Pair | None:
     """The pair of two nodes, their taps looked up; None after a complaint."""
     ends = []
-    shown = [_shown(edges, reference, node) for reference, node in (source, destination)]
+    drawn = False
+    shown = [_shown(edges, end, node) for end, node in (source, destination)]
     place = "edge." + "->".join(name for name in shown if name)
-    for (reference, node), name in zip(
-        (source, destination), ("source", "destination"), strict=True
-    ):
-        tap = reference.tap if reference is not None else None
+    for (end, node), name in zip((source, destination), ("source", "destination"), strict=True):
+        tap = end.reference.tap if end.reference is not None else None
+        drawn = drawn or end.drawn
         if tap is not None and edges.drafting.closing.is_open(tap):
+            drawn = True
             tap = edges.drafting.closing.close(tap, f"{place}.{name}")
         path = tap_path(edges.drafting, tap)
         if path is None:
@@ -237,12 +259,16 @@ def _pair(
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
         ends.append(_place(edges, node, path))
-    return _Pair(ends[0], ends[1], by_name, place)
+    return _Pair(ends[0], ends[1], by_name, place, drawn)
 
 
-def _shown(edges: _Edges, reference: Reference | None, node: str) -> str:
-    """How a node stands in the name of a draw: with its tap, unless that is a draw itself."""
-    if reference is None or reference.tap is None or edges.drafting.closing.is_open(reference.tap):
+def _shown(edges: _Edges, end: _End, node: str) -> str:
+    """How a node stands in the name of a draw: without an index or tap that is drawn itself."""
+    reference = end.reference
+    if reference is None:
+        return node
+    node = reference.name if end.drawn else node
+    if reference.tap is None or edges.drafting.closing.is_open(reference.tap):
         return node
     path = tap_path(edges.drafting, reference.tap)
     return node if path is None else str(_place(edges, node, path))
@@ -265,6 +291,8 @@ def _put(edges: _Edges, statement: Edge, pairs: list[_Pair]) -> None:
         if earlier is not None and named:
             (replaced if pair.by_name else refused).append(earlier)
         if pair.by_name or not named:
+            if earlier is not None and (earlier.pair.drawn or pair.drawn):
+                edges.elsewhere.append(earlier)
             edges.pairs[pair.key] = _Written(pair, statement)
     if refused:
         edges.drafting.resolver.complain(

@@ -107,14 +107,24 @@ def _gates(file: File, resolver: Resolver) -> Iterator[Diagnostic]:
 
 def _draws(file: File, places: Places) -> tuple[Draw, ...]:
     """All draws of a space; where counts are open, those of the largest graph."""
+    found = _met(file, places, 0)
+    # What a node is may decide which edges there are: `*` leaves some nodes out.
+    turns = [len(draw.options) for name, draw in found.items() if name.startswith("node.")]
+    for turn in range(1, max(turns, default=1)):
+        for name, draw in _met(file, places, turn).items():
+            found.setdefault(name, draw)
+    return tuple(found.values())
+
+
+def _met(file: File, places: Places, turn: int) -> dict[str, Draw]:
     closers: list[AtPoint] = []
 
     def largest(resolver: Resolver) -> AtPoint:
-        closers.append(AtPoint(resolver, {}, largest=True))
+        closers.append(AtPoint(resolver, {}, turn=turn))
         return closers[-1]
 
     lower(file, places, opening=largest)
-    return tuple(closers[0].draws.values())
+    return closers[0].draws
 
 
 def _valid(file: File, places: Places, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:
@@ -175,7 +185,8 @@ def _check_point(space: model.Space, point: Point) -> None:
         low, high = (0, len(draw.options) - 1) if draw.options else (draw.low, draw.high)
         assert low is not None
         assert high is not None
-        if not low <= value <= high:
+        whole = draw.choices is None or value == int(value)
+        if not (low <= value <= high and whole):
             raise ValueError(f"`{name}` is one of {draw}, not {value}")
 
 

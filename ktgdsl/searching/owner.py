@@ -100,8 +100,10 @@ class Owner:
             self._picker.remember(dict(trial.params), str(attribute(trial, "graph")))
             reports = values_of(trial)
             self._ladder.remember(reports)
-            if trial.state == TrialState.COMPLETE and trial.value is not None:
-                self._best = max(self._best if self._best is not None else -1.0, trial.value)
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        if complete:
+            best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
+            self._tell_best(best)
         return [trial for trial in trials if trial.state == TrialState.RUNNING]
 
     def _go_on(self, pool: Pool, trial: FrozenTrial) -> None:
@@ -182,12 +184,16 @@ class Owner:
         self.study.tell(number, _STATES[state], value if state == "complete" else None, reason)
         self._listener(TrialEnded(number, state, epoch, value if epoch else None, reason))
         if state == "complete" and (self._best is None or value > self._best):
-            self._best = value
-            trial = self.study.trials[number]
-            plan = trial_plan(self.plan, trial.params)
-            assert plan is not None
-            self._improved(trial)
-            self._listener(BestFound(number, value, plan))
+            self._tell_best(self.study.trials[number])
+
+    def _tell_best(self, trial: FrozenTrial) -> None:
+        """There is a best trial: its graph is written down and told."""
+        plan = trial_plan(self.plan, trial.params)
+        assert plan is not None
+        assert trial.value is not None
+        self._best = trial.value
+        self._improved(trial)
+        self._listener(BestFound(trial.number, trial.value, plan))
 
     def _hear_check(self, pool: Pool, message: Message) -> None:
         match message:

@@ -3,6 +3,8 @@
 f are the features at a tap, (channels, height, width) a sample or (channels,); s is the
 source, t the destination, i and j are samples of the batch of B. Statistics always use the
 whole batch, and a sample's value is its part, so that the batch mean is the published loss.
+Where maps that are compared differ in height and width, the larger are average-pooled to the
+size of the smaller before anything else; 0 / 0 counts as 0.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -28,8 +30,8 @@ class FeatureLoss(Loss):
 class Hint(FeatureLoss):
     """mean((f_s - r(f_t))²), where r is a connector: a 1x1 convolution, or a linear layer.
 
-    Source: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, Eq. 3, with the mean
-    in place of half the sum. In one stage with the task its usual weight is 100.
+    Source: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, its hint-based training
+    with the mean in place of half the sum. In one stage with the task its usual weight is 100.
     """
 
     word: ClassVar[str] = "hint"
@@ -39,8 +41,8 @@ class Hint(FeatureLoss):
 class Attention(FeatureLoss):
     """mean((a_s - a_t)²), where a = m / ||m|| is the attention map with m = mean_channels f².
 
-    Source: Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, Eq. 2 with
-    the squared norm and the mean of the public code. Its usual weight is 1000.
+    Source: Zagoruyko and Komodakis, Paying More Attention to Attention, ICLR 2017, with the
+    squared norm and the mean of the public code. Its usual weight is 1000.
     """
 
     word: ClassVar[str] = "attention"
@@ -50,10 +52,10 @@ class Attention(FeatureLoss):
 class _Fsp(Pointing, FeatureLoss):
     """mean((G_s - G_t)²), where G = f₁ᵀ f₂ / (height width): how one layer becomes the next.
 
-    f₁ are the features at the edge's taps, f₂ those at `with`, both (height width, channels);
-    the larger is pooled to the size of the smaller. The channels of both ends must agree.
+    f₁ are the features at the edge's taps, f₂ those at `with`, both (height width, channels)
+    and of one size. The channels of both ends must agree.
 
-    Source: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, Eq. 1 and 2.
+    Source: Yim et al., A Gift from Knowledge Distillation, CVPR 2017, the FSP matrix.
     """
 
     word: ClassVar[str] = "fsp"
@@ -75,7 +77,7 @@ class Overhaul(FeatureLoss):
     a connector; f are features before their ReLU. The usual weight is 1e-3 / 2^n, n layers
     before the last: `overhaul via 1e-3 / 2`.
 
-    Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, Sec. 3.
+    Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019.
     """
 
     word: ClassVar[str] = "overhaul"
@@ -88,7 +90,7 @@ class Similarity(FeatureLoss):
 
     The batch mean is ||G_s - G_t||² / B².
 
-    Source: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019, Sec. 3.
+    Source: Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019.
     """
 
     word: ClassVar[str] = "similarity"
@@ -99,10 +101,10 @@ class Irg(Pointing, FeatureLoss):
 
     logits mean_c((z_s - z_t)²) + distances mean_l mean_j((A_s,ij - A_t,ij)²)
     + transforms mean_l((V_s,i - V_t,i)²), where A_ij = ||f_i - f_j||² / max_ij of it at tap l,
-    V_i = ||g_i - f_i||² / max_i of it, with g the features at the next tap. Before that the
-    positions of the larger are pooled and the channels of the wider averaged in groups of
-    neighbours, so that f and g are equal in size. With one tap there are no transforms. The
-    edge is between nodes, not taps.
+    V_i = ||g_i - f_i||² / max_i of it, with g the features at the next tap. For V the channels
+    of the wider of f and g are averaged in groups of neighbours, which makes them equal in
+    size; flat features are maps of one position. With one tap there are no transforms. The edge
+    is between nodes, not taps.
 
     Source: Liu et al., Knowledge Distillation via Instance Relationship Graph, CVPR 2019;
     the weights are those usual in public codes.
@@ -144,7 +146,7 @@ class Rkd(FeatureLoss):
     at i between j and k, 0 where one of them is i; h = Huber's loss with threshold 1. j and k run
     over the whole batch, i included; f is flat.
 
-    Source: Park et al., Relational Knowledge Distillation, CVPR 2019, Sec. 3.2.
+    Source: Park et al., Relational Knowledge Distillation, CVPR 2019.
     """
 
     word: ClassVar[str] = "rkd"

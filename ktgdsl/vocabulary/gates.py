@@ -66,8 +66,10 @@ class Ramp(Gate):
 
 
 class Linear(Ramp):
-    """k / k_end: opened up over the training; `linear(1, 0)` runs down. Source:
-    Minami et al., ACCV 2020, Eq. 6."""
+    """start + (stop - start) k / k_end, by default k / k_end: opened over the training.
+
+    `linear(1, 0)` runs down. Source: Minami et al., ACCV 2020, Eq. 6.
+    """
 
     word: ClassVar[str] = "linear"
 
@@ -100,7 +102,11 @@ def _at_end(moment: float | Share) -> bool:
 
 
 class Until(Gate):
-    """1 up to a moment, that step included, then 0."""
+    """1 up to a moment, that step included, then 0.
+
+    Source: the distillation stopped early of Cho and Hariharan, On the Efficacy of Knowledge
+    Distillation, ICCV 2019.
+    """
 
     word: ClassVar[str] = "until"
 

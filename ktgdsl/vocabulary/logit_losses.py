@@ -1,7 +1,7 @@
 """Further losses on the outputs of networks, each one value per sample.
 
 s is the source, t the destination, z are logits, p = softmax(z); T is a temperature, y the
-label, C the number of classes, B that of the samples in the batch.
+label, C the number of classes, B that of the samples in the batch; 0 / 0 counts as 0.
 """
 
 from typing import Annotated, ClassVar
@@ -20,7 +20,7 @@ class Dkd(Loss):
     q_c = p_c / (1 - p_y) for c != y, both of p(z/T), and r = min(1, k / warmup) with k the
     step of the phase; the public code rises from epoch to epoch. 0 on unlabeled samples.
 
-    Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, Eq. 7; the rise and the
+    Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022; the rise and the
     defaults are those of the public code for CIFAR-100.
     """
 
@@ -39,8 +39,9 @@ class Dist(Loss):
     """One minus the correlation, over the classes of a sample and over the batch of a class.
 
     T² (beta (1 - corr_c(p_s, p_t)) + gamma (1 - B/C sum_c a_s,c a_t,c)) of p(z/T), where
-    a_c = column c of p in the batch minus its mean, divided by its norm: the mean over the
-    batch is beta (1 - mean corr of rows) + gamma (1 - mean corr of columns), times T².
+    a_c is the sample's entry in column c of p in the batch, the column minus its mean and then
+    divided by its norm: the mean over the batch is beta (1 - mean corr of rows) + gamma
+    (1 - mean corr of columns), times T².
 
     Source: Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022; T² and
     the defaults are those of the public code, which adds 1e-8 to the products of norms.
@@ -59,8 +60,8 @@ class StandardizedKl(Divergence):
     u = (z - mean_c z) / (std_c z + 1e-7), std with the divisor C as in the paper; the public
     code has C - 1. The usual weight is 9, with 0.1 on the labels.
 
-    Source: Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, Alg. 1; T²
-    and 1e-7 are those of the public code.
+    Source: Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024, its Z-score;
+    T² and 1e-7 are those of the public code.
     """
 
     word: ClassVar[str] = "standardized_kl"

@@ -32,7 +32,8 @@ class Ce(Loss):
     """Cross-entropy of the destination with the label, -sum_c q_c log p_t,c.
 
     q is one-hot, or (1 - smoothing) one-hot + smoothing / classes. Source: Minami et al.,
-    ACCV 2020, Eq. 1; smoothing: Szegedy et al., CVPR 2016, Sec. 7.
+    ACCV 2020, Eq. 1; smoothing: Szegedy et al., CVPR 2016, label-smoothing
+    regularisation.
     """
 
     word: ClassVar[str] = "ce"
@@ -60,7 +61,8 @@ class Divergence(Loss):
 class Kl(Divergence):
     """T² KL(p_s(z/T) || p_t(z/T)): the destination learns the source's distribution.
 
-    Source: Minami et al., ACCV 2020, Eq. 2; temperature: Hinton et al., 2015, Sec. 2.
+    Source: Minami et al., ACCV 2020, Eq. 2; temperature: Hinton et al., Distilling the
+    Knowledge in a Neural Network, 2015.
     """
 
     word: ClassVar[str] = "kl"
@@ -85,7 +87,7 @@ class Js(Divergence):
 class Mse(Loss):
     """Mean over the classes of the squared difference of logits, or of probabilities.
 
-    Source: Ba and Caruana, NeurIPS 2014, Eq. 1, up to the factor of the mean.
+    Source: Ba and Caruana, NeurIPS 2014, up to the factor of the mean.
     """
 
     word: ClassVar[str] = "mse"

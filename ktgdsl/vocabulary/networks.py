@@ -28,7 +28,8 @@ class Derived(Pointing, Network):
 class Resnet(Network):
     """CIFAR ResNet of basic blocks with parameter-free option-A shortcuts.
 
-    `resnet32` is short for `resnet(depth=32)`. Source: He et al., CVPR 2016, Sec. 4.2.
+    `resnet32` is short for `resnet(depth=32)`. Source: He et al., CVPR 2016, its
+    networks for CIFAR-10.
     """
 
     word: ClassVar[str] = "resnet"

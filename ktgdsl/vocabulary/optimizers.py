@@ -60,7 +60,8 @@ class Schedule(Entry):
     kind: ClassVar[str] = "schedule"
 
     warmup: Annotated[
-        Moment, Field(description="linear rise from 0 to the full rate before anything else")
+        Moment,
+        Field(description="rise from 0 to the full rate, linear; the schedule runs on"),
     ] = 0.0
 
 
@@ -71,35 +72,38 @@ class ConstantRate(Schedule):
 
 
 class Step(Schedule):
-    """Times `gamma` after every `every`: `step(every=60)` drops after 60, 120, ... full epochs."""
+    """Times `gamma` after every `every`: `step(every=60)` drops after 60, 120, ... full epochs.
+
+    Source: Minami et al., ACCV 2020, Sec. 4.1, for CIFAR.
+    """
 
     word: ClassVar[str] = "step"
 
     every: Annotated[PositiveMoment, Field(description="length of a stair")]
     gamma: Annotated[Unit, Field(description="factor at each drop")] = 0.1
-    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
 
 
 class Multistep(Schedule):
-    """Times `gamma` after each of the moments in `at`: `multistep(at=[40, 60, 70])`."""
+    """Times `gamma` after each of the moments in `at`: `multistep(at=[40, 60, 70])`.
+
+    Source: Minami et al., ACCV 2020, Sec. 4.1, for Tiny-ImageNet.
+    """
 
     word: ClassVar[str] = "multistep"
 
     at: Annotated[list[Moment], Field(min_length=1, description="the moments of the drops")]
     gamma: Annotated[Unit, Field(description="factor at each drop")] = 0.1
-    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
 
 
 class CosineRate(Schedule):
-    """minimum + (1 - minimum)(1 + cos(pi (k - 1) / k_end)) / 2.
+    """minimum + (1 - minimum)(1 + cos(pi (k - 1) / k_end)) / 2, where k is the step of k_end.
 
-    Source: Loshchilov and Hutter, ICLR 2017, Eq. 5, without restarts.
+    Source: Loshchilov and Hutter, SGDR, ICLR 2017, without restarts.
     """
 
     word: ClassVar[str] = "cosine"
 
     minimum: Annotated[Unit, Field(description="share of the rate left at the end")] = 0.0
-    warmup: Annotated[Moment, Field(description="linear rise from 0 to the full rate")] = 0.0
 
 
 OPTIMIZERS: tuple[type[Entry], ...] = (Sgd, Adamw)

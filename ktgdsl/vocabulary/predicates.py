@@ -16,7 +16,7 @@ from ktgdsl.vocabulary.python import Python
 class During(Pointing, Gate):
     """w = 1 in the phases named, 0 in the others: `during(hints, distil)`.
 
-    Source: the stages of Romero et al., ICLR 2015, Alg. 1.
+    Source: the stages of Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015.
     """
 
     word: ClassVar[str] = "during"

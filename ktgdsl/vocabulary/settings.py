@@ -83,7 +83,10 @@ def _paper_schedule() -> Schedule:
 
 
 class TrainSettings(Parameters):
-    """`train { ... }`. The defaults are the paper's (Sec. 4.1), but for the epochs."""
+    """`train { ... }`. The defaults are the paper's (Sec. 4.1), but for the epochs.
+
+    The weight decay, of which the paper says nothing, is its code's.
+    """
 
     epochs: Annotated[int, Field(ge=1, description="passes over the training samples")] = 20
     optimizer: Optimizer = Field(default_factory=_paper_optimizer, description="of all nodes")

@@ -14,7 +14,8 @@ from ktgdsl.plan.size import points
 from ktgdsl.plan.space import at, every_option
 from ktgdsl.plan.spelled import spelled
 from ktgdsl.spec import compile_source
-from tests.specs import sound
+from tests.generate import specs
+from tests.specs import graph, sound
 
 ROOT = Path(__file__).parents[1]
 SPECS = [*sorted(ROOT.glob("specs/**/*.ktg")), *sorted(ROOT.glob("tests/good/*.ktg"))]
@@ -201,3 +202,155 @@ def test_the_points_of_a_small_space_all_mean_themselves() -> None:
     for each in found:
         assert each is not None
         assert again(each, Path("/nowhere")).digest == each.digest
+
+
+NOWHERE = Path("/nowhere")
+ABC = "node a, b, c = resnet8 target a edge label -> *"
+MODULES = 'node a, b = python("m:f") target a edge label -> *'
+
+
+@settings(max_examples=100, deadline=None)
+@given(specs())
+def test_any_spec_means_itself_when_written_again(text: str) -> None:
+    plan = sound(text)
+    told = again(plan, NOWHERE)
+    assert told.digest == plan.digest
+    assert spelled(told, NOWHERE) == spelled(plan, NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        (f"{ABC} edge b -> a via until(0.00001%)", ""),
+        (f"{ABC} edge b -> a : 1e-7 * kl - mse via 1e-300", ""),
+        (f"{ABC} edge b -> a : kl via 5 - (linear + 1) * (correct + 1), kl via 1 - correct", ""),
+        (f"{ABC} edge b -> a : kl(T=3, scale=1), standardized_kl(T=1), standardized_kl", ""),
+        (f"{ABC} edge b -> a edge a -> a : mse edge a -> b : mse", "data digits { views = 2 }"),
+        (f"{ABC} edge b -> a edge a.stem -> a.stage2 : hint edge a.stem -> b.stage2 : hint", ""),
+        (f"{ABC} edge b.stage1 -> a.stage1 : fsp(with=stage2) edge c -> a : irg(taps=[stem])", ""),
+        (f"{ABC} share b, c {{ layers = [stem] grad = mean }} edge b, c -> a", ""),
+        (f'{MODULES} edge b -> a : python("m:g", T=2.0, n=[2, -2.0, true, "x\\n\\"", 5%])', ""),
+        (f'{MODULES} edge b -> a via python("m:g", x=1.0)', ""),
+        (f'{MODULES} edge b."label" -> a."layer1.0" : hint', ""),
+        ('node a = torchvision("resnet18") target a edge label -> a', ""),
+        ('node a = wrn(16, 4, dropout=0.3) target a edge label -> a', ""),
+        ("node a = resnet8 target a edge label -> a", 'data folder("x") { labeled = 0.00001% }'),
+        ("node h[2] = resnet8 node e = copy(h) node m = ensemble(e) target h edge m -> h", ""),
+        ("node h[2] = resnet8 node m[2] = ensemble(h) target h edge label -> * edge m -> h", ""),
+        ("node p[3], a = resnet8 target a edge label -> a edge label -> p[0] edge p -> a", ""),
+        ("node p[1] = resnet8 target p edge label -> p edge p[0] -> p[0] : mse",
+         "data digits { views = 2 }"),
+    ],
+)  # fmt: skip
+def test_what_is_easily_written_wrongly(body: str, more: str) -> None:
+    plan = sound(graph(body, more))
+    assert plan.graph.edges
+    assert again(plan, NOWHERE).digest == plan.digest
+
+
+def test_arrays_derived_nodes_shares_and_phases_read_well() -> None:
+    plan = sound(
+        """
+        graph one {
+            node h[3] = resnet14
+            node slow = ema(h)
+            node mix  = ensemble(h, combine=gated(by=h[0].stage2), detach=false)
+            node t    = python("nets:teacher", width=8)
+            target h[0]
+            share h { layers = [stem, stage1] grad = sum }
+            edge label -> *
+            edge label -> mix
+            edge mix -> h : kl(T=3) via rampup(80)
+            edge slow -> h[0] via linear(start=1, stop=0) * during(late)
+            edge t -> h : kl - 0.5 * mse via until(moment=50%)
+        }
+        train { epochs = 30 }
+        phase early { learn = [h, mix, t] epochs = 10 }
+        phase late { learn = [h, mix, t] schedule = constant }
+        """
+    )
+    assert spelled(plan, NOWHERE) == (
+        """\
+graph one {
+    node h[3] = resnet14
+    node t    = python("nets:teacher", width=8)
+    node slow = ema(h)
+    node mix  = ensemble(h, combine=gated(by=h[0].stage2), detach=false)
+    target h[0]
+
+    share h { layers = [stem, stage1] }
+    edge label -> *
+    edge label -> mix
+    edge mix   -> h : kl(T=3)        via rampup(80)
+    edge slow  -> h[0] via linear(1, 0) * during(late)
+    edge t     -> h : kl - 0.5 * mse via until(50%)
+}
+
+data digits {
+    batch = 64
+}
+
+train {
+    epochs    = 30
+    optimizer = sgd(lr=0.1, momentum=0.9, nesterov=true, weight_decay=0.0005)
+    schedule  = step(every=30%)
+}
+
+phase early {
+    learn  = [h, mix, t]
+    epochs = 10
+}
+
+phase late {
+    learn    = [h, mix, t]
+    schedule = constant
+}
+"""
+    )
+
+
+PHASES = """
+    graph g {
+        node a = resnet8
+        node b = resnet14
+        target a
+        edge label -> *
+    }
+    phase p { learn = [a, b] }
+"""
+
+
+def test_a_phase_forgets_dropped_nodes() -> None:
+    plan = sound(PHASES)
+    assert "learn = [a]" in spelled(plan, NOWHERE)
+    assert again(plan, NOWHERE).canonical_digest == plan.canonical_digest
+
+
+def test_a_phase_in_which_nobody_learns_cannot_be_written() -> None:
+    plan = sound(PHASES + "phase q { learn = [b] }")
+    with pytest.raises(ValueError, match="no node of the graph learns in the phase `q`"):
+        spelled(plan, NOWHERE)
+
+
+def test_every_line_of_the_header_is_a_comment() -> None:
+    plan = sound("graph g { node a = resnet8 target a edge label -> a }")
+    text = spelled(plan, NOWHERE, ["one\ntwo", "", "three"])
+    assert text.startswith("# one\n# two\n#\n# three\n\ngraph g {\n")
+
+
+def test_a_plan_too_large_for_a_spec() -> None:
+    plan = sound("graph g { node a = resnet8 target a edge label -> a }")
+    with pytest.raises(ValueError, match="larger than 1 MiB"):
+        spelled(plan, NOWHERE, ["x" * 2**20])
+
+
+def test_weights_are_found_through_a_link(tmp_path: Path) -> None:
+    deep = tmp_path / "project" / "deep"
+    deep.mkdir(parents=True)
+    (deep.parent / "pyproject.toml").touch()
+    (deep.parent / "t.pt").write_bytes(b"weights")
+    (tmp_path / "link").symlink_to(deep)
+    body = 'node a = resnet8 node t = resnet8 { weights = "t.pt" } target a edge label, t -> a'
+    plan = compile_source(Source("x.ktg", graph(body)), deep.parent).plan
+    assert plan is not None
+    assert again(plan, tmp_path / "link").digest == plan.digest

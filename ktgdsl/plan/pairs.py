@@ -1,14 +1,14 @@
 """The `edge` statements of a graph: the pairs that they stand for, and what flows there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.diagnostic import Label
 from ktgdsl.language.syntax import Edge, Reference
 from ktgdsl.plan.draft import DraftEdge, Drafting
 from ktgdsl.plan.ends import Ends, Source
 from ktgdsl.plan.model import LABEL, LOGITS, NOTHING, Place, Term
+from ktgdsl.plan.replacing import Edges, Pair, put
 from ktgdsl.plan.taps import FLAT, check_tap, tap_path
 from ktgdsl.plan.terms import terms
 
@@ -18,68 +18,24 @@ MOST_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two places that a statement joins, whether it names them, and what draws are named after.
-
-    `drawn` tells a pair of which a draw says what it joins.
-    """
-
-    source: Place
-    destination: Place
-    by_name: bool
-    place: str
-    drawn: bool
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return str(self.source), str(self.destination)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A pair and the statement that it is from."""
-
-    pair: _Pair
-    statement: Edge
-
-
-@dataclass
-class _Edges:
-    """The pairs so far. `count` also has those that were replaced.
-
-    `elsewhere` are those that were replaced, and are not at other points of the space.
-    """
-
-    drafting: Drafting
-    pairs: dict[tuple[str, str], _Written] = field(default_factory=dict)
-    elsewhere: list[_Written] = field(default_factory=list)
-    found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)
-    told: set[tuple[int, str]] = field(default_factory=set)
-    count: int = 0
-
-
 def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
     """All edges of a graph; a later one replaces an earlier of the same pair as a whole."""
-    edges = _Edges(drafting)
+    edges = Edges(drafting)
     for statement in statements:
         _add(edges, statement)
-    written = edges.pairs.values()
-    if edges.elsewhere:
-        # In the order of the text, so that draws have the same names at every point.
-        at = {id(statement): position for position, statement in enumerate(statements)}
-        written = sorted((*written, *edges.elsewhere), key=lambda each: at[id(each.statement)])
-    found = {id(each): _terms(edges, each.statement, each.pair) for each in written}
+    written = [*edges.pairs.values(), *edges.elsewhere]
+    if edges.elsewhere:  # in the order of the text, so that draws have the same names everywhere
+        written.sort(key=lambda each: each.number)
+    found = {each.number: _terms(edges, each.statement, each.pair) for each in written}
     for key, each in edges.pairs.items():
-        pair, resolved = each.pair, found[id(each)]
+        pair, resolved = each.pair, found[each.number]
         if resolved is not None:
             drafting.draft.edges[key] = DraftEdge(
                 pair.source, pair.destination, resolved, each.statement.span, pair.by_name
             )
 
 
-def _add(edges: _Edges, statement: Edge) -> None:
+def _add(edges: Edges, statement: Edge) -> None:
     drafting = edges.drafting
     before = len(drafting.resolver.diagnostics)
     _check_label(drafting, statement)
@@ -105,7 +61,7 @@ def _add(edges: _Edges, statement: Edge) -> None:
         # What is replaced by a later statement is looked at as well.
         for pair in {_ends(drafting, pair): pair for pair in pairs}.values():
             _terms(edges, statement, pair)
-    _put(edges, statement, pairs)
+    put(edges, statement, pairs)
 
 
 class _End(NamedTuple):
@@ -164,9 +120,7 @@ def _check_self(
             )
 
 
-def _too_many(
-    edges: _Edges, statement: Edge, sources: list[_End], destinations: list[_End]
-) -> bool:
+def _too_many(edges: Edges, statement: Edge, sources: list[_End], destinations: list[_End]) -> bool:
     """Whether the statements so far stand for too many pairs; told once."""
     before = edges.count
     edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
@@ -177,8 +131,8 @@ def _too_many(
 
 
 def _pairs(
-    edges: _Edges, statement: Edge, sources: list[_End], destinations: list[_End]
-) -> Iterator[_Pair]:
+    edges: Edges, statement: Edge, sources: list[_End], destinations: list[_End]
+) -> Iterator[Pair]:
     """Every pair that a statement stands for."""
     drafting = edges.drafting
     alone = len(sources) == 1 and len(destinations) == 1
@@ -209,12 +163,12 @@ def _frozen(drafting: Drafting, name: str) -> bool:
     return name in drafting.draft.nodes and drafting.draft.nodes[name].settings.frozen
 
 
-def _apart(drafting: Drafting, pair: _Pair) -> bool:
+def _apart(drafting: Drafting, pair: Pair) -> bool:
     """Whether an edge within one node joins two taps, or two views of the data."""
     return drafting.views > 1 or pair.source.tap != pair.destination.tap
 
 
-def _teachable(edges: _Edges, statement: Edge, destination: Reference, name: str) -> bool:
+def _teachable(edges: Edges, statement: Edge, destination: Reference, name: str) -> bool:
     derived = edges.drafting.draft.derived.get(name)
     if derived is None or derived.teachable:
         return True
@@ -234,12 +188,12 @@ def _teachable(edges: _Edges, statement: Edge, destination: Reference, name: str
 
 
 def _pair(
-    edges: _Edges,
+    edges: Edges,
     source: tuple[_End, str],
     destination: tuple[_End, str],
     *,
     by_name: bool,
-) -> _Pair | None:
+) -> Pair | None:
     """The pair of two nodes, their taps looked up; None after a complaint."""
     ends = []
     drawn = False
@@ -259,10 +213,10 @@ def _pair(
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
         ends.append(_place(edges, node, path))
-    return _Pair(ends[0], ends[1], by_name, place, drawn)
+    return Pair(ends[0], ends[1], by_name, place, drawn)
 
 
-def _shown(edges: _Edges, end: _End, node: str) -> str:
+def _shown(edges: Edges, end: _End, node: str) -> str:
     """How a node stands in the name of a draw: without an index or tap that is drawn itself."""
     reference = end.reference
     if reference is None:
@@ -274,58 +228,14 @@ def _shown(edges: _Edges, end: _End, node: str) -> str:
     return node if path is None else str(_place(edges, node, path))
 
 
-def _place(edges: _Edges, node: str, tap: str) -> Place:
+def _place(edges: Edges, node: str, tap: str) -> Place:
     key = node, tap
     if key not in edges.places:
         edges.places[key] = Place.model_construct(node=node, tap=tap)
     return edges.places[key]
 
 
-def _put(edges: _Edges, statement: Edge, pairs: list[_Pair]) -> None:
-    """Add a statement's pairs; a later one replaces an earlier of the same places."""
-    refused: list[_Written] = []
-    replaced: list[_Written] = []
-    for pair in pairs:
-        earlier = edges.pairs.get(pair.key)
-        named = earlier is not None and earlier.pair.by_name and earlier.statement is not statement
-        if earlier is not None and named:
-            (replaced if pair.by_name else refused).append(earlier)
-        if pair.by_name or not named:
-            if earlier is not None and (earlier.pair.drawn or pair.drawn):
-                edges.elsewhere.append(earlier)
-            edges.pairs[pair.key] = _Written(pair, statement)
-    if refused:
-        edges.drafting.resolver.complain(
-            "E404",
-            f"this pattern would replace {_told(refused)}, written out by name before",
-            statement.span,
-            "put the general rule first and its exceptions after it",
-            _written_out(refused),
-        )
-    if replaced:
-        warning = Diagnostic(
-            "W102",
-            f"this edge replaces {_told(replaced)}, written out by name before",
-            statement.span,
-            "several losses on one pair are the terms of one edge, with commas between them",
-            "warning",
-            tuple(_written_out(replaced)),
-        )
-        edges.drafting.resolver.diagnostics.append(warning)
-
-
-def _told(written: list[_Written]) -> str:
-    pair = written[0].pair
-    arrow = f"{pair.source} -> " if pair.source.node else ""
-    more = f" and {len(written) - 1} more" if len(written) > 1 else ""
-    return f"the edge {arrow}{pair.destination}{more}"
-
-
-def _written_out(written: list[_Written]) -> list[Label]:
-    return [Label(span, "here") for span in dict.fromkeys(w.statement.span for w in written)]
-
-
-def _terms(edges: _Edges, statement: Edge, pair: _Pair) -> tuple[Term, ...] | None:
+def _terms(edges: Edges, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
     """What flows between a pair; the same for all pairs of a statement that leaves nothing open."""
     drafting = edges.drafting
     ends = _ends(drafting, pair)
@@ -347,14 +257,14 @@ def _is_open(drafting: Drafting, statement: Edge) -> bool:
     return any(drafting.closing.is_open(term) for term in statement.terms)
 
 
-def _ends(drafting: Drafting, pair: _Pair) -> Ends:
+def _ends(drafting: Drafting, pair: Pair) -> Ends:
     taps = pair.source.tap, pair.destination.tap
     inside = taps != (LOGITS, LOGITS)
     flat = not inside or not FLAT.isdisjoint(taps)
     return Ends(_SOURCES.get(pair.source.node, "node"), inside, flat, drafting.views)
 
 
-def _check_layers(edges: _Edges, statement: Edge, pair: _Pair, found: tuple[Term, ...]) -> None:
+def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """The layers that losses name are in both networks."""
     for position, term in enumerate(found):
         loss = statement.terms[position].loss if statement.terms else None

@@ -85,9 +85,12 @@ def _names(plan: Plan) -> dict[str, str]:
             arrays.setdefault(match[1], []).append(node)
     taken = {node.name for node in nodes} | arrays.keys()
     names = {node.name: node.name for node in nodes}
+    kept: dict[str, list[str]] = {}
     for base, members in arrays.items():
-        whole = [node.name for node in members] == [f"{base}[{i}]" for i in range(len(members))]
-        if whole and _alike(members, names, arrays):
+        found = [node.name for node in members]
+        whole = found == [f"{base}[{index}]" for index in range(len(found))]
+        if whole and _alike(members, kept):
+            kept[base] = found
             continue
         for node in members:
             new = node.name.replace("[", "_").rstrip("]")
@@ -98,21 +101,15 @@ def _names(plan: Plan) -> dict[str, str]:
     return names
 
 
-def _alike(
-    members: Sequence[Node | Derived],
-    names: Mapping[str, str],
-    arrays: Mapping[str, Sequence[Node | Derived]],
-) -> bool:
-    """Whether one statement can declare the nodes of an array."""
+def _alike(members: Sequence[Node | Derived], kept: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one statement can declare the nodes of an array; `kept` are those before it."""
     first, *others = map(_declared, members)
+    if any(other != first for other in others):
+        return False
     if isinstance(first, Node) or first.made.name not in ELEMENTWISE:
-        return all(other == first for other in others)
-    # Element by element of another array, which has to be one still.
-    base = first.sources[0].partition("[")[0]
-    sources = [node.name for node in arrays.get(base, ())]
-    made = [node.sources[0] for node in members if isinstance(node, Derived)]
-    kept = all(names[name] == name for name in sources)
-    return made == sources and kept and all(_of_any(each) == _of_any(first) for each in others)
+        return True
+    sources = [node.sources[0] for node in members if isinstance(node, Derived)]
+    return sources in kept.values()
 
 
 def _declared(node: Node | Derived) -> Node | Derived:
@@ -120,11 +117,8 @@ def _declared(node: Node | Derived) -> Node | Derived:
     if isinstance(node, Node):
         frozen = FROZEN if node.frozen == FROZEN else None
         return node.model_copy(update={"name": "", "frozen": frozen})
-    return node.model_copy(update={"name": ""})
-
-
-def _of_any(node: Node | Derived) -> Node | Derived:
-    return node.model_copy(update={"sources": ()})
+    sources = () if node.made.name in ELEMENTWISE else node.sources
+    return node.model_copy(update={"name": "", "sources": sources})
 
 
 def _arrays(names: Mapping[str, str]) -> Counter[str]:
@@ -153,7 +147,7 @@ def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
         told.setdefault(name, what + _inline(_node_settings(plan, node, folder)))
     for what, group in groupby(told.items(), key=lambda pair: pair[1]):
         yield f"node {', '.join(name for name, _ in group)} = {what}"
-    made = {}
+    made: dict[str, str] = {}
     for derived in plan.graph.derived:
         own = {
             "keep": "true" if derived.keep else None,
@@ -237,10 +231,12 @@ def _rows(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> It
         if to_itself:
             yield from (_Row(source, place, terms, alone=True) for place in places)
             continue
-        into = _listed(places, arrays)
-        if first.from_label and [str(edge.destination) for edge in edges] == learning != places[:1]:
-            into = "*"
-        yield _Row(source, into, terms, alone=not first.transfers)
+        into = [str(edge.destination) for edge in edges]
+        if first.from_label and len(learning) > 1 and into[: len(learning)] == learning:
+            yield _Row(source, "*", terms, alone=True)
+            places = places[len(learning) :]
+        if places:
+            yield _Row(source, _listed(places, arrays), terms, alone=not first.transfers)
 
 
 def _place(node: str, tap: str, names: Mapping[str, str]) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, Positive
-from ktgdsl.vocabulary.losses import Divergence, Loss
+from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative
+from ktgdsl.vocabulary.losses import Divergence, Loss, Temperature
 from ktgdsl.vocabulary.python import Python
 
 
@@ -28,7 +28,7 @@ class Dkd(Loss):
 
     alpha: Annotated[NonNegative, Field(description="weight of the label's class")] = 1.0
     beta: Annotated[NonNegative, Field(description="weight of the other classes")] = 8.0
-    T: Annotated[Positive, Field(description="temperature of both distributions")] = 4.0
+    T: Temperature = 4.0
     warmup: Annotated[
         Moment,
         Field(description="linear rise of the loss, in epochs or a share; 0 for none"),
@@ -51,7 +51,7 @@ class Dist(Loss):
 
     beta: Annotated[NonNegative, Field(description="weight of the relation over classes")] = 1.0
     gamma: Annotated[NonNegative, Field(description="weight of the relation over the batch")] = 1.0
-    T: Annotated[Positive, Field(description="temperature of both distributions")] = 1.0
+    T: Temperature = 1.0
 
 
 class StandardizedKl(Divergence):
@@ -66,7 +66,7 @@ class StandardizedKl(Divergence):
 
     word: ClassVar[str] = "standardized_kl"
 
-    T: Annotated[Positive, Field(description="temperature of both distributions")] = 2.0
+    T: Temperature = 2.0
 
 
 class Entropy(Loss):

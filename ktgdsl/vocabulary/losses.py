@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ktgdsl.vocabulary.call import Call
-from ktgdsl.vocabulary.entry import Entry, NonNegative, Positive
+from ktgdsl.vocabulary.entry import Entry, NonNegative
 
 
 class Loss(Entry):
@@ -44,10 +44,16 @@ class Ce(Loss):
     ] = 0.0
 
 
+# Far above what anyone uses, and its square is still a number.
+Temperature = Annotated[
+    float, Field(gt=0, le=10_000, description="temperature of both distributions")
+]
+
+
 class Divergence(Loss):
     """Base of the divergences between distributions at a temperature."""
 
-    T: Annotated[Positive, Field(description="temperature of both distributions")] = 1.0
+    T: Temperature = 1.0
     scale: Annotated[
         NonNegative | None, Field(description="factor on the divergence; T² unless given")
     ] = None

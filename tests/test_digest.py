@@ -117,3 +117,109 @@ def test_diff_says_when_nothing_differs() -> None:
     assert renamed.endswith(
         "the same graph: only auxiliary nodes have other names or another order\n"
     )
+
+
+def everything(called: str, *, order: str = "bcdf", tail: str = TAIL) -> ktgdsl.Plan:
+    """A plan with every way to mention a node; `called` are the names of b, c, d, f, m, e.
+
+    `order` is that in which the networks are declared.
+    """
+    networks = {"b": "resnet8", "c": "resnet8", "d": "resnet14", "f": "wrn10_1"}
+    name = dict(zip("bcdfme", called, strict=True))
+    nodes = [f"node {name[each]} = {networks[each]}" for each in order]
+    b, c, d, f, m, e = list(called)
+    return spec(
+        "node t = resnet8",
+        *nodes,
+        f"node {m} = ensemble(t, {b}, {d}, combine=gated(by={c}.stage1), detach=false)",
+        f"node {e} = ema({d}, decay=0.9) target t",
+        f"edge label -> t, {b}, {c}, {d}, {m} edge {m}, {e}, {f} -> t : js",
+        f"edge {c}.stage2 -> {b}.stage1 : attention edge {b} : entropy",
+        f"share {b}, {c} {{ layers = [stem, stage1] }}",
+        f"edge {d} -> {c} : kl(T=2) via during(two)",
+        tail=f"phase one {{ learn = [{d}] }} "
+        f"phase two {{ learn = [t, {m}, {c}, {b}, {d}] }} {tail}",
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations("bcdfme"), st.sampled_from(["simultaneous", "sequential"]))
+def test_every_mention_travels_with_a_renamed_node(called: list[str], update: str) -> None:
+    tail = f"train {{ update = {update} }}"
+    one, other = everything("bcdfme", tail=tail), everything("".join(called), tail=tail)
+    assert one.canonical_digest == other.canonical_digest
+    assert (one.digest == other.digest) == (called == list("bcdfme"))
+
+
+@pytest.mark.parametrize(("update", "equal"), [("simultaneous", True), ("sequential", False)])
+def test_only_nodes_that_take_turns_have_an_order(update: str, equal: bool) -> None:
+    tail = f"train {{ update = {update} }}"
+    one, other = everything("bcdfme", tail=tail), everything("bcdfme", order="dcbf", tail=tail)
+    assert (one.canonical_digest == other.canonical_digest) == equal
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ensemble(t, b", "ensemble(t, c"),
+        ("by=c.", "by=b."),
+        ("by=c.stage1", "by=c.stage2"),
+        ("ema(d", "ema(b"),
+        ("share b, c", "share c, b"),
+        ("learn = [d]", "learn = [b, c]"),
+        ("c.stage2 -> b.stage1", "b.stage2 -> c.stage1"),
+        ("edge b : entropy", "edge c : entropy"),
+        ("layers = [stem, stage1]", "layers = [stem]"),
+        ("grad = sum", "grad = mean"),
+        ("take = last", "take = best"),
+        ("via during(two)", "via during(one)"),
+    ],
+)
+def test_another_mention_is_another_graph(old: str, new: str) -> None:
+    text = """
+        graph g {
+            node t, b, c = resnet8
+            node d       = resnet14
+            node m       = ensemble(t, b, d, combine=gated(by=c.stage1), detach=false)
+            node e       = ema(d, decay=0.9)
+            target t
+            edge label    -> t, b, c, d, m
+            edge m, e     -> t : js
+            edge c.stage2 -> b.stage1 : attention
+            edge b : entropy
+            share b, c { layers = [stem, stage1] grad = sum }
+            edge d -> c via during(two)
+        }
+        data digits { holdout = true }
+        phase one { learn = [d] take = last }
+        phase two { learn = [t, m, b, c, d] }
+    """
+    one = ktgdsl.loads(text)
+    assert text.count(old) == 1
+    other = ktgdsl.loads(text.replace(old, new))
+    assert one.digest != other.digest
+    assert one.canonical_digest != other.canonical_digest
+
+
+def test_everything_goes_to_json_and_back() -> None:
+    plan = everything("bcdfme")
+    again = ktgdsl.Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.digest == plan.digest
+    content = plan.model_dump()
+    assert ktgdsl.Plan.model_validate(content, strict=True).model_dump() == content
+
+
+def test_a_space_goes_to_json_and_back() -> None:
+    plan = ktgdsl.loads(
+        "let T = log(1 .. 8) graph g { node a = resnet8 node b[1 .. 3] = resnet8 | wrn10_1 "
+        "target a edge label -> * edge b.(stage1 | stage2) -> a.stage1 : hint "
+        "edge b -> a : kl(T=T) via linear | 0.5 .. 0.75 } "
+        "search { sampler = tpe(seed=3) pruner = asha objective = accuracy(a) confirm = 2 }"
+    )
+    again = ktgdsl.Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.space == plan.space
+    assert (again.digest, again.canonical_digest) == (plan.digest, plan.canonical_digest)
+    content = plan.model_dump()
+    assert ktgdsl.Plan.model_validate(content, strict=True).model_dump() == content

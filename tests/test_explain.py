@@ -131,6 +131,7 @@ class TestWords:
         assert text.startswith(f"{word}, a")
         assert "__doc__" in vars(entry), "an entry has a docstring of its own"
         assert flat(str(entry.__doc__)) in flat(text)
+        assert "not supported" not in text
         for name, field in entry.model_fields.items():
             lines = [line for line in text.splitlines() if line.startswith(f"  {name} ")]
             assert len(lines) == 1
@@ -141,7 +142,7 @@ class TestWords:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("kl", "  T = 1\n      a number, greater than 0; temperature of both"),
+            ("kl", "  T = 1\n      a number, greater than 0 and at most 10000; temperature of"),
             ("kl", "  scale (optional)\n      a number, at least 0; factor on the divergence"),
             ("ce", "  smoothing = 0\n      a number, at least 0 and less than 1; share of"),
             ("mse", "  on = logits\n      `logits` or `probabilities`; what is compared"),
@@ -263,7 +264,9 @@ class TestSettings:
             "  aggregate = sum\n"
             "      `sum` or `mean`; of the transfer losses into a node\n"
             "\n"
-            "`train { ... }`. The defaults are the paper's (Sec. 4.1), but for the epochs."
+            "`train { ... }`. The defaults are the paper's (Sec. 4.1), but for the epochs.\n"
+            "\n"
+            "The weight decay, of which the paper says nothing, is its code's."
         )
 
     def test_defaults_that_are_words_with_arguments(self) -> None:

@@ -168,9 +168,7 @@ class TestReplacing:
     def test_an_exception_replaces_the_rule_as_a_whole(self) -> None:
         body = f"{self.body} edge * -> a : kl via 0.5, mse via linear edge b -> a via correct"
         assert terms(body, "b", "a") == f"{KL} via correct"
-        assert (
-            terms(body, "c", "a") == f'{KL} via 0.5, mse(on="logits") via linear(start=0, stop=1)'
-        )
+        assert terms(body, "c", "a") == f"{KL} via 0.5, mse(on=logits) via linear(start=0, stop=1)"
 
     def test_a_rule_replaces_a_rule(self) -> None:
         assert codes(graph(f"{self.body} edge * -> * edge * -> * : mse edge label -> *")) == []

@@ -45,7 +45,8 @@ class TestTaps:
 
     def test_paths_of_modules(self) -> None:
         plan = of('node a = resnet8 node t = python("m:f") target a edge label -> a '
-                  'edge t."layer1.0" -> a."stage1.0" : hint edge t.features -> a.features : mse')  # fmt: skip
+                  'edge t."layer1.0" -> a."stage1.0" : hint '
+                  "edge t.features -> a.features : metric")  # fmt: skip
         assert pairs(plan)[1:] == ['t."layer1.0" -> a."stage1.0"', "t.features -> a.features"]
 
     def test_transfer_from_a_tap_counts_as_one_source(self) -> None:
@@ -126,7 +127,7 @@ class TestDerived:
                   "edge label -> * edge m -> h")  # fmt: skip
         (mean,) = plan.graph.derived
         assert mean.sources == ("h[0]", "h[1]", "h[2]")
-        assert str(mean.made) == ('ensemble(combine=mean, on="logits", others=true, detach=true)')
+        assert str(mean.made) == ("ensemble(combine=mean, on=logits, others=true, detach=true)")
 
     def test_what_learns_how_to_combine_has_an_optimiser(self) -> None:
         plan = of(f"{self.BODY} node m = ensemble(a, b, combine=linear) {{ optimizer = adamw }} "
@@ -155,7 +156,8 @@ class TestShares:
 
     def test_overlapping_shares_merge_layer_by_layer(self) -> None:
         plan = of("node a, b, c = resnet8 target a edge label -> * "
-                  "share a, b { layers = [stage1, stem] } share b, c { layers = [stem] }")  # fmt: skip
+                  "share a, b { layers = [stage1, stem] } "
+                  "share b, c { layers = [stem] }")  # fmt: skip
         assert [(share.nodes, share.layers) for share in plan.graph.shares] == [
             (("a", "b", "c"), ("stem",)), (("a", "b"), ("stage1",)),
         ]  # fmt: skip

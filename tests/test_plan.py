@@ -167,7 +167,7 @@ class TestText:
             (Call(name="kl", arguments={"T": 4.0}), "kl(T=4)"),
             (Call(name="f", arguments={"a": 0.1, "b": 1e-7, "c": 3}), "f(a=0.1, b=1e-07, c=3)"),
             (Call(name="f", arguments={"x": 0.123456789}), "f(x=0.123456789)"),
-            (Call(name="f", arguments={"a": True, "b": None, "c": 'q"'}), 'f(a=true, b=none, '
+            (Call(name="f", arguments={"a": True, "b": None, "c": 'q"'}), 'f(a=true, '
              'c="q\\"")'),
             (Call(name="f", arguments={"at": [{"percent": 12.5}, {"percent": 30.0}, 7.0]}),
              "f(at=[12.5%, 30%, 7])"),

@@ -1,6 +1,7 @@
 """Spaces: the names of draws, what is drawn once or afresh, and the plan at each point."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -345,9 +346,8 @@ class TestPoints:
     )
     def test_what_is_no_point(self, chosen: dict[str, float], message: str) -> None:
         plan = of(TWO + "edge b -> a : kl(T=2 .. 4) via linear | 0.5", "train { clip = 0.5 .. 2 }")
-        with pytest.raises(ValueError, match=".") as caught:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             at(plan, chosen)
-        assert str(caught.value) == message
 
     def test_a_spec_has_no_points(self) -> None:
         with pytest.raises(ValueError, match="leaves nothing open"):
@@ -366,7 +366,7 @@ class TestPoints:
         seen = [edge(plan, "b", "a").terms[0] for plan in every_option(of(body))]
         assert {str(term.parts[0].loss) for term in seen} == {
             "kl(T=1, scale=1)", "kl(T=2, scale=4)", "kl(T=4, scale=16)", "js(T=1, scale=1)",
-            'mse(on="logits")',
+            "mse(on=logits)",
         }  # fmt: skip
         assert {str(term.gate) for term in seen} == {"linear(start=0, stop=1)", "correct"}
 

@@ -238,6 +238,7 @@ def test_any_spec_means_itself_when_written_again(text: str) -> None:
         ("node h[2] = resnet8 node e = copy(h) node m = ensemble(e) target h edge m -> h", ""),
         ("node h[2] = resnet8 node m[2] = ensemble(h) target h edge label -> * edge m -> h", ""),
         ("node p[3], a = resnet8 target a edge label -> a edge label -> p[0] edge p -> a", ""),
+        ("node p[2], a, b = resnet8 target a, b edge label -> a, b edge p[0], p[1] -> a, b", ""),
         ("node p[1] = resnet8 target p edge label -> p edge p[0] -> p[0] : mse",
          "data digits { views = 2 }"),
     ],

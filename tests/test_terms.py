@@ -116,7 +116,7 @@ class TestGates:
 
     def test_a_term_without_a_gate_vanishes_alone(self) -> None:
         body = "node a, b = resnet8 target a edge label -> * edge b -> a : kl via 0, mse, js via 0"
-        assert terms(body, "b", "a") == 'mse(on="logits") via through'
+        assert terms(body, "b", "a") == "mse(on=logits) via through"
 
 
 class TestLosses:
@@ -129,14 +129,14 @@ class TestLosses:
             ("kl(4)", "kl(T=4, scale=16)"),
             ("reverse_kl(T=2)", "reverse_kl(T=2, scale=4)"),
             ("js(0.5)", "js(T=0.5, scale=0.25)"),
-            ("mse", 'mse(on="logits")'),
-            ("mse(on=probabilities)", 'mse(on="probabilities")'),
+            ("mse", "mse(on=logits)"),
+            ("mse(on=probabilities)", "mse(on=probabilities)"),
             ("cosine_distance", "cosine_distance"),
             ("0.5 * kl", f"0.5 * {KL}"),
             ("kl * 0.5 * 4", f"2 * {KL}"),
             ("kl / 4", f"0.25 * {KL}"),
             ("-kl", f"-1 * {KL}"),
-            ("kl - 0.5 * mse", f'{KL} + -0.5 * mse(on="logits")'),
+            ("kl - 0.5 * mse", f"{KL} + -0.5 * mse(on=logits)"),
             ("0.9 * (kl + 2 * js)", f"0.9 * {KL} + 1.8 * js(T=1, scale=1)"),
             ("kl + kl(T=2) + kl", f"2 * {KL} + kl(T=2, scale=4)"),
         ],

@@ -59,7 +59,8 @@ def _shared(part: type[Syntax]) -> tuple[dict[str, Any], set[str]]:
 def uncollected() -> Iterator[None]:
     """Make a tree, or much else that is kept, without the garbage collector.
 
-    To look for garbage again and again in what is all in use takes most of the time.
+    To look for garbage again and again in what is all in use takes most of the time. What has
+    been made counts as old in the end, so that the collector does not go through it at once.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -67,4 +68,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

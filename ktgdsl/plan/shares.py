@@ -22,7 +22,8 @@ def _add(drafting: Drafting, statement: Share) -> None:
     """Add a share; what is wrong with it is left out and complained about."""
     draft, resolver = drafting.draft, drafting.resolver
     place = "share." + ",".join(reference.name for reference in statement.names)
-    names = [n for reference in statement.names for n in drafting.whole(reference, place)]
+    meant = [drafting.whole(reference, place) for reference in statement.names]
+    names = [name for each in meant for name in each]
     given = drafting.settings(statement.settings, place)
     settings = resolver.settings(ShareSettings, given, "share", statement.span)
     start = statement.span.start
@@ -33,7 +34,7 @@ def _add(drafting: Drafting, statement: Share) -> None:
         _refuse(drafting, message, span, "networks share layers")
         return
     names = list(dict.fromkeys(name for name in names if name in draft.nodes))
-    if settings is None or not names:
+    if settings is None or not names or not all(meant):
         return
     layers = _in_order(dict.fromkeys(layer.path for layer in settings.layers))
     found = [_everywhere(drafting, names, layer, statement) for layer in layers]

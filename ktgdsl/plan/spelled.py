@@ -211,7 +211,9 @@ def _edges(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> I
         if not rows[0].source:
             yield f"edge {into} : {terms}"
             continue
-        source = _listed((row.source for row in rows), {} if rows[0].alone else arrays)
+        # Of an array into several places, the edges into the first would come first.
+        apart = rows[0].alone or "," in into
+        source = _listed((row.source for row in rows), {} if apart else arrays)
         colon = " : " if terms and not terms.startswith(" via") else ""
         yield f"edge {source} -> {into}{colon}{terms}"
 

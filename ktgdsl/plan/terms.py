@@ -1,9 +1,11 @@
 """The terms of an edge: its losses and gates, which have to go with what it joins."""
 
+from functools import cache
+
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import Edge
 from ktgdsl.plan.closing import Closing
-from ktgdsl.plan.ends import Ends
+from ktgdsl.plan.ends import Ends, Source
 from ktgdsl.plan.gates import THROUGH, gate
 from ktgdsl.plan.losses import Combination, losses, plain
 from ktgdsl.plan.model import Gate, Term
@@ -17,7 +19,7 @@ def terms(
 
     `place` is what the draws of open values are named after.
     """
-    default = None if ends.inside else _default(ends)
+    default = None if ends.inside else _default(ends.source)
     if default is None and (not statement.terms or any(t.loss is None for t in statement.terms)):
         resolver.complain(
             "E407",
@@ -42,6 +44,7 @@ def terms(
     return tuple(found) if len(found) == len(statement.terms) else None
 
 
-def _default(ends: Ends) -> Combination:
+@cache
+def _default(source: Source) -> Combination:
     """The paper's losses (Eqs. 1 and 2)."""
-    return (plain(Ce.model_construct() if ends.source == "label" else Kl.model_construct()),)
+    return (plain(Ce.model_construct() if source == "label" else Kl.model_construct()),)

@@ -1,5 +1,6 @@
 """What a word of the vocabulary is: a pydantic model of its parameters."""
 
+from functools import cache
 from inspect import get_annotations
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -31,14 +32,19 @@ class Entry(Parameters):
     @classmethod
     def positions(cls) -> list[str]:
         """The parameters in the order of positions: the entry's own, then inherited ones."""
-        own = [name for name in get_annotations(cls) if name in cls.model_fields]
-        return own + [name for name in cls.model_fields if name not in own]
+        return list(_positions(cls))
 
     def call(self) -> Call:
         """The word with every argument written out, as it stands in a plan."""
         given = {name: getattr(self, name) for name in self.positions()} | (self.model_extra or {})
         arguments = {name: _plain(value) for name, value in given.items()}
         return Call.model_construct(name=self.word, arguments=arguments)
+
+
+@cache
+def _positions(cls: type[Entry]) -> tuple[str, ...]:
+    own = [name for name in get_annotations(cls) if name in cls.model_fields]
+    return (*own, *(name for name in cls.model_fields if name not in own))
 
 
 class Share(NamedTuple):

@@ -32,6 +32,7 @@ def _of(module: str, name: str) -> dict[str, type[Entry]]:
     return {entry.word: entry for entry in found}
 
 
+@cache
 def entry(kind: str, word: str) -> type[Entry] | None:
     """The entry that a word of a kind is, or None."""
     return next((at[word] for place in _KINDS[kind] if word in (at := _of(*place))), None)

@@ -56,9 +56,12 @@ def no_supervision(spec: _Spec) -> Iterator[Diagnostic]:
     """Nodes that teach each other and never see a label, nor a teacher that did."""
     graph = spec.plan.graph
     informed = {model.LABEL, *(node.name for node in graph.nodes if not node.learns)}
+    informed |= {each.name for each in graph.derived if not each.sources}  # made of the label
     grown = True
     while grown:
-        new = {e.destination.node for e in graph.edges if e.source.node in informed} - informed
+        new = {e.destination.node for e in graph.edges if e.source.node in informed}
+        new |= {each.name for each in graph.derived if informed.intersection(each.sources)}
+        new -= informed
         informed |= new
         grown = bool(new)
     names = [node.name for node in graph.nodes if node.name not in informed]
@@ -71,6 +74,8 @@ def no_supervision(spec: _Spec) -> Iterator[Diagnostic]:
 
 def never_open(spec: _Spec) -> Iterator[Diagnostic]:
     """Schedules that are over before the first step, or begin after the last."""
+    if spec.plan.data.facts is None:
+        return  # how many steps there are is seen when the data are loaded
     steps, epochs = spec.plan.steps, spec.plan.train.epochs
     edges = spec.tree.graph.statements if spec.tree.graph else ()
     for part in (p for edge in edges if isinstance(edge, Edge) for p in walk(edge)):
@@ -92,10 +97,11 @@ def never_open(spec: _Spec) -> Iterator[Diagnostic]:
 def small_teacher(spec: _Spec) -> Iterator[Diagnostic]:
     """A frozen teacher with fewer weights than its student."""
     graph = spec.plan.graph
+    networks = {node.name: node for node in graph.nodes}
     for edge in graph.edges:
-        if edge.from_label or graph.node(edge.source.node).learns:
+        teacher, student = (networks.get(end.node) for end in (edge.source, edge.destination))
+        if teacher is None or teacher.learns or student is None:
             continue
-        teacher, student = graph.node(edge.source.node), graph.node(edge.destination.node)
         sizes = size(teacher.network), size(student.network)
         if sizes[0] and sizes[1] and sizes[0] < sizes[1]:
             message = (

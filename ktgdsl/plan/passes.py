@@ -64,6 +64,7 @@ def freeze(state: Lowering) -> Lowering:
     """
     frozen: dict[str, str] = dict(state.frozen)
     found: list[Diagnostic] = []
+    times = _times(state)
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
         into.setdefault(edge.destination.node, []).append(edge)
@@ -74,11 +75,11 @@ def freeze(state: Lowering) -> Lowering:
             found += [_into_frozen(edge, node) for edge in edges]
         elif not any(edge.transfers for edge in edges):
             frozen[name] = "no live edge enters it"
-        found += _listed(state, node, idle=name in frozen)
+        found += _listed(state, node, times.get(name, []), idle=name in frozen)
     found += [
         _unlisted(state, name, derived.span)
         for name, derived in state.draft.derived.items()
-        if state.phases and derived.learned and not _phases_of(state, name)
+        if state.phases and derived.learned and name not in times
     ]
     still = [e for e in state.edges if e.transfers or e.destination.node not in frozen]
     gone = [
@@ -90,12 +91,18 @@ def freeze(state: Lowering) -> Lowering:
     return state.adding(found)
 
 
-def _phases_of(state: Lowering, name: str) -> tuple[Learning, ...]:
-    return tuple(phase for phase in state.phases if name in phase.learn)
+def _times(state: Lowering) -> dict[str, list[Learning]]:
+    """The phases that each node learns in."""
+    times: dict[str, list[Learning]] = {}
+    for phase in state.phases:
+        for name in phase.learn:
+            times.setdefault(name, []).append(phase)
+    return times
 
 
-def _listed(state: Lowering, node: DraftNode, *, idle: bool) -> list[Diagnostic]:
-    phases = _phases_of(state, node.name)
+def _listed(
+    state: Lowering, node: DraftNode, phases: list[Learning], *, idle: bool
+) -> list[Diagnostic]:
     if idle:
         reason = "it is frozen" if node.settings.frozen else "no live edge enters it"
         message = f"`{node.name}` cannot learn in the phase `%s`, since {reason}"
@@ -174,9 +181,10 @@ def check_mixes(state: Lowering) -> Lowering:
 def check_shares(state: Lowering) -> Lowering:
     """Nodes that share layers learn at the same times, or none of them does."""
     found = []
+    learning = _times(state)
     for share in state.draft.shares:
         times = {
-            name: (name in state.frozen, tuple(p.name for p in _phases_of(state, name)))
+            name: (name in state.frozen, tuple(p.name for p in learning.get(name, [])))
             for name in share.nodes
         }
         first, *others = share.nodes

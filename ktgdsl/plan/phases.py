@@ -5,7 +5,7 @@ from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan import model
 from ktgdsl.plan.blocks import Settings, phase_blocks
-from ktgdsl.plan.draft import Drafting
+from ktgdsl.plan.draft import DraftEdge, Drafting
 from ktgdsl.plan.gates import CUTOFF, THROUGH, product, total
 from ktgdsl.plan.passes import Learning, Lowering
 from ktgdsl.vocabulary.settings import PhaseSettings
@@ -59,26 +59,44 @@ def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]
 
 def check_phases(state: Lowering) -> Lowering:
     """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
-    found = []
-    for phase in state.phases:
-        taught = {
-            edge.destination.node
-            for edge in state.edges
-            if any(in_phase(term.gate, phase.name) != CUTOFF for term in edge.terms)
-        }
-        found += [
-            Diagnostic(
-                "W104",
-                f"no edge into `{name}` is open in the phase `{phase.name}`, "
-                "so it learns nothing there",
-                phase.span,
-                f"leave `{name}` out of `learn`, or open an edge with `during`",
-                "warning",
-            )
-            for name in phase.learn
-            if name not in taught and name not in state.frozen and name in state.draft.nodes
-        ]
-    return state.adding(found)
+    into: dict[str, list[DraftEdge]] = {}
+    for edge in state.edges:
+        into.setdefault(edge.destination.node, []).append(edge)
+    # Most edges are open in all phases, and then it does not matter which there are.
+    always = {name for name, edges in into.items() if any(_always_open(edge) for edge in edges)}
+    return state.adding(
+        Diagnostic(
+            "W104",
+            f"no edge into `{name}` is open in the phase `{phase.name}`, "
+            "so it learns nothing there",
+            phase.span,
+            f"leave `{name}` out of `learn`, or open an edge with `during`",
+            "warning",
+        )
+        for phase in state.phases
+        for name in phase.learn
+        if name not in always and name not in state.frozen and name in state.draft.nodes
+        if not any(
+            in_phase(term.gate, phase.name) != CUTOFF
+            for edge in into.get(name, ())
+            for term in edge.terms
+        )
+    )
+
+
+def _always_open(edge: DraftEdge) -> bool:
+    return any(_names_no_phase(term.gate) for term in edge.terms)
+
+
+def _names_no_phase(gate: model.Gate) -> bool:
+    match gate:
+        case model.Weight():
+            return gate.gate.name != "during"
+        case model.Product():
+            return all(_names_no_phase(factor) for factor in gate.factors)
+        case model.Sum():
+            return all(_names_no_phase(term) for term in gate.terms)
+    return True
 
 
 def in_phase(gate: model.Gate, phase: str) -> model.Gate:

@@ -22,13 +22,13 @@ def phases(
     """The phases of a file, `settled` its other settings; None after a complaint."""
     found = []
     written = phase_blocks(file)
+    held = settled is None or settled.data.holdout or file.block("search") is not None
     epochs = 1 if settled is None else settled.train.epochs
     for block in written:
         given = drafting.settings(block.settings, f"phase.{block.name}")
         settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
         if settings is None:
             continue
-        held = settled is None or settled.data.holdout or file.block("search") is not None
         if settings.take == "best" and not held:
             place = next(s.value.span for s in block.settings if s.name == "take")
             drafting.resolver.complain(

@@ -245,7 +245,7 @@ class TestTaps:
         body = "node a, b = resnet8 node e = ema(b) target a edge label -> * edge e.{} -> a.stage1"
         assert pairs(of(body.format("stage1") + " : hint"))[2:] == ["e.stage1 -> a.stage1"]
         assert said(graph(body.format("stage9") + " : hint"))[0] == (
-            "E201 there is no `stage9` inside of `b`"
+            "E201 there is no `stage9` inside of `e`"
         )
 
     def test_an_ensemble_has_nothing_inside(self) -> None:

@@ -316,9 +316,10 @@ class TestValues:
 
     def test_open_data_sets_and_phases(self) -> None:
         more = "data ({}) phase one {{ learn = [a] epochs = {} }} phase two {{ learn = [b] }}"
-        plan = of(TWO, more.format("digits | cifar100", "1 .. 9"))
+        two = TWO + " edge b -> a"
+        plan = of(two, more.format("digits | cifar100", "1 .. 9"))
         found = point(plan, data__source=1, phase__one__epochs=7)
-        assert same(found, closed(TWO, more.format("cifar100", 7)))
+        assert same(found, closed(two, more.format("cifar100", 7)))
         assert found.data.classes == 100
 
 

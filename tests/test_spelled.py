@@ -327,12 +327,6 @@ def test_a_phase_forgets_dropped_nodes() -> None:
     assert again(plan, NOWHERE).canonical_digest == plan.canonical_digest
 
 
-def test_a_phase_in_which_nobody_learns_cannot_be_written() -> None:
-    plan = sound(PHASES + "phase q { learn = [b] }")
-    with pytest.raises(ValueError, match="no node of the graph learns in the phase `q`"):
-        spelled(plan, NOWHERE)
-
-
 def test_every_line_of_the_header_is_a_comment() -> None:
     plan = sound("graph g { node a = resnet8 target a edge label -> a }")
     text = spelled(plan, NOWHERE, ["one\ntwo", "", "three"])

@@ -147,9 +147,16 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
     from ktgdsl.vocabulary.search import Accuracy, SearchSettings
 
     resolver = drafting.resolver
-    given = drafting.settings(block.settings, "search")
-    settings = resolver.settings(SearchSettings, given, "search", block.span)
-    if settings is None:
+    closed_ones = []
+    for setting in block.settings:
+        if drafting.closing.is_open(setting.value):
+            message = f"how to search is not searched itself, so `{setting.name}` has one value"
+            fix = "open values stand in the graph, in `data` and in `train`"
+            resolver.complain("E411", message, setting.value.span, fix)
+        else:
+            closed_ones.append(setting)
+    settings = resolver.settings(SearchSettings, closed_ones, "search", block.span)
+    if settings is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
     objective = settings.objective

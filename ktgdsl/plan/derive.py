@@ -1,5 +1,7 @@
 """Nodes made from others: ensembles, moving averages, stale copies, constants."""
 
+from collections.abc import Sequence
+
 from ktgdsl.language.syntax import Declared, Node
 from ktgdsl.plan.draft import DraftDerived, Drafting
 from ktgdsl.plan.taps import check_tap
@@ -36,6 +38,11 @@ def derive(
         if isinstance(made.combine, Gated) and made.combine.by.node is not None:
             looked_at = drafting.names.of(made.combine.by.node)
             by = looked_at[0] if looked_at else None
+            if len(looked_at) > 1:
+                array = made.combine.by.node.name
+                message = f"the gate looks at one node, and `{array}` has {len(looked_at)}"
+                fix = f"name one: `{array}[0].{made.combine.by.path}`"
+                _impossible(drafting, statement, message, fix)
     elif isinstance(made, _FOLLOWING):
         sources = tuple(drafting.names.of(made.of))
         if position is not None and len(sources) > position:
@@ -67,9 +74,10 @@ def _impossible(drafting: Drafting, statement: Node, message: str, fix: str) -> 
 
 def check_derived(drafting: Drafting) -> None:
     """Whether derived nodes are made of what they can be made of; complains if not."""
+    circle = _check_cycles(drafting)
     for derived in drafting.draft.derived.values():
-        _check_sources(drafting, derived)
-    _check_cycles(drafting)
+        if derived.name not in circle:
+            _check_sources(drafting, derived)
 
 
 def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
@@ -84,8 +92,8 @@ def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
         check_tap(drafting, derived.by, made.combine.by.path, derived.span)
 
 
-def _check_cycles(drafting: Drafting) -> None:
-    """No node is made from itself, through others or not."""
+def _check_cycles(drafting: Drafting) -> Sequence[str]:
+    """No node is made from itself, through others or not; returns the first that are."""
     derived = drafting.draft.derived
     sound: set[str] = set()
     for start in derived:
@@ -97,7 +105,8 @@ def _check_cycles(drafting: Drafting) -> None:
             )
             span = derived[found[0]].span
             drafting.resolver.complain("E408", message, span, "leave one of them out")
-            return
+            return found
+    return ()
 
 
 def _circle(

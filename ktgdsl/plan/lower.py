@@ -113,7 +113,13 @@ def _lowered(
             from ktgdsl.plan.phases import check_phases
 
             state = check_phases(state)
-        state = state if has_errors(state.diagnostics) else check_mixes(drop(state))
+        if not has_errors(state.diagnostics):
+            state = check_mixes(drop(state))
+            if timed and times:
+                from ktgdsl.plan.phases import keep_needed, settled
+
+                state = keep_needed(state)
+                timed = settled(timed, state)
     about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
     if found is None or timed is None or has_errors((*told, *about_words, *about_graph)):
         return Lowered(None, about_words, about_graph)

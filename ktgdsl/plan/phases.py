@@ -1,5 +1,7 @@
 """The phases of a training: which nodes learn when, and what an edge is in each."""
 
+from dataclasses import replace
+
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.source import Span
 from ktgdsl.language.syntax import Block, File
@@ -51,6 +53,12 @@ def phases(
     return tuple(found) if len(found) == len(written) else None
 
 
+def settled(found: tuple[model.Phase, ...], state: Lowering) -> tuple[model.Phase, ...]:
+    """The phases of the plan, with the nodes that the passes leave."""
+    left = {phase.name: phase.learn for phase in state.phases}
+    return tuple(phase.model_copy(update={"learn": left[phase.name]}) for phase in found)
+
+
 def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]:
     """What the passes need to know of phases."""
     spans = {block.name: head(block) for block in phase_blocks(file)}
@@ -82,6 +90,23 @@ def check_phases(state: Lowering) -> Lowering:
             for term in edge.terms
         )
     )
+
+
+def keep_needed(state: Lowering) -> Lowering:
+    """Phases forget the nodes that were dropped; one that has no other is a mistake."""
+    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    left = [replace(p, learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
+    found = [
+        Diagnostic(
+            "E410",
+            f"no node that a target needs learns in the phase `{phase.name}`",
+            phase.span,
+            "leave the phase out, or let an edge lead from one of its nodes to a target",
+        )
+        for phase in left
+        if not phase.learn
+    ]
+    return replace(state, phases=tuple(left)).adding(found)
 
 
 def _always_open(edge: DraftEdge) -> bool:

@@ -78,6 +78,9 @@ def lower_space(
     if first is None:
         message = "no point of this space has a target that learns"
         fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
+        if (other := _wrong_at(file, places)) is not None:
+            message = "no point of this space is a graph that can train"
+            fix = f"of the {TRIES:,} that were tried; at the first, {other.message}"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
     if not draws:  # only a `let` that nobody mentions is open
         return Lowered(first.plan.model_copy(update={"search": None}), tuple(found))
@@ -141,6 +144,12 @@ def _valid(file: File, places: Places, draws: tuple[Draw, ...], rounds: int) -> 
         point = {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
         if (plan := _at(file, places, point)) is not None:
             yield Chosen(point, plan)
+
+
+def _wrong_at(file: File, places: Places) -> Diagnostic | None:
+    """What is wrong at the first point of a space, if it is not that its target is idle."""
+    found = lower(file, places, opening=partial(AtPoint, point={})).diagnostics
+    return next((d for d in found if d.severity == "error" and d.code != "E402"), None)
 
 
 def _at(file: File, places: Places, point: Point) -> Plan | None:

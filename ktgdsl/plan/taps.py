@@ -32,8 +32,13 @@ def tap_path(drafting: Drafting, written: Value | None) -> str | None:
     return None
 
 
-def check_tap(drafting: Drafting, node: str, path: str, span: Span) -> bool:
-    """Whether a node has a place of that name, as far as anybody knows; complains if not."""
+def check_tap(
+    drafting: Drafting, node: str, path: str, span: Span, called: str | None = None
+) -> bool:
+    """Whether a node has a place of that name, as far as anybody knows; complains if not.
+
+    `called` is what the file calls the node, where that is another name.
+    """
     draft = drafting.draft
     if node == LABEL:
         message = f"the labels have no place inside of them, so there is no `label.{path}`"
@@ -42,7 +47,7 @@ def check_tap(drafting: Drafting, node: str, path: str, span: Span) -> bool:
     if node in draft.derived:
         derived = draft.derived[node]
         if derived.made.word in ELEMENTWISE and derived.sources:
-            return check_tap(drafting, derived.sources[0], path, span)
+            return check_tap(drafting, derived.sources[0], path, span, called or node)
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and isinstance(draft.nodes[node].network, Resnet | Wrn):
         known = STAGES
@@ -54,7 +59,7 @@ def check_tap(drafting: Drafting, node: str, path: str, span: Span) -> bool:
     places = ", ".join(f"`{name}`" for name in known)
     drafting.resolver.unknown(
         path,
-        f"there is no `{path}` inside of `{node}`",
+        f"there is no `{path}` inside of `{called or node}`",
         span,
         f"did you mean `{guess}`?" if guess else f"it has {places}",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.spelled import edge_lines
+from ktgdsl.plan.spelled_edges import edge_lines
 from ktgdsl.report.progress import Clock
 from ktgdsl.searching.estimate import CHECKED
 from ktgdsl.searching.events import (

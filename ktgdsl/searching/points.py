@@ -87,7 +87,7 @@ def for_trial(plan: Plan) -> Plan:
 
 
 class Picker:
-    """Picks points that are valid and, unless `dedupe` is off, new: see `language.md`.
+    """Picks points that are valid and, unless `dedupe` is off, new: no graph is picked twice.
 
     A fresh sampler is made for each attempt, seeded by the study, the trial's number and the
     attempt, so that the same trials follow whether a search was interrupted or not.

@@ -72,6 +72,8 @@ class TestValues:
             ("loss", "fsp(with=2)", "E301 a layer is needed here", "2"),
             ("loss", 'fsp(with="")', "E301 a layer is needed here", '""'),
             ("loss", "irg(taps=stage1)", "E301 a list is needed here, even of one", "stage1"),
+            ("loss", "irg(taps=[stem, stage1, stem])",
+             "E302 `taps` of `irg` must name `stem` only once", "[stem, stage1, stem]"),
             ("gate", "during()", "E208 `during` needs `phases`", "during()"),
             ("gate", "during(hints, 1)", "E301 a phase is needed here", "1"),
             ("gate", 'during("hints")', "E301 a phase is needed here", '"hints"'),

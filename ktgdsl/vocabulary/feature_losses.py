@@ -9,11 +9,11 @@ size of the smaller before anything else; 0 / 0 counts as 0.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from ktgdsl.vocabulary.entry import Entry, NonNegative
 from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.places import Layer, Pointing
+from ktgdsl.vocabulary.places import Layer, Pointing, once
 
 
 class FeatureLoss(Loss):
@@ -116,6 +116,7 @@ class Irg(Pointing, FeatureLoss):
     taps: Annotated[
         list[Layer],
         Field(min_length=1, description="layers of both networks, from the input on"),
+        AfterValidator(once),
     ]
     logits: Annotated[NonNegative, Field(description="weight of the samples' logits")] = 0.1
     distances: Annotated[NonNegative, Field(description="weight of the pairs of samples")] = 5.0

@@ -83,6 +83,14 @@ Phase = Annotated[PhaseRef, PlainValidator(_only(PhaseRef, "a phase", lambda _: 
 """A phase of the training."""
 
 
+def once(values: list[_T]) -> list[_T]:
+    """The values; ValueError where one is there twice."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"must name `{value}` only once")
+    return values
+
+
 class Pointing(Entry):
     """Base of the entries whose arguments point at something, or are entries themselves."""
 

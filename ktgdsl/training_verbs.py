@@ -3,9 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from ktgdsl.verbs import FINE, USAGE, compile_given, overrides, require
 
@@ -90,47 +90,49 @@ def flattened(compiled: "Compiled", settings: Sequence[str]) -> str:
     return f"{told}\n{format_file(compiled.tree)}"
 
 
-@contextmanager
-def listener(quiet: bool) -> "Iterator[Listener]":
+def listener(quiet: bool) -> AbstractContextManager["Listener"]:
     """What shows a run: a live display in a terminal, else plain lines."""
-    if quiet:
-        from ktgdsl.report.display import plain_listener, result_text
-        from ktgdsl.training.events import Event, RunFinished
+    from ktgdsl.report.display import plain_listener, result_text, terminal_listener
+    from ktgdsl.training.events import RunFinished
 
-        def result_only(event: Event) -> None:
-            if isinstance(event, RunFinished):
-                print(result_text(event.plan, event.result, already=event.already), flush=True)
+    return _listening(quiet, RunFinished, result_text, terminal_listener, plain_listener)
 
-        yield result_only
-    elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from ktgdsl.report.display import terminal_listener
 
-        with terminal_listener() as listener:
-            yield listener
-    else:
-        from ktgdsl.report.display import plain_listener
+def search_listener(quiet: bool) -> AbstractContextManager["SearchListener"]:
+    """What shows a search: a live display in a terminal, else plain lines."""
+    from ktgdsl.report.search_display import (
+        plain_search_listener,
+        search_text,
+        terminal_search_listener,
+    )
+    from ktgdsl.searching.events import SearchFinished
 
-        yield plain_listener(lambda line: print(line, flush=True))
+    return _listening(
+        quiet, SearchFinished, search_text, terminal_search_listener, plain_search_listener
+    )
 
 
 @contextmanager
-def search_listener(quiet: bool) -> "Iterator[SearchListener]":
-    """What shows a search: a live display in a terminal, else plain lines."""
+def _listening(
+    quiet: bool,
+    finished: type[Any],
+    text: Callable[..., str],
+    terminal: Callable[[], AbstractContextManager[Callable[[Any], None]]],
+    plain: Callable[[Callable[[str], None]], Callable[[Any], None]],
+) -> Iterator[Callable[[Any], None]]:
+    """`text` of the event `finished` alone, or all that `terminal` or `plain` have to show."""
+
+    def line(told: str) -> None:
+        print(told, flush=True)
+
+    def result_only(event: Any) -> None:
+        if isinstance(event, finished):
+            line(text(event.plan, event.result, already=event.already))
+
     if quiet:
-        from ktgdsl.report.search_display import search_text
-        from ktgdsl.searching.events import Event, SearchFinished
-
-        def result_only(event: Event) -> None:
-            if isinstance(event, SearchFinished):
-                print(search_text(event.plan, event.result, already=event.already), flush=True)
-
         yield result_only
     elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from ktgdsl.report.search_display import terminal_search_listener
-
-        with terminal_search_listener() as told:
-            yield told
+        with terminal() as shown:
+            yield shown
     else:
-        from ktgdsl.report.search_display import plain_search_listener
-
-        yield plain_search_listener(lambda line: print(line, flush=True))
+        yield plain(line)

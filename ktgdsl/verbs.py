@@ -1,9 +1,10 @@
-"""The verbs that read specs: check, plan, diff, fmt, build and explain. They print."""
+"""The verbs that read specs: check, plan, diff, graph, fmt, build and explain. They print."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -79,6 +80,25 @@ def diff(options: argparse.Namespace) -> int:
     return FINE
 
 
+def graph(options: argparse.Namespace) -> int:
+    """Draw a spec, or a run with what its nodes have reached."""
+    from ktgdsl.draw.picture import of_run, picture, write
+
+    reached: dict[str, str] = {}
+    if not Path(options.file).is_dir():
+        plan = plan_of(compile_given(options))
+    elif overrides(options):
+        print("ktgc graph: a run is drawn as it is, without --set", file=sys.stderr)
+        return USAGE
+    else:
+        plan, reached = of_run(options.file)
+    if options.out is None:
+        print(picture(plan, ".mmd", reached).decode(), end="")
+    else:
+        write(options.out, plan, reached)
+    return FINE
+
+
 def fmt(options: argparse.Namespace) -> int:
     """With --check or --diff a file that would change is at fault, and none is written."""
     from ktgdsl.formatting import formatted, rewrite
@@ -121,8 +141,9 @@ def build(options: argparse.Namespace) -> int:
 
         require(require_supported, compiled)  # before torch is loaded
         from ktgdsl.torch_backend.graph import build
+        from ktgdsl.torch_backend.turns import program
 
-        print(build(plan).code, end="")
+        print(program(build(plan)), end="")
     return FINE
 
 

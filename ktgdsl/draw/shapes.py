@@ -1,0 +1,74 @@
+"""Shapes of a drawing, in points from the upper left corner, in the order they are drawn in."""
+
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A disc with an outline."""
+
+    centre: Point
+    radius: float
+    fill: str
+    stroke: str
+    width: float
+    dashed: bool = False
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quadratic Bézier curve: start, control point, end."""
+
+    points: tuple[Point, Point, Point]
+    stroke: str
+    width: float
+    dashed: bool = False
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """An area with corners, without an outline."""
+
+    corners: tuple[Point, ...]
+    fill: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with round ends."""
+
+    centre: Point
+    width: float
+    height: float
+    fill: str
+    stroke: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line, vertically centred on `at`, turned clockwise by `angle` degrees."""
+
+    at: Point
+    text: str
+    size: float
+    colour: str
+    bold: bool = False
+    anchor: str = "middle"
+    angle: float = 0.0
+
+
+Shape = Circle | Curve | Polygon | Box | Text
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Shapes on a white sheet."""
+
+    title: str
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ktgdsl.errors import SpecError
 from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.language.make import uncollected
 from ktgdsl.language.parse import parse
 from ktgdsl.language.read import read
 from ktgdsl.language.source import Source
@@ -15,6 +16,9 @@ from ktgdsl.language.values import ANYTHING
 from ktgdsl.language.walk import walk
 from ktgdsl.plan.lower import Places, lower
 from ktgdsl.plan.model import Plan
+
+_OPEN = ("|", "..")
+"""The signs without which nothing is open."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ def compile_source(
     pedantic: bool = False,
 ) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
+    with uncollected():
+        return _compiled(source, folder, settings, root, pedantic)
+
+
+def _compiled(
+    source: Source, folder: Path, settings: Iterable[str], root: str | Path | None, pedantic: bool
+) -> Compiled:
     sources = {source.path: source}
     tree, diagnostics = parse(source)
     if tree is None:
@@ -81,7 +92,7 @@ def compile_source(
         sources[given.path] = given
         diagnostics += found
     diagnostics += validate(tree, unread)
-    if any(isinstance(part, Choice | Range) for part in walk(tree)):
+    if _is_open(tree, sources.values(), certain=not diagnostics):
         from ktgdsl.plan.space import lower_space  # most specs leave nothing open
 
         lowered = lower_space(tree, places, diagnostics, unread)
@@ -93,6 +104,13 @@ def compile_source(
 
         found = (*found, *suspicions(plan, tree))
     return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
+
+
+def _is_open(tree: File, sources: Iterable[Source], *, certain: bool) -> bool:
+    """Whether a tree leaves anything open; `certain` tells one that is all that sources say."""
+    if certain and not any(sign in source.text for source in sources for sign in _OPEN):
+        return False  # which saves going through a large tree
+    return any(isinstance(part, Choice | Range) for part in walk(tree))
 
 
 def _ordered(

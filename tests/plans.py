@@ -21,7 +21,7 @@ from ktgdsl.plan.model import (
     Weight,
 )
 
-RESNET8 = Call(name="resnet", arguments={"depth": 8})
+RESNET8 = Call(name="resnet", arguments={"depth": 8, "stride": 1})
 DIGITS = Call(name="digits")
 CONSTANT = Call(name="constant", arguments={"warmup": 0.0})
 THROUGH = Constant(value=1.0)
@@ -45,7 +45,8 @@ def adamw(lr: float = 1e-3) -> Call:
 
 def wrn10(dropout: float = 0.0) -> Call:
     """The smallest Wide ResNet."""
-    return Call(name="wrn", arguments={"depth": 10, "widen": 1, "dropout": dropout})
+    given = {"depth": 10, "widen": 1, "dropout": dropout, "stride": 1}
+    return Call(name="wrn", arguments=dict(given))
 
 
 def edge(source: str, destination: str, gate: Gate = THROUGH) -> Edge:

@@ -128,7 +128,7 @@ def test_one_of_several_words_is_always_called_on() -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "expected"),
     [
-        ("network", "resnet8", "resnet(depth=8)"),
+        ("network", "resnet8", "resnet(depth=8, stride=1)"),
         ("network", 'torchvision("resnet18")', 'torchvision(name="resnet18")'),
         ("network", "ema(p[*])", "ema(of=p[*], decay=0.999)"),
         ("network", "ensemble(h, combine=gated(h[0].stem))",

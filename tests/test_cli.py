@@ -183,7 +183,7 @@ class TestRun:
         # The saved spec says what was run: its plan is the plan of the run.
         saved = ktgdsl.load(folder / "spec.ktg")
         assert saved.digest == result["digest"]
-        assert saved.graph.node("c").network.arguments == {"depth": 14}
+        assert saved.graph.node("c").network.arguments == {"depth": 14, "stride": 1}
 
     def test_the_spec_is_kept_as_it_is(self, tmp_path: Path) -> None:
         (tmp_path / "v.ktg").write_text(

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ktgdsl.errors import RunError
-from ktgdsl.plan.model import Call, DataPlan
+from ktgdsl.plan.model import DataPlan, Percent
 from ktgdsl.training import digits
 from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_watched
 from tests.plans import tiny_plan
@@ -181,15 +180,75 @@ def test_in_order_everything_comes_once() -> None:
     assert drawn == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"source": Call(name="cifar10")}, "the data set cifar10 is not supported yet"),
-        ({"augment": "paper"}, "the augmentation paper is not supported yet"),
-    ],
-)
-def test_what_is_not_there_yet_says_so(fields: dict[str, object], words: str) -> None:
-    with pytest.raises(RunError) as caught:
-        load_splits(data(**fields), seed=0, device=CPU)
-    (diagnostic,) = caught.value.diagnostics
-    assert (diagnostic.code, diagnostic.message) == ("E901", words)
+def test_a_part_of_the_training_samples_is_stratified_and_seeded() -> None:
+    whole = load_splits(data(), 0, CPU)
+    splits = load_splits(data(samples=300, validation=50, holdout=True), 0, CPU)
+    assert splits.validation is not None
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (250, 50, 500)
+    used = load_splits(data(samples=300), 0, CPU).train
+    share = np.bincount(whole.train.label.numpy()) * 300 / 1297
+    assert np.abs(np.bincount(used.label.numpy()) - share).max() < 1
+    known = {bytes(image.flatten().tolist()) for image in used.image}
+    for part in (splits.train, splits.validation):
+        assert {bytes(image.flatten().tolist()) for image in part.image} <= known
+    again, other = (load_splits(data(samples=300), seed, CPU).train for seed in (0, 1))
+    assert torch.equal(again.image, used.image)
+    assert not torch.equal(other.image, used.image)
+    assert torch.equal(load_splits(data(samples=1297), 0, CPU).train.image, whole.train.image)
+
+
+def test_steps_of_an_epoch_count_the_samples_that_are_used() -> None:
+    assert data(samples=300, batch=64).steps_per_epoch == 4
+    assert data(samples=Percent(percent=50.0), batch=64).steps_per_epoch == 10
+
+
+def test_labels_are_kept_by_class_seeded_and_nested() -> None:
+    def kept(count: int, seed: int) -> Tensor:
+        splits = load_splits(data(holdout=True, labeled=count), seed, CPU)
+        assert splits.validation is not None
+        assert (splits.validation.label >= 0).all()
+        assert (splits.test.label >= 0).all()
+        return splits.train.label
+
+    whole = load_splits(data(holdout=True), 0, CPU).train.label
+    few, more = kept(100, 0), kept(250, 0)
+    assert ((few >= 0).sum(), (more >= 0).sum()) == (100, 250)
+    assert torch.equal(few[few >= 0], whole[few >= 0])
+    assert (more[few >= 0] >= 0).all()
+    share = np.bincount(whole.numpy()) * 100 / len(whole)
+    assert np.abs(np.bincount(few[few >= 0].numpy()) - share).max() <= 1
+    assert torch.equal(kept(100, 0), few)
+    assert not torch.equal(kept(100, 1) >= 0, few >= 0)
+
+
+def test_as_many_labels_as_there_are_can_be_kept() -> None:
+    train = load_splits(data(holdout=True, labeled=1200), 0, CPU).train
+    assert len(train) == 1038
+    assert (train.label >= 0).all()
+
+
+def test_standard_normalises_every_split_by_what_is_learned() -> None:
+    splits = load_splits(data(holdout=True, augment="standard"), 0, CPU)
+    assert splits.validation is not None
+    learned = splits.train.image.numpy() / 16
+    (image, _) = next(batches(splits.train, 1038, 0, 1))
+    assert image.mean() == pytest.approx(0, abs=1e-6)
+    assert image.std(correction=0) == pytest.approx(1, abs=1e-6)
+    for split in (splits.validation, splits.test):
+        image, _ = next(batches_in_order(split, 500))
+        expected = (split.image.numpy() / 16 - learned.mean()) / learned.std()
+        np.testing.assert_allclose(image.numpy(), expected, atol=1e-6)
+
+
+def test_the_paper_moves_training_images_only_and_normalises_nothing() -> None:
+    splits = load_splits(data(augment="paper"), 0, CPU)
+    plain = load_splits(data(), 0, CPU)
+    moved, label = next(batches(splits.train, 64, 0, 1))
+    still, same = next(batches(plain.train, 64, 0, 1))
+    assert torch.equal(label, same)
+    assert not torch.equal(moved, still)
+    assert set((moved * 16).unique().tolist()) <= set(range(17))
+    for one, other in zip(
+        batches_in_order(splits.test, 100), batches_in_order(plain.test, 100), strict=True
+    ):
+        assert torch.equal(one[0], other[0])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ktgdsl
+from ktgdsl.torch_backend.turns import turns
 from tests import reference
 from tests.reference import LABEL, Array, Batch, Edge, Gate, Labels, Loss, Result, Term
 
@@ -601,3 +602,41 @@ def test_random_graphs_agree_with_the_reference(
     z = logits(*nodes, shape=shape, seed=seed)
     label = np.random.default_rng(seed).integers(-1, shape[1], size=(shape[0], *shape[2:]))
     agree(edges, z, label, sixteenths / 16, reduce, aggregate)
+
+
+@given(
+    graph=graphs(),
+    reduce=st.sampled_from(["mean", "active", "sum"]),
+    aggregate=st.sampled_from(["sum", "mean"]),
+    sixteenths=st.integers(1, 16),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+def test_the_turns_of_random_graphs_agree_with_the_reference(
+    graph: tuple[list[str], list[Edge]], reduce: str, aggregate: str, sixteenths: int, seed: int
+) -> None:
+    nodes, edges = graph
+    z = logits(*nodes, shape=(4, 3), seed=seed)
+    label = np.random.default_rng(seed).integers(-1, 3, size=4)
+    want = reference.evaluate(edges, Batch(z, label, sixteenths / 16), reduce, aggregate)
+    written = f"epochs = {EPOCHS} reduce = {reduce} aggregate = {aggregate} update = sequential"
+    networks: dict[str, nn.Module] = {name: Logits(value) for name, value in z.items()}
+    plan = ktgdsl.loads(reference.spec(nodes, edges, written))
+    made = turns(ktgdsl.build(plan, networks=networks))
+    assert list(made) == [name for name in nodes if name in want.losses]
+    for name, turn in made.items():
+        out = turn(torch.zeros(4, 1, 8, 8), torch.tensor(label), sixteenths / 16)
+        torch.autograd.backward(list(out.losses.values()))
+        gradients = {}
+        for other, network in networks.items():
+            (parameter,) = network.parameters()
+            if parameter.grad is not None:
+                gradients[other] = parameter.grad.numpy().copy()
+            parameter.grad = None
+        edges_in = {key: loss for key, loss in want.edges.items() if key[1] == name}
+        own = Result(
+            losses={name: want.losses[name]},
+            edges=edges_in,
+            gradients={name: want.gradients[name]},
+        )
+        compare(out, gradients, own)

@@ -18,7 +18,7 @@ from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import KINDS, entries
 
 ROOT = Path(__file__).parents[1]
-ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505", "E506", "E507", "E901"}
+ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505", "E506", "E507", "E508", "E509", "E901"}
 """What no spec text leads to: bytes that are no text, and what only a run meets."""
 COMMANDS = {"E001", "E210"}
 """What a command line leads to rather than a spec."""

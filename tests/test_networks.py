@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+import ktgdsl
+from ktgdsl.torch_backend.graph import build
 from ktgdsl.torch_backend.networks import STAGES, Dropout, ResNet, WideResNet, make, option_a
 
 RESNET8: Mapping[str, object] = {"depth": 8}
@@ -35,6 +37,43 @@ def test_parameter_counts_are_the_papers(
     name: str, arguments: Mapping[str, object], classes: int, expected: int
 ) -> None:
     assert parameters(make(name, arguments, channels=3, classes=classes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "expected"),
+    [
+        ("resnet32", 10, 464_154),
+        ("resnet32", 100, 470_004),
+        ("resnet110", 10, 1_727_962),
+        ("resnet110", 100, 1_733_812),
+        ("wrn28_2", 10, 1_467_610),
+        ("wrn28_2", 100, 1_479_220),
+        # A stride changes no weight, and 200 classes are 100 more columns of 64 or 128 and 1.
+        ("resnet(32, stride=2)", 200, 470_004 + 100 * 65),
+        ("resnet(110, stride=2)", 200, 1_733_812 + 100 * 65),
+        ("wrn(28, 2, stride=2)", 200, 1_479_220 + 100 * 129),
+    ],
+)
+def test_a_spec_has_the_papers_networks(text: str, classes: int, expected: int) -> None:
+    data = {10: "cifar10", 100: "cifar100", 200: "tiny_imagenet"}[classes]
+    body = f"graph g {{ node a = {text} target a edge label -> a }}"
+    plan = ktgdsl.loads(f'{body} data {data} {{ root = "images" }}')
+    assert parameters(build(plan).networks["a"]) == expected
+
+
+@pytest.mark.parametrize("text", ["resnet(8, stride={})", "wrn(10, 1, stride={})"])
+def test_the_first_convolution_of_tiny_imagenet_both_ways(text: str) -> None:
+    """With stride 2 the last stage has the 8 by 8 pixels that it has for CIFAR, else 16 by 16."""
+    image = torch.rand(2, 3, 64, 64)
+    for stride, pixels in ((1, [64, 64, 32, 16]), (2, [32, 32, 16, 8])):
+        body = f"graph g {{ node a = {text.format(stride)} target a edge label -> a }}"
+        plan = ktgdsl.loads(f'{body} data tiny_imagenet {{ root = "images" }}')
+        network, x, seen = build(plan).networks["a"], image, []
+        for stage in STAGES[:4]:
+            x = network.get_submodule(stage)(x)
+            seen.append(x.shape[-1])
+        assert seen == pixels
+        assert network(image).shape == (2, 200)
 
 
 def test_depth_counts_the_convolutions_and_the_linear_layer() -> None:

@@ -102,7 +102,7 @@ class TestPaths:
     def test_in_order_the_last_wins(self) -> None:
         assert plan("train.epochs=7", "train.seed=1", "train.epochs=8").train.epochs == 8
         changed = plan("node.b=resnet14", "node.b.keep=true", "node.b=resnet20").graph.node("b")
-        assert (changed.network.arguments, changed.keep) == ({"depth": 20}, True)
+        assert (changed.network.arguments, changed.keep) == ({"depth": 20, "stride": 1}, True)
 
     def test_spaces(self) -> None:
         assert plan(" train . epochs =  7 ").train.epochs == 7

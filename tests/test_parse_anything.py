@@ -16,6 +16,7 @@ from ktgdsl.language.source import Source
 from ktgdsl.language.tokens import Token, tokenize
 from ktgdsl.language.transform import actions
 
+LARK = grammar.build()
 GOOD = [path.read_text("utf-8") for path in sorted((Path(__file__).parent / "good").glob("*.ktg"))]
 WORDS = sorted({word for text in GOOD for word in re.findall(r"\w+|[^\w\s]+", text)})
 STRANGE = [
@@ -95,7 +96,7 @@ def test_a_sound_text_changed_somewhere(data: st.DataObject) -> None:
 
 def _stop_of_lark(start: str, tokens: list[Token]) -> tuple[int, frozenset[str]] | None:
     """Where Lark's own driver stops, and what it would accept there; None if nowhere."""
-    driver: Any = grammar.parser().parse_interactive(start=start)
+    driver: Any = LARK.parse_interactive(start=start)
     for i, token in enumerate(tokens):
         before = driver.copy(deepcopy_values=False)
         try:

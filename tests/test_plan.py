@@ -243,7 +243,7 @@ class TestSteps:
 
     def test_lookups(self) -> None:
         graph = sound(BASE).graph
-        assert graph.node("t").network.arguments == {"depth": 14}
+        assert graph.node("t").network.arguments == {"depth": 14, "stride": 1}
         assert [str(edge.source) for edge in graph.into("a")] == ["label", "b", "c", "t"]
         assert graph.into("t") == ()
         with pytest.raises(KeyError):

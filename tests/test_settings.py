@@ -134,6 +134,7 @@ class TestSettings:
                 "test_samples": 500,
             },
             "batch": 64,
+            "samples": None,
             "validation": 259,  # 20 % of 1,297
             "holdout": False,
             "augment": "none",
@@ -161,7 +162,7 @@ class TestSettings:
             "checkpoint": 1,
         }
         (node,) = plan.graph.nodes
-        assert node.network == Call(name="resnet", arguments={"depth": 8})
+        assert node.network == Call(name="resnet", arguments={"depth": 8, "stride": 1})
         assert (node.optimizer, node.schedule) == (plan.train.optimizer, plan.train.schedule)
 
     def test_empty_blocks_say_the_same_as_none(self) -> None:
@@ -176,14 +177,14 @@ class TestSettings:
 
     def test_networks(self) -> None:
         plan = of(
-            "node a = wrn(16, 2, dropout=0.3) node b = wrn16_2 node c = resnet(depth=14) "
+            "node a = wrn(16, 2, dropout=0.3) node b = wrn16_2 node c = resnet(14, stride=2) "
             'node d = python("nets.small:make", width=8, act="relu", at=[10%, 2]) '
             "target a, b, c, d edge label -> *"
         )
         assert [str(node.network) for node in plan.graph.nodes] == [
-            "wrn(depth=16, widen=2, dropout=0.3)",
-            "wrn(depth=16, widen=2, dropout=0)",
-            "resnet(depth=14)",
+            "wrn(depth=16, widen=2, dropout=0.3, stride=1)",
+            "wrn(depth=16, widen=2, dropout=0, stride=1)",
+            "resnet(depth=14, stride=2)",
             'python(function="nets.small:make", width=8, act="relu", at=[10%, 2])',
         ]
 

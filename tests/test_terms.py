@@ -1,9 +1,14 @@
 """Gates, losses and scales of edges: what their expressions fold to."""
 
+from collections import Counter
+from typing import Any
+
 import pytest
 
+from ktgdsl.language.resolve import Resolver
 from ktgdsl.plan.model import Constant
-from tests.specs import codes, edge, graph, of, pairs, text_of
+from ktgdsl.vocabulary.entry import Parameters
+from tests.specs import codes, compiled, edge, graph, of, pairs, text_of
 
 KL = "kl(T=1, scale=1)"
 CE = "ce(smoothing=0)"
@@ -178,3 +183,52 @@ class TestAggregate:
 def test_constants_are_floats() -> None:
     plan = of("node a = resnet8 target a edge label -> a via 2")
     assert edge(plan, "label", "a").terms[0].gate == Constant(value=2.0)
+
+
+class TestSaidAgain:
+    """What edges say again is looked up once, and complained about wherever it stands."""
+
+    @staticmethod
+    def many(number: int, said: str) -> str:
+        nodes = ", ".join(f"n{i}" for i in range(16))
+        names = [(f"n{i}", f"n{j}") for i in range(16) for j in range(16) if i != j]
+        edges = "\n".join(f"edge {a} -> {b} : {said}" for a, b in names[:number])
+        return graph(f"node {nodes} = resnet8 target {nodes} edge label -> *\n{edges}")
+
+    def test_the_same_words_are_bound_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bound: list[str] = []
+        bind = Resolver.bind
+
+        def counted(self: Resolver, cls: type[Parameters], *given: Any) -> Parameters | None:
+            bound.append(cls.__name__)
+            return bind(self, cls, *given)
+
+        monkeypatch.setattr(Resolver, "bind", counted)
+        counts = []
+        for number in (2, 200):
+            bound.clear()
+            assert codes(self.many(number, "0.5 * kl(T=2) + mse via linear(0, 1)")) == []
+            counts.append(Counter(bound))
+        assert counts[0] == counts[1]
+        assert (counts[0]["Kl"], counts[0]["Mse"], counts[0]["Linear"]) == (1, 1, 1)
+
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            ("kl(T=0)", "E302"),
+            ("kul", "E201"),
+            ("kl via 1 - 2", "E304"),
+            ("kl via 1 / 0", "E305"),
+            ("irg([nowhere])", "E201"),
+        ],
+    )
+    def test_the_same_mistake_is_told_at_each_place(self, said: str, code: str) -> None:
+        found = compiled(self.many(20, said)).diagnostics
+        assert [each.code for each in found] == [code] * 20
+        assert len({each.span for each in found}) == 20
+
+    def test_whole_numbers_are_not_fractions(self) -> None:
+        words = 'edge b -> a : python("m:f", n=1)\nedge c -> a : python("m:f", n=1.0)'
+        plan = of(f"node a, b, c = resnet8 target a edge label -> *\n{words}")
+        values = [edge(plan, name, "a").terms[0].parts[0].loss.arguments["n"] for name in "bc"]
+        assert [type(value) for value in values] == [int, float]

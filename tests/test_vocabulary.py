@@ -102,7 +102,7 @@ class TestEntry:
 @pytest.mark.parametrize(
     ("entry", "positions"),
     [
-        ("network wrn", ["depth", "widen", "dropout"]),
+        ("network wrn", ["depth", "widen", "dropout", "stride"]),
         ("loss kl", ["T", "scale"]),
         ("gate linear", ["start", "stop"]),
         ("optimizer sgd", ["lr", "momentum", "nesterov", "weight_decay"]),

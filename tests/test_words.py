@@ -114,8 +114,11 @@ class TestNetworks:
         [
             (networks.Resnet(depth=32).call(), "resnet32"),
             (networks.Wrn(depth=28, widen=2).call(), "wrn28_2"),
+            (networks.Resnet(depth=32, stride=2).call(), "resnet(depth=32, stride=2)"),
+            (networks.Wrn(depth=28, widen=2, stride=2).call(),
+             "wrn(depth=28, widen=2, dropout=0, stride=2)"),
             (networks.Wrn(depth=28, widen=2, dropout=0.3).call(),
-             "wrn(depth=28, widen=2, dropout=0.3)"),
+             "wrn(depth=28, widen=2, dropout=0.3, stride=1)"),
             (networks.PythonNetwork(function="m:f").call(), 'python(function="m:f")'),
         ],
     )  # fmt: skip
@@ -348,7 +351,7 @@ class TestSettings:
         (settings.PhaseSettings, "learn epochs optimizer schedule take"),
         (settings.ShareSettings, "layers grad"),
         (settings.DataSettings,
-         "batch validation holdout augment root classes labeled "
+         "batch samples validation holdout augment root classes labeled "
          "views workers"),
         (settings.TrainSettings,
          "epochs optimizer schedule precision compile seed repeats update aggregate reduce "

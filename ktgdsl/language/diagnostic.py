@@ -58,6 +58,8 @@ CODES: dict[str, str] = {
     "E505": "a network, module or worker that does not fit or start",
     "E506": "a search space where a spec is needed, or a spec where a space is",
     "E507": "a search that found nothing",
+    "E508": "data that are missing, damaged or do not fit",
+    "E509": "a table that cannot be rerun",
     # E09: the road ahead
     "E901": "not supported yet",
     # W: legal, but look

@@ -1,7 +1,6 @@
 """Tree to text, in one layout: with the comments of its source, or without."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ktgdsl.language.comments import Remarks
 from ktgdsl.language.diagnostic import Diagnostic
@@ -108,7 +107,7 @@ class _Layout:
         if remarks is None:
             inline = not isinstance(part, Graph | Block)
             body = None if inner is None else self._container(inner, part.span.end)
-            return [replace(item, body=body, inline=inline)]
+            return [item._replace(body=body, inline=inline)]
         opening, end = remarks.brace(part.span), part.span.end
         above = remarks.until(end if opening is None else opening)
         if opening is not None and (inner is not None or remarks.any_until(end)):
@@ -116,11 +115,11 @@ class _Layout:
             body = self._container(inner or (), end - 1)
             inline = not isinstance(part, Graph) and remarks.one_line(opening, end)
             closing = remarks.beside(end)
-            item = replace(item, body=body, inline=inline, comment=comment, closing=closing)
+            item = item._replace(body=body, inline=inline, comment=comment, closing=closing)
         else:
-            item = replace(item, comment=remarks.beside(end))
+            item = item._replace(comment=remarks.beside(end))
         first, *rest = (*(Item("comment", tail=comment.text) for comment in above), item)
-        return [replace(first, blank=remarks.blank(part.span.start)), *rest]
+        return [first._replace(blank=remarks.blank(part.span.start)), *rest]
 
     def _item(self, part: _Part) -> tuple[Item, Sequence[_Part] | None]:
         """A statement or setting without comments, and what its block holds, if it has one."""

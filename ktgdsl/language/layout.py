@@ -7,7 +7,6 @@ that a text laid out once is laid out the same again.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
@@ -21,8 +20,7 @@ _DEEPEST_HANG = WIDTH // 2
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[(\[]|[)\]]|, | (?=\| |via )')
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A comment line, a statement or a setting.
 
     `heads` are the cells that may be padded so that what follows them is aligned; `tail` is
@@ -84,10 +82,10 @@ def _settle(item: Item, indent: str) -> Item:
     if item.inline or not (item.body or item.comment):
         inner = "  ".join(_flat(part) for part in item.body)
         tail = f"{item.tail} {{ {inner} }}" if inner else f"{item.tail} {{}}"
-        closed = replace(item, tail=tail.lstrip(), body=None, comment=item.closing)
+        closed = item._replace(tail=tail.lstrip(), body=None, comment=item.closing)
         if not inner or len(indent + _flat(closed)) <= WIDTH:
             return closed
-    return replace(item, tail=f"{item.tail} {{".lstrip())
+    return item._replace(tail=f"{item.tail} {{".lstrip())
 
 
 def _flat(item: Item) -> str:
@@ -107,7 +105,7 @@ def _apart(items: Sequence[Item]) -> list[Item]:
         if item.is_comment:
             continue
         if before is not None and not (_is_line(before) and _is_line(item)):
-            apart[leader] = replace(apart[leader], blank=True)
+            apart[leader] = apart[leader]._replace(blank=True)
         before = item
     return apart
 

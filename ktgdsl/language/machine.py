@@ -64,30 +64,30 @@ class _Automaton(NamedTuple):
 @cache
 def _automaton() -> _Automaton:
     """Lark's tables, its rules looked through once."""
-    tables: Any = grammar.parser().parse_interactive(start=grammar.STARTS[0]).parser_state
-    tables = tables.parse_conf.parse_table
+    tables = grammar.tables()
+    rules = [_applied(rule) for rule in tables.rules]
     steps: dict[int, dict[str, _Step]] = {}
     after: dict[int, dict[str, int]] = {}
-    for state, row in tables.states.items():
-        after[state] = {symbol: to for symbol, (_, to) in row.items() if not symbol.isupper()}
-        steps[state] = {kind: _step(to) for kind, (_, to) in row.items() if kind.isupper()}
+    for state, row in enumerate(tables.states):
+        after[state] = {symbol: to for symbol, to in row.items() if not symbol.isupper()}
+        steps[state] = {
+            kind: to if to >= 0 else rules[-1 - to] for kind, to in row.items() if kind.isupper()
+        }
     for state, line in steps.items():
         for kind, step in line.items():
             line[kind] = _at_once(step, steps, after[state])
-    return _Automaton(steps, after, tables.start_states, tables.end_states)
+    return _Automaton(steps, after, tables.first, tables.last)
 
 
-def _step(to: Any) -> _Step:
-    """What to do for one of Lark's rules, or the state to go to."""
-    if isinstance(to, int):
-        return to
-    symbol, parts = str(to.origin.name), to.expansion
-    lists = tuple(i for i, p in enumerate(parts) if not p.is_term and p.name.startswith("_"))
-    action = "" if symbol.startswith("_") else to.alias or symbol
-    if to.options.expand1 and len(parts) == 1:
-        if not parts[0].is_term:
+def _applied(rule: grammar.Rule) -> _Step:
+    """What to do for a rule."""
+    symbol, alias, expand, parts = rule
+    lists = tuple(i for i, part in enumerate(parts) if part.startswith("_"))
+    action = "" if symbol.startswith("_") else alias or symbol
+    if expand and len(parts) == 1:
+        if not parts[0].isupper():
             return symbol
-        action = parts[0].name.lower()
+        action = parts[0].lower()
     return _Rule(len(parts), symbol, action, lists)
 
 
@@ -107,25 +107,28 @@ def run(start: str, tokens: list[Token], actions: Actions) -> Any:
     values: list[Any] = []
     for token in (*tokens, _END):
         kind = token.type
-        while True:
-            step = steps[stack[-1]].get(kind)
-            if isinstance(step, int):
-                stack.append(step)
-                values.append(token)
-                break
-            if isinstance(step, _Word):
+        while not isinstance(step := steps[stack[-1]].get(kind), int):
+            if isinstance(step, _Rule):
+                size, symbol, action, lists = step
+                below = len(values) - size
+                parts = values[below:]
+                if lists:
+                    parts = _joined(parts, lists)
+                del values[below:], stack[below + 1 :]
+                values.append(actions[action](parts) if action else parts)
+                stack.append(after[stack[-1]][symbol])
+            elif isinstance(step, str):
+                stack[-1] = _renamed(stack[-2], stack[-1], kind)
+            elif isinstance(step, _Word):
                 stack.append(step.state)
                 values.append(actions[step.action]([token]))
                 break
-            if isinstance(step, str):
-                stack[-1] = _renamed(stack[-2], stack[-1], kind)
-            elif step is not None:
-                _apply(step, values, actions)
-                del stack[len(values) :]
-                stack.append(after[stack[-1]][step.symbol])
             else:
                 ended = token is _END and stack[-1] == last[start]
                 return values[0] if ended else None
+        else:
+            stack.append(step)
+            values.append(token)
     raise AssertionError("nothing follows the end")
 
 
@@ -176,16 +179,6 @@ def _renamed(below: int, state: int, kind: str) -> int:
     while isinstance(symbol := steps[state].get(kind), str):
         state = after[below][symbol]
     return state
-
-
-def _apply(rule: _Rule, values: list[Any], actions: Actions) -> None:
-    """Put what a rule makes of the last values in their place."""
-    size, _, action, lists = rule
-    below = len(values) - size
-    parts = values[below:]
-    if lists:
-        parts = _joined(parts, lists)
-    values[below:] = (actions[action](parts) if action else parts,)
 
 
 def _joined(parts: list[Any], lists: tuple[int, ...]) -> list[Any]:

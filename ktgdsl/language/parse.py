@@ -2,12 +2,9 @@
 
 from ktgdsl.language import machine, outline
 from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.language.explain import explain
 from ktgdsl.language.make import make, uncollected
 from ktgdsl.language.read import MAX_BYTES
-from ktgdsl.language.recover import Recovery, nested
 from ktgdsl.language.source import Source, Span
-from ktgdsl.language.stop import VALUE, Stop
 from ktgdsl.language.syntax import File, Value
 from ktgdsl.language.tokens import MAX_ERRORS, Token, Words, tokenize
 from ktgdsl.language.transform import actions
@@ -36,6 +33,8 @@ def _parse(
             return _file(source, statements), ()
     if len(errors) >= MAX_ERRORS:
         return None, _capped(source, errors)
+    from ktgdsl.language.recover import Recovery  # only a mistake needs it
+
     recovery = Recovery(source, tokens, errors)
     recovery.run()
     tree_of_rest = _file(source, tuple(recovery.statements)) if recovery.statements else None
@@ -51,9 +50,14 @@ def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
         return None, (Diagnostic("E103", "a value is missing", path=source.path),)
     deep = outline.too_deep(tokens)
     if deep is not None:
+        from ktgdsl.language.recover import nested
+
         return None, (nested(source, tokens[deep]),)
     value: Value | None = machine.run("value", tokens, actions(source.path))
     if value is None:
+        from ktgdsl.language.explain import explain
+        from ktgdsl.language.stop import VALUE, Stop
+
         return None, (explain(Stop(source.path, tokens, *machine.stop("value", tokens), VALUE)),)
     return value, ()
 

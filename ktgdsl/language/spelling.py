@@ -58,13 +58,13 @@ class Speller:
         match value:
             case Number() | Percent() | String():
                 return self._literal(value), _ATOM
+            case Call():
+                inner = ", ".join(self._argument(argument) for argument in value.arguments)
+                return value.name + (f"({inner})" if value.arguments else ""), _ATOM
             case Boolean():
                 return str(value.value).lower(), _ATOM
             case List():
                 return f"[{', '.join(self.value(item) for item in value.items)}]", _ATOM
-            case Call():
-                inner = ", ".join(self._argument(argument) for argument in value.arguments)
-                return value.name + (f"({inner})" if value.arguments else ""), _ATOM
             case Reference():
                 return self._reference(value), _ATOM
             case Unary():

@@ -1,8 +1,8 @@
 """Plain values in the scope of a file's `let`s: numbers, strings, lists, arithmetic."""
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from ktgdsl.language.complaint import quoted
 from ktgdsl.language.diagnostic import Diagnostic, Label
@@ -24,6 +24,8 @@ from ktgdsl.language.syntax import (
 )
 from ktgdsl.vocabulary.entry import Share
 from ktgdsl.vocabulary.registry import closest
+
+_T = TypeVar("_T")
 
 
 class _Invalid:
@@ -57,6 +59,7 @@ class Scope:
         self.unread = unread
         self.diagnostics: list[Diagnostic] = []
         self._ends: dict[str, Value] = {}  # what each `let` stands for in the end
+        self._known: dict[Hashable, Any] = {}
 
     def complain(
         self,
@@ -68,6 +71,19 @@ class Scope:
     ) -> None:
         """Add an error."""
         self.diagnostics.append(Diagnostic(code, message, span, help, labels=tuple(labels)))
+
+    def once(self, what: Hashable, find: Callable[[], _T | None]) -> _T | None:
+        """What `find` finds, looked for again only where it complained.
+
+        `what` says all that it depends on but this scope; where it stands is no part of that.
+        """
+        found: _T | None = self._known.get(what)
+        if found is None:
+            before = len(self.diagnostics)
+            found = find()
+            if len(self.diagnostics) == before:
+                self._known[what] = found
+        return found
 
     def unknown(self, name: str, message: str, span: Span, help: str) -> None:
         """Add the error that nothing is called `name`, unless a broken part may declare it."""

@@ -1,7 +1,6 @@
 """The blocks of settings: data, training and search, resolved and with their defaults."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ktgdsl.language.diagnostic import Diagnostic
@@ -51,7 +50,7 @@ def settings(resolver: Resolver, closing: Closing, file: File, places: "Places")
         return None
     facts = _facts(dataset)
     _check_samples(resolver, written, dataset, data, facts)
-    plan = _data(dataset, data, facts, _root(written, places))
+    plan = _data(dataset, data, facts, _root(written, data, places, facts))
     return Settings(data, train, plan, _train(train))
 
 
@@ -85,13 +84,18 @@ def _check_samples(
 
     if facts is None:
         return
+    whole, of = facts.train_samples, f"training samples of `{dataset.word}`"
+    used = whole if data.samples is None else _count(data.samples, whole)
+    if isinstance(used, int) and not 0 < used <= whole:
+        message = f"`samples` takes {used} of the {whole} {of}"
+        resolver.complain("E302", message, place("samples"), f"any number from 1 to {whole}")
+        return
     for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
-        count = None if samples is None else _count(samples, facts)
-        if isinstance(count, int) and not 0 < count < facts.train_samples:
+        count = None if samples is None else _count(samples, used)
+        if isinstance(count, int) and isinstance(used, int) and not 0 < count < used:
             resolver.complain(
                 "E302",
-                f"`{name}` takes {count} of the {facts.train_samples} training samples of "
-                f"`{dataset.word}`, and both parts need some",
+                f"`{name}` takes {count} of the {used} {of}, and both parts need some",
                 place(name),
             )
     if data.classes is not None and data.classes != facts.classes:
@@ -99,33 +103,42 @@ def _check_samples(
         resolver.complain("E302", message, place("classes"), "leave `classes` out")
 
 
-def _count(samples: int | Share, facts: model.Facts | None) -> int | model.Percent:
+def _count(samples: int | Share, whole: int | model.Percent | None) -> int | model.Percent:
+    """How many samples that is of a whole, which may not be known yet."""
     if not isinstance(samples, Share):
         return samples
-    if facts is None:
-        return model.Percent.model_construct(percent=samples.percent)
-    return round(facts.train_samples * samples.percent / 100)
+    if isinstance(whole, int):
+        return round(whole * samples.percent / 100)
+    return model.Percent.model_construct(percent=samples.percent)
 
 
-def _root(block: Block, places: "Places") -> Path:
-    """Where the path `root` begins: the folder of the file that says it."""
-    span = next((s.value.span for s in block.settings if s.name == "root"), block.span)
-    return places.used.get(span.path, places.folder)
+def _root(
+    block: Block, data: DataSettings, places: "Places", facts: model.Facts | None
+) -> str | None:
+    """The folder of the data, absolute; the user's own lie beside the file that names them."""
+    if data.root is None and facts is not None:
+        return None
+    source = block.subject or block
+    span = next((s.value.span for s in block.settings if s.name == "root"), source.span)
+    return str((places.used.get(span.path, places.folder) / (data.root or "")).resolve())
 
 
 def _data(
-    dataset: AnyDataset, data: DataSettings, facts: model.Facts | None, folder: Path
+    dataset: AnyDataset, data: DataSettings, facts: model.Facts | None, root: str | None
 ) -> model.DataPlan:
+    whole = None if facts is None else facts.train_samples
+    used = whole if data.samples is None else _count(data.samples, whole)
     return model.DataPlan.model_construct(
         source=dataset.call(),
         facts=facts,
         batch=data.batch,
-        validation=_count(data.validation, facts),
+        samples=None if data.samples is None else used,
+        validation=_count(data.validation, used),
         holdout=data.holdout,
         augment=data.augment,
-        root=None if data.root is None else str((folder / data.root).resolve()),
+        root=root,
         classes_expected=data.classes,
-        labeled=None if data.labeled is None else _count(data.labeled, facts),
+        labeled=None if data.labeled is None else _count(data.labeled, used),
         views=data.views,
         workers=data.workers,
     )

@@ -1,6 +1,7 @@
 """The `edge` statements of a graph: the pairs that they stand for, and what flows there."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from ktgdsl.language.diagnostic import Label
@@ -259,9 +260,13 @@ def _is_open(drafting: Drafting, statement: Edge) -> bool:
 
 def _ends(drafting: Drafting, pair: Pair) -> Ends:
     taps = pair.source.tap, pair.destination.tap
+    return _joining(_SOURCES.get(pair.source.node, "node"), taps, drafting.views)
+
+
+@cache
+def _joining(source: Source, taps: tuple[str, str], views: int) -> Ends:
     inside = taps != (LOGITS, LOGITS)
-    flat = not inside or not FLAT.isdisjoint(taps)
-    return Ends(_SOURCES.get(pair.source.node, "node"), inside, flat, drafting.views)
+    return Ends(source, inside, not inside or not FLAT.isdisjoint(taps), views)
 
 
 def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
@@ -271,10 +276,9 @@ def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, 
         span = statement.span if loss is None else loss.span
         for layer in _layers(term):
             for node in (pair.source.node, pair.destination.node):
-                if (id(term), layer) not in edges.told and not check_tap(
-                    edges.drafting, node, layer, span
-                ):
-                    edges.told.add((id(term), layer))
+                key = span, layer, _ends(edges.drafting, pair)
+                if key not in edges.told and not check_tap(edges.drafting, node, layer, span):
+                    edges.told.add(key)
 
 
 def _layers(term: Term) -> Iterator[str]:

@@ -50,7 +50,7 @@ def cut(state: Lowering) -> Lowering:
     for edge in state.edges:
         terms = tuple(term for term in edge.terms if term.gate != CUTOFF)
         if terms:
-            live.append(replace(edge, terms=terms))
+            live.append(edge if len(terms) == len(edge.terms) else replace(edge, terms=terms))
         else:
             dropped.append(_edge(edge, "its gate is cutoff"))
     return replace(state, edges=tuple(live), dropped=(*state.dropped, *dropped))

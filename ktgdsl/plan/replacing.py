@@ -1,8 +1,9 @@
 """The pairs of a graph so far: a later one replaces an earlier of the same places as a whole."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.syntax import Edge
@@ -11,8 +12,7 @@ from ktgdsl.plan.ends import Ends
 from ktgdsl.plan.model import Place, Term
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two places that a statement joins, whether it names them, and what draws are named after.
 
     `drawn` tells a pair of which a draw says what it joins.
@@ -30,8 +30,7 @@ class Pair:
         return str(self.source), str(self.destination)
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """A pair and the statement that it is from; pairs are numbered in the order of the text."""
 
     pair: Pair
@@ -51,7 +50,7 @@ class Edges:
     elsewhere: list[Written] = field(default_factory=list)
     found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
-    told: set[tuple[int, str]] = field(default_factory=set)
+    told: set[tuple[Hashable, ...]] = field(default_factory=set)
     count: int = 0
     numbers: Iterator[int] = field(default_factory=itertools.count)
 

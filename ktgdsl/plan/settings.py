@@ -26,8 +26,10 @@ class DataPlan(Data):
     source: Call
     facts: Facts | None
     batch: int
+    samples: int | Percent | None = None
+    """How many of the training samples are used, None for all."""
     validation: int | Percent
-    """How many training samples a held-out split takes (drawn only under `holdout`)."""
+    """How many of those a held-out split takes (drawn only under `holdout`)."""
     holdout: bool
     augment: Literal["none", "paper", "standard"]
     root: str | None = None
@@ -35,7 +37,7 @@ class DataPlan(Data):
     classes_expected: int | None = None
     """How many classes the user says there are."""
     labeled: int | Percent | None = None
-    """How many training samples keep their label, None for all."""
+    """How many of the used training samples keep their label, None for all."""
     views: int = 1
     workers: int = 0
 
@@ -57,16 +59,25 @@ class DataPlan(Data):
         return self.known.shape
 
     @property
+    def train_samples(self) -> int:
+        """How many training samples are used, to learn from or held out."""
+        whole = self.known.train_samples
+        return whole if self.samples is None else _count(self.samples, whole)
+
+    @property
     def held_samples(self) -> int:
         """How many training samples a held-out split takes."""
-        if isinstance(self.validation, Percent):
-            return round(self.known.train_samples * self.validation.percent / 100)
-        return self.validation
+        return _count(self.validation, self.train_samples)
+
+    @property
+    def labeled_samples(self) -> int | None:
+        """How many training samples keep their label, None for all."""
+        return None if self.labeled is None else _count(self.labeled, self.train_samples)
 
     @property
     def learned_samples(self) -> int:
         """How many samples training draws from."""
-        return self.known.train_samples - (self.held_samples if self.holdout else 0)
+        return self.train_samples - (self.held_samples if self.holdout else 0)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -75,6 +86,12 @@ class DataPlan(Data):
         A data set smaller than the batch is one batch.
         """
         return max(1, self.learned_samples // self.batch)
+
+
+def _count(samples: int | Percent, whole: int) -> int:
+    if isinstance(samples, Percent):
+        return round(whole * samples.percent / 100)
+    return samples
 
 
 class TrainPlan(Data):

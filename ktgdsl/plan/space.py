@@ -159,13 +159,26 @@ def _at(file: File, places: Places, point: Point) -> Plan | None:
 def at(plan: Plan, point: Point) -> Plan | None:
     """The plan at a point of its space, with nothing open; None where the point is invalid.
 
-    What the point does not say is the first option, or the low end of a range. Raises
-    ValueError when nothing is open, or the point names a draw or option that there is not.
+    What the point does not say is the first option, or the low end of a range. Facts of data
+    that have been loaded for the space are kept. Raises ValueError when nothing is open, or the
+    point names a draw or option that there is not.
     """
     if plan.space is None:
         raise ValueError("this plan leaves nothing open")
     _check_point(plan.space, point)
-    return _at(parsed(plan.space.text), _anywhere(plan), point)
+    found = _at(parsed(plan.space.text), _anywhere(plan), point)
+    return None if found is None else _informed(found, plan.data)
+
+
+def _informed(plan: Plan, known: model.DataPlan) -> Plan:
+    """The plan with the facts that are known of its data."""
+    data = plan.data.model_copy(update={"facts": known.facts})
+    same = (data.source, data.root, data.classes_expected) == (
+        known.source,
+        known.root,
+        known.classes_expected,
+    )
+    return plan.model_copy(update={"data": data}) if same and plan.data.facts is None else plan
 
 
 def every_option(plan: Plan) -> Iterator[Plan]:

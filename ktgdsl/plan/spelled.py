@@ -165,14 +165,12 @@ def _unless(call: Call | None, default: Call | None, kind: str) -> str | None:
 def _data(plan: Plan, folder: Path) -> list[str]:
     data, defaults = plan.data, defaults_of(DataSettings)
     share = defaults["validation"].percent
-    usual = Percent(percent=share)
-    if data.facts is not None:
-        usual_count = round(data.facts.train_samples * share / 100)
-        validation = None if data.validation == usual_count else _samples(data.validation)
-    else:
-        validation = None if data.validation == usual else _samples(data.validation)
+    whole = data.samples if data.facts is None else data.train_samples
+    usual = round(whole * share / 100) if isinstance(whole, int) else Percent(percent=share)
+    validation = None if data.validation == usual else _samples(data.validation)
     settings = {
         "batch": str(data.batch),
+        "samples": None if data.samples is None else _samples(data.samples),
         "validation": validation,
         "holdout": "true" if data.holdout else None,
         "augment": None if data.augment == defaults["augment"] else data.augment,

@@ -1,15 +1,19 @@
 """The terms of an edge: its losses and gates, which have to go with what it joins."""
 
 from functools import cache
+from typing import NamedTuple
 
 from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.syntax import Edge
+from ktgdsl.language.spelling import Speller
+from ktgdsl.language.syntax import Edge, Value
 from ktgdsl.plan.closing import Closing
 from ktgdsl.plan.ends import Ends, Source
 from ktgdsl.plan.gates import THROUGH, gate
 from ktgdsl.plan.losses import Combination, losses, plain
-from ktgdsl.plan.model import Gate, Term
+from ktgdsl.plan.model import Term
 from ktgdsl.vocabulary.losses import Ce, Kl
+
+_spell = Speller().value
 
 
 def terms(
@@ -31,17 +35,40 @@ def terms(
     if not statement.terms:
         assert default is not None
         return (Term.model_construct(parts=default, gate=THROUGH),)
+    closed = [
+        _Closed(
+            None if term.loss is None else closing.close(term.loss, f"{place}.loss"),
+            None if term.gate is None else closing.close(term.gate, f"{place}.gate"),
+        )
+        for term in statement.terms
+    ]
+    # A large graph says the same few things again and again.
+    what = tuple((_text(term.loss), _text(term.gate)) for term in closed), ends
+    return resolver.once(what, lambda: _terms(resolver, closed, ends, default))
+
+
+class _Closed(NamedTuple):
+    """A term with nothing open in it."""
+
+    loss: Value | None
+    gate: Value | None
+
+
+def _text(value: Value | None) -> str:
+    """What a value says, wherever it stands."""
+    return "" if value is None else _spell(value)
+
+
+def _terms(
+    resolver: Resolver, written: list[_Closed], ends: Ends, default: Combination | None
+) -> tuple[Term, ...] | None:
     found = []
-    for term in statement.terms:
-        parts = default
-        if term.loss is not None:
-            parts = losses(resolver, closing.close(term.loss, f"{place}.loss"), ends)
-        weight: Gate | None = THROUGH
-        if term.gate is not None:
-            weight = gate(resolver, closing.close(term.gate, f"{place}.gate"), ends)
+    for term in written:
+        parts = default if term.loss is None else losses(resolver, term.loss, ends)
+        weight = THROUGH if term.gate is None else gate(resolver, term.gate, ends)
         if parts is not None and weight is not None:
             found.append(Term.model_construct(parts=parts, gate=weight))
-    return tuple(found) if len(found) == len(statement.terms) else None
+    return tuple(found) if len(found) == len(written) else None
 
 
 @cache

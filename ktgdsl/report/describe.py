@@ -148,12 +148,13 @@ def origins(file: File) -> dict[str, str]:
 def _data(plan: Plan) -> list[tuple[str, str]]:
     data = plan.data
     held = "held out" if data.holdout else "of the training samples, not held out of a run"
-    rows = [("source", str(data.source)), ("samples", "known when the data are loaded")]
+    used = "" if data.samples is None else f"{_n(data.samples)} of "
+    rows = [("source", str(data.source)), ("samples", f"{used}those that there are")]
     if (facts := data.facts) is not None:
         channels, height, width = data.shape
         rows = [
             ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
-            ("samples", f"{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"),
+            ("samples", f"{used}{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"),
         ]
     rows += [
         ("batch", _batch(plan)),

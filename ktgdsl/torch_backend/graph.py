@@ -1,7 +1,8 @@
 """The training graph: an fx module that computes every loss of a plan for one batch."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,38 @@ class Frozen(nn.Module):
         """Stay in eval mode, unless the mode of the whole is to be followed."""
         super().train(mode and self.mode == "train")
         return self
+
+
+class Source(nn.Module):
+    """A network that learns, asked for its outputs alone: no gradients, no trace of the call.
+
+    Its batch norm has the mode of the network, but running statistics stay as they are.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """The network's logits, without a graph for gradients."""
+        with torch.no_grad(), _statistics_kept(self.network):
+            return self.network(image)
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    moving: list[Any] = [
+        module
+        for module in network.modules()
+        if module.training and getattr(module, "track_running_stats", False)
+    ]
+    try:
+        for norm in moving:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in moving:
+            norm.track_running_stats = True
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -81,7 +114,7 @@ class TrainingGraph(fx.GraphModule):
         """The network of each node by the node's name, frozen ones included."""
         modules = {name: getattr(self, at) for name, at in module_names(self.plan).items()}
         return {
-            name: module.network if isinstance(module, Frozen) else module
+            name: module.network if isinstance(module, Frozen | Source) else module
             for name, module in modules.items()
         }
 

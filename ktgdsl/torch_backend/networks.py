@@ -36,17 +36,18 @@ class ResNet(StagedNetwork):
         depth: 6n + 2 layers, n blocks in each of three stages of 16, 32 and 64 channels.
         channels: of the image.
         classes: number of logits.
+        stride: of the first convolution; 2 fits images of 64 pixels to the network.
 
     Raises:
         ValueError: when the depth is not 8, 14, 20, ...
     """
 
-    def __init__(self, depth: int, channels: int, classes: int) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, stride: int = 1) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"the depth of a resnet is 6n + 2 (8, 14, 20, ...), not {depth}")
         n = depth // 6
-        self.stem = nn.Sequential(_conv(channels, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
+        self.stem = nn.Sequential(_conv(channels, 16, 3, stride), nn.BatchNorm2d(16), nn.ReLU())
         self.stage1 = _stage(BasicBlock, n, 16, 16, stride=1)
         self.stage2 = _stage(BasicBlock, n, 16, 32, stride=2)
         self.stage3 = _stage(BasicBlock, n, 32, 64, stride=2)
@@ -65,12 +66,21 @@ class WideResNet(StagedNetwork):
             blocks draw from one `Dropout`, and with 0 there is none.
         channels: of the image.
         classes: number of logits.
+        stride: of the first convolution.
 
     Raises:
         ValueError: when depth, widen or dropout is outside its range.
     """
 
-    def __init__(self, depth: int, widen: int, dropout: float, channels: int, classes: int) -> None:
+    def __init__(
+        self,
+        depth: int,
+        widen: int,
+        dropout: float,
+        channels: int,
+        classes: int,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:
             raise ValueError(f"the depth of a wrn is 6n + 4 (10, 16, 22, ...), not {depth}")
@@ -79,7 +89,7 @@ class WideResNet(StagedNetwork):
         n = depth // 6
         block = partial(PreActivationBlock, dropout=Dropout(dropout) if dropout != 0 else None)
         width = 16 * widen
-        self.stem = _conv(channels, 16, 3)
+        self.stem = _conv(channels, 16, 3, stride)
         self.stage1 = _stage(block, n, 16, width, stride=1)
         self.stage2 = _stage(block, n, width, 2 * width, stride=2)
         self.stage3 = _stage(block, n, 2 * width, 4 * width, stride=2)
@@ -199,7 +209,8 @@ def make(name: str, arguments: Mapping[str, object], channels: int, classes: int
     """Build a network by the name that the language gives it.
 
     Args:
-        name: "resnet", with the argument depth, or "wrn", with depth, widen and dropout.
+        name: "resnet", with the arguments depth and stride, or "wrn", with widen and dropout
+            as well.
         arguments: of the network, by name.
         channels: of the image.
         classes: number of logits.

@@ -24,10 +24,22 @@ from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight
 from ktgdsl.plan.model import Call as Word
 from ktgdsl.plan.space import every_option
 
-NETWORKS = frozenset({"resnet", "wrn", "python"})
+NETWORKS = frozenset({"resnet", "wrn", "python", "torchvision", "timm"})
 LOSSES = frozenset({"ce", "kl", "reverse_kl", "js", "mse", "cosine_distance"})
 GATES = frozenset({"linear", "cosine", "correct", "until", "after", "rampup"})
-DATASETS = frozenset({"digits"})
+DATASETS = frozenset(
+    {
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "tiny_imagenet",
+        "folder",
+        "python",
+    }
+)
 """The words that there are functions for; a test holds them against the back end."""
 
 
@@ -65,16 +77,9 @@ def missing(plan: Plan) -> Iterator[Missing]:
     if data.source.name not in DATASETS:
         yield _word("data set", data.source)
     settings = {
-        "augment": data.augment != "none",
-        "root": data.root is not None,
-        "classes": data.classes_expected is not None,
-        "labeled": data.labeled is not None,
         "views": data.views > 1,
-        "workers": data.workers > 0,
         "precision": train.precision != "fp32",
         "compile": train.compile != "off",
-        "update": train.update != "simultaneous",
-        "on_zero": train.on_zero != "step",
     }
     for name, asked in settings.items():
         if asked:

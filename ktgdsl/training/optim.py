@@ -1,12 +1,13 @@
 """Optimisers over all nodes of a graph, and the learning rate of each step."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from ktgdsl.plan.model import Call, Node
@@ -49,6 +50,43 @@ def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
 
 
 _KINDS = {"sgd": _sgd, "adamw": _adamw}
+
+
+@contextmanager
+def skipping(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a step in here pass over the nodes whose loss is exactly 0, on the device alone.
+
+    Such a node keeps its weights and its whole state: no decay, no momentum (as in the code of
+    Minami et al.; the paper says nothing). Nothing waits to learn which nodes they are.
+
+    Args:
+        optimizer: one of `make_optimizers`.
+        losses: scalar of each node, by name. The parameters of all others have no gradient.
+    """
+    stepping = [
+        (parameter, group["node"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    before = [
+        {name: each.clone() for name, each in _trained(optimizer, parameter).items()}
+        for parameter, _ in stepping
+    ]
+    yield
+    skipped = {name: loss.detach() == 0 for name, loss in losses.items()}
+    with torch.no_grad():
+        for (parameter, node), kept in zip(stepping, before, strict=True):
+            for name, now in _trained(optimizer, parameter).items():
+                # What the first step has made begins at zero.
+                then = kept[name] if name in kept else torch.zeros_like(now)
+                now.copy_(torch.where(skipped[node], then, now))
+
+
+def _trained(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """A parameter and what the optimiser keeps of it."""
+    state = optimizer.state.get(parameter, {})
+    return {"": parameter, **{k: v for k, v in state.items() if isinstance(v, Tensor)}}
 
 
 def _fused(device: torch.device) -> bool:

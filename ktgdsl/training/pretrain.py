@@ -19,6 +19,7 @@ from torch import nn
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
 from ktgdsl.torch_backend.weights import load_weights, save_weights
+from ktgdsl.training.cache import cache_root
 from ktgdsl.training.data import load_watched
 from ktgdsl.training.events import (
     Listener,
@@ -45,8 +46,8 @@ class Pretraining:
     """What trainings have in common that share what is pre-trained.
 
     `seed` is of all random streams of a pre-training. `folder` keeps the weights that the
-    cache cannot: those of `python(...)` networks, whose code may change, and all if there is
-    no cache. Without one they are kept for this process only.
+    cache cannot: those of `python(...)` networks, whose code may change, or of data of the
+    user's own, and all if there is no cache. Without one they are kept for this process only.
     """
 
     seed: int
@@ -73,6 +74,7 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
             "seed": seed,
             "repeats": 1,
             "aggregate": "sum",  # of transfer losses, and there is none
+            "update": "simultaneous",  # of one node
         }
     )
     graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(edge,))
@@ -97,8 +99,8 @@ def load_pretrained(
     Raises RunError (E503) when the training fails on a loss that is not finite.
     """
     own = pretraining_plan(plan, node, shared.seed)
-    # The digest knows a user's network by its name alone.
-    foreign = node.network.name == "python"
+    # The digest knows a user's network, and a user's data, by their names alone.
+    foreign = node.network.name == "python" or plan.data.source.name in ("folder", "python")
     kept = _own_folder(shared.folder) if foreign else cache_folder(shared.folder)
     path = kept / f"{own.digest}.safetensors"
     if _usable(network, path):
@@ -186,7 +188,7 @@ def cache_folder(otherwise: Path | None = None) -> Path:
     the folder `otherwise`, or one of this process that goes with it, and a warning.
     """
     try:
-        folder = _cache_root() / "pretrained"
+        folder = cache_root() / "pretrained"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
@@ -198,14 +200,6 @@ def cache_folder(otherwise: Path | None = None) -> Path:
             stacklevel=2,
         )
         return _own_folder(otherwise)
-
-
-def _cache_root() -> Path:
-    if own := os.environ.get("KTGDSL_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "ktgdsl"
-    return Path.home() / ".cache" / "ktgdsl"
 
 
 def _own_folder(folder: Path | None) -> Path:

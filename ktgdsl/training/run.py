@@ -22,6 +22,7 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
     writing,
 )
+from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.events import (
     EpochDone,
@@ -73,11 +74,13 @@ def run(
 
     Raises:
         RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
-            device does not exist (E504), weights do not fit (E406), the plan is a space (E506)
-            or has what is not supported yet (E901). What was kept stays.
+            device does not exist (E504), weights do not fit (E406), the data are missing or
+            damaged (E508), the plan is a space (E506) or has what is not supported yet (E901).
+            What was kept stays.
         RunInterrupted: on Ctrl-C.
     """
     require_supported(plan)
+    plan = complete(plan)
     chosen = choose_device(device)
     folder = create(plan, None if out is None else Path(out), spec, describe(chosen, seeds(plan)))
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)

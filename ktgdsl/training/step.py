@@ -1,6 +1,7 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.torch_backend.graph import TrainingGraph, build
 from ktgdsl.torch_backend.networks import Dropout
 from ktgdsl.torch_backend.output import Output
+from ktgdsl.torch_backend.turns import turns
+from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import Listener, ignore
-from ktgdsl.training.optim import learning_rate, make_optimizers
+from ktgdsl.training.optim import learning_rate, make_optimizers, skipping
 from ktgdsl.training.pretrain import Pretraining, load_pretrained
 
 
@@ -38,16 +41,20 @@ class Stepper:
         # A frozen node in train mode has batch-norm statistics that move.
         self._moving = {name: self._all[name] for name, m in self._modes.items() if m}
         self._optimizers = make_optimizers(self._nodes.values(), self._networks, device)
+        sequential = plan.train.update == "sequential"
+        self._turns = list(turns(graph).values()) if sequential else [graph]
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
-        """Take one step (Minami et al., ACCV 2020, Algorithm 1) and return what it computed.
+        """Take one step and return what it computed.
 
         One forward of every network on the same images, one backward over the sum of the
-        node losses, which is each node's own since sources are detached, and one update.
-        Nothing waits for the device.
+        node losses, which is each node's own since sources are detached, and one update
+        (Minami et al., ACCV 2020, Algorithm 1). With `update = sequential` all of that for one
+        node after the other, on the same images, and what is returned of a node, its logits
+        too, is what its own update came from. Nothing waits for the device.
 
         Args:
             image: (B, C, H, W), floating point.
@@ -69,20 +76,25 @@ class Stepper:
             network = self._all[name]
             if network.training != training:
                 network.train(training)
+        image = image.to(self.device, non_blocking=True)
+        label = label.to(self.device, non_blocking=True)
+        outputs = [self._take_turn(graph, image, label) for graph in self._turns]
+        self.taken = k
+        return _joined(outputs)
+
+    def _take_turn(self, graph: TrainingGraph, image: Tensor, label: Tensor) -> Output:
+        """Update the nodes that learn in the graph, which alone have gradients then."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        output: Output = self.graph(
-            image.to(self.device, non_blocking=True),
-            label.to(self.device, non_blocking=True),
-            self._progress,
-        )
+        output: Output = graph(image, label, self._progress)
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
-            for network in self._networks.values():
-                nn.utils.clip_grad_norm_(network.parameters(), self.plan.train.clip)
+            for name in output.losses:
+                nn.utils.clip_grad_norm_(self._networks[name].parameters(), self.plan.train.clip)
+        skip = self.plan.train.on_zero == "skip"
         for optimizer in self._optimizers.values():
-            optimizer.step()
-        self.taken = k
+            with skipping(optimizer, output.losses) if skip else nullcontext():
+                optimizer.step()
         return _detached(output)
 
     def _set_learning_rates(self, k: int) -> None:
@@ -151,6 +163,7 @@ def stepper(
     """
     chosen = choose_device(device)
     seed = plan.train.seed if seed is None else seed
+    plan = complete(plan)
     graph = build(plan, networks, seed=seed)
     shared = Pretraining(seed) if pretraining is None else pretraining
     for node in plan.graph.nodes:
@@ -187,6 +200,20 @@ def _devices() -> list[str]:
 
 def _dropouts(network: nn.Module) -> list[Dropout]:
     return [module for module in network.modules() if isinstance(module, Dropout)]
+
+
+def _joined(outputs: list[Output]) -> Output:
+    """The outputs of all turns as one; the logits of a node that learns are its own turn's."""
+    if len(outputs) == 1:
+        return outputs[0]
+    logits = {name: each for output in outputs for name, each in output.logits.items()}
+    own = {name: output.logits[name] for output in outputs for name in output.losses}
+    return Output(
+        losses={name: each for output in outputs for name, each in output.losses.items()},
+        edges={key: each for output in outputs for key, each in output.edges.items()},
+        logits=logits | own,
+        open={key: each for output in outputs for key, each in output.open.items()},
+    )
 
 
 def _detached(output: Output) -> Output:

@@ -12,12 +12,15 @@ from ktgdsl.vocabulary.python import Python
 class Images(Dataset):
     """Base of the data sets that are read from files below `root`.
 
-    `pad` (pixels of a random crop) and `flips` (left to right) say what `augment = standard`
-    does to the training images.
+    `pad` (pixels of black around a random crop) and `flips` (left to right) say what `augment =
+    standard` does to the training images; `mean` and `std` of their pixels by channel, where
+    white is 1, with what it normalises all.
     """
 
     pad: ClassVar[int] = 0
     flips: ClassVar[bool] = False
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
 
 
 class Mnist(Images):
@@ -31,6 +34,8 @@ class Mnist(Images):
     shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
     train_samples: ClassVar[int] = 60_000
     test_samples: ClassVar[int] = 10_000
+    mean: ClassVar[tuple[float, ...]] = (0.1307,)
+    std: ClassVar[tuple[float, ...]] = (0.3081,)
 
 
 class FashionMnist(Images):
@@ -44,6 +49,8 @@ class FashionMnist(Images):
     shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
     train_samples: ClassVar[int] = 60_000
     test_samples: ClassVar[int] = 10_000
+    mean: ClassVar[tuple[float, ...]] = (0.2860,)
+    std: ClassVar[tuple[float, ...]] = (0.3530,)
 
 
 class Cifar10(Images):
@@ -59,6 +66,8 @@ class Cifar10(Images):
     test_samples: ClassVar[int] = 10_000
     pad: ClassVar[int] = 4
     flips: ClassVar[bool] = True
+    mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)
+    std: ClassVar[tuple[float, ...]] = (0.2470, 0.2435, 0.2616)
 
 
 class Cifar100(Cifar10):
@@ -69,6 +78,8 @@ class Cifar100(Cifar10):
 
     word: ClassVar[str] = "cifar100"
     classes: ClassVar[int] = 100
+    mean: ClassVar[tuple[float, ...]] = (0.5071, 0.4865, 0.4409)
+    std: ClassVar[tuple[float, ...]] = (0.2673, 0.2564, 0.2762)
 
 
 class Svhn(Images):
@@ -84,6 +95,8 @@ class Svhn(Images):
     train_samples: ClassVar[int] = 73_257
     test_samples: ClassVar[int] = 26_032
     pad: ClassVar[int] = 4
+    mean: ClassVar[tuple[float, ...]] = (0.4377, 0.4438, 0.4728)
+    std: ClassVar[tuple[float, ...]] = (0.1980, 0.2010, 0.1970)
 
 
 class TinyImagenet(Images):
@@ -101,13 +114,15 @@ class TinyImagenet(Images):
     test_samples: ClassVar[int] = 10_000
     pad: ClassVar[int] = 4
     flips: ClassVar[bool] = True
+    mean: ClassVar[tuple[float, ...]] = (0.4802, 0.4481, 0.3975)
+    std: ClassVar[tuple[float, ...]] = (0.2770, 0.2691, 0.2821)
 
 
 class Folder(AnyDataset):
     """Images of yours in `train/CLASS/` and `test/CLASS/` below a folder: `folder("flowers")`.
 
     The classes are the names of the folders in alphabetical order, the shape is that of the
-    images, which must be equal.
+    images, which must be equal. `augment = standard` only normalises them.
     """
 
     word: ClassVar[str] = "folder"
@@ -126,7 +141,9 @@ class PythonDataset(AnyDataset, Python):
     """Data of yours: `python("pkg.module:fn", ...)`.
 
     fn(split, **arguments) = (images, labels) for the splits "train" and "test": uint8 images
-    (samples, channels, height, width) and int64 labels (samples,), -1 where unlabeled.
+    (samples, channels, height, width) and int64 labels (samples,), -1 where unlabeled. Or
+    = a map-style Dataset of (image, label), the image a Pillow one or such a tensor; what does
+    not fit into memory is read while it is needed.
     """
 
 

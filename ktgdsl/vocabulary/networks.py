@@ -15,6 +15,9 @@ STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
 """The places inside of the built-in networks, from the input on."""
 
 
+Stride = Annotated[int, Field(ge=1, le=2, description="of the first convolution, in pixels")]
+
+
 class Network(Entry):
     """Base of all networks."""
 
@@ -28,13 +31,15 @@ class Derived(Pointing, Network):
 class Resnet(Network):
     """CIFAR ResNet of basic blocks with parameter-free option-A shortcuts.
 
-    `resnet32` is short for `resnet(depth=32)`. Source: He et al., CVPR 2016, its
+    `resnet32` is short for `resnet(depth=32)`; for Tiny-ImageNet's 64 pixels
+    `resnet(depth=32, stride=2)` halves the image first. Source: He et al., CVPR 2016, its
     networks for CIFAR-10.
     """
 
     word: ClassVar[str] = "resnet"
 
     depth: Annotated[int, Field(ge=8, description="layers, 6n + 2")]
+    stride: Stride = 1
 
     @field_validator("depth")
     @classmethod
@@ -45,8 +50,9 @@ class Resnet(Network):
 class Wrn(Network):
     """Wide ResNet, pre-activation, 1x1 convolution shortcuts.
 
-    `wrn28_2` is short for `wrn(depth=28, widen=2)`. Source: Zagoruyko and Komodakis,
-    BMVC 2016.
+    `wrn28_2` is short for `wrn(depth=28, widen=2)`; `stride` is as in `resnet`.
+
+    Source: Zagoruyko and Komodakis, BMVC 2016.
     """
 
     word: ClassVar[str] = "wrn"
@@ -56,6 +62,7 @@ class Wrn(Network):
     dropout: Annotated[
         float, Field(ge=0, lt=1, description="share dropped between the convolutions of a block")
     ] = 0.0
+    stride: Stride = 1
 
     @field_validator("depth")
     @classmethod
@@ -85,7 +92,8 @@ class Torchvision(Network):
     """A model of torchvision by name: `torchvision("resnet18", weights="DEFAULT")`.
 
     Its classifier gets as many outputs as the data has classes; with `weights` it is new
-    where the number differs. Taps are module paths: `t."layer1.0.conv1"`.
+    where the number differs. Images of one channel count as grey: the first convolution is
+    the one that sees them in all three. Taps are module paths: `t."layer1.0.conv1"`.
 
     Source: `torchvision.models.get_model`.
     """
@@ -100,9 +108,10 @@ class Torchvision(Network):
 
 
 class Timm(Network):
-    """A model of timm by name: `timm("resnet18")`; timm has to be installed.
+    """A model of timm by name: `timm("resnet18")`, once `pip install timm` has been run.
 
-    Its classifier gets as many outputs as the data has classes. Taps are module paths.
+    Its classifier gets as many outputs as the data has classes, its first convolution as many
+    inputs as the images have channels. Taps are module paths.
 
     Source: `timm.create_model`.
     """
@@ -141,9 +150,9 @@ def respelled(word: str) -> str | None:
 def shortest(call: Call) -> str:
     """The shortest way to write a network: `resnet32`, `wrn28_2`, else the call itself."""
     match call.name, call.arguments:
-        case "resnet", {"depth": depth}:
+        case "resnet", {"depth": depth, "stride": 1}:
             return f"resnet{depth}"
-        case "wrn", {"depth": depth, "widen": widen, "dropout": 0 | 0.0}:
+        case "wrn", {"depth": depth, "widen": widen, "dropout": 0 | 0.0, "stride": 1}:
             return f"wrn{depth}_{widen}"
     return str(call)
 

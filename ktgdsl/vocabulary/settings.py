@@ -44,8 +44,12 @@ class DataSettings(Parameters):
     """`data digits { ... }`."""
 
     batch: Annotated[int, Field(ge=1, description="samples of a step")] = 64
+    samples: Annotated[
+        Samples | None,
+        Field(description="training samples that are used: a number or a share; all unless given"),
+    ] = None
     validation: Annotated[
-        Samples, Field(description="training samples held out: a number or a share")
+        Samples, Field(description="of these, held out: a number or a share")
     ] = Share(percent=20.0)
     holdout: Annotated[bool, Field(description="hold the validation split out of a run")] = False
     augment: Annotated[
@@ -64,7 +68,7 @@ class DataSettings(Parameters):
     ] = None
     labeled: Annotated[
         Samples | None,
-        Field(description="training samples that keep their label: a number or a share"),
+        Field(description="of these, those that keep their label: a number or a share"),
     ] = None
     views: Annotated[
         int, Field(ge=1, le=2, description="augmentations of each sample that a step sees")

@@ -37,6 +37,19 @@ EXPLANATIONS = {
         no best graph. The message has the reason of the last one; `trials.csv` in the folder of
         the search has all.""",
     ),
+    "E508": Explanation(
+        """A data set is not where it is looked for, a part of it is missing or damaged, or it is
+        not what the plan says: other counts, sizes or labels. The message names the file, and
+        what to download and where to put it. Without `root` known data sets are downloaded
+        into $KTGDSL_DATA, or else ~/.cache/ktgdsl/data; with a `root` they are read from there
+        and nothing is downloaded.""",
+    ),
+    "E509": Explanation(
+        """The `table.toml` of the folder that `ktgc table` was given is no TOML, or has a mistake:
+        a name that it does not know, a row without a `label`, a row with both a `spec` and a
+        `space`, two rows with one label, a published number that is none; or no label has the
+        text of `--only`. Those in `specs/paper` are examples.""",
+    ),
     "E901": Explanation(
         """This is part of the language: it is checked, planned and laid out, and this version
         cannot train it yet. `build`, `run` and `search` say so, with the place of each part.""",

@@ -1,0 +1,59 @@
+"""`folder("path")`: the user's own images, a folder for each class of each split."""
+
+from pathlib import Path
+
+import torch
+
+from ktgdsl.plan.model import DataPlan
+from ktgdsl.training.datasets.pictures import ImageFiles, common_shape, files_in
+from ktgdsl.training.datasets.problem import unusable
+from ktgdsl.training.datasets.stored import Parts, Stored, UnreadableError
+
+LAYOUT = "images lie in train/CLASS/ and test/CLASS/ below the folder"
+
+
+def folder(data: DataPlan) -> Parts:
+    """The images of `train/CLASS/` and `test/CLASS/`; classes are numbered by their names."""
+    named = str(data.source.arguments["path"])
+    path = Path(data.root or ".") / named
+    if not path.is_dir():
+        raise unusable(f"there is no folder of images {path}", LAYOUT, path)
+    classes = _classes(path / "train")
+    unknown = sorted(set(_classes(path / "test")) - set(classes))
+    if unknown:
+        message = f"the class `{unknown[0]}` of {path / 'test'} has no folder in {path / 'train'}"
+        raise unusable(message, "every class of the test images is learned", path)
+    files = {split: _labelled(path / split, classes) for split in ("train", "test")}
+    try:
+        shape = common_shape([p for paths, _ in files.values() for p in paths])
+    except UnreadableError as error:
+        raise unusable(str(error)) from error
+
+    def part(split: str) -> Stored:
+        paths, labels = files[split]
+        return Stored(ImageFiles(paths, shape), torch.tensor(labels))
+
+    return Parts(part("train"), part("test"))
+
+
+def _classes(split: Path) -> list[str]:
+    """The names of the folders that stand for classes, sorted."""
+    if not split.is_dir():
+        raise unusable(f"there is no folder {split}", LAYOUT, split)
+    found = sorted(p.name for p in split.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not found:
+        raise unusable(f"there is no folder of a class in {split}", LAYOUT, split)
+    return found
+
+
+def _labelled(split: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
+    paths, labels = [], []
+    for number, name in enumerate(classes):
+        found = files_in(split / name)
+        if not found and split.name == "train":
+            raise unusable(f"there is no image in {split / name}", LAYOUT, split)
+        paths += found
+        labels += [number] * len(found)
+    if not paths:
+        raise unusable(f"there is no image in {split}", LAYOUT, split)
+    return paths, labels

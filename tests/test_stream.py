@@ -1,0 +1,194 @@
+"""Data that do not fit are streamed, and give the same batches as on the device."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Call, DataPlan
+from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_watched
+from ktgdsl.training.datasets import memory
+from ktgdsl.training.datasets.pictures import ImageFiles
+from ktgdsl.training.datasets.stored import Pictures
+from ktgdsl.training.datasets.stream import Stream
+from ktgdsl.training.loop import train
+from tests import lookalikes
+from tests.plans import tiny_plan
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory is free for data."""
+    monkeypatch.setattr(memory, "free", lambda device: 0)
+
+
+def in_folder(root: Path, **fields: object) -> DataPlan:
+    given: dict[str, object] = {
+        "source": Call(name="folder", arguments={"path": "set"}),
+        "root": str(root),
+        "validation": 3,
+        "classes": 3,
+        "shape": (3, 9, 10),
+        "train_samples": 15,
+        "test_samples": 6,
+    }
+    return tiny_plan(data={**given, **fields}).data
+
+
+def all_of(split: Split) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    drawn = [each for epoch in (1, 2) for each in batches(split, 4, seed=5, epoch=epoch)]
+    return [*drawn, *batches_in_order(split, 4)]
+
+
+def require_equal(one: Split, other: Split) -> None:
+    assert one.image.shape == other.image.shape
+    assert torch.equal(one.label, other.label)
+    for (image, label), (wanted, right) in zip(all_of(one), all_of(other), strict=True):
+        assert torch.equal(image, wanted)
+        assert torch.equal(label, right)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("augment", ["none", "paper", "standard"])
+def test_files_that_do_not_fit_give_the_same_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str, workers: int
+) -> None:
+    lookalikes.folder(tmp_path / "set")
+    data = in_folder(tmp_path, holdout=True, augment=augment, labeled=6, workers=workers)
+    resident = load_splits(data, 3, CPU)
+    monkeypatch.setattr(memory, "free", lambda device: 0)
+    streamed = load_splits(data, 3, CPU)
+    assert resident.validation is not None
+    assert streamed.validation is not None
+    for one, other in (
+        (streamed.train, resident.train),
+        (streamed.validation, resident.validation),
+        (streamed.test, resident.test),
+    ):
+        assert one.stream is not None
+        assert one.image.is_meta
+        assert other.stream is None
+        require_equal(one, other)
+
+
+def test_arrays_that_do_not_fit_on_the_device_stay_where_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = tiny_plan(data={"augment": "paper", "holdout": True}).data
+    resident = load_watched(data, 0, CPU)
+    monkeypatch.setattr(memory, "fits", lambda size, device: device != CPU)
+    streamed = load_watched(data, 0, CPU)
+    assert streamed.train.stream is not None
+    require_equal(streamed.train, resident.train)
+    require_equal(streamed.split, resident.split)
+
+
+def test_a_share_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The digits: 1,797 images of 64 bytes.
+    need = 1797 * 64
+    for free, streamed in ((need / memory.SHARE + 1, False), (need / memory.SHARE - 9, True)):
+        monkeypatch.setattr(memory, "free", lambda device, free=free: free)
+        split = load_splits(tiny_plan().data, 0, CPU).train
+        assert (split.stream is not None) == streamed
+
+
+def test_what_is_free_is_known() -> None:
+    assert 2**20 < memory.free(CPU) < 2**50
+
+
+@pytest.mark.usefixtures("full")
+def test_a_training_on_streamed_images_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    plan = tiny_plan(["a"], epochs=2, data={"augment": "paper", "batch": 256})
+    streamed = train(plan, device=CPU, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "free", lambda device: 2**40)
+        resident = train(plan, device=CPU, seed=0)
+    one, other = (each.stepper.graph.networks["a"].state_dict() for each in (streamed, resident))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert streamed.accuracy == resident.accuracy
+
+
+class Counted(Pictures):
+    """Pictures that say how many of them have been read."""
+
+    shape = (1, 1, 1)
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return 100
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self.read.append(index)
+        return torch.full((1, 1, 1), index, dtype=torch.uint8)
+
+
+def test_only_what_is_drawn_is_read_and_as_late_as_that() -> None:
+    pictures = Counted()
+    stream = Stream(pictures, torch.arange(50) + 10)
+    image = torch.empty((50, 1, 1, 1), dtype=torch.uint8, device="meta")
+    split = Split(image, torch.arange(50), stream=stream)
+    before = torch.random.get_rng_state()
+    drawn = batches(split, 16, seed=0, epoch=1)
+    first, label = next(drawn)
+    assert len(pictures.read) == 16
+    assert (first.flatten() * 255).round().int().tolist() == (label + 10).tolist()
+    list(drawn)
+    assert len(set(pictures.read)) == len(pictures.read) == 48
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path: Path, workers: int) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("no image")
+    stream = Stream(ImageFiles([path], (3, 8, 8)), torch.arange(1), workers)
+    with pytest.raises(RunError) as caught:
+        list(stream.images(torch.arange(1), 1))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E508"
+    assert diagnostic.message.startswith(f"the image {path} cannot be read (")
+    assert "\n" not in diagnostic.message
+
+
+def test_an_epoch_that_is_left_leaves_no_threads(tmp_path: Path) -> None:
+    before = threading.active_count()
+    next(iter(Stream(Counted(), torch.arange(100), workers=1).images(torch.arange(100), 10)))
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+class TestCuda:
+    GPU = torch.device("cuda")
+
+    @pytest.mark.parametrize("augment", ["none", "paper", "standard"])
+    def test_the_batches_are_those_of_the_cpu(
+        self, monkeypatch: pytest.MonkeyPatch, augment: str
+    ) -> None:
+        data = tiny_plan(data={"augment": augment}).data
+        resident = load_splits(data, 0, self.GPU).train
+        assert resident.image.is_cuda
+        monkeypatch.setattr(memory, "fits", lambda size, device: device.type == "cpu")
+        streamed = load_splits(data, 0, self.GPU).train
+        assert streamed.stream is not None
+        on_cpu = load_splits(data, 0, CPU).train
+        for split in (resident, streamed):
+            for (image, label), (wanted, right) in zip(all_of(split), all_of(on_cpu), strict=True):
+                assert image.is_cuda
+                torch.testing.assert_close(image.cpu(), wanted, rtol=0, atol=1e-6)
+                assert torch.equal(label.cpu(), right)
+
+    def test_nothing_waits_for_the_device_within_an_epoch(self) -> None:
+        split = load_splits(tiny_plan(data={"augment": "paper"}).data, 0, self.GPU).train
+        drawn = batches(split, 16, seed=0, epoch=1)
+        next(drawn)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            assert len(list(drawn)) == 80
+        finally:
+            torch.cuda.set_sync_debug_mode("default")

@@ -45,7 +45,8 @@ _VALUES = {
         "keep": "true", "device": '"cpu"',
     },
     "data": {
-        "batch": "32", "samples": "50%", "validation": "10%", "holdout": "true", "augment": "standard",
+        "batch": "32", "samples": "50%", "validation": "10%", "holdout": "true",
+        "augment": "standard",
         "root": '"data"', "classes": "10", "labeled": "50%", "views": "2", "workers": "2",
     },
     "train": {

@@ -60,13 +60,24 @@ def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_python_runs() -> None:
-    first, search, *others = blocks("python")
+    _, first, search, *others = blocks("python")
     assert len(others) == 2
     assert search.startswith("study, best, result = ktgdsl.search(")  # tests/test_search.py does
     short = first.replace('"specs/dml3.ktg"', '"specs/dml3.ktg", ["train.epochs=1"]')
     assert short != first
     program = "\n".join([short, *others])
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_images_of_ones_own_train(tmp_path: Path) -> None:
+    module = blocks("python")[0]
+    said = re.search(r"`(data .*)`", module)
+    assert said is not None
+    (tmp_path / "mine.py").write_text(module)
+    graph = "graph g { node a = resnet8 target a edge label -> a }"
+    (tmp_path / "mine.ktg").write_text(f"{graph} {said[1]} train {{ epochs = 1 }}")
+    result = ktgdsl.run(ktgdsl.load(tmp_path / "mine.ktg"), out=tmp_path / "run")
+    assert result.nodes["a"].accuracy.mean < 100
 
 
 def test_both_commands_are_whole() -> None:

@@ -28,7 +28,7 @@ def assemble(state: Lowering, train: TrainSettings, files: Files) -> model.Graph
                 source=edge.source,
                 destination=edge.destination,
                 terms=edge.terms,
-                # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018, Eq. 8); labels have 1.
+                # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018); labels have 1.
                 scale=_scale(edge.source.node, edge.destination.node, sources),
             )
             for edge in state.edges

@@ -53,6 +53,24 @@ def _build(verb: argparse.ArgumentParser) -> None:
     _overrides(verb)
 
 
+def _graph(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="SPEC|RUN", help="a spec, a space, or the folder of a run")
+    verb.add_argument(
+        "-o",
+        dest="out",
+        type=_picture,
+        metavar="FILE",
+        help="x.svg, x.png, x.mmd (Mermaid) or x.dot (default: Mermaid, to stdout)",
+    )
+    _overrides(verb)
+
+
+def _picture(text: str) -> str:
+    if not text.endswith((".svg", ".png", ".mmd", ".dot")):
+        raise argparse.ArgumentTypeError(f"it ends in .svg, .png, .mmd or .dot, not {text!r}")
+    return text
+
+
 def _run(verb: argparse.ArgumentParser) -> None:
     what = verb.add_mutually_exclusive_group(required=True)
     what.add_argument("file", nargs="?", metavar="FILE")
@@ -77,6 +95,43 @@ def _search(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: all GPUs)")
     verb.add_argument("--quiet", action="store_true", help="print the result only")
     _overrides(verb)
+
+
+def _table(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("folder", metavar="DIR", help="a folder with a table.toml and its specs")
+    verb.add_argument(
+        "--dry-run", action="store_true", help="run nothing: what is there, and what is left to do"
+    )
+    verb.add_argument(
+        "--only",
+        action="append",
+        metavar="TEXT",
+        help="only rows whose label has this in it; given again, rows with either",
+    )
+    verb.add_argument(
+        "--format",
+        choices=["text", "markdown", "csv", "json"],
+        default="text",
+        help="of the table (default: text)",
+    )
+    verb.add_argument(
+        "--chart", type=_chart, metavar="FILE", help="draw bars as well, to x.svg or x.png"
+    )
+    verb.add_argument(
+        "--out",
+        default="runs/tables",
+        metavar="DIR",
+        help="folder for the runs, of any number of tables (default: runs/tables)",
+    )
+    verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
+    verb.add_argument("--quiet", action="store_true", help="print the table only")
+    _overrides(verb)
+
+
+def _chart(text: str) -> str:
+    if not text.endswith((".svg", ".png")):
+        raise argparse.ArgumentTypeError(f"it ends in .svg or .png, not {text!r}")
+    return text
 
 
 def _count(text: str) -> int:
@@ -138,11 +193,13 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "check": (_check, "say what is wrong with specs"),
     "plan": (_plan, "show what a spec means, every default written out"),
     "diff": (_diff, "show what differs between two specs in meaning"),
+    "graph": (_graph, "draw who teaches whom through which gates"),
     "fmt": (_fmt, "lay specs out in the one layout"),
     "build": (_build, "print a stage of the compiler"),
     "explain": (_explain, "say what a diagnostic's code, a word or a setting means"),
     "run": (_run, "train a graph, or go on with a run that was cut off"),
     "search": (_search, "find the best graph of a space, or go on with a search"),
+    "table": (_table, "rerun a published table and print its numbers beside ours"),
 }
 
 

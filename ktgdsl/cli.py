@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ktgdsl import training_verbs, verbs
+from ktgdsl import table_verb, training_verbs, verbs
 from ktgdsl.arguments import parser
 from ktgdsl.errors import KtgError
 from ktgdsl.verbs import AT_FAULT, FINE, INTERRUPTED, OUR_BUG, colour, fault, width
@@ -74,9 +74,11 @@ VERBS = {
     "check": verbs.check,
     "plan": verbs.plan,
     "diff": verbs.diff,
+    "graph": verbs.graph,
     "fmt": verbs.fmt,
     "build": verbs.build,
     "explain": verbs.explain,
     "run": training_verbs.run,
     "search": training_verbs.search,
+    "table": table_verb.table,
 }

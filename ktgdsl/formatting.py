@@ -1,14 +1,16 @@
 """Files in the one layout: what would change, and the change, whole or not at all."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ktgdsl.atomic import write_whole
 from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.language.format import format_source
+from ktgdsl.language.format import format_file, format_source
 from ktgdsl.language.read import read
 from ktgdsl.language.source import Source
+from ktgdsl.spec import Compiled
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,12 @@ def rewrite(path: str, text: str) -> Diagnostic | None:
         message = f"`{path}` cannot be written: {error.strerror or error}"
         return Diagnostic("E001", message, help="the file is as it was", path=path)
     return None
+
+
+def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
+    """The spec as it was run, in one file: its own text, or the tree with all that came to it."""
+    if not settings and len(compiled.sources) == 1:
+        return next(iter(compiled.sources.values())).text
+    assert compiled.tree is not None
+    told = "".join(f"# --set {setting}\n" for setting in settings)
+    return f"{told}\n{format_file(compiled.tree)}"

@@ -5,25 +5,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ktgdsl.verbs import FINE, USAGE, compile_given, overrides, require
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ktgdsl.searching.events import Listener as SearchListener
-    from ktgdsl.spec import Compiled
     from ktgdsl.training.events import Listener
 
 
 def run(options: argparse.Namespace) -> int:
     """Train a graph, or go on with a run that was cut off."""
-    _rest_while_waiting()
+    rest_while_waiting()
     if options.resume is None:
         from ktgdsl.torch_backend.supported import require_supported
 
         compiled = compile_given(options)
         plan = require(require_supported, compiled)
         with listener(options.quiet) as told:
+            from ktgdsl.formatting import flattened
             from ktgdsl.training.run import run
 
             text = flattened(compiled, overrides(options))
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Find the best graph of a space, or go on with a search that was cut off."""
-    _rest_while_waiting()
+    rest_while_waiting()
     how = {"workers": options.workers, "device": options.device}
     if options.resume is None:
         from ktgdsl.torch_backend.supported import require_searchable
@@ -60,7 +62,7 @@ def search(options: argparse.Namespace) -> int:
     return FINE
 
 
-def _rest_while_waiting() -> None:
+def rest_while_waiting() -> None:
     """OpenMP threads that spin while they wait slow a run where other work shares the cores.
 
     The variable is read when torch is loaded.
@@ -79,27 +81,18 @@ def _as_it_is(options: argparse.Namespace, verb: str, others: Sequence[str]) -> 
     return False
 
 
-def flattened(compiled: "Compiled", settings: Sequence[str]) -> str:
-    """The spec as it was run, in one file: its own text, or the tree with all that came to it."""
-    if not settings and len(compiled.sources) == 1:
-        return next(iter(compiled.sources.values())).text
-    from ktgdsl.language.format import format_file
-
-    assert compiled.tree is not None
-    told = "".join(f"# --set {setting}\n" for setting in settings)
-    return f"{told}\n{format_file(compiled.tree)}"
-
-
-def listener(quiet: bool) -> AbstractContextManager["Listener"]:
-    """What shows a run: a live display in a terminal, else plain lines."""
+def listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextManager["Listener"]:
+    """What shows a run on stdout or `stream`: a live display in a terminal, else plain lines."""
     from ktgdsl.report.display import plain_listener, result_text, terminal_listener
     from ktgdsl.training.events import RunFinished
 
-    return _listening(quiet, RunFinished, result_text, terminal_listener, plain_listener)
+    return _listening(quiet, stream, RunFinished, result_text, terminal_listener, plain_listener)
 
 
-def search_listener(quiet: bool) -> AbstractContextManager["SearchListener"]:
-    """What shows a search: a live display in a terminal, else plain lines."""
+def search_listener(
+    quiet: bool, stream: TextIO | None = None
+) -> AbstractContextManager["SearchListener"]:
+    """What shows a search on stdout or `stream`: a live display, or plain lines."""
     from ktgdsl.report.search_display import (
         plain_search_listener,
         search_text,
@@ -108,22 +101,24 @@ def search_listener(quiet: bool) -> AbstractContextManager["SearchListener"]:
     from ktgdsl.searching.events import SearchFinished
 
     return _listening(
-        quiet, SearchFinished, search_text, terminal_search_listener, plain_search_listener
+        quiet, stream, SearchFinished, search_text, terminal_search_listener, plain_search_listener
     )
 
 
 @contextmanager
 def _listening(
     quiet: bool,
+    stream: TextIO | None,
     finished: type[Any],
     text: Callable[..., str],
-    terminal: Callable[[], AbstractContextManager[Callable[[Any], None]]],
+    terminal: Callable[["Console"], AbstractContextManager[Callable[[Any], None]]],
     plain: Callable[[Callable[[str], None]], Callable[[Any], None]],
 ) -> Iterator[Callable[[Any], None]]:
     """`text` of the event `finished` alone, or all that `terminal` or `plain` have to show."""
+    shown_on = stream or sys.stdout
 
     def line(told: str) -> None:
-        print(told, flush=True)
+        print(told, flush=True, file=shown_on)
 
     def result_only(event: Any) -> None:
         if isinstance(event, finished):
@@ -131,8 +126,10 @@ def _listening(
 
     if quiet:
         yield result_only
-    elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        with terminal() as shown:
+    elif shown_on.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+
+        with terminal(Console(file=shown_on)) as shown:
             yield shown
     else:
         yield plain(line)

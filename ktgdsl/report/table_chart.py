@@ -1,0 +1,169 @@
+"""Bars of a table, as in the paper's Fig. 5: ours, and the published values as marks."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.report.table import Report, ours_of, published_of
+from ktgdsl.tables.difference import Sample
+from ktgdsl.tables.standing import Standing
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#8d99a6", "#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98")
+BAR, GAP, HEIGHT, NAME = 0.22, 0.3, 3.6, 1.9
+"""Inches: a bar, the space between groups, the picture's height, and a name in the legend."""
+PUBLISHED = "published"
+
+
+class Bar(NamedTuple):
+    """A row as a bar: the group that it stands in, its colour's name, and its accuracies."""
+
+    group: str
+    method: str
+    ours: Sample | None
+    published: Sample | None
+
+
+def require_matplotlib() -> None:
+    """Raises RunError (E504) when matplotlib, an extra, is not installed."""
+    if find_spec("matplotlib") is None:
+        help = "install it by `pip install matplotlib`"
+        raise RunError(
+            [Diagnostic("E504", "a chart needs matplotlib, which is missing", help=help)]
+        )
+
+
+def draw(report: Report, path: Path) -> None:
+    """Writes a chart: a panel for each data set, a group of bars for each number of nodes.
+
+    A bar is our mean and its whisker our standard deviation, a diamond with a whisker the
+    published value. Where number of nodes and method do not tell rows apart, a row is a group
+    of its own. The format is that of the file's name; the axis does not begin at 0.
+
+    Raises:
+        RunError: without matplotlib, or when the file cannot be written (E504).
+    """
+    require_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    panels = {data: bars(report, data) for data in dict.fromkeys(map(_data, report.standings))}
+    methods = [*dict.fromkeys(bar.method for each in panels.values() for bar in each)]
+    groups = [len({bar.group for bar in each}) for each in panels.values()]
+    widths = [
+        max(2.4, len(each) * BAR + count * GAP)
+        for each, count in zip(panels.values(), groups, strict=True)
+    ]
+    figure = Figure(figsize=(sum(widths) + 0.8, HEIGHT), layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    for axes, (data, each) in zip(row, panels.items(), strict=True):
+        _panel(axes, each, methods)
+        axes.set_title(data, fontsize=10)
+    row[0].set_ylabel("accuracy of the target, %")
+    figure.suptitle(report.table.title, fontsize=11)
+    _add_legend(figure, row, [*methods, PUBLISHED])
+    with mpl.rc_context({"svg.hashsalt": "ktgdsl", "svg.fonttype": "none"}):
+        try:
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+        except OSError as error:
+            message = f"cannot write {path}: {error.strerror or error}"
+            raise RunError([Diagnostic("E504", message, path=str(path))]) from None
+
+
+def _add_legend(figure: "Figure", row: Sequence["Axes"], names: Sequence[str]) -> None:
+    marks: dict[str, Artist] = {}
+    for axes in row:
+        handles, labels = axes.get_legend_handles_labels()
+        marks |= dict(zip(labels, handles, strict=True))
+    known = [name for name in names if name in marks]
+    if known:
+        figure.legend(
+            [marks[name] for name in known],
+            known,
+            loc="outside lower center",
+            ncols=max(1, int(figure.get_figwidth() / NAME)),
+            frameon=False,
+        )
+
+
+def bars(report: Report, data: str) -> list[Bar]:
+    """The rows of a data set as bars."""
+    rows = [each for each in report.standings if _data(each) == data]
+    places = {(each.row.nodes, each.row.method) for each in rows}
+    counted = len(places) == len(rows) and all(each.row.nodes is not None for each in rows)
+    return [
+        Bar(
+            f"{each.row.nodes}" if counted else each.row.label,
+            each.row.method or "ours",
+            ours_of(each),
+            published_of(report.table, each),
+        )
+        for each in rows
+    ]
+
+
+def _data(standing: Standing) -> str:
+    """The data set that a row is trained on, as far as it is known."""
+    if standing.run is not None:
+        return standing.run.plan.data.source.name
+    return standing.row.data or ""
+
+
+def _panel(axes: "Axes", bars: Sequence[Bar], methods: Sequence[str]) -> None:
+    groups = [*dict.fromkeys(bar.group for bar in bars)]
+    shown: list[float] = []
+    for number, group in enumerate(groups):
+        members = [bar for bar in bars if bar.group == group]
+        width = 0.8 / max(2, len(members))
+        for place, bar in enumerate(members):
+            x = number + (place - (len(members) - 1) / 2) * width
+            if bar.ours is not None:
+                colour = COLOURS[methods.index(bar.method) % len(COLOURS)]
+                axes.bar(
+                    x,
+                    bar.ours.mean,
+                    width * 0.92,
+                    yerr=bar.ours.std,
+                    color=colour,
+                    capsize=2.5,
+                    error_kw={"elinewidth": 1},
+                    label=bar.method,
+                )
+                shown += _ends(bar.ours)
+            if bar.published is not None:
+                axes.errorbar(
+                    x + 0.22 * width,  # beside our whisker
+                    bar.published.mean,
+                    yerr=bar.published.std,
+                    fmt="D",
+                    color="black",
+                    markerfacecolor="white",
+                    markersize=4.5,
+                    elinewidth=0.8,
+                    label=PUBLISHED,
+                )
+                shown += _ends(bar.published)
+    counted = all(group.isdecimal() for group in groups)
+    names = {"rotation": 0} if counted else {"rotation": 40, "ha": "right"}
+    axes.set_xticks(range(len(groups)), groups, fontsize=9, **names)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    if counted:
+        axes.set_xlabel("nodes")
+    if shown:
+        margin = max(0.2, 0.12 * (max(shown) - min(shown)))
+        axes.set_ylim(max(0, min(shown) - 2 * margin), min(100, max(shown) + margin))
+    axes.grid(axis="y", linewidth=0.4, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ends(sample: Sample) -> tuple[float, float]:
+    std = sample.std or 0.0
+    return sample.mean - std, sample.mean + std

@@ -1,0 +1,1 @@
+"""Published tables, rerun: their rows, what is done of them, and the comparison."""

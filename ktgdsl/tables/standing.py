@@ -1,0 +1,154 @@
+"""How far the rows of a table are: what each needs, and what of it is on the disk. No torch."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from ktgdsl.errors import KtgError, RunError, SpecError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.plan.model import Plan
+from ktgdsl.spec import Compiled, compile_file
+from ktgdsl.tables.model import Row, Table
+from ktgdsl.training.result import RunResult
+
+State = Literal["done", "unfinished", "missing"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run or a search that a row needs, and the folder that it is kept in.
+
+    The folder's name is made from the plan, so that equal tasks, of one table or of several,
+    are done once.
+    """
+
+    compiled: Compiled
+    plan: Plan
+    settings: tuple[str, ...]
+    folder: Path
+
+    @cached_property
+    def state(self) -> State:
+        """What is there of it. Raises RunError (E502) when the folder is something else's."""
+        path = self.folder / "plan.json"
+        try:
+            kept = Plan.from_json(path.read_bytes())
+        except FileNotFoundError:
+            return "missing"
+        except (OSError, ValueError) as error:
+            raise _unusable(path, f"{path} cannot be read as a plan") from error
+        if identity(kept) != identity(self.plan):
+            raise _unusable(self.folder, f"{self.folder} holds another training")
+        return "done" if (self.folder / "result.json").exists() else "unfinished"
+
+    def result(self) -> RunResult:
+        """The result of a run that is done. Raises RunError (E502) when it cannot be read."""
+        path = self.folder / "result.json"
+        try:
+            return RunResult.from_json(path.read_text("utf-8"), self.folder)
+        except (OSError, ValueError) as error:
+            raise _unusable(path, f"{path} cannot be read as the result of a run") from error
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row and what it needs: nothing if it is cited only, else a run, some after a search.
+
+    `run` is None while there is no graph to be trained, `result` while it is not trained to the
+    end. `error` is what is in the way.
+    """
+
+    row: Row
+    spec: Path | None = None
+    settings: tuple[str, ...] = ()
+    search: Task | None = None
+    run: Task | None = None
+    result: RunResult | None = None
+    error: KtgError | None = None
+
+    @property
+    def state(self) -> Literal["cited", "failed", "done", "unfinished", "missing"]:
+        """How far it is."""
+        if self.error is not None:
+            return "failed"
+        if self.spec is None:
+            return "cited"
+        if self.result is not None:
+            return "done"
+        begun = [task for task in (self.search, self.run) if task and task.state != "missing"]
+        return "unfinished" if begun else "missing"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A table, the folder that it lies in, the folder for results, and more overrides.
+
+    `settings` come from the command line: those of `search` are for spaces, the rest for all.
+    """
+
+    table: Table
+    folder: Path
+    out: Path
+    settings: Sequence[str] = ()
+    root: str | None = None
+
+    def look(self, row: Row) -> Standing:
+        """How far a row is. Raises nothing: what is wrong is in the standing."""
+        named = row.spec or row.space
+        if named is None:
+            return Standing(row)
+        given = (*self.table.overrides(row), *self._given(searching=row.space is not None))
+        standing = Standing(row, self.folder / named, given)
+        try:
+            return self._looked(standing, self.folder / named)
+        except KtgError as error:
+            return replace(standing, error=error)
+
+    def _looked(self, standing: Standing, path: Path) -> Standing:
+        row = standing.row
+        search = run = None
+        if row.space is None:
+            run = self._task(path, standing.settings, searching=False)
+        else:
+            search = self._task(path, standing.settings, searching=True)
+            if search.state == "done":
+                given = (*self.table.found(row), *self._given(searching=False))
+                run = self._task(search.folder / "best.ktg", given, searching=False)
+        result = run.result() if run is not None and run.state == "done" else None
+        return replace(standing, search=search, run=run, result=result)
+
+    def _given(self, *, searching: bool) -> list[str]:
+        return [each for each in self.settings if searching or not each.startswith("search.")]
+
+    def _task(self, path: Path, settings: Sequence[str], searching: bool) -> Task:
+        compiled = compile_file(path, settings, self.root)
+        plan = compiled.plan
+        if plan is None:
+            raise SpecError(compiled.diagnostics, compiled.sources)
+        _require(plan, compiled, searching)
+        name = f"{plan.graph.name}-{plan.data.source.name}-{identity(plan)[:10]}"
+        return Task(compiled, plan, tuple(settings), self.out / name)
+
+
+def _require(plan: Plan, compiled: Compiled, searching: bool) -> None:
+    from ktgdsl.torch_backend.supported import require_searchable, require_supported
+
+    try:
+        (require_searchable if searching else require_supported)(plan, compiled.tree)
+    except RunError as error:
+        raise RunError(error.diagnostics, compiled.sources) from None
+
+
+def identity(plan: Plan) -> str:
+    """A hash of all that a result depends on: what is trained, how often, how it is searched."""
+    search = None if plan.search is None else plan.search.model_dump_json(exclude={"workers"})
+    facts = (plan.digest, plan.train.repeats, search if plan.space is not None else None)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _unusable(path: Path, message: str) -> RunError:
+    help = "move it away, or choose another folder with `--out`"
+    return RunError([Diagnostic("E502", message, help=help, path=str(path))])

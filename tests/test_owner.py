@@ -10,8 +10,25 @@ import pytest
 from optuna.trial import TrialState
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.checks import ALONE, OPEN, Check, baselines, confirmations, leaders, scores
-from ktgdsl.searching.events import Event, Exhausted, TrialEnded, TrialReported, WorkerLost
+from ktgdsl.searching.checks import (
+    ALONE,
+    OPEN,
+    Check,
+    baselines,
+    confirmations,
+    leaders,
+    scores,
+    unjudged,
+)
+from ktgdsl.searching.events import (
+    CheckDone,
+    CheckReported,
+    Event,
+    Exhausted,
+    TrialEnded,
+    TrialReported,
+    WorkerLost,
+)
 from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker
@@ -45,11 +62,15 @@ class Pretence:
     """A pool without processes: every worker reports in turn; `fate` may do otherwise."""
 
     def __init__(
-        self, workers: int, fate: Callable[[Task, int], Message | None] = lambda *_: None
+        self, workers: int, fate: Callable[[Task, int], Message | None] | None = None
     ) -> None:
-        self.workers, self.fate = workers, fate
+        self.workers = workers
+        self._fate = fate
         self.under_way: dict[int, tuple[Task, int]] = {}
         self.ready: deque[int] = deque()
+
+    def fate(self, task: Task, epoch: int) -> Message | None:
+        return self._fate(task, epoch) if self._fate else None
 
     @property
     def free(self) -> int:
@@ -294,3 +315,39 @@ class TestChecks:
         assert len(noted) == len(checks)
         found = scores(noted, ["trial " + str(finalists[0].number)])
         assert len(found["trial " + str(finalists[0].number)].runs) == 2
+
+    def test_they_say_how_far_they_are_and_who_gave_no_value(self, tmp_path: Path) -> None:
+        plan, study = self.study(tmp_path)
+        (best, *_) = leaders(study.trials)
+        first, second = (Check(n, p, 7) for n, p in baselines(plan, best).items())
+        third = Check(ALONE, first.plan, 8)
+
+        def fate(task: Task, epoch: int) -> Message | None:
+            if task.plan == second.plan.to_json() and epoch == 3:
+                return Diverged(task.trial, epoch, "a loss became nan")
+            return Failed(task.trial, ("hung", "hung")) if task.seed == 8 else None
+
+        def judge(wanted: list[Check]) -> list[Event]:
+            events: list[Event] = []
+            again = Study(tmp_path / "j", "g")
+            owner = Owner(plan, again, Picker(plan), events.append, improved=lambda _: None)
+            owner.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
+            return events
+
+        events = judge([first, second])
+        told = [(e.name, e.epoch) for e in events if isinstance(e, CheckReported)]
+        assert sorted(told) == [*((OPEN, n) for n in (1, 2)), *((ALONE, n) for n in range(1, 6))]
+        nan = "diverged at epoch 3: a loss became nan"
+        ends = [event for event in events if isinstance(event, CheckDone)]
+        assert [(e.name, e.done, e.of, e.reason) for e in ends] == [
+            (OPEN, 1, 2, nan),
+            (ALONE, 2, 2, ""),
+        ]
+        (end,) = judge([first, second, third])[-1:]
+        assert end == CheckDone(ALONE, 8, 3, 3, None, "failed: hung; then hung")
+        noted = Study(tmp_path / "j", "g").checks
+        missing = [(m.name, m.seed, m.reason) for m in unjudged(noted, [ALONE, OPEN])]
+        assert missing == [(ALONE, 8, end.reason), (OPEN, 7, nan)]
+        assert {name: score.runs for name, score in scores(noted, [ALONE, OPEN]).items()} == {
+            ALONE: (ends[1].value,)
+        }

@@ -105,6 +105,30 @@ def test_a_picker_that_remembers_goes_on_as_if_it_had_picked(sampler: str) -> No
     assert [each.params for each in found] == whole
 
 
+def test_tpe_goes_where_values_are_high() -> None:
+    """A point is worth the number of its gates that are linear."""
+
+    def worth(sampler: str) -> list[int]:
+        plan = sound(TWO.format(f"{sampler}(seed=0) dedupe = false"))
+        picker, asked, found = Picker(plan), study(), []
+        for number in range(60):
+            one = picker.pick(asked, number)
+            assert one is not None
+            found.append(sum(value == "linear" for value in one.params.values()))
+            asked.add_trial(
+                optuna.trial.create_trial(
+                    params=one.params,
+                    distributions=dict(picker.distributions),
+                    value=float(found[-1]),
+                )
+            )
+        return found
+
+    late = {name: sum(worth(name)[30:]) for name in ("random", "tpe")}
+    assert 15 < late["random"] < 45  # of four gates in 30 points a quarter
+    assert late["tpe"] > 60
+
+
 def test_all_goes_on_after_what_was_asked() -> None:
     plan = sound(TWO.format("all"))
     whole = [each.params for each in picked(plan, 20)]

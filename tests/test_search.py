@@ -1,22 +1,38 @@
 """The search as its users meet it: real workers, killed owners, and what lies in the folder."""
 
 import csv
+import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 import ktgdsl
+from ktgdsl import cli
+from ktgdsl.atomic import write_whole
 from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Plan
 from ktgdsl.plan.space import at
+from ktgdsl.report.search_display import plain_search_listener
+from ktgdsl.searching import search as search_module
+from ktgdsl.searching.checks import ALONE, OPEN
+from ktgdsl.searching.events import Event, Listener, SearchStarted
+from ktgdsl.searching.messages import Diverged, Message, Task
+from ktgdsl.searching.owner import FIRST_CHECK
 from ktgdsl.searching.points import point
 from ktgdsl.searching.search import resume
+from ktgdsl.training import checkpoint
 from tests.specs import sound
+from tests.test_owner import Pretence
 
 SPACE = """
 graph tiny {
@@ -99,17 +115,10 @@ def values(folder: Path) -> list[dict[int, float]]:
     return [values_of(trial) for trial in Study(folder / "study.journal", "tiny").trials]
 
 
-@pytest.mark.parametrize("lines", [9, 17])
-def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(
-    whole: Path, tmp_path: Path, lines: int
-) -> None:
-    """kill -9 of the owner once the journal has so many lines; then on to the same trials."""
-    (tmp_path / "space.ktg").write_text(SPACE)
-    out = tmp_path / "found"
-    owner = subprocess.Popen(
-        command(str(tmp_path / "space.ktg"), "--out", str(out)), start_new_session=True
-    )
-    journal = out / "study.journal"
+def killed_at(folder: Path, lines: int, *arguments: str) -> None:
+    """kill -9 of the owner once its journal has so many lines."""
+    owner = subprocess.Popen(command(*arguments), start_new_session=True)
+    journal = folder / "study.journal"
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
@@ -117,8 +126,16 @@ def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(
         time.sleep(0.01)
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait(timeout=30)
-    assert not (out / "result.json").exists()
-    with journal.open("ab") as torn:
+    assert not (folder / "result.json").exists()
+
+
+def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_path: Path) -> None:
+    """Twice; the second time the power goes, too."""
+    (tmp_path / "space.ktg").write_text(SPACE)
+    out = tmp_path / "found"
+    killed_at(out, 9, str(tmp_path / "space.ktg"), "--out", str(out))
+    killed_at(out, 17, "--resume", str(out))
+    with (out / "study.journal").open("ab") as torn:
         torn.write(b'{"op_code": 6, "work')  # as a power cut may leave it
     subprocess.run(command("--resume", str(out)), check=True, timeout=300)
     assert (out / "study.journal.torn-1").exists()
@@ -127,37 +144,158 @@ def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(
     assert (out / "best.ktg").read_text() == (whole / "best.ktg").read_text()
 
 
-def test_what_always_diverges_is_a_clear_error(tmp_path: Path) -> None:
-    plan = sound(SPACE.replace("epochs = 4", "epochs = 2  optimizer = sgd(lr=1e30)"))
+class Pretended(Pretence):
+    """The pool of a whole search, without processes."""
+
+    closed = 0
+
+    def __init__(self, workers: int, devices: list[str], folder: Path) -> None:
+        super().__init__(workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Pretended.closed += 1
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
+    """Workers that only pretend, for all searches of a test."""
+    monkeypatch.setattr(search_module, "Pool", Pretended)
+    monkeypatch.setattr(Pretended, "closed", 0)
+    return Pretended
+
+
+def outcome(folder: Path) -> tuple[bytes, bytes, dict[str, Any]]:
+    """What a search has found, without the time that it took."""
+    result = json.loads((folder / "result.json").read_text())
+    del result["seconds"]
+    return (folder / "trials.csv").read_bytes(), (folder / "best.ktg").read_bytes(), result
+
+
+@contextmanager
+def full(size: int) -> Iterator[Listener]:
+    """A disk on which no file gets larger once a search has begun: a write is cut off midway."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    try:
+        yield listen
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_ends_the_search_and_room_lets_it_go_on(
+    pretended: type[Pretended], tmp_path: Path
+) -> None:
+    """At one size after another, from the first entries of the journal to the last."""
+    plan = sound(SPACE)
+    ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
+    torn = 0
+    sizes = range(500, (tmp_path / "whole/study.journal").stat().st_size, 611)
+    assert len(sizes) > 5
+    for size in sizes:
+        out, ended = tmp_path / str(size), pretended.closed
+        with pytest.raises(RunError, match="cannot write") as caught, full(size) as listener:
+            ktgdsl.search(plan, out=out, workers=1, listener=listener)
+        (told,) = caught.value.diagnostics
+        assert told.code == "E502"
+        assert told.help == f"make room, then go on with: ktgc search --resume {out}"
+        assert pretended.closed == ended + 1
+        assert not (out / "result.json").exists()
+        resume(out)
+        assert outcome(out) == outcome(tmp_path / "whole")
+        torn += (out / "study.journal.torn-1").exists()
+    assert torn > 0
+
+
+@pytest.mark.parametrize("name", ["best.ktg", "trials.csv", "result.json", "01.ktg"])
+def test_what_cannot_be_written_is_written_when_there_is_room(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    plan = sound(SPACE)
+    ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
+    monkeypatch.setattr(search_module, "TABLED", 0.0)
+    monkeypatch.setattr(search_module, "SHARE", float("inf"))
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_whole", write)
+        with pytest.raises(RunError, match="No space left on device") as caught:
+            ktgdsl.search(plan, out=tmp_path / "out", workers=1)
+    assert "--resume" in str(caught.value.diagnostics[0].help)
+    assert pretended.closed == 2
+    resume(tmp_path / "out")
+    assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
+
+
+def test_a_baseline_that_diverges_is_named(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fate(_: object, task: Task, epoch: int) -> Message | None:
+        alone = len(Plan.from_json(task.plan).graph.nodes) == 1
+        judges = alone and task.trial >= FIRST_CHECK
+        return Diverged(task.trial, 2, "a loss became nan") if judges and epoch == 2 else None
+
+    monkeypatch.setattr(pretended, "fate", fate)
+    lines: list[str] = []
+    listener = plain_search_listener(lines.append)
+    found = ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1, listener=listener)
+    (missing,) = found.result.unjudged
+    assert (missing.name, missing.reason) == (ALONE, "diverged at epoch 2: a loss became nan")
+    assert set(found.result.baselines) == {OPEN}
+    said = f"{ALONE}, seed {missing.seed}: diverged at epoch 2: a loss became nan"
+    assert sum(said in line for line in lines) == 2  # when it did, and in the report
+    assert resume(tmp_path / "out").result.unjudged == (missing,)
+
+
+def test_what_always_diverges_is_a_clear_error(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fate(_: object, task: Task, epoch: int) -> Message:
+        return Diverged(task.trial, epoch, "a loss became nan")
+
+    monkeypatch.setattr(pretended, "fate", fate)
     with pytest.raises(RunError, match="none of 6 trials gave a value") as caught:
-        ktgdsl.search(plan, out=tmp_path / "out", workers=1)
+        ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1)
     assert caught.value.diagnostics[0].code == "E507"
+    assert caught.value.diagnostics[0].help == "the last one: diverged: a loss became nan"
     assert {row["state"] for row in rows(tmp_path / "out")} == {"failed"}
 
 
-def test_a_spec_has_nothing_to_search(tmp_path: Path) -> None:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What `ktgc` says of a mistake."""
+    assert cli.main(list(arguments)) == 1
+    return capsys.readouterr().err
+
+
+def test_a_spec_has_nothing_to_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = tmp_path / "spec.ktg"
     spec.write_text("graph g { node a = resnet8 target a edge label -> a }")
-    done = subprocess.run(command(str(spec)), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "E506" in done.stderr
-    assert "ktgc run" in done.stderr
+    said = refused(capsys, "search", str(spec))
+    assert "E506" in said
+    assert "ktgc run" in said
 
 
-def test_a_space_cannot_be_run(tmp_path: Path) -> None:
+def test_a_space_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = tmp_path / "space.ktg"
     space.write_text(SPACE)
-    run = [sys.executable, "-m", "ktgdsl", "run", str(space)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "`edge.label->a.gate` is open" in done.stderr
-    assert "ktgc search" in done.stderr
+    said = refused(capsys, "run", str(space))
+    assert "`edge.label->a.gate` is open" in said
+    assert "ktgc search" in said
 
 
-def test_the_folder_of_a_run_is_no_search(tmp_path: Path) -> None:
+def test_the_folder_of_a_run_is_no_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "plan.json").touch()
-    done = subprocess.run(
-        command("--resume", str(tmp_path)), capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 1
-    assert "the folder of a run, not of a search" in done.stderr
+    said = refused(capsys, "search", "--resume", str(tmp_path))
+    assert "the folder of a run, not of a search" in said

@@ -19,6 +19,8 @@ from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_view import view
 from ktgdsl.searching.events import (
     BestFound,
+    CheckDone,
+    CheckReported,
     CheckStarted,
     Event,
     Exhausted,
@@ -30,7 +32,7 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
-from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.searching.result import Finalist, SearchResult, Unjudged
 from ktgdsl.training.result import Score
 from tests.plans import CORRECT, LINEAR, edge, tiny_plan
 from tests.specs import sound
@@ -201,11 +203,36 @@ def test_confirmation_is_foreseen_and_runs_down() -> None:
     run_trials(progress, clock, [1, 1, 1], 1.0)
     # 5 seeds of 3 finalists and 2 baselines: 25 trainings, 13 after each other, of 8 epochs.
     assert progress.left == 13 * 8
-    fed(progress, *(CheckStarted("trial 0", seed, seed, 25) for seed in range(5)))
-    clock.now += 10
-    assert progress.left == 13 * 8 - 10
-    clock.now += 100
-    assert progress.left is None
+    fed(progress, *(CheckStarted("trial 0", seed, seed, 25) for seed in range(25)))
+    assert progress.left == 25 * 8 / 2
+    for epoch in range(1, 9):
+        clock.now += 1
+        fed(progress, *(CheckReported("trial 0", seed, epoch, 50.0) for seed in (0, 1)))
+    fed(progress, CheckDone("trial 0", 0, 1, 25, 50.0))
+    fed(progress, CheckDone("trial 0", 1, 2, 25, None, "diverged at epoch 8: nan"))
+    assert (progress.judged, progress.to_judge) == (2, 25)
+    assert progress.left == 23 * 8 / 2
+    fed(progress, *(CheckDone("trial 0", seed, seed + 1, 25, 50.0) for seed in range(2, 24)))
+    assert progress.left == 8  # one worker has nothing to do
+    fed(progress, CheckDone("trial 0", 24, 25, 25, 50.0))
+    assert progress.left == 0
+
+
+def test_the_time_left_follows_the_epochs_of_what_judges() -> None:
+    clock = Clock()
+    progress = SearchProgress(started(trials=3, workers=1), clock)
+    run_trials(progress, clock, [1, 1, 1], 1.0)
+    fed(progress, *(CheckStarted(name, 7, i, 2) for i, name in enumerate(("one", "other"))))
+    for epoch in range(1, 8):
+        clock.now += 3
+        fed(progress, CheckReported("one", 7, epoch, 50.0))
+    # Three epochs of a second, and six of three: that of the first is not known.
+    assert progress.left == (1 + 8) * 3
+
+
+def test_judging_that_goes_on_counts_what_was_judged_before() -> None:
+    progress = fed(SearchProgress(started(), Clock()), CheckStarted("trial 0", 9, 15, 17))
+    assert (progress.judged, progress.to_judge) == (15, 17)
 
 
 def test_an_exhausted_space_has_fewer_trials_left() -> None:
@@ -285,7 +312,17 @@ def test_judging_takes_the_place_of_the_running_trials() -> None:
     progress = fed(busy(), *checks)
     lines = shown(progress)
     assert lines[4] == ("after epoch  reached  went on     best    judging the result       seeds")
-    assert lines[7] == ("4                  1        1  75.00 %    target alone, on labels      5")
+    assert lines[7] == ("4                  1        1  75.00 %    target alone, on labels    0/5")
+    assert lines[1].startswith("judging 0/20  ")
+    fed(
+        progress,
+        CheckDone("trial 12", 0, 1, 20, 81.5),
+        CheckDone("trial 12", 1, 2, 20, None, "diverged at epoch 3: a loss became nan"),
+    )
+    lines = shown(progress, 100)
+    assert lines[1].startswith("judging 2/20  ━")
+    assert lines[3] == "warning: trial 12, seed 1: diverged at epoch 3: a loss became nan"
+    assert lines[6].endswith("trial 12                   2/5  1 without a value")
 
 
 def test_warnings_stay_in_sight() -> None:
@@ -460,6 +497,25 @@ def test_plain_lines() -> None:
     ]
 
 
+def test_plain_lines_of_what_judges_the_result() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    listen = plain_search_listener(lines.append, clock)
+    listen(started(trials=4, workers=1))
+    listen(CheckStarted("target alone, on labels", 7, 0, 2))
+    listen(CheckStarted("all gates through", 7, 1, 2))
+    for epoch in range(1, 4):
+        clock.now += 3.0
+        listen(CheckReported("target alone, on labels", 7, epoch, 80.0))
+    listen(CheckDone("target alone, on labels", 7, 1, 2, None, "diverged at epoch 4:\n  nan"))
+    listen(CheckDone("all gates through", 7, 2, 2, 80.0))
+    assert lines[1:] == [
+        "the trials are over, 2 trainings to judge the result",
+        "judging 1/2  target alone, on labels, seed 7: diverged at epoch 4: nan  about 24 s left",
+        "judging 2/2  all gates through, seed 7: 80.00 %",
+    ]
+
+
 def test_plain_lines_of_a_search_that_goes_on_and_of_a_failure() -> None:
     lines: list[str] = []
     listen = plain_search_listener(lines.append, Clock())
@@ -626,6 +682,24 @@ def test_the_report_of_a_search_without_a_complete_trial() -> None:
     )
     assert "trial 17                 91.50 % (epoch 4)  top/01.ktg" in text
     assert "60 trials: 60 pruned, 0 complete, 0 failed;" in text
+
+
+def test_what_gave_no_value_is_named() -> None:
+    nan = "diverged at epoch 3: the loss of edge label -> a became nan"
+    missing = Unjudged(name="target alone, on labels", seed=7, reason=nan)
+    again = Unjudged(name="trial 17", seed=8, reason="failed: hung; then hung")
+    one = finalist(17, 97.25, 1, confirmed=Score.of([95.0, 96.0]))
+    opened = {"all gates through": Score.of([95.75, 95.5])}
+    found = result(finalists=(one,), baselines=opened, unjudged=(missing, again))
+    lines = search_text(space(60, confirm=3), found).splitlines()
+    assert lines[3:6] == [
+        "trial 17                 97.25 %        95.50 ± 0.71 % (n = 2)  top/01.ktg",
+        "all gates through        -              95.62 ± 0.18 % (n = 2)",
+        "target alone, on labels  -              diverged at epoch 3",
+    ]
+    assert f"without a value: target alone, on labels, seed 7: {nan}" in lines
+    assert "without a value: trial 17, seed 8: failed: hung; then hung" in lines
+    assert SearchResult.from_json(found.to_json(), FOLDER) == found
 
 
 def test_the_report_of_an_exhausted_space() -> None:

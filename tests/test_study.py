@@ -70,10 +70,13 @@ def test_why_a_trial_failed_is_kept(tmp_path: Path) -> None:
 def test_what_is_beside_the_trials_is_kept_too(tmp_path: Path) -> None:
     study = journal(tmp_path / "study.journal")
     study.note_check("alone / 3", 91.5)
-    study.note_check("alone / 4", None)
+    study.note_check("alone / 4", "diverged at epoch 2: a loss became nan")
     study.note_seconds(12.5)
     again = Study(tmp_path / "study.journal", "g")
-    assert again.checks == {"alone / 3": 91.5, "alone / 4": None}
+    assert again.checks == {
+        "alone / 3": 91.5,
+        "alone / 4": "diverged at epoch 2: a loss became nan",
+    }
     assert again.seconds == 12.5
 
 

@@ -152,9 +152,10 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
     rows = [("source", str(data.source)), ("samples", f"{used}those that there are")]
     if (facts := data.facts) is not None:
         channels, height, width = data.shape
+        whole = f"{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"
         rows = [
             ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
-            ("samples", f"{used}{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"),
+            ("samples", used + whole),
         ]
     rows += [
         ("batch", _batch(plan)),

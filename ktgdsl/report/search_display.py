@@ -14,10 +14,18 @@ from rich.text import Text
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.progress import Clock, duration
-from ktgdsl.report.search_progress import STATES, SearchProgress, count, exhausted, flat
+from ktgdsl.report.search_progress import (
+    STATES,
+    SearchProgress,
+    count,
+    exhausted,
+    flat,
+    judged,
+)
 from ktgdsl.report.search_view import cut, view
 from ktgdsl.searching.events import (
     BestFound,
+    CheckDone,
     CheckStarted,
     Event,
     Exhausted,
@@ -86,6 +94,8 @@ class _Lines:
             case CheckStarted() if first_check:
                 trainings = count(event.of - event.done, "training")
                 self._write(f"the trials are over, {trainings} to judge the result")
+            case CheckDone():
+                self._write(_judged(progress, event))
             case WorkerLost() | Exhausted():
                 self._write(f"warning: {progress.warning}")
 
@@ -111,6 +121,14 @@ def _line(progress: SearchProgress, ended: TrialEnded) -> str:
     cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
     cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
     if progress.left is not None:
+        cells.append(f"about {duration(progress.left)} left")
+    return "  ".join(cells)
+
+
+def _judged(progress: SearchProgress, event: CheckDone) -> str:
+    found = event.reason if event.value is None else f"{event.value:.2f} %"
+    cells = [f"judging {event.done}/{event.of}", judged(event.name, event.seed, found)]
+    if progress.left:
         cells.append(f"about {duration(progress.left)} left")
     return "  ".join(cells)
 
@@ -155,7 +173,17 @@ def _compared(result: SearchResult) -> list[Row]:
         rows.append((f"trial {each.trial}", _found(each, result), *further, each.spec))
     for name, score in result.baselines.items():
         rows.append((name, *(("-",) if confirmed else ()), str(score), ""))
+    told = {row[0] for row in rows}
+    for missing in result.unjudged:
+        if missing.name not in told:
+            told.add(missing.name)
+            rows.append((missing.name, *(("-",) if confirmed else ()), _short(missing.reason), ""))
     return rows
+
+
+def _short(reason: str) -> str:
+    """That a training diverged, and when, without where."""
+    return flat(reason.partition(":")[0])
 
 
 def _found(finalist: Finalist, result: SearchResult) -> str:
@@ -167,6 +195,8 @@ def _notes(result: SearchResult) -> Iterator[str]:
     images = count(result.validation_samples, "validation image")
     yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
     yield f"a difference of {result.step:.3g} % is one image"
+    for missing in result.unjudged:
+        yield f"without a value: {judged(missing.name, missing.seed, missing.reason)}"
     further = [each.confirmed for each in result.finalists if each.confirmed is not None]
     if any(score.std is None for score in [*result.baselines.values(), *further]):
         yield "a single training has no spread, so nobody knows how much of it is chance"

@@ -11,6 +11,8 @@ from ktgdsl.report.progress import Clock
 from ktgdsl.searching.estimate import CHECKED
 from ktgdsl.searching.events import (
     BestFound,
+    CheckDone,
+    CheckReported,
     CheckStarted,
     Event,
     Exhausted,
@@ -50,6 +52,15 @@ class Running:
 
 
 @dataclass
+class Judging:
+    """What judges the result under one name: trainings begun, over, and without a value."""
+
+    begun: int = 0
+    done: int = 0
+    without: int = 0
+
+
+@dataclass
 class SearchProgress:
     """A search under way. It counts what it hears; `clock` gives seconds.
 
@@ -69,22 +80,25 @@ class SearchProgress:
     best: BestFound | None = None
     edges: list[str] = field(default_factory=list)
     """Those of the best graph."""
-    checks: Counter[str] = field(default_factory=Counter)
+    checks: dict[str, Judging] = field(default_factory=dict)
     """Trainings that judge the result, by what they are of."""
+    judged: int = 0
+    """How many of them are over, those of an earlier owner counted in."""
+    to_judge: int = field(init=False)
+    """How many there are, those counted in too."""
     lost: int = 0
     warning: str = ""
     """The last one."""
     _epochs: int = 0
     _seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    _to_judge: int = field(init=False)
-    _checks_began: float = 0.0
+    _checking: dict[tuple[str, int], Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
         self.total = self.started.trials
         self.rungs = {rung: Rung() for rung in self.started.rungs}
         confirm = self.plan.search.confirm if self.plan.search else 0
-        self._to_judge = 2 * max(1, confirm) + min(CHECKED, self.total) * confirm
+        self.to_judge = 2 * max(1, confirm) + min(CHECKED, self.total) * confirm
 
     @property
     def plan(self) -> Plan:
@@ -119,15 +133,14 @@ class SearchProgress:
 
         Every trial that is not over is taken to need as many epochs as were trained for each
         that is, and every epoch the median of the last ones. None before there is enough to
-        go by, and when it takes longer than that.
+        go by.
         """
         if not self._seconds:
             return None
         epoch = statistics.median(self._seconds)
-        judging = ceil(self._to_judge / self.started.workers) * self.started.epochs * epoch
         if self.checks:
-            left = self._checks_began + judging - self.clock()
-            return left if left > 0 else None
+            return self._epochs_to_judge() * epoch
+        judging = ceil(self.to_judge / self.started.workers) * self.started.epochs * epoch
         if (trials := self.total - self.done) == 0:
             return judging
         if self.ended.total() < ENOUGH:
@@ -152,9 +165,13 @@ class SearchProgress:
                 self.best, self.edges = event, edge_lines(event.plan)
             case CheckStarted():
                 if not self.checks:
-                    self._checks_began = self.clock()
-                    self._to_judge = event.of - event.done
-                self.checks[event.name] += 1
+                    self.judged, self.to_judge = event.done, event.of
+                self.checks.setdefault(event.name, Judging()).begun += 1
+                self._checking[event.name, event.seed] = Running(0, self.clock())
+            case CheckReported():
+                self._report_check(event)
+            case CheckDone():
+                self._end_check(event)
             case WorkerLost():
                 self.lost += 1
                 self.warning = lost(event, judging=bool(self.checks))
@@ -172,6 +189,32 @@ class SearchProgress:
             rung.reached += 1
             rung.survived += event.kept
             rung.best = event.value if rung.best is None else max(rung.best, event.value)
+
+    def _report_check(self, event: CheckReported) -> None:
+        now = self.clock()
+        before = self._checking[event.name, event.seed]
+        if before.epoch:  # else it has waited for a worker, and nobody knows since when it runs
+            self._seconds.append(now - before.since)
+        self._checking[event.name, event.seed] = Running(event.epoch, now, event.value)
+
+    def _end_check(self, event: CheckDone) -> None:
+        del self._checking[event.name, event.seed]
+        self.judged = event.done
+        judging = self.checks[event.name]
+        judging.done += 1
+        if event.value is None:
+            judging.without += 1
+            self.warning = judged(event.name, event.seed, event.reason)
+
+    def _epochs_to_judge(self) -> float:
+        """Epochs until the result is judged, of one worker, as they train side by side."""
+        left = [self.started.epochs - each.epoch for each in self._checking.values()]
+        return max(sum(left) / self.started.workers, max(left, default=0))
+
+
+def judged(name: str, seed: int, found: str) -> str:
+    """What a training that judges the result has found, or why nothing, in words."""
+    return f"{name}, seed {seed}: {flat(found)}"
 
 
 def lost(event: WorkerLost, *, judging: bool) -> str:

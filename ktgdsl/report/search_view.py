@@ -55,7 +55,10 @@ def _title(progress: SearchProgress) -> Text:
 
 
 def _bar(progress: SearchProgress, width: int) -> RenderableType:
-    trials = f"{progress.done}/{progress.total} trials"
+    trials, done, total = f"{progress.done}/{progress.total} trials", progress.done, progress.total
+    if progress.checks:
+        done, total = progress.judged, progress.to_judge
+        trials = f"judging {done}/{total}"
     left = "-" if progress.left is None else f"about {duration(progress.left)}"
     # As wide as it gets, so that nothing moves when a number has a digit more.
     times = f"elapsed {duration(progress.elapsed):<12} left {left}"
@@ -63,7 +66,7 @@ def _bar(progress: SearchProgress, width: int) -> RenderableType:
     if room < BAR // 4:
         return _text(f"{trials}  {times}")
     grid = Table.grid(padding=(0, 2, 0, 0))
-    bar = ProgressBar(total=progress.total, completed=progress.done, width=room)
+    bar = ProgressBar(total=total, completed=done, width=room)
     grid.add_row(_text(trials), bar, _text(times))
     return grid
 
@@ -85,8 +88,11 @@ def _ladder(progress: SearchProgress) -> list[Row]:
 def _under_way(progress: SearchProgress) -> list[Row]:
     """The trials that are trained, and once they are over what judges the result."""
     if progress.checks:
-        rows: list[Row] = [("judging the result", "seeds")]
-        return rows + [(name, str(seeds)) for name, seeds in progress.checks.items()]
+        rows: list[Row] = [("judging the result", "seeds", "")]
+        for name, each in progress.checks.items():
+            without = f"{each.without} without a value" if each.without else ""
+            rows.append((name, f"{each.done}/{each.begun}", without))
+        return rows
     rows = [("running", "epoch", "value")]
     for number, trial in progress.running.items():
         epoch = f"{trial.epoch}/{progress.started.epochs}"

@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
 from ktgdsl.searching.points import labels, trial_plan
+from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
 from ktgdsl.torch_backend.seeds import derive
 from ktgdsl.training.result import Score
@@ -104,11 +105,27 @@ def name_of(trial: FrozenTrial) -> str:
     return f"trial {trial.number}"
 
 
-def scores(noted: Mapping[str, float | None], names: Sequence[str]) -> dict[str, Score]:
-    """What was noted, by name; trainings that diverged are left out."""
+def scores(noted: Mapping[str, float | str], names: Sequence[str]) -> dict[str, Score]:
+    """What was noted, by name; trainings without a value are left out: see `unjudged`."""
     found = {}
     for name in names:
-        values = [v for k, v in noted.items() if k.rpartition(" / ")[0] == name and v is not None]
+        values = [v for k, v in _of(noted, name).items() if not isinstance(v, str)]
         if values:
             found[name] = Score.of(values)
     return found
+
+
+def unjudged(noted: Mapping[str, float | str], names: Sequence[str]) -> tuple[Unjudged, ...]:
+    """The trainings of these names that gave no value, and why."""
+    return tuple(
+        Unjudged(name=name, seed=seed, reason=reason)
+        for name in names
+        for seed, reason in _of(noted, name).items()
+        if isinstance(reason, str)
+    )
+
+
+def _of(noted: Mapping[str, float | str], name: str) -> dict[int, float | str]:
+    """What was noted of a name, by seed."""
+    keys = ((key.rpartition(" / "), value) for key, value in noted.items())
+    return {int(seed): value for (of, _, seed), value in keys if of == name}

@@ -110,6 +110,31 @@ class CheckStarted:
 
 
 @dataclass(frozen=True)
+class CheckReported:
+    """An epoch of a training that judges the result is over; `value` as of a trial."""
+
+    name: str
+    seed: int
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class CheckDone:
+    """A training that judges the result is over, with which `done` of `of` are.
+
+    `value` is None where there is none, and `reason` then says why.
+    """
+
+    name: str
+    seed: int
+    done: int
+    of: int
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class SearchFinished:
     """The search is over and its result is written; `already` if it was before."""
 
@@ -127,6 +152,8 @@ Event = (
     | BestFound
     | Exhausted
     | CheckStarted
+    | CheckReported
+    | CheckDone
     | SearchFinished
 )
 Listener = Callable[[Event], None]

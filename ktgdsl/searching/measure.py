@@ -8,6 +8,7 @@ import torch
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import sampled
 from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.step import stepper
 
 GRAPHS = 4
@@ -22,6 +23,7 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
 
     On random images. What evaluation takes is not in it: a fifth more with the digits.
     """
+    plan = complete(plan)
     plans = sampled(plan, 4 * GRAPHS)[:GRAPHS] or [plan]
     return fmean(_step(each, device) * each.data.steps_per_epoch for each in plans)
 

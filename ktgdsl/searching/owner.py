@@ -8,6 +8,8 @@ from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.searching.checks import Check
 from ktgdsl.searching.events import (
     BestFound,
+    CheckDone,
+    CheckReported,
     CheckStarted,
     Exhausted,
     Listener,
@@ -63,6 +65,7 @@ class Owner:
         self._asked = 0
         self._last: dict[int, tuple[int, float]] = {}  # epoch and value of trials under way
         self._checks: dict[int, Check] = {}
+        self._of = 0
 
     def trials(self, pool: Pool) -> None:
         """Train all trials, those first that an earlier owner has left under way."""
@@ -82,6 +85,7 @@ class Owner:
         known = self.study.checks
         waiting = [check for check in checks if check.key not in known]
         done = len(checks) - len(waiting)
+        self._of = len(checks)
         for number, check in enumerate(waiting, start=FIRST_CHECK):
             self._checks[number] = check
             self._listener(
@@ -197,12 +201,23 @@ class Owner:
 
     def _hear_check(self, pool: Pool, message: Message) -> None:
         match message:
-            case Report(trial=number, last=last, value=value):
+            case Report(trial=number, epoch=epoch, value=value):
+                check = self._checks[number]
+                self._listener(CheckReported(check.name, check.seed, epoch, value))
+                if message.last:
+                    self._end_check(number, value)
                 pool.decide(number, keep=True)
-                if last:
-                    self.study.note_check(self._checks.pop(number).key, value)
-            case Diverged(trial=number) | Failed(trial=number):
-                self.study.note_check(self._checks.pop(number).key, None)
+            case Diverged(trial=number, epoch=epoch, reason=reason):
+                when = f"at epoch {epoch}" if epoch else "in a pre-training"
+                self._end_check(number, None, f"diverged {when}: {reason}")
+            case Failed(trial=number, reasons=reasons):
+                self._end_check(number, None, f"failed: {'; then '.join(reasons)}")
             case Lost():
                 reason = f"{self._checks[message.trial].name}: {message.reason}"
                 self._listener(WorkerLost(message.trial, message.attempt, reason))
+
+    def _end_check(self, number: int, value: float | None, reason: str = "") -> None:
+        check = self._checks.pop(number)
+        self.study.note_check(check.key, reason if value is None else value)
+        done = self._of - len(self._checks)
+        self._listener(CheckDone(check.name, check.seed, done, self._of, value, reason))

@@ -151,10 +151,18 @@ class Picker:
         seed = self.search.sampler.arguments.get("seed", 0)
         assert isinstance(seed, int)
         own = derive(seed, "ask", number, attempt) % 2**32
-        sampler: BaseSampler = TPESampler(seed=own) if guided else RandomSampler(seed=own)
         asking = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
+        sampler: BaseSampler = RandomSampler(seed=own)
+        together: Params = {}
+        if guided:
+            # All values at once, as one look at the trials takes longer the more there are.
+            # Trials under way have no say: that no graph comes twice is seen to here.
+            sampler = TPESampler(seed=own, multivariate=True, constant_liar=False)
+            together = sampler.sample_relative(study, asking, self.distributions)
         return {
-            name: sampler.sample_independent(study, asking, name, each)
+            name: together[name]
+            if name in together
+            else sampler.sample_independent(study, asking, name, each)
             for name, each in self.distributions.items()
         }
 

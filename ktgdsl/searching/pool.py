@@ -37,6 +37,10 @@ from ktgdsl.searching.process import Trial, WorkerProcess
 MEDIANS = 10
 """A worker hangs that gives no sign of life for so many times the median epoch."""
 
+FIRST = 600.0
+"""Seconds until an attempt's first report in which a worker may be silent, at least: a graph
+may be compiled in its first step and again when it is first evaluated, and data be loaded."""
+
 STARTUP = 600.0
 """Seconds that a worker has to start: importing torch from a cold disk takes its time."""
 
@@ -58,7 +62,8 @@ class Pool:
         devices: where; the workers take turns.
         folder: for the states of trials and the workers' output; made if need be. Trials
             that an earlier pool left unfinished in it go on from there.
-        patience: seconds without a sign of life, at least, before a worker counts as hung.
+        patience: seconds without a sign of life, at least, before a worker counts as hung
+            that has reported an epoch of its trial.
         attempts: how many workers a trial may cost.
     """
 
@@ -175,7 +180,7 @@ class Pool:
         if not worker.started:
             return STARTUP
         median = statistics.median(self._seconds) if self._seconds else 0.0
-        return max(self._patience, MEDIANS * median)
+        return max(self._patience if worker.reported else FIRST, MEDIANS * median)
 
     def _hear(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
@@ -187,6 +192,7 @@ class Pool:
             case Raised(_, reason, trace):
                 self._lose(worker, reason, trace)
             case Report(trial):
+                worker.reported = True
                 self._trials[trial].asked = message
                 self._seconds.append(message.seconds)
                 self._told.append(message)
@@ -224,7 +230,7 @@ class Pool:
     def _give(self) -> None:
         for worker in self._workers:
             if worker.idle and self._queue:
-                worker.trial, worker.idle = self._queue.popleft(), False
+                worker.trial, worker.idle, worker.reported = self._queue.popleft(), False, False
                 worker.send(worker.trial.task)
 
     def _over(self, trial: Trial, worker: WorkerProcess | None) -> None:

@@ -33,12 +33,15 @@ class Trial:
 
 
 class WorkerProcess:
-    """A worker process and its state: starting, then idle, or at work on a trial."""
+    """A worker process and its state: starting, then idle, or at work on a trial.
+
+    `reported` says whether an epoch of that trial has come from it.
+    """
 
     def __init__(self, number: int, setup: Setup) -> None:
         self.number = number
         self.setup = setup
-        self.started = self.idle = self.gone = False
+        self.started = self.idle = self.reported = self.gone = False
         self.trial: Trial | None = None
         self.heard = time.monotonic()
         self.pipe, theirs = connection.Pipe()

@@ -31,14 +31,23 @@ class Finalist(_Record):
     confirmed: Score | None = None
 
 
+class Unjudged(_Record):
+    """A training that was to judge the result and gave no value, as it diverged or failed."""
+
+    name: str
+    seed: int
+    reason: str
+
+
 class SearchResult(_Record):
     """The end of a search.
 
     `finalists` has the best graphs, the best first. `complete` tells whether the first was
     trained to the end; where every trial was pruned or failed it is the leader of the highest
     rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
-    all gates open, at the same epochs, on the same split. One validation image is `step`
-    percent of accuracy. `exhausted` says that the space had no further graph.
+    all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
+    and finalists that gave no value. One validation image is `step` percent of accuracy.
+    `exhausted` says that the space had no further graph.
     """
 
     folder: Path
@@ -48,6 +57,7 @@ class SearchResult(_Record):
     trials: int
     states: dict[str, int]
     baselines: dict[str, Score]
+    unjudged: tuple[Unjudged, ...] = ()
     validation_samples: int
     epochs: int
     epochs_trained: int

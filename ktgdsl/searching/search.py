@@ -1,9 +1,11 @@
 """A search: a space in, the best graph out, and going on after a cut."""
 
+import errno
 import shlex
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,16 @@ from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.size import size
 from ktgdsl.plan.space import at
-from ktgdsl.searching.checks import Check, baselines, confirmations, leaders, name_of, scores, seeds
+from ktgdsl.searching.checks import (
+    Check,
+    baselines,
+    confirmations,
+    leaders,
+    name_of,
+    scores,
+    seeds,
+    unjudged,
+)
 from ktgdsl.searching.events import (
     Event,
     Listener,
@@ -33,13 +44,21 @@ from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.torch_backend.supported import require_searchable
+from ktgdsl.training.checkpoint import writing
+from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.environment import describe
 from ktgdsl.training.folder import create
 from ktgdsl.training.result import Score
 from ktgdsl.training.step import choose_device
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What writing fails with on a disk that takes no more."""
+
 TABLED = 30.0
-"""Seconds between two writings of the table of trials while a search is under way."""
+"""Seconds between two writings of the table of trials while a search is under way, at least."""
+
+SHARE = 0.01
+"""Of the owner's time that writing this table may take: it takes longer the more trials."""
 
 
 class Found(NamedTuple):
@@ -81,11 +100,12 @@ def search(
 
     Raises:
         RunError: when nothing is open (E506), something is not supported yet (E901), the
-            folder cannot be used (E502), the device does not exist (E504), or no trial gave a
-            value (E507). What was kept stays.
+            folder cannot be used (E502), the device does not exist (E504), data are missing or
+            damaged (E508), or no trial gave a value (E507). What was kept stays.
         SearchInterrupted: on Ctrl-C.
     """
     require_searchable(plan)
+    plan = complete(plan)
     devices = _devices(device)
     environment = {
         **describe(torch.device(devices[0]), (plan.train.seed,)),
@@ -97,7 +117,8 @@ def search(
     assert plan.space is not None
     with made.held():
         folder.write_space(plan.space.text)
-        return _Search(plan, folder, listener).to_the_end()
+        with _going_on(folder):
+            return _Search(plan, folder, listener).to_the_end()
 
 
 def resume(
@@ -122,7 +143,21 @@ def resume(
         if workers is not None:
             environment["workers"] = workers
         here.run.write_environment(environment)
-        return _Search(plan, here, listener).to_the_end()
+        with _going_on(here):
+            return _Search(plan, here, listener).to_the_end()
+
+
+@contextmanager
+def _going_on(folder: SearchFolder) -> Iterator[None]:
+    """Lets an error about a disk that takes no more say how to go on once it does."""
+    try:
+        yield
+    except RunError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in FULL:
+            raise
+        help = f"make room, then go on with: ktgc search --resume {shlex.quote(str(folder.path))}"
+        raise RunError([replace(each, help=help) for each in error.diagnostics]) from error
 
 
 def _devices(device: str | None) -> list[str]:
@@ -143,7 +178,7 @@ class _Search:
         self.plan, self.folder, self.listener = plan, folder, listener
         self.settings = plan.search
         self.study = Study(folder.journal, plan.graph.name)
-        self._tabled = time.monotonic()
+        self._table_due = time.monotonic() + TABLED
 
     def to_the_end(self) -> Found:
         """Trains what is left, and judges it."""
@@ -158,7 +193,9 @@ class _Search:
         picker = Picker(self.plan, size(self.plan).distinct)
         owner = Owner(self.plan, self.study, picker, self._listen, self._improved)
         try:
-            with Pool(workers, devices, self.folder.workers) as pool:
+            with writing(self.folder.workers):
+                pool = Pool(workers, devices, self.folder.workers)
+            with pool:
                 owner.trials(pool)
                 finalists = leaders(self.study.trials)
                 if not finalists:
@@ -208,16 +245,20 @@ class _Search:
 
     def _listen(self, event: Event) -> None:
         """Passes events on, and now and then writes the table of trials."""
-        if isinstance(event, TrialEnded) and time.monotonic() - self._tabled >= TABLED:
-            self._tabled = time.monotonic()
+        began = time.monotonic()
+        if isinstance(event, TrialEnded) and began >= self._table_due:
             self.folder.write_trials(self.study.trials, self.plan)
+            ended = time.monotonic()
+            self._table_due = ended + max(TABLED, (ended - began) / SHARE)
         self.listener(event)
 
     def _result(
         self, finalists: list[FrozenTrial], seconds: float, exhausted: bool
     ) -> SearchResult:
         trials, noted = self.study.trials, self.study.checks
-        confirmed = scores(noted, [name_of(trial) for trial in finalists])
+        names = [name_of(trial) for trial in finalists]
+        against = list(baselines(self.plan, finalists[0]))
+        confirmed = scores(noted, names)
         if confirmed:
             means = {name: score.mean for name, score in confirmed.items()}
             finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
@@ -234,7 +275,8 @@ class _Search:
             complete=STATES[finalists[0].state] == "complete",
             trials=len(trials),
             states={state: states.count(state) for state in sorted(set(states))},
-            baselines=scores(noted, list(baselines(self.plan, finalists[0]))),
+            baselines=scores(noted, against),
+            unjudged=unjudged(noted, [*names, *against]),
             validation_samples=self.plan.data.held_samples,
             epochs=self.settings.epochs,
             epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),

@@ -84,8 +84,8 @@ class Study:
         return Trial(self.optuna, number)
 
     @property
-    def checks(self) -> dict[str, float | None]:
-        """The values of trainings beside the trials, by name and seed; None where it diverged."""
+    def checks(self) -> dict[str, float | str]:
+        """The values of trainings beside the trials, by name and seed; or why there is none."""
         attrs = self.optuna.user_attrs
         return {k[len(CHECK) + 1 :]: v for k, v in attrs.items() if k.startswith(f"{CHECK} ")}
 
@@ -99,8 +99,8 @@ class Study:
         with writing(self.path):
             self.optuna.set_user_attr(SECONDS, seconds)
 
-    def note_check(self, key: str, value: float | None) -> None:
-        """Keep the value of a training beside the trials."""
+    def note_check(self, key: str, value: float | str) -> None:
+        """Keep the value of a training beside the trials, or why it has none."""
         with writing(self.path):
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
 

@@ -35,6 +35,7 @@ from ktgdsl.searching.messages import (
 )
 from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ktgdsl.training.data import Watched, load_watched
+from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
 from ktgdsl.training.loop import Begun, epochs
 from ktgdsl.training.pretrain import Pretraining
@@ -122,7 +123,7 @@ class Worker:
             self._channel.send(Diverged(task.trial, asking.epoch, reason))
 
     def _train(self, task: Task, asking: "_Asking") -> None:
-        plan = Plan.from_json(task.plan)
+        plan = complete(Plan.from_json(task.plan))
         if not plan.data.holdout:
             raise ValueError("a trial is measured on a validation split, and none is held out")
         beat = _Beat(self._channel.send, task.trial)

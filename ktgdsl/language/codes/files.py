@@ -18,9 +18,9 @@ EXPLANATIONS = {
     ),
     "E003": Explanation(
         """The language states its limits, so that a slip of the pen does not take hours or
-        gigabytes: 256 nodes, edge statements for 262,144 pairs, 64 levels of nesting,
-        1 MiB a file, 64 used files, and 4,096 parts of a `let` with all that it mentions. What is nested deeper
-        reads better when a `let` names a part of it.""",
+        gigabytes: 256 nodes, edge statements for 262,144 pairs, 64 levels of nesting, 1 MiB
+        a file, 64 used files, and 4,096 parts of a `let` with all that it mentions. What is
+        nested deeper reads better when a `let` names a part of it.""",
         """\
 graph crowd {
     node a[200], b[100] = resnet8

@@ -1,0 +1,1 @@
+"""Measurements that take time; `python -m tests.benchmarks.NAME` runs one."""

@@ -20,7 +20,7 @@ class UnusableError(Exception):
         self.help = help
 
 
-def call(place: str, folder: str | None, *given: object, **arguments: object) -> Any:
+def call(place: str, folder: str | None, /, *given: object, **arguments: object) -> Any:
     """What the callable at `place`, "package.module:name", returns for these arguments.
 
     Its module is looked up in `folder` first. Raises UnusableError when it is not there or fails.

@@ -247,6 +247,20 @@ def test_a_step_never_waits_for_the_device(optimizer: Call) -> None:
     assert not WAITING & seen.keys()
 
 
+def test_a_step_calls_few_operators() -> None:
+    """A bound on what a ResNet8 and an edge cost: a guard, where times would be noise."""
+
+    def count(edges: Iterable[Edge | tuple[str, str]]) -> int:
+        plan = tiny_plan(["a", "b"], [("label", "a"), ("label", "b"), *edges], targets=["a", "b"])
+        step, given = stepper(plan, "cpu"), digits_of(plan, 2)
+        take(step, given[:1])
+        return sum(operators(lambda: take(step, given[1:])).values())
+
+    without = count([])
+    assert without <= 2 * 170
+    assert count([edge("a", "b"), edge("b", "a")]) - without <= 2 * 24
+
+
 def test_drawing_batches_never_waits_for_the_device() -> None:
     split = load_splits(tiny_plan().data, 0, CPU).train
     seen = operators(lambda: list(batches(split, 128, 0, 1)))

@@ -73,8 +73,6 @@ REFUSED = [
      "edge b -> a }", "`share`", "share"),
     ("graph g { node a = resnet8 target a edge label -> a } phase one { learn = [a] }",
      "training in phases", "phase"),
-    ("graph g { node a = resnet8 target a edge label -> a } train { precision = bf16 }",
-     "setting `precision`", "precision = bf16"),
     ("graph g { node a = resnet8 target a edge label -> a } data digits { views = 2 }",
      "setting `views`", "views = 2"),
 ]  # fmt: skip

@@ -45,6 +45,7 @@ from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.torch_backend.supported import require_searchable
 from ktgdsl.training.checkpoint import writing
+from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.environment import describe
 from ktgdsl.training.folder import create
@@ -109,6 +110,7 @@ def search(
     devices = _devices(device)
     environment = {
         **describe(torch.device(devices[0]), (plan.train.seed,)),
+        "computing": choose(plan, torch.device(devices[0])).told,
         "devices": devices,
         "workers": workers or (plan.search and plan.search.workers) or _workers(devices),
     }

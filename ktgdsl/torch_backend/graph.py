@@ -12,6 +12,7 @@ from torch import fx, nn
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Node, Plan
+from ktgdsl.torch_backend.batched import batch_edges
 from ktgdsl.torch_backend.emit import emit, module_names
 from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.torch_backend.supported import require_supported
@@ -94,7 +95,7 @@ class TrainingGraph(fx.GraphModule):
     """
 
     def __init__(self, plan: Plan, modules: Mapping[str, nn.Module]) -> None:
-        graph = emit(plan)
+        graph = batch_edges(emit(plan))
         graph.set_codegen(_ShortNames())
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan

@@ -52,7 +52,7 @@ class Missing(NamedTuple):
 
 def missing(plan: Plan) -> Iterator[Missing]:
     """What of a plan this version cannot train, in no special order."""
-    graph, data, train = plan.graph, plan.data, plan.train
+    graph, data = plan.graph, plan.data
     for node in graph.nodes:
         if node.network.name not in NETWORKS:
             yield _word("network", node.network)
@@ -76,14 +76,8 @@ def missing(plan: Plan) -> Iterator[Missing]:
             yield from (_word("gate", gate) for gate in _gates(term.gate) if gate.name not in GATES)
     if data.source.name not in DATASETS:
         yield _word("data set", data.source)
-    settings = {
-        "views": data.views > 1,
-        "precision": train.precision != "fp32",
-        "compile": train.compile != "off",
-    }
-    for name, asked in settings.items():
-        if asked:
-            yield Missing(f"this value of the setting `{name}`", name)
+    if data.views > 1:
+        yield Missing("this value of the setting `views`", "views")
 
 
 def _word(kind: str, call: Word) -> Missing:

@@ -22,6 +22,7 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
     writing,
 )
+from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.events import (
@@ -82,7 +83,8 @@ def run(
     require_supported(plan)
     plan = complete(plan)
     chosen = choose_device(device)
-    folder = create(plan, None if out is None else Path(out), spec, describe(chosen, seeds(plan)))
+    environment = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
+    folder = create(plan, None if out is None else Path(out), spec, environment)
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
     with folder.held():
         try:
@@ -123,7 +125,7 @@ def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listene
         at = load_checkpoint(here.checkpoint, plan.digest)
     environment = here.environment()
     chosen = choose_device(device if device is not None else environment.get("device"))
-    now = describe(chosen, seeds(plan))
+    now = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
     if not environment:
         environment = now
     else:

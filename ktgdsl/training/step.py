@@ -1,6 +1,6 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from ktgdsl.torch_backend.graph import TrainingGraph, build
 from ktgdsl.torch_backend.networks import Dropout
 from ktgdsl.torch_backend.output import Output
 from ktgdsl.torch_backend.turns import turns
+from ktgdsl.training.computing import Computing, choose, keep_freed_pages, lay_out
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import Listener, ignore
 from ktgdsl.training.optim import learning_rate, make_optimizers, skipping
@@ -24,11 +25,19 @@ class Stepper:
     """Trains a graph by one step a call: `output = step(image, label)`.
 
     `steps` is k_end of Eq. 6, `taken` how many of them are done, `learning_rates` those of
-    the last step by node. `stepper` makes one.
+    the last step by node, `computing` how they are computed. `stepper` makes one.
     """
 
-    def __init__(self, plan: Plan, graph: TrainingGraph, device: torch.device, steps: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        graph: TrainingGraph,
+        device: torch.device,
+        steps: int,
+        computing: Computing,
+    ) -> None:
         self.plan = plan
+        self.computing = computing
         self.graph = graph
         self.device = device
         self.steps = steps
@@ -42,7 +51,11 @@ class Stepper:
         self._moving = {name: self._all[name] for name, m in self._modes.items() if m}
         self._optimizers = make_optimizers(self._nodes.values(), self._networks, device)
         sequential = plan.train.update == "sequential"
-        self._turns = list(turns(graph).values()) if sequential else [graph]
+        self._turns: list[Callable[..., Output]] = (
+            [*turns(graph).values()] if sequential else [graph]
+        )
+        if computing.compile.value == "on":
+            self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
@@ -82,11 +95,14 @@ class Stepper:
         self.taken = k
         return _joined(outputs)
 
-    def _take_turn(self, graph: TrainingGraph, image: Tensor, label: Tensor) -> Output:
+    def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:
         """Update the nodes that learn in the graph, which alone have gradients then."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        output: Output = graph(image, label, self._progress)
+        half = self.computing.precision.value == "bf16"
+        # Of the networks alone: losses and gates take what they are given to float32.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            output = graph(image, label, self._progress)
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
             for name in output.losses:
@@ -159,9 +175,12 @@ def stepper(
         listener: is told of pre-training.
 
     Raises:
-        RunError: when there is no such device (E504), or weights do not fit (E406).
+        RunError: when there is no such device, or it cannot compute as the plan says (E504),
+            or weights do not fit (E406).
     """
     chosen = choose_device(device)
+    computing = choose(plan, chosen)
+    keep_freed_pages()
     seed = plan.train.seed if seed is None else seed
     plan = complete(plan)
     graph = build(plan, networks, seed=seed)
@@ -170,7 +189,11 @@ def stepper(
         if node.pretrained and node.name not in (networks or {}):
             network = graph.networks[node.name]
             load_pretrained(network, plan, node, device=chosen, shared=shared, listener=listener)
-    return Stepper(plan, graph.to(chosen), chosen, plan.steps if steps is None else steps)
+    graph.to(chosen)
+    for node in plan.graph.nodes:
+        if node.name not in (networks or {}):
+            lay_out(graph.networks[node.name], node.network.name, computing)
+    return Stepper(plan, graph, chosen, plan.steps if steps is None else steps, computing)
 
 
 def choose_device(name: str | torch.device | None) -> torch.device:

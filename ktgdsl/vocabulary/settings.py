@@ -48,9 +48,9 @@ class DataSettings(Parameters):
         Samples | None,
         Field(description="training samples that are used: a number or a share; all unless given"),
     ] = None
-    validation: Annotated[
-        Samples, Field(description="of these, held out: a number or a share")
-    ] = Share(percent=20.0)
+    validation: Annotated[Samples, Field(description="of these, held out: a number or a share")] = (
+        Share(percent=20.0)
+    )
     holdout: Annotated[bool, Field(description="hold the validation split out of a run")] = False
     augment: Annotated[
         Literal["none", "paper", "standard"],

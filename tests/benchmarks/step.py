@@ -1,0 +1,183 @@
+"""How fast a step is: `python -m tests.benchmarks.step [ROW ...] [--quick] [--threads N]`.
+
+Each row has a setting and its contenders: the reference (the algorithm as the authors' code
+runs it), the limit (the same networks, each alone, no transfer) and ours. They take turns in
+one process, on equal weights and batches; milliseconds are medians, with `--threads 1` those
+of the CPU (of this process: not of the reference's DataLoader workers). `speedup` is reference
+over ours, `overhead` ours over limit, `peak` the share of ours in the rate of a matrix product
+that took its turns among them. GPUs are not measured here.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ktgdsl.training.data import load_splits
+from ktgdsl.training.loop import epochs
+from tests.benchmarks.contenders import (
+    ENDLESS,
+    Contender,
+    Setting,
+    allow_kept_pages,
+    everybody,
+    matmul,
+    our_stepper,
+    ours,
+    return_freed_pages,
+)
+from tests.benchmarks.reference import Reference, epoch, loader
+from tests.benchmarks.shown import Row, options, show
+
+STEPS = {
+    "resnet32": Setting("resnet32", "cifar10"),
+    "resnet32-bf16": Setting("resnet32", "cifar10", precision="bf16"),
+    "digits": Setting("resnet8", "digits"),
+    "kd": Setting("resnet32", "cifar10", nodes=1, teacher="wrn28_2"),
+    "kd-bf16": Setting("resnet32", "cifar10", nodes=1, teacher="wrn28_2", precision="bf16"),
+}
+MANY = 16
+PEAK = """\
+import resource, sys
+from tests.benchmarks import contenders, step
+contender = getattr(contenders, sys.argv[1])(step.STEPS[sys.argv[2]])
+contender.before()
+for _ in range(3):
+    contender.step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+EMPTY = """\
+import resource
+from tests.benchmarks import contenders, step
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def times(contenders: Sequence[Contender], rounds: int, each: int = 2) -> dict[str, list[float]]:
+    """Seconds of the steps of each, in turns; the first of a turn and the first round warm up."""
+    taken: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    # Of one thread the CPU time is known, which does not see what else the machine does.
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    for turn in range(rounds + 1):
+        for contender in contenders:
+            contender.before()
+            contender.step()
+            for _ in range(each if turn else 1):
+                start = clock()
+                contender.step()
+                if turn:
+                    taken[contender.name].append(clock() - start)
+    return taken
+
+
+def measure_step(name: str, rounds: int) -> Row:
+    """The three, and what ours makes of the processor."""
+    setting = STEPS[name]
+    three = everybody(setting)
+    product, operations = matmul()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        three[-1].step()
+    taken = times([*three, product], rounds)
+    reference, limit, mine, peak = (median(taken[each.name]) for each in [*three, product])
+    share = counter.get_total_flops() / mine / (operations / peak)
+    return _row(name, reference, limit, mine, len(taken["ours"])) | {"peak": round(share, 2)}
+
+
+def measure_many(rounds: int) -> Row:
+    """A node among sixteen that all teach each other, against a node alone: the "limit"."""
+    alone = ours(Setting("resnet8", "digits", nodes=1))
+    many = ours(Setting("resnet8", "digits", nodes=MANY))
+    taken = times([Contender("alone", alone.before, alone.step), many], rounds)
+    one, all_of_them = median(taken["alone"]), median(taken["ours"])
+    return _row("many", None, one, all_of_them / MANY, len(taken["ours"]))
+
+
+def measure_epoch(rounds: int) -> Row:
+    """An epoch of three networks on the digits, with its data and evaluation, all images seen."""
+    setting = STEPS["digits"]
+    plan = setting.plan
+    splits = load_splits(plan.data, 0, torch.device("cpu"))
+    train, test = (
+        ((each.image.float() / each.white * 255).byte(), each.label)
+        for each in (splits.train, splits.test)
+    )
+    reference = Reference(setting.networks(), setting.transfers, steps=ENDLESS)
+    learned = loader(*train, setting.batch, learn=True, augment=False)
+    watched = loader(*test, setting.batch, learn=False, augment=False)
+    # Each of its epochs is trained when it is asked for.
+    mine = epochs(our_stepper(setting), splits.watched, seed=0)
+    pair = [
+        Contender("reference", return_freed_pages, lambda: epoch(reference, learned, watched)),
+        Contender("ours", allow_kept_pages, lambda: next(mine)),
+    ]
+    taken = times(pair, rounds, each=1)
+    return _row("epoch", median(taken["reference"]), None, median(taken["ours"]), rounds)
+
+
+def measure_memory(_: int) -> Row:
+    """Megabytes that three steps of 3 x ResNet32 add to a process of their own."""
+
+    def run(program: str, *arguments: str) -> float:
+        command = [sys.executable, "-c", program, *arguments]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return int(told) / 1e6  # kilobytes, on Linux, as thousands of seconds
+
+    empty = run(EMPTY)
+    each = [run(PEAK, name, "resnet32") - empty for name in ("reference", "limit", "ours")]
+    return _row("memory (MB)", each[0], each[1], each[2], 1)
+
+
+def _row(
+    name: str, reference: float | None, limit: float | None, mine: float, n: int
+) -> dict[str, str | int | float]:
+    def told(value: float | None, digits: int = 2) -> str | float:
+        return "-" if value is None else round(value, digits)
+
+    return {
+        "row": name,
+        "reference": told(reference and 1000 * reference),
+        "limit": told(limit and 1000 * limit),
+        "ours": told(1000 * mine),
+        "speedup": told(reference and reference / mine),
+        "overhead": told(limit and mine / limit, 3),
+        "n": n,
+        "peak": "-",
+    }
+
+
+ROWS: dict[str, Callable[[int], Row]] = {
+    **{name: partial(measure_step, name) for name in STEPS},
+    "many": measure_many,
+    "epoch": measure_epoch,
+    "memory": measure_memory,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--quick", action="store_true", help="three rounds instead of fifteen")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    if unknown := set(given.rows) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}")
+    torch.set_num_threads(given.threads)
+    rounds = 3 if given.quick else 15
+    # Without instructions for it, a step in bf16 takes nine times one in fp32: not asked, not done.
+    able = torch.cpu._is_avx512_bf16_supported()
+    asked = given.rows or [name for name in ROWS if able or not name.endswith("bf16")]
+    rows = [ROWS[name](rounds) for name in asked]
+    clock = "CPU milliseconds" if given.threads == 1 else "milliseconds"
+    how = f"{clock}, medians; {given.threads} threads, turns in one process"
+    show(rows, how, given.json)
+
+
+if __name__ == "__main__":
+    main()

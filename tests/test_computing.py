@@ -1,0 +1,154 @@
+"""How a plan is computed: what is chosen and why, and that fast and plain mean the same."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.torch_backend.graph import build
+from ktgdsl.torch_backend.networks import make
+from ktgdsl.training.computing import choose, lay_out
+from ktgdsl.training.step import Stepper, stepper
+from tests.plans import CORRECT, edge, sgd, tiny_plan
+
+CPU = torch.device("cpu")
+PAIR: list[Edge | tuple[str, str]] = [
+    ("label", "a"),
+    ("label", "b"),
+    edge("a", "b"),
+    edge("b", "a", CORRECT),
+]
+
+
+def pair(**train: Any) -> Plan:
+    return tiny_plan(["a", "b"], PAIR, targets=["a", "b"], optimizer=sgd(lr=0.01), **train)
+
+
+def batch(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(16, 1, 8, 8, generator=generator, dtype=dtype)
+    return image, torch.randint(10, (16,), generator=generator)
+
+
+def gradients(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    found = {}
+    for node, network in networks.items():
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None
+            found[f"{node}.{name}"] = parameter.grad.clone()
+    return found
+
+
+# What is chosen
+
+
+def test_a_plan_that_says_it_all_has_it_so() -> None:
+    chosen = choose(pair(), CPU)
+    assert (chosen.precision.value, chosen.compile.value) == ("fp32", "off")
+    assert chosen.precision.why == chosen.compile.why == "the spec says so"
+    assert chosen.memory_format.value == "channels_last"
+    assert chosen.told["precision"] == {"value": "fp32", "why": "the spec says so"}
+
+
+@pytest.mark.parametrize(("able", "value"), [(True, "bf16"), (False, "fp32")])
+def test_bf16_is_for_processors_with_instructions_for_it(
+    able: bool, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    chosen = choose(pair(precision="auto"), CPU).precision
+    assert chosen.value == value
+    assert ("no instructions" in chosen.why) is not able
+
+
+def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert choose(pair(compile="auto"), CPU).compile.value == "off"
+    with pytest.raises(RunError, match=r"`compile = on` .* without a C\+\+ compiler") as caught:
+        stepper(pair(compile="on"), "cpu")
+    assert caught.value.diagnostics[0].code == "E504"
+
+
+def test_only_our_own_networks_are_laid_out() -> None:
+    given = make("resnet", {"depth": 8}, 1, 10)
+    step = stepper(pair(), "cpu", networks={"b": given})
+    weights = [step.graph.networks[name].get_parameter("stage1.0.conv1.weight") for name in "ab"]
+    assert [w.is_contiguous(memory_format=torch.channels_last) for w in weights] == [True, False]
+
+
+# What equals what
+
+
+def test_the_first_step_is_the_plain_one() -> None:
+    plain = build(pair())
+    image, label = batch()
+    output = plain(image, label, 1 / 4)
+    torch.autograd.backward(list(output.losses.values()))
+    step = stepper(pair(), "cpu", steps=4)
+    fast = step(image, label)
+    for node, loss in output.losses.items():
+        assert fast.losses[node].item() == pytest.approx(loss.item(), rel=1e-5)
+    assert_close(gradients(step.graph.networks), gradients(plain.networks), 1e-5)
+
+
+def assert_close(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], bound: float) -> None:
+    assert given.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        np.testing.assert_allclose(given[name], tensor, rtol=bound, atol=bound, err_msg=name)
+
+
+def test_in_float64_fifty_steps_are_the_plain_ones() -> None:
+    def trained(*, fast: bool) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        networks = {name: make("resnet", {"depth": 8}, 1, 10).double() for name in "ab"}
+        step = stepper(pair(), "cpu", networks=networks, steps=50)
+        if fast:
+            for network in networks.values():
+                lay_out(network, "resnet", step.computing)
+        for _ in range(50):
+            step(*batch(torch.float64))
+        return {
+            f"{node}.{name}": tensor.detach()
+            for node, network in networks.items()
+            for name, tensor in network.named_parameters()
+        }
+
+    assert_close(trained(fast=True), trained(fast=False), 1e-9)
+
+
+def test_bf16_is_for_the_networks_alone() -> None:
+    step, full = stepper(pair(precision="bf16"), "cpu"), stepper(pair(), "cpu")
+    half, plain = step(*batch()), full(*batch())
+    assert {each.dtype for each in half.logits.values()} == {torch.bfloat16}
+    assert {each.dtype for each in half.losses.values()} == {torch.float32}
+    assert {p.dtype for p in step.graph.parameters()} == {torch.float32}
+    for node, loss in plain.losses.items():
+        assert half.losses[node].item() == pytest.approx(loss.item(), rel=0.05)
+
+
+def compiled_step(backend: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Stepper, Stepper]:
+    """A compiled and a plain stepper after a step. A graph that breaks would be an error."""
+    made = partial(torch.compile, backend=backend, fullgraph=True)
+    monkeypatch.setattr(torch, "compile", made)
+    steppers = stepper(pair(compile="on"), "cpu"), stepper(pair(), "cpu")
+    outputs = [step(*batch()) for step in steppers]
+    for node, loss in outputs[1].losses.items():
+        assert outputs[0].losses[node].item() == pytest.approx(loss.item(), rel=1e-5)
+    return steppers
+
+
+def test_the_graph_compiles_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain = compiled_step("eager", monkeypatch)
+    assert compiled.computing.compile.value == "on"
+    assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain = compiled_step("inductor", monkeypatch)
+    assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)

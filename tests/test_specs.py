@@ -34,7 +34,7 @@ class TestSpec:
             plan = plan.model_copy(update={"space": None, "search": None})  # at its first point
         # Images of the right shape stand for data that are not here.
         monkeypatch.setattr("ktgdsl.training.pretrain.load_watched", load_watched)
-        held = plan.data.known.train_samples - 8
+        held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
         plan = plan.model_copy(
             update={"data": plan.data.model_copy(update={**data, "holdout": True})}

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ktgdsl.torch_backend.graph import TrainingGraph as TrainingGraph
     from ktgdsl.torch_backend.graph import build as build
     from ktgdsl.torch_backend.output import Output as Output
-    from ktgdsl.training.run import load_network as load_network
+    from ktgdsl.training.datasets.read import complete as complete
+    from ktgdsl.training.networks import load_network as load_network
     from ktgdsl.training.run import resume as resume
     from ktgdsl.training.run import run as run
     from ktgdsl.training.step import stepper as stepper
@@ -38,8 +39,9 @@ _HOMES = {
     "TrainingGraph": "ktgdsl.torch_backend.graph",
     "build": "ktgdsl.torch_backend.graph",
     "check": "ktgdsl.spec",
+    "complete": "ktgdsl.training.datasets.read",
     "load": "ktgdsl.spec",
-    "load_network": "ktgdsl.training.run",
+    "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.spec",
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",

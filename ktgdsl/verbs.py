@@ -142,8 +142,9 @@ def build(options: argparse.Namespace) -> int:
         require(require_supported, compiled)  # before torch is loaded
         from ktgdsl.torch_backend.graph import build
         from ktgdsl.torch_backend.turns import program
+        from ktgdsl.training.datasets.read import complete
 
-        print(program(build(plan)), end="")
+        print(program(build(complete(plan))), end="")
     return FINE
 
 

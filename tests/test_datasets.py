@@ -466,7 +466,13 @@ class TestPython:
             "graph g { node a = resnet8 target a edge label -> a }\n"
             'data python("data_beside:fn", width=3) { batch = 4 }\ntrain { epochs = 1 }'
         )
-        step = ktgdsl.stepper(ktgdsl.load(spec), "cpu")
+        plan = ktgdsl.load(spec)
+        with pytest.raises(ktgdsl.RunError, match="not read yet") as error:
+            ktgdsl.build(plan)
+        assert error.value.diagnostics[0].code == "E508"
+        graph = ktgdsl.build(ktgdsl.complete(plan))
+        assert graph.networks["a"](torch.rand(2, 1, 8, 8)).shape == (2, 4)
+        step = ktgdsl.stepper(plan, "cpu")
         assert step.steps == 3
         split = loaded(step.plan.data).train
         for image, label in batches(split, 4, 0, 1):

@@ -21,6 +21,14 @@ class Pair(nn.Module):
     def forward(self, image):
         return self.net(image), image
 
+class Greedy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = of()
+    def forward(self, image):
+        torch.empty(2**46 if len(image) > 2 else 1)
+        return self.net(image)
+
 def larger():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 10))
 """
@@ -80,3 +88,14 @@ def test_a_module_that_is_not_there_names_the_node_and_the_folder(tmp_path: Path
     assert "of node `a` cannot be imported" in diagnostic.message
     assert diagnostic.help is not None
     assert str(tmp_path) in diagnostic.help
+
+
+def test_too_little_memory_is_no_bug_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "nets_greedy", "Greedy")
+    assert cli.main(["run", str(path), "--out", str(tmp_path / "r"), "--device", "cpu"]) == 1
+    told = capsys.readouterr().err
+    assert "error[E504]: the memory of cpu is too small for this training: " in told
+    assert "you tried to allocate 281474976710656 bytes" in told
+    assert "`batch`" in told

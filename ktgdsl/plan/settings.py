@@ -45,7 +45,7 @@ class DataPlan(Data):
     def known(self) -> Facts:
         """The facts; ValueError when the data have to be loaded first."""
         if self.facts is None:
-            raise ValueError(f"the data {self.source} are not loaded yet, so nobody knows them")
+            raise ValueError("these data are not read yet: `ktgdsl.complete(plan)` does it")
         return self.facts
 
     @property

@@ -152,9 +152,10 @@ def build(
 
     Raises RunError when a network cannot be made, weights do not fit, `networks` names a
     node that the graph does not have, or the plan is one that cannot be trained (a space,
-    E506; what is not supported yet, E901).
+    E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
     """
     require_supported(plan)
+    _require_known(plan)
     given = dict(networks or {})
     _check_given(plan, given)
     seed = plan.train.seed if seed is None else seed
@@ -167,6 +168,13 @@ def build(
         name = module_names(plan)[node.name]
         modules[name] = network if node.learns else Frozen(network, node.mode)
     return TrainingGraph(plan, modules)
+
+
+def _require_known(plan: Plan) -> None:
+    if plan.data.facts is None:
+        message = "the plan's data are not read yet, so their shape and classes are unknown"
+        help = "read them first: `plan = ktgdsl.complete(plan)`"
+        raise RunError([Diagnostic("E508", message, help=help)])
 
 
 def _load(node: Node, network: nn.Module) -> None:

@@ -52,7 +52,7 @@ def timm_network(name: str, pretrained: bool, channels: int, classes: int) -> nn
     Raises:
         UnusableError: when timm is not installed, or has no such network.
     """
-    timm: Any = _library("timm", "ktgdsl[timm]")
+    timm: Any = _library("timm", "timm")
     # What follows a dot is the name of weights, and only some have any.
     _require_known(name.partition(".")[0], timm.list_models(), "timm")
     network: nn.Module = timm.create_model(
@@ -65,7 +65,7 @@ def _library(module: str, package: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise UnusableError(f"cannot be made: {error}", f"pip install '{package}'") from error
+        raise UnusableError(f"cannot be made: {error}", f"pip install {package}") from error
 
 
 def _require_known(name: str, known: Iterable[str], library: str) -> None:

@@ -14,8 +14,10 @@ _SHOWN = 3
 """How many of the tensors that do not fit a message names."""
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
+def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
     """Write the parameters and buffers to a safetensors file: all of it, or nothing.
+
+    `facts` go into the header of the file.
 
     Raises:
         OSError: when the file cannot be written.
@@ -25,7 +27,13 @@ def save_weights(module: nn.Module, path: Path) -> None:
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    write_whole(path, safetensors.torch.save(content))
+    write_whole(path, safetensors.torch.save(content, dict(facts or {}) or None))
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """The facts in the header of a safetensors file that can be read."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def load_weights(module: nn.Module, path: Path) -> Diagnostic | None:

@@ -12,7 +12,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Split, Watched, batches, batches_in_order, load_splits
+from ktgdsl.training.data import Look, Split, Watched, batches, batches_in_order, load_splits
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
@@ -34,10 +34,14 @@ SAMPLED = 0.1
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training. `accuracy` is after the last epoch, in percent, of every node."""
+    """A finished training: `accuracy` is after the last epoch, in percent, of every node.
+
+    `look` is how its networks see images.
+    """
 
     stepper: Stepper
     accuracy: Accuracies
+    look: Look
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def train(
         return known[name] if name in known else _evaluate(plan, split, _networks(step))
 
     test, held = on("test", splits.test), splits.validation
-    return Trained(step, Accuracies(test, None if held is None else on("validation", held)))
+    accuracy = Accuracies(test, None if held is None else on("validation", held))
+    return Trained(step, accuracy, splits.train.look)
 
 
 def epochs(

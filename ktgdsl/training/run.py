@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from ktgdsl.errors import KtgError, RunError
-from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
-from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.torch_backend.supported import require_supported
-from ktgdsl.torch_backend.weights import load_weights, save_weights
 from ktgdsl.training.checkpoint import (
     Accuracies,
     Checkpoint,
@@ -35,9 +31,10 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.folder import RunFolder, create, find, metric_lines
 from ktgdsl.training.loop import Begun, Trained, train
+from ktgdsl.training.networks import save_network
 from ktgdsl.training.result import NodeResult, RunResult, Score
+from ktgdsl.training.room import room_on
 from ktgdsl.training.step import Stepper, choose_device
-from ktgdsl.vocabulary.registry import closest
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -162,8 +159,9 @@ class _Run:
         at, plan, folder = self.at, self.plan, self.folder
         try:
             self.listener(RunStarted(plan, folder.path, str(self.device), at.repeat, at.epoch))
-            for repeat in range(at.repeat, plan.train.repeats + 1):
-                self._repeat(repeat)
+            with room_on(self.device):
+                for repeat in range(at.repeat, plan.train.repeats + 1):
+                    self._repeat(repeat)
             result = self._result()
             folder.finish(result)
         except KeyboardInterrupt:
@@ -214,7 +212,7 @@ class _Run:
             path = self.folder.weights(node.name, repeat)
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_weights(trained.stepper.graph.networks[node.name], path)
+                save_network(trained.stepper.graph.networks[node.name], trained.look, path)
 
     def _result(self) -> RunResult:
         graph = self.plan.graph
@@ -237,37 +235,3 @@ def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
         accuracy=Score.of([each.test[name] for each in finished]),
         validation_accuracy=Score.of(held) if held else None,
     )
-
-
-def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
-    """The trained network of a node, on the CPU and in eval mode: an ordinary module.
-
-    It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says. `repeat`
-    is which of the run's seeds, counted from 1.
-
-    Raises:
-        RunError: when the folder is not that of a run (E502), has no such node or repeat, or
-            has not trained it to the end yet (E505), or its file does not fit (E406).
-    """
-    here = find(Path(folder))
-    plan = here.plan()
-    names = [node.name for node in plan.graph.nodes]
-    if name not in names:
-        near = closest(name, names)
-        known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
-        raise _no_network(here, f"the run {here.path} has no node `{name}`", known)
-    if not 1 <= repeat <= plan.train.repeats:
-        message = f"the run {here.path} has no repeat {repeat}"
-        raise _no_network(here, message, f"its repeats are 1 to {plan.train.repeats}")
-    path = here.weights(name, repeat)
-    if not path.exists():
-        message = f"the run {here.path} is not finished: node `{name}` is not trained to the end"
-        raise _no_network(here, message, f"finish it with `ktgc run --resume {here.path}`")
-    network = initial_network(plan, plan.graph.node(name), plan.train.seed)
-    if (wrong := load_weights(network, path)) is not None:
-        raise RunError([wrong])
-    return network.eval()
-
-
-def _no_network(folder: RunFolder, message: str, help: str) -> RunError:
-    return RunError([Diagnostic("E505", message, help=help, path=str(folder.path))])

@@ -5,9 +5,8 @@ from ktgdsl.language.codes.explanation import Explanation
 EXPLANATIONS = {
     "E001": Explanation(
         """The file that the command line or a `use` names is not there, is a folder or a
-        device, or may not be read, or a formatted file cannot be written. Paths on the
-        command line are relative to the current folder, paths in a spec to the folder of the
-        spec.""",
+        device, or may not be read, or a file cannot be written. Paths on the command line
+        are relative to the current folder, paths in a spec to the folder of the spec.""",
         "ktgc check specs/kdd.ktg",
         "ktgc check specs/kd.ktg",
     ),

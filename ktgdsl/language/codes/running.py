@@ -17,7 +17,7 @@ EXPLANATIONS = {
     ),
     "E504": Explanation(
         """The machine lacks what the spec or the command line asks for, such as a device that
-        `--device` names. The message lists what there is.""",
+        `--device` names, or has too little memory for it. The message says what there is.""",
     ),
     "E505": Explanation(
         """A network or module does not fit the graph: the callable of a `python(...)` cannot be

@@ -129,7 +129,7 @@ def svhn(data: DataPlan) -> Parts:
     """SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat` in the root. Needs scipy."""
     if find_spec("scipy") is None:
         message = "the data set `svhn` is in MATLAB's format, which needs the package scipy"
-        raise unusable(message, "install scipy into the environment of ktgdsl")
+        raise unusable(message, "`pip install scipy`")
     kind = _torchvision().SVHN
     root = root_of(data)
     files = {split: kind.split_list[split][1] for split in ("train", "test")}

@@ -1,0 +1,75 @@
+"""The trained networks of a run, to and from its folder."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ktgdsl.errors import RunError
+from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.torch_backend.weights import facts_of, load_weights, save_weights
+from ktgdsl.training.data import Look
+from ktgdsl.training.folder import RunFolder, find
+from ktgdsl.vocabulary.registry import closest
+
+MEAN, STD = "mean", "std"
+"""In the header of a file of weights: what images were normalised by, in units of white."""
+
+
+def save_network(network: nn.Module, look: Look, path: Path) -> None:
+    """Write the weights of a network, and how it saw images.
+
+    Raises OSError when the file cannot be written.
+    """
+    facts = {
+        name: json.dumps(value.flatten().tolist())
+        for name, value in ((MEAN, look.mean), (STD, look.std))
+        if value is not None
+    }
+    save_weights(network, path, facts)
+
+
+def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
+    """The trained network of a node, on the CPU and in eval mode: an ordinary module.
+
+    It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says, and
+    normalises them as in the training. `repeat` is which of the run's seeds, counted from 1.
+
+    Raises:
+        RunError: when the folder is not that of a run (E502), has no such node or repeat, or
+            has not trained it to the end yet (E505), or its file does not fit (E406).
+    """
+    here = find(Path(folder))
+    plan = here.plan()
+    names = [node.name for node in plan.graph.nodes]
+    if name not in names:
+        near = closest(name, names)
+        known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
+        raise _no_network(here, f"the run {here.path} has no node `{name}`", known)
+    if not 1 <= repeat <= plan.train.repeats:
+        message = f"the run {here.path} has no repeat {repeat}"
+        raise _no_network(here, message, f"its repeats are 1 to {plan.train.repeats}")
+    path = here.weights(name, repeat)
+    if not path.exists():
+        message = f"the run {here.path} is not finished: node `{name}` is not trained to the end"
+        raise _no_network(here, message, f"finish it with `ktgc run --resume {here.path}`")
+    network = initial_network(plan, plan.graph.node(name), plan.train.seed)
+    if (wrong := load_weights(network, path)) is not None:
+        raise RunError([wrong])
+    return _normalising(network, path).eval()
+
+
+def _normalising(network: nn.Module, path: Path) -> nn.Module:
+    facts = facts_of(path)
+    if not facts.keys() >= {MEAN, STD}:
+        return network
+    transforms: Any = import_module("torchvision.transforms.v2")  # slow, and it has no types
+    mean, std = json.loads(facts[MEAN]), json.loads(facts[STD])
+    return nn.Sequential(transforms.Normalize(mean, std), network)
+
+
+def _no_network(folder: RunFolder, message: str, help: str) -> RunError:
+    return RunError([Diagnostic("E505", message, help=help, path=str(folder.path))])

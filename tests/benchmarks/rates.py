@@ -1,0 +1,204 @@
+"""How long this machine takes for a step of each of the paper's networks, so many at a time."""
+
+import json
+import multiprocessing
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import fmean, median
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+import ktgdsl
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.folder import cores
+from ktgdsl.torch_backend.initial import initial_network
+from ktgdsl.training.data import Look, Split, batches, batches_in_order
+from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.metrics import evaluate
+from ktgdsl.training.step import choose_device, stepper
+from ktgdsl.training_verbs import rest_while_waiting
+from tests.benchmarks.contenders import ENDLESS
+
+WORDS = ("resnet32", "resnet110", "wrn28_2")
+"""The networks of the paper's spaces."""
+
+NODES = 3
+PATIENCE = 600.0
+"""Seconds in which all processes have to be ready for the next measurement."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one network: of its part in a step, and of evaluating an image. Seconds, or FLOPs."""
+
+    step: float
+    image: float
+
+    def times(self, factor: float) -> "Cost":
+        """So many times that."""
+        return Cost(factor * self.step, factor * self.image)
+
+
+Costs = Mapping[str, Cost]
+"""By the networks' words."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured with so many trials `at` a time, each of which sees these seconds.
+
+    `start` is what making a graph takes, and `mixed` the step of a graph of all three networks
+    over the sum of their parts, which is 1 where costs add up.
+    """
+
+    at: int
+    start: float
+    mixed: float
+    costs: Costs
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured on a machine, in some precision."""
+
+    machine: str
+    precision: str
+    rates: tuple[Rates, ...]
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def read(path: Path) -> Table:
+    """A table that was written."""
+    found = json.loads(path.read_text())
+    rates = (
+        Rates(**{**each, "costs": {word: Cost(**cost) for word, cost in each["costs"].items()}})
+        for each in found["rates"]
+    )
+    return Table(found["machine"], found["precision"], tuple(rates))
+
+
+def plan_of(words: Sequence[str], precision: str = "auto") -> Plan:
+    """A graph of networks that all teach each other, with the paper's settings."""
+    nodes = "\n".join(f"node n{i} = {word}" for i, word in enumerate(words))
+    return ktgdsl.loads(
+        f"graph measured {{\n{nodes}\ntarget n0\nedge label -> *\nedge * -> * : kl\n}}\n"
+        "data cifar100 { batch = 64  augment = paper }\n"
+        f"train {{ epochs = 200  precision = {precision}\n"
+        "optimizer = sgd(lr=0.1, momentum=0.9, nesterov=true, weight_decay=5e-4) }\n"
+    )
+
+
+@cache
+def flops() -> dict[str, Cost]:
+    """The floating-point operations of matrix products and convolutions, by torch's counter."""
+    found = {}
+    for word in WORDS:
+        plan = plan_of([word])
+        network = initial_network(plan, plan.graph.nodes[0], 0)
+        image, label = torch.rand(2, *plan.data.shape), torch.zeros(2, dtype=torch.int64)
+        counts = []
+        for learns in (True, False):
+            with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(learns):
+                loss = cross_entropy(network(image), label)
+                if learns:
+                    torch.autograd.backward(loss)
+            counts.append(counter.get_total_flops() / len(label))
+        found[word] = Cost(plan.data.batch * counts[0], counts[1])
+    return found
+
+
+def measure(at: int, device: str | None, precision: str, rounds: int, steps: int) -> Rates:
+    """Measure with `at` processes that do the same at the same time.
+
+    A network's part in a step is a third of that of a graph of three such networks, all gates
+    open, batches drawn and augmented; of `rounds` times of so many `steps` the median.
+    """
+    rest_while_waiting()
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(at)
+    threads = max(1, cores() // at)  # as many as the workers of a search
+    with context.Pool(at, _begin, (barrier, threads)) as pool:
+        given = [(device, precision, rounds, steps)] * at
+        found = pool.starmap(_measured, given, chunksize=1)
+    return Rates(
+        at,
+        fmean(each.start for each in found),
+        fmean(each.mixed for each in found),
+        {
+            word: Cost(
+                fmean(each.costs[word].step for each in found),
+                fmean(each.costs[word].image for each in found),
+            )
+            for word in WORDS
+        },
+    )
+
+
+_together: Barrier
+"""Of a process that measures: where it waits for the others."""
+
+
+def _begin(barrier: Barrier, threads: int) -> None:
+    global _together
+    _together = barrier
+    torch.set_num_threads(threads)
+
+
+def _measured(device: str | None, precision: str, rounds: int, steps: int) -> Rates:
+    starts, costs = [], {}
+    for word in WORDS:
+        step, image, start = _times([word] * NODES, device, precision, rounds, steps)
+        costs[word] = Cost(step / NODES, image)
+        starts.append(start)
+    mixed, _, _ = _times(WORDS, device, precision, rounds, steps)
+    return Rates(0, fmean(starts), mixed / sum(cost.step for cost in costs.values()), costs)
+
+
+def _times(
+    words: Sequence[str], device: str | None, precision: str, rounds: int, steps: int
+) -> tuple[float, float, float]:
+    """Seconds of a step of a graph, of an image in evaluating its target, and of making it."""
+    plan = plan_of(words, precision)
+    _together.wait(PATIENCE)
+    began = time.perf_counter()
+    step = stepper(plan, device, seed=0, steps=ENDLESS)
+    start = time.perf_counter() - began
+    split = _images(plan, max(plan.data.batch * steps, 256), step.device)
+    target = {"n0": step.graph.networks["n0"]}
+    learned, watched = [], []
+    for turn in range(rounds + 1):
+        _together.wait(PATIENCE)
+        began = time.perf_counter()
+        taken = 0
+        for image, label in batches(split, plan.data.batch, 0, turn):
+            output = step(image, label)
+            if (taken := taken + 1) == steps:
+                break
+        float(output.losses["n0"])  # wait for the device
+        learned.append((time.perf_counter() - began) / taken)
+        began = time.perf_counter()
+        evaluate(target, batches_in_order(split, 256))
+        watched.append((time.perf_counter() - began) / len(split))
+    return median(learned[1:]), median(watched[1:]), start  # the first turn warms up
+
+
+def _images(plan: Plan, count: int, device: torch.device) -> Split:
+    image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8)
+    label = torch.randint(plan.data.classes, (count,))
+    look = Look(Augment(pad=4, flips=True, reflect=True))
+    return Split(image.to(device), label.to(device), 255, look)
+
+
+def chosen(device: str | None, precision: str) -> str:
+    """The device and the precision that a plan of these is computed in."""
+    step = stepper(plan_of(["resnet32"], precision), choose_device(device), seed=0)
+    return f"{step.device}, {step.computing.precision.value}"

@@ -128,6 +128,27 @@ def _table(verb: argparse.ArgumentParser) -> None:
     _overrides(verb)
 
 
+def _bench(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", metavar="SPEC")
+    verb.add_argument("--json", action="store_true", help="as JSON, every number with its unit")
+    verb.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=10.0,
+        metavar="N",
+        help="about how long to measure, after warming up (default: 10)",
+    )
+    verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
+    _overrides(verb)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"more than 0 is needed, not {text}")
+    return number
+
+
 def _chart(text: str) -> str:
     if not text.endswith((".svg", ".png")):
         raise argparse.ArgumentTypeError(f"it ends in .svg or .png, not {text!r}")
@@ -199,6 +220,7 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "explain": (_explain, "say what a diagnostic's code, a word or a setting means"),
     "run": (_run, "train a graph, or go on with a run that was cut off"),
     "search": (_search, "find the best graph of a space, or go on with a search"),
+    "bench": (_bench, "measure a spec on this machine, and tell how long it will take"),
     "table": (_table, "rerun a published table and print its numbers beside ours"),
 }
 

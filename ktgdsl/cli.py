@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ktgdsl import table_verb, training_verbs, verbs
+from ktgdsl import bench_verb, table_verb, training_verbs, verbs
 from ktgdsl.arguments import parser
 from ktgdsl.errors import KtgError
 from ktgdsl.verbs import AT_FAULT, FINE, INTERRUPTED, OUR_BUG, colour, fault, width
@@ -80,5 +80,6 @@ VERBS = {
     "explain": verbs.explain,
     "run": training_verbs.run,
     "search": training_verbs.search,
+    "bench": bench_verb.bench,
     "table": table_verb.table,
 }

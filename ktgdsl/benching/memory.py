@@ -1,0 +1,38 @@
+"""How much memory this process has used at most, on a device."""
+
+import sys
+
+import torch
+
+if sys.platform == "win32":
+    resource = None
+else:
+    import resource
+
+RESIDENT = "resident memory of the process, torch included, so far"
+ALLOCATED = "memory allocated by torch on the device, without what its libraries take"
+
+
+def what(device: torch.device) -> str | None:
+    """What `peak` measures there; None where it cannot."""
+    if device.type == "cuda":
+        return ALLOCATED
+    return RESIDENT if device.type == "cpu" and resource is not None else None
+
+
+def begin(device: torch.device) -> int:
+    """The peak until now, in bytes; a GPU's is counted from here on."""
+    if device.type == "cuda":
+        torch.zeros((), device=device)  # before its first tensor a GPU has no count to reset
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak(device)
+
+
+def peak(device: torch.device) -> int:
+    """The peak until now, in bytes; 0 where it cannot be measured."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type != "cpu" or resource is None:
+        return 0
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else 1024 * found  # kilobytes elsewhere

@@ -9,6 +9,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.report.table import Report, ours_of, published_of
 from ktgdsl.tables.difference import Sample
+from ktgdsl.tables.model import Row
 from ktgdsl.tables.standing import Standing
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def draw(report: Report, path: Path) -> None:
     """Writes a chart: a panel for each data set, a group of bars for each number of nodes.
 
     A bar is our mean and its whisker our standard deviation, a diamond with a whisker the
-    published value. Where number of nodes and method do not tell rows apart, a row is a group
-    of its own. The format is that of the file's name; the axis does not begin at 0.
+    published value. Where number of nodes and method do not tell rows apart, a group is what
+    labels have before the method. The format is that of the file's name; the axis does not
+    begin at 0.
 
     Raises:
         RunError: without matplotlib, or when the file cannot be written (E504).
@@ -100,13 +102,18 @@ def bars(report: Report, data: str) -> list[Bar]:
     counted = len(places) == len(rows) and all(each.row.nodes is not None for each in rows)
     return [
         Bar(
-            f"{each.row.nodes}" if counted else each.row.label,
+            f"{each.row.nodes}" if counted else _group(each.row),
             each.row.method or "ours",
             ours_of(each),
             published_of(report.table, each),
         )
         for each in rows
     ]
+
+
+def _group(row: Row) -> str:
+    """The label, without the method where it ends in it: `10,000 images, all linear`."""
+    return row.label.removesuffix(f", {row.method}")
 
 
 def _data(standing: Standing) -> str:
@@ -151,7 +158,8 @@ def _panel(axes: "Axes", bars: Sequence[Bar], methods: Sequence[str]) -> None:
                 )
                 shown += _ends(bar.published)
     counted = all(group.isdecimal() for group in groups)
-    names = {"rotation": 0} if counted else {"rotation": 40, "ha": "right"}
+    narrow = not counted and len(groups) == len(bars)
+    names = {"rotation": 40, "ha": "right"} if narrow else {"rotation": 0}
     axes.set_xticks(range(len(groups)), groups, fontsize=9, **names)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     if counted:

@@ -1,14 +1,16 @@
 """The grammar of the command line: verbs and their options."""
 
 import argparse
+import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 Verb = Callable[[argparse.Namespace], int]
 
 
 def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     """The parser of a command line; what it reads has the action of the verb in `verb`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ktgc",
         description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
         epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
@@ -54,7 +56,9 @@ def _build(verb: argparse.ArgumentParser) -> None:
 
 
 def _graph(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("file", metavar="SPEC|RUN", help="a spec, a space, or the folder of a run")
+    verb.add_argument(
+        "file", metavar="SPEC|RUN", help="a spec, a space, or the folder of a run or a search"
+    )
     verb.add_argument(
         "-o",
         dest="out",
@@ -106,7 +110,7 @@ def _table(verb: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         metavar="TEXT",
-        help="only rows whose label has this in it; given again, rows with either",
+        help="only the row of this label, or rows with it in theirs; given again, those of either",
     )
     verb.add_argument(
         "--format",
@@ -172,7 +176,7 @@ def _fmt(verb: argparse.ArgumentParser) -> None:
 
 def _explain(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "name", nargs="?", metavar="NAME", help="such as E304, correct or train.batch"
+        "name", nargs="?", metavar="NAME", help="such as E304, correct, edge or data.batch"
     )
 
 
@@ -217,12 +221,28 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "graph": (_graph, "draw who teaches whom through which gates"),
     "fmt": (_fmt, "lay specs out in the one layout"),
     "build": (_build, "print a stage of the compiler"),
-    "explain": (_explain, "say what a diagnostic's code, a word or a setting means"),
+    "explain": (_explain, "say what a diagnostic's code, a word, a keyword or a setting means"),
     "run": (_run, "train a graph, or go on with a run that was cut off"),
     "search": (_search, "find the best graph of a space, or go on with a search"),
     "bench": (_bench, "measure a spec on this machine, and tell how long it will take"),
     "table": (_table, "rerun a published table and print its numbers beside ours"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says of a misspelt verb which one was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint, with what was meant where a verb is misspelt, and exit."""
+        unknown = re.match(r"argument VERB: invalid choice: '(.*?)'", message)
+        if unknown:
+            from difflib import get_close_matches  # only a mistake needs it
+
+            word = unknown[1]
+            guess = get_close_matches(word.lower(), VERBS, n=1)
+            fix = f"did you mean `{guess[0]}`?" if guess else f"there are {', '.join(VERBS)}"
+            message = f"there is no verb `{word}`; {fix}"
+        super().error(message)
 
 
 class _Version(argparse.Action):

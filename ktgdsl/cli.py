@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is fine, 1 the spec or the run is at fault, 2 the command line is, 70 is a bug of
     ours, 130 an interrupt.
     """
+    # Looking for plugins of pydantic is a tenth of the time of a check, and none is for us.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     options = parser(VERBS).parse_args(arguments)
     verb: Callable[[argparse.Namespace], int] = options.verb
     try:

@@ -1,5 +1,6 @@
 """`ktgc explain`: the pages, and that every example is what it says."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from ktgdsl import cli
 from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.language.diagnostic import CODES
+from ktgdsl.language.keywords import KEYWORDS
+from ktgdsl.language.outline import RESERVED
 from ktgdsl.language.source import Source
 from ktgdsl.report.explain import BLOCKS, WIDTH, explain, overview, suggest
 from ktgdsl.spec import compile_source
@@ -30,6 +33,7 @@ NAMES = [
     *FAMILIES,
     *KINDS,
     *BLOCKS,
+    *KEYWORDS,
     *(f"{kind}:{word}" for kind, word in WORDS),
     *(f"{block}.{name}" for block, name in SETTINGS),
     "resnet32",
@@ -171,7 +175,9 @@ class TestWords:
         assert "p = softmax(z)" in page("kl")
 
     def test_one_word_of_two_kinds(self) -> None:
-        gate, schedule = page("cosine").split("\n\n\n")
+        kinds, gate, schedule = page("cosine").split("\n\n\n")
+        assert kinds.startswith("cosine: a gate and a schedule\n")
+        assert "`ktgc explain schedule:cosine` shows one alone" in flat(kinds)
         assert gate.startswith("cosine, a gate\n")
         assert schedule.startswith("cosine, a schedule\n")
         assert page("gate:cosine") == gate
@@ -185,12 +191,17 @@ class TestWords:
             ("attention", ["loss", "combine"]),
             ("linear", ["gate", "combine"]),
             ("python", ["network", "loss", "gate", "dataset"]),
-            ("sum", ["combine"]),
         ],
     )
     def test_a_word_is_listed_in_each_of_its_kinds(self, word: str, kinds: list[str]) -> None:
-        titles = [each.partition("\n")[0] for each in page(word).split("\n\n\n")]
+        first, *titles = [each.partition("\n")[0] for each in page(word).split("\n\n\n")]
         assert titles == [f"{word}, a {kind}" for kind in kinds]
+        *others, last = [f"a {kind}" for kind in kinds]
+        assert first == f"{word}: {', '.join(others)} and {last}"
+
+    def test_a_word_of_one_kind_has_one_page(self) -> None:
+        assert page("sum").startswith("sum, a combine\n")
+        assert "\n\n\n" not in page("sum")
 
     @pytest.mark.parametrize(
         ("name", "expected"),
@@ -235,6 +246,26 @@ class TestWords:
         text = page(kind).split("\n\n\n")[0]
         assert text.startswith(f"{kind}, a kind of words\n")
         assert all(f"\n  {word} " in text for word in entries(kind))
+
+
+class TestKeywords:
+    def test_every_keyword_is_explained(self) -> None:
+        assert {word.upper() for word in KEYWORDS} == RESERVED
+
+    @pytest.mark.parametrize("word", KEYWORDS)
+    def test_the_example_has_it_and_is_sound(self, word: str, tmp_path: Path) -> None:
+        (tmp_path / "mine.ktg").write_text("train { epochs = 5 }\n")
+        example = KEYWORDS[word].example
+        assert re.search(rf"\b{word}\b", example)
+        assert compile_source(Source("x", example), tmp_path).diagnostics == ()
+
+    @pytest.mark.parametrize("word", KEYWORDS)
+    def test_page(self, word: str) -> None:
+        first, *others = page(word).split("\n\n\n")
+        assert first.startswith(f"{word}, a keyword\n")
+        assert flat(KEYWORDS[word].text) in flat(first)
+        titles = [each.partition("\n")[0] for each in others]
+        assert titles[:1] == ([f"{word}, and its settings"] if word in BLOCKS else [])
 
 
 class TestSettings:
@@ -300,6 +331,9 @@ class TestAnyName:
             ("gate:lineer", "gate:linear"),
             ("resnt32", "resnet32"),
             ("train.agregate", "train.aggregate"),
+            ("train.batch", "data.batch"),
+            ("data.epochs", "train.epochs"),
+            ("egde", "edge"),
             ("optimiser", "optimizer"),
             ("E3O4", "E304"),
             ("xyzzy", None),
@@ -313,7 +347,7 @@ class TestAnyName:
         assert max(map(len, text.splitlines())) <= WIDTH
         for name in (*FAMILIES, *KINDS, *BLOCKS):
             assert f"\n  {name} " in text
-        words = {word for _, word in WORDS} | {name for _, name in SETTINGS}
+        words = {word for _, word in WORDS} | {name for _, name in SETTINGS} | KEYWORDS.keys()
         assert not words - set(text.replace(",", " ").split())
 
 

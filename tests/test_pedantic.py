@@ -44,8 +44,7 @@ def test_a_circle_without_a_label() -> None:
     [
         ("until(0.1%)", True),  # of 400 steps
         ("until(0.3%)", False),
-        ("until(0.04)", True),
-        ("until(0.05)", False),
+        ("until(1)", False),
         ("after(20)", True),
         ("after(19.9)", False),
         ("after(99.9%)", False),
@@ -57,6 +56,43 @@ def test_gates_that_never_open(gate: str, warned: bool) -> None:
         # It folds to cutoff, so that `b` is dropped unless it is kept.
         body = body.replace("resnet8", "resnet8 { keep = true }", 1)
     assert told(graph(body)) == ([("W202", gate)] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("gate", "schedule", "underlined"),
+    [
+        ("until(0.6)", "constant", ["0.6"]),
+        ("0.5 * after(0.5)", "constant", ["0.5"]),
+        ("rampup(length=0.8)", "constant", ["0.8"]),
+        ("until(60%)", "constant", []),
+        ("until(1.5)", "constant", []),
+        ("after(0)", "constant", []),
+        ("linear(0.1, 0.5)", "constant", []),
+        ("through", "step(every=0.3)", ["0.3"]),
+        ("through", "multistep(at=[0.3, 5, 0.6], gamma=0.1)", ["0.3", "0.6"]),
+        ("through", "cosine(0.5)", []),
+        ("through", "cosine(minimum=0.1, warmup=0.05)", ["0.05"]),
+    ],
+)
+def test_parts_of_an_epoch(gate: str, schedule: str, underlined: list[str]) -> None:
+    body = f"node a, b = resnet8 target a edge label -> * edge b -> a : kl(T=0.5) via {gate}"
+    found = told(graph(body, f"train {{ schedule = {schedule} }}"))
+    assert found == [("W207", number) for number in underlined]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("0.6", "60%"), ("0.125", "12.5%"), ("1e-3", "0.1%"), ("0.07", "7%")]
+)
+def test_the_percentage_that_was_meant(written: str, meant: str) -> None:
+    body = "node a, b = resnet8 target a edge label -> * edge b -> a via "
+    text = graph(body + f"rampup({written})")
+    (found,) = compile_source(Source("x", text), Path(), pedantic=True).diagnostics
+    assert found.help == f"did you mean `{meant}`, of the whole training?"
+
+
+def test_an_option_may_be_a_part_of_an_epoch() -> None:
+    body = "node a, b = resnet8 target a edge label -> * edge b -> a via until(0.3 | 20%)"
+    assert told(graph(body)) == [("W207", "0.3")]
 
 
 @pytest.mark.parametrize(

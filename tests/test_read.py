@@ -57,6 +57,19 @@ def test_missing(tmp_path: Path) -> None:
     assert refused(path).path == str(path)
 
 
+@pytest.mark.parametrize("name", ["base.kgt", "bsae.ktg", "base", "Base.ktg"])
+def test_one_beside_it_with_such_a_name(tmp_path: Path, name: str) -> None:
+    for other in ("base.ktg", "data.ktg", "base.csv"):
+        (tmp_path / other).touch()
+    assert refused(tmp_path / name).help == f"did you mean `{tmp_path / 'base.ktg'}`?"
+
+
+def test_none_beside_it_with_such_a_name(tmp_path: Path) -> None:
+    (tmp_path / "b.ktg").touch()
+    assert refused(tmp_path / "a.ktg").help is None
+    assert refused(tmp_path / "nowhere" / "b.ktg").help is None
+
+
 def test_directory(tmp_path: Path) -> None:
     assert refused(tmp_path).message == f"`{tmp_path}` is a directory, not a file"
 

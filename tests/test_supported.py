@@ -93,6 +93,33 @@ def test_what_is_not_supported_is_checked_and_not_built(text: str, what: str, pl
     assert text[told.span.start : told.span.end] == place
 
 
+OF_SEVERAL_KINDS = [
+    ("node s = python(\"nets:s\") edge b -> a : python(\"nets:loss\")", "",
+     {"the loss `python`": 'python("nets:loss")'}),
+    ("node s = python(\"nets:s\") edge b -> a : python(\"m:loss\") via python(\"m:gate\")", "",
+     {"the loss `python`": 'python("m:loss")', "the gate `python`": 'python("m:gate")'}),
+    ("node s = python(\"nets:s\") edge b -> a : own", "let own = python(\"m:loss\")",
+     {"the loss `python`": 'python("m:loss")'}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "more", "places"), OF_SEVERAL_KINDS)
+def test_a_word_of_several_kinds_is_shown_where_it_is_of_the_one_that_is_missing(
+    body: str, more: str, places: dict[str, str]
+) -> None:
+    text = f"{more} graph g {{ node a, b = resnet8 target a edge label -> * {body} edge s -> a }}"
+    result = compiled(text)
+    assert result.plan is not None
+    with pytest.raises(RunError) as caught:
+        require_supported(result.plan, result.tree)
+    told = {
+        each.message.partition(" is")[0]: text[each.span.start : each.span.end]
+        for each in caught.value.diagnostics
+        if each.span is not None
+    }
+    assert told == places
+
+
 def test_a_space_is_not_built() -> None:
     plan = sound("graph g { node a = resnet8 | resnet14 target a edge label -> a }")
     with pytest.raises(RunError, match=r"`node.a` is open, resnet8 \| resnet14"):

@@ -113,6 +113,12 @@ class TestMistakes:
             ("E302", "`epochs` must be at least 1, not 0"),
         ]
 
+    def test_one_beside_it_with_such_a_name(self, project: Path) -> None:
+        path = write(project, f'use "../recipes/bsae.ktg"\n{GRAPH}')
+        assert errors(path)[0].help == 'did you mean "../recipes/base.ktg"?'
+        path = write(project, f'use "none.ktg"\n{GRAPH}')
+        assert str(errors(path)[0].help).startswith("paths are relative to the file that says")
+
     def test_a_cycle(self, project: Path) -> None:
         write(project, 'use "c.ktg"', "specs/b.ktg")
         write(project, 'use "a.ktg"', "specs/c.ktg")

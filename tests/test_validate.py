@@ -35,7 +35,7 @@ def test_every_code_that_a_spec_can_earn_has_a_golden_file() -> None:
     elsewhere |= {"E210"}
     shown = "".join(path.with_suffix(".txt").read_text(encoding="utf-8") for path in BAD)
     told = {code for code in CODES if f"[{code}]" in shown}
-    assert told - {"E003", "E102", "E103"} == set(CODES) - elsewhere | {"E106"}
+    assert told - {"E003", "E102", "E103", "E104"} == set(CODES) - elsewhere | {"E106"}
 
 
 def test_every_code_is_used() -> None:

@@ -75,6 +75,7 @@ CODES: dict[str, str] = {
     "W204": "no weight decay",
     "W205": "a very large learning rate",
     "W206": "gates judged before they have opened",
+    "W207": "a part of an epoch that may be a percentage",
 }
 
 

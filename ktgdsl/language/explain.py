@@ -8,9 +8,9 @@ import difflib
 from collections.abc import Callable
 
 from ktgdsl.language.diagnostic import Diagnostic, Label
+from ktgdsl.language.numerals import comma, point, spaced, touching
 from ktgdsl.language.outline import RESERVED
 from ktgdsl.language.stop import SETTING, Stop, shown, span
-from ktgdsl.language.tokens import Token
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NAMED = {
@@ -56,30 +56,10 @@ def explain(stop: Stop) -> Diagnostic:
     return stop.complain(f"{shown(stop.token)} cannot {where}", stop.example)
 
 
-def _touching(first: Token | None, second: Token | None) -> bool:
-    return first is not None and second is not None and first.end == second.start
-
-
-def _point(stop: Stop) -> Diagnostic | None:
-    """`.5` and `1.`"""
-    point, before, after = stop.token, stop.near(-1), stop.near(1)
-    if point is None or point.type != "DOT":
-        return None
-    if before is not None and before.type == "NUMBER" and _touching(before, point):
-        place = span(stop.path, before, point)
-        help_ = f"did you mean `{before}.0`?"
-        return stop.complain(f"`{before}.` is not a number", help_, place, "E104")
-    if after is not None and after.type in ("NUMBER", "PERCENT") and _touching(point, after):
-        place = span(stop.path, point, after)
-        help_ = f"did you mean `0.{after}`?"
-        return stop.complain(f"`.{after}` is not a number", help_, place, "E104")
-    return None
-
-
 def _comment(stop: Stop) -> Diagnostic | None:
     """`// text`"""
     for first, second in ((stop.near(-1), stop.token), (stop.token, stop.near(1))):
-        if first is None or second is None or not _touching(first, second):
+        if first is None or second is None or not touching(first, second):
             continue
         if first.type == second.type == "SLASH":
             place = span(stop.path, first, second)
@@ -288,7 +268,9 @@ def _value(stop: Stop) -> Diagnostic | None:
 
 
 _RULES: tuple[Callable[[Stop], Diagnostic | None], ...] = (
-    _point,
+    point,
+    comma,
+    spaced,
     _comment,
     _keyword,
     _nameless,

@@ -41,7 +41,9 @@ def _file(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise _RefusedError("E001", f"there is no file `{path}`") from None
+        guess = nearby(path)
+        help_ = f"did you mean `{path.with_name(guess)}`?" if guess else None
+        raise _RefusedError("E001", f"there is no file `{path}`", help_) from None
     if stat.S_ISDIR(mode):
         raise _RefusedError(
             "E001", f"`{path}` is a directory, not a file", "name a .ktg file in it"
@@ -52,6 +54,18 @@ def _file(path: Path) -> bytes:
         )
     with path.open("rb") as file:
         return _limited(file.read(MAX_BYTES + 1))
+
+
+def nearby(path: Path) -> str | None:
+    """The name of the spec beside `path` that was probably meant, or None."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    try:
+        stems = sorted(each.stem for each in path.parent.iterdir() if each.suffix == ".ktg")
+    except OSError:
+        return None
+    found = get_close_matches(path.stem, stems, n=1, cutoff=0.7)
+    return f"{found[0]}.ktg" if found else None
 
 
 def _standard_input() -> bytes:

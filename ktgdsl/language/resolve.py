@@ -1,8 +1,8 @@
 """Words and settings of the vocabulary: the entry that a value names, its arguments bound."""
 
-import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import Label
@@ -19,17 +19,12 @@ from ktgdsl.language.syntax import (
     String,
     Value,
 )
-from ktgdsl.language.values import INVALID, is_open
-from ktgdsl.vocabulary.entry import Entry, Parameters
-from ktgdsl.vocabulary.networks import respelled, spelled_out
-from ktgdsl.vocabulary.registry import closest, entries, entry, kinds_of, words
+from ktgdsl.language.values import INVALID, is_open, whole
+from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
+from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.vocabulary.registry import closest, entry, kinds_of
 
 P = TypeVar("P", bound=Parameters)
-
-_PLACES = {
-    "gate": "a gate stands after `via`: `edge a -> b : kl via correct`",
-    "loss": "a loss stands after `:` and before `via`: `edge a -> b : kl via correct`",
-}
 
 
 class Given(NamedTuple):
@@ -49,7 +44,10 @@ class Resolver(Pointed):
         if is_open(value):
             return None
         if not isinstance(value, Call):
-            self.complain("E301", f"{_a(kind)} is needed here", value.span, _such_as(kind))
+            from ktgdsl.language import hints  # only a mistake needs them, here and below
+
+            fix = hints.for_value(value, kind)
+            self.complain("E301", f"{_a(kind)} is needed here", value.span, fix)
             return None
         if kind == "network" and (short := spelled_out(value.name)):
             return self._short(value, *short)
@@ -69,9 +67,19 @@ class Resolver(Pointed):
         given = [
             Given(k, value.span, make(Number, value.span, value=v)) for k, v in numbers.items()
         ]
-        return self.bind(found, given, value.span, value.name)
+        before = len(self.diagnostics)
+        bound = self.bind(found, given, value.span, value.name)
+        if bound is None:
+            from ktgdsl.language import hints
+
+            fix = hints.for_short(value.name)
+            told = self.diagnostics[before:]
+            self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in told]
+        return bound
 
     def _no_word(self, value: Call, kind: str) -> None:
+        from ktgdsl.language import hints
+
         name, span = value.name, value.name_span
         if name in self.lets:
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
@@ -81,16 +89,22 @@ class Resolver(Pointed):
                 "E303" if swapped else "E301",
                 f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here",
                 span,
-                _PLACES[others[0]] if swapped else _such_as(kind),
+                hints.PLACES[others[0]] if swapped else hints.such_as(kind),
             )
         else:
-            guess = closest(name, [*words(kind), *self.lets])
-            if kind == "network":
-                guess = respelled(name) or guess
-            fix = f"did you mean `{guess}`?" if guess else _such_as(kind)
+            fix = hints.for_word(name, kind, list(self.lets))
             self.unknown(name, f"there is no {kind} called `{name}`", span, fix)
 
     def _bound(self, entry: type[Entry], call: Call) -> Entry | None:
+        before = len(self.diagnostics)
+        bound = self._arguments(entry, call)
+        if bound is None:
+            from ktgdsl.language import hints
+
+            self.diagnostics[before:] = hints.with_commas(call, self.diagnostics[before:])
+        return bound
+
+    def _arguments(self, entry: type[Entry], call: Call) -> Entry | None:
         given: list[Given] = []
         several: list[Value] = []  # what goes into the parameter that takes any number
         positions = entry.positions()
@@ -108,7 +122,7 @@ class Resolver(Pointed):
                 )
                 fix = f"the argument is `{positions[0]}`" if len(positions) == 1 else None
                 if len(positions) > 1:
-                    fix = f"the arguments are {_quoted(positions)}"
+                    fix = f"the arguments are {listed(positions)}"
                 self.complain("E207", f"`{call.name}` takes {takes}", argument.span, fix)
                 return None
         if entry.variadic is not None and several:
@@ -162,14 +176,15 @@ class Resolver(Pointed):
 
     def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
         """Complain about a name that `cls` does not have; the one that was meant, if any."""
-        guess = closest(item.name, list(cls.model_fields))
-        known = f"it has {_quoted(cls.model_fields)}" if cls.model_fields else "it has none"
+        from ktgdsl.language import hints
+
+        guess, fix = hints.for_name(cls, item.name, item.value)
         code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
         self.complain(
             code,
             f"`{owner}` has no {what} `{item.name}`",
             item.span,
-            f"did you mean `{guess}`?" if guess else known,
+            fix,
         )
         return [guess] if guess else []
 
@@ -182,22 +197,23 @@ class Resolver(Pointed):
         field = cls.model_fields.get(item.name)
         if field is None:
             return self.plain(item.value)
-        alternatives = _alternatives(field.annotation)
-        for alternative in alternatives:
+        types = alternatives(field.annotation)
+        for alternative in types:
             if isinstance(alternative, type) and issubclass(alternative, Entry):
                 entry = self.word(item.value, alternative.kind)
                 return INVALID if entry is None else entry
         if points_at := pointing(field):
             return self.pointed(item.value, points_at)
-        choices = [w for a in alternatives if get_origin(a) is Literal for w in get_args(a)]
-        if choices or alternatives == (bool,):
+        choices = [w for a in types if get_origin(a) is Literal for w in get_args(a)]
+        if choices or types == (bool,):
             return self._one_of(cls, item, choices or [True, False], owner)
         value = self.expand(item.value)
-        if alternatives == (str,) and isinstance(value, Call | Reference):
+        if types == (str,) and isinstance(value, Call | Reference):
             message = f'{_named(cls, item.name, owner)} must be a string, such as "text"'
             self.complain("E301", message, value.span, "put it between double quotes")
             return INVALID
-        return self.plain(item.value)
+        plain = self.plain(item.value)
+        return whole(plain) if int in types else plain
 
     def _one_of(self, cls: type[Parameters], item: Given, choices: list[Any], owner: str) -> Any:
         """The word among `choices` that a value is; INVALID after a complaint."""
@@ -261,12 +277,6 @@ def _place(location: tuple[int | str, ...], given: Mapping[str, Given], span: Sp
     return value.span
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(a for a in get_args(annotation) if a is not types.NoneType)
-    return (annotation,)
-
-
 def _first(location: tuple[int | str, ...]) -> str:
     return str(location[0]) if location else ""
 
@@ -286,12 +296,6 @@ def _a(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
-def _quoted(names: "Sequence[str] | Mapping[str, object]") -> str:
+def listed(names: "Sequence[str] | Mapping[str, object]") -> str:
+    """Names in a sentence."""
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _such_as(kind: str) -> str:
-    if kind == "network":
-        return "such as `resnet8` or `wrn16_2`"
-    names = entries(kind)
-    return f"there {'is' if len(names) == 1 else 'are'} {_quoted(names)}"

@@ -18,7 +18,10 @@ _NUMBER_LIKE = re.compile(r"[0-9][0-9A-Za-z_]*(?:\.[0-9A-Za-z_]+)*%?")
 _STRING_LIKE = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"')
 _WORD = re.compile(r"\w+")
 _LINE_REST = re.compile(r"[^\r\n]*")
-_QUOTED = re.compile(r"'[^'\"\r\n]*'|[\u201c\u201d][^\u201c\u201d\"\r\n]*[\u201c\u201d]")
+_QUOTED = re.compile(
+    r"'[^'\"\r\n]*'|[\u201c\u201d][^\u201c\u201d\"\r\n]*[\u201c\u201d]"
+    r"|[\u2018\u2019][^\u2018\u2019\"\r\n]*[\u2018\u2019]"
+)
 _NUMBER_START = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _BAD_ESCAPE = re.compile(r'\\[^"\\nt]')
 _BAD_RUN = re.compile(r"[^\sA-Za-z0-9_\"'#<>(){}\[\]=,:|*/+.-]{1,50}")
@@ -44,6 +47,11 @@ _LOOKALIKES = {
     "\uff09": ("RPAR", ")"),
 }
 _NUMBERS = ("NUMBER", "PERCENT")
+_LISTED = ("NAME", "LABEL", "STAR", "COMMA", "ARROW", "BOTH")
+_NAMING = ("NODE", "TARGET", "EDGE", "SHARE", "GRAPH", "PHASE", "LET", "EACH")
+"""What a list of names consists of, and what it begins with."""
+_BEFORE_A_CALL = ("VIA", "COLON", "STAR", "SLASH", "PLUS", "MINUS", "BAR", "EQUALS", "DATA")
+"""Signs after which a word of the vocabulary is more likely than a string that says it."""
 _BEFORE_A_WORD = ("EQUALS", "BAR")
 """Signs after which `train` on the same line is a word: no statement begins there."""
 
@@ -51,7 +59,6 @@ _HINTS = {
     ";": "statements and settings need no sign between them: leave it out",
     "<": "an arrow is written `->` or `<->`, from the source to the destination",
     ">": "an arrow is written `->` or `<->`, from the source to the destination",
-    "%": "write a percentage as one word: `30%`",
     "&": "gates are combined with `*`, which is 'and' for those that are 0 or 1",
     "^": "there is no power; write the value itself, such as `1e-3`",
     "\u00a0": "this is a no-break space: type an ordinary one",
@@ -109,7 +116,7 @@ def tokenize(source: Source) -> Words:
         position, first = _scan(text, position, first, tokens)
         if position == len(text):
             break
-        bad = _look(text, position)
+        bad = _look(text, position, tokens)
         if bad.start < position:
             first = tokens.pop().first
         place = Span(source.path, bad.start, bad.end)
@@ -145,14 +152,14 @@ def _start(diagnostic: Diagnostic) -> int:
     return diagnostic.span.start if diagnostic.span else 0
 
 
-def _look(text: str, start: int) -> _Bad:
+def _look(text: str, start: int, before: list[Token]) -> _Bad:
     char = text[start]
     if char.isascii() and char.isdigit():
-        return _bad_number(text, start)
+        return _bad_number(text, start, names=_named(before))
     if char == '"':
         return _bad_string(text, start)
-    if char in "'\u201c\u201d":
-        return _other_quotes(text, start)
+    if char in "'\u2018\u2019\u201c\u201d":
+        return _other_quotes(text, start, before[-1].type if before else "")
     if text.startswith("<-", start) or text[start - 1 : start + 1] == "=>":
         begin, arrow = (start - 1, "=>") if char == ">" else (start, "<-")
         help_ = "an arrow is written `->` or `<->`, from the source to the destination"
@@ -172,17 +179,40 @@ def _look(text: str, start: int) -> _Bad:
             found, end = found[:i], start + i
             break
     what = _describe(char) if len(found) == 1 else f"{found[:20]!r}"
-    return _Bad(start, end, None, "E101", f"{what} has no meaning here", _HINTS.get(char))
+    hint = _HINTS.get(char)
+    if char == "%":
+        number = before[-1].value if before and before[-1].type == "NUMBER" else "30"
+        hint = f"write a percentage as one word: `{number}%`"
+    return _Bad(start, end, None, "E101", f"{what} has no meaning here", hint)
 
 
-def _other_quotes(text: str, start: int) -> _Bad:
+def _named(before: list[Token]) -> bool:
+    """Whether the next word would name something, such as a node."""
+    kinds = (token.type for token in reversed(before))
+    return next((kind for kind in kinds if kind not in _LISTED), "") in _NAMING
+
+
+def _other_quotes(text: str, start: int, before: str) -> _Bad:
     quoted = _QUOTED.match(text, start)
     message = "a string is written between double quotes"
     if quoted is None:
         return _Bad(start, start + 1, None, "E101", message, None)
-    written = f'"{quoted.group()[1:-1]}"'
+    inside = quoted.group()[1:-1]
+    written = f'"{inside}"'
+    if before in _BEFORE_A_CALL and _is_word(inside):
+        message, help_ = (
+            f"`{inside}` is a word of the language",
+            f"leave the quotes out: `{inside}`",
+        )
+        return _Bad(start, quoted.end(), ("NAME", inside), "E101", message, help_)
     help_ = f"did you mean `{_short(written)}`?"
     return _Bad(start, quoted.end(), ("STRING", written), "E101", message, help_)
+
+
+def _is_word(text: str) -> bool:
+    from ktgdsl.vocabulary.registry import kinds_of  # only a mistake needs it
+
+    return bool(kinds_of(text))
 
 
 def _foreign_word(text: str, start: int) -> _Bad:
@@ -204,7 +234,7 @@ def _describe(char: str) -> str:
     return f"the character U+{ord(char):04X} ({name})"
 
 
-def _bad_number(text: str, start: int) -> _Bad:
+def _bad_number(text: str, start: int, *, names: bool) -> _Bad:
     found = _NUMBER_LIKE.match(text, start)
     end = found.end() if found else start + 1
     word = text[start:end]
@@ -214,6 +244,12 @@ def _bad_number(text: str, start: int) -> _Bad:
     digits = _NUMBER_START.match(word)
     value = digits.group() if digits else "0"
     rest = word[len(value) :]
+    if names and value.isdigit() and rest.isidentifier():
+        message, help_ = (
+            f"`{_short(word)}` is not a name",
+            f"a name begins with a letter: `{rest}{value}`",
+        )
+        return _Bad(start, end, ("NAME", word), "E101", message, help_)
     if word.endswith("%"):
         help_ = "a percentage is digits and `%`: `30%`, `12.5%`"
     elif word[:2].lower() in ("0x", "0b", "0o"):

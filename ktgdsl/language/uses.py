@@ -8,12 +8,14 @@ from pathlib import Path
 from ktgdsl.language.diagnostic import Diagnostic, Label
 from ktgdsl.language.parse import parse
 from ktgdsl.language.paths import tree
-from ktgdsl.language.read import read
+from ktgdsl.language.read import nearby, read
 from ktgdsl.language.source import Source
 from ktgdsl.language.syntax import Block, File, Graph, Let, Statement, Use
 
 MOST_FILES = 64
 """How many files a spec may use, those that they use counted in."""
+
+_FIX = "paths are relative to the file that says `use`, and stay inside of its project"
 
 OF_A_DATA_SET = frozenset({"root", "classes"})
 """Settings that say something about one data set, and nothing about another."""
@@ -90,7 +92,10 @@ def _other(use: Use, place: _Place, root: Path, used: Used) -> File | Diagnostic
     source, problems = read(target)
     if source is None:
         shown = problems[0].message.replace(str(target), written)
-        return _problem(use, problems[0].code, f'"{written}" cannot be used: {shown}')
+        message = f'"{written}" cannot be used: {shown}'
+        guess = None if target.exists() else nearby(target)
+        fix = f'did you mean "{Path(written).with_name(guess).as_posix()}"?' if guess else _FIX
+        return _problem(use, problems[0].code, message, fix)
     shown = os.path.normpath(Path(place.path).parent / written)
     inner = _Place(shown, target.parent, (*place.line, target))
     return _parsed(use, Source(shown, source.text), inner, root, used)
@@ -110,8 +115,7 @@ def _parsed(use: Use, source: Source, place: _Place, root: Path, used: Used) -> 
     return _flat(file, place, root, used)
 
 
-def _problem(use: Use, code: str, message: str) -> Diagnostic:
-    fix = "paths are relative to the file that says `use`, and stay inside of its project"
+def _problem(use: Use, code: str, message: str, fix: str = _FIX) -> Diagnostic:
     return Diagnostic(code, message, use.file.span, fix)
 
 

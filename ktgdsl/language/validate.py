@@ -44,6 +44,9 @@ def _twice(code: str, items: Iterable[tuple[str, Span, str]], fix: str) -> Itera
         first.setdefault(key, span)
 
 
+_RECIPE = "; a file without one is a recipe, which another takes over with `use`"
+
+
 def has_graph(file: File) -> Iterator[Diagnostic]:
     """A spec has a graph, unless another file brings it."""
     if file.graph is None and not any(isinstance(s, Use) for s in file.statements):
@@ -52,7 +55,7 @@ def has_graph(file: File) -> Iterator[Diagnostic]:
             "E106",
             "this file has no graph, so there is nothing to train",
             Span(file.span.path, start, start),
-            "a graph begins with `graph my_graph {`",
+            "a graph begins with `graph my_graph {`" + (_RECIPE if file.statements else ""),
         )
 
 

@@ -73,11 +73,14 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Bounded | Non
             left = _expression(resolver, value.left, ends)
             right = _expression(resolver, value.right, ends)
             return _finite(resolver, value, _binary(resolver, value, left, right))
+    from ktgdsl.language.hints import unquoted  # only a mistake needs it
+
     resolver.complain(
         "E301",
         "a gate is made of numbers and gates",
         value.span,
-        "there are `through`, `cutoff`, `linear`, `correct`, and numbers such as 0.5",
+        unquoted(value)
+        or "there are `through`, `cutoff`, `linear`, `correct`, and numbers such as 0.5",
     )
     return None
 

@@ -44,11 +44,13 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
             left = _expression(resolver, value.left, ends)
             right = _expression(resolver, value.right, ends)
             return None if left is None or right is None else _binary(resolver, value, left, right)
+    from ktgdsl.language.hints import unquoted  # only a mistake needs it
+
     resolver.complain(
         "E301",
         "a loss is made of numbers and losses",
         value.span,
-        "such as `kl(T=4)` or `0.9 * kl(T=4) + 0.1 * mse`",
+        unquoted(value) or "such as `kl(T=4)` or `0.9 * kl(T=4) + 0.1 * mse`",
     )
     return None
 

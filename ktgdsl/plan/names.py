@@ -3,7 +3,7 @@
 from ktgdsl.language.complaint import quoted
 from ktgdsl.language.resolve import Resolver
 from ktgdsl.language.syntax import All, Declared, Reference, Value
-from ktgdsl.language.values import INVALID
+from ktgdsl.language.values import INVALID, whole
 from ktgdsl.plan.model import LABEL
 from ktgdsl.vocabulary.places import NodeRef
 from ktgdsl.vocabulary.registry import closest
@@ -50,7 +50,7 @@ class Names:
         return members
 
     def _size(self, written: Value) -> int | None:
-        size = self._resolver.plain(written)
+        size = whole(self._resolver.plain(written))
         if isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MOST_NODES:
             return size
         if size is not INVALID:
@@ -58,8 +58,11 @@ class Names:
             self._resolver.complain("E302", message, written.span)
         return None
 
-    def nodes(self, reference: Reference) -> list[str]:
-        """The nodes that a reference means; none after a complaint."""
+    def nodes(self, reference: Reference, *, labels: bool = False) -> list[str]:
+        """The nodes that a reference means; none after a complaint.
+
+        `labels` says that `label` could stand there, so that a misspelt one may mean it.
+        """
         name = reference.name
         if name in ("*", LABEL) and reference.index is not None:
             self._resolver.complain("E302", f"`{name}` is not an array", reference.span)
@@ -72,7 +75,7 @@ class Names:
             self._resolver.complain("E405", message, reference.span)
             return []
         if name not in self.members:
-            guess = closest(name, list(self.members))
+            guess = closest(name, [*self.members, *([LABEL] if labels else [])])
             fix = f"did you mean `{guess}`?" if guess else f"`node {name} = resnet8` declares it"
             message = f"there is no node called `{name}`"
             self._resolver.unknown(name, message, reference.span, fix)
@@ -89,7 +92,7 @@ class Names:
 
     def _element(self, reference: Reference, written: Value, members: list[str]) -> list[str]:
         name = reference.name
-        index = self._resolver.plain(written)
+        index = whole(self._resolver.plain(written))
         if name in self.uncounted or index is INVALID:
             return []
         if isinstance(index, bool) or not isinstance(index, int):

@@ -40,7 +40,8 @@ def _add(edges: Edges, statement: Edge) -> None:
     drafting = edges.drafting
     before = len(drafting.resolver.diagnostics)
     _check_label(drafting, statement)
-    sources = [_end(drafting, each) for each in statement.sources]
+    from_labels = statement.arrow == "->"
+    sources = [_end(drafting, each, labels=from_labels) for each in statement.sources]
     destinations = [_end(drafting, each) for each in statement.destinations]
     if statement.arrow is None:
         sources, destinations = [_End(None, [NOTHING])], sources
@@ -73,7 +74,7 @@ class _End(NamedTuple):
     drawn: bool = False
 
 
-def _end(drafting: Drafting, reference: Reference) -> _End:
+def _end(drafting: Drafting, reference: Reference, *, labels: bool = False) -> _End:
     drawn = reference.index is not None and drafting.closing.is_open(reference.index)
     if reference.index is not None and drawn:
         assert reference.index.kind != "all"
@@ -81,7 +82,7 @@ def _end(drafting: Drafting, reference: Reference) -> _End:
         reference = reference.model_copy(update={"index": closed})
     if reference.name == LABEL and reference.index is None:
         return _End(reference, [LABEL])
-    return _End(reference, drafting.names.nodes(reference), drawn)
+    return _End(reference, drafting.names.nodes(reference, labels=labels), drawn)
 
 
 def _check_label(drafting: Drafting, statement: Edge) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import get_args, get_origin
 
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.source import Span
-from ktgdsl.language.syntax import Call, Edge, File, Node, Number, Percent
+from ktgdsl.language.syntax import Call, Choice, Edge, File, List, Node, Number, Percent, Value
 from ktgdsl.language.walk import walk
 from ktgdsl.plan import model
+from ktgdsl.vocabulary.entry import Entry, Share, alternatives
+from ktgdsl.vocabulary.registry import entry, kinds_of
 
 LARGE_RATES = {"sgd": 1.0, "adamw": 0.1}
 """Learning rates above which hardly anything trains."""
@@ -165,6 +169,49 @@ def judged_early(spec: _Spec) -> Iterator[Diagnostic]:
         yield _warning("W206", message, ramp.span, fix)
 
 
+def part_of_an_epoch(spec: _Spec) -> Iterator[Diagnostic]:
+    """Moments greater than 0 and less than 1, which mean epochs and not the whole training."""
+    for part in walk(spec.tree):
+        if isinstance(part, Call):
+            for value in _moments(part):
+                if isinstance(value, Number) and 0 < value.value < 1:
+                    share = f"{Decimal(repr(value.value)) * 100:f}".rstrip("0").rstrip(".")
+                    message = (
+                        f"this is {value.value:g} of an epoch: a number without `%` counts epochs"
+                    )
+                    fix = f"did you mean `{share}%`, of the whole training?"
+                    yield _warning("W207", message, value.span, fix)
+
+
+def _moments(call: Call) -> Iterator[Value]:
+    """The arguments of a word that are moments or lengths of the training, each as written."""
+    for word in (entry(kind, call.name) for kind in kinds_of(call.name)):
+        names = word.positions() if word is not None else []
+        for position, argument in enumerate(call.arguments):
+            name = argument.name or "".join(names[position : position + 1])
+            if word is not None and _is_moment(word, name):
+                yield from _each(argument.value)
+
+
+def _each(value: Value) -> Iterator[Value]:
+    """The items of a list and the options of a choice, else the value itself."""
+    match value:
+        case List(items=parts) | Choice(options=parts):
+            for part in parts:
+                yield from _each(part)
+        case _:
+            yield value
+
+
+def _is_moment(word: type[Entry], name: str) -> bool:
+    field = word.model_fields.get(name)
+    if field is None:
+        return False
+    listed = get_origin(field.annotation) is list
+    annotation = get_args(field.annotation)[0] if listed else field.annotation
+    return set(alternatives(annotation)) == {float, Share}
+
+
 CHECKS: tuple[Callable[[_Spec], Iterator[Diagnostic]], ...] = (
     no_supervision,
     never_open,
@@ -172,4 +219,5 @@ CHECKS: tuple[Callable[[_Spec], Iterator[Diagnostic]], ...] = (
     no_weight_decay,
     large_rate,
     judged_early,
+    part_of_an_epoch,
 )

@@ -1,6 +1,7 @@
 """The terms of an edge: its losses and gates, which have to go with what it joins."""
 
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from ktgdsl.language.resolve import Resolver
@@ -44,7 +45,11 @@ def terms(
     ]
     # A large graph says the same few things again and again.
     what = tuple((_text(term.loss), _text(term.gate)) for term in closed), ends
-    return resolver.once(what, lambda: _terms(resolver, closed, ends, default))
+    before = len(resolver.diagnostics)
+    found = resolver.once(what, lambda: _terms(resolver, closed, ends, default))
+    if found is None:
+        _look_for_commas(resolver, closed, before)
+    return found
 
 
 class _Closed(NamedTuple):
@@ -69,6 +74,25 @@ def _terms(
         if parts is not None and weight is not None:
             found.append(Term.model_construct(parts=parts, gate=weight))
     return tuple(found) if len(found) == len(written) else None
+
+
+def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) -> None:
+    """Where `0,9` made two terms of one number, say that and no more of the two."""
+    from ktgdsl.language.numerals import comma_between  # only a mistake needs it
+
+    for one, other in pairwise(written):
+        comma = comma_between(one.gate or one.loss, other.loss)
+        if comma is None:
+            continue
+        values = [value for value in (*one, *other) if value is not None]
+        told = [
+            each
+            for each in resolver.diagnostics[before:]
+            if each.span and any(v.span.start <= each.span.start < v.span.end for v in values)
+        ]
+        if told:
+            kept = [each for each in resolver.diagnostics[before:] if each not in told]
+            resolver.diagnostics[before:] = [*kept, comma]
 
 
 @cache

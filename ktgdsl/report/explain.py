@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.language.complaint import invalid
 from ktgdsl.language.diagnostic import CODES
+from ktgdsl.language.keywords import KEYWORDS
 from ktgdsl.report.parameters import a, default, takes
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
@@ -52,10 +53,18 @@ def explain(name: str) -> str | None:
     """All that there is to say about a name; None where it is unknown.
 
     A name is a code (`E304`), a family of codes (`E3`), a word (`correct`, `gate:cosine`,
-    `resnet32`), a kind of words (`gate`), a block (`train`) or a setting (`batch`,
-    `train.batch`). What has several meanings has a page for each.
+    `resnet32`), a kind of words (`gate`), a keyword (`edge`), a block (`train`) or a setting
+    (`batch`, `data.batch`). What has several meanings has a page for each.
     """
-    pages = [*_codes(name), *_words(name), *_kinds(name), *_blocks(name), *_settings(name)]
+    pages = [
+        *_codes(name),
+        *_several(name),
+        *_words(name),
+        *_kinds(name),
+        *_keywords(name),
+        *_blocks(name),
+        *_settings(name),
+    ]
     return "\n\n\n".join(pages) or None
 
 
@@ -63,12 +72,17 @@ def suggest(name: str) -> str | None:
     """The known name that a misspelt one probably meant, or None."""
     words = [(kind, word) for kind in KINDS for word in entries(kind)]
     settings = [(block, name) for block, cls in BLOCKS.items() for name in cls.model_fields]
+    _, dot, setting = name.rpartition(".")
+    elsewhere = [f"{block}.{each}" for block, each in settings if dot and each == setting]
+    if elsewhere:
+        return elsewhere[0]
     return respelled(name) or closest(
         name,
         [
             *CODES,
             *KINDS,
             *BLOCKS,
+            *KEYWORDS,
             *(each for _, each in (*words, *settings)),
             *(f"{kind}:{word}" for kind, word in words),
             *(f"{block}.{setting}" for block, setting in settings),
@@ -85,7 +99,9 @@ def overview() -> str:
         "A word of the vocabulary, such as `correct`; `gate` lists all gates, and `gate:cosine` "
         "picks the gate among what is called `cosine`:",
         _table((kind, ", ".join(entries(kind))) for kind in KINDS),
-        "A setting, such as `batch` or `train.batch`; `train` lists all of the block:",
+        "A keyword:",
+        _filled(", ".join(KEYWORDS), "  ", "  "),
+        "A setting, such as `batch` or `data.batch`; `train` lists all of the block:",
         _table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
     )
 
@@ -106,6 +122,17 @@ def _codes(name: str) -> Iterator[str]:
                 _indented(found.fixed),
             ]
         yield _page(f"{code}: {CODES[code]}", found.text, *example)
+
+
+def _several(name: str) -> Iterator[str]:
+    """What to know before the pages of a word of several kinds."""
+    kinds = kinds_of(name)
+    if len(kinds) > 1:
+        *others, last = [a(kind) for kind in kinds]
+        yield _page(
+            f"{name}: {', '.join(others)} and {last}",
+            f"Each has its page below; `ktgc explain {kinds[-1]}:{name}` shows one alone.",
+        )
 
 
 def _words(name: str) -> Iterator[str]:
@@ -150,6 +177,11 @@ def _kinds(name: str) -> Iterator[str]:
     if name in KINDS:
         first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
         yield _page(f"{name}, a kind of words", _PLACES[name], _table(first))
+
+
+def _keywords(name: str) -> Iterator[str]:
+    if found := KEYWORDS.get(name):
+        yield _page(f"{name}, a keyword", found.text, "An example:", _indented(found.example))
 
 
 def _blocks(name: str) -> Iterator[str]:

@@ -13,11 +13,14 @@ from ktgdsl.language.syntax import (
     Edge,
     File,
     Graph,
+    Let,
+    Node,
     Range,
     Reference,
     Setting,
     Share,
     Syntax,
+    Value,
 )
 from ktgdsl.language.walk import walk
 from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight
@@ -44,10 +47,15 @@ DATASETS = frozenset(
 
 
 class Missing(NamedTuple):
-    """A part of a plan that cannot be trained yet: what it is, and the word that says it."""
+    """A part of a plan that cannot be trained yet: what it is, and the word that says it.
+
+    `kind` is what the word is, where one word may be of several kinds: `python` is a network,
+    a loss and a gate.
+    """
 
     what: str
     word: str
+    kind: str = ""
 
 
 def missing(plan: Plan) -> Iterator[Missing]:
@@ -59,7 +67,7 @@ def missing(plan: Plan) -> Iterator[Missing]:
         if node.device is not None:
             yield Missing("a device of a node's own", "device")
     for derived in graph.derived:
-        yield Missing(f"a node made by `{derived.made.name}`", derived.made.name)
+        yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
     if graph.shares:
         yield Missing("`share`", "share")
     if plan.phases:
@@ -81,7 +89,7 @@ def missing(plan: Plan) -> Iterator[Missing]:
 
 
 def _word(kind: str, call: Word) -> Missing:
-    return Missing(f"the {kind} `{call.name}`", call.name)
+    return Missing(f"the {kind} `{call.name}`", call.name, kind)
 
 
 def _gates(gate: Gate) -> Iterator[Word]:
@@ -129,7 +137,7 @@ def _refuse(lacking: Iterable[Missing], tree: File | None) -> None:
         Diagnostic(
             "E901",
             f"{each.what} is not supported yet",
-            None if tree is None else _place(tree, each.word),
+            None if tree is None else _place(tree, each.word, each.kind),
             "it is part of the language, and this version can check it but not train it",
         )
         for each in dict.fromkeys(lacking)
@@ -138,8 +146,8 @@ def _refuse(lacking: Iterable[Missing], tree: File | None) -> None:
         raise RunError(sorted(found, key=lambda each: each.span.start if each.span else -1))
 
 
-def _place(tree: File, word: str) -> Span | None:
-    """Where a file says what is missing."""
+def _place(tree: File, word: str, kind: str) -> Span | None:
+    """Where a file says what is missing: where words of the kind stand, else in a `let`."""
 
     def says(part: Syntax) -> bool:
         match part:
@@ -155,10 +163,28 @@ def _place(tree: File, word: str) -> Span | None:
                 return word == "tap"
         return False
 
-    found = _first(tree, says)
+    named = [s for s in tree.statements if isinstance(s, Let) and kind]
+    places = (*_standing(tree, kind), *named)
+    found = next((p.span for part in places for p in walk(part) if says(p)), None)
+    found = found or _first(tree, says)
     if found is None or word not in ("phase", "share"):
         return found
     return found._replace(end=found.start + len(word))
+
+
+def _standing(tree: File, kind: str) -> Iterator[Value]:
+    """The values of a file in which a word of the kind can stand."""
+    for part in tree.graph.statements if tree.graph else ():
+        if isinstance(part, Node) and kind == "network":
+            yield part.network
+        elif isinstance(part, Edge) and kind in ("loss", "gate"):
+            for term in part.terms:
+                value = term.loss if kind == "loss" else term.gate
+                if value is not None:
+                    yield value
+    data = tree.block("data")
+    if kind == "data set" and data is not None and data.subject is not None:
+        yield data.subject
 
 
 def _first(tree: File, wanted: Callable[[Syntax], bool]) -> Span | None:

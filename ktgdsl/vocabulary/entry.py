@@ -2,7 +2,8 @@
 
 from functools import cache
 from inspect import get_annotations
-from typing import Annotated, Any, ClassVar, NamedTuple
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -45,6 +46,16 @@ class Entry(Parameters):
 def _positions(cls: type[Entry]) -> tuple[str, ...]:
     own = [name for name in get_annotations(cls) if name in cls.model_fields]
     return (*own, *(name for name in cls.model_fields if name not in own))
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types that a parameter may be of, without their ranges and without None."""
+    if get_origin(annotation) is Annotated:
+        return alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        inner = (each for each in get_args(annotation) if each is not NoneType)
+        return tuple(each for one in inner for each in alternatives(one))
+    return (annotation,)
 
 
 class Share(NamedTuple):

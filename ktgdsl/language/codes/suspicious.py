@@ -67,4 +67,11 @@ graph three {
         _FINE.replace("kl(T=4)", "kl(T=4) via through | linear")
         + "search { pruner = asha(min=4) }\n",
     ),
+    "W207": Explanation(
+        """A moment or length of the training without `%` counts epochs, so that `until(0.6)`
+        closes after six tenths of the first epoch. A share of the whole training is a
+        percentage: `until(60%)`.""",
+        _FINE.replace("kl(T=4)", "kl(T=4) via until(0.6)"),
+        _FINE.replace("kl(T=4)", "kl(T=4) via until(60%)"),
+    ),
 }

@@ -60,8 +60,9 @@ graph one {
 """,
     ),
     "E104": Explanation(
-        """A number has digits on both sides of its point, underscores between digits only, and
-        no letter after it: `0.5`, `5e-4`, `10_000`, `30%`. The largest is about 1.8e308.""",
+        """A number has a point and no comma, digits on both sides of its point, underscores
+        between digits only, and no letter after it: `0.5`, `5e-4`, `10_000`, `30%`. The largest
+        is about 1.8e308.""",
         """\
 graph one {
     node a = resnet8

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ktgdsl.errors import SpecError
+from ktgdsl.given import require_several
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.language.make import uncollected
 from ktgdsl.language.parse import parse
@@ -138,6 +139,7 @@ def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:
     `settings` are overrides such as "train.epochs=2" (see the language reference). Raises
     SpecError, with every diagnostic, when the file has an error.
     """
+    require_several(settings)
     return _plan(compile_file(path, settings))
 
 
@@ -147,11 +149,13 @@ def loads(text: str, settings: Iterable[str] = (), *, name: str = "<text>") -> P
     Paths in it are relative to the current folder. Raises SpecError, with every
     diagnostic, when the text has an error.
     """
+    require_several(settings)
     return _plan(compile_source(Source(name, text), Path.cwd(), settings))
 
 
 def check(path: str | Path, settings: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
     """All that there is to say about a file; nothing to fix when no severity is "error"."""
+    require_several(settings)
     return compile_file(path, settings).diagnostics
 
 

@@ -53,12 +53,20 @@ def _chosen(table: "Table", options: argparse.Namespace) -> "list[Row]":
     from ktgdsl.errors import SpecError
     from ktgdsl.language.diagnostic import Diagnostic
 
+    labels = [row.label.casefold() for row in table.rows]
     wanted = [text.casefold() for text in options.only or [""]]
-    rows = [row for row in table.rows if any(text in row.label.casefold() for text in wanted)]
+    # A whole label is of its row alone, not of those whose labels go on after it.
+    chosen = {
+        label
+        for text in wanted
+        for label in labels
+        if (label == text if text in labels else text in label)
+    }
+    rows = [row for row in table.rows if row.label.casefold() in chosen]
     if not rows:
         message = f"no row of {options.folder} has {' or '.join(options.only)} in its label"
-        labels = "the labels are " + "; ".join(row.label for row in table.rows)
-        raise SpecError([Diagnostic("E509", message, help=labels, path=options.folder)])
+        known = "the labels are " + "; ".join(row.label for row in table.rows)
+        raise SpecError([Diagnostic("E509", message, help=known, path=options.folder)])
     return rows
 
 
@@ -70,7 +78,7 @@ def _made(desk: "Desk", rows: "list[Row]", options: argparse.Namespace) -> "list
     try:
         for number, row in enumerate(rows, start=1):
             standing = desk.look(row)
-            if standing.error is None and standing.state in ("missing", "unfinished"):
+            if standing.error is None and standing.state in ("to do", "begun"):
                 rest_while_waiting()
                 from ktgdsl.tables.make import make  # torch, only where something is trained
 

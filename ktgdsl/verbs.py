@@ -81,7 +81,7 @@ def diff(options: argparse.Namespace) -> int:
 
 
 def graph(options: argparse.Namespace) -> int:
-    """Draw a spec, or a run with what its nodes have reached."""
+    """Draw a spec, or what is in a folder with what its nodes have reached."""
     from ktgdsl.draw.picture import of_run, picture, write
 
     reached: dict[str, str] = {}
@@ -149,7 +149,7 @@ def build(options: argparse.Namespace) -> int:
 
 
 def explain(options: argparse.Namespace) -> int:
-    """Say what a code, a word or a setting means."""
+    """Say what a code, a word, a keyword or a setting means."""
     from ktgdsl.report.explain import explain, overview, suggest
 
     if options.name is None:

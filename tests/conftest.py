@@ -1,6 +1,18 @@
 """Settings for the whole suite, made before torch is imported."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 # Threads that spin while they wait make tests crawl where other work shares the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Steps that are made meanwhile have no thread besides the caller's, which alone is seen."""
+    from ktgdsl.benching.arithmetic import one_thread as alone
+
+    with alone():
+        yield

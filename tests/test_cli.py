@@ -57,6 +57,12 @@ class TestCheck:
         assert out.endswith("2 files checked: 1 error\n")
         assert err == ""
 
+    def test_a_recipe(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["check", str(ROOT / "specs" / "recipes" / "cifar.ktg")]) == 1
+        assert "a file without one is a recipe, which another takes over with `use`" in (
+            capsys.readouterr().out
+        )
+
     def test_json(self, typo: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["check", typo, "--output-format", "json"]) == 1
         assert json.loads(capsys.readouterr().out) == [
@@ -239,6 +245,22 @@ class TestCommandLine:
             cli.main(arguments)
         assert exit.value.code == 2
         assert "usage: ktgc" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("verb", "told"),
+        [
+            ("ceck", "there is no verb `ceck`; did you mean `check`?"),
+            ("Plan", "there is no verb `Plan`; did you mean `plan`?"),
+            ("xyzzy", "there is no verb `xyzzy`; there are check, plan, diff, graph, fmt,"),
+        ],
+    )
+    def test_a_misspelt_verb(
+        self, verb: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as exit:
+            cli.main([verb, DML3])
+        assert exit.value.code == 2
+        assert f"ktgc: error: {told}" in capsys.readouterr().err
 
     def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as exit:

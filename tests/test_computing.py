@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.torch_backend.graph import build
 from ktgdsl.torch_backend.networks import make
-from ktgdsl.training.computing import choose, lay_out
+from ktgdsl.training.computing import Choice, choose, lay_out
 from ktgdsl.training.step import Stepper, stepper
 from tests.plans import CORRECT, edge, sgd, tiny_plan
 
@@ -152,3 +152,72 @@ def test_the_graph_compiles_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_compiled_step_is_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, plain = compiled_step("inductor", monkeypatch)
     assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)
+
+
+# Networks side by side
+
+
+def networks_of(plan: Plan, threads: int, device: torch.device = CPU) -> tuple[str, str]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        chosen = choose(plan, device).networks
+    finally:
+        torch.set_num_threads(before)
+    return chosen.value, chosen.why
+
+
+SIDE_BY_SIDE = "a network on a core of its own gains more than cores on a tensor"
+TALL = Call(name="resnet", arguments={"depth": 110, "stride": 1})
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_equal_networks_are_side_by_side(threads: int) -> None:
+    assert networks_of(tiny_plan("abc"), threads) == ("side by side", SIDE_BY_SIDE)
+
+
+@pytest.mark.parametrize(
+    ("plan", "threads", "why"),
+    [
+        (tiny_plan("a"), 2, "there is one network"),
+        (tiny_plan("abc"), 1, "there is one thread"),
+        # Three threads for two cores each: (1 + 2) / 2 against (3 + 6) / 8.
+        (tiny_plan("abc"), 8, "the largest would take 1.33 times as long as all do"),
+        (tiny_plan("ab", update="sequential"), 2,
+         "`update = sequential` has one network learn at a time"),
+        # One learns while the other core waits: (1 + 2) / 1 against (2 + 2) / 2.
+        (tiny_plan("at", [("label", "a"), ("t", "a")], settings={"t": {"frozen": "said"}}), 2,
+         "the largest would take 1.50 times as long as all do"),
+        (tiny_plan("ab", settings={"a": {"network": Call(
+            name="python", arguments={"function": "nets:of"})}}), 2, "not all of them are ours"),
+    ],
+)  # fmt: skip
+def test_networks_are_one_by_one(plan: Plan, threads: int, why: str) -> None:
+    assert networks_of(plan, threads) == ("one by one", why)
+
+
+def test_a_network_that_is_much_larger_than_the_others_has_all_cores() -> None:
+    value, why = networks_of(tiny_plan("ab", settings={"a": {"network": TALL}}), 2)
+    # 1.73 million parameters and 75 thousand: 2 x 1.73 / 1.80.
+    assert (value, why[:32]) == ("one by one", "the largest would take 1.92 time")
+
+
+def test_a_step_side_by_side_is_the_one_by_one_step() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fast = stepper(pair(), "cpu", steps=3)
+        linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        given = stepper(pair(), "cpu", steps=3, networks={"a": linear})
+    finally:
+        torch.set_num_threads(before)
+    assert fast.computing.networks == Choice("side by side", SIDE_BY_SIDE)
+    assert given.computing.networks == Choice("one by one", "not all of them are ours")
+    plain = stepper(pair(), "cpu", steps=3)
+    outputs = fast(*batch()), plain(*batch())
+    assert outputs[0].losses.keys() == outputs[1].losses.keys()
+    for name, loss in outputs[0].losses.items():
+        torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-5)
+    one, other = gradients(fast.graph.networks), gradients(plain.graph.networks)
+    for name, gradient in one.items():
+        torch.testing.assert_close(gradient, other[name], rtol=1e-4, atol=1e-5)

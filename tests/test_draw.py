@@ -18,6 +18,8 @@ from ktgdsl.draw.layout import layout
 from ktgdsl.draw.mermaid import mermaid
 from ktgdsl.draw.shapes import Box, Circle, Curve, Drawing, Text
 from ktgdsl.draw.svg import svg
+from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.training.result import Score
 from tests.specs import graph, of, sound
 from tests.test_front_end import in_a_fresh_process
 
@@ -431,6 +433,40 @@ class TestRun:
         (folder / "plan.json").write_text(plan.to_json())
         assert cli.main(["graph", str(folder)]) == 0
         assert '|"through | linear | correct | cutoff"|' in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("further", "told"), [(None, "97.25"), ((97.0, 96.0, 98.0), "97.00 ± 1.00")]
+    )
+    def test_of_a_search_it_is_the_best_graph(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        further: tuple[float, ...] | None,
+        told: str,
+    ) -> None:
+        """With the accuracy of its target, where the search is over."""
+        space = "graph g { node a, b = resnet8 target a edge b -> a via correct | cutoff }"
+        plan = ktgdsl.loads(f"{space}\ndata digits\nsearch {{ trials = 4 }}")
+        (tmp_path / "plan.json").write_text(plan.to_json())
+        (tmp_path / "best.ktg").write_text(space.replace("| cutoff", "") + "\ndata digits")
+        assert cli.main(["graph", str(tmp_path)]) == 0
+        drawn = capsys.readouterr().out
+        assert '|"correct"|' in drawn
+        assert '"a<br/>resnet8"' in drawn
+        best = Finalist(
+            trial=3, value=97.25, epochs=4, seed=1, digest="", canonical_digest="",
+            spec="top/01.ktg", confirmed=None if further is None else Score.of(further),
+        )  # fmt: skip
+        result = SearchResult(
+            folder=tmp_path, target="a", finalists=(best,), complete=True, trials=4,
+            states={"complete": 4}, baselines={}, validation_samples=400, epochs=4,
+            epochs_trained=16, seconds=1.0, exhausted=False,
+        )  # fmt: skip
+        (tmp_path / "result.json").write_text(result.to_json())
+        assert cli.main(["graph", str(tmp_path)]) == 0
+        drawn = capsys.readouterr().out
+        assert f'"a<br/>resnet8<br/>({told})"' in drawn
+        assert '"b<br/>resnet8"' in drawn
 
 
 def test_neither_torch_nor_matplotlib_for_an_svg(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_every_row_is_sound(tmp_path: Path) -> None:
         for row in desk.table.rows:
             standing = desk.look(row)
             assert standing.error is None
-            assert standing.state == ("missing" if row.spec or row.space else "cited")
+            assert standing.state == ("to do" if row.spec or row.space else "cited")
 
 
 def test_rows_of_different_tables_that_are_the_same_are_done_once(tmp_path: Path) -> None:

@@ -502,10 +502,9 @@ pipe.recv()
 """
 
 
-def test_workers_share_devices_and_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, SAYS_SETUP)
-    monkeypatch.setattr(pool_module, "_cores", lambda: 7)
-    with Pool(3, ["cuda:0", "cuda:1"], tmp_path) as pool:
+    with Pool(3, ["cuda:0", "cuda:1"], tmp_path, threads=2) as pool:
         for trial in range(3):
             pool.submit(Task(trial, "", 0, 0, "a"))
         told: list[Message] = []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import torch
 
 import ktgdsl
 from ktgdsl import cli
@@ -23,6 +24,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.space import at
 from ktgdsl.report.search_display import plain_search_listener
+from ktgdsl.searching import cores
 from ktgdsl.searching import search as search_module
 from ktgdsl.searching.checks import ALONE, OPEN
 from ktgdsl.searching.events import Event, Listener, SearchStarted
@@ -147,10 +149,11 @@ def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_pa
 class Pretended(Pretence):
     """The pool of a whole search, without processes."""
 
-    closed = 0
+    closed = threads = 0
 
-    def __init__(self, workers: int, devices: list[str], folder: Path) -> None:
+    def __init__(self, workers: int, devices: list[str], folder: Path, *, threads: int) -> None:
         super().__init__(workers)
+        Pretended.threads = threads
 
     def __enter__(self) -> Self:
         return self
@@ -237,6 +240,38 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
     assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("told", "each"), [(None, 3), ("5", 5), ("5,2", 5), ("all", 3)])
+def test_the_threads_of_a_worker_are_kept(
+    pretended: type[Pretended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: str | None,
+    each: int,
+) -> None:
+    """Seven cores for two workers, or what OMP_NUM_THREADS says; and later the same again."""
+
+    def machine(count: int, threads: str | None) -> None:
+        monkeypatch.setattr(cores, "cores", lambda: count)
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if threads is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            raise KeyboardInterrupt
+
+    machine(7, told)
+    own = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=2, listener=stop)
+    assert torch.get_num_threads() == own
+    assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
+    machine(64, "1")
+    resume(tmp_path / "out", workers=1)
+    assert pretended.threads == each
+    assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
+
+
 def test_a_baseline_that_diverges_is_named(
     pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +326,32 @@ def test_a_space_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     said = refused(capsys, "run", str(space))
     assert "`edge.label->a.gate` is open" in said
     assert "ktgc search" in said
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_folder_of_a_search_is_no_run(
+    pretended: type[Pretended], tmp_path: Path, capsys: pytest.CaptureFixture[str], finished: bool
+) -> None:
+    """What it is for is told by name, with the verbs that take it."""
+    out = tmp_path / "out"
+    (tmp_path / "space.ktg").write_text(SPACE)
+    ktgdsl.search(sound(SPACE), out=out, workers=1)
+    if not finished:
+        (out / "result.json").unlink()
+    help = f"train its best graph, as it keeps no networks: `ktgc run {out}/best.ktg`"
+    if not finished:
+        help = f"go on with it: `ktgc search --resume {out}`, or {help}"
+    for take in (ktgdsl.resume, lambda folder: ktgdsl.load_network(folder, "a")):
+        with pytest.raises(RunError) as caught:
+            take(out)
+        (told,) = caught.value.diagnostics
+        assert told.code == "E502"
+        assert told.message == f"{out} is the folder of a search, not of a run"
+        assert told.help == help
+    said = " ".join(
+        refused(capsys, "search", str(tmp_path / "space.ktg"), "--out", str(out)).split()
+    )
+    assert f"go on with the search in it: `ktgc search --resume {out}`" in said
 
 
 def test_the_folder_of_a_run_is_no_search(

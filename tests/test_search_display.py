@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ktgdsl.searching.events import (
     CheckStarted,
     Event,
     Exhausted,
+    Past,
     SearchFinished,
     SearchStarted,
     State,
@@ -67,10 +68,14 @@ def space(trials: int = 10, confirm: int = 0) -> Plan:
 
 
 def started(
-    trials: int = 10, workers: int = 2, done: int = 0, confirm: int = 0, epochs: int = 8
+    trials: int = 10,
+    workers: int = 2,
+    confirm: int = 0,
+    epochs: int = 8,
+    past: Sequence[Past] = (),
 ) -> SearchStarted:
     plan = space(trials, confirm)
-    return SearchStarted(plan, FOLDER, workers, (1, 2, 4), epochs, trials, done)
+    return SearchStarted(plan, FOLDER, workers, (1, 2, 4), epochs, trials, past)
 
 
 def graph(nodes: str = "ab", edges: list[Edge] | None = None) -> Plan:
@@ -136,10 +141,37 @@ def test_counts_rungs_and_running_trials() -> None:
     }
 
 
-def test_trials_of_before_count_and_are_told_apart() -> None:
-    progress = fed(SearchProgress(started(done=6), Clock()), *trial(6, [40.0]))
-    assert progress.done == 7
-    assert progress.counts == ["0 running", "1 pruned", "0 complete", "0 failed", "6 before"]
+def test_trials_of_before_count() -> None:
+    """Totals are as if one owner had done it all; two of its trials were under way."""
+    past = [
+        Past("complete", dict.fromkeys(range(1, 9), 60.0)),
+        Past("pruned", {1: 40.0}),
+        Past("pruned", {1: 55.0, 2: 58.0}),
+        Past("failed", {1: 56.0}),
+        Past("failed", {}),
+        Past("running", {1: 70.0, 2: 65.0}),
+        Past("running", {1: 45.0}),
+    ]
+    clock = Clock()
+    progress = SearchProgress(started(past=past), clock)
+    assert progress.counts == ["0 running", "2 pruned", "1 complete", "2 failed"]
+    assert progress.started.done == progress.done == 5
+    fed(
+        progress,
+        TrialStarted(5, {}, graph(), epoch=2),
+        TrialEnded(6, "pruned", 1, 45.0),  # what had been written was not acted upon
+    )
+    clock.now += 2.0
+    fed(progress, TrialReported(5, 3, 66.0, kept=True))
+    assert progress.counts == ["1 running", "3 pruned", "1 complete", "2 failed"]
+    assert [(e, r.reached, r.survived, r.best) for e, r in progress.rungs.items()] == [
+        (1, 6, 4, 70.0),
+        (2, 3, 2, 65.0),
+        (4, 1, 1, 60.0),
+    ]
+    # 16 epochs for six trials that are over; four are left to two workers, which then train
+    # what judges the result, eight epochs each.
+    assert progress.left == pytest.approx(4 / 2 * 16 / 6 * 2.0 + 8 * 2.0)
 
 
 def test_a_trial_that_only_had_to_be_ended() -> None:
@@ -287,8 +319,6 @@ def test_a_view_before_anything_is_known() -> None:
     assert lines[1].endswith("left -")
     assert lines[-1] == "best graph so far: none, no trial is complete"
     assert all(line.split()[1:] == ["0", "0", "-"] for line in lines[5:8])
-    again = shown(SearchProgress(started(done=5), Clock()))
-    assert again[-1].endswith("no trial is complete, unless best.ktg has one of before")
 
 
 def test_no_rungs_and_nothing_running() -> None:
@@ -519,13 +549,13 @@ def test_plain_lines_of_what_judges_the_result() -> None:
 def test_plain_lines_of_a_search_that_goes_on_and_of_a_failure() -> None:
     lines: list[str] = []
     listen = plain_search_listener(lines.append, Clock())
-    listen(started(trials=5, workers=1, done=1))
+    listen(started(trials=5, workers=1, past=[Past("pruned", {1: 50.0})]))
     listen(TrialStarted(1, {}, graph()))
     listen(TrialEnded(1, "failed", 0, None, "diverged:\n  the loss is nan"))
     assert lines == [
         "tiny: 5 trials of up to 8 epochs for a on digits, 1 worker, into runs/tiny, "
         "going on after 1 trial",
-        "2/5 trials  0 running  0 pruned  0 complete  1 failed  1 before  "
+        "2/5 trials  0 running  1 pruned  0 complete  1 failed  "
         "trial 1 failed after epoch 0: diverged: the loss is nan",
     ]
 

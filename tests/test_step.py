@@ -60,7 +60,7 @@ def assert_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None
 
 def linear_network(seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Flatten(), nn.Linear(4, 3, bias=False, dtype=torch.float64))
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 10, bias=False, dtype=torch.float64))
 
 
 def matrix(network: nn.Module) -> Array:
@@ -76,7 +76,7 @@ def softmax(z: Array) -> Array:
 
 def random_batch(n: int = 6) -> Batch:
     torch.manual_seed(5)
-    return torch.rand(n, 1, 2, 2, dtype=torch.float64), torch.randint(3, (n,))
+    return torch.rand(n, 1, 2, 2, dtype=torch.float64), torch.randint(10, (n,))
 
 
 def test_a_step_is_algorithm_1() -> None:
@@ -91,7 +91,7 @@ def test_a_step_is_algorithm_1() -> None:
     networks = {"a": linear_network(0), "b": linear_network(1)}
     W_a, W_b = matrix(networks["a"]), matrix(networks["b"])
     image, label = random_batch()
-    x, y = image.flatten(1).numpy(), np.eye(3)[label.numpy()]
+    x, y = image.flatten(1).numpy(), np.eye(10)[label.numpy()]
     step = stepper(plan, "cpu", networks=networks, steps=4)
     for k in (1, 2, 3, 4):
         output = step(image, label)
@@ -119,7 +119,8 @@ def test_clipping_is_by_node() -> None:
 def test_a_node_without_an_open_sample_still_steps() -> None:
     class Wrong(nn.Module):
         def forward(self, image: Tensor) -> Tensor:
-            return torch.tensor([[0.0, 0.0, 9.0]], dtype=torch.float64).expand(len(image), 3)
+            nine = torch.tensor([9], dtype=torch.int64)
+            return 9.0 * nn.functional.one_hot(nine, 10).double().expand(len(image), 10)
 
     plan = tiny_plan(
         ["a", "b"],
@@ -166,6 +167,7 @@ def resnet8() -> nn.Module:
     return make("resnet", {"depth": 8}, 1, 10)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_one_forward_one_backward_one_update(monkeypatch: pytest.MonkeyPatch) -> None:
     step = busy_stepper()
     count: Counter[str] = Counter()
@@ -238,6 +240,7 @@ def test_the_count_of_operators_counts() -> None:
     assert seen["aten::mul"] == 3
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("optimizer", [sgd(), adamw()], ids=["sgd", "adamw"])
 def test_a_step_never_waits_for_the_device(optimizer: Call) -> None:
     step = busy_stepper(optimizer)

@@ -204,6 +204,24 @@ def test_no_row_has_the_text(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "the labels are alone; missing; taught" in err
 
 
+@pytest.mark.parametrize(
+    ("only", "labels"),
+    [
+        (["taught"], ["taught"]),
+        (["TAUGHT"], ["taught"]),
+        (["taugh"], ["taught", "taught, linear"]),
+        (["taught", "linear"], ["taught", "taught, linear"]),
+        (["taught", "alone"], ["alone", "taught"]),
+    ],
+)
+def test_a_whole_label_is_of_one_row(
+    folder: Path, capsys: pytest.CaptureFixture[str], only: list[str], labels: list[str]
+) -> None:
+    given = [part for text in only for part in ("--only", text)]
+    assert ktgc(str(folder), "--dry-run", "--format", "csv", *given) == 0
+    assert [*rows_of(capsys.readouterr().out)] == labels
+
+
 class TestOverrides:
     TABLE = Table.model_validate(
         {
@@ -391,7 +409,7 @@ def test_overrides_are_other_runs(folder: Path, capsys: pytest.CaptureFixture[st
     assert float(row["difference"]) == pytest.approx(float(row["mean"]) - 90)
     assert row["folder"].startswith("there/alone-digits-")
     assert ktgc(str(folder), "--only", "alone", "--dry-run", "--format", "csv") == 0
-    assert rows_of(capsys.readouterr().out)["alone"]["state"] == "missing"
+    assert rows_of(capsys.readouterr().out)["alone"]["state"] == "to do"
 
 
 def test_a_searched_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -435,7 +453,7 @@ def test_ctrl_c_and_going_on(
     assert "interrupted; 0 of 2 rows are done" in told.err
     assert ktgc(*options, "--out", "cut", "--dry-run") == 0
     states = {label: row["state"] for label, row in rows_of(capsys.readouterr().out).items()}
-    assert states == {"alone": "unfinished", "taught, linear": "missing"}
+    assert states == {"alone": "begun", "taught, linear": "to do"}
     assert ktgc(*options, "--out", "cut") == 0
     out, err = capsys.readouterr()
     assert "going on after epoch 1 of repeat 2" in err
@@ -462,7 +480,7 @@ def test_a_kill_and_going_on(folder: Path, capsys: pytest.CaptureFixture[str]) -
         process.wait()
     assert ktgc(*options, "--dry-run", "--format", "csv") == 0
     (row,) = rows_of(capsys.readouterr().out).values()
-    assert row["state"] == "unfinished"
+    assert row["state"] == "begun"
     # A plan in the folder of another training is not gone on with.
     (kept,) = folder.glob("runs/tables/*/plan.json")
     kept.write_text(kept.read_text().replace('"epochs": 2000', '"epochs": 3'))
@@ -495,6 +513,31 @@ def test_in_a_terminal(folder: Path) -> None:
     assert all(cell_len(Text.from_ansi(line).plain) <= 100 for line in lines)
 
 
+@pytest.mark.parametrize("width", [60, 80, 90, 120, 160])
+def test_labels_keep_their_room(folder: Path, width: int) -> None:
+    """A row's cells are whole, and a long label takes two lines."""
+    long = "three networks of ResNet110, linear"
+    (folder / "table.toml").write_text(TABLE.replace("taught, linear", long))
+    table = read_table(folder)
+    standings = [Desk(table, folder, folder / "out").look(row) for row in table.rows]
+    out = io.StringIO()
+    show(Report(table, standings, costs=True), Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    head = [cell.strip() for cell in lines[2].strip("┃").split("┃")]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert all(len(row) == len(head) for row in rows)
+    assert "…" not in out.getvalue()
+    assert " ".join(row[0] for row in rows) == f"alone missing taught {long} of others"
+    assert {"row", "published", "ours", "state"} <= {*head}
+    full = ["row", "published", "ours", "difference", "d", "state"]
+    full += ["runs", "node-epochs", "steps", "time"]
+    spared = [name for name in full if name not in head]
+    told = f"Not shown, as there is no room: {', '.join(spared)}. A pipe has all."
+    assert (told in " ".join(out.getvalue().split())) == (width < 120)
+    assert ("d" in head) == (width > 100)  # which has nothing in it
+
+
 # The chart
 
 
@@ -523,6 +566,12 @@ class TestChart:
         twice = [desk.look(row.model_copy(update={"nodes": 2})) for row in table.rows]
         told = [bar.group for bar in bars(Report(table, twice), "digits")]
         assert told == ["alone", "taught", "taught, linear"]
+        named = [
+            desk.look(row.model_copy(update={"nodes": None, "method": "linear"}))
+            for row in table.rows
+        ]
+        told = [bar.group for bar in bars(Report(table, named), "digits")]
+        assert told == ["alone", "taught", "taught"]
 
     def test_another_format(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:

@@ -1,6 +1,7 @@
 """FLOPs that are counted, not derived: of a step, and of a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -13,7 +14,8 @@ from ktgdsl.training.metrics import eval_mode
 def operations(call: Callable[[], object]) -> int:
     """The FLOPs of a call: of its convolutions and matrix products, backward included.
 
-    A multiplication and an addition are two. What the call compiles is not seen.
+    A multiplication and an addition are two. What the call compiles is not seen, nor what it
+    leaves to other threads: make and take a step under `one_thread`.
     """
     from torch.utils.flop_counter import FlopCounterMode  # torch's tables take a second
 
@@ -21,6 +23,17 @@ def operations(call: Callable[[], object]) -> int:
     with counter:
         call()
     return counter.get_total_flops()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Everything in the calling thread meanwhile: what is made then has no others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Sizes:

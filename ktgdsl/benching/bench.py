@@ -9,7 +9,7 @@ from math import prod
 import torch
 
 from ktgdsl.benching import memory
-from ktgdsl.benching.arithmetic import operations
+from ktgdsl.benching.arithmetic import one_thread, operations
 from ktgdsl.benching.contenders import Training, fastest, limit, product, training
 from ktgdsl.benching.prediction import (
     Pace,
@@ -73,7 +73,8 @@ def bench(
     ours, start = _made(subject.plan, watch, chosen, progress)
     held = _memory(subject.plan, chosen, before)
     progress("counting operations")
-    count = operations(training(subject.plan, chosen, compiled=False).take)
+    with one_thread():
+        count = operations(training(subject.plan, chosen, compiled=False).take)
     gc.collect()  # graphs refer to themselves, and the next needs their memory
     multiply, product_operations, told = product(chosen, fastest(subject.plan, chosen))
     evaluations, images = _evaluations(ours)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from ktgdsl.benching.prediction import watched
 from ktgdsl.benching.turns import Contender
@@ -17,9 +18,10 @@ from ktgdsl.training.computing import choose, lay_out
 from ktgdsl.training.data import Batch, Look, Split, Watched, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.loop import EVALUATION_BATCH, Begun, epochs
+from ktgdsl.training.measured import measured_stepper
 from ktgdsl.training.metrics import EpochMeter, evaluate
-from ktgdsl.training.optim import Optimizer, make_optimizers
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.optim import make_optimizers
+from ktgdsl.training.step import Stepper
 from ktgdsl.vocabulary.images import Images
 from ktgdsl.vocabulary.registry import entries
 
@@ -81,12 +83,7 @@ def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Trai
     """
     if not compiled:
         plan = plan.model_copy(update={"train": plan.train.model_copy(update={"compile": "off"})})
-    frozen = {
-        node.name: initial_network(plan, node, 0) for node in plan.graph.nodes if node.pretrained
-    }
-    step = stepper(plan, device, networks=frozen, seed=0, steps=ENDLESS)
-    for name, network in frozen.items():  # what is given is left in its memory format
-        lay_out(network, plan.graph.node(name).network.name, step.computing)
+    step = measured_stepper(plan, device, ENDLESS)
     size = min(plan.data.batch, plan.data.learned_samples)
     split = random_split(plan, BATCHES * size, device)
     # No epoch is left of it: all that this does is try networks that are not ours.

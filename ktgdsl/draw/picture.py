@@ -36,10 +36,9 @@ def write(path: str | Path, plan: Plan, accuracies: Mapping[str, str] | None = N
 def of_run(folder: str | Path) -> tuple[Plan, dict[str, str]]:
     """The plan of a run's folder, and accuracies such as "72.88 ± 0.41" once it is finished.
 
-    A search's folder has the plan of its space. Raises RunError (E502) where there is none.
+    Of a search it is the best graph, and its target's accuracy on the validation split; the
+    space as long as no trial is complete. Raises RunError (E502) where there is none of them.
     """
-    from ktgdsl.training.result import RunResult
-
     folder = Path(folder)
     path = folder / "plan.json"
     if not path.is_file():
@@ -48,17 +47,41 @@ def of_run(folder: str | Path) -> tuple[Plan, dict[str, str]]:
     try:
         plan = Plan.from_json(path.read_bytes())
         path = folder / "result.json"
-        if plan.space is not None or not path.is_file():
-            return plan, {}
-        result = RunResult.from_json(path.read_text("utf-8"), folder)
+        text = path.read_text("utf-8") if path.is_file() else None
+        if plan.space is not None:
+            return _of_search(folder, plan, text)
+        return plan, {} if text is None else _of_nodes(text, folder)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged, or of another version"
         raise _unusable(path, f"{path} cannot be read: {reason}") from None
-    scores = {name: node.accuracy for name, node in result.nodes.items()}
-    return plan, {
-        name: f"{score.mean:.2f}" + ("" if score.std is None else f" ± {score.std:.2f}")
-        for name, score in scores.items()
-    }
+
+
+def _of_nodes(result: str, folder: Path) -> dict[str, str]:
+    from ktgdsl.training.result import RunResult
+
+    nodes = RunResult.from_json(result, folder).nodes
+    return {name: _told(node.accuracy.mean, node.accuracy.std) for name, node in nodes.items()}
+
+
+def _of_search(folder: Path, space: Plan, result: str | None) -> tuple[Plan, dict[str, str]]:
+    from ktgdsl.spec import load
+
+    path = folder / "best.ktg"
+    if not path.is_file():
+        return space, {}
+    plan = load(path)
+    if result is None:
+        return plan, {}
+    from ktgdsl.searching.result import SearchResult
+
+    found = SearchResult.from_json(result, folder)
+    score = found.best.confirmed
+    told = _told(found.best.value) if score is None else _told(score.mean, score.std)
+    return plan, {found.target: told}
+
+
+def _told(mean: float, deviation: float | None = None) -> str:
+    return f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
 
 
 def _unusable(path: Path, message: str, help: str | None = None) -> RunError:

@@ -16,6 +16,7 @@ from ktgdsl.searching.events import (
     CheckStarted,
     Event,
     Exhausted,
+    Past,
     SearchStarted,
     TrialEnded,
     TrialReported,
@@ -64,8 +65,8 @@ class Judging:
 class SearchProgress:
     """A search under way. It counts what it hears; `clock` gives seconds.
 
-    All counts but `done` are of what was heard, not of what an earlier owner did. Feed it
-    every event after `SearchStarted`; an event costs the same however many came before it.
+    What an earlier owner did counts too. Feed it every event after `SearchStarted`; an event
+    costs the same however many came before it.
     """
 
     started: SearchStarted
@@ -99,6 +100,8 @@ class SearchProgress:
         self.rungs = {rung: Rung() for rung in self.started.rungs}
         confirm = self.plan.search.confirm if self.plan.search else 0
         self.to_judge = 2 * max(1, confirm) + min(CHECKED, self.total) * confirm
+        for trial in self.started.past:
+            self._recall(trial)
 
     @property
     def plan(self) -> Plan:
@@ -112,15 +115,14 @@ class SearchProgress:
 
     @property
     def done(self) -> int:
-        """Trials that are over, those before this owner counted in."""
-        return self.started.done + self.ended.total()
+        """Trials that are over."""
+        return self.ended.total()
 
     @property
     def counts(self) -> list[str]:
         """How many trials are in which state, in words."""
         counts = {"running": len(self.running), **dict.fromkeys(STATES, 0), **self.ended}
-        told = [f"{number} {state}" for state, number in counts.items()]
-        return [*told, f"{self.started.done} before"] if self.started.done else told
+        return [f"{number} {state}" for state, number in counts.items()]
 
     @property
     def elapsed(self) -> float:
@@ -143,10 +145,10 @@ class SearchProgress:
         judging = ceil(self.to_judge / self.started.workers) * self.started.epochs * epoch
         if (trials := self.total - self.done) == 0:
             return judging
-        if self.ended.total() < ENOUGH:
+        if self.done < ENOUGH:
             return None
         # What trials under way have trained counts too, else the short ones would look typical.
-        epochs = self._epochs / self.ended.total()
+        epochs = self._epochs / self.done
         return max(1.0, trials / self.started.workers) * epochs * epoch + judging
 
     def __call__(self, event: Event) -> None:
@@ -154,6 +156,8 @@ class SearchProgress:
         match event:
             case TrialStarted():
                 self.running[event.trial] = Running(event.epoch, self.clock())
+                if (rung := self.rungs.get(event.epoch)) is not None:
+                    rung.survived += 1  # begun again, it goes on from there
             case TrialReported():
                 self._report(event)
             case TrialEnded():
@@ -179,16 +183,29 @@ class SearchProgress:
                 self.total = event.found
                 self.warning = exhausted(event.found, event.trials)
 
+    def _recall(self, trial: Past) -> None:
+        last = max(trial.values, default=0)
+        self._epochs += last
+        if trial.state != "running":
+            self.ended[trial.state] += 1
+        for epoch, value in trial.values.items():
+            # Whether one that is under way goes on after its last epoch is not known yet.
+            kept = epoch < last or trial.state not in ("pruned", "running")
+            self._reach(epoch, value, kept=kept)
+
     def _report(self, event: TrialReported) -> None:
         now = self.clock()
         if (trial := self.running.get(event.trial)) is not None:
             self._seconds.append(now - trial.since)
             self._epochs += 1
         self.running[event.trial] = Running(event.epoch, now, event.value)
-        if (rung := self.rungs.get(event.epoch)) is not None:
+        self._reach(event.epoch, event.value, kept=event.kept)
+
+    def _reach(self, epoch: int, value: float, *, kept: bool) -> None:
+        if (rung := self.rungs.get(epoch)) is not None:
             rung.reached += 1
-            rung.survived += event.kept
-            rung.best = event.value if rung.best is None else max(rung.best, event.value)
+            rung.survived += kept
+            rung.best = value if rung.best is None else max(rung.best, value)
 
     def _report_check(self, event: CheckReported) -> None:
         now = self.clock()

@@ -128,9 +128,7 @@ def _table(rows: Sequence[Row], room: int) -> Table:
 def _best(progress: SearchProgress, width: int, room: int) -> list[Text]:
     """The best graph so far in at most `room` lines."""
     if progress.best is None:
-        before = "unless best.ktg has one of before" if progress.started.done else ""
-        none = ", ".join(filter(None, ["best graph so far: none, no trial is complete", before]))
-        return [_text(none)][:room]
+        return [_text("best graph so far: none, no trial is complete")][:room]
     best = progress.best
     title = _text(f"best graph so far: {best.value:.2f} %, trial {best.trial}", "bold green")
     nodes = _laid_out(list(_nodes(best.plan.graph)), width, (room - 1) // 2)

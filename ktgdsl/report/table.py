@@ -17,13 +17,6 @@ from ktgdsl.tables.model import Table
 from ktgdsl.tables.standing import Standing
 
 Format = Literal["text", "markdown", "csv", "json"]
-STATES = {
-    "cited": "cited",
-    "failed": "failed",
-    "done": "done",
-    "unfinished": "begun",
-    "missing": "to do",
-}
 NOTHING = "-"
 WIDTH = 100
 HEAD = ("row", "published", "ours", "difference", "d", "state")
@@ -91,7 +84,7 @@ def cells(report: Report) -> list[tuple[str, ...]]:
             _accuracy(ours) + (f" (n = {ours.n})" if ours else ""),
             f"{far.percent:+.2f}" if far else NOTHING,
             f"{far.pooled:+.2f}" if far and far.pooled is not None else NOTHING,
-            STATES[each.state],
+            each.state,
         )
         more = _costs(each, total(report.left[number].values())) if report.costs else ()
         lines.append(line + more)

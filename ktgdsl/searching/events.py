@@ -3,7 +3,7 @@
 A listener is any callable that takes one event, and is called in the owner's thread.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +17,16 @@ State = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
+class Past:
+    """A trial of an earlier owner: what became of it, and its values in percent by epoch."""
+
+    state: State | Literal["running"]
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True)
 class SearchStarted:
-    """A search begins or goes on; `done` trials are over already.
+    """A search begins or goes on; `past` has the trials of before.
 
     `rungs` are the epochs after which trials may be ended early, `epochs` is the length of a
     full trial.
@@ -30,7 +38,12 @@ class SearchStarted:
     rungs: tuple[int, ...]
     epochs: int
     trials: int
-    done: int = 0
+    past: Sequence[Past] = ()
+
+    @property
+    def done(self) -> int:
+        """How many trials are over already."""
+        return sum(trial.state != "running" for trial in self.past)
 
 
 @dataclass(frozen=True)

@@ -13,24 +13,25 @@ result.json          the end: a folder that has it is finished
 
 import csv
 import io
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.space import at
 from ktgdsl.plan.spelled import spelled
+from ktgdsl.searching.events import State
 from ktgdsl.searching.points import point
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
 from ktgdsl.training.checkpoint import unusable, write_atomically, writing
-from ktgdsl.training.folder import RunFolder
+from ktgdsl.training.folder import RunFolder, is_search
 
-STATES = {
+STATES: Mapping[TrialState, State | Literal["running"]] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -127,12 +128,7 @@ def find(path: Path) -> SearchFolder:
     if not (path / "plan.json").is_file():
         message = f"{path} is not the folder of a search: it has no plan.json"
         raise unusable(path, message, "name the folder that `ktgc search` wrote")
-    if not (path / "space.ktg").is_file():
+    if not is_search(path):
         message = f"{path} is the folder of a run, not of a search"
         raise unusable(path, message, f"go on with it by `ktgc run --resume {path}`")
     return SearchFolder(path)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,9 +7,8 @@ import torch
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import sampled
-from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.step import stepper
+from ktgdsl.training.measured import measured_stepper
 
 GRAPHS = 4
 """How many graphs of the space are measured."""
@@ -29,10 +28,7 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
 
 
 def _step(plan: Plan, device: str | None) -> float:
-    frozen = {
-        node.name: initial_network(plan, node, 0) for node in plan.graph.nodes if node.pretrained
-    }
-    step = stepper(plan, device, networks=frozen, seed=0, steps=STEPS + 2)
+    step = measured_stepper(plan, device, STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
     label = torch.randint(plan.data.classes, (plan.data.batch,), device=step.device)
     times = []

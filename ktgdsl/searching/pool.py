@@ -1,9 +1,7 @@
 """The workers of a search, as their owner sees them: started, given trials, replaced, ended."""
 
-import os
 import signal
 import statistics
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -62,6 +60,7 @@ class Pool:
         devices: where; the workers take turns.
         folder: for the states of trials and the workers' output; made if need be. Trials
             that an earlier pool left unfinished in it go on from there.
+        threads: how many each worker computes with.
         patience: seconds without a sign of life, at least, before a worker counts as hung
             that has reported an epoch of its trial.
         attempts: how many workers a trial may cost.
@@ -73,6 +72,7 @@ class Pool:
         devices: Sequence[str],
         folder: Path,
         *,
+        threads: int = 1,
         patience: float = 60.0,
         attempts: int = 3,
     ) -> None:
@@ -85,7 +85,6 @@ class Pool:
         self._seconds: deque[float] = deque(maxlen=101)
         self._false_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
-        threads = max(1, _cores() // workers)
         setups = [Setup(devices[i % len(devices)], threads, self._folder) for i in range(workers)]
         self._workers = [WorkerProcess(number, setup) for number, setup in enumerate(setups)]
 
@@ -241,13 +240,6 @@ class Pool:
         with suppress(OSError):
             for path in [state, *self._folder.glob(f".{state.name}.*")]:  # what a kill cut off
                 path.unlink(missing_ok=True)
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cause(code: int) -> str:

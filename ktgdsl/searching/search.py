@@ -14,6 +14,7 @@ import torch
 from optuna.trial import FrozenTrial
 
 from ktgdsl.errors import RunError
+from ktgdsl.given import require_plan
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.size import size
@@ -28,15 +29,17 @@ from ktgdsl.searching.checks import (
     seeds,
     unjudged,
 )
+from ktgdsl.searching.cores import cores, threads_each
 from ktgdsl.searching.events import (
     Event,
     Listener,
+    Past,
     SearchFinished,
     SearchStarted,
     TrialEnded,
     ignore,
 )
-from ktgdsl.searching.folder import STATES, SearchFolder, cores, find
+from ktgdsl.searching.folder import STATES, SearchFolder, find
 from ktgdsl.searching.ladder import rungs
 from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker, point
@@ -47,7 +50,7 @@ from ktgdsl.torch_backend.supported import require_searchable
 from ktgdsl.training.checkpoint import writing
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.environment import describe
+from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.folder import create
 from ktgdsl.training.result import Score
 from ktgdsl.training.step import choose_device
@@ -95,7 +98,8 @@ def search(
         plan: the space.
         out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
         workers: how many trials are trained at a time; by default what the space says, else
-            one for each GPU, or on a CPU one for two cores.
+            one for each GPU, or on a CPU one for two cores. Each computes with as many threads
+            as OMP_NUM_THREADS says, else with its share of the cores.
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
         listener: is told how it goes (`ktgdsl.searching.events`).
 
@@ -105,15 +109,18 @@ def search(
             damaged (E508), or no trial gave a value (E507). What was kept stays.
         SearchInterrupted: on Ctrl-C.
     """
+    require_plan(plan, "search")
     require_searchable(plan)
     plan = complete(plan)
     devices = _devices(device)
-    environment = {
-        **describe(torch.device(devices[0]), (plan.train.seed,)),
-        "computing": choose(plan, torch.device(devices[0])).told,
-        "devices": devices,
-        "workers": workers or (plan.search and plan.search.workers) or _workers(devices),
-    }
+    workers = workers or (plan.search and plan.search.workers) or _workers(devices)
+    with threads_of({"threads": threads_each(workers)}):  # as a worker has them
+        environment = {
+            **describe(torch.device(devices[0]), (plan.train.seed,)),
+            "computing": choose(plan, torch.device(devices[0])).told,
+            "devices": devices,
+            "workers": workers,
+        }
     made = create(plan, None if out is None else Path(out), None, environment)
     folder = SearchFolder(made.path)
     assert plan.space is not None
@@ -132,8 +139,9 @@ def resume(
 ) -> Found:
     """Goes on with a search that was cut off, to the same number of trials.
 
-    Workers and devices are those of the search unless they are given. A finished search is
-    left as it is and its result returned. Raises as `search` does.
+    Workers and devices are those of the search unless they are given; the threads of each
+    worker are in any case, as numbers depend on them. A finished search is left as it is and
+    its result returned. Raises as `search` does.
     """
     here = find(Path(folder))
     with here.run.held():
@@ -190,13 +198,14 @@ class _Search:
         environment = self.folder.run.environment()
         devices = [str(each) for each in environment.get("devices", ["cpu"])]
         workers = int(environment.get("workers", 1))
+        threads = environment.get("threads") or threads_each(workers)
         began = time.monotonic() - self.study.seconds
         self.listener(self._started(workers))
         picker = Picker(self.plan, size(self.plan).distinct)
         owner = Owner(self.plan, self.study, picker, self._listen, self._improved)
         try:
             with writing(self.folder.workers):
-                pool = Pool(workers, devices, self.folder.workers)
+                pool = Pool(workers, devices, self.folder.workers, threads=threads)
             with pool:
                 owner.trials(pool)
                 finalists = leaders(self.study.trials)
@@ -216,7 +225,6 @@ class _Search:
         return self._found(result)
 
     def _started(self, workers: int) -> SearchStarted:
-        done = sum(trial.state.is_finished() for trial in self.study.trials)
         settings = self.settings
         return SearchStarted(
             self.plan,
@@ -225,7 +233,7 @@ class _Search:
             rungs(settings),
             settings.epochs,
             settings.trials,
-            done,
+            [Past(STATES[trial.state], values_of(trial)) for trial in self.study.trials],
         )
 
     def _improved(self, trial: FrozenTrial) -> None:

@@ -42,7 +42,7 @@ def make(desk: Desk, row: Row, listening: Listening, device: str | None = None) 
 
 def _search(task: Task, listening: Listening, device: str | None) -> None:
     with listening.search() as told:
-        if task.state == "missing":
+        if task.state == "to do":
             searching.search(task.plan, out=task.folder, device=device, listener=told)
         else:
             searching.resume(task.folder, device=device, listener=told)
@@ -50,7 +50,7 @@ def _search(task: Task, listening: Listening, device: str | None) -> None:
 
 def _run(task: Task, listening: Listening, device: str | None) -> None:
     with listening.run() as told:
-        if task.state == "missing":
+        if task.state == "to do":
             spec = flattened(task.compiled, task.settings)
             training.run(task.plan, out=task.folder, device=device, listener=told, spec=spec)
         else:

@@ -14,7 +14,7 @@ from ktgdsl.spec import Compiled, compile_file
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
 
-State = Literal["done", "unfinished", "missing"]
+State = Literal["done", "begun", "to do"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Task:
         try:
             kept = Plan.from_json(path.read_bytes())
         except FileNotFoundError:
-            return "missing"
+            return "to do"
         except (OSError, ValueError) as error:
             raise _unusable(path, f"{path} cannot be read as a plan") from error
         if identity(kept) != identity(self.plan):
             raise _unusable(self.folder, f"{self.folder} holds another training")
-        return "done" if (self.folder / "result.json").exists() else "unfinished"
+        return "done" if (self.folder / "result.json").exists() else "begun"
 
     def result(self) -> RunResult:
         """The result of a run that is done. Raises RunError (E502) when it cannot be read."""
@@ -70,7 +70,7 @@ class Standing:
     error: KtgError | None = None
 
     @property
-    def state(self) -> Literal["cited", "failed", "done", "unfinished", "missing"]:
+    def state(self) -> Literal["cited", "failed", "done", "begun", "to do"]:
         """How far it is."""
         if self.error is not None:
             return "failed"
@@ -78,8 +78,8 @@ class Standing:
             return "cited"
         if self.result is not None:
             return "done"
-        begun = [task for task in (self.search, self.run) if task and task.state != "missing"]
-        return "unfinished" if begun else "missing"
+        begun = [task for task in (self.search, self.run) if task and task.state != "to do"]
+        return "begun" if begun else "to do"
 
 
 @dataclass(frozen=True)

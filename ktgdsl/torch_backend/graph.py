@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from ktgdsl.errors import RunError
+from ktgdsl.given import require_plan
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.torch_backend.batched import batch_edges
@@ -154,6 +155,7 @@ def build(
     node that the graph does not have, or the plan is one that cannot be trained (a space,
     E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
     """
+    require_plan(plan, "build")
     require_supported(plan)
     _require_known(plan)
     given = dict(networks or {})

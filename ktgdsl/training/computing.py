@@ -13,12 +13,17 @@ from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Call, Plan
+from ktgdsl.torch_backend.networks import make
 
 LAYOUT_IS_OURS = frozenset({"resnet", "wrn", "torchvision", "timm"})
 """Networks that compute the same in any memory format; a foreign one may call `view`."""
 
 COMPILERS = ("g++", "clang++", "c++")
+
+_WORTH = 1.25
+"""Up to this ratio of times, counted in operations, networks are side by side: cores share a
+tensor with a loss of a tenth for large networks and of all their gain for small ones."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _ON_THE_HEAP = 32 << 20
@@ -37,11 +42,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Computing:
-    """What was chosen: `fp32` or `bf16`, compiled `on` or `off`, and a memory format."""
+    """What was chosen: `fp32` or `bf16`, compiled `on` or `off`, a memory format, and whether
+    networks are computed `side by side`, each in a thread, or `one by one`.
+    """
 
     precision: Choice
     compile: Choice
     memory_format: Choice
+    networks: Choice
 
     @property
     def told(self) -> dict[str, dict[str, str]]:
@@ -56,7 +64,18 @@ def choose(plan: Plan, device: torch.device) -> Computing:
     Raises:
         RunError: when the plan asks for what the machine does not have (E504).
     """
-    return Computing(_precision(plan, device), _compile(plan, device), _memory_format(device))
+    compiled = _compile(plan, device)
+    return Computing(
+        precision=_precision(plan, device),
+        compile=compiled,
+        memory_format=_memory_format(device),
+        networks=_networks(plan, device, compiled),
+    )
+
+
+def threads_each(networks: int) -> int:
+    """With how many threads each of so many networks side by side is computed."""
+    return max(1, torch.get_num_threads() // networks)
 
 
 def lay_out(network: nn.Module, name: str, computing: Computing) -> None:
@@ -137,6 +156,46 @@ def _memory_format(device: torch.device) -> Choice:
     if device.type == "cpu":
         return Choice("channels_last", "convolutions are faster so on a CPU")
     return Choice("contiguous", f"no gain of channels_last has been measured on {device.type}")
+
+
+def _networks(plan: Plan, device: torch.device, compiled: Choice) -> Choice:
+    nodes, threads = plan.graph.nodes, torch.get_num_threads()
+    reasons = {
+        "there is one network": len(nodes) == 1,
+        "only a CPU has cores to give each of them": device.type != "cpu",
+        "there is one thread": threads == 1,
+        "what is compiled is one program": compiled.value == "on",
+        "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
+        # They may draw from one stream of random numbers, in an order that nobody knows.
+        "not all of them are ours": any(n.network.name not in ("resnet", "wrn") for n in nodes),
+    }
+    for why, holds in reasons.items():
+        if holds:
+            return Choice("one by one", why)
+    ratio = _side_by_side(plan, threads)
+    if ratio > _WORTH:
+        return Choice("one by one", f"the largest would take {ratio:.2f} times as long as all do")
+    return Choice(
+        "side by side", "a network on a core of its own gains more than cores on a tensor"
+    )
+
+
+def _side_by_side(plan: Plan, threads: int) -> float:
+    """The time of a step with networks side by side over that with all threads on each.
+
+    Backward takes twice as long as forward, begins when all forwards are done, and the work
+    of our networks is nearly in proportion to their parameters.
+    """
+    work = {node.name: _parameters(node.network) for node in plan.graph.nodes}
+    learning = [work[node.name] for node in plan.graph.nodes if node.learns]
+    together = (max(work.values()) + 2 * max(learning)) / threads_each(len(work))
+    return together * threads / (sum(work.values()) + 2 * sum(learning))
+
+
+def _parameters(network: Call) -> int:
+    with torch.device("meta"):
+        made = make(network.name, network.arguments, channels=3, classes=10)
+    return sum(each.numel() for each in made.parameters())
 
 
 def _cannot(what: str, why: str, help: str) -> RunError:

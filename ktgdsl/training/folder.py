@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ktgdsl.plan.model import Plan
@@ -190,7 +191,8 @@ def _claim(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         if next(path.iterdir(), None) is None:
             return path
-    going_on = f", or go on with the run in it: `ktgc run --resume {path}`"
+    verb = "search" if is_search(path) else "run"
+    going_on = f", or go on with the {verb} in it: `ktgc {verb} --resume {quote(str(path))}`"
     raise unusable(
         path,
         f"the folder {path} exists and is not empty",
@@ -218,7 +220,24 @@ def find(path: Path) -> RunFolder:
         raise unusable(path, f"there is no folder {path}", "check the path")
     if not (path / "plan.json").is_file():
         raise _no_run(path)
+    if is_search(path):
+        raise _a_search(path)
     return RunFolder(path)
+
+
+def is_search(path: Path) -> bool:
+    """Whether a search is kept in the folder, finished or not: only that has a space."""
+    return (path / "space.ktg").is_file()
+
+
+def _a_search(path: Path) -> Exception:
+    best, ways = path / "best.ktg", []
+    if not (path / "result.json").exists():
+        ways.append(f"go on with it: `ktgc search --resume {quote(str(path))}`")
+    if best.exists():
+        ways.append(f"train its best graph, as it keeps no networks: `ktgc run {quote(str(best))}`")
+    message = f"{path} is the folder of a search, not of a run"
+    return unusable(path, message, ", or ".join(ways) or None)
 
 
 def _no_run(path: Path) -> Exception:

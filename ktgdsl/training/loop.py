@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
@@ -22,7 +22,8 @@ from ktgdsl.training.events import (
     StepsDone,
     ignore,
 )
-from ktgdsl.training.metrics import EpochMeter, eval_mode, evaluate, finite
+from ktgdsl.training.logits import TRIED, require_logits
+from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from ktgdsl.training.step import Stepper, stepper
 
 EVALUATION_BATCH = 256
@@ -126,30 +127,12 @@ def _networks(step: Stepper) -> dict[str, nn.Module]:
     return {node.name: step.graph.networks[node.name] for node in step.plan.graph.nodes}
 
 
-@torch.no_grad()
 def _require_logits(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> None:
     """A network that is not ours may do anything, so it is tried before it is trained."""
-    image, label = next(iter(batches_in_order(split, 2)))
-    wanted = (len(label), plan.data.classes)
+    image, label = next(iter(batches_in_order(split, TRIED)))
     for node in plan.graph.nodes:
-        if node.network.name in ("resnet", "wrn"):
-            continue
-        with eval_mode([networks[node.name]]):
-            try:
-                logits = networks[node.name](image)
-            except Exception as error:
-                what = f"fails on images {tuple(image.shape)}: {type(error).__name__}: {error}"
-                raise _unfit(node.name, what) from error
-        if not isinstance(logits, Tensor):
-            raise _unfit(node.name, f"gives a {type(logits).__name__}, not a tensor of logits")
-        if tuple(logits.shape) != wanted or not logits.is_floating_point():
-            given = f"{tuple(logits.shape)} of {logits.dtype}"
-            raise _unfit(node.name, f"gives {given}, and logits of these data are {wanted}")
-
-
-def _unfit(node: str, what: str) -> RunError:
-    help = "a network maps images (B, channels, height, width) to logits (B, classes)"
-    return RunError([Diagnostic("E505", f"the network of node `{node}` {what}", help=help)])
+        if node.network.name not in ("resnet", "wrn"):
+            require_logits(node.name, networks[node.name], image, label, plan.data.classes)
 
 
 def _go_on(step: Stepper, state: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ktgdsl.errors import KtgError
+from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
 from ktgdsl.torch_backend.supported import require_supported
 from ktgdsl.training.checkpoint import (
@@ -77,6 +78,7 @@ def run(
             What was kept stays.
         RunInterrupted: on Ctrl-C.
     """
+    require_plan(plan, "run")
     require_supported(plan)
     plan = complete(plan)
     chosen = choose_device(device)

@@ -1,22 +1,33 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
+from ktgdsl.given import require_plan
 from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
+from ktgdsl.torch_backend.cores import side_by_side
 from ktgdsl.torch_backend.graph import TrainingGraph, build
-from ktgdsl.torch_backend.networks import Dropout
+from ktgdsl.torch_backend.networks import Dropout, StagedNetwork
 from ktgdsl.torch_backend.output import Output
 from ktgdsl.torch_backend.turns import turns
-from ktgdsl.training.computing import Computing, choose, keep_freed_pages, lay_out
+from ktgdsl.training.computing import (
+    Choice,
+    Computing,
+    choose,
+    keep_freed_pages,
+    lay_out,
+    threads_each,
+)
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import Listener, ignore
+from ktgdsl.training.logits import require_logits
 from ktgdsl.training.optim import learning_rate, make_optimizers, skipping
 from ktgdsl.training.pretrain import Pretraining, load_pretrained
 
@@ -35,6 +46,7 @@ class Stepper:
         device: torch.device,
         steps: int,
         computing: Computing,
+        untried: Iterable[str] = (),
     ) -> None:
         self.plan = plan
         self.computing = computing
@@ -43,6 +55,7 @@ class Stepper:
         self.steps = steps
         self.taken = 0
         self.learning_rates: dict[str, float] = {}
+        self._untried = tuple(untried)
         self._nodes = {node.name: node for node in plan.graph.nodes if node.learns}
         self._all = graph.networks
         self._networks = {name: self._all[name] for name in self._nodes}
@@ -54,6 +67,8 @@ class Stepper:
         self._turns: list[Callable[..., Output]] = (
             [*turns(graph).values()] if sequential else [graph]
         )
+        if computing.networks.value == "side by side":
+            self._turns = [side_by_side(graph, threads_each(len(self._all)))]
         if computing.compile.value == "on":
             self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
         # MPS has no float64.
@@ -74,6 +89,7 @@ class Stepper:
             label: (B,) int64, -1 where there is none.
 
         Raises:
+            RunError: when a network that was given does not map such images to logits (E505).
             RuntimeError: when all `steps` are taken.
         """
         if self.taken >= self.steps:
@@ -91,9 +107,20 @@ class Stepper:
                 network.train(training)
         image = image.to(self.device, non_blocking=True)
         label = label.to(self.device, non_blocking=True)
+        if self._untried:
+            self.try_given(image, label)
         outputs = [self._take_turn(graph, image, label) for graph in self._turns]
         self.taken = k
         return _joined(outputs)
+
+    def try_given(self, image: Tensor, label: Tensor) -> None:
+        """Ask the networks that were given for logits; the first step does unless it was done.
+
+        Raises RunError when one does not map such images, on the device, to logits (E505).
+        """
+        for name in self._untried:
+            require_logits(name, self._all[name], image, label, self.plan.data.classes)
+        self._untried = ()
 
     def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:
         """Update the nodes that learn in the graph, which alone have gradients then."""
@@ -178,8 +205,13 @@ def stepper(
         RunError: when there is no such device, or it cannot compute as the plan says (E504),
             or weights do not fit (E406).
     """
+    require_plan(plan, "stepper")
     chosen = choose_device(device)
     computing = choose(plan, chosen)
+    if any(not isinstance(each, StagedNetwork) for each in (networks or {}).values()):
+        # They may share weights, or a stream of random numbers.
+        given = Choice("one by one", "not all of them are ours")
+        computing = replace(computing, networks=given)
     keep_freed_pages()
     seed = plan.train.seed if seed is None else seed
     plan = complete(plan)
@@ -193,7 +225,19 @@ def stepper(
     for node in plan.graph.nodes:
         if node.name not in (networks or {}):
             lay_out(graph.networks[node.name], node.network.name, computing)
-    return Stepper(plan, graph, chosen, plan.steps if steps is None else steps, computing)
+    steps = plan.steps if steps is None else steps
+    untried = [
+        name
+        for name, network in (networks or {}).items()
+        if name in graph.networks and not _fits(network, plan.data.classes)
+    ]
+    return Stepper(plan, graph, chosen, steps, computing, untried)
+
+
+def _fits(network: nn.Module, classes: int) -> bool:
+    """Whether it is one of ours that has so many logits: others are tried on images."""
+    last = network.get_submodule("logits") if isinstance(network, StagedNetwork) else None
+    return isinstance(last, nn.Linear) and last.out_features == classes
 
 
 def choose_device(name: str | torch.device | None) -> torch.device:

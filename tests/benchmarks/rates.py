@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.folder import cores
+from ktgdsl.searching.cores import cores
 from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.data import Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment

@@ -26,6 +26,7 @@ from tests.test_step import WAITING, assert_equal, operators, take, through_a_fi
 CPU = torch.device("cpu")
 Array = NDArray[np.float64]
 PLAIN = sgd(lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0)
+THREE = {"classes": 3}  # of what Linear and Wrong say
 MUTUAL = [("label", "a"), ("label", "b"), ("a", "b"), ("b", "a")]
 
 
@@ -88,7 +89,7 @@ def resnet8() -> nn.Module:
 
 def test_a_step_is_algorithm_1_of_the_dml_paper() -> None:
     """b learns from what a says after a's own update, and a in the next step from that b."""
-    plan = tiny_plan(["a", "b"], MUTUAL, targets=["a", "b"], optimizer=PLAIN, update="sequential")
+    plan = tiny_plan("ab", MUTUAL, targets="ab", data=THREE, optimizer=PLAIN, update="sequential")
     networks = {"a": Linear(0), "b": Linear(1)}
     W_a, W_b = networks["a"].matrix, networks["b"].matrix
     image, label = random_batch()
@@ -112,7 +113,7 @@ def test_a_step_is_algorithm_1_of_the_dml_paper() -> None:
 @pytest.mark.parametrize("names", ["ab", "ba"])
 def test_the_order_is_that_of_declaration(names: str) -> None:
     first, second = list(names)
-    plan = tiny_plan(names, MUTUAL, targets=names, optimizer=PLAIN, update="sequential")
+    plan = tiny_plan(names, MUTUAL, targets=names, data=THREE, optimizer=PLAIN, update="sequential")
     networks = {"a": Linear(0), "b": Linear(1)}
     before = {name: softmax(logits(network)) for name, network in networks.items()}
     output = stepper(plan, "cpu", networks=networks)(*random_batch())
@@ -128,7 +129,7 @@ def logits(network: Linear) -> Array:
 
 
 def test_statistics_move_once_a_step_in_the_nodes_own_turn() -> None:
-    plan = tiny_plan(["a", "b"], MUTUAL, targets=["a", "b"], optimizer=PLAIN, update="sequential")
+    plan = tiny_plan("ab", MUTUAL, targets="ab", data=THREE, optimizer=PLAIN, update="sequential")
     networks = {"a": Linear(0), "b": Linear(1)}
     before = {name: logits(network).mean(0) for name, network in networks.items()}
     stepper(plan, "cpu", networks=networks)(*random_batch())
@@ -294,6 +295,7 @@ def taught(optimizer: Call, **train: Any) -> tuple[Stepper, Linear]:
         ["a", "b"],
         [edge("b", "a", CORRECT)],
         settings={"b": {"frozen": "frozen = true"}},
+        data=THREE,
         optimizer=optimizer,
         **train,
     )
@@ -323,7 +325,7 @@ def test_a_node_whose_loss_is_zero_takes_no_step(optimizer: Call, first: int, up
 def test_the_other_nodes_step_all_the_same() -> None:
     edges = [edge("t", "a", CORRECT), edge("label", "b")]
     settings = {"t": {"frozen": "frozen = true"}}
-    plan = tiny_plan("abt", edges, settings=settings, targets="ab", on_zero="skip")
+    plan = tiny_plan("abt", edges, settings=settings, targets="ab", data=THREE, on_zero="skip")
     networks: Mapping[str, nn.Module] = {"a": Linear(0), "b": Linear(1), "t": Wrong()}
     before = {name: network.state_dict()["w"].clone() for name, network in networks.items()
               if name != "t"}  # fmt: skip
@@ -366,6 +368,7 @@ def test_a_gradient_that_is_not_a_number_does_not_reach_a_node_that_skips() -> N
         ["a", "b"],
         [edge("b", "a", CORRECT)],
         settings={"b": {"frozen": "frozen = true"}},
+        data=THREE,
         on_zero="skip",
     )
     network = Breaking(0)

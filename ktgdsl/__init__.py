@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ktgdsl.errors import SpecError as SpecError
     from ktgdsl.language.diagnostic import Diagnostic as Diagnostic
     from ktgdsl.plan.model import Plan as Plan
-    from ktgdsl.searching.search import Found as Found
+    from ktgdsl.searching.course import Found as Found
     from ktgdsl.searching.search import search as search
     from ktgdsl.spec import check as check
     from ktgdsl.spec import load as load
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Diagnostic": "ktgdsl.language.diagnostic",
-    "Found": "ktgdsl.searching.search",
+    "Found": "ktgdsl.searching.course",
     "KtgError": "ktgdsl.errors",
     "Output": "ktgdsl.torch_backend.output",
     "Plan": "ktgdsl.plan.model",

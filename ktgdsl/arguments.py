@@ -81,8 +81,17 @@ def _run(verb: argparse.ArgumentParser) -> None:
     what.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     verb.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
     verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: a GPU)")
+    _deterministic(verb)
     verb.add_argument("--quiet", action="store_true", help="print the result only")
     _overrides(verb)
+
+
+def _deterministic(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits each time, on a GPU too, and more slowly",
+    )
 
 
 def _search(verb: argparse.ArgumentParser) -> None:
@@ -97,6 +106,7 @@ def _search(verb: argparse.ArgumentParser) -> None:
         help="trials at a time (default: one a GPU, or one for two cores)",
     )
     verb.add_argument("--device", metavar="NAME", help="such as cpu or cuda:1 (default: all GPUs)")
+    _deterministic(verb)
     verb.add_argument("--quiet", action="store_true", help="print the result only")
     _overrides(verb)
 

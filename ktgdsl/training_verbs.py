@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from ktgdsl.searching.events import Listener as SearchListener
     from ktgdsl.training.events import Listener
+
+
+_KEPT = ("epochs", "seed", "repeats", "out", "root", "deterministic")
+"""Options of what is begun that what is gone on with keeps."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,9 +33,10 @@ def run(options: argparse.Namespace) -> int:
             from ktgdsl.training.run import run
 
             text = flattened(compiled, overrides(options))
-            run(plan, out=options.out, device=options.device, listener=told, spec=text)
+            how = {"device": options.device, "deterministic": options.deterministic}
+            run(plan, out=options.out, listener=told, spec=text, **how)
         return FINE
-    if not _as_it_is(options, "run", ("epochs", "seed", "repeats", "out", "root")):
+    if not _as_it_is(options, "run"):
         return USAGE
     with listener(options.quiet) as told:
         from ktgdsl.training.run import resume
@@ -51,9 +56,9 @@ def search(options: argparse.Namespace) -> int:
         with search_listener(options.quiet) as told:
             from ktgdsl.searching.search import search
 
-            search(plan, out=options.out, listener=told, **how)
+            search(plan, out=options.out, listener=told, deterministic=options.deterministic, **how)
         return FINE
-    if not _as_it_is(options, "search", ("epochs", "seed", "repeats", "out", "root")):
+    if not _as_it_is(options, "search"):
         return USAGE
     with search_listener(options.quiet) as told:
         from ktgdsl.searching.search import resume
@@ -70,9 +75,9 @@ def rest_while_waiting() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _as_it_is(options: argparse.Namespace, verb: str, others: Sequence[str]) -> bool:
+def _as_it_is(options: argparse.Namespace, verb: str) -> bool:
     """Whether nothing is given that would change what is gone on with; says so if it is."""
-    given = [f"--{name}" for name in others if getattr(options, name)]
+    given = [f"--{name}" for name in _KEPT if getattr(options, name)]
     if not options.set and not given:
         return True
     names = " and ".join([*(["--set"] if options.set else []), *given])

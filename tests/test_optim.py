@@ -9,10 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ktgdsl.plan.model import Call, Node
 from ktgdsl.training.optim import learning_rate, make_optimizers
 from tests.plans import CONSTANT, RESNET8, adamw, sgd
+from tests.test_front_end import in_a_fresh_process
 
 CPU = torch.device("cpu")
 Vector = NDArray[np.float64]
@@ -61,6 +63,39 @@ def test_adamw_is_its_formula() -> None:
         v = beta2 * v + (1 - beta2) * g**2
         w = w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
     np.testing.assert_allclose(trained(adamw(lr)), w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [sgd(lr=0.1, momentum=0.9), adamw()], ids=str)
+def test_updates_and_states_are_torchs_to_the_bit(optimizer: Call) -> None:
+    """And a state goes over to torch's own optimiser and back."""
+    theirs = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer.name]
+    settings: dict[str, Any] = {**optimizer.arguments, "fused": True}
+    settings |= {"betas": tuple(settings["betas"])} if "betas" in settings else {}
+    ours, other = Free(), Free()
+    (own,) = make_optimizers([node("a", optimizer)], {"a": ours}, CPU).values()
+    torchs: Optimizer = theirs(other.parameters(), **settings)
+    for _ in range(2):
+        for gradient in GRADIENTS:
+            ours.w.grad, other.w.grad = torch.tensor(gradient), torch.tensor(gradient)
+            own.step()
+            torchs.step()
+            assert torch.equal(ours.w, other.w)
+        state = own.state_dict()
+        own.load_state_dict(torchs.state_dict())
+        torchs.load_state_dict(state)
+
+
+def test_a_step_does_not_import_the_compiler() -> None:
+    """`torch._dynamo` takes nearly as long to import as torch: nothing that starts needs it."""
+    found = in_a_fresh_process(
+        "import ktgdsl, torch\n"
+        "plan = ktgdsl.load('specs/dml3.ktg')\n"
+        "step = ktgdsl.stepper(plan, steps=2)\n"
+        "step(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))\n"
+        "step.load_state_dict(step.state_dict())\n"
+        "found['compiler'] = 'torch._dynamo' in sys.modules\n"
+    )
+    assert found == {"compiler": False}
 
 
 def test_one_optimiser_a_kind_and_one_group_a_node() -> None:

@@ -497,14 +497,14 @@ SAYS_SETUP = """
 pipe.send(Ready())
 task = pipe.recv()
 wait = os.environ["OMP_WAIT_POLICY"]
-pipe.send(Busy(task.trial, f"{setup.device} {setup.threads} {wait}"))
+pipe.send(Busy(task.trial, f"{setup.device} {setup.threads} {setup.deterministic} {wait}"))
 pipe.recv()
 """
 
 
 def test_workers_share_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, SAYS_SETUP)
-    with Pool(3, ["cuda:0", "cuda:1"], tmp_path, threads=2) as pool:
+    with Pool(3, ["cuda:0", "cuda:1"], tmp_path, threads=2, deterministic=True) as pool:
         for trial in range(3):
             pool.submit(Task(trial, "", 0, 0, "a"))
         told: list[Message] = []
@@ -513,4 +513,4 @@ def test_workers_share_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(ValueError, match="trial 2 is under way"):
             pool.submit(Task(2, "", 0, 0, "a"))
     said = sorted(each.doing for each in told if isinstance(each, Busy))
-    assert said == ["cuda:0 2 PASSIVE", "cuda:0 2 PASSIVE", "cuda:1 2 PASSIVE"]
+    assert said == [f"cuda:{number} 2 True PASSIVE" for number in (0, 0, 1)]

@@ -24,8 +24,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.space import at
 from ktgdsl.report.search_display import plain_search_listener
-from ktgdsl.searching import cores
-from ktgdsl.searching import search as search_module
+from ktgdsl.searching import cores, course
 from ktgdsl.searching.checks import ALONE, OPEN
 from ktgdsl.searching.events import Event, Listener, SearchStarted
 from ktgdsl.searching.messages import Diverged, Message, Task
@@ -150,10 +149,19 @@ class Pretended(Pretence):
     """The pool of a whole search, without processes."""
 
     closed = threads = 0
+    deterministic = False
 
-    def __init__(self, workers: int, devices: list[str], folder: Path, *, threads: int) -> None:
+    def __init__(
+        self,
+        workers: int,
+        devices: list[str],
+        folder: Path,
+        *,
+        threads: int,
+        deterministic: bool,
+    ) -> None:
         super().__init__(workers)
-        Pretended.threads = threads
+        Pretended.threads, Pretended.deterministic = threads, deterministic
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +173,7 @@ class Pretended(Pretence):
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
     """Workers that only pretend, for all searches of a test."""
-    monkeypatch.setattr(search_module, "Pool", Pretended)
+    monkeypatch.setattr(course, "Pool", Pretended)
     monkeypatch.setattr(Pretended, "closed", 0)
     return Pretended
 
@@ -222,8 +230,8 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
 ) -> None:
     plan = sound(SPACE)
     ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
-    monkeypatch.setattr(search_module, "TABLED", 0.0)
-    monkeypatch.setattr(search_module, "SHARE", float("inf"))
+    monkeypatch.setattr(course, "TABLED", 0.0)
+    monkeypatch.setattr(course, "SHARE", float("inf"))
 
     def write(path: Path, content: bytes) -> None:
         if path.name == name:
@@ -241,7 +249,7 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
 
 
 @pytest.mark.parametrize(("told", "each"), [(None, 3), ("5", 5), ("5,2", 5), ("all", 3)])
-def test_the_threads_of_a_worker_are_kept(
+def test_threads_and_determinism_of_a_worker_are_kept(
     pretended: type[Pretended],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -263,12 +271,15 @@ def test_the_threads_of_a_worker_are_kept(
     machine(7, told)
     own = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
-        ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=2, listener=stop)
+        ktgdsl.search(
+            sound(SPACE), out=tmp_path / "out", workers=2, listener=stop, deterministic=True
+        )
     assert torch.get_num_threads() == own
+    assert not torch.are_deterministic_algorithms_enabled()
     assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
     machine(64, "1")
     resume(tmp_path / "out", workers=1)
-    assert pretended.threads == each
+    assert (pretended.threads, pretended.deterministic) == (each, True)
     assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
 
 

@@ -10,11 +10,12 @@ from ktgdsl.language.diagnostic import Diagnostic
 
 @dataclass(frozen=True)
 class Setup:
-    """The first message: where to train and with how many threads; `folder` is the pool's."""
+    """The first message: where and how to train; `folder` is the pool's."""
 
     device: str
     threads: int
     folder: Path
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Pool:
         folder: for the states of trials and the workers' output; made if need be. Trials
             that an earlier pool left unfinished in it go on from there.
         threads: how many each worker computes with.
+        deterministic: whether by deterministic algorithms alone.
         patience: seconds without a sign of life, at least, before a worker counts as hung
             that has reported an epoch of its trial.
         attempts: how many workers a trial may cost.
@@ -73,6 +74,7 @@ class Pool:
         folder: Path,
         *,
         threads: int = 1,
+        deterministic: bool = False,
         patience: float = 60.0,
         attempts: int = 3,
     ) -> None:
@@ -85,7 +87,10 @@ class Pool:
         self._seconds: deque[float] = deque(maxlen=101)
         self._false_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
-        setups = [Setup(devices[i % len(devices)], threads, self._folder) for i in range(workers)]
+        setups = [
+            Setup(devices[i % len(devices)], threads, self._folder, deterministic)
+            for i in range(workers)
+        ]
         self._workers = [WorkerProcess(number, setup) for number, setup in enumerate(setups)]
 
     def __enter__(self) -> Self:

@@ -2,86 +2,33 @@
 
 import errno
 import shlex
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import optuna
 import torch
-from optuna.trial import FrozenTrial
 
 from ktgdsl.errors import RunError
 from ktgdsl.given import require_plan
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.size import size
-from ktgdsl.plan.space import at
-from ktgdsl.searching.checks import (
-    Check,
-    baselines,
-    confirmations,
-    leaders,
-    name_of,
-    scores,
-    seeds,
-    unjudged,
-)
 from ktgdsl.searching.cores import cores, threads_each
+from ktgdsl.searching.course import Course, Found
 from ktgdsl.searching.events import (
-    Event,
     Listener,
-    Past,
-    SearchFinished,
-    SearchStarted,
-    TrialEnded,
     ignore,
 )
-from ktgdsl.searching.folder import STATES, SearchFolder, find
-from ktgdsl.searching.ladder import rungs
-from ktgdsl.searching.owner import Owner
-from ktgdsl.searching.points import Picker, point
-from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.result import Finalist, SearchResult
-from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.searching.folder import SearchFolder, find
 from ktgdsl.torch_backend.supported import require_searchable
-from ktgdsl.training.checkpoint import writing
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.folder import create
-from ktgdsl.training.result import Score
 from ktgdsl.training.step import choose_device
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What writing fails with on a disk that takes no more."""
-
-TABLED = 30.0
-"""Seconds between two writings of the table of trials while a search is under way, at least."""
-
-SHARE = 0.01
-"""Of the owner's time that writing this table may take: it takes longer the more trials."""
-
-
-class Found(NamedTuple):
-    """What a search gives: its Optuna study, the best graph as a plan, and the result."""
-
-    study: optuna.Study
-    best: Plan
-    result: SearchResult
-
-
-class SearchInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a search. Its text says what is kept, where, and how to go on."""
-
-    def __init__(self, folder: Path, done: int, trials: int) -> None:
-        self.folder, self.done, self.trials = folder, done, trials
-        super().__init__(
-            f"interrupted; {done} of {trials} trials are over and kept in {folder}, "
-            f"go on with: ktgc search --resume {shlex.quote(str(folder))}"
-        )
 
 
 def search(
@@ -91,6 +38,7 @@ def search(
     workers: int | None = None,
     device: str | None = None,
     listener: Listener = ignore,
+    deterministic: bool = False,
 ) -> Found:
     """Finds the best graph of a space and keeps everything in a folder.
 
@@ -102,6 +50,7 @@ def search(
             as OMP_NUM_THREADS says, else with its share of the cores.
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
         listener: is told how it goes (`ktgdsl.searching.events`).
+        deterministic: whether to compute by deterministic algorithms alone, as `run` does.
 
     Raises:
         RunError: when nothing is open (E506), something is not supported yet (E901), the
@@ -114,7 +63,8 @@ def search(
     plan = complete(plan)
     devices = _devices(device)
     workers = workers or (plan.search and plan.search.workers) or _workers(devices)
-    with threads_of({"threads": threads_each(workers)}):  # as a worker has them
+    as_a_worker = threads_of({"threads": threads_each(workers)})
+    with as_a_worker, deterministically(deterministic):
         environment = {
             **describe(torch.device(devices[0]), (plan.train.seed,)),
             "computing": choose(plan, torch.device(devices[0])).told,
@@ -127,7 +77,7 @@ def search(
     with made.held():
         folder.write_space(plan.space.text)
         with _going_on(folder):
-            return _Search(plan, folder, listener).to_the_end()
+            return Course(plan, folder, listener).to_the_end()
 
 
 def resume(
@@ -140,8 +90,8 @@ def resume(
     """Goes on with a search that was cut off, to the same number of trials.
 
     Workers and devices are those of the search unless they are given; the threads of each
-    worker are in any case, as numbers depend on them. A finished search is left as it is and
-    its result returned. Raises as `search` does.
+    worker, and whether all is deterministic, are in any case, as numbers depend on them. A
+    finished search is left as it is and its result returned. Raises as `search` does.
     """
     here = find(Path(folder))
     with here.run.held():
@@ -154,7 +104,7 @@ def resume(
             environment["workers"] = workers
         here.run.write_environment(environment)
         with _going_on(here):
-            return _Search(plan, here, listener).to_the_end()
+            return Course(plan, here, listener).to_the_end()
 
 
 @contextmanager
@@ -178,140 +128,3 @@ def _devices(device: str | None) -> list[str]:
 
 def _workers(devices: list[str]) -> int:
     return max(1, cores() // 2) if devices == ["cpu"] else len(devices)
-
-
-class _Search:
-    """A search under way. What is done of it is in its folder."""
-
-    def __init__(self, plan: Plan, folder: SearchFolder, listener: Listener) -> None:
-        assert plan.search is not None
-        self.plan, self.folder, self.listener = plan, folder, listener
-        self.settings = plan.search
-        self.study = Study(folder.journal, plan.graph.name)
-        self._table_due = time.monotonic() + TABLED
-
-    def to_the_end(self) -> Found:
-        """Trains what is left, and judges it."""
-        if (result := self.folder.result()) is not None:
-            self.listener(SearchFinished(self.plan, result, already=True))
-            return self._found(result)
-        environment = self.folder.run.environment()
-        devices = [str(each) for each in environment.get("devices", ["cpu"])]
-        workers = int(environment.get("workers", 1))
-        threads = environment.get("threads") or threads_each(workers)
-        began = time.monotonic() - self.study.seconds
-        self.listener(self._started(workers))
-        picker = Picker(self.plan, size(self.plan).distinct)
-        owner = Owner(self.plan, self.study, picker, self._listen, self._improved)
-        try:
-            with writing(self.folder.workers):
-                pool = Pool(workers, devices, self.folder.workers, threads=threads)
-            with pool:
-                owner.trials(pool)
-                finalists = leaders(self.study.trials)
-                if not finalists:
-                    raise self._nothing()
-                owner.checks(pool, self._checks(finalists))
-        except KeyboardInterrupt:
-            done = sum(trial.state.is_finished() for trial in self.study.trials)
-            raise SearchInterrupted(self.folder.path, done, self.settings.trials) from None
-        finally:
-            with suppress(RunError):  # the disk may be full, and the journal has it all
-                self.study.note_seconds(time.monotonic() - began)
-                self.folder.write_trials(self.study.trials, self.plan)
-        result = self._result(finalists, time.monotonic() - began, owner.exhausted)
-        self.folder.finish(result)
-        self.listener(SearchFinished(self.plan, result))
-        return self._found(result)
-
-    def _started(self, workers: int) -> SearchStarted:
-        settings = self.settings
-        return SearchStarted(
-            self.plan,
-            self.folder.path,
-            workers,
-            rungs(settings),
-            settings.epochs,
-            settings.trials,
-            [Past(STATES[trial.state], values_of(trial)) for trial in self.study.trials],
-        )
-
-    def _improved(self, trial: FrozenTrial) -> None:
-        self.folder.write_graph("best.ktg", self.plan, trial)
-
-    def _checks(self, finalists: list[FrozenTrial]) -> list[Check]:
-        checks = [
-            Check(name, plan, seed)
-            for name, plan in baselines(self.plan, finalists[0]).items()
-            for seed in seeds(self.plan)
-        ]
-        return [*confirmations(self.plan, finalists), *checks]
-
-    def _nothing(self) -> RunError:
-        reasons = [str(attribute(t, "reason")) for t in self.study.trials if attribute(t, "reason")]
-        message = f"none of {len(self.study.trials)} trials gave a value, so there is no best graph"
-        told = f"the last one: {reasons[-1]}" if reasons else None
-        return RunError([Diagnostic("E507", message, help=told)])
-
-    def _listen(self, event: Event) -> None:
-        """Passes events on, and now and then writes the table of trials."""
-        began = time.monotonic()
-        if isinstance(event, TrialEnded) and began >= self._table_due:
-            self.folder.write_trials(self.study.trials, self.plan)
-            ended = time.monotonic()
-            self._table_due = ended + max(TABLED, (ended - began) / SHARE)
-        self.listener(event)
-
-    def _result(
-        self, finalists: list[FrozenTrial], seconds: float, exhausted: bool
-    ) -> SearchResult:
-        trials, noted = self.study.trials, self.study.checks
-        names = [name_of(trial) for trial in finalists]
-        against = list(baselines(self.plan, finalists[0]))
-        confirmed = scores(noted, names)
-        if confirmed:
-            means = {name: score.mean for name, score in confirmed.items()}
-            finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
-        told = []
-        for place, trial in enumerate(finalists, start=1):
-            spec = self.folder.write_graph(f"top/{place:02}.ktg", self.plan, trial)
-            told.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
-        self.folder.write_graph("best.ktg", self.plan, finalists[0])
-        states = [STATES[trial.state] for trial in trials]
-        return SearchResult(
-            folder=self.folder.path,
-            target=self.settings.node,
-            finalists=tuple(told),
-            complete=STATES[finalists[0].state] == "complete",
-            trials=len(trials),
-            states={state: states.count(state) for state in sorted(set(states))},
-            baselines=scores(noted, against),
-            unjudged=unjudged(noted, [*names, *against]),
-            validation_samples=self.plan.data.held_samples,
-            epochs=self.settings.epochs,
-            epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),
-            seconds=round(seconds, 3),
-            exhausted=exhausted,
-        )
-
-    def _found(self, result: SearchResult) -> Found:
-        trial = self.study.trials[result.best.trial]
-        assert self.plan.space is not None
-        best = at(self.plan, point(self.plan.space.draws, trial.params))
-        assert best is not None
-        return Found(self.study.optuna, best, result)
-
-
-def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:
-    values = values_of(trial)
-    epoch = max(values)
-    return Finalist(
-        trial=trial.number,
-        value=values[epoch],
-        epochs=epoch,
-        seed=int(attribute(trial, SEED)),
-        digest=str(attribute(trial, DIGEST)),
-        canonical_digest=str(attribute(trial, GRAPH)),
-        spec=spec.as_posix(),
-        confirmed=confirmed.get(name_of(trial)),
-    )

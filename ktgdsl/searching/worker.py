@@ -36,6 +36,7 @@ from ktgdsl.searching.messages import (
 from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ktgdsl.training.data import Watched, load_watched
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
 from ktgdsl.training.loop import Begun, epochs
 from ktgdsl.training.pretrain import Pretraining
@@ -89,10 +90,13 @@ class Pipe:
 class Worker:
     """Trains trials. Keeps the device and the data that it loaded last."""
 
-    def __init__(self, channel: Channel, device: torch.device, folder: Path) -> None:
+    def __init__(
+        self, channel: Channel, device: torch.device, folder: Path, deterministic: bool = False
+    ) -> None:
         self._channel = channel
         self._device = device
         self._folder = folder
+        self._deterministic = deterministic
         self._loaded: tuple[DataPlan, int, Watched] | None = None
 
     def serve(self) -> None:
@@ -101,7 +105,8 @@ class Worker:
             self._channel.send(Ready())
             task: Task = self._channel.receive()
             try:
-                self.train(task)
+                with deterministically(self._deterministic):
+                    self.train(task)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 if isinstance(error, KtgError):
@@ -261,8 +266,6 @@ def main(descriptor: int) -> None:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    # The first optimiser imports much of torch: let that be no part of a trial.
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     gc.freeze()  # what is loaded by now stays, and is not worth a look after every trial
     atexit.register(gc.unfreeze)
-    Worker(pipe, device, setup.folder).serve()
+    Worker(pipe, device, setup.folder, setup.deterministic).serve()

@@ -96,7 +96,9 @@ class TrainingGraph(fx.GraphModule):
     """
 
     def __init__(self, plan: Plan, modules: Mapping[str, nn.Module]) -> None:
-        graph = batch_edges(emit(plan))
+        graph = emit(plan)
+        if not torch.are_deterministic_algorithms_enabled():
+            batch_edges(graph)
         graph.set_codegen(_ShortNames())
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan

@@ -239,10 +239,11 @@ def _initialise(network: nn.Module) -> None:
     """Draw convolutions from N(0, sqrt(2 / (k² · out))) and zero the bias of the logits.
 
     Batch norm starts at weight 1 and bias 0 and the linear weight is uniform in
-    ±1/sqrt(in), both torch's own; the zero bias is that of the Wide ResNet codes.
+    ±1/sqrt(in), both torch's own; the zero bias is that of the Wide ResNet codes. On `meta`,
+    where there is nothing to draw, torch would import its compiler for it.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)

@@ -165,6 +165,7 @@ def _networks(plan: Plan, device: torch.device, compiled: Choice) -> Choice:
         "only a CPU has cores to give each of them": device.type != "cpu",
         "there is one thread": threads == 1,
         "what is compiled is one program": compiled.value == "on",
+        "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
         # They may draw from one stream of random numbers, in an order that nobody knows.
         "not all of them are ours": any(n.network.name not in ("resnet", "wrn") for n in nodes),

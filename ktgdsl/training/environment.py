@@ -14,7 +14,8 @@ PACKAGES = ("ktgdsl", "torch", "torchvision", "safetensors", "lark", "pydantic")
 
 
 def describe(device: torch.device, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Versions, device, threads, seeds, command and the time now (ISO 8601, UTC)."""
+    """Versions, device, threads, seeds, whether all is deterministic, command and the time now
+    (ISO 8601, UTC)."""
     cuda = device.type == "cuda"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -22,6 +23,7 @@ def describe(device: torch.device, seeds: tuple[int, ...]) -> dict[str, Any]:
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.machine(),
         "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seeds": seeds,
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.training.deterministic import naming_operators
 from ktgdsl.training.metrics import eval_mode
 
 TRIED = 2
@@ -25,13 +26,17 @@ def require_logits(
         classes: how many the data have.
 
     Raises:
-        RunError: when it fails or gives something else than (B, classes, ...) (E505).
+        RunError: when it fails or gives something else than (B, classes, ...) (E505), or
+            cannot be deterministic and has to be (E504).
     """
     image, label = image[:TRIED], label[:TRIED]
     wanted = (len(label), classes, *label.shape[1:])
     with eval_mode([network]):
         try:
-            logits = network(image)
+            with naming_operators():
+                logits = network(image)
+        except RunError:
+            raise
         except Exception as error:
             what = f"fails on images {tuple(image.shape)}: {type(error).__name__}: {error}"
             raise _unfit(node, what) from error

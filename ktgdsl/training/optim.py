@@ -1,10 +1,11 @@
 """Optimisers over all nodes of a graph, and the learning rate of each step."""
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from ktgdsl.plan.model import Call, Node
 
+_Kind = TypeVar("_Kind", bound=Optimizer)
 _FUSED = frozenset({"cpu", "cuda"})
 """The kinds of device on which torch's fused optimisers are known to work."""
 
@@ -32,8 +34,27 @@ def make_optimizers(
     return {kind: _KINDS[kind](given, device) for kind, given in groups.items()}
 
 
+def _unmarked(kind: type[_Kind]) -> type[_Kind]:
+    """The same optimiser, with methods that are not marked for torch's compiler.
+
+    The first call of a marked one imports the compiler, nearly as large as torch itself.
+    """
+    update = inspect.unwrap(kind.step)
+
+    def step(self: Optimizer) -> None:
+        with torch.no_grad():
+            update(self)
+
+    marked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in marked}
+    return type(kind.__name__, (kind,), {"step": step, **methods})
+
+
+_SGD, _AdamW = _unmarked(SGD), _unmarked(AdamW)
+
+
 def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
-    optimizer = SGD(groups, fused=_fused(device), foreach=not _fused(device))
+    optimizer = _SGD(groups, fused=_fused(device), foreach=not _fused(device))
     # torch would create a momentum with the first gradient, and its fused form fails when
     # some parameter gets its first one later than others. From zero the values are the same.
     for group in optimizer.param_groups:
@@ -46,7 +67,7 @@ def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
 def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
     for group in groups:
         group["betas"] = tuple(group["betas"])
-    return AdamW(groups, fused=_fused(device), foreach=not _fused(device))
+    return _AdamW(groups, fused=_fused(device), foreach=not _fused(device))
 
 
 _KINDS = {"sgd": _sgd, "adamw": _adamw}

@@ -21,6 +21,7 @@ from ktgdsl.training.checkpoint import (
 )
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.events import (
     EpochDone,
@@ -61,6 +62,7 @@ def run(
     device: str | torch.device | None = None,
     listener: Listener = ignore,
     spec: str | None = None,
+    deterministic: bool = False,
 ) -> RunResult:
     """Trains a plan, once for each of its seeds, and keeps everything in a folder.
 
@@ -70,6 +72,8 @@ def run(
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
         listener: is told how it goes (`ktgdsl.training.events`).
         spec: the text that the plan was made from, to be kept with it.
+        deterministic: whether to compute by deterministic algorithms alone, which give the same
+            bits each time on a GPU too, and more slowly (`ktgdsl.training.deterministic`).
 
     Raises:
         RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
@@ -82,12 +86,14 @@ def run(
     require_supported(plan)
     plan = complete(plan)
     chosen = choose_device(device)
-    environment = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
+    with deterministically(deterministic):
+        environment = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
     folder = create(plan, None if out is None else Path(out), spec, environment)
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
     with folder.held():
         try:
-            return _Run(plan, folder, chosen, listener, start).to_the_end()
+            with deterministically(deterministic):
+                return _Run(plan, folder, chosen, listener, start).to_the_end()
         except KtgError:
             folder.discard_unused()
             raise
@@ -101,8 +107,8 @@ def resume(
 ) -> RunResult:
     """Goes on with a run that was cut off, to the same bits as if it had not been (on a CPU).
 
-    The device and the number of threads are those of the run unless `device` is given. A
-    finished run is left as it is and its result returned.
+    The device is that of the run unless `device` is given; the number of threads, and whether all
+    is deterministic, are in any case. A finished run is left as it is and its result returned.
 
     Raises:
         RunError: as `run` does, and (E502) when the folder is not that of a run, or a file
@@ -124,15 +130,15 @@ def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listene
         at = load_checkpoint(here.checkpoint, plan.digest)
     environment = here.environment()
     chosen = choose_device(device if device is not None else environment.get("device"))
-    now = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
-    if not environment:
-        environment = now
-    else:
-        earlier = environment.get("resumed")
-        environment["resumed"] = [*(earlier if isinstance(earlier, list) else []), now]
-    here.write_environment(environment)
-    here.cut_metrics(at.repeat, at.epoch)
-    with threads_of(environment):
+    with threads_of(environment), deterministically(environment.get("deterministic") is True):
+        now = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
+        if not environment:
+            environment = now
+        else:
+            earlier = environment.get("resumed")
+            environment["resumed"] = [*(earlier if isinstance(earlier, list) else []), now]
+        here.write_environment(environment)
+        here.cut_metrics(at.repeat, at.epoch)
         return _Run(plan, here, chosen, listener, at).to_the_end()
 
 

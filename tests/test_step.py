@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ktgdsl.errors import RunError
@@ -181,19 +182,18 @@ def test_one_forward_one_backward_one_update(monkeypatch: pytest.MonkeyPatch) ->
     for name, network in step.graph.networks.items():
         network.register_forward_hook(counted(f"forward {name}"))
         network.get_submodule("logits").register_full_backward_hook(counted(f"backward {name}"))
-    backward, update = torch.autograd.backward, torch.optim.SGD.step
+    backward = torch.autograd.backward
 
     def counted_backward(*args: Any, **options: Any) -> None:
         count["backward"] += 1
         backward(*args, **options)
 
-    def counted_update(self: torch.optim.SGD) -> object:
-        count["update"] += 1
-        return update(self)
-
     monkeypatch.setattr(torch.autograd, "backward", counted_backward)
-    monkeypatch.setattr(torch.optim.SGD, "step", counted_update)
-    take(step, digits_of(step.plan, 3))
+    updates = register_optimizer_step_post_hook(counted("update"))
+    try:
+        take(step, digits_of(step.plan, 3))
+    finally:
+        updates.remove()
     names = ["forward a", "forward b", "forward t", "backward a", "backward b"]
     assert count == dict.fromkeys([*names, "backward", "update"], 3)
 

@@ -52,11 +52,7 @@ def _rest(graph: TrainingGraph, called: Sequence[fx.Node]) -> fx.GraphModule:
 
 @cache
 def _threads(count: int, threads: int) -> tuple[ThreadPoolExecutor, ...]:
-    """So many threads, each of which computes with so many.
-
-    A network has always the same one, which finds in its own part of the heap what its
-    forward pass has left there.
-    """
+    """So many threads, each of which computes with so many; a network has always the same one."""
     before = torch.get_num_threads()
     made = tuple(ThreadPoolExecutor(1, f"network-{number}") for number in range(count))
     for begun in [each.submit(torch.set_num_threads, threads) for each in made]:

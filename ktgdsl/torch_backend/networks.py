@@ -11,7 +11,8 @@ from torch.nn.functional import pad, relu
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
 
-# Activations are never computed in place: a tap may hold any module's output.
+# What a batch norm gives is changed in place, here alone: nothing needs it later, and the memory
+# that is not written is time. Who holds the output of a module inside a block has to copy it.
 
 
 class StagedNetwork(nn.Module):
@@ -47,7 +48,9 @@ class ResNet(StagedNetwork):
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"the depth of a resnet is 6n + 2 (8, 14, 20, ...), not {depth}")
         n = depth // 6
-        self.stem = nn.Sequential(_conv(channels, 16, 3, stride), nn.BatchNorm2d(16), nn.ReLU())
+        self.stem = nn.Sequential(
+            _conv(channels, 16, 3, stride), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+        )
         self.stage1 = _stage(BasicBlock, n, 16, 16, stride=1)
         self.stage2 = _stage(BasicBlock, n, 16, 32, stride=2)
         self.stage3 = _stage(BasicBlock, n, 32, 64, stride=2)
@@ -94,7 +97,10 @@ class WideResNet(StagedNetwork):
         self.stage2 = _stage(block, n, width, 2 * width, stride=2)
         self.stage3 = _stage(block, n, 2 * width, 4 * width, stride=2)
         self.features = nn.Sequential(
-            nn.BatchNorm2d(4 * width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            nn.BatchNorm2d(4 * width),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
         )
         self.logits = nn.Linear(4 * width, classes)
         _initialise(self)
@@ -114,9 +120,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take (B, inputs, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
-        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
-        shortcut = x if self.stride == 1 else option_a(x, self.outputs)
-        return relu(y + shortcut)
+        y: Tensor = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
+        y += x if self.stride == 1 else option_a(x, self.outputs)
+        return relu(y, inplace=True)
 
 
 class PreActivationBlock(nn.Module):
@@ -134,13 +140,14 @@ class PreActivationBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take (B, inputs, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
-        activated = relu(self.bn1(x))
-        y = relu(self.bn2(self.conv1(activated)))
+        activated = relu(self.bn1(x), inplace=True)
+        y = relu(self.bn2(self.conv1(activated)), inplace=True)
         if self.dropout is not None:
             y = self.dropout(y)
         shortcut: Tensor = x if self.shortcut is None else self.shortcut(activated)
         residual: Tensor = self.conv2(y)
-        return shortcut + residual
+        residual += shortcut
+        return residual
 
 
 class Dropout(nn.Module):

@@ -25,7 +25,7 @@ _WORTH = 1.25
 """Up to this ratio of times, counted in operations, networks are side by side: cores share a
 tensor with a loss of a tenth for large networks and of all their gain for small ones."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _ON_THE_HEAP = 32 << 20
 """Bytes up to which a block is on the heap, not mapped on its own: all that glibc allows."""
 _NEVER = -1
@@ -98,9 +98,13 @@ def keep_freed_pages() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # another C library, such as musl
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _ON_THE_HEAP)) and bool(
-        mallopt(_M_TRIM_THRESHOLD, _NEVER)
-    )
+    settings = {
+        _M_MMAP_THRESHOLD: _ON_THE_HEAP,
+        _M_TRIM_THRESHOLD: _NEVER,
+        # What one network has freed another may take: no heap for each of their threads.
+        _M_ARENA_MAX: 1,
+    }
+    return all(mallopt(name, value) for name, value in settings.items())
 
 
 def _precision(plan: Plan, device: torch.device) -> Choice:

@@ -2,6 +2,6 @@
 
 import sys
 
-from ktgdsl.cli import main
+from ktgdsl.cli import command
 
-sys.exit(main())
+sys.exit(command())

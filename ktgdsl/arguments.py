@@ -8,8 +8,12 @@ from typing import NoReturn
 Verb = Callable[[argparse.Namespace], int]
 
 
-def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
-    """The parser of a command line; what it reads has the action of the verb in `verb`."""
+def parser(actions: Mapping[str, Verb], given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line, `given`; what it reads has the action of the verb in `verb`.
+
+    Of verbs that are not in the line it knows no options: making them all takes longer than most
+    of a check.
+    """
     parser = _Parser(
         prog="ktgc",
         description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
@@ -21,7 +25,8 @@ def parser(actions: Mapping[str, Verb]) -> argparse.ArgumentParser:
     for name, (options, help) in VERBS.items():
         verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         verb.set_defaults(verb=actions[name], output_format="full")
-        options(verb)
+        if name in given:
+            options(verb)
     return parser
 
 

@@ -12,9 +12,9 @@ from ktgdsl.verbs import FINE, compile_given, require
 def bench(options: argparse.Namespace) -> int:
     """Measure a spec, or a graph of a space, and say how long the whole takes."""
     from ktgdsl.torch_backend.supported import require_searchable, require_supported
-    from ktgdsl.training_verbs import rest_while_waiting
+    from ktgdsl.training_verbs import prepare_to_train
 
-    rest_while_waiting()
+    prepare_to_train()
     compiled = compile_given(options)
     is_space = compiled.plan is not None and compiled.plan.space is not None
     plan = require(require_searchable if is_space else require_supported, compiled)

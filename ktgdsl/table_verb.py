@@ -72,14 +72,14 @@ def _chosen(table: "Table", options: argparse.Namespace) -> "list[Row]":
 
 def _made(desk: "Desk", rows: "list[Row]", options: argparse.Namespace) -> "list[Standing]":
     """Every row, brought to its end; one that fails does not keep the others from theirs."""
-    from ktgdsl.training_verbs import rest_while_waiting
+    from ktgdsl.training_verbs import prepare_to_train
 
     standings: list[Standing] = []
     try:
         for number, row in enumerate(rows, start=1):
             standing = desk.look(row)
             if standing.error is None and standing.state in ("to do", "begun"):
-                rest_while_waiting()
+                prepare_to_train()
                 from ktgdsl.tables.make import make  # torch, only where something is trained
 
                 if not options.quiet:

@@ -1,6 +1,7 @@
 """The verbs that train: run and search. They print."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ _KEPT = ("epochs", "seed", "repeats", "out", "root", "deterministic")
 
 def run(options: argparse.Namespace) -> int:
     """Train a graph, or go on with a run that was cut off."""
-    rest_while_waiting()
+    prepare_to_train()
     if options.resume is None:
         from ktgdsl.torch_backend.supported import require_supported
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Find the best graph of a space, or go on with a search that was cut off."""
-    rest_while_waiting()
+    prepare_to_train()
     how = {"workers": options.workers, "device": options.device}
     if options.resume is None:
         from ktgdsl.torch_backend.supported import require_searchable
@@ -67,12 +68,11 @@ def search(options: argparse.Namespace) -> int:
     return FINE
 
 
-def rest_while_waiting() -> None:
-    """OpenMP threads that spin while they wait slow a run where other work shares the cores.
-
-    The variable is read when torch is loaded.
-    """
+def prepare_to_train() -> None:
+    """What is set for a process that trains, before it imports torch."""
+    # OpenMP's threads that spin while they wait slow a run where other work shares the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    gc.enable()  # graphs refer to themselves
 
 
 def _as_it_is(options: argparse.Namespace, verb: str) -> bool:

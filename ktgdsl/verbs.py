@@ -55,6 +55,10 @@ def plan(options: argparse.Namespace) -> int:
     more: dict[str, object] = {}
     if plan.space is not None:
         from ktgdsl.report.cost import cost
+        from ktgdsl.training_verbs import prepare_to_train
+
+        if options.measure:
+            prepare_to_train()
 
         told, more = cost(plan, measure=options.measure)
     if options.json:

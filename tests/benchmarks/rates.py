@@ -22,7 +22,7 @@ from ktgdsl.training.data import Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.step import choose_device, stepper
-from ktgdsl.training_verbs import rest_while_waiting
+from ktgdsl.training_verbs import prepare_to_train
 from tests.benchmarks.contenders import ENDLESS
 
 WORDS = ("resnet32", "resnet110", "wrn28_2")
@@ -122,7 +122,7 @@ def measure(at: int, device: str | None, precision: str, rounds: int, steps: int
     A network's part in a step is a third of that of a graph of three such networks, all gates
     open, batches drawn and augmented; of `rounds` times of so many `steps` the median.
     """
-    rest_while_waiting()
+    prepare_to_train()
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(at)
     threads = max(1, cores() // at)  # as many as the workers of a search

@@ -14,6 +14,7 @@ from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.torch_backend.graph import build
 from ktgdsl.torch_backend.networks import make
 from ktgdsl.training.computing import Choice, choose, lay_out
+from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.step import Stepper, stepper
 from tests.plans import CORRECT, edge, sgd, tiny_plan
 
@@ -194,6 +195,26 @@ def test_equal_networks_are_side_by_side(threads: int) -> None:
 )  # fmt: skip
 def test_networks_are_one_by_one(plan: Plan, threads: int, why: str) -> None:
     assert networks_of(plan, threads) == ("one by one", why)
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "why"),
+    [
+        ("cpu", {}, "a CPU has no launches to save"),
+        ("mps", {}, "only CUDA has graphs of kernels"),
+        ("cuda", {"a": {"network": Call(name="torchvision", arguments={"model": "resnet18"})}},
+         "not all of them are ours"),
+        ("cuda", {}, None),
+    ],
+)  # fmt: skip
+def test_steps_of_our_networks_are_captured_on_cuda(
+    device: str, settings: dict[str, Any], why: str | None
+) -> None:
+    plan = tiny_plan("ab", settings=settings, precision="fp32")
+    chosen = choose(plan, torch.device(device)).launches
+    assert (chosen.value, why) == ("captured" if why is None else "each", why and chosen.why)
+    with deterministically(True):
+        assert choose(plan, torch.device(device)).launches.value == "each"
 
 
 def test_a_network_that_is_much_larger_than_the_others_has_all_cores() -> None:

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from ktgdsl.torch_backend.apart import apart
 from ktgdsl.torch_backend.graph import TrainingGraph
 from ktgdsl.torch_backend.output import Output
 
@@ -23,9 +24,7 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor
     of the graph, losses and gates, is computed by the caller, as is. Networks must not share
     parameters or streams of random numbers.
     """
-    called = [node for node in graph.graph.nodes if node.op == "call_module"]
-    networks = [graph.get_submodule(str(node.target)) for node in called]
-    rest = _rest(graph, called)
+    networks, rest = apart(graph)
     # What autograd records needs an input with a gradient, and images have none.
     root = torch.zeros((), requires_grad=True)
 
@@ -35,19 +34,6 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor
         return output
 
     return compute
-
-
-def _rest(graph: TrainingGraph, called: Sequence[fx.Node]) -> fx.GraphModule:
-    """The graph with logits as further inputs where networks were called."""
-    rest = fx.Graph()
-    made: dict[fx.Node, fx.Node] = {}
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
-    for node in [*inputs, *called]:
-        made[node] = rest.placeholder(node.name)
-    for node in graph.graph.nodes:
-        if node not in made:
-            made[node] = rest.node_copy(node, made.__getitem__)
-    return fx.GraphModule({}, rest)
 
 
 @cache

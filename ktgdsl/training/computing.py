@@ -19,6 +19,8 @@ from ktgdsl.torch_backend.networks import make
 LAYOUT_IS_OURS = frozenset({"resnet", "wrn", "torchvision", "timm"})
 """Networks that compute the same in any memory format; a foreign one may call `view`."""
 
+_OURS = frozenset({"resnet", "wrn"})
+
 COMPILERS = ("g++", "clang++", "c++")
 
 _WORTH = 1.25
@@ -43,13 +45,15 @@ class Choice:
 @dataclass(frozen=True)
 class Computing:
     """What was chosen: `fp32` or `bf16`, compiled `on` or `off`, a memory format, and whether
-    networks are computed `side by side`, each in a thread, or `one by one`.
+    networks are computed `side by side`, each in a thread, or `one by one`; on a GPU whether steps
+    are `captured` as one launch, or each kernel is launched.
     """
 
     precision: Choice
     compile: Choice
     memory_format: Choice
     networks: Choice
+    launches: Choice
 
     @property
     def told(self) -> dict[str, dict[str, str]]:
@@ -70,6 +74,7 @@ def choose(plan: Plan, device: torch.device) -> Computing:
         compile=compiled,
         memory_format=_memory_format(device),
         networks=_networks(plan, device, compiled),
+        launches=_launches(plan, device, compiled),
     )
 
 
@@ -172,7 +177,7 @@ def _networks(plan: Plan, device: torch.device, compiled: Choice) -> Choice:
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
         # They may draw from one stream of random numbers, in an order that nobody knows.
-        "not all of them are ours": any(n.network.name not in ("resnet", "wrn") for n in nodes),
+        "not all of them are ours": any(n.network.name not in _OURS for n in nodes),
     }
     for why, holds in reasons.items():
         if holds:
@@ -183,6 +188,21 @@ def _networks(plan: Plan, device: torch.device, compiled: Choice) -> Choice:
     return Choice(
         "side by side", "a network on a core of its own gains more than cores on a tensor"
     )
+
+
+def _launches(plan: Plan, device: torch.device, compiled: Choice) -> Choice:
+    reasons = {
+        "a CPU has no launches to save": device.type == "cpu",
+        "only CUDA has graphs of kernels": device.type not in ("cpu", "cuda"),
+        "what is compiled has few": compiled.value == "on",
+        "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
+        # They may wait for the device, or make random numbers that a replay would repeat.
+        "not all of them are ours": any(n.network.name not in _OURS for n in plan.graph.nodes),
+    }
+    for why, holds in reasons.items():
+        if holds:
+            return Choice("each", why)
+    return Choice("captured", "a step of small networks is thousands of launches, and this is one")
 
 
 def _side_by_side(plan: Plan, threads: int) -> float:

@@ -19,19 +19,44 @@ _FUSED = frozenset({"cpu", "cuda"})
 
 
 def make_optimizers(
-    nodes: Iterable[Node], networks: Mapping[str, nn.Module], device: torch.device
+    nodes: Iterable[Node],
+    networks: Mapping[str, nn.Module],
+    device: torch.device,
+    captured: bool = False,
 ) -> dict[str, Optimizer]:
     """One optimiser for all nodes of a kind (`sgd`, `adamw`), with one parameter group a node.
 
     A group has the name of its node under `node`. An update touches one element at a time,
-    so a node is trained as it would be by an optimiser of its own, to the bit.
+    so a node is trained as it would be by an optimiser of its own, to the bit. One that is to be
+    `captured` reads its learning rates from the device.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for node in nodes:
         parameters = list(networks[node.name].parameters())
-        group = {"params": parameters, "node": node.name, **node.optimizer.arguments}
+        given = node.optimizer.arguments
+        group: dict[str, Any] = {"params": parameters, "node": node.name, **given}
+        if captured:
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
         groups.setdefault(node.optimizer.name, []).append(group)
     return {kind: _KINDS[kind](given, device) for kind, given in groups.items()}
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Give a parameter group its learning rate, in the same place if it is on the device."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Let it go on from the state of another, which may have been captured or not."""
+    own = [(group["lr"], group.get("capturable")) for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, (rate, capturable) in zip(optimizer.param_groups, own, strict=True):
+        group["lr"] = rate
+        if capturable is not None:
+            group["capturable"] = capturable
 
 
 def _unmarked(kind: type[_Kind]) -> type[_Kind]:
@@ -67,6 +92,7 @@ def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
 def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
     for group in groups:
         group["betas"] = tuple(group["betas"])
+        group["capturable"] = isinstance(group["lr"], Tensor)
     return _AdamW(groups, fused=_fused(device), foreach=not _fused(device))
 
 

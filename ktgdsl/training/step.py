@@ -1,6 +1,6 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,9 @@ from ktgdsl.torch_backend.cores import side_by_side
 from ktgdsl.torch_backend.graph import TrainingGraph, build
 from ktgdsl.torch_backend.networks import Dropout, StagedNetwork
 from ktgdsl.torch_backend.output import Output
+from ktgdsl.torch_backend.streams import on_streams
 from ktgdsl.torch_backend.turns import turns
+from ktgdsl.training.captured import Captured
 from ktgdsl.training.computing import (
     Choice,
     Computing,
@@ -28,7 +30,13 @@ from ktgdsl.training.computing import (
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import Listener, ignore
 from ktgdsl.training.logits import require_logits
-from ktgdsl.training.optim import learning_rate, make_optimizers, skipping
+from ktgdsl.training.optim import (
+    learning_rate,
+    load_optimizer,
+    make_optimizers,
+    set_rate,
+    skipping,
+)
 from ktgdsl.training.pretrain import Pretraining, load_pretrained
 
 
@@ -56,24 +64,28 @@ class Stepper:
         self.taken = 0
         self.learning_rates: dict[str, float] = {}
         self._untried = tuple(untried)
+        captured = computing.launches.value == "captured"
         self._nodes = {node.name: node for node in plan.graph.nodes if node.learns}
         self._all = graph.networks
         self._networks = {name: self._all[name] for name in self._nodes}
         self._modes = {node.name: node.learns or node.mode == "train" for node in plan.graph.nodes}
         # A frozen node in train mode has batch-norm statistics that move.
         self._moving = {name: self._all[name] for name, m in self._modes.items() if m}
-        self._optimizers = make_optimizers(self._nodes.values(), self._networks, device)
+        self._optimizers = make_optimizers(self._nodes.values(), self._networks, device, captured)
         sequential = plan.train.update == "sequential"
         self._turns: list[Callable[..., Output]] = (
             [*turns(graph).values()] if sequential else [graph]
         )
         if computing.networks.value == "side by side":
             self._turns = [side_by_side(graph, threads_each(len(self._all)))]
+        if captured and not sequential:
+            self._turns = [on_streams(graph)]
         if computing.compile.value == "on":
             self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
+        self._take = self._taking()
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
         """Take one step and return what it computed.
@@ -109,9 +121,9 @@ class Stepper:
         label = label.to(self.device, non_blocking=True)
         if self._untried:
             self.try_given(image, label)
-        outputs = [self._take_turn(graph, image, label) for graph in self._turns]
+        output = self._take(image, label)
         self.taken = k
-        return _joined(outputs)
+        return output
 
     def try_given(self, image: Tensor, label: Tensor) -> None:
         """Ask the networks that were given for logits; the first step does unless it was done.
@@ -121,6 +133,25 @@ class Stepper:
         for name in self._untried:
             require_logits(name, self._all[name], image, label, self.plan.data.classes)
         self._untried = ()
+
+    def _taking(self) -> Callable[[Tensor, Tensor], Output]:
+        """How steps are taken from here on, with the state as it is."""
+        if self.computing.launches.value != "captured":
+            return self._take_turns
+        dropouts = [each for network in self._moving.values() for each in _dropouts(network)]
+        return Captured(self._take_turns, self._changing, dropouts)
+
+    def _changing(self) -> Iterator[Tensor]:
+        """What a step changes."""
+        for network in self._moving.values():
+            yield from network.parameters()
+            yield from network.buffers()
+        for optimizer in self._optimizers.values():
+            for kept in optimizer.state.values():
+                yield from (each for each in kept.values() if isinstance(each, Tensor))
+
+    def _take_turns(self, image: Tensor, label: Tensor) -> Output:
+        return _joined([self._take_turn(graph, image, label) for graph in self._turns])
 
     def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:
         """Update the nodes that learn in the graph, which alone have gradients then."""
@@ -147,7 +178,8 @@ class Stepper:
                 node = self._nodes[group["node"]]
                 arguments: dict[str, Any] = node.optimizer.arguments
                 rate = learning_rate(node.schedule, arguments["lr"], k, per_epoch, self.steps)
-                group["lr"] = self.learning_rates[node.name] = rate
+                self.learning_rates[node.name] = rate
+                set_rate(group, rate)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the plan and the frozen networks.
@@ -172,8 +204,9 @@ class Stepper:
             for dropout, stream in zip(_dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
         for kind, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][kind])
+            load_optimizer(optimizer, state["optimizers"][kind])
         self.taken = state["taken"]
+        self._take = self._taking()
 
 
 def stepper(
@@ -210,9 +243,12 @@ def stepper(
     computing = choose(plan, chosen)
     if any(not isinstance(each, StagedNetwork) for each in (networks or {}).values()):
         # They may share weights, or a stream of random numbers.
-        given = Choice("one by one", "not all of them are ours")
-        computing = replace(computing, networks=given)
+        why = "not all of them are ours"
+        given, each = Choice("one by one", why), Choice("each", why)
+        computing = replace(computing, networks=given, launches=each)
     keep_freed_pages()
+    if chosen.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
+        torch.backends.cudnn.benchmark = True  # batches have the same shape all the time
     seed = plan.train.seed if seed is None else seed
     plan = complete(plan)
     graph = build(plan, networks, seed=seed)

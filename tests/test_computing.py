@@ -1,7 +1,9 @@
 """How a plan is computed: what is chosen and why, and that fast and plain mean the same."""
 
+import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan
+from ktgdsl.plan.settings import SearchPlan
 from ktgdsl.torch_backend.graph import build
 from ktgdsl.torch_backend.networks import make
 from ktgdsl.training.computing import Choice, choose, lay_out
@@ -67,9 +70,72 @@ def test_bf16_is_for_processors_with_instructions_for_it(
     assert ("no instructions" in chosen.why) is not able
 
 
+def long(nodes: str = "ab", epochs: int = 200, **more: Any) -> Plan:
+    """81 steps an epoch."""
+    return tiny_plan(nodes, epochs=epochs, compile="auto", **more)
+
+
+def trial() -> Plan:
+    """A long trial of a search."""
+    word = Call(name="random", arguments={})
+    search = SearchPlan(trials=2, sampler=word, pruner=word, objective=word, epochs=200, confirm=0,
+                        dedupe=True, workers=None)  # fmt: skip
+    return long().model_copy(update={"search": search})
+
+
+GAIN = "steps of small networks gain a tenth or more, which pays in a long run"
+
+
+@pytest.mark.parametrize(
+    ("plan", "value", "why"),
+    [
+        (long(), "on", GAIN),
+        (long(epochs=100), "off", "it pays from 10,000 steps on, and these are 8,100"),
+        (long(settings={"a": {"network": Call(name="python", arguments={"function": "nets:of"})}}),
+         "off", "not all networks are ours"),
+        # 1.73 million parameters on 64 pixels are 111 million multiplications.
+        (long(settings={"a": {"network": Call(name="resnet",
+                                              arguments={"depth": 110, "stride": 1})}}),
+         "off", "networks of this size gain nothing from it"),
+        (trial(), "off",
+         "a search ends most of its trainings early"),
+    ],
+)  # fmt: skip
+def test_a_long_run_of_small_networks_is_compiled(
+    plan: Plan, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    assert choose(plan, CPU).compile == Choice(value, why)
+    with deterministically(True):
+        assert choose(plan, CPU).compile.value == "off"
+
+
+def test_networks_of_the_caller_are_compiled_where_the_plan_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(torch, "compile", lambda turn, **_: turn)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    for plan, value in ((long(), "off"), (pair(compile="on"), "on")):
+        made = stepper(plan, "cpu", networks={"a": linear})
+        assert made.computing.compile.value == value
+
+
+def test_what_is_compiled_is_kept_with_the_other_caches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(torch, "compile", lambda turn, **_: turn)
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    stepper(pair(compile="on"), "cpu")
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled")
+
+
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert choose(pair(compile="auto"), CPU).compile.value == "off"
+    assert choose(long(), CPU).compile == Choice("off", "there is no C++ compiler here")
     with pytest.raises(RunError, match=r"`compile = on` .* without a C\+\+ compiler") as caught:
         stepper(pair(compile="on"), "cpu")
     assert caught.value.diagnostics[0].code == "E504"

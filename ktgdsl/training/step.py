@@ -23,6 +23,7 @@ from ktgdsl.training.computing import (
     Choice,
     Computing,
     choose,
+    keep_compiled,
     keep_freed_pages,
     lay_out,
     threads_each,
@@ -81,6 +82,7 @@ class Stepper:
         if captured and not sequential:
             self._turns = [on_streams(graph)]
         if computing.compile.value == "on":
+            keep_compiled()
             self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
@@ -240,17 +242,19 @@ def stepper(
     """
     require_plan(plan, "stepper")
     chosen = choose_device(device)
+    plan = complete(plan)
     computing = choose(plan, chosen)
     if any(not isinstance(each, StagedNetwork) for each in (networks or {}).values()):
         # They may share weights, or a stream of random numbers.
         why = "not all of them are ours"
         given, each = Choice("one by one", why), Choice("each", why)
         computing = replace(computing, networks=given, launches=each)
+        if plan.train.compile == "auto":
+            computing = replace(computing, compile=Choice("off", why))
     keep_freed_pages()
     if chosen.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
         torch.backends.cudnn.benchmark = True  # batches have the same shape all the time
     seed = plan.train.seed if seed is None else seed
-    plan = complete(plan)
     graph = build(plan, networks, seed=seed)
     shared = Pretraining(seed) if pretraining is None else pretraining
     for node in plan.graph.nodes:

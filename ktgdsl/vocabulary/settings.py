@@ -103,7 +103,7 @@ class TrainSettings(Parameters):
     ] = "fp32"
     compile: Annotated[
         Literal["off", "on", "auto"],
-        Field(description="torch.compile of the graph; `auto` where it measures faster"),
+        Field(description="torch.compile of the graph; `auto` in a long run of small networks"),
     ] = "off"
     seed: Annotated[int, Field(ge=0, description="of all random streams")] = 0
     repeats: Annotated[

@@ -29,6 +29,7 @@ class Setting:
     nodes: int = 3
     teacher: str | None = None
     precision: str = "fp32"
+    compile: str = "off"
     batch: int = 64
 
     @property
@@ -48,13 +49,14 @@ class Setting:
             lines += ["    edge label -> *"]
             lines += ["    edge * -> * : kl"] if self.nodes > 1 else []
         settings = "optimizer = sgd(lr=0.1, momentum=0.9, nesterov=true, weight_decay=5e-4)"
+        how = f"precision = {self.precision} compile = {self.compile}"
         text = "\n".join(
             [
                 "graph measured {",
                 *lines,
                 "}",
                 f"data {self.data} {{ batch = {self.batch} augment = none }}",
-                f"train {{ epochs = 200 precision = {self.precision} {settings} }}",
+                f"train {{ epochs = 200 {how} {settings} }}",
                 "",
             ]
         )

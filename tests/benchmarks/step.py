@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -39,6 +40,7 @@ STEPS = {
     "resnet32": Setting("resnet32", "cifar10"),
     "resnet32-bf16": Setting("resnet32", "cifar10", precision="bf16"),
     "digits": Setting("resnet8", "digits"),
+    "digits-compiled": Setting("resnet8", "digits", compile="on"),
     "kd": Setting("resnet32", "cifar10", nodes=1, teacher="wrn28_2"),
     "kd-bf16": Setting("resnet32", "cifar10", nodes=1, teacher="wrn28_2", precision="bf16"),
 }
@@ -88,7 +90,7 @@ def measure_step(name: str, rounds: int) -> Row:
     three = everybody(setting)
     product, in_it = matmul()
     with one_thread():
-        count = operations(ours(setting).step)
+        count = operations(ours(replace(setting, compile="off")).step)
     taken = times([*three, product], rounds)
     reference, limit, mine, peak = (median(taken[each.name]) for each in [*three, product])
     share = count / mine / (in_it / peak)

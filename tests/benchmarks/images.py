@@ -1,0 +1,76 @@
+"""Images a second: `python -m tests.benchmarks.images [--quick]`.
+
+Batches of 64 for training, augmented as in the paper (reflect-padded by 4, cropped, flipped), from
+50,000 random images of 3 x 32 x 32: ours, resident and streamed by two workers, and torchvision's
+transforms in a DataLoader with two workers. They take turns, an epoch each; medians, with the
+quartiles. `times` is the rate over that of the DataLoader. Nothing is trained meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median, quantiles
+
+import torch
+
+from ktgdsl.training.data import Look, Split, batches
+from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.datasets.stored import Rows
+from ktgdsl.training.datasets.stream import Stream
+from tests.benchmarks.reference import WORKERS, loader
+from tests.benchmarks.shown import Row, options, show
+
+BATCH = 64
+THEIRS = f"DataLoader, {WORKERS} workers"
+
+
+def epochs(count: int) -> dict[str, Callable[[], Iterable[object]]]:
+    """An epoch of each, by its name."""
+    stream = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8, generator=stream)
+    label = torch.randint(10, (count,), generator=stream)
+    look = Look(Augment(pad=4, flips=True, reflect=True))
+    resident = Split(image, label, 255, look)
+    rows = Stream(Rows(image), torch.arange(count), WORKERS, pin=False)
+    streamed = Split(image.to("meta"), label, 255, look, rows)
+    theirs = loader(image, label, BATCH, learn=True, augment=True)
+    return {
+        "ours, resident": lambda: batches(resident, BATCH, seed=0, epoch=1),
+        f"ours, streamed, {WORKERS} workers": lambda: batches(streamed, BATCH, seed=0, epoch=1),
+        THEIRS: lambda: theirs,
+    }
+
+
+def measure(count: int, rounds: int) -> list[Row]:
+    """All in turns; the first round warms up."""
+    rates: dict[str, list[float]] = {}
+    for turn in range(rounds + 1):
+        for name, epoch in epochs(count).items():
+            began = time.perf_counter()
+            seen = sum(1 for _ in epoch()) * BATCH
+            if turn:
+                rates.setdefault(name, []).append(seen / (time.perf_counter() - began))
+    return [_row(name, rates) for name in rates]
+
+
+def _row(name: str, rates: Mapping[str, Sequence[float]]) -> Row:
+    low, _, high = quantiles(rates[name], n=4, method="inclusive")
+    return {
+        "what": name,
+        "images/s": round(median(rates[name])),
+        "quartiles": f"{low:,.0f} to {high:,.0f}",
+        "n": len(rates[name]),
+        "times": round(median(rates[name]) / median(rates[THEIRS]), 1),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__)
+    parser.add_argument("--quick", action="store_true", help="two rounds of a tenth of the images")
+    given = parser.parse_args()
+    rows = measure(5_000, 2) if given.quick else measure(50_000, 7)
+    show(rows, f"{torch.get_num_threads()} threads, epochs in turns", given.json)
+
+
+if __name__ == "__main__":
+    main()

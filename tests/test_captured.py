@@ -21,6 +21,7 @@ from ktgdsl.training.computing import Choice, Computing, choose
 from ktgdsl.training.step import Stepper, stepper
 from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10
 
+CUDA = torch.device("cuda:1")
 STEPS = 6
 FALLING = Call(name="multistep", arguments={"at": [1], "gamma": 0.1, "warmup": 0})
 
@@ -107,7 +108,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stepper]:
         monkeypatch.setattr(step_module, "Captured", partial(Captured, record=record))
         with monkeypatch.context() as patch:
             patch.setattr(step_module, "choose", chosen)
-            patch.setattr(step_module, "on_streams", lambda graph: graph)
+            patch.setattr(step_module, "on_streams", lambda graph, _: graph)
             return plain(plan)
 
     Again.made = 0
@@ -239,15 +240,16 @@ def test_networks_on_streams_compute_the_graph(monkeypatch: pytest.MonkeyPatch) 
     told: list[str] = []
 
     class Stream:
-        def __init__(self, name: str = "") -> None:
-            self.name = name or f"s{len(made)}"
+        def __init__(self, device: torch.device) -> None:
+            assert device == CUDA
+            self.name = f"s{len(made)}" if made else "here"
             made.append(self)
 
         def wait_stream(self, other: "Stream") -> None:
             told.append(f"{self.name} waits for {other.name}")
 
     made: list[Stream] = []
-    here = Stream("here")
+    here = Stream(CUDA)
 
     @contextmanager
     def on(stream: Stream) -> Iterator[None]:
@@ -255,13 +257,13 @@ def test_networks_on_streams_compute_the_graph(monkeypatch: pytest.MonkeyPatch) 
         yield
 
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: here)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: here)
     monkeypatch.setattr(torch.cuda, "stream", on)
     monkeypatch.setattr(Tensor, "record_stream", lambda *_: None)
     graph = build(mutual(), seed=0)
     graph.networks["a"].eval()  # no dropout
     given = (*batch(0), torch.tensor(0.5, dtype=torch.float64))
-    wanted, found = graph(*given), on_streams(graph)(*given)
+    wanted, found = graph(*given), on_streams(graph, CUDA)(*given)
     for one, other in zip(wanted, found, strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=0)
     assert told == [

@@ -74,7 +74,7 @@ def bench(
     held = _memory(subject.plan, chosen, before)
     progress("counting operations")
     with one_thread():
-        count = operations(training(subject.plan, chosen, compiled=False).take)
+        count = operations(training(subject.plan, chosen, compiled=False).plainly)
     gc.collect()  # graphs refer to themselves, and the next needs their memory
     multiply, product_operations, told = product(chosen, fastest(subject.plan, chosen))
     evaluations, images = _evaluations(ours)

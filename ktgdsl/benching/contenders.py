@@ -50,6 +50,10 @@ class Training:
         """One step, on the same batch every time."""
         return self.step(self.image, self.label)
 
+    def plainly(self) -> object:
+        """The same operators, launched one by one, for those who count them."""
+        return self.step.plainly(self.image, self.label)
+
     def besides(self) -> Callable[[], None]:
         """What an epoch does for each step besides: draw a batch, and add the metrics up."""
         meter = EpochMeter(self.plan.graph, self.step.device)

@@ -10,17 +10,19 @@ from ktgdsl.torch_backend.graph import TrainingGraph
 from ktgdsl.torch_backend.output import Output
 
 
-def on_streams(graph: TrainingGraph) -> Callable[[Tensor, Tensor, Tensor], Output]:
-    """What the graph computes, with each network on a stream of its own.
+def on_streams(
+    graph: TrainingGraph, device: torch.device
+) -> Callable[[Tensor, Tensor, Tensor], Output]:
+    """What the graph computes, with each network on a stream of its own of the device.
 
     Autograd computes the backward pass of each on the stream of its forward pass. Networks must
     not share parameters or streams of random numbers.
     """
     networks, rest = apart(graph)
-    streams = [torch.cuda.Stream() for _ in networks]  # type: ignore[no-untyped-call]
+    streams = [torch.cuda.Stream(device) for _ in networks]  # type: ignore[no-untyped-call]
 
     def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
-        here = torch.cuda.current_stream()
+        here = torch.cuda.current_stream(device)
         logits = []
         for network, stream in zip(networks, streams, strict=True):
             stream.wait_stream(here)

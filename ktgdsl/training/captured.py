@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,6 +80,11 @@ class Captured:
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
         """Take a step; what it returns is the caller's to keep."""
+        # Of several GPUs the current one is the one that records and replays.
+        with torch.cuda.device(image.device) if image.is_cuda else nullcontext():
+            return self._taken(image, label)
+
+    def _taken(self, image: Tensor, label: Tensor) -> Output:
         if not self._tried:
             self._tried = True
             self._image, self._label = image.clone(), label.clone()
@@ -112,7 +117,7 @@ class Captured:
                 return recording
             why = f"a replayed step moves the weights otherwise, by {difference:.0%}"
         self._restore(before)
-        warnings.warn(f"steps are launched one kernel after the other: {why}", stacklevel=4)
+        warnings.warn(f"steps are launched one kernel after the other: {why}", stacklevel=5)
         return None
 
     def _step(self) -> Output:

@@ -80,7 +80,7 @@ class Stepper:
         if computing.networks.value == "side by side":
             self._turns = [side_by_side(graph, threads_each(len(self._all)))]
         if captured and not sequential:
-            self._turns = [on_streams(graph)]
+            self._turns = [on_streams(graph, device)]
         if computing.compile.value == "on":
             keep_compiled()
             self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
@@ -139,9 +139,9 @@ class Stepper:
     def _taking(self) -> Callable[[Tensor, Tensor], Output]:
         """How steps are taken from here on, with the state as it is."""
         if self.computing.launches.value != "captured":
-            return self._take_turns
+            return self.plainly
         dropouts = [each for network in self._moving.values() for each in _dropouts(network)]
-        return Captured(self._take_turns, self._changing, dropouts)
+        return Captured(self.plainly, self._changing, dropouts)
 
     def _changing(self) -> Iterator[Tensor]:
         """What a step changes."""
@@ -152,7 +152,11 @@ class Stepper:
             for kept in optimizer.state.values():
                 yield from (each for each in kept.values() if isinstance(each, Tensor))
 
-    def _take_turns(self, image: Tensor, label: Tensor) -> Output:
+    def plainly(self, image: Tensor, label: Tensor) -> Output:
+        """What a step computes and changes, never captured, at the rates and progress as they are.
+
+        Of images and labels on the device; `taken` is not moved on.
+        """
         return _joined([self._take_turn(graph, image, label) for graph in self._turns])
 
     def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:

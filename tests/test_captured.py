@@ -19,7 +19,8 @@ from ktgdsl.training import step as step_module
 from ktgdsl.training.captured import WARM_UP, Captured, CudaGraph
 from ktgdsl.training.computing import Choice, Computing, choose
 from ktgdsl.training.step import Stepper, stepper
-from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10
+from tests.plans import adamw, sgd, tiny_plan, wrn10
+from tests.test_cores import MUTUAL
 
 CUDA = torch.device("cuda:1")
 STEPS = 6
@@ -58,13 +59,8 @@ class Idle(Again):
 def mutual(**train: Any) -> Plan:
     """Two students, one with dropout, and a frozen teacher whose statistics move."""
     return tiny_plan(
-        ["a", "b", "t"],
-        [
-            *(edge("label", name) for name in "ab"),
-            edge("a", "b", LINEAR),
-            edge("b", "a", CORRECT),
-            edge("t", "a"),
-        ],
+        "abt",
+        MUTUAL,
         settings={
             "a": {"network": wrn10(dropout=0.3)},
             "t": {"frozen": "the spec says so", "mode": "train"},

@@ -16,16 +16,19 @@ from tests.plans import CORRECT, LINEAR, edge, tiny_plan, wrn10
 STEPS = 50
 
 
+MUTUAL = [
+    *(edge("label", name) for name in "ab"),
+    edge("a", "b", LINEAR),
+    edge("b", "a", CORRECT),
+    edge("t", "a"),
+]
+
+
 def three() -> Plan:
     """Two students with dropout that teach each other, and a frozen teacher of one."""
     return tiny_plan(
-        ["a", "b", "t"],
-        [
-            *(edge("label", name) for name in "ab"),
-            edge("a", "b", LINEAR),
-            edge("b", "a", CORRECT),
-            edge("t", "a"),
-        ],
+        "abt",
+        MUTUAL,
         settings={
             "a": {"network": wrn10(dropout=0.3)},
             "b": {"network": wrn10(dropout=0.3)},

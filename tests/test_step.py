@@ -18,8 +18,9 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan, Product
 from ktgdsl.torch_backend.networks import make
 from ktgdsl.training.data import batches, load_splits
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.loop import train
-from ktgdsl.training.step import Stepper, choose_device, stepper
+from ktgdsl.training.step import Stepper, stepper
 from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10
 
 CPU = torch.device("cpu")

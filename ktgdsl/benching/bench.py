@@ -25,7 +25,7 @@ from ktgdsl.benching.turns import Contender, Stopwatch, in_turns
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.computing import Computing
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.step import choose_device
+from ktgdsl.training.device import choose_device
 
 SECONDS = 10.0
 """How long contenders take turns unless somebody says otherwise."""

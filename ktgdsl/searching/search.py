@@ -23,9 +23,9 @@ from ktgdsl.torch_backend.supported import require_searchable
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.folder import create
-from ktgdsl.training.step import choose_device
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What writing fails with on a disk that takes no more."""

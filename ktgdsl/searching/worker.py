@@ -37,10 +37,11 @@ from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from ktgdsl.training.data import Watched, load_watched
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
 from ktgdsl.training.loop import Begun, epochs
 from ktgdsl.training.pretrain import Pretraining
-from ktgdsl.training.step import choose_device, stepper
+from ktgdsl.training.step import stepper
 
 BEAT = 0.5
 """Seconds between two signs of life."""

@@ -20,3 +20,37 @@ class Output(NamedTuple):
     """Logits of each node, (B, classes, ...)."""
     open: dict[tuple[str, str], Tensor]
     """Share of open samples, scalar in [0, 1], of each edge whose gate is not a constant."""
+
+
+def joined(outputs: list[Output]) -> Output:
+    """The outputs of all turns as one; the logits of a node that learns are its own turn's."""
+    if len(outputs) == 1:
+        return outputs[0]
+    logits = {name: each for output in outputs for name, each in output.logits.items()}
+    own = {name: output.logits[name] for output in outputs for name in output.losses}
+    return Output(
+        losses={name: each for output in outputs for name, each in output.losses.items()},
+        edges={key: each for output in outputs for key, each in output.edges.items()},
+        logits=logits | own,
+        open={key: each for output in outputs for key, each in output.open.items()},
+    )
+
+
+def detached(output: Output) -> Output:
+    """The same without gradients."""
+    return Output(
+        losses={name: loss.detach() for name, loss in output.losses.items()},
+        edges={key: loss.detach() for key, loss in output.edges.items()},
+        logits={name: logits.detach() for name, logits in output.logits.items()},
+        open=output.open,
+    )
+
+
+def copied(output: Output) -> Output:
+    """The same in other memory."""
+    return Output(
+        losses={name: each.clone() for name, each in output.losses.items()},
+        edges={key: each.clone() for key, each in output.edges.items()},
+        logits={name: each.clone() for name, each in output.logits.items()},
+        open={key: each.clone() for key, each in output.open.items()},
+    )

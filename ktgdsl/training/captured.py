@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ktgdsl.torch_backend.networks import Dropout
-from ktgdsl.torch_backend.output import Output
+from ktgdsl.torch_backend.output import Output, copied
 
 Compute = Callable[[Tensor, Tensor], Output]
 """A step: images and labels to what it computed, with new weights and a new optimiser state."""
@@ -94,7 +94,8 @@ class Captured:
         self._image.copy_(image)
         self._label.copy_(label)
         self._recording.replay()
-        return _kept(self._recording.output)
+        # The next replay writes to the memory of the recording.
+        return copied(self._recording.output)
 
     def _made(self) -> Recording | None:
         before = self._state()
@@ -168,13 +169,3 @@ def _aside(device: torch.device) -> Iterator[None]:
 
 def _same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype
-
-
-def _kept(output: Output) -> Output:
-    """The same in other memory: the next replay writes to that of the recording."""
-    return Output(
-        losses={name: each.clone() for name, each in output.losses.items()},
-        edges={key: each.clone() for key, each in output.edges.items()},
-        logits={name: each.clone() for name, each in output.logits.items()},
-        open={key: each.clone() for key, each in output.open.items()},
-    )

@@ -22,6 +22,7 @@ from ktgdsl.training.checkpoint import (
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe, threads_of
 from ktgdsl.training.events import (
     EpochDone,
@@ -36,7 +37,7 @@ from ktgdsl.training.loop import Begun, Trained, train
 from ktgdsl.training.networks import save_network
 from ktgdsl.training.result import NodeResult, RunResult, Score
 from ktgdsl.training.room import room_on
-from ktgdsl.training.step import Stepper, choose_device
+from ktgdsl.training.step import Stepper
 
 
 class RunInterrupted(KeyboardInterrupt):

@@ -8,14 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.errors import RunError
 from ktgdsl.given import require_plan
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.torch_backend.cores import side_by_side
 from ktgdsl.torch_backend.graph import TrainingGraph, build
 from ktgdsl.torch_backend.networks import Dropout, StagedNetwork
-from ktgdsl.torch_backend.output import Output
+from ktgdsl.torch_backend.output import Output, detached, joined
 from ktgdsl.torch_backend.streams import on_streams
 from ktgdsl.torch_backend.turns import turns
 from ktgdsl.training.captured import Captured
@@ -29,6 +27,7 @@ from ktgdsl.training.computing import (
     threads_each,
 )
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Listener, ignore
 from ktgdsl.training.logits import require_logits
 from ktgdsl.training.optim import (
@@ -157,7 +156,7 @@ class Stepper:
 
         Of images and labels on the device; `taken` is not moved on.
         """
-        return _joined([self._take_turn(graph, image, label) for graph in self._turns])
+        return joined([self._take_turn(graph, image, label) for graph in self._turns])
 
     def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:
         """Update the nodes that learn in the graph, which alone have gradients then."""
@@ -175,7 +174,7 @@ class Stepper:
         for optimizer in self._optimizers.values():
             with skipping(optimizer, output.losses) if skip else nullcontext():
                 optimizer.step()
-        return _detached(output)
+        return detached(output)
 
     def _set_learning_rates(self, k: int) -> None:
         per_epoch = self.plan.data.steps_per_epoch
@@ -284,53 +283,5 @@ def _fits(network: nn.Module, classes: int) -> bool:
     return isinstance(last, nn.Linear) and last.out_features == classes
 
 
-def choose_device(name: str | torch.device | None) -> torch.device:
-    """The device of that name; without one the GPU if there is one, else the CPU.
-
-    Raises:
-        RunError: when there is no such device here (E504).
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError):
-        # What torch raises depends on the kind of device and on how torch was built.
-        known = ", ".join(f"`{each}`" for each in _devices())
-        raise RunError(
-            [Diagnostic("E504", f"there is no device `{name}` here", help=f"there is {known}")]
-        ) from None
-    return device
-
-
-def _devices() -> list[str]:
-    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    return [*found, "mps"] if torch.backends.mps.is_available() else found
-
-
 def _dropouts(network: nn.Module) -> list[Dropout]:
     return [module for module in network.modules() if isinstance(module, Dropout)]
-
-
-def _joined(outputs: list[Output]) -> Output:
-    """The outputs of all turns as one; the logits of a node that learns are its own turn's."""
-    if len(outputs) == 1:
-        return outputs[0]
-    logits = {name: each for output in outputs for name, each in output.logits.items()}
-    own = {name: output.logits[name] for output in outputs for name in output.losses}
-    return Output(
-        losses={name: each for output in outputs for name, each in output.losses.items()},
-        edges={key: each for output in outputs for key, each in output.edges.items()},
-        logits=logits | own,
-        open={key: each for output in outputs for key, each in output.open.items()},
-    )
-
-
-def _detached(output: Output) -> Output:
-    return Output(
-        losses={name: loss.detach() for name, loss in output.losses.items()},
-        edges={key: loss.detach() for key, loss in output.edges.items()},
-        logits={name: logits.detach() for name, logits in output.logits.items()},
-        open=output.open,
-    )

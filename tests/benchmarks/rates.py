@@ -20,8 +20,9 @@ from ktgdsl.searching.cores import cores
 from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.data import Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.device import choose_device
 from ktgdsl.training.metrics import evaluate
-from ktgdsl.training.step import choose_device, stepper
+from ktgdsl.training.step import stepper
 from ktgdsl.training_verbs import prepare_to_train
 from tests.benchmarks.contenders import ENDLESS
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from ktgdsl.torch_backend.streams import on_streams
 from ktgdsl.training import step as step_module
 from ktgdsl.training.captured import WARM_UP, Captured, CudaGraph
 from ktgdsl.training.computing import Choice, Computing, choose
+from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.step import Stepper, stepper
 from tests.plans import adamw, sgd, tiny_plan, wrn10
 from tests.test_cores import MUTUAL
@@ -194,6 +196,19 @@ def test_nobody_moves_where_there_is_nothing_to_learn() -> None:
     step = Captured(compute, lambda: [weight], [], record=Again)
     step(*batch(0))
     assert len(calls) == WARM_UP + 1 + 1 + 1  # recorded, proven, taken
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.filterwarnings("error:steps are launched")
+@pytest.mark.parametrize("name", PLANS)
+def test_a_gpu_takes_captured_steps(name: str) -> None:
+    """To the accuracy that two orders of the same sums leave after some steps."""
+    teacher = build(PLANS[name], seed=3).networks["t"]
+    with deterministically(True):
+        one = stepper(PLANS[name], "cuda", networks={"t": deepcopy(teacher)}, steps=STEPS)
+    other = stepper(PLANS[name], "cuda", networks={"t": teacher}, steps=STEPS)
+    assert (one.computing.launches.value, other.computing.launches.value) == ("each", "captured")
+    assert losses(other) == pytest.approx(losses(one), rel=0.05)
 
 
 # What talks to CUDA, with another CUDA

@@ -190,6 +190,20 @@ def test_plain_lines() -> None:
     ]
 
 
+CHOSEN = ("compile = auto: off, it pays from 10,000 steps on, and these are [400]",)
+
+
+def test_what_was_left_to_the_machine_is_told() -> None:
+    started = RunStarted(plan("a"), FOLDER, "cpu", chosen=CHOSEN)
+    lines: list[str] = []
+    plain_listener(lines.append, Clock())(started)
+    assert lines[1:] == [*CHOSEN]
+    terminal = Terminal()
+    with terminal_listener(terminal.console, Clock()) as listen:
+        listen(started)
+        assert shown(terminal.take())[:1] == [*CHOSEN]
+
+
 def test_plain_lines_tell_repeats_and_where_a_run_goes_on() -> None:
     lines: list[str] = []
     listen = plain_listener(lines.append, Clock())

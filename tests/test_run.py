@@ -136,8 +136,22 @@ def test_a_run_keeps_what_its_folder_promises(tmp_path: Path) -> None:
     assert result.folder == tmp_path / "r"
 
     assert isinstance(heard[0], RunStarted)
+    assert heard[0].chosen == ()
     assert [(e.repeat, e.seed) for e in heard if isinstance(e, RepeatStarted)] == [(1, 5), (2, 6)]
     assert heard[-1] == RunFinished(plan, result)
+
+
+def test_what_the_plan_leaves_to_the_machine_is_told(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    plan = pair(compile="auto", precision="auto")
+    run(plan, out=tmp_path / "r", device="cpu", listener=heard.append)
+    assert isinstance(heard[0], RunStarted)
+    told = json.loads((tmp_path / "r/environment.json").read_text())["computing"]
+    assert heard[0].chosen == tuple(
+        f"{name} = auto: {told[name]['value']}, {told[name]['why']}"
+        for name in ("precision", "compile")
+    )
+    assert heard[0].chosen[1].endswith("it pays from 10,000 steps on, and these are 5")
 
 
 def test_one_run_has_no_spread_and_a_frozen_node_no_loss(tmp_path: Path) -> None:

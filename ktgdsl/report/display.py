@@ -36,7 +36,8 @@ def plain_listener(write: Callable[[str], object], clock: Clock = time.monotonic
         nonlocal progress
         if isinstance(event, RunStarted):
             progress = Progress(event, clock)
-            write(_headline(event))
+            for line in (_headline(event), *event.chosen):
+                write(line)
         elif isinstance(event, RunFinished):
             for line in result_text(event.plan, event.result, already=event.already).splitlines():
                 write(line)
@@ -137,6 +138,8 @@ class _Screen:
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._progress = Progress(event, self._clock)
+            for line in event.chosen:
+                self._console.print(line, highlight=False, markup=False)
         if isinstance(event, RunFinished):
             self._draw(_result_table(event.plan, event.result, event.already))
             self.close()

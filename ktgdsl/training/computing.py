@@ -89,6 +89,17 @@ def choose(plan: Plan, device: torch.device) -> Computing:
     )
 
 
+def left_open(plan: Plan, computing: Computing) -> tuple[str, ...]:
+    """A sentence for each setting that says `auto`: what it came to, and why."""
+    asked = {"precision": plan.train.precision, "compile": plan.train.compile}
+    chosen = {"precision": computing.precision, "compile": computing.compile}
+    return tuple(
+        f"{name} = auto: {chosen[name].value}, {chosen[name].why}"
+        for name, value in asked.items()
+        if value == "auto"
+    )
+
+
 def threads_each(networks: int) -> int:
     """With how many threads each of so many networks side by side is computed."""
     return max(1, torch.get_num_threads() // networks)

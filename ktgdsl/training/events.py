@@ -59,7 +59,8 @@ class EpochMetrics:
 class RunStarted:
     """A run begins or goes on; `repeat` and `epoch` say what an earlier part has finished.
 
-    A fresh run has repeat 1 and epoch 0.
+    A fresh run has repeat 1 and epoch 0. `chosen` has a sentence for each setting that the plan
+    leaves to the machine: what it is here, and why.
     """
 
     plan: Plan
@@ -67,6 +68,7 @@ class RunStarted:
     device: str
     repeat: int = 1
     epoch: int = 0
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
     writing,
 )
-from ktgdsl.training.computing import choose
+from ktgdsl.training.computing import choose, left_open
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
@@ -167,7 +167,9 @@ class _Run:
         """Trains what is left."""
         at, plan, folder = self.at, self.plan, self.folder
         try:
-            self.listener(RunStarted(plan, folder.path, str(self.device), at.repeat, at.epoch))
+            chosen = left_open(plan, choose(plan, self.device))
+            device = str(self.device)
+            self.listener(RunStarted(plan, folder.path, device, at.repeat, at.epoch, chosen))
             with room_on(self.device):
                 for repeat in range(at.repeat, plan.train.repeats + 1):
                     self._repeat(repeat)

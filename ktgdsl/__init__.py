@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ktgdsl.backend.graph import TrainingGraph as TrainingGraph
+    from ktgdsl.backend.graph import build as build
+    from ktgdsl.backend.output import Output as Output
+    from ktgdsl.compiler import check as check
+    from ktgdsl.compiler import load as load
+    from ktgdsl.compiler import loads as loads
+    from ktgdsl.diagnostics.diagnostic import Diagnostic as Diagnostic
     from ktgdsl.errors import KtgError as KtgError
     from ktgdsl.errors import RunError as RunError
     from ktgdsl.errors import SpecError as SpecError
-    from ktgdsl.language.diagnostic import Diagnostic as Diagnostic
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.searching.course import Found as Found
     from ktgdsl.searching.search import search as search
-    from ktgdsl.spec import check as check
-    from ktgdsl.spec import load as load
-    from ktgdsl.spec import loads as loads
-    from ktgdsl.torch_backend.graph import TrainingGraph as TrainingGraph
-    from ktgdsl.torch_backend.graph import build as build
-    from ktgdsl.torch_backend.output import Output as Output
     from ktgdsl.training.datasets.read import complete as complete
     from ktgdsl.training.networks import load_network as load_network
     from ktgdsl.training.run import resume as resume
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from ktgdsl.training.step import stepper as stepper
 
 _HOMES = {
-    "Diagnostic": "ktgdsl.language.diagnostic",
+    "Diagnostic": "ktgdsl.diagnostics.diagnostic",
     "Found": "ktgdsl.searching.course",
     "KtgError": "ktgdsl.errors",
-    "Output": "ktgdsl.torch_backend.output",
+    "Output": "ktgdsl.backend.output",
     "Plan": "ktgdsl.plan.model",
     "RunError": "ktgdsl.errors",
     "SpecError": "ktgdsl.errors",
-    "TrainingGraph": "ktgdsl.torch_backend.graph",
-    "build": "ktgdsl.torch_backend.graph",
-    "check": "ktgdsl.spec",
+    "TrainingGraph": "ktgdsl.backend.graph",
+    "build": "ktgdsl.backend.graph",
+    "check": "ktgdsl.compiler",
     "complete": "ktgdsl.training.datasets.read",
-    "load": "ktgdsl.spec",
+    "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
-    "loads": "ktgdsl.spec",
+    "loads": "ktgdsl.compiler",
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",
     "search": "ktgdsl.searching.search",

@@ -2,6 +2,6 @@
 
 import sys
 
-from ktgdsl.cli import command
+from ktgdsl.cli.main import command
 
 sys.exit(command())

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.language.source import Source
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.source import Source
 
 
 class KtgError(Exception):
@@ -20,7 +20,7 @@ class KtgError(Exception):
         super().__init__(*(diagnostic.message for diagnostic in self.diagnostics))
 
     def __str__(self) -> str:
-        from ktgdsl.language.render import render
+        from ktgdsl.diagnostics.render import render
 
         return render(self.diagnostics, self.sources, "full")
 

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Steps that are made meanwhile have no thread besides the caller's, which alone is seen."""
-    from ktgdsl.benching.arithmetic import one_thread as alone
+    from ktgdsl.bench.flops import one_thread as alone
 
     with alone():
         yield

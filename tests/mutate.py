@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-HERE = Path(__file__).parent
+from tests.paths import TESTS
+
+HERE = TESTS
 ROOT = HERE.parent
 
 

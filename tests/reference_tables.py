@@ -7,22 +7,22 @@
 import re
 from collections.abc import Iterable, Iterator
 from inspect import cleandoc
-from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from ktgdsl.language.codes.catalogue import FAMILIES
-from ktgdsl.language.diagnostic import CODES
+from ktgdsl.backend.supported import DATASETS, GATES, LOSSES, NETWORKS, missing
+from ktgdsl.diagnostics.codes.catalogue import FAMILIES
+from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.report.parameters import default, takes
-from ktgdsl.torch_backend.supported import DATASETS, GATES, LOSSES, NETWORKS, missing
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.networks import Derived
 from ktgdsl.vocabulary.registry import KINDS, entries
+from tests.paths import ROOT
 from tests.specs import graph, sound
 
-README = Path(__file__).parents[1] / "grammar" / "README.md"
+README = ROOT / "grammar" / "README.md"
 MARKED = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 COMMAND = "python -m tests.reference_tables"
 

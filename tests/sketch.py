@@ -1,6 +1,6 @@
 """A tree as a short text with every bracket written, for comparing with one written by hand."""
 
-from ktgdsl.language import syntax as s
+from ktgdsl.syntax import tree as s
 
 
 def sketch(part: object) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ktgdsl.language.source import Source
+from ktgdsl.compiler import Compiled, compile_source
+from ktgdsl.diagnostics.source import Source
 from ktgdsl.plan.model import Edge, Plan
-from ktgdsl.spec import Compiled, compile_source
 
 
 def compiled(text: str, settings: Iterable[str] = (), folder: Path | None = None) -> Compiled:

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ktgdsl
-from ktgdsl.arguments import parser
-from ktgdsl.cli import VERBS
-from ktgdsl.language.diagnostic import CODES, Diagnostic
-from ktgdsl.language.source import Source
-from ktgdsl.spec import Compiled, check, compile_file, compile_source
+from ktgdsl.cli.main import VERBS
+from ktgdsl.cli.options import parser
+from ktgdsl.compiler import Compiled, check, compile_file, compile_source
+from ktgdsl.diagnostics.diagnostic import CODES, Diagnostic
+from ktgdsl.diagnostics.source import Source
 from tests.generate import specs
+from tests.paths import ROOT
 from tests.specs import codes, compiled, graph
 
-ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(p for p in ROOT.glob("specs/**/*.ktg") if p.parent.name != "recipes")
 GOOD = ROOT / "tests" / "good"
 TOUR = ["dml3", "gates", "space", "kd", "takd", "one", "fitnets"]
@@ -76,7 +76,7 @@ class TestImports:
         modules = found["modules"]
         assert isinstance(modules, list)
         assert len(modules) <= 60
-        late = {"ktgdsl.language.override", "ktgdsl.language.unread", "ktgdsl.language.render"}
+        late = {"ktgdsl.syntax.overrides", "ktgdsl.syntax.unread", "ktgdsl.diagnostics.render"}
         late |= {
             f"ktgdsl.plan.{name}" for name in ("space", "opening", "shares", "phases", "derive")
         }

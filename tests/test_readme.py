@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import ktgdsl
-from ktgdsl import cli
+from ktgdsl.cli import main as cli
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
@@ -62,7 +62,7 @@ def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_python_runs() -> None:
     _, first, search, *others = blocks("python")
     assert len(others) == 2
-    assert search.startswith("study, best, result = ktgdsl.search(")  # tests/test_search.py does
+    assert search.startswith("study, best, result = ktgdsl.search(")  # see test_search.py
     short = first.replace('"specs/dml3.ktg"', '"specs/dml3.ktg", ["train.epochs=1"]')
     assert short != first
     program = "\n".join([short, *others])

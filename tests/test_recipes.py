@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 import ktgdsl
-from ktgdsl.cli import main
+from ktgdsl.cli.main import main
+from tests.paths import ROOT
 
-RECIPES = Path(__file__).parents[1] / "specs" / "recipes"
+RECIPES = ROOT / "specs" / "recipes"
 EACH = sorted(RECIPES.glob("*.ktg"))
 BODY = """
     graph g {{ node a = resnet32 target a edge label -> a }}

@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 from rich.markdown import Markdown
 
-from ktgdsl import cli
-from ktgdsl.language import lets
-from ktgdsl.language.diagnostic import CODES
-from ktgdsl.language.format import format_source
-from ktgdsl.language.outline import MAX_LEVELS, RESERVED
-from ktgdsl.language.read import MAX_BYTES
-from ktgdsl.language.source import Source
-from ktgdsl.language.uses import MOST_FILES
-from ktgdsl.plan.names import MOST_NODES
-from ktgdsl.plan.pairs import MOST_PAIRS
-from ktgdsl.plan.size import ONE_BY_ONE
-from ktgdsl.plan.space import MOST_OPTIONS, TRIES
+from ktgdsl.cli import main as cli
+from ktgdsl.compiler import Compiled, compile_source
+from ktgdsl.diagnostics.diagnostic import CODES
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.lowering import lets
+from ktgdsl.lowering.edges import MOST_PAIRS
+from ktgdsl.lowering.names import MOST_NODES
 from ktgdsl.report.explain import BLOCKS
-from ktgdsl.spec import Compiled, compile_source
+from ktgdsl.space.size import ONE_BY_ONE
+from ktgdsl.space.space import MOST_OPTIONS, TRIES
+from ktgdsl.syntax.format import format_source
+from ktgdsl.syntax.includes import MOST_FILES
+from ktgdsl.syntax.read import MAX_BYTES
+from ktgdsl.syntax.statements import MAX_LEVELS, RESERVED
 from ktgdsl.vocabulary.registry import KINDS, entries
+from tests.paths import ROOT
 from tests.reference_tables import COMMAND, MARKED, README, settings, tables, with_tables, words
 from tests.specs import sound
 
-ROOT = Path(__file__).parents[1]
 REFERENCE = README.read_text("utf-8")
 BLOCK = re.compile(r"^```ktg(?: bad (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [text for code, text in BLOCK.findall(REFERENCE) if not code]

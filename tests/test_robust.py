@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
-from ktgdsl.language.format import format_source
-from ktgdsl.language.parse import parse
-from ktgdsl.language.read import read
-from ktgdsl.language.render import render
-from ktgdsl.language.source import Source
-from ktgdsl.spec import Compiled, compile_source
+from ktgdsl.compiler import Compiled, compile_source
+from ktgdsl.diagnostics.render import render
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.syntax.format import format_source
+from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.read import read
 from tests.mutate import mutated, random_text
 
 A_PIECE = 250

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import ktgdsl
-from ktgdsl.language.format import format_file
-from ktgdsl.language.parse import parse
-from ktgdsl.language.read import read
+from ktgdsl.syntax.format import format_file
+from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.read import read
+from tests.paths import ROOT
 from tests.pretended import load_watched
 
-FOLDER = Path(__file__).parents[1] / "specs"
+FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
 OFFERED = {"dml3", "vanilla", "kd", "gates"}
 

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from ktgdsl.language.source import Span
-from ktgdsl.language.syntax import (
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.syntax.tree import (
     All,
     Argument,
     Binary,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ktgdsl.language.parse import parse_value
-from ktgdsl.language.resolve import Resolver
-from ktgdsl.language.source import Source
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.syntax.parse import parse_value
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import KINDS, entries

@@ -1,1 +1,1 @@
-"""The intermediate representation: what a spec means, with every default written out. No torch."""
+"""The intermediate representation: what a spec means, with every default written out. Data only."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from ktgdsl.plan.canonical import Arc, canonical_order
+from ktgdsl.plan.isomorphism import Arc, canonical_order
 
 if TYPE_CHECKING:
     from ktgdsl.plan.model import Plan

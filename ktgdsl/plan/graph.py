@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ktgdsl.plan.weighting import Gate
+from ktgdsl.plan.gate_expressions import Gate
 from ktgdsl.vocabulary.call import Call, Data, shown, shown_path
 
 LABEL = "label"

@@ -7,6 +7,12 @@ unchanged, and its `digest` names the training that it describes.
 from functools import cached_property
 from typing import Literal
 
+from ktgdsl.plan.gate_expressions import Constant as Constant
+from ktgdsl.plan.gate_expressions import Gate as Gate
+from ktgdsl.plan.gate_expressions import Product as Product
+from ktgdsl.plan.gate_expressions import Sum as Sum
+from ktgdsl.plan.gate_expressions import Weight as Weight
+from ktgdsl.plan.gate_expressions import per_sample as per_sample
 from ktgdsl.plan.graph import LABEL as LABEL
 from ktgdsl.plan.graph import LOGITS as LOGITS
 from ktgdsl.plan.graph import NOTHING as NOTHING
@@ -28,12 +34,6 @@ from ktgdsl.plan.settings import Phase as Phase
 from ktgdsl.plan.settings import SearchPlan as SearchPlan
 from ktgdsl.plan.settings import Space as Space
 from ktgdsl.plan.settings import TrainPlan as TrainPlan
-from ktgdsl.plan.weighting import Constant as Constant
-from ktgdsl.plan.weighting import Gate as Gate
-from ktgdsl.plan.weighting import Product as Product
-from ktgdsl.plan.weighting import Sum as Sum
-from ktgdsl.plan.weighting import Weight as Weight
-from ktgdsl.plan.weighting import per_sample as per_sample
 from ktgdsl.vocabulary.call import Call as Call
 from ktgdsl.vocabulary.call import Data as Data
 

@@ -4,8 +4,8 @@ import json
 from textwrap import wrap
 from typing import Any
 
-from ktgdsl.benching.prediction import Part
-from ktgdsl.benching.result import ONE_THREAD, Bench, Spread
+from ktgdsl.bench.prediction import Part
+from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.progress import duration
 from ktgdsl.vocabulary.networks import shortest

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.size import Size, size
 from ktgdsl.report.describe import section
 from ktgdsl.searching.estimate import Estimate, estimate
+from ktgdsl.space.size import Size, size
 
 
 def cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:

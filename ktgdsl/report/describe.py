@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ktgdsl.language.syntax import Block, File
 from ktgdsl.plan.model import Call, Derived, Edge, Node, Percent, Phase, Plan, Share
+from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.networks import shortest
 
 

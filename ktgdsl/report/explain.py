@@ -7,11 +7,11 @@ from textwrap import fill, indent
 
 from pydantic import ValidationError
 
-from ktgdsl.language.codes.catalogue import EXPLANATIONS, FAMILIES
-from ktgdsl.language.complaint import invalid
-from ktgdsl.language.diagnostic import CODES
-from ktgdsl.language.keywords import KEYWORDS
+from ktgdsl.diagnostics.codes.catalogue import EXPLANATIONS, FAMILIES
+from ktgdsl.diagnostics.diagnostic import CODES
+from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import a, default, takes
+from ktgdsl.syntax.keywords import KEYWORDS
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
 from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of

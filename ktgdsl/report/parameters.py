@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from ktgdsl.language.complaint import quoted
+from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import shown
 from ktgdsl.vocabulary.entry import Entry, PositiveMoment, Share
 from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap

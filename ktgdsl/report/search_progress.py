@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.spelled_edges import edge_lines
 from ktgdsl.report.progress import Clock
 from ktgdsl.searching.estimate import CHECKED
 from ktgdsl.searching.events import (
@@ -23,6 +22,7 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
+from ktgdsl.space.spelled_edges import edge_lines
 
 ENOUGH = 3
 """Trials that have to be over before anybody says how long the others will take."""

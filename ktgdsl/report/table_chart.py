@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.report.table import Report, ours_of, published_of
 from ktgdsl.tables.difference import Sample
 from ktgdsl.tables.model import Row

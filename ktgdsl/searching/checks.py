@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
 from ktgdsl.searching.points import labels, trial_plan
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
-from ktgdsl.torch_backend.seeds import derive
 from ktgdsl.training.result import Score
 
 ALONE = "target alone, on labels"

@@ -10,11 +10,9 @@ from typing import NamedTuple
 import optuna
 from optuna.trial import FrozenTrial
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.size import size
-from ktgdsl.plan.space import at
 from ktgdsl.searching.checks import (
     Check,
     baselines,
@@ -41,6 +39,8 @@ from ktgdsl.searching.points import Picker, point
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.space.size import size
+from ktgdsl.space.space import at
 from ktgdsl.training.checkpoint import writing
 from ktgdsl.training.result import Score
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
-from ktgdsl.plan.space import at
 from ktgdsl.searching.ladder import ladder
+from ktgdsl.space.space import at
 
 SIMULATIONS = 20
 """How many searches are simulated."""

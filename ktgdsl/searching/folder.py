@@ -22,12 +22,12 @@ from typing import Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.space import at
-from ktgdsl.plan.spelled import spelled
 from ktgdsl.searching.events import State
 from ktgdsl.searching.points import point
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
+from ktgdsl.space.space import at
+from ktgdsl.space.spelled import spelled
 from ktgdsl.training.checkpoint import unusable, write_atomically, writing
 from ktgdsl.training.folder import RunFolder, is_search
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 
 # From the owner to a worker
 

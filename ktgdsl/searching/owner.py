@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.searching.checks import Check
 from ktgdsl.searching.events import (
@@ -24,7 +25,6 @@ from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, T
 from ktgdsl.searching.points import Picker, trial_plan
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
-from ktgdsl.torch_backend.seeds import derive
 
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of trainings that are no trials begin."""

@@ -14,10 +14,10 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
-from ktgdsl.plan.opening import Point
-from ktgdsl.plan.space import at
-from ktgdsl.torch_backend.seeds import derive
+from ktgdsl.space.opening import Point
+from ktgdsl.space.space import at
 
 GUIDED = 64
 """How often a sampler that learns is asked for a graph that is new, before chance is."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.searching.messages import (
     Busy,
     Decision,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
 from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
@@ -19,7 +20,6 @@ from ktgdsl.searching.events import (
     ignore,
 )
 from ktgdsl.searching.folder import SearchFolder, find
-from ktgdsl.torch_backend.supported import require_searchable
 from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically

@@ -81,7 +81,7 @@ def cost_of_search(plan: Plan) -> Cost:
     points = prod(draw.choices or FEW for draw in plan.space.draws)
     distinct = None
     if points < FEW:
-        from ktgdsl.plan.size import size  # it takes its time
+        from ktgdsl.space.size import size  # it takes its time
 
         distinct = size(plan).distinct
     expected = estimate(plan, distinct)

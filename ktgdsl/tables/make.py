@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from ktgdsl.cli.formatting import flattened
 from ktgdsl.errors import KtgError
-from ktgdsl.formatting import flattened
 from ktgdsl.searching import search as searching
 from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.tables.model import Row

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.vocabulary.call import Data
 from ktgdsl.vocabulary.registry import closest
 

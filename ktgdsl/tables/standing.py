@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from ktgdsl.compiler import Compiled, compile_file
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError, SpecError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
-from ktgdsl.spec import Compiled, compile_file
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
 
@@ -134,7 +134,7 @@ class Desk:
 
 
 def _require(plan: Plan, compiled: Compiled, searching: bool) -> None:
-    from ktgdsl.torch_backend.supported import require_searchable, require_supported
+    from ktgdsl.backend.supported import require_searchable, require_supported
 
     try:
         (require_searchable if searching else require_supported)(plan, compiled.tree)

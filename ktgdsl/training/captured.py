@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ktgdsl.torch_backend.networks import Dropout
-from ktgdsl.torch_backend.output import Output, copied
+from ktgdsl.backend.networks import Dropout
+from ktgdsl.backend.output import Output, copied
 
 Compute = Callable[[Tensor, Tensor], Output]
 """A step: images and labels to what it computed, with new weights and a new optimiser state."""

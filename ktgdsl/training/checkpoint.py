@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ktgdsl.atomic import write_whole
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
+from ktgdsl.files import write_whole
 
 VERSION = 1
 

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
+from ktgdsl.backend.networks import make
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.torch_backend.networks import make
 from ktgdsl.training.cache import cache_root
 
 LAYOUT_IS_OURS = frozenset({"resnet", "wrn", "torchvision", "timm"})

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.torch_backend.seeds import derive
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.choose import keep_labels, stratified

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _LACKING = "does not have a deterministic implementation"

@@ -2,8 +2,8 @@
 
 import torch
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 
 
 def choose_device(name: str | torch.device | None) -> torch.device:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.training.deterministic import naming_operators
 from ktgdsl.training.metrics import eval_mode
 

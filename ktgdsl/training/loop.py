@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Look, Split, Watched, batches, batches_in_order, load_splits

@@ -2,8 +2,8 @@
 
 import torch
 
+from ktgdsl.backend.initial import initial_network
 from ktgdsl.plan.model import Plan
-from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.computing import lay_out
 from ktgdsl.training.step import Stepper, stepper
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Graph
-from ktgdsl.torch_backend.output import Output
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
 

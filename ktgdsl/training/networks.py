@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.weights import facts_of, load_weights, save_weights
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
-from ktgdsl.torch_backend.initial import initial_network
-from ktgdsl.torch_backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.training.data import Look
 from ktgdsl.training.folder import RunFolder, find
 from ktgdsl.vocabulary.registry import closest

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
-from ktgdsl.torch_backend.weights import load_weights, save_weights
 from ktgdsl.training.cache import cache_root
 from ktgdsl.training.data import load_watched
 from ktgdsl.training.events import (

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 
 _OF_THE_CPU = "DefaultCPUAllocator"
 """In the message of the RuntimeError that torch raises without memory on the CPU."""

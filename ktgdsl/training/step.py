@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.backend.graph import TrainingGraph, build
+from ktgdsl.backend.networks import Dropout, StagedNetwork
+from ktgdsl.backend.output import Output, detached, joined
+from ktgdsl.backend.sequential import turns
+from ktgdsl.backend.side_by_side import side_by_side
+from ktgdsl.backend.streams import on_streams
 from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
-from ktgdsl.torch_backend.cores import side_by_side
-from ktgdsl.torch_backend.graph import TrainingGraph, build
-from ktgdsl.torch_backend.networks import Dropout, StagedNetwork
-from ktgdsl.torch_backend.output import Output, detached, joined
-from ktgdsl.torch_backend.streams import on_streams
-from ktgdsl.torch_backend.turns import turns
 from ktgdsl.training.captured import Captured
 from ktgdsl.training.computing import (
     Choice,

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.spelled import spelled
 from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.points import trial_plan
 from ktgdsl.searching.study import Study
+from ktgdsl.space.spelled import spelled
 from tests.benchmarks.owner import space
 from tests.benchmarks.shown import options, show
 

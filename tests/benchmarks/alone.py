@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ktgdsl.torch_backend import networks
+from ktgdsl.backend import networks
 from ktgdsl.training import digits
 from tests.benchmarks.reference import Reference, Transfer, epoch, loader
 

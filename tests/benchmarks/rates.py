@@ -15,15 +15,15 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import ktgdsl
+from ktgdsl.backend.initial import initial_network
+from ktgdsl.cli.training_verbs import prepare_to_train
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.cores import cores
-from ktgdsl.torch_backend.initial import initial_network
 from ktgdsl.training.data import Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.step import stepper
-from ktgdsl.training_verbs import prepare_to_train
 from tests.benchmarks.contenders import ENDLESS
 
 WORDS = ("resnet32", "resnet110", "wrn28_2")

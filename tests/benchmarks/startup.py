@@ -21,7 +21,7 @@ TORCH = "import torch"
 STEP = "first step of run"
 FIRST = """\
 import os, sys
-from ktgdsl import cli
+from ktgdsl.cli import main as cli
 from ktgdsl.training.step import Stepper
 take = Stepper.__call__
 def once(*given):

@@ -19,7 +19,7 @@ from statistics import median
 
 import torch
 
-from ktgdsl.benching.arithmetic import one_thread, operations
+from ktgdsl.bench.flops import one_thread, operations
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.loop import epochs
 from tests.benchmarks.contenders import (

@@ -19,8 +19,8 @@ from random import Random
 from statistics import median
 
 import ktgdsl
-from ktgdsl.language.format import format_source
-from ktgdsl.language.source import Source
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.syntax.format import format_source
 
 ROOT = Path(__file__).parents[2]
 NODES = 150

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ktgdsl.torch_backend.seeds import derive
+from ktgdsl.backend.seeds import derive
 
 
 @dataclass(frozen=True)

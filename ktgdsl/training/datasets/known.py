@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ktgdsl.backend.user_code import told
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.torch_backend.importing import told
 from ktgdsl.training.datasets.places import damaged, not_there, root_of
 from ktgdsl.training.datasets.problem import unusable
 from ktgdsl.training.datasets.stored import Parts, Stored

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ktgdsl.backend.user_code import UnusableError, call, told
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.torch_backend.importing import UnusableError, call, told
 from ktgdsl.training.datasets.pictures import pixels
 from ktgdsl.training.datasets.problem import unusable
 from ktgdsl.training.datasets.stored import Parts, Pictures, Stored, UnreadableError

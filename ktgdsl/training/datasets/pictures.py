@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ktgdsl.torch_backend.importing import told
+from ktgdsl.backend.user_code import told
 from ktgdsl.training.datasets.stored import Pictures, UnreadableError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})

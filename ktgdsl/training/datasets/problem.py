@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.language.diagnostic import Diagnostic
 
 
 def unusable(message: str, help: str | None = None, path: Path | None = None) -> RunError:

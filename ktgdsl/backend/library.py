@@ -1,0 +1,96 @@
+"""Networks of torchvision and timm by name, made to fit the classes and channels of the data."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.user_code import UnusableError
+from ktgdsl.vocabulary.registry import closest
+
+AUXILIARY = frozenset({"googlenet", "inception_v3"})
+"""Networks of torchvision that give more than logits while they train."""
+
+
+def torchvision_network(name: str, weights: str | None, channels: int, classes: int) -> nn.Module:
+    """Make a classification network of torchvision (`torchvision.models.get_model`).
+
+    With `weights` ("DEFAULT", "IMAGENET1K_V1") every tensor that fits is the library's, which
+    leaves out the classifier where the classes differ. An image of one channel gives what it
+    would in all three.
+
+    Raises:
+        UnusableError: when there is no such network or no such weights, or it gives more than
+            logits, or the images have neither one channel nor three.
+    """
+    models: Any = _library("torchvision.models", "torchvision")
+    _require_known(name, models.list_models(module=models), "torchvision")
+    if name in AUXILIARY:
+        raise UnusableError(
+            "gives more than logits while it trains",
+            "write `python(...)` around it, with one tensor (B, classes) as the result",
+        )
+    if channels not in (1, 3):
+        raise UnusableError(
+            f"takes images of 1 or 3 channels, and those of the data have {channels}",
+            "write `python(...)` around it, with a first convolution that fits",
+        )
+    network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
+    if weights is not None:
+        _take_over(network, models.get_model_weights(name).__members__, weights)
+    if channels == 1:
+        _see_grey(network)
+    return network
+
+
+def timm_network(name: str, pretrained: bool, channels: int, classes: int) -> nn.Module:
+    """Make a network of timm (`timm.create_model`), which fits it to classes and channels.
+
+    Raises:
+        UnusableError: when timm is not installed, or has no such network.
+    """
+    timm: Any = _library("timm", "timm")
+    # What follows a dot is the name of weights, and only some have any.
+    _require_known(name.partition(".")[0], timm.list_models(), "timm")
+    network: nn.Module = timm.create_model(
+        name, pretrained=pretrained, num_classes=classes, in_chans=channels
+    )
+    return network
+
+
+def _library(module: str, package: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UnusableError(f"cannot be made: {error}", f"pip install {package}") from error
+
+
+def _require_known(name: str, known: Iterable[str], library: str) -> None:
+    names = list(known)
+    if name not in names:
+        guess = closest(name, names)
+        fix = f"did you mean `{guess}`?" if guess else f"{library}'s `list_models()` has the names"
+        raise UnusableError(f"is none of those that {library} has for classification", fix)
+
+
+def _take_over(network: nn.Module, known: Mapping[str, Any], weights: str) -> None:
+    """Load the tensors of pre-trained weights wherever the shapes agree."""
+    name = weights.rpartition(".")[2]
+    if name not in known:
+        names = ", ".join(f'"{each}"' for each in known) or "none at all"
+        raise UnusableError(f'has no weights "{weights}"', f"there are {names}")
+    given: Mapping[str, Tensor] = known[name].get_state_dict(progress=False, check_hash=True)
+    own = network.state_dict()
+    fitting = {at: each for at, each in given.items() if at in own and each.shape == own[at].shape}
+    network.load_state_dict(own | fitting)
+
+
+@torch.no_grad()
+def _see_grey(network: nn.Module) -> None:
+    """Give the first convolution one input, with the sum of its weights over the three."""
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first.weight = nn.Parameter(first.weight.sum(1, keepdim=True))
+    first.in_channels = 1

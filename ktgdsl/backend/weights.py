@@ -1,0 +1,120 @@
+"""Weights of a network to and from files, with what does not fit as a diagnostic."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.files import write_whole
+
+_SHOWN = 3
+"""How many of the tensors that do not fit a message names."""
+
+
+def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
+    """Write the parameters and buffers to a safetensors file: all of it, or nothing.
+
+    `facts` go into the header of the file.
+
+    Raises:
+        OSError: when the file cannot be written.
+    """
+    # A clone each, since safetensors takes no two tensors that share memory.
+    content = {
+        name: tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in module.state_dict().items()
+    }
+    write_whole(path, safetensors.torch.save(content, dict(facts or {}) or None))
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """The facts in the header of a safetensors file that can be read."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+
+
+def load_weights(module: nn.Module, path: Path) -> Diagnostic | None:
+    """Load a file of weights into a network; on a diagnostic (E406) the network is as it was.
+
+    The file is `.safetensors`, or `.pt` or `.pth` with a state dict, by itself or under
+    `state_dict` or `model`, the names with `module.` in front or without. It has to have
+    exactly the tensors of the network, in their shapes; dtypes are converted.
+    """
+    try:
+        content = _read(path)
+    except FileNotFoundError:
+        return _unusable(path, f"there is no file of weights {path}", "check the path")
+    except OSError as error:
+        return _unusable(path, f"the weights in {path} cannot be read: {error.strerror or error}")
+    except Exception:  # the readers raise almost anything on a file that is not theirs
+        return _unusable(
+            path,
+            f"{path} is not a file of weights that can be read safely",
+            "save the weights with safetensors, or with `torch.save(network.state_dict(), path)`",
+        )
+    if isinstance(content, str):
+        return _unusable(path, content, "a file of weights is a .safetensors, .pt or .pth file")
+    wanted = module.state_dict()
+    given = _unprefixed(content, wanted)
+    differences = _differences(given, wanted)
+    if differences:
+        shown = "; ".join(differences[:_SHOWN])
+        more = len(differences) - _SHOWN
+        rest = f"; and {more} more" if more > 0 else ""
+        return _unusable(
+            path,
+            f"the weights in {path} do not fit the network: {shown}{rest}",
+            "use the network, the number of classes and the image channels they were saved with",
+        )
+    module.load_state_dict(given)
+    return None
+
+
+def _read(path: Path) -> Mapping[str, Tensor] | str:
+    """The tensors by name, or why the file holds none."""
+    match path.suffix:
+        case ".safetensors":
+            # Read whole: a mapped file would change under us when somebody replaces it.
+            return safetensors.torch.load(path.read_bytes())
+        case ".pt" | ".pth":
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        case _:
+            return f"{path} is not a file of weights by its name"
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
+        return f"{path} holds no state dict: names and their tensors"
+    return content
+
+
+def _unprefixed(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the `module.` of DataParallel, unless the network has it too."""
+    prefix = "module."
+    wrapped = all(name.startswith(prefix) for name in given)
+    if wrapped and not all(name.startswith(prefix) for name in wanted):
+        return {name.removeprefix(prefix): tensor for name, tensor in given.items()}
+    return dict(given)
+
+
+def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """What does not fit, in the order of the network, then what it does not have."""
+    found = []
+    for name, tensor in wanted.items():
+        if name not in given:
+            found.append(f"{name}: not in the file")
+        elif given[name].shape != tensor.shape:
+            found.append(
+                f"{name}: file has {tuple(given[name].shape)}, network needs {tuple(tensor.shape)}"
+            )
+    found += [f"{name}: not in the network" for name in given if name not in wanted]
+    return found
+
+
+def _unusable(path: Path, message: str, help: str | None = None) -> Diagnostic:
+    return Diagnostic("E406", message, help=help, path=str(path))

@@ -1,0 +1,190 @@
+"""What is timed: a training's step and its parts, the limit, and a matrix product."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from ktgdsl.backend.initial import initial_network
+from ktgdsl.bench.prediction import watched
+from ktgdsl.bench.timing import Contender
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.computing import choose, lay_out
+from ktgdsl.training.data import Batch, Look, Split, Watched, batches, batches_in_order
+from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.loop import EVALUATION_BATCH, Begun, epochs
+from ktgdsl.training.measured import measured_stepper
+from ktgdsl.training.metrics import EpochMeter, evaluate
+from ktgdsl.training.optim import make_optimizers
+from ktgdsl.training.step import Stepper
+from ktgdsl.vocabulary.images import Images
+from ktgdsl.vocabulary.registry import entries
+
+ENDLESS = 10**9
+"""Steps of a training that nobody finishes."""
+
+BATCHES = 4
+"""How many batches of random images there are to draw from."""
+
+SIDES = {"cpu": 1024}
+"""Rows of the square matrices of the product, where they are not `SIDE`."""
+SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that can be timed, on random images and labels."""
+
+    plan: Plan
+    step: Stepper
+    split: Split
+    image: Tensor
+    label: Tensor
+
+    def take(self) -> object:
+        """One step, on the same batch every time."""
+        return self.step(self.image, self.label)
+
+    def plainly(self) -> object:
+        """The same operators, launched one by one, for those who count them."""
+        return self.step.plainly(self.image, self.label)
+
+    def besides(self) -> Callable[[], None]:
+        """What an epoch does for each step besides: draw a batch, and add the metrics up."""
+        meter = EpochMeter(self.plan.graph, self.step.device)
+        output = self.step(self.image, self.label)
+        drawn = self._drawn()
+
+        def prepare() -> None:
+            _, label = next(drawn)
+            meter.update(output, label, 1)
+
+        return prepare
+
+    def _drawn(self) -> Iterator[Batch]:
+        epoch = 0
+        while True:
+            epoch += 1
+            yield from batches(self.split, len(self.label), 0, epoch)
+
+    def evaluation(self, name: str) -> tuple[Callable[[], object], int]:
+        """A node's evaluation of some images, as many at once as a run takes; and their number."""
+        size = min(max(self.plan.data.batch, EVALUATION_BATCH), max(1, watched(self.plan)))
+        split = random_split(self.plan, size, self.step.device)
+        network = self.step.graph.networks[name]
+        return lambda: evaluate({name: network}, batches_in_order(split, size)), size
+
+
+def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Training:
+    """A training of a plan, on random images. What is frozen counts as pre-trained.
+
+    Raises RunError (E505) when a network does not fit the data.
+    """
+    if not compiled:
+        plan = plan.model_copy(update={"train": plan.train.model_copy(update={"compile": "off"})})
+    step = measured_stepper(plan, device, ENDLESS)
+    size = min(plan.data.batch, plan.data.learned_samples)
+    split = random_split(plan, BATCHES * size, device)
+    # No epoch is left of it: all that this does is try networks that are not ours.
+    over = Begun(plan.train.epochs, step.state_dict())
+    deque(epochs(step, Watched(split, "test", split), seed=0, begun=over), maxlen=0)
+    image, label = split.batch(slice(0, size))
+    return Training(plan, step, split, image, label)
+
+
+def random_split(plan: Plan, count: int, device: torch.device) -> Split:
+    """So many images of noise, and labels without meaning, that look like the data of a plan."""
+    own = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=own)
+    label = torch.randint(plan.data.classes, (count,), generator=own)
+    return Split(image.to(device), label.to(device), look=_look(plan, device))
+
+
+def _look(plan: Plan, device: torch.device) -> Look:
+    """The work of the plan's augmentation; of a mean and deviation any will do."""
+    if plan.data.augment == "none":
+        return Look()
+    if plan.data.augment == "paper":
+        return Look(Augment(pad=4, flips=True, reflect=True))
+    entry, augment = entries("dataset")[plan.data.source.name], None
+    if issubclass(entry, Images) and entry.pad:
+        augment = Augment(entry.pad, entry.flips, reflect=False)
+    half = torch.full((plan.data.shape[0], 1, 1), 0.5, device=device)
+    return Look(augment, half, half)
+
+
+def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Contender:
+    """The same networks, each trained alone on the labels; a frozen one is only asked.
+
+    In the same memory format and precision, by the same optimisers, one for each; not compiled.
+    """
+    computing = choose(plan, device)
+    half = computing.precision.value == "bf16"
+    learning: list[tuple[nn.Module, Optimizer]] = []
+    asked: list[nn.Module] = []
+    for node in plan.graph.nodes:
+        network = initial_network(plan, node, 0).to(device)
+        lay_out(network, node.network.name, computing)
+        network.train(node.learns or node.mode == "train")
+        if node.learns:
+            (optimizer,) = make_optimizers([node], {node.name: network}, device).values()
+            learning.append((network, optimizer))
+        else:
+            asked.append(network)
+
+    def logits(network: nn.Module) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            found: Tensor = network(image)
+        return found
+
+    def take() -> None:
+        for network in asked:
+            with torch.no_grad():
+                logits(network)
+        for network, optimizer in learning:
+            optimizer.zero_grad()
+            torch.autograd.backward(cross_entropy(logits(network).float(), label))
+            optimizer.step()
+
+    return Contender("limit", take)
+
+
+def fastest(plan: Plan, device: torch.device) -> torch.dtype:
+    """What a product is fastest in that is no more exact than the plan: bf16 is not everywhere."""
+    auto = plan.train.model_copy(update={"precision": "auto"})
+    plans = plan, plan.model_copy(update={"train": auto})
+    half = all(choose(each, device).precision.value == "bf16" for each in plans)
+    return torch.bfloat16 if half else torch.float32
+
+
+def product(device: torch.device, dtype: torch.dtype) -> tuple[Contender, int, str]:
+    """A product of square matrices; its FLOPs, and what it is."""
+    side = SIDES.get(device.type, SIDE)
+    a, b = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+    told = f"{side} x {side} matrices in {'fp32' if dtype == torch.float32 else 'bf16'}"
+    # On a GPU torch lets convolutions use TF32, and products not, whose peak is far lower.
+    short = device.type == "cuda" and dtype == torch.float32
+    if short := short and torch.backends.cudnn.allow_tf32:
+        told = f"{side} x {side} matrices in TF32, which convolutions use"
+
+    def multiply() -> None:
+        with _tf32() if short else nullcontext():
+            torch.mm(a, b)
+
+    return Contender("product", multiply), 2 * side**3, told
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """Products in TF32 meanwhile."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before

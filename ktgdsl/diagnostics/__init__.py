@@ -1,0 +1,1 @@
+"""An error as data: its place in a source, its code with an explanation, and its renderers."""

@@ -1,0 +1,1 @@
+"""Checked tree to plan: names, nodes, edges, terms, blocks, phases and passes. No torch."""

@@ -1,0 +1,80 @@
+"""The graph of a plan, put together from what the passes leave of a draft."""
+
+from ktgdsl.lowering.draft import DraftDerived, DraftNode
+from ktgdsl.lowering.passes import Lowering, peers
+from ktgdsl.plan import model
+from ktgdsl.vocabulary.settings import TrainSettings
+
+Files = dict[str, model.Weights | None]
+
+_POINTERS = ("members", "of")
+"""The arguments of derived nodes that `sources` stands for."""
+
+
+def assemble(state: Lowering, train: TrainSettings, files: Files) -> model.Graph:
+    """The graph after all passes; `files` are the weights by the path that nodes name."""
+    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    sources = peers(state.edges) if train.aggregate == "mean" else {}
+    return model.Graph.model_construct(
+        name=state.draft.name,
+        targets=tuple(state.draft.targets),
+        nodes=tuple(
+            _node(node, state.frozen.get(name), train, files)
+            for name, node in state.draft.nodes.items()
+            if name not in gone
+        ),
+        edges=tuple(
+            model.Edge.model_construct(
+                source=edge.source,
+                destination=edge.destination,
+                terms=edge.terms,
+                # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018); labels have 1.
+                scale=_scale(edge.source.node, edge.destination.node, sources),
+            )
+            for edge in state.edges
+        ),
+        derived=tuple(
+            _derived(node, train) for name, node in state.draft.derived.items() if name not in gone
+        ),
+        shares=tuple(
+            model.Share.model_construct(nodes=share.nodes, layers=share.layers, grad=share.grad)
+            for share in state.draft.shares
+            if share.nodes[0] not in gone
+        ),
+        dropped=state.dropped,
+    )
+
+
+def _scale(source: str, destination: str, sources: dict[str, int]) -> float:
+    if source in (model.LABEL, model.NOTHING, destination):
+        return 1.0
+    return 1.0 / sources.get(destination, 1)
+
+
+def _node(node: DraftNode, frozen: str | None, train: TrainSettings, files: Files) -> model.Node:
+    settings = node.settings
+    return model.Node.model_construct(
+        name=node.name,
+        network=node.network.call(),
+        frozen=frozen,
+        weights=None if settings.weights is None else files[settings.weights],
+        mode=settings.mode,
+        keep=settings.keep,
+        optimizer=(settings.optimizer or train.optimizer).call(),
+        schedule=(settings.schedule or train.schedule).call(),
+        device=settings.device,
+    )
+
+
+def _derived(node: DraftDerived, train: TrainSettings) -> model.Derived:
+    call = node.made.call()
+    arguments = {name: v for name, v in call.arguments.items() if name not in _POINTERS}
+    settings = node.settings
+    return model.Derived.model_construct(
+        name=node.name,
+        made=call.model_copy(update={"arguments": arguments}),
+        sources=node.sources,
+        keep=settings.keep,
+        optimizer=(settings.optimizer or train.optimizer).call() if node.learned else None,
+        schedule=(settings.schedule or train.schedule).call() if node.learned else None,
+    )

@@ -1,0 +1,227 @@
+"""The blocks of settings: data, training and search, resolved and with their defaults."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.closing import Closed, Closing
+from ktgdsl.lowering.closing import settings as closed
+from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.plan import model
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.tree import Block, File
+from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
+from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from ktgdsl.lowering.lower import Places
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The blocks `data` and `train` of a file, as settings and as parts of a plan."""
+
+    data: DataSettings
+    train: TrainSettings
+    data_plan: model.DataPlan
+    train_plan: model.TrainPlan
+
+
+def phase_blocks(file: File) -> list[Block]:
+    """The phases in order, the first of each name."""
+    named = [s for s in file.statements if isinstance(s, Block) and s.kind == "phase"]
+    return list({block.name: block for block in reversed(named)}.values())[::-1]
+
+
+def settings(resolver: Resolver, closing: Closing, file: File, places: "Places") -> Settings | None:
+    """The settings of a file; None after a complaint."""
+    written, learning = _block(file, "data"), _block(file, "train")
+    dataset: object = Digits.model_construct()
+    if (subject := written.subject) is not None:
+        dataset = resolver.word(closing.close(subject, "data.source"), "dataset")
+    of_data = closed(closing, written.settings, "data")
+    data = resolver.settings(DataSettings, of_data, "data", written.span)
+    of_train = closed(closing, learning.settings, "train")
+    train = resolver.settings(TrainSettings, of_train, "train", learning.span)
+    if not isinstance(dataset, AnyDataset) or data is None or train is None:
+        return None
+    facts = _facts(dataset)
+    _check_samples(resolver, written, dataset, data, facts)
+    plan = _data(dataset, data, facts, _root(written, data, places, facts))
+    return Settings(data, train, plan, _train(train))
+
+
+def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:
+    return file.block(kind) or make(Block, file.span, kind=kind)
+
+
+def _facts(dataset: AnyDataset) -> model.Facts | None:
+    """What is known of a data set before it is loaded; None of the user's own."""
+    if not isinstance(dataset, Dataset):
+        return None
+    return model.Facts.model_construct(
+        classes=dataset.classes,
+        shape=dataset.shape,
+        train_samples=dataset.train_samples,
+        test_samples=dataset.test_samples,
+    )
+
+
+def _check_samples(
+    resolver: Resolver,
+    block: Block,
+    dataset: AnyDataset,
+    data: DataSettings,
+    facts: model.Facts | None,
+) -> None:
+    """Parts of the training samples leave some for the other part; classes are as they are."""
+
+    def place(name: str) -> Span:
+        return next((s.value.span for s in block.settings if s.name == name), block.span)
+
+    if facts is None:
+        return
+    whole, of = facts.train_samples, f"training samples of `{dataset.word}`"
+    used = whole if data.samples is None else _count(data.samples, whole)
+    if isinstance(used, int) and not 0 < used <= whole:
+        message = f"`samples` takes {used} of the {whole} {of}"
+        resolver.complain("E302", message, place("samples"), f"any number from 1 to {whole}")
+        return
+    for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
+        count = None if samples is None else _count(samples, used)
+        if isinstance(count, int) and isinstance(used, int) and not 0 < count < used:
+            resolver.complain(
+                "E302",
+                f"`{name}` takes {count} of the {used} {of}, and both parts need some",
+                place(name),
+            )
+    if data.classes is not None and data.classes != facts.classes:
+        message = f"`{dataset.word}` has {facts.classes} classes, not {data.classes}"
+        resolver.complain("E302", message, place("classes"), "leave `classes` out")
+
+
+def _count(samples: int | Share, whole: int | model.Percent | None) -> int | model.Percent:
+    """How many samples that is of a whole, which may not be known yet."""
+    if not isinstance(samples, Share):
+        return samples
+    if isinstance(whole, int):
+        return round(whole * samples.percent / 100)
+    return model.Percent.model_construct(percent=samples.percent)
+
+
+def _root(
+    block: Block, data: DataSettings, places: "Places", facts: model.Facts | None
+) -> str | None:
+    """The folder of the data, absolute; the user's own lie beside the file that names them."""
+    if data.root is None and facts is not None:
+        return None
+    source = block.subject or block
+    span = next((s.value.span for s in block.settings if s.name == "root"), source.span)
+    return str((places.used.get(span.path, places.folder) / (data.root or "")).resolve())
+
+
+def _data(
+    dataset: AnyDataset, data: DataSettings, facts: model.Facts | None, root: str | None
+) -> model.DataPlan:
+    whole = None if facts is None else facts.train_samples
+    used = whole if data.samples is None else _count(data.samples, whole)
+    return model.DataPlan.model_construct(
+        source=dataset.call(),
+        facts=facts,
+        batch=data.batch,
+        samples=None if data.samples is None else used,
+        validation=_count(data.validation, used),
+        holdout=data.holdout,
+        augment=data.augment,
+        root=root,
+        classes_expected=data.classes,
+        labeled=None if data.labeled is None else _count(data.labeled, used),
+        views=data.views,
+        workers=data.workers,
+    )
+
+
+def _train(settings: TrainSettings) -> model.TrainPlan:
+    others = {name: getattr(settings, name) for name in type(settings).model_fields}
+    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
+    return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def search(drafting: Drafting, file: File, found: Settings | None) -> model.SearchPlan | None:
+    """The `search` block; None where there is neither one nor a space, and after a complaint."""
+    block = file.block("search")
+    if block is None:
+        if isinstance(drafting.closing, Closed):
+            return None
+        block = make(Block, file.span, kind="search")
+    from ktgdsl.vocabulary.search import Accuracy, SearchSettings
+
+    resolver = drafting.resolver
+    closed_ones = []
+    for setting in block.settings:
+        if drafting.closing.is_open(setting.value):
+            message = f"how to search is not searched itself, so `{setting.name}` has one value"
+            fix = "open values stand in the graph, in `data` and in `train`"
+            resolver.complain("E411", message, setting.value.span, fix)
+        else:
+            closed_ones.append(setting)
+    settings = resolver.settings(SearchSettings, closed_ones, "search", block.span)
+    if settings is None or len(closed_ones) < len(block.settings):
+        return None
+    places = {setting.name: setting.value.span for setting in block.settings}
+    objective = settings.objective
+    if objective is None:
+        if (node := _only_target(drafting, block)) is None:
+            return None
+    else:
+        assert isinstance(objective, Accuracy)
+        nodes = drafting.names.of(objective.of)
+        if len(nodes) != 1:
+            message = f"the objective is the accuracy of one node, not of {len(nodes)}"
+            resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")
+            return None
+        node = nodes[0]
+        if objective.on == "test":
+            _warn_of_test(resolver, places["objective"])
+    if found is None:
+        return None
+    split = "validation" if objective is None else objective.on
+    call = model.Call(name="accuracy", arguments={"of": {"node": node}, "on": split})
+    return model.SearchPlan.model_construct(
+        trials=settings.trials,
+        sampler=settings.sampler.call(),
+        pruner=settings.pruner.call(),
+        objective=call,
+        epochs=found.train.epochs if settings.epochs is None else settings.epochs,
+        confirm=settings.confirm,
+        dedupe=settings.dedupe,
+        workers=settings.workers,
+    )
+
+
+def _only_target(drafting: Drafting, block: Block) -> str | None:
+    targets = list(drafting.draft.targets)
+    if len(targets) > 1:
+        told = " and ".join(f"`{name}`" for name in targets)
+        drafting.resolver.complain(
+            "E411",
+            f"a search is for one node, and the targets are {told}",
+            block.span._replace(end=block.span.start + len("search")),
+            f"say which: `objective = accuracy({targets[0]})`",
+        )
+    return targets[0] if len(targets) == 1 else None
+
+
+def _warn_of_test(resolver: Resolver, span: Span) -> None:
+    resolver.diagnostics.append(
+        Diagnostic(
+            "W105",
+            "this search selects on the test split, whose accuracy then says nothing",
+            span,
+            "leave `on` out to select on the validation split",
+            "warning",
+        )
+    )

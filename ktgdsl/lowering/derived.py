@@ -1,0 +1,125 @@
+"""Nodes made from others: ensembles, moving averages, stale copies, constants."""
+
+from collections.abc import Sequence
+
+from ktgdsl.lowering.draft import DraftDerived, Drafting
+from ktgdsl.lowering.taps import check_tap
+from ktgdsl.syntax.tree import Declared, Node
+from ktgdsl.vocabulary.derived import Ema, Ensemble, Gated, StaleCopy
+from ktgdsl.vocabulary.networks import Derived
+from ktgdsl.vocabulary.settings import NodeSettings
+
+_FOLLOWING = (Ema, StaleCopy)
+"""What has the weights of another node."""
+
+_OF_NETWORKS = frozenset({"weights", "frozen", "mode", "device"})
+_OF_LEARNERS = frozenset({"optimizer", "schedule"})
+
+
+def derive(
+    drafting: Drafting,
+    statement: Node,
+    declared: Declared,
+    member: tuple[str, int | None],
+    made: Derived,
+    settings: NodeSettings,
+) -> None:
+    """Add a node made from others; what is wrong with it is complained about."""
+    name, position = member
+    sources: tuple[str, ...] = ()
+    by, learned, passes = None, False, False
+    if isinstance(made, Ensemble):
+        sources = tuple(source for each in made.members for source in drafting.names.of(each))
+        learned, passes = made.combine.learned, not made.detach
+        if len(set(sources)) < len(sources):
+            twice = next(source for source in sources if sources.count(source) > 1)
+            _impossible(drafting, statement, f"`{name}` combines `{twice}` twice", "name it once")
+            sources = tuple(dict.fromkeys(sources))
+        if isinstance(made.combine, Gated) and made.combine.by.node is not None:
+            looked_at = drafting.names.of(made.combine.by.node)
+            by = looked_at[0] if looked_at else None
+            if len(looked_at) > 1:
+                array = made.combine.by.node.name
+                message = f"the gate looks at one node, and `{array}` has {len(looked_at)}"
+                fix = f"name one: `{array}[0].{made.combine.by.path}`"
+                _impossible(drafting, statement, message, fix)
+    elif isinstance(made, _FOLLOWING):
+        sources = tuple(drafting.names.of(made.of))
+        if position is not None and len(sources) > position:
+            size = len(drafting.names.members[declared.name])
+            if size != len(sources):
+                message = f"`{declared.name}` has {size} nodes and is made of {len(sources)}"
+                _impossible(drafting, statement, message, "leave the size out")
+            sources = sources[position : position + 1]
+        elif len(sources) > 1:
+            message = f"`{name}` is one node and is made of {len(sources)}"
+            _impossible(drafting, statement, message, f"write `{made.of.name}[0]` for one of them")
+            sources = sources[:1]
+    for setting in statement.settings:
+        if setting.name in _OF_NETWORKS or (setting.name in _OF_LEARNERS and not learned):
+            drafting.resolver.complain(
+                "E204",
+                f"`{made.word}` has no setting `{setting.name}`",
+                setting.name_span,
+                "it has no weights of its own; `keep` is what can be said of it",
+            )
+    drafting.draft.derived[name] = DraftDerived(
+        name, made, sources, by, learned, passes, settings, declared.span
+    )
+
+
+def _impossible(drafting: Drafting, statement: Node, message: str, fix: str) -> None:
+    drafting.resolver.complain("E408", message, statement.network.span, fix)
+
+
+def check_derived(drafting: Drafting) -> None:
+    """Whether derived nodes are made of what they can be made of; complains if not."""
+    circle = _check_cycles(drafting)
+    for derived in drafting.draft.derived.values():
+        if derived.name not in circle:
+            _check_sources(drafting, derived)
+
+
+def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
+    draft, made = drafting.draft, derived.made
+    if isinstance(made, _FOLLOWING):
+        for source in derived.sources:
+            if source in draft.derived:
+                message = f"`{derived.name}` follows the weights of `{source}`, which has none"
+                fix = f"`{made.word}` is made of a network node"
+                drafting.resolver.complain("E408", message, derived.span, fix)
+    if isinstance(made, Ensemble) and isinstance(made.combine, Gated) and derived.by is not None:
+        check_tap(drafting, derived.by, made.combine.by.path, derived.span)
+
+
+def _check_cycles(drafting: Drafting) -> Sequence[str]:
+    """No node is made from itself, through others or not; returns the first that are."""
+    derived = drafting.draft.derived
+    sound: set[str] = set()
+    for start in derived:
+        path: list[str] = []
+        if (found := _circle(start, derived, sound, path)) is not None:
+            through = " and ".join(f"`{name}`" for name in found[1:])
+            message = f"`{found[0]}` is made from itself" + (
+                f" through {through}" if through else ""
+            )
+            span = derived[found[0]].span
+            drafting.resolver.complain("E408", message, span, "leave one of them out")
+            return found
+    return ()
+
+
+def _circle(
+    name: str, derived: dict[str, DraftDerived], sound: set[str], path: list[str]
+) -> list[str] | None:
+    if name in path:
+        return path[path.index(name) :]
+    if name in sound or name not in derived:
+        return None
+    path.append(name)
+    for source in derived[name].needs:
+        if (found := _circle(source, derived, sound, path)) is not None:
+            return found
+    path.pop()
+    sound.add(name)
+    return None

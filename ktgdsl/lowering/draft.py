@@ -1,0 +1,131 @@
+"""A graph block written out: every node and every pair, before anything is cut or dropped."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.closing import Closing
+from ktgdsl.lowering.names import Names
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.plan.model import Place, Term
+from ktgdsl.syntax.tree import Edge, Reference, Setting
+from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.settings import NodeSettings
+
+
+@dataclass(frozen=True)
+class DraftNode:
+    """A network node with its settings, and where its name and its `weights` stand."""
+
+    name: str
+    network: Network
+    settings: NodeSettings
+    span: Span
+    weights_span: Span | None
+
+
+@dataclass(frozen=True)
+class DraftDerived:
+    """A node made from others, `sources`; `by` is the node that a learned mix looks at.
+
+    `learned` tells one with parameters of its own, `passes` one that lets gradients through to
+    its sources.
+    """
+
+    name: str
+    made: Network
+    sources: tuple[str, ...]
+    by: str | None
+    learned: bool
+    passes: bool
+    settings: NodeSettings
+    span: Span
+
+    @property
+    def teachable(self) -> bool:
+        """Whether an edge into it makes anything learn."""
+        return self.learned or self.passes
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The nodes that it takes to compute it."""
+        return self.sources if self.by is None else (*self.sources, self.by)
+
+
+@dataclass(frozen=True)
+class DraftEdge:
+    """An edge for one pair; `by_name` tells one that was written out from a pattern's."""
+
+    source: Place
+    destination: Place
+    terms: tuple[Term, ...]
+    span: Span
+    by_name: bool
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it counts for freezing: it has a source, which is not the node itself."""
+        return self.source.node not in ("", self.destination.node)
+
+    def __str__(self) -> str:
+        arrow = f"{self.source} -> " if self.source.node else ""
+        return f"{arrow}{self.destination}"
+
+
+@dataclass(frozen=True)
+class DraftShare:
+    """Layers that several networks have in common, and where that stands."""
+
+    nodes: tuple[str, ...]
+    layers: tuple[str, ...]
+    grad: Literal["sum", "mean"]
+    span: Span
+
+
+@dataclass
+class Draft:
+    """What a graph block says. `edges` has one edge a pair, in the order of first mention."""
+
+    name: str
+    nodes: dict[str, DraftNode] = field(default_factory=dict)
+    derived: dict[str, DraftDerived] = field(default_factory=dict)
+    edges: dict[tuple[str, str], DraftEdge] = field(default_factory=dict)
+    targets: dict[str, Span] = field(default_factory=dict)
+    shares: list[DraftShare] = field(default_factory=list)
+    empty: list[Edge] = field(default_factory=list)
+    """The edge statements that stand for no pair."""
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """What all parts of drafting need: how values are looked up and closed, and names.
+
+    `views` is how many views of each sample the data have.
+    """
+
+    resolver: Resolver
+    closing: Closing
+    names: Names
+    draft: Draft
+    views: int = 1
+
+    def settings(self, written: tuple[Setting, ...], place: str) -> tuple[Setting, ...]:
+        """The settings of a block at `place`, closed."""
+        if not any(self.closing.is_open(setting) for setting in written):
+            return written
+        return tuple(
+            s.model_copy(update={"value": self.closing.close(s.value, f"{place}.{s.name}")})
+            for s in written
+        )
+
+    def whole(self, reference: Reference, place: str) -> list[str]:
+        """The nodes of a reference that may not point inside of them."""
+        if reference.tap is not None:
+            message = "a node is needed here, not a place inside of it"
+            self.resolver.complain("E301", message, reference.tap.span, "leave the tap out")
+        index = reference.index
+        if index is not None and self.closing.is_open(index):
+            assert index.kind != "all"
+            closed = self.closing.close(index, f"{place}.{reference.name}.index")
+            reference = reference.model_copy(update={"index": closed})
+        return self.names.nodes(reference)

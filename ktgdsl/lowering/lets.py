@@ -1,0 +1,91 @@
+"""Which `let`s cannot be used: those defined by themselves, and those that grow too large."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.syntax.tree import Argument, Call, File, Let, Syntax
+from ktgdsl.syntax.walk import children, walk
+
+MOST_LEVELS = 64
+MOST_PARTS = 4096
+"""How many numbers, names and operators a `let` may stand for, with all that it mentions."""
+
+Links = Mapping[str, Sequence[str]]
+
+
+def unusable(file: File) -> dict[str, Diagnostic]:
+    """The `let`s that have no value, by name, and why."""
+    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
+    mentions = {
+        name: [p.name for p in walk(let.value) if isinstance(p, Call) and p.name in lets]
+        for name, let in lets.items()
+    }
+    found: dict[str, Diagnostic] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    for knot in _knots(mentions):
+        ordered = sorted(knot)
+        for name in knot:
+            sizes[name] = 0, 1
+            if len(knot) > 1 or name in mentions[name]:
+                found[name] = _circular(lets[name], ordered)
+            else:
+                levels, parts = _size(lets[name].value, sizes)
+                if levels > MOST_LEVELS or parts > MOST_PARTS:
+                    found[name] = _too_large(lets[name], levels)
+                else:
+                    sizes[name] = levels, parts
+    return found
+
+
+def _circular(let: Let, knot: list[str]) -> Diagnostic:
+    others = [f"`{name}`" for name in knot[:5] if name != let.name]
+    if len(knot) > 5:
+        others = [*others[:3], f"{len(knot) - 4} more"]
+    through = f" through {' and '.join(others)}" if others else ""
+    message = f"`{let.name}` is defined by itself{through}"
+    return Diagnostic("E306", message, let.name_span, "give it a value")
+
+
+def _too_large(let: Let, levels: int) -> Diagnostic:
+    if levels > MOST_LEVELS:
+        message = f"`{let.name}`, with what it mentions, is more than {MOST_LEVELS} levels deep"
+    else:
+        message = f"`{let.name}`, with what it mentions, has more than {MOST_PARTS} parts"
+    return Diagnostic("E003", message, let.name_span)
+
+
+def _size(part: Syntax, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """The levels of a value and the number of its parts, `let`s put in their places."""
+    if isinstance(part, Call) and not part.arguments and part.name in known:
+        return known[part.name]
+    inner = [_size(child, known) for child in children(part)]
+    levels = max((level for level, _ in inner), default=-1)
+    # An argument is no level of its own, and neither is what has nothing in it.
+    return levels + (not isinstance(part, Argument)), 1 + sum(parts for _, parts in inner)
+
+
+def _knots(links: Links) -> Iterator[list[str]]:
+    """The strongly connected components, each after those it leads to (Kosaraju's algorithm)."""
+    back: dict[str, list[str]] = {name: [] for name in links}
+    for name, others in links.items():
+        for other in others:
+            back[other].append(name)
+    seen: set[str] = set()
+    for name in reversed(_left(back, links, set())):
+        if name not in seen:
+            yield _left(links, [name], seen)
+
+
+def _left(links: Links, roots: Iterable[str], seen: set[str]) -> list[str]:
+    """Everything new that the roots lead to, in the order in which a deep search leaves it."""
+    left = []
+    waiting = [(root, False) for root in roots]
+    while waiting:
+        name, done = waiting.pop()
+        if done:
+            left.append(name)
+        elif name not in seen:
+            seen.add(name)
+            waiting.append((name, True))
+            waiting.extend((other, False) for other in links[name])
+    return left

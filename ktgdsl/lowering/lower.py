@@ -1,0 +1,173 @@
+"""The checked tree to the plan, every default written out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.assemble import assemble
+from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
+from ktgdsl.lowering.closing import Closed, Closing
+from ktgdsl.lowering.draft import Draft
+from ktgdsl.lowering.expand import expand
+from ktgdsl.lowering.lets import unusable
+from ktgdsl.lowering.passes import (
+    Learning,
+    Lowering,
+    check_mixes,
+    check_patterns,
+    check_shares,
+    check_targets,
+    cut,
+    drop,
+    freeze,
+)
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.weight_files import weights
+from ktgdsl.plan import model
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.tree import Block, Choice, File, Graph, Let
+
+Opening = Callable[[Resolver], Closing]
+"""How the open values of a file are closed."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the paths of a spec begin: the folder of its file and of those that it uses.
+
+    `used` has the folders of the used files by the paths that spans have. Files lie inside
+    of `root`, by default the project that `folder` is part of.
+    """
+
+    folder: Path
+    used: Mapping[str, Path] = field(default_factory=dict)
+    root: Path | None = None
+
+
+class Lowered(NamedTuple):
+    """A plan, or None when something is wrong.
+
+    `about_words` is what there is to complain about in the words of the file, `about_graph`
+    what is in the graph that they make.
+    """
+
+    plan: model.Plan | None
+    about_words: tuple[Diagnostic, ...]
+    about_graph: tuple[Diagnostic, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All of them."""
+        return (*self.about_words, *self.about_graph)
+
+
+def lower(
+    file: File,
+    places: Places,
+    told: Sequence[Diagnostic] = (),
+    unread: frozenset[str] = frozenset(),
+    opening: Opening | None = None,
+) -> Lowered:
+    """The plan of a validated file, and what more there is to complain about.
+
+    `places` is where the paths in it begin. `told` is what has been found wrong so far, and
+    `unread` has the words of the parts that did not parse: what may only be a consequence of
+    those is not complained about. `opening` closes what the file leaves open.
+    """
+    resolver = Resolver(lets(file), unread)
+    closing = Closed() if opening is None else opening(resolver)
+    resolver.phases = [block.name or "" for block in phase_blocks(file)]
+    found = settings(resolver, closing, file, places)
+    if file.graph is None:
+        return Lowered(None, tuple(resolver.diagnostics))
+    return _lowered(file, file.graph, places, told, resolver, closing, found)
+
+
+def _lowered(
+    file: File,
+    graph: Graph,
+    places: Places,
+    told: Sequence[Diagnostic],
+    resolver: Resolver,
+    closing: Closing,
+    found: Settings | None,
+) -> Lowered:
+    drafting = expand(resolver, closing, graph, found.data.views if found else 1)
+    draft = drafting.draft
+    files = _weights(resolver, draft, places)
+    timed: tuple[model.Phase, ...] | None = ()
+    times: tuple[Learning, ...] = ()
+    if phase_blocks(file):
+        from ktgdsl.lowering.phases import learning, phases  # most trainings have one phase
+
+        timed = phases(drafting, file, found)
+        times = learning(timed or (), file)
+    sought = search(drafting, file, found)
+    state = freeze(cut(Lowering(draft, tuple(draft.edges.values()), times)))
+    if _settled(file, [*told, *resolver.diagnostics]):
+        state = check_shares(check_patterns(check_targets(state)))
+        if times:
+            from ktgdsl.lowering.phases import check_phases
+
+            state = check_phases(state)
+        if not has_errors(state.diagnostics):
+            state = check_mixes(drop(state))
+            if timed and times:
+                from ktgdsl.lowering.phases import keep_needed, settled
+
+                state = keep_needed(state)
+                timed = settled(timed, state)
+    about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
+    if found is None or timed is None or has_errors((*told, *about_words, *about_graph)):
+        return Lowered(None, about_words, about_graph)
+    plan = model.Plan.model_construct(
+        graph=assemble(state, found.train, files),
+        data=found.data_plan,
+        train=found.train_plan,
+        phases=timed,
+        search=sought,
+        folder=str(places.folder.resolve()),
+    )
+    return Lowered(plan, about_words, about_graph)
+
+
+def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:
+    """Whether nothing is wrong but in blocks of settings, so that the graph is as it seems."""
+    blocks_of_settings = [
+        s.span for s in file.statements if isinstance(s, Block) and s.kind != "phase"
+    ]
+    return all(
+        diagnostic.severity != "error"
+        or (
+            diagnostic.span is not None
+            and any(_within(diagnostic.span, block) for block in blocks_of_settings)
+        )
+        for diagnostic in diagnostics
+    )
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return inner.path == outer.path and outer.start <= inner.start and inner.end <= outer.end
+
+
+def lets(file: File) -> dict[str, Let]:
+    """The `let`s by name; one without a value, told by `validate`, has nothing to choose from."""
+    found = {s.name: s for s in file.statements if isinstance(s, Let)}
+    for name in unusable(file):
+        nothing = make(Choice, found[name].span, options=())
+        found[name] = found[name].model_copy(update={"value": nothing})
+    return found
+
+
+def _weights(resolver: Resolver, written: Draft, places: Places) -> dict[str, model.Weights | None]:
+    """The files that nodes name, each looked at once."""
+    found: dict[str, model.Weights | None] = {}
+    for node in written.nodes.values():
+        path, span = node.settings.weights, node.weights_span
+        if path is not None and span is not None and path not in found:
+            folder = places.used.get(span.path, places.folder)
+            found[path] = weights(resolver, path, span, folder, places.root)
+    return found

@@ -1,0 +1,89 @@
+"""The `node` statements of a graph: networks, and nodes made from other nodes."""
+
+from ktgdsl.lowering.draft import Drafting, DraftNode
+from ktgdsl.lowering.taps import ELEMENTWISE
+from ktgdsl.syntax.tree import All, Call, Declared, Node, Reference
+from ktgdsl.vocabulary.networks import Derived, Network
+from ktgdsl.vocabulary.settings import NodeSettings
+
+
+def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
+    """All nodes of a graph; declared first, since a statement may name those of a later one."""
+    names = drafting.names
+    fresh: list[tuple[Node, list[Declared]]] = []
+    for statement in statements:
+        new = []
+        for declared in statement.names:
+            if declared.name not in names.members:  # declared twice: `validate` complains
+                _declare(drafting, declared)
+                new.append(declared)
+        fresh.append((statement, new))
+    for statement, new in fresh:
+        _lengthen(drafting, statement, new)
+    drafting.resolver.node_check = names.nodes
+    for statement, new in fresh:
+        _add(drafting, statement, new)
+    if drafting.draft.derived:
+        from ktgdsl.lowering.derived import check_derived
+
+        check_derived(drafting)
+
+
+def _declare(drafting: Drafting, declared: Declared) -> None:
+    size = declared.size
+    if size is not None:
+        size = drafting.closing.size(size, f"node.{declared.name}.count")
+    drafting.names.declare(declared, size)
+
+
+def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
+    """`node e = ema(h)` of an array `h` is an array as long."""
+    made = drafting.resolver.expand(statement.network)
+    if not isinstance(made, Call) or made.name not in ELEMENTWISE:
+        return
+    of = next((a.value for a in made.arguments if a.name in (None, "of")), None)
+    if (isinstance(of, Call) and not of.arguments) or (
+        isinstance(of, Reference) and isinstance(of.index, All)
+    ):
+        name = of.name
+    else:
+        return
+    if name in drafting.names.arrays:
+        for declared in new:
+            if declared.size is None:
+                drafting.names.add(declared, len(drafting.names.members[name]))
+
+
+def _add(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
+    parts = (statement.network, *statement.settings)
+    is_open = any(drafting.closing.is_open(part) for part in parts)
+    once = None if is_open else _read(drafting, statement, "node")
+    for declared in new:
+        for index, name in enumerate(drafting.names.members[declared.name]):
+            network, settings = once or _read(drafting, statement, f"node.{name}")
+            if isinstance(network, Derived):
+                drafting.names.derived.add(declared.name)
+            if network is None or settings is None:
+                continue
+            if isinstance(network, Derived):
+                position = index if declared.name in drafting.names.arrays else None
+                from ktgdsl.lowering.derived import derive  # most nodes are networks
+
+                derive(drafting, statement, declared, (name, position), network, settings)
+            else:
+                weights = next(
+                    (s.value.span for s in statement.settings if s.name == "weights"), None
+                )
+                node = DraftNode(name, network, settings, declared.span, weights)
+                drafting.draft.nodes[name] = node
+
+
+def _read(
+    drafting: Drafting, statement: Node, place: str
+) -> tuple[Network | None, NodeSettings | None]:
+    resolver = drafting.resolver
+    network = resolver.word(drafting.closing.close(statement.network, place), "network")
+    given = drafting.settings(statement.settings, place)
+    settings = resolver.settings(NodeSettings, given, "node", statement.span)
+    assert network is None or isinstance(network, Network)
+    return network, settings

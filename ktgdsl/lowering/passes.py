@@ -1,0 +1,254 @@
+"""From the graph as written to the graph that trains: cut, freeze, drop.
+
+The order matters. Gates are folded already; an edge without a live term is cut. What no
+live edge enters is frozen (paper, Sec. 3.4). What leads to no target is dropped, which
+freezes nothing more: a node that stays keeps every live edge into it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.draft import Draft, DraftEdge, DraftNode
+from ktgdsl.lowering.gates import CUTOFF
+from ktgdsl.lowering.liveness import needed
+from ktgdsl.plan.model import LABEL, NOTHING, Dropped
+
+FROZEN = "frozen = true"
+"""The reason of a node that is frozen because the spec says so."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A phase: its name, the nodes that learn in it, and where it stands."""
+
+    name: str
+    learn: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """A draft on its way: the live edges, why nodes are frozen, what was dropped."""
+
+    draft: Draft
+    edges: tuple[DraftEdge, ...]
+    phases: tuple[Learning, ...] = ()
+    frozen: dict[str, str] = field(default_factory=dict)
+    dropped: tuple[Dropped, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def adding(self, found: Iterable[Diagnostic]) -> "Lowering":
+        """The same with more complaints, each once."""
+        return replace(self, diagnostics=tuple(dict.fromkeys((*self.diagnostics, *found))))
+
+
+def cut(state: Lowering) -> Lowering:
+    """Terms whose gate is 0 vanish, and edges without a term."""
+    live, dropped = [], []
+    for edge in state.edges:
+        terms = tuple(term for term in edge.terms if term.gate != CUTOFF)
+        if terms:
+            live.append(edge if len(terms) == len(edge.terms) else replace(edge, terms=terms))
+        else:
+            dropped.append(_edge(edge, "its gate is cutoff"))
+    return replace(state, edges=tuple(live), dropped=(*state.dropped, *dropped))
+
+
+def freeze(state: Lowering) -> Lowering:
+    """Nodes that say so, and nodes that no live edge enters, do not learn.
+
+    Edges without a source, and those from a node to itself, do not count; they vanish where
+    the node does not learn. With phases every node that learns has one, and no other has.
+    """
+    frozen: dict[str, str] = dict(state.frozen)
+    found: list[Diagnostic] = []
+    times = _times(state)
+    into: dict[str, list[DraftEdge]] = {}
+    for edge in state.edges:
+        into.setdefault(edge.destination.node, []).append(edge)
+    for name, node in state.draft.nodes.items():
+        edges = into.get(name, [])
+        if node.settings.frozen:
+            frozen[name] = FROZEN
+            found += [_into_frozen(edge, node) for edge in edges]
+        elif not any(edge.transfers for edge in edges):
+            frozen[name] = "no live edge enters it"
+        found += _listed(state, node, times.get(name, []), idle=name in frozen)
+    found += [
+        _unlisted(state, name, derived.span)
+        for name, derived in state.draft.derived.items()
+        if state.phases and derived.learned and name not in times
+    ]
+    still = [e for e in state.edges if e.transfers or e.destination.node not in frozen]
+    gone = [
+        _edge(edge, f"`{edge.destination.node}` is frozen")
+        for edge in state.edges
+        if not edge.transfers and edge.destination.node in frozen
+    ]
+    state = replace(state, frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
+    return state.adding(found)
+
+
+def _times(state: Lowering) -> dict[str, list[Learning]]:
+    """The phases that each node learns in."""
+    times: dict[str, list[Learning]] = {}
+    for phase in state.phases:
+        for name in phase.learn:
+            times.setdefault(name, []).append(phase)
+    return times
+
+
+def _listed(
+    state: Lowering, node: DraftNode, phases: list[Learning], *, idle: bool
+) -> list[Diagnostic]:
+    if idle:
+        reason = "it is frozen" if node.settings.frozen else "no live edge enters it"
+        message = f"`{node.name}` cannot learn in the phase `%s`, since {reason}"
+        fix = f"leave it out of `learn`, or write `edge label -> {node.name}`"
+        return [Diagnostic("E410", message % p.name, p.span, fix) for p in phases]
+    return [_unlisted(state, node.name, node.span)] if state.phases and not phases else []
+
+
+def _unlisted(state: Lowering, name: str, span: Span) -> Diagnostic:
+    message = f"edges lead into `{name}`, and no phase lets it learn"
+    fix = f"list it in the `learn` of a phase, such as `{state.phases[0].name}`"
+    return Diagnostic("E410", message, span, fix)
+
+
+def _into_frozen(edge: DraftEdge, node: DraftNode) -> Diagnostic:
+    return Diagnostic(
+        "E403",
+        f"this edge leads into `{node.name}`, which is frozen and cannot learn",
+        edge.span,
+        f"leave out the edge, or `{FROZEN}`",
+        labels=(Label(node.span, "frozen here"),),
+    )
+
+
+def check_targets(state: Lowering) -> Lowering:
+    """A target has to learn something, an ensemble through a member."""
+    learns = {name for name in state.draft.nodes if name not in state.frozen}
+    found = []
+    for name, span in state.draft.targets.items():
+        if name in state.frozen:
+            found.append(_idle(name, state.frozen[name], span))
+        elif name in state.draft.derived and not _members(state.draft, name) & learns:
+            message = f"the target `{name}` learns nothing, since none of its members does"
+            fix = "give a member something to learn from: `edge label -> a`"
+            found.append(Diagnostic("E402", message, span, fix))
+    return state.adding(found)
+
+
+def _members(draft: Draft, name: str) -> set[str]:
+    """The networks that an ensemble is made of in the end."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        derived = draft.derived.get(current := waiting.pop())
+        found.add(current)
+        waiting += derived.sources if derived else ()
+    return found
+
+
+def _idle(name: str, reason: str, span: Span) -> Diagnostic:
+    if reason == FROZEN:
+        message = f"the target `{name}` learns nothing, as it has `{FROZEN}`"
+        return Diagnostic("E402", message, span, "let it learn, or name another target")
+    message = f"the target `{name}` learns nothing: {reason}"
+    fix = f"give it something to learn from: `edge label -> {name}`"
+    return Diagnostic("E402", message, span, fix)
+
+
+def check_mixes(state: Lowering) -> Lowering:
+    """What learns how to combine needs an edge into it, unless nobody needs it at all."""
+    taught = {edge.destination.node for edge in state.edges}
+    gone = {dropped.name for dropped in state.dropped}
+    found = [
+        Diagnostic(
+            "E402",
+            f"`{name}` learns how to combine its members, and no live edge leads into it",
+            derived.span,
+            f"give it something to learn from: `edge label -> {name}`",
+        )
+        for name, derived in state.draft.derived.items()
+        if derived.learned and name not in taught and name not in gone
+    ]
+    return state.adding(found)
+
+
+def check_shares(state: Lowering) -> Lowering:
+    """Nodes that share layers learn at the same times, or none of them does."""
+    found = []
+    learning = _times(state)
+    for share in state.draft.shares:
+        times = {
+            name: (name in state.frozen, tuple(p.name for p in learning.get(name, [])))
+            for name in share.nodes
+        }
+        first, *others = share.nodes
+        for other in others:
+            if times[other] != times[first]:
+                message = f"`{first}` and `{other}` share layers and learn at different times"
+                fix = "sharers learn in the same phases"
+                if times[other][0] != times[first][0]:
+                    idle, busy = (other, first) if times[other][0] else (first, other)
+                    message = f"`{idle}` and `{busy}` share layers, and only `{busy}` learns"
+                    fix = f"give `{idle}` something to learn from too: `edge label -> {idle}`"
+                found.append(Diagnostic("E409", message, share.span, fix))
+    return state.adding(found)
+
+
+def check_patterns(state: Lowering) -> Lowering:
+    """An edge statement without any edge is probably not what was meant."""
+    message = "this edge stands for no pair of nodes"
+    fix = "an edge joins two different nodes, and `*` leads into no node with `frozen = true`"
+    return state.adding(
+        Diagnostic("W103", message, statement.span, fix, "warning")
+        for statement in state.draft.empty
+    )
+
+
+def drop(state: Lowering) -> Lowering:
+    """Nodes from which no path leads to a target or a kept node vanish (`plan.liveness`)."""
+    draft = state.draft
+    spans = {name: node.span for name, node in draft.nodes.items()}
+    spans |= {name: node.span for name, node in draft.derived.items()}
+    live = needed(draft, state.edges)
+    reason = "no path of live edges leads from it to a target"
+    gone = [name for name in spans if name not in live]
+    dropped = [Dropped.model_construct(kind="node", name=name, reason=reason) for name in gone]
+    dropped += [
+        _edge(edge, f"`{edge.destination.node}` is dropped")
+        for edge in state.edges
+        if edge.destination.node not in live
+    ]
+    warnings = [
+        Diagnostic(
+            "W101",
+            f"the node `{name}` is dropped: {reason}",
+            spans[name],
+            "`keep = true` trains and reports it all the same",
+            "warning",
+        )
+        for name in gone
+    ]
+    edges = tuple(edge for edge in state.edges if edge.destination.node in live)
+    return replace(state, edges=edges, dropped=(*state.dropped, *dropped)).adding(warnings)
+
+
+def _edge(edge: DraftEdge, reason: str) -> Dropped:
+    return Dropped.model_construct(kind="edge", name=str(edge), reason=reason)
+
+
+def peers(edges: tuple[DraftEdge, ...]) -> dict[str, int]:
+    """For each node, how many distinct live sources it learns from.
+
+    The labels are none of them, and neither is the node itself.
+    """
+    sources: dict[str, set[str]] = {}
+    for edge in edges:
+        if edge.source.node not in (LABEL, NOTHING, edge.destination.node):
+            sources.setdefault(edge.destination.node, set()).add(edge.source.node)
+    return {name: len(found) for name, found in sources.items()}

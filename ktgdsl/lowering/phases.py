@@ -1,0 +1,136 @@
+"""The phases of a training: which nodes learn when, and what an edge is in each."""
+
+from dataclasses import replace
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.blocks import Settings, phase_blocks
+from ktgdsl.lowering.draft import DraftEdge, Drafting
+from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
+from ktgdsl.lowering.passes import Learning, Lowering
+from ktgdsl.plan import model
+from ktgdsl.syntax.tree import Block, File
+from ktgdsl.vocabulary.settings import PhaseSettings
+
+
+def head(block: Block) -> Span:
+    """The keyword of a block, to point at it rather than to underline it all."""
+    return block.span._replace(end=block.span.start + len(block.kind))
+
+
+def phases(
+    drafting: Drafting, file: File, settled: Settings | None
+) -> tuple[model.Phase, ...] | None:
+    """The phases of a file, `settled` its other settings; None after a complaint."""
+    found = []
+    written = phase_blocks(file)
+    held = settled is None or settled.data.holdout or file.block("search") is not None
+    epochs = 1 if settled is None else settled.train.epochs
+    for block in written:
+        given = drafting.settings(block.settings, f"phase.{block.name}")
+        settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
+        if settings is None:
+            continue
+        if settings.take == "best" and not held:
+            place = next(s.value.span for s in block.settings if s.name == "take")
+            drafting.resolver.complain(
+                "E410",
+                "the best epoch is chosen on held-out samples, and none are held out",
+                place,
+                "say `holdout = true` in the `data` block",
+            )
+        names = [name for each in settings.learn for name in drafting.names.of(each)]
+        found.append(
+            model.Phase.model_construct(
+                name=block.name or "",
+                learn=tuple(dict.fromkeys(names)),
+                epochs=epochs if settings.epochs is None else settings.epochs,
+                optimizer=None if settings.optimizer is None else settings.optimizer.call(),
+                schedule=None if settings.schedule is None else settings.schedule.call(),
+                take=settings.take,
+            )
+        )
+    return tuple(found) if len(found) == len(written) else None
+
+
+def settled(found: tuple[model.Phase, ...], state: Lowering) -> tuple[model.Phase, ...]:
+    """The phases of the plan, with the nodes that the passes leave."""
+    left = {phase.name: phase.learn for phase in state.phases}
+    return tuple(phase.model_copy(update={"learn": left[phase.name]}) for phase in found)
+
+
+def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]:
+    """What the passes need to know of phases."""
+    spans = {block.name: head(block) for block in phase_blocks(file)}
+    return tuple(Learning(phase.name, phase.learn, spans[phase.name]) for phase in found)
+
+
+def check_phases(state: Lowering) -> Lowering:
+    """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
+    into: dict[str, list[DraftEdge]] = {}
+    for edge in state.edges:
+        into.setdefault(edge.destination.node, []).append(edge)
+    # Most edges are open in all phases, and then it does not matter which there are.
+    always = {name for name, edges in into.items() if any(_always_open(edge) for edge in edges)}
+    return state.adding(
+        Diagnostic(
+            "W104",
+            f"no edge into `{name}` is open in the phase `{phase.name}`, "
+            "so it learns nothing there",
+            phase.span,
+            f"leave `{name}` out of `learn`, or open an edge with `during`",
+            "warning",
+        )
+        for phase in state.phases
+        for name in phase.learn
+        if name not in always and name not in state.frozen and name in state.draft.nodes
+        if not any(
+            in_phase(term.gate, phase.name) != CUTOFF
+            for edge in into.get(name, ())
+            for term in edge.terms
+        )
+    )
+
+
+def keep_needed(state: Lowering) -> Lowering:
+    """Phases forget the nodes that were dropped; one that has no other is a mistake."""
+    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    left = [replace(p, learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
+    found = [
+        Diagnostic(
+            "E410",
+            f"no node that a target needs learns in the phase `{phase.name}`",
+            phase.span,
+            "leave the phase out, or let an edge lead from one of its nodes to a target",
+        )
+        for phase in left
+        if not phase.learn
+    ]
+    return replace(state, phases=tuple(left)).adding(found)
+
+
+def _always_open(edge: DraftEdge) -> bool:
+    return any(_names_no_phase(term.gate) for term in edge.terms)
+
+
+def _names_no_phase(gate: model.Gate) -> bool:
+    match gate:
+        case model.Weight():
+            return gate.gate.name != "during"
+        case model.Product():
+            return all(_names_no_phase(factor) for factor in gate.factors)
+        case model.Sum():
+            return all(_names_no_phase(term) for term in gate.terms)
+    return True
+
+
+def in_phase(gate: model.Gate, phase: str) -> model.Gate:
+    """A gate as it is in one phase: `during` is 1 or 0 there."""
+    match gate:
+        case model.Weight(gate=model.Call(name="during", arguments={"phases": list() as named})):
+            return THROUGH if {"phase": phase} in named else CUTOFF
+        case model.Product():
+            return product(in_phase(factor, phase) for factor in gate.factors)
+        case model.Sum():
+            return total(in_phase(term, phase) for term in gate.terms)
+    return gate

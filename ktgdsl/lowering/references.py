@@ -1,0 +1,130 @@
+"""Arguments that point at something: at a node, a place inside of one, or a phase."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from ktgdsl.lowering.values import INVALID, Scope, is_open
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.tree import All, Call, Let, List, Reference, String, Value
+from ktgdsl.vocabulary.places import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
+from ktgdsl.vocabulary.registry import closest
+
+_KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase"}
+_LISTS = {
+    "node": "such as `[a, b]`",
+    "layer": "such as `[stage1, stage2]`",
+    "phase": "such as `[hints, distil]`",
+}
+_NEEDED = {
+    "node": ("a node is needed here", "such as `a` or `p[0]`"),
+    "layer": ("a layer is needed here", "such as `stage1`, which both networks have"),
+    "place": ("a place inside of a node is needed here", "such as `a.stage2`"),
+    "phase": ("a phase is needed here", "its name, as in `phase distil { ... }`"),
+}
+
+
+def pointing(field: FieldInfo) -> str | None:
+    """What a parameter points at: "node", "layer", "place" or "phase"; None for plain values.
+
+    A list of those is written with "s" after it.
+    """
+    for kind, name in _KINDS.items():
+        if _same(field, kind):
+            return name
+        if field.annotation == list[kind]:  # type: ignore[valid-type]
+            return name + "s"
+    return None
+
+
+def _same(field: FieldInfo, kind: Any) -> bool:
+    """Whether a field is of an annotated type; pydantic has taken the annotation apart."""
+    base, *notes = get_args(kind)
+    return field.annotation is base and all(note in field.metadata for note in notes)
+
+
+class Pointed(Scope):
+    """Finds what arguments point at.
+
+    `node_check` complains about a reference to a node that there is not; without it, and
+    without `phases`, the names of all phases, nobody looks.
+    """
+
+    def __init__(self, lets: Mapping[str, Let], unread: frozenset[str] = frozenset()) -> None:
+        super().__init__(lets, unread)
+        self.node_check: Callable[[Reference], object] | None = None
+        self.phases: Collection[str] | None = None
+
+    def pointed(self, value: Value, kind: str) -> Any:
+        """What a value points at, or a list of it; INVALID after a complaint."""
+        value = self.expand(value)
+        if is_open(value):
+            return INVALID
+        if kind.endswith("s"):
+            if not isinstance(value, List):
+                message = "a list is needed here, even of one"
+                self.complain("E301", message, value.span, _LISTS[kind[:-1]])
+                return INVALID
+            items = [self.pointed(item, kind[:-1]) for item in value.items]
+            return INVALID if INVALID in items else items
+        found = getattr(self, f"_{kind}")(value)
+        if found is None:
+            message, fix = _NEEDED[kind]
+            if isinstance(value, List):
+                fix = "leave the brackets out"
+            elif isinstance(value, String) and kind in ("node", "phase"):
+                fix = "leave the quotes out"
+            self.complain("E301", message, value.span, fix)
+            return INVALID
+        return found
+
+    def _node(self, value: Value) -> Any:
+        """A NodeRef; None for what is none, INVALID where there is no such node."""
+        if isinstance(value, Call) and not value.arguments:
+            value = make(Reference, value.span, name=value.name)
+        if not isinstance(value, Reference) or value.tap is not None:
+            return None
+        index: Any = None
+        if isinstance(value.index, All):
+            index = "*"
+        elif value.index is not None:
+            index = self.plain(value.index)
+            if isinstance(index, bool) or not isinstance(index, int):
+                return INVALID if index is INVALID else None
+        before = len(self.diagnostics)
+        if self.node_check is not None:
+            self.node_check(value)
+        return NodeRef(value.name, index) if len(self.diagnostics) == before else INVALID
+
+    def _place(self, value: Value) -> Any:
+        if not isinstance(value, Reference) or value.tap is None:
+            return None
+        node = self._node(value.model_copy(update={"tap": None}))
+        path = _path(self.expand(value.tap))
+        if node is INVALID:
+            return INVALID
+        return Tap(path, node) if path and node is not None else None
+
+    def _layer(self, value: Value) -> Any:
+        path = _path(value)
+        return Tap(path) if path else None
+
+    def _phase(self, value: Value) -> Any:
+        if not isinstance(value, Call) or value.arguments:
+            return None
+        if self.phases is not None and value.name not in self.phases:
+            guess = closest(value.name, list(self.phases))
+            fix = f"`phase {value.name} {{ learn = [a] }}` declares it"
+            message = f"there is no phase called `{value.name}`"
+            self.unknown(
+                value.name, message, value.span, f"did you mean `{guess}`?" if guess else fix
+            )
+            return INVALID
+        return PhaseRef(value.name)
+
+
+def _path(value: Value) -> str | None:
+    if isinstance(value, String):
+        return value.value
+    return value.name if isinstance(value, Call) and not value.arguments else None

@@ -1,0 +1,301 @@
+"""Words and settings of the vocabulary: the entry that a value names, its arguments bound."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
+
+from ktgdsl.diagnostics.diagnostic import Label
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.pydantic_errors import invalid
+from ktgdsl.lowering.references import Pointed, pointing
+from ktgdsl.lowering.values import INVALID, is_open, whole
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.tree import (
+    Boolean,
+    Call,
+    List,
+    Number,
+    Reference,
+    Setting,
+    String,
+    Value,
+)
+from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
+from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.vocabulary.registry import closest, entry, kinds_of
+
+P = TypeVar("P", bound=Parameters)
+
+
+class Given(NamedTuple):
+    """A setting or argument as written: its name, where the name stands, and its value."""
+
+    name: str
+    span: Span
+    value: Value
+
+
+class Resolver(Pointed):
+    """Finds what values name in the vocabulary, and checks arguments and settings."""
+
+    def word(self, value: Value, kind: str) -> Entry | None:
+        """The entry that a value names, its arguments bound; None after a complaint."""
+        value = self.expand(value)
+        if is_open(value):
+            return None
+        if not isinstance(value, Call):
+            from ktgdsl.lowering import hints  # only a mistake needs them, here and below
+
+            fix = hints.for_value(value, kind)
+            self.complain("E301", f"{_a(kind)} is needed here", value.span, fix)
+            return None
+        if kind == "network" and (short := spelled_out(value.name)):
+            return self._short(value, *short)
+        if found := entry(kind, value.name):
+            return self._bound(found, value)
+        self._no_word(value, kind)
+        return None
+
+    def _short(self, value: Call, name: str, numbers: Mapping[str, int]) -> Entry | None:
+        if value.arguments:
+            full = f"{name}({', '.join(f'{k}={v}' for k, v in numbers.items())}, ...)"
+            message = f"`{value.name}` takes no arguments"
+            self.complain("E207", message, value.span, f"write `{full}`")
+            return None
+        found = entry("network", name)
+        assert found is not None  # it is a short form of it
+        given = [
+            Given(k, value.span, make(Number, value.span, value=v)) for k, v in numbers.items()
+        ]
+        before = len(self.diagnostics)
+        bound = self.bind(found, given, value.span, value.name)
+        if bound is None:
+            from ktgdsl.lowering import hints
+
+            fix = hints.for_short(value.name)
+            told = self.diagnostics[before:]
+            self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in told]
+        return bound
+
+    def _no_word(self, value: Call, kind: str) -> None:
+        from ktgdsl.lowering import hints
+
+        name, span = value.name, value.name_span
+        if name in self.lets:
+            self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
+        elif others := kinds_of(name):
+            swapped = {kind, others[0]} == {"loss", "gate"}
+            self.complain(
+                "E303" if swapped else "E301",
+                f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here",
+                span,
+                hints.PLACES[others[0]] if swapped else hints.such_as(kind),
+            )
+        else:
+            fix = hints.for_word(name, kind, list(self.lets))
+            self.unknown(name, f"there is no {kind} called `{name}`", span, fix)
+
+    def _bound(self, entry: type[Entry], call: Call) -> Entry | None:
+        before = len(self.diagnostics)
+        bound = self._arguments(entry, call)
+        if bound is None:
+            from ktgdsl.lowering import hints
+
+            self.diagnostics[before:] = hints.with_commas(call, self.diagnostics[before:])
+        return bound
+
+    def _arguments(self, entry: type[Entry], call: Call) -> Entry | None:
+        given: list[Given] = []
+        several: list[Value] = []  # what goes into the parameter that takes any number
+        positions = entry.positions()
+        for position, argument in enumerate(call.arguments):
+            if argument.name is not None:
+                name_span = argument.span._replace(end=argument.span.start + len(argument.name))
+                given.append(Given(argument.name, name_span, argument.value))
+            elif entry.variadic is not None:
+                several.append(argument.value)
+            elif position < len(positions):
+                given.append(Given(positions[position], argument.span, argument.value))
+            else:
+                takes = {0: "no arguments", 1: "one argument"}.get(
+                    len(positions), f"at most {len(positions)} arguments"
+                )
+                fix = f"the argument is `{positions[0]}`" if len(positions) == 1 else None
+                if len(positions) > 1:
+                    fix = f"the arguments are {listed(positions)}"
+                self.complain("E207", f"`{call.name}` takes {takes}", argument.span, fix)
+                return None
+        if entry.variadic is not None and several:
+            span = several[0].span.to(several[-1].span)
+            items = make(List, span, items=tuple(several))
+            given.insert(0, Given(entry.variadic, span, items))
+        return self.bind(entry, given, call.span, call.name)
+
+    def settings(
+        self, cls: type[P], settings: Sequence[Setting], block: str, span: Span
+    ) -> P | None:
+        """The settings of a block, defaults filled in; None after a complaint."""
+        given = [Given(s.name, s.name_span, s.value) for s in settings]
+        return self.bind(cls, given, span, block)
+
+    def bind(self, cls: type[P], given: Sequence[Given], span: Span, owner: str) -> P | None:
+        """An instance of `cls` from what is given; `owner` is what people call it."""
+        accepted: dict[str, Given] = {}
+        values: dict[str, Any] = {}
+        meant: set[str] = set()  # parameters whose names are misspelt, so that none is missing
+        complete = True
+        for item in given:
+            if item.name in accepted:
+                self._twice(cls, item, accepted[item.name], owner)
+                complete = False
+            elif item.name in cls.model_fields or cls.model_config.get("extra") == "allow":
+                accepted[item.name] = item
+                values[item.name] = self._field(cls, item, owner)
+                complete = complete and values[item.name] is not INVALID
+            else:
+                meant.update(self._no_field(cls, item, owner))
+                complete = False
+        required = [name for name, field in cls.model_fields.items() if field.is_required()]
+        missing = [name for name in required if name not in accepted]
+        if told := [name for name in missing if name not in meant]:
+            self._missing(cls, told, span, owner)
+        if missing or not complete:
+            values = {name: value for name, value in values.items() if value is not INVALID}
+            self._checked(cls, values, accepted, span, owner, whole=False)
+            return None
+        return self._checked(cls, values, accepted, span, owner, whole=True)
+
+    def _twice(self, cls: type[Parameters], item: Given, first: Given, owner: str) -> None:
+        self.complain(
+            "E209" if issubclass(cls, Entry) else "E205",
+            f"`{item.name}` of `{owner}` is given twice",
+            item.span,
+            "leave one of them out",
+            labels=[Label(first.span, "first given here")],
+        )
+
+    def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
+        """Complain about a name that `cls` does not have; the one that was meant, if any."""
+        from ktgdsl.lowering import hints
+
+        guess, fix = hints.for_name(cls, item.name, item.value)
+        code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
+        self.complain(
+            code,
+            f"`{owner}` has no {what} `{item.name}`",
+            item.span,
+            fix,
+        )
+        return [guess] if guess else []
+
+    def _missing(self, cls: type[Parameters], names: list[str], span: Span, owner: str) -> None:
+        meanings = "; ".join(f"`{n}`: {cls.model_fields[n].description}" for n in names)
+        needed = " and ".join(f"`{name}`" for name in names)
+        self.complain("E208", f"`{owner}` needs {needed}", span, meanings)
+
+    def _field(self, cls: type[Parameters], item: Given, owner: str) -> Any:
+        field = cls.model_fields.get(item.name)
+        if field is None:
+            return self.plain(item.value)
+        types = alternatives(field.annotation)
+        for alternative in types:
+            if isinstance(alternative, type) and issubclass(alternative, Entry):
+                entry = self.word(item.value, alternative.kind)
+                return INVALID if entry is None else entry
+        if points_at := pointing(field):
+            return self.pointed(item.value, points_at)
+        choices = [w for a in types if get_origin(a) is Literal for w in get_args(a)]
+        if choices or types == (bool,):
+            return self._one_of(cls, item, choices or [True, False], owner)
+        value = self.expand(item.value)
+        if types == (str,) and isinstance(value, Call | Reference):
+            message = f'{_named(cls, item.name, owner)} must be a string, such as "text"'
+            self.complain("E301", message, value.span, "put it between double quotes")
+            return INVALID
+        plain = self.plain(item.value)
+        return whole(plain) if int in types else plain
+
+    def _one_of(self, cls: type[Parameters], item: Given, choices: list[Any], owner: str) -> Any:
+        """The word among `choices` that a value is; INVALID after a complaint."""
+        value = self.expand(item.value)
+        if is_open(value):
+            return INVALID
+        if isinstance(value, Boolean) and value.value in choices:
+            return value.value
+        name = value.name if isinstance(value, Call) and not value.arguments else None
+        if name in choices:
+            return name
+        spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]
+        told = f", not `{name}`" if name else ""
+        guess = closest(name, spelt) if name else None
+        if isinstance(value, String) and value.value in spelt:
+            guess, told = value.value, ", without quotes"
+        self.complain(
+            "E301",
+            f"{_named(cls, item.name, owner)} must be {_either(spelt)}{told}",
+            value.span,
+            f"did you mean `{guess}`?" if guess else None,
+        )
+        return INVALID
+
+    def _checked(
+        self,
+        cls: type[P],
+        values: dict[str, Any],
+        given: Mapping[str, Given],
+        span: Span,
+        owner: str,
+        *,
+        whole: bool,
+    ) -> P | None:
+        """The values put into `cls`; None after a complaint.
+
+        When not all are there, only those that are get checked, each for itself.
+        """
+        if not values:
+            # Defaults are sound (a test sees to it), and a validator costs start-up to build.
+            return cast(P, cls.model_construct())
+        from pydantic import ValidationError
+
+        try:
+            return cls.model_validate(values)
+        except ValidationError as failure:
+            for error in failure.errors(include_url=False):
+                if whole or (error["loc"] and error["type"] != "missing"):
+                    code, message = invalid(error, _named(cls, _first(error["loc"]), owner))
+                    self.complain(code, message, _place(error["loc"], given, span))
+            return None
+
+
+def _place(location: tuple[int | str, ...], given: Mapping[str, Given], span: Span) -> Span:
+    """Where the value stands that an error is about."""
+    if not location or location[0] not in given:
+        return span
+    value = given[str(location[0])].value
+    if len(location) > 1 and isinstance(value, List) and isinstance(location[1], int):
+        return value.items[location[1]].span
+    return value.span
+
+
+def _first(location: tuple[int | str, ...]) -> str:
+    return str(location[0]) if location else ""
+
+
+def _named(cls: type[Parameters], name: str, owner: str) -> str:
+    """What to call a setting or argument, or all of them, in a sentence."""
+    if not name:
+        return f"`{owner}`"
+    return f"`{name}` of `{owner}`" if issubclass(cls, Entry) else f"`{name}`"
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def listed(names: "Sequence[str] | Mapping[str, object]") -> str:
+    """Names in a sentence."""
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,129 @@
+"""The `share` statements of a graph: layers that several networks have in common."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.draft import Drafting, DraftNode, DraftShare
+from ktgdsl.lowering.taps import check_tap
+from ktgdsl.syntax.tree import Call, List, Share
+from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
+from ktgdsl.vocabulary.settings import ShareSettings
+
+
+def add_shares(drafting: Drafting, statements: list[Share]) -> None:
+    """All shares of a graph, merged where they overlap."""
+    for statement in statements:
+        _add(drafting, statement)
+    drafting.draft.shares = merged(drafting.draft.shares)
+
+
+def _add(drafting: Drafting, statement: Share) -> None:
+    """Add a share; what is wrong with it is left out and complained about."""
+    draft, resolver = drafting.draft, drafting.resolver
+    place = "share." + ",".join(reference.name for reference in statement.names)
+    meant = [drafting.whole(reference, place) for reference in statement.names]
+    names = [name for each in meant for name in each]
+    given = drafting.settings(statement.settings, place)
+    settings = resolver.settings(ShareSettings, given, "share", statement.span)
+    start = statement.span.start
+    span = statement.span._replace(end=start + len("share"))
+    derived = [name for name in names if name in draft.derived]
+    if derived:
+        message = f"`{derived[0]}` is made from other nodes and has no layers to share"
+        _refuse(drafting, message, span, "networks share layers")
+        return
+    names = list(dict.fromkeys(name for name in names if name in draft.nodes))
+    if settings is None or not names or not all(meant):
+        return
+    layers = _in_order(dict.fromkeys(layer.path for layer in settings.layers))
+    found = [_everywhere(drafting, names, layer, statement) for layer in layers]
+    if len(names) < 2:
+        _refuse(drafting, f"`{names[0]}` shares its layers with no other node", span, "name two")
+    elif any(_clashes(share, names, layers, settings.grad) for share in draft.shares):
+        message = "two shares of the same layers combine their gradients in different ways"
+        _refuse(drafting, message, span, "`grad` has to be the same in both")
+    elif all(found) and _sharable(drafting, names, layers, span):
+        draft.shares.append(DraftShare(tuple(names), layers, settings.grad, span))
+
+
+def _everywhere(drafting: Drafting, names: list[str], layer: str, statement: Share) -> bool:
+    """Whether all nodes have a layer; complains about the first that has not."""
+    spans = {
+        item.name: item.span
+        for setting in statement.settings
+        if isinstance(setting.value, List)
+        for item in setting.value.items
+        if isinstance(item, Call)
+    }
+    span = spans.get(layer, statement.span)
+    return all(check_tap(drafting, name, layer, span) for name in names)
+
+
+def _in_order(layers: Iterable[str]) -> tuple[str, ...]:
+    """Layers from the input on, as far as that is known; others as they are written."""
+    known = {name: position for position, name in enumerate(STAGES)}
+    return tuple(sorted(layers, key=lambda layer: known.get(layer, 0)))
+
+
+def _clashes(share: DraftShare, names: list[str], layers: tuple[str, ...], grad: str) -> bool:
+    overlap = set(share.nodes) & set(names) and set(share.layers) & set(layers)
+    return bool(overlap) and share.grad != grad
+
+
+def _sharable(drafting: Drafting, names: list[str], layers: tuple[str, ...], span: Span) -> bool:
+    """Whether the layers are the same in all networks, and can be computed once."""
+    first, *others = (drafting.draft.nodes[name] for name in names)
+    if isinstance(first.network, Resnet | Wrn):
+        expected = STAGES[: len(layers)]
+        if set(layers) != set(expected):
+            told = ", ".join(expected)
+            message = "shared layers begin at the input, or they could not be computed once"
+            _refuse(drafting, message, span, f"such as `layers = [{told}]`")
+            return False
+    for other in others:
+        if not _alike(first, other, layers):
+            told = " and ".join(f"`{layer}`" for layer in layers)
+            message = f"`{first.name}` and `{other.name}` differ in {told}, so they cannot share"
+            _refuse(drafting, message, span, "nodes with equal networks can share all layers")
+            return False
+    return True
+
+
+def _alike(first: DraftNode, other: DraftNode, layers: tuple[str, ...]) -> bool:
+    one, two = first.network, other.network
+    if one == two:
+        return True
+    if set(layers) != {"stem"}:
+        return False
+    # The first convolution has 16 channels in every network of a family.
+    return type(one) is type(two) and isinstance(one, Resnet | Wrn)
+
+
+def _refuse(drafting: Drafting, message: str, span: Span, fix: str) -> None:
+    drafting.resolver.complain("E409", message, span, fix)
+
+
+def merged(shares: list[DraftShare]) -> list[DraftShare]:
+    """Shares with a layer and a node in common as one, layer by layer."""
+    groups: dict[str, list[list[str]]] = {}
+    for share in shares:
+        for layer in share.layers:
+            of_layer = groups.setdefault(layer, [])
+            touching = [group for group in of_layer if set(group) & set(share.nodes)]
+            nodes = [name for group in touching for name in group] + list(share.nodes)
+            of_layer[:] = [group for group in of_layer if group not in touching]
+            of_layer.append(list(dict.fromkeys(nodes)))
+    result: dict[tuple[str, ...], list[str]] = {}
+    for layer, of_layer in groups.items():
+        for group in of_layer:
+            result.setdefault(tuple(group), []).append(layer)
+    return [
+        DraftShare(nodes, tuple(layers), *_like(shares, nodes)) for nodes, layers in result.items()
+    ]
+
+
+def _like(shares: list[DraftShare], nodes: tuple[str, ...]) -> tuple[Literal["sum", "mean"], Span]:
+    """How gradients of a merged share combine, and where it stands: as its first part says."""
+    first = next(share for share in shares if set(share.nodes) <= set(nodes))
+    return first.grad, first.span

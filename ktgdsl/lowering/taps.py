@@ -1,0 +1,66 @@
+"""Taps: the places inside of networks that edges and arguments may name."""
+
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.draft import Drafting
+from ktgdsl.plan.model import LABEL, LOGITS
+from ktgdsl.syntax.tree import Call, String, Value
+from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
+from ktgdsl.vocabulary.registry import closest
+
+ELEMENTWISE = ("ema", "copy")
+"""What is made of each node of an array one by one."""
+
+FLAT = frozenset({"features", LOGITS})
+"""The stages that have no height and width."""
+
+
+def tap_path(drafting: Drafting, written: Value | None) -> str | None:
+    """The place that a closed tap names, `logits` where none is written; None after a complaint."""
+    if written is None:
+        return LOGITS
+    value = drafting.resolver.expand(written)
+    if isinstance(value, String):
+        return value.value
+    if isinstance(value, Call) and not value.arguments:
+        return value.name
+    drafting.resolver.complain(
+        "E301",
+        "a place inside of a network is a name or the path of a module",
+        written.span,
+        'such as `a.stage2` or `a."layer1.0.conv1"`',
+    )
+    return None
+
+
+def check_tap(
+    drafting: Drafting, node: str, path: str, span: Span, called: str | None = None
+) -> bool:
+    """Whether a node has a place of that name, as far as anybody knows; complains if not.
+
+    `called` is what the file calls the node, where that is another name.
+    """
+    draft = drafting.draft
+    if node == LABEL:
+        message = f"the labels have no place inside of them, so there is no `label.{path}`"
+        drafting.resolver.complain("E405", message, span, "leave it out: `edge label -> a`")
+        return False
+    if node in draft.derived:
+        derived = draft.derived[node]
+        if derived.made.word in ELEMENTWISE and derived.sources:
+            return check_tap(drafting, derived.sources[0], path, span, called or node)
+        known: tuple[str, ...] = (LOGITS,)
+    elif node in draft.nodes and isinstance(draft.nodes[node].network, Resnet | Wrn):
+        known = STAGES
+    else:
+        return True  # what is inside of other networks is seen when they are built
+    if path.partition(".")[0] in known and (path in known or node in draft.nodes):
+        return True
+    guess = closest(path, list(known))
+    places = ", ".join(f"`{name}`" for name in known)
+    drafting.resolver.unknown(
+        path,
+        f"there is no `{path}` inside of `{called or node}`",
+        span,
+        f"did you mean `{guess}`?" if guess else f"it has {places}",
+    )
+    return False

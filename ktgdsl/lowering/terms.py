@@ -1,0 +1,101 @@
+"""The terms of an edge: its losses and gates, which have to go with what it joins."""
+
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from ktgdsl.lowering.closing import Closing
+from ktgdsl.lowering.ends import Ends, Source
+from ktgdsl.lowering.gates import THROUGH, gate
+from ktgdsl.lowering.losses import Combination, losses, plain
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.plan.model import Term
+from ktgdsl.syntax.spelling import Speller
+from ktgdsl.syntax.tree import Edge, Value
+from ktgdsl.vocabulary.losses import Ce, Kl
+
+_spell = Speller().value
+
+
+def terms(
+    resolver: Resolver, closing: Closing, statement: Edge, ends: Ends, place: str
+) -> tuple[Term, ...] | None:
+    """The losses and gates of an edge; None after a complaint.
+
+    `place` is what the draws of open values are named after.
+    """
+    default = None if ends.inside else _default(ends.source)
+    if default is None and (not statement.terms or any(t.loss is None for t in statement.terms)):
+        resolver.complain(
+            "E407",
+            "an edge between places inside of networks has no loss unless it says one",
+            statement.span,
+            "such as `edge a.stage2 -> b.stage2 : hint`",
+        )
+        return None
+    if not statement.terms:
+        assert default is not None
+        return (Term.model_construct(parts=default, gate=THROUGH),)
+    closed = [
+        _Closed(
+            None if term.loss is None else closing.close(term.loss, f"{place}.loss"),
+            None if term.gate is None else closing.close(term.gate, f"{place}.gate"),
+        )
+        for term in statement.terms
+    ]
+    # A large graph says the same few things again and again.
+    what = tuple((_text(term.loss), _text(term.gate)) for term in closed), ends
+    before = len(resolver.diagnostics)
+    found = resolver.once(what, lambda: _terms(resolver, closed, ends, default))
+    if found is None:
+        _look_for_commas(resolver, closed, before)
+    return found
+
+
+class _Closed(NamedTuple):
+    """A term with nothing open in it."""
+
+    loss: Value | None
+    gate: Value | None
+
+
+def _text(value: Value | None) -> str:
+    """What a value says, wherever it stands."""
+    return "" if value is None else _spell(value)
+
+
+def _terms(
+    resolver: Resolver, written: list[_Closed], ends: Ends, default: Combination | None
+) -> tuple[Term, ...] | None:
+    found = []
+    for term in written:
+        parts = default if term.loss is None else losses(resolver, term.loss, ends)
+        weight = THROUGH if term.gate is None else gate(resolver, term.gate, ends)
+        if parts is not None and weight is not None:
+            found.append(Term.model_construct(parts=parts, gate=weight))
+    return tuple(found) if len(found) == len(written) else None
+
+
+def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) -> None:
+    """Where `0,9` made two terms of one number, say that and no more of the two."""
+    from ktgdsl.syntax.numerals import comma_between  # only a mistake needs it
+
+    for one, other in pairwise(written):
+        comma = comma_between(one.gate or one.loss, other.loss)
+        if comma is None:
+            continue
+        values = [value for value in (*one, *other) if value is not None]
+        told = [
+            each
+            for each in resolver.diagnostics[before:]
+            if each.span and any(v.span.start <= each.span.start < v.span.end for v in values)
+        ]
+        if told:
+            kept = [each for each in resolver.diagnostics[before:] if each not in told]
+            resolver.diagnostics[before:] = [*kept, comma]
+
+
+@cache
+def _default(source: Source) -> Combination:
+    """The paper's losses (Eqs. 1 and 2)."""
+    return (plain(Ce.model_construct() if source == "label" else Kl.model_construct()),)

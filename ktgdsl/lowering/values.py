@@ -1,0 +1,181 @@
+"""Plain values in the scope of a file's `let`s: numbers, strings, lists, arithmetic."""
+
+import sys
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.pydantic_errors import quoted
+from ktgdsl.syntax.tree import (
+    Binary,
+    Boolean,
+    Call,
+    Choice,
+    Let,
+    List,
+    Number,
+    Percent,
+    Range,
+    Reference,
+    String,
+    Unary,
+    Value,
+)
+from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.registry import closest
+
+_T = TypeVar("_T")
+
+
+class _Invalid:
+    """The value of what has been complained about already."""
+
+
+INVALID: Final = _Invalid()
+
+_EXACT = 2**53
+"""From here on a float is not one whole number but several."""
+
+ANYTHING: Final = "*"
+"""Among the unread words: a file is missing, and whatever may be declared in it."""
+
+
+def is_open(value: Value) -> bool:
+    """Whether a value is a choice or a range, on a log scale or not."""
+    if isinstance(value, Call):
+        inner = [argument.value for argument in value.arguments]
+        return value.name == "log" and len(inner) == 1 and isinstance(inner[0], Range)
+    return isinstance(value, Choice | Range)
+
+
+class Scope:
+    """What values mean in a file, and the complaints about those that mean nothing.
+
+    `unread` has the words of the parts of the file that did not parse: what is declared
+    there is not known, so nobody complains that it is missing. An open value is INVALID
+    here without a complaint, since `validate` reports it once for a file.
+    """
+
+    def __init__(self, lets: Mapping[str, Let], unread: frozenset[str] = frozenset()) -> None:
+        self.lets = lets
+        self.unread = unread
+        self.diagnostics: list[Diagnostic] = []
+        self._ends: dict[str, Value] = {}  # what each `let` stands for in the end
+        self._known: dict[Hashable, Any] = {}
+
+    def complain(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        help: str | None = None,
+        labels: Iterable[Label] = (),
+    ) -> None:
+        """Add an error."""
+        self.diagnostics.append(Diagnostic(code, message, span, help, labels=tuple(labels)))
+
+    def once(self, what: Hashable, find: Callable[[], _T | None]) -> _T | None:
+        """What `find` finds, looked for again only where it complained.
+
+        `what` says all that it depends on but this scope; where it stands is no part of that.
+        """
+        found: _T | None = self._known.get(what)
+        if found is None:
+            before = len(self.diagnostics)
+            found = find()
+            if len(self.diagnostics) == before:
+                self._known[what] = found
+        return found
+
+    def unknown(self, name: str, message: str, span: Span, help: str) -> None:
+        """Add the error that nothing is called `name`, unless a broken part may declare it."""
+        if name not in self.unread and ANYTHING not in self.unread:
+            self.complain("E201", message, span, help)
+
+    def expand(self, value: Value) -> Value:
+        """The value, or what the `let` that it names stands for."""
+        names = []
+        while isinstance(value, Call) and not value.arguments and value.name in self.lets:
+            names.append(value.name)
+            value = self._ends.get(value.name) or self.lets[value.name].value
+        self._ends.update(dict.fromkeys(names, value))
+        return value
+
+    def number(self, value: Value) -> int | float | None:
+        """A number, arithmetic done; None after a complaint."""
+        result = self.plain(value)
+        if isinstance(result, bool) or not isinstance(result, int | float):
+            if result is not INVALID:
+                self.complain("E301", f"a number is needed here, not {quoted(result)}", value.span)
+            return None
+        return result
+
+    def plain(self, value: Value) -> Any:
+        """A value of plain data: a number, a Share, a bool, a str or a list of those."""
+        value = self.expand(value)
+        match value:
+            case Number() | Boolean() | String():
+                return value.value
+            case Percent():
+                return Share(percent=float(value.value))
+            case List():
+                items = [self.plain(item) for item in value.items]
+                return INVALID if INVALID in items else items
+            case Unary():
+                operand = self.number(value.operand)
+                return INVALID if operand is None else -operand
+            case Binary():
+                return self._arithmetic(value)
+            case Call() if not is_open(value):
+                self._no_value(value)
+            case Reference():
+                self.complain("E301", "a value is needed here, not a node", value.span)
+        return INVALID
+
+    def _no_value(self, value: Call) -> None:
+        name = value.name
+        if name in self.lets:
+            self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
+            return
+        guess = closest(name, list(self.lets))
+        self.unknown(
+            name,
+            f"nothing that has a value is called `{name}`",
+            value.name_span,
+            f"did you mean `{guess}`?" if guess else f"`let {name} = ...` would name a value",
+        )
+
+    def _arithmetic(self, value: Binary) -> Any:
+        left, right = self.number(value.left), self.number(value.right)
+        if left is None or right is None:
+            return INVALID
+        if value.operator == "/" and right == 0:
+            self.complain("E305", "this divides by zero", value.span)
+            return INVALID
+        result = calculated(value.operator, left, right)
+        if not abs(result) <= sys.float_info.max:
+            self.complain("E305", "the result is too large for a number", value.span)
+            return INVALID
+        return result
+
+
+def whole(value: Any) -> Any:
+    """A whole number that is written as `3e0` as one; anything else as it is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return value
+
+
+def calculated(operator: str, left: int | float, right: int | float) -> int | float:
+    """The result of `+`, `-`, `*` or `/`."""
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+    if isinstance(left, int) and isinstance(right, int) and left % right == 0:
+        return left // right  # a whole number where one may be needed: `epochs = 40 / 2`
+    return left / right

@@ -1,0 +1,33 @@
+"""Files that a spec names: inside its folder tree, there, and known by their content."""
+
+import hashlib
+from pathlib import Path
+
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.plan.model import Weights
+from ktgdsl.syntax.paths import tree
+
+
+def weights(
+    resolver: Resolver, written: str, span: Span, folder: Path, root: Path | None
+) -> Weights | None:
+    """The file of weights at a path relative to `folder`; None after a complaint.
+
+    It has to lie inside of `root`, by default the project that `folder` is part of.
+    """
+    try:
+        place = (folder / written).resolve()
+        if not place.is_relative_to((root or tree(folder)).resolve()):
+            problem = f'the weights "{written}" lie outside of the folder tree of the spec'
+        elif not place.is_file():
+            problem = f'there is no file "{written}" with weights'
+        else:
+            with place.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            return Weights.model_construct(path=written, file=str(place), sha256=digest)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problem = f'the weights "{written}" cannot be read: {reason}'
+    resolver.complain("E406", problem, span, "paths are relative to the folder of the spec")
+    return None

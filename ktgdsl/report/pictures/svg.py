@@ -1,0 +1,77 @@
+"""A drawing as SVG: the same bytes for the same drawing."""
+
+from collections.abc import Iterator
+from xml.sax.saxutils import escape, quoteattr
+
+from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Point, Polygon, Shape, Text
+
+_DASHES = ' stroke-dasharray="5 3"'
+
+
+def svg(drawing: Drawing) -> str:
+    """The text of an SVG file. Edges and nodes say all about themselves where one points."""
+    width, height = _n(drawing.width), _n(drawing.height)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="Helvetica, Arial, sans-serif">'
+    )
+    ground = '<rect width="100%" height="100%" fill="#FFFFFF"/>'
+    lines = [f"<title>{escape(drawing.title)}</title>", ground, *map(_element, drawing.shapes)]
+    return "\n".join([head, *lines, "</svg>"]) + "\n"
+
+
+def _element(shape: Shape) -> str:
+    match shape:
+        case Circle():
+            (x, y), dashes = shape.centre, _DASHES if shape.dashed else ""
+            return _told(
+                "circle",
+                f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(shape.radius)}" fill="{shape.fill}" '
+                f'stroke="{shape.stroke}" stroke-width="{_n(shape.width)}"{dashes}',
+                shape.about,
+            )
+        case Curve():
+            start, control, end = map(_point, shape.points)
+            return _told(
+                "path",
+                f'd="M{start} Q{control} {end}" fill="none" stroke="{shape.stroke}" '
+                f'stroke-width="{_n(shape.width)}"{_DASHES if shape.dashed else ""}',
+                shape.about,
+            )
+        case Polygon():
+            return f'<polygon points="{" ".join(map(_point, shape.corners))}" fill="{shape.fill}"/>'
+        case Box():
+            (x, y), half = shape.centre, shape.height / 2
+            return (
+                f'<rect x="{_n(x - shape.width / 2)}" y="{_n(y - half)}" '
+                f'width="{_n(shape.width)}" height="{_n(shape.height)}" rx="{_n(half)}" '
+                f'fill="{shape.fill}" stroke="{shape.stroke}"/>'
+            )
+        case Text():
+            return f"<text {' '.join(_text(shape))}>{escape(shape.text)}</text>"
+
+
+def _text(shape: Text) -> Iterator[str]:
+    x, y = shape.at
+    # A third of the size below the middle is where letters stand to be centred there.
+    yield f'x="{_n(x)}" y="{_n(y)}" dy="{_n(shape.size * 0.35)}" font-size="{_n(shape.size)}"'
+    yield f'fill="{shape.colour}" text-anchor={quoteattr(shape.anchor)}'
+    if shape.bold:
+        yield 'font-weight="bold"'
+    if shape.angle:
+        yield f'transform="rotate({_n(shape.angle)} {_point(shape.at)})"'
+
+
+def _told(tag: str, attributes: str, about: str) -> str:
+    if not about:
+        return f"<{tag} {attributes}/>"
+    return f"<{tag} {attributes}><title>{escape(about)}</title></{tag}>"
+
+
+def _point(point: Point) -> str:
+    return f"{_n(point[0])},{_n(point[1])}"
+
+
+def _n(number: float) -> str:
+    """A tenth of a point is finer than any screen."""
+    return f"{round(number, 1) + 0.0:.1f}".removesuffix(".0")

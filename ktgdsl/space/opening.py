@@ -1,0 +1,277 @@
+"""Open values closed: what a choice or a range is at one point of a space.
+
+Each draw has one name, from where it stands: `edge.b->a.gate`, `node.b`, `train.optimizer.lr`,
+`let.T`; a second one at the same place is `.1`, a third `.2`. Names do not depend on what is
+drawn, because the options that are not taken are walked as well.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.values import calculated
+from ktgdsl.plan.settings import Draw
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.spelling import Speller
+from ktgdsl.syntax.tree import (
+    All,
+    Binary,
+    Call,
+    Choice,
+    Let,
+    List,
+    Number,
+    Range,
+    Reference,
+    Syntax,
+    Unary,
+    Value,
+)
+from ktgdsl.syntax.walk import children, walk
+from ktgdsl.vocabulary.registry import entries, kinds_of
+
+_SPELL = Speller().value
+
+Point = Mapping[str, int | float]
+"""What was drawn: the index of an option, or a number of a range, by the draw's name."""
+
+
+def logarithmic(value: Value) -> Range | None:
+    """The range inside of `log(1e-3 .. 1e-1)`; None for any other value."""
+    if isinstance(value, Call) and value.name == "log" and len(value.arguments) == 1:
+        inside = value.arguments[0]
+        if inside.name is None and isinstance(inside.value, Range):
+            return inside.value
+    return None
+
+
+class _Closer:
+    """What closing means for the values that are not open themselves."""
+
+    def __init__(self, lets: Mapping[str, Let]) -> None:
+        self.lets = lets
+        self._closed: dict[int, tuple[Syntax, bool]] = {}
+
+    def is_open(self, part: Syntax) -> bool:
+        """Whether anything in a part of the tree is open, or named by a `let` that is."""
+        known = self._closed.get(id(part))
+        if known is None or known[0] is not part:
+            known = part, any(self._opens(each) for each in walk(part))
+            self._closed[id(part)] = known
+        return known[1]
+
+    def _opens(self, part: Syntax) -> bool:
+        if isinstance(part, Call) and not part.arguments and part.name in self.lets:
+            return self.is_open(self.lets[part.name].value)
+        return isinstance(part, Choice | Range)
+
+    def inside(self, value: Value, close: Callable[[Value, str], Value], place: str) -> Value:
+        """A value that is not open itself, with its parts closed."""
+        match value:
+            case Call() if value.arguments:
+                closed = []
+                for index, each in enumerate(value.arguments):
+                    name = each.name or _parameter(value.name, index, place)
+                    within = close(each.value, f"{place}.{name}")
+                    closed.append(each.model_copy(update={"value": within}))
+                return value.model_copy(update={"arguments": tuple(closed)})
+            case List():
+                items = tuple(close(item, place) for item in value.items)
+                return value.model_copy(update={"items": items})
+            case Unary():
+                return value.model_copy(update={"operand": close(value.operand, place)})
+            case Binary():
+                left, right = close(value.left, place), close(value.right, place)
+                return value.model_copy(update={"left": left, "right": right})
+            case Reference():
+                parts = {"index": value.index, "tap": value.tap}
+                update = {
+                    name: close(part, place)
+                    for name, part in parts.items()
+                    if part is not None and not isinstance(part, All)
+                }
+                return value.model_copy(update=update)
+        return value
+
+    def _let(self, value: Value) -> Let | None:
+        if isinstance(value, Call) and not value.arguments:
+            return self.lets.get(value.name)
+        return None
+
+
+def _parameter(word: str, index: int, place: str) -> str:
+    """The parameter that an argument without a name is for."""
+    kinds = kinds_of(word)
+    wanted = place.rpartition(".")[2]  # `cosine` is a gate and a schedule
+    for kind in [wanted] if wanted in kinds else kinds:
+        if entry := entries(kind).get(word):
+            names = entry.positions()
+            return entry.variadic or (names[index] if index < len(names) else str(index))
+    return str(index)
+
+
+class AtPoint(_Closer):
+    """Closes values at a point; what it does not say is the first option, or the low end.
+
+    `draws` has every draw met so far, in the order of the text. With `turn`, every count of
+    nodes is as large as it can be and every choice the option of that turn, so that all draws
+    are met in as many turns as there are options.
+    """
+
+    def __init__(self, resolver: Resolver, point: Point, *, turn: int | None = None) -> None:
+        super().__init__(resolver.lets)
+        self.resolver = resolver
+        self.point = point
+        self.turn = turn
+        self.draws: dict[str, Draw] = {}
+        self._used: Counter[str] = Counter()
+        self._once: dict[str, Value] = {}
+
+    def close(self, value: Value, place: str) -> Value:
+        """The value at the point."""
+        if not self.is_open(value):
+            return value
+        if let := self._let(value):
+            if let.each:
+                return self.close(let.value, place)
+            if let.name not in self._once:
+                self._once[let.name] = self.close(let.value, f"let.{let.name}")
+            return self._once[let.name]
+        if inside := logarithmic(value):
+            return self._range(inside, place, log=True)
+        if isinstance(value, Range):
+            return self._range(value, place, log=False)
+        if isinstance(value, Choice):
+            return self._choice(value, place)
+        return self.inside(value, self.close, place)
+
+    def size(self, value: Value, place: str) -> Value:
+        """The number of nodes of an array at the point, or the greatest."""
+        closed = self.close(value, place)
+        if self.turn is None or not self.is_open(value):
+            return closed
+        bounds = self._bounds(value)
+        return closed if bounds is None else make(Number, value.span, value=bounds[1])
+
+    def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
+        """What a number that may be open lies between; None for anything else."""
+        if isinstance(part, Call) and (let := self._let(part)):
+            return self._bounds(let.value)
+        if isinstance(part, Number):
+            return part.value, part.value
+        if not isinstance(part, Choice | Range | Unary | Binary):
+            return None
+        inner = [self._bounds(child) for child in children(part)]
+        known = [bounds for bounds in inner if bounds is not None]
+        if not known or len(known) < len(inner):
+            return None
+        ends = [end for bounds in known for end in bounds]
+        if isinstance(part, Unary):
+            ends = [-end for end in ends]
+        if isinstance(part, Binary):
+            left, right = known
+            if part.operator == "/" and 0 in right:
+                return None
+            ends = [calculated(part.operator, a, b) for a in left for b in right]
+        return min(ends), max(ends)
+
+    def _choice(self, choice: Choice, place: str) -> Value:
+        if not choice.options:
+            return choice  # what is left of a `let` that never ends
+        name = self._fresh(place)
+        texts = tuple(_SPELL(option) for option in choice.options)
+        self.draws[name] = Draw.model_construct(name=name, options=texts)
+        closed = [self.close(option, place) for option in choice.options]
+        return closed[int(self.point.get(name, (self.turn or 0) % len(closed)))]
+
+    def _range(self, value: Range, place: str, *, log: bool) -> Value:
+        name = self._fresh(place)
+        ends = drawn_between(self.resolver, value, log=log)
+        if ends is None:
+            return make(Choice, value.span, options=())
+        low, high = ends
+        self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
+        return make(Number, value.span, value=self.point.get(name, low))
+
+    def _fresh(self, place: str) -> str:
+        count = self._used[place]
+        self._used[place] += 1
+        return f"{place}.{count}" if count else place
+
+
+def drawn_between(resolver: Resolver, value: Range, *, log: bool) -> tuple[float, float] | None:
+    """The ends of a range; None after a complaint."""
+    low, high = resolver.number(value.low), resolver.number(value.high)
+    if low is None or high is None:
+        return None
+    problem = None
+    if low > high:
+        problem = f"this range ends at {high:g} and begins at {low:g}, which is more"
+    elif log and low <= 0:
+        problem = f"a logarithm needs positive numbers, and this range begins at {low:g}"
+    if problem is None:
+        return low, high
+    fix = "write the lesser end first: `1e-3 .. 1e-1`"
+    if low <= high:
+        fix = f"begin above 0, such as `log(1e-4 .. {high:g})`" if high > 0 else "leave `log` out"
+    resolver.complain("E307", problem, value.span, fix)
+    return None
+
+
+class Covering(_Closer):
+    """Closes values by turns: in as many rounds as `rounds` says each option has its turn.
+
+    So that every option is looked at, and yet no more often than need be: independent values
+    take their turns side by side.
+    """
+
+    def __init__(self, resolver: Resolver, turn: int) -> None:
+        super().__init__(resolver.lets)
+        self.resolver = resolver
+        self.turn = turn
+        self._rounds: dict[int, tuple[Syntax, int]] = {}
+
+    def rounds(self, part: Syntax) -> int:
+        """How many turns it takes until everything in a part of the tree has been seen."""
+        known = self._rounds.get(id(part))
+        if known is None or known[0] is not part:
+            known = part, self._count(part)
+            self._rounds[id(part)] = known
+        return known[1]
+
+    def _count(self, part: Syntax) -> int:
+        if isinstance(part, Call) and (let := self._let(part)):
+            return self.rounds(let.value)
+        if isinstance(part, Range):
+            return 2
+        inner = [self.rounds(child) for child in children(part)]
+        return sum(inner) if isinstance(part, Choice) else max(inner, default=1)
+
+    def close(self, value: Value, place: str) -> Value:
+        """The value at this turn; `place` does not matter."""
+        return self._at(value, self.turn)
+
+    def size(self, value: Value, place: str) -> Value:
+        """The number of nodes of an array."""
+        return self.close(value, place)
+
+    def _at(self, value: Value, turn: int) -> Value:
+        if not self.is_open(value):
+            return value
+        if let := self._let(value):
+            return self._at(let.value, turn)
+        if (inside := logarithmic(value)) or isinstance(value, Range):
+            spread = inside or value
+            assert isinstance(spread, Range)
+            ends = drawn_between(self.resolver, spread, log=inside is not None)
+            if ends is None:
+                return make(Choice, value.span, options=())
+            return make(Number, value.span, value=ends[turn % 2])
+        if isinstance(value, Choice):
+            turn %= max(1, self.rounds(value))
+            for option in value.options:
+                if turn < self.rounds(option):
+                    return self._at(option, turn)
+                turn -= self.rounds(option)
+            return value
+        return self.inside(value, lambda part, _: self._at(part, turn), "")

@@ -1,0 +1,214 @@
+"""A plan as a spec: the text of a `.ktg` file that means it."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.lowering.passes import FROZEN
+from ktgdsl.lowering.taps import ELEMENTWISE
+from ktgdsl.plan.model import (
+    Call,
+    Derived,
+    Node,
+    Percent,
+    Plan,
+)
+from ktgdsl.space.spelled_calls import arguments_text, call_text, defaults_of, value_text
+from ktgdsl.space.spelled_edges import edges_text, listed
+from ktgdsl.syntax.format import format_source
+from ktgdsl.vocabulary.call import shown, shown_path
+from ktgdsl.vocabulary.networks import shortest, spelled_out
+from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
+
+
+def spelled(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
+    """The spec that means a plan: compiled in `folder`, it has the plan's digest.
+
+    `header` stands above it as comments. Nodes of an array that differ from each other, or
+    are not all there, become single nodes with names of their own, `p_0`; then only the
+    canonical digest is the same, and that only if none of them is a target.
+
+    Raises ValueError when the plan leaves something open, or is larger than a spec may be.
+    """
+    if plan.space is not None:
+        raise ValueError("a plan with open values is no spec")
+    names = _names(plan)
+    arrays = _arrays(names)
+    lines = [f"# {line}" for text in header for line in text.splitlines() or [""]] + [""]
+    lines += [f"graph {plan.graph.name} {{", *_nodes(plan, names, folder)]
+    lines += [f"target {listed((names[name] for name in plan.graph.targets), arrays)}", ""]
+    for share in plan.graph.shares:
+        shared = listed((names[name] for name in share.nodes), arrays)
+        grad = None if share.grad == "sum" else share.grad
+        own = {"layers": f"[{', '.join(map(shown_path, share.layers))}]", "grad": grad}
+        lines.append(f"share {shared}{_inline(own)}")
+    lines += [*edges_text(plan, names, arrays), "}", "", *_data(plan, folder), "", *_train(plan)]
+    for phase in plan.phases:
+        learn = listed((names[name] for name in phase.learn), arrays)
+        settings = {
+            "learn": f"[{learn}]",
+            "epochs": None if phase.epochs == plan.train.epochs else str(phase.epochs),
+            "optimizer": _unless(phase.optimizer, None, "optimizer"),
+            "schedule": _unless(phase.schedule, None, "schedule"),
+            "take": None if phase.take == "last" else phase.take,
+        }
+        lines += ["", *_block(f"phase {phase.name}", settings)]
+    text, problems = format_source(Source("<plan>", "\n".join(lines).lstrip() + "\n"))
+    if text is None:
+        raise ValueError(f"this plan is no spec: {problems[0].message}")
+    return text
+
+
+def _names(plan: Plan) -> dict[str, str]:
+    """What each node is called: as in the plan, but for arrays that are not whole or not even."""
+    nodes: list[Node | Derived] = [*plan.graph.nodes, *plan.graph.derived]
+    arrays: dict[str, list[Node | Derived]] = {}
+    for node in nodes:
+        if match := re.fullmatch(r"(\w+)\[(\d+)\]", node.name):
+            arrays.setdefault(match[1], []).append(node)
+    taken = {node.name for node in nodes} | arrays.keys()
+    names = {node.name: node.name for node in nodes}
+    kept: dict[str, list[str]] = {}
+    for base, members in arrays.items():
+        found = [node.name for node in members]
+        whole = found == [f"{base}[{index}]" for index in range(len(found))]
+        if whole and _alike(members, kept):
+            kept[base] = found
+            continue
+        for node in members:
+            new = node.name.replace("[", "_").rstrip("]")
+            while new in taken:
+                new += "_"
+            taken.add(new)
+            names[node.name] = new
+    return names
+
+
+def _alike(members: Sequence[Node | Derived], kept: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one statement can declare the nodes of an array; `kept` are those before it."""
+    first, *others = map(_declared, members)
+    if any(other != first for other in others):
+        return False
+    if isinstance(first, Node) or first.made.name not in ELEMENTWISE:
+        return True
+    sources = [node.sources[0] for node in members if isinstance(node, Derived)]
+    return sources in kept.values()
+
+
+def _declared(node: Node | Derived) -> Node | Derived:
+    """What a statement says of a node. Edges say whether it is frozen without `frozen = true`."""
+    if isinstance(node, Node):
+        frozen = FROZEN if node.frozen == FROZEN else None
+        return node.model_copy(update={"name": "", "frozen": frozen})
+    sources = () if node.made.name in ELEMENTWISE else node.sources
+    return node.model_copy(update={"name": "", "sources": sources})
+
+
+def _arrays(names: Mapping[str, str]) -> Counter[str]:
+    """How many nodes the arrays of the spec have."""
+    return Counter(name.partition("[")[0] for name in names.values() if "[" in name)
+
+
+def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Equal neighbours stand together; of an array there is one statement."""
+    arrays = _arrays(names)
+    told: dict[str, str] = {}
+    for node in plan.graph.nodes:
+        short = shortest(node.network)
+        what = short if spelled_out(short) else call_text("network", node.network)
+        base, bracket, _ = names[node.name].partition("[")
+        name = f"{base}[{arrays[base]}]" if bracket else base
+        told.setdefault(name, what + _inline(_node_settings(plan, node, folder)))
+    for what, group in groupby(told.items(), key=lambda pair: pair[1]):
+        yield f"node {', '.join(name for name, _ in group)} = {what}"
+    made: dict[str, str] = {}
+    for derived in plan.graph.derived:
+        own = {
+            "keep": "true" if derived.keep else None,
+            "optimizer": _unless(derived.optimizer, plan.train.optimizer, "optimizer"),
+            "schedule": _unless(derived.schedule, plan.train.schedule, "schedule"),
+        }
+        base, bracket, _ = names[derived.name].partition("[")
+        sources = [names[name] for name in derived.sources]
+        name = f"{base}[{arrays[base]}]" if bracket else base
+        if bracket and derived.made.name in ELEMENTWISE:
+            name, sources = base, [sources[0].partition("[")[0]]  # as long as the other array
+        of = [listed(sources, arrays)] if sources else []
+        told_of = ", ".join([*of, *arguments_text("network", derived.made, names)])
+        word = f"{derived.made.name}({told_of})" if told_of else derived.made.name
+        made.setdefault(name, word + _inline(own))
+    yield from (f"node {name} = {what}" for name, what in made.items())
+
+
+def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None]:
+    # The file is where links lead, and `..` of the spec begins there too.
+    weights = node.weights and os.path.relpath(node.weights.file, folder.resolve())
+    return {
+        "weights": value_text(Path(weights).as_posix()) if weights else None,
+        "frozen": "true" if node.frozen == FROZEN else None,
+        "optimizer": _unless(node.optimizer, plan.train.optimizer, "optimizer"),
+        "schedule": _unless(node.schedule, plan.train.schedule, "schedule"),
+        "mode": None if node.mode == "eval" else node.mode,
+        "keep": "true" if node.keep else None,
+        "device": None if node.device is None else value_text(node.device),
+    }
+
+
+def _unless(call: Call | None, default: Call | None, kind: str) -> str | None:
+    return None if call is None or call == default else call_text(kind, call)
+
+
+def _data(plan: Plan, folder: Path) -> list[str]:
+    data, defaults = plan.data, defaults_of(DataSettings)
+    share = defaults["validation"].percent
+    whole = data.samples if data.facts is None else data.train_samples
+    usual = round(whole * share / 100) if isinstance(whole, int) else Percent(percent=share)
+    validation = None if data.validation == usual else _samples(data.validation)
+    settings = {
+        "batch": str(data.batch),
+        "samples": None if data.samples is None else _samples(data.samples),
+        "validation": validation,
+        "holdout": "true" if data.holdout else None,
+        "augment": None if data.augment == defaults["augment"] else data.augment,
+        "root": None if data.root is None else value_text(Path(data.root).as_posix()),
+        "classes": None if data.classes_expected is None else str(data.classes_expected),
+        "labeled": None if data.labeled is None else _samples(data.labeled),
+        "views": None if data.views == 1 else str(data.views),
+        "workers": None if data.workers == 0 else str(data.workers),
+    }
+    return _block(f"data {call_text('dataset', data.source)}", settings)
+
+
+def _samples(samples: int | Percent) -> str:
+    return str(samples) if isinstance(samples, int) else value_text({"percent": samples.percent})
+
+
+def _train(plan: Plan) -> list[str]:
+    train, defaults = plan.train, defaults_of(TrainSettings)
+    settings: dict[str, str | None] = {
+        "epochs": str(train.epochs),
+        "optimizer": call_text("optimizer", train.optimizer),
+        "schedule": call_text("schedule", train.schedule),
+    }
+    for name in type(train).model_fields:
+        value = getattr(train, name)
+        if name not in settings and value != defaults[name]:
+            settings[name] = shown(value) if isinstance(value, float) else str(value)
+    return _block("train", settings)
+
+
+def _block(head: str, settings: Mapping[str, str | None]) -> list[str]:
+    return [f"{head} {{", *_settings(settings), "}"]
+
+
+def _inline(settings: Mapping[str, str | None]) -> str:
+    told = " ".join(_settings(settings))
+    return f" {{ {told} }}" if told else ""
+
+
+def _settings(settings: Mapping[str, str | None]) -> Iterable[str]:
+    return [f"{name} = {value}" for name, value in settings.items() if value is not None]

@@ -1,0 +1,98 @@
+"""The edges of a plan as a spec writes them: neighbours that say the same stand together."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+from ktgdsl.lowering.passes import FROZEN
+from ktgdsl.plan.model import LABEL, Constant, Edge, Plan
+from ktgdsl.space.spelled_calls import added, call_text, gate_text, weighted
+from ktgdsl.vocabulary.call import shown_path
+
+
+def listed(places: Iterable[str], arrays: Mapping[str, int]) -> str:
+    """Places with commas between them, all nodes of an array in a row as the array."""
+    told = ", ".join(places)
+    for base, size in arrays.items():
+        run = ", ".join(f"{base}[{index}]" for index in range(size))
+        told = re.sub(rf"(?<!\w){re.escape(run)}(?!\.)", base, told)
+    return told
+
+
+def edge_lines(plan: Plan) -> list[str]:
+    """The edges of a plan as a spec writes them, without the word `edge`."""
+    names = {node.name: node.name for node in plan.graph.nodes}
+    names |= {node.name: node.name for node in plan.graph.derived}
+    return [line.removeprefix("edge ") for line in edges_text(plan, names, {})]
+
+
+class _Row(NamedTuple):
+    """Edges from one source with equal terms; `alone` when no other source may join it."""
+
+    source: str
+    into: str
+    terms: str
+    alone: bool
+
+
+def edges_text(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> Iterator[str]:
+    """Neighbours with one source and equal terms stand together, then those into the same."""
+
+    def key(row: _Row) -> tuple[str, ...]:
+        return (row.source if row.alone else "", row.into, row.terms)
+
+    for (_, into, terms), group in groupby(_rows(plan, names, arrays), key=key):
+        rows = list(group)
+        if not rows[0].source:
+            yield f"edge {into} : {terms}"
+            continue
+        # Of an array into several places, the edges into the first would come first.
+        apart = rows[0].alone or "," in into
+        source = listed((row.source for row in rows), {} if apart else arrays)
+        colon = " : " if terms and not terms.startswith(" via") else ""
+        yield f"edge {source} -> {into}{colon}{terms}"
+
+
+def _rows(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> Iterator[_Row]:
+    learning = [node.name for node in plan.graph.nodes if node.frozen != FROZEN]
+
+    def key(edge: Edge) -> tuple[str, str, bool]:
+        # A list of nodes leaves out the source itself, so an edge to it stands for itself.
+        return str(edge.source), _terms(edge, names), edge.source.node == edge.destination.node
+
+    for (_, terms, to_itself), group in groupby(plan.graph.edges, key=key):
+        edges = list(group)
+        first = edges[0]
+        source = "" if first.unary else _place(first.source.node, first.source.tap, names)
+        places = [_place(edge.destination.node, edge.destination.tap, names) for edge in edges]
+        if to_itself:
+            yield from (_Row(source, place, terms, alone=True) for place in places)
+            continue
+        into = [str(edge.destination) for edge in edges]
+        if first.from_label and len(learning) > 1 and into[: len(learning)] == learning:
+            yield _Row(source, "*", terms, alone=True)
+            places = places[len(learning) :]
+        if places:
+            yield _Row(source, listed(places, arrays), terms, alone=not first.transfers)
+
+
+def _place(node: str, tap: str, names: Mapping[str, str]) -> str:
+    name = LABEL if node == LABEL else names[node]
+    return name if tap == "logits" else f"{name}.{shown_path(tap)}"
+
+
+def _terms(edge: Edge, names: Mapping[str, str]) -> str:
+    """The terms as written behind the colon; a default that stands alone is left out."""
+    told = []
+    for term in edge.terms:
+        parts = [
+            weighted(part.coefficient, call_text("loss", part.loss, names)) for part in term.parts
+        ]
+        via = "" if term.gate == Constant(value=1.0) else f" via {gate_text(term.gate)}"
+        told.append((added(parts), via))
+    default = "ce" if edge.from_label else "kl"
+    tapped = edge.source.tap != "logits" or edge.destination.tap != "logits"
+    if len(told) == 1 and told[0][0] == default and not tapped and not edge.unary:
+        return told[0][1]
+    return ", ".join(loss + via for loss, via in told)

@@ -1,0 +1,1 @@
+"""Text to tree and back: reading, parsing, formatting, overrides, includes. No torch."""

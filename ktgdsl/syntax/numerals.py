@@ -1,0 +1,107 @@
+"""Numbers as people write them elsewhere: `.5`, `1.`, `0,9` and `1 000`."""
+
+import re
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.syntax.stop import Stop, span
+from ktgdsl.syntax.tokens import Token
+from ktgdsl.syntax.tree import Binary, Choice, Number, Percent, Range, Value
+
+_DIGITS = re.compile(r"[0-9]+")
+_FRACTION = re.compile(r"[0-9]+%?")
+_THOUSANDS = re.compile(r"[0-9]{3}")
+_BEFORE_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}")
+
+
+def touching(first: Token | None, second: Token | None) -> bool:
+    """Whether nothing stands between two tokens."""
+    return first is not None and second is not None and first.end == second.start
+
+
+def point(stop: Stop) -> Diagnostic | None:
+    """`.5` and `1.`"""
+    point, before, after = stop.token, stop.near(-1), stop.near(1)
+    if point is None or point.type != "DOT":
+        return None
+    if before is not None and before.type == "NUMBER" and touching(before, point):
+        place = span(stop.path, before, point)
+        help_ = f"did you mean `{before}.0`?"
+        return stop.complain(f"`{before}.` is not a number", help_, place, "E104")
+    if after is not None and after.type in ("NUMBER", "PERCENT") and touching(point, after):
+        place = span(stop.path, point, after)
+        help_ = f"did you mean `0.{after}`?"
+        return stop.complain(f"`.{after}` is not a number", help_, place, "E104")
+    return None
+
+
+def comma(stop: Stop) -> Diagnostic | None:
+    """`clip = 0,5` and `sgd(lr=0,1)`"""
+    for offset in (0, -1):
+        whole, sign, rest = (stop.near(offset + i) for i in (-1, 0, 1))
+        if whole is None or sign is None or rest is None or sign.type != "COMMA":
+            continue
+        if not (touching(whole, sign) and touching(sign, rest)):
+            continue
+        if _DIGITS.fullmatch(whole.value) and _FRACTION.fullmatch(rest.value):
+            place = span(stop.path, whole, rest)
+            return stop.complain(*_said(whole.value, rest.value), place, "E104")
+    return None
+
+
+def spaced(stop: Stop) -> Diagnostic | None:
+    """`1 000`"""
+    before, token = stop.near(-1), stop.token
+    if before is None or not _BEFORE_THOUSANDS.fullmatch(before.value):
+        return None
+    groups: list[Token] = []
+    while token is not None and not token.first and _THOUSANDS.fullmatch(token.value):
+        groups.append(token)
+        token = stop.near(len(groups))
+    if not groups:
+        return None
+    values = [before.value, *(group.value for group in groups)]
+    help_ = f"did you mean `{'_'.join(values)}`?"
+    place = span(stop.path, before, groups[-1])
+    return stop.complain(f"`{' '.join(values)}` is not a number", help_, place, "E104")
+
+
+def comma_between(first: Value | None, second: Value | None) -> Diagnostic | None:
+    """What to say where two values beside each other were meant as one number, else None.
+
+    Between them is a comma, since the grammar lets nothing else of one character stand there.
+    """
+    whole, rest = _edge_of(first, last=True), _edge_of(second, last=False)
+    if whole is None or rest is None or whole.span.end + 1 != rest.span.start:
+        return None
+    if not isinstance(whole, Number) or not isinstance(rest.value, int):
+        return None
+    # Only the number of digits tells `0,5` from `0,05`.
+    sign = "%" if isinstance(rest, Percent) else ""
+    digits = str(rest.value).zfill(rest.span.end - rest.span.start - len(sign))
+    message, help_ = _said(str(whole.value), digits + sign)
+    place = whole.span.to(rest.span)
+    return Diagnostic("E104", message, place, help_) if isinstance(whole.value, int) else None
+
+
+def _said(whole: str, rest: str) -> tuple[str, str]:
+    """The complaint about `whole,rest`, and what was meant."""
+    message = f"`{whole},{rest}` is not a number"
+    if whole != "0" and _THOUSANDS.fullmatch(rest):
+        return message, f"did you mean `{whole}_{rest}`? A number has no comma"
+    return message, f"did you mean `{whole}.{rest}`? A number has a point"
+
+
+def _edge_of(value: Value | None, *, last: bool) -> Number | Percent | None:
+    """The number that a value ends or begins with, if there is one."""
+    while True:
+        match value:
+            case Number() | Percent():
+                return value
+            case Binary():
+                value = value.right if last else value.left
+            case Range():
+                value = value.high if last else value.low
+            case Choice():
+                value = value.options[-1 if last else 0]
+            case _:
+                return None

@@ -1,0 +1,214 @@
+"""Overrides from the command line: `train.epochs=2` put into the tree before it is checked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.source import Source, Span
+from ktgdsl.syntax.make import make
+from ktgdsl.syntax.parse import parse_value
+from ktgdsl.syntax.tree import (
+    Block,
+    Call,
+    Declared,
+    File,
+    Graph,
+    GraphStatement,
+    Let,
+    Node,
+    Setting,
+    Statement,
+    String,
+    Value,
+)
+from ktgdsl.vocabulary.registry import closest
+
+Blocks = Literal["data", "train", "search"]
+_PATHS = ["data", "train", "search", "phase", "let", "node"]
+_FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or let.T=4"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An override taken apart: its path, its value, and where both stand."""
+
+    path: tuple[str, ...]
+    path_span: Span
+    value: Value
+    unread: frozenset[str]
+
+
+Result = tuple[File, Source, tuple[Diagnostic, ...]]
+
+
+def override(file: File, setting: str, unread: frozenset[str] = frozenset()) -> Result:
+    """The tree with an override applied, its text as a source, and what is wrong with it.
+
+    The value is read as in a file; what does not parse is taken as a string. `unread` has
+    the words of the parts of the file that did not parse: what may be declared there is
+    not called missing.
+    """
+    left, equals, right = setting.partition("=")
+    source = Source(f"--set {setting}", setting)
+    path_span = Span(source.path, 0, len(left))
+    path = tuple(part.strip() for part in left.split("."))
+    problem = None
+    if not equals or not all(path):
+        problem = "an override is PATH=VALUE"
+    elif not right.strip():
+        problem = f"the override of `{left.strip()}` has no value"
+    if problem is not None:
+        return file, source, (Diagnostic("E210", problem, path_span, _FORMS),)
+    given = _Given(path, path_span, _value(source, path, left, right), unread)
+    changed = _apply(file, given)
+    if changed is None:
+        return file, source, ()
+    if isinstance(changed, Diagnostic):
+        return file, source, (changed,)
+    return changed, source, ()
+
+
+def _value(source: Source, path: tuple[str, ...], left: str, right: str) -> Value:
+    # Spaces in front keep the places of the value those of the whole override.
+    padded = Source(source.path, " " * (len(left) + 1) + right)
+    value, problems = parse_value(padded)
+    text = right.strip()
+    if path[0] == "node" and path[2:] == ("weights",) and not text.startswith('"'):
+        value = None  # a path, though `t.safetensors` would parse as a tap
+    if value is None or problems:
+        start = len(left) + 1 + right.index(text)
+        return make(String, Span(source.path, start, start + len(text)), value=text)
+    return value
+
+
+def _apply(file: File, given: _Given) -> File | Diagnostic | None:
+    """The tree changed; None for what may be in a part that did not parse."""
+    match given.path:
+        case ("data",):
+            return _blocks(file, "data", {"subject": given.value}, given)
+        case ("data" | "train" | "search" as kind, name):
+            settings = _with(((s := file.block(kind)) and s.settings) or (), given, name)
+            return _blocks(file, kind, {"settings": settings}, given)
+        case ("let", name):
+            return _let(file, given, name)
+        case ("phase", phase, name):
+            return _phase(file, given, phase, name)
+        case ("node", name):
+            return _node(file, given, name, None)
+        case ("node", name, setting):
+            return _node(file, given, name, setting)
+        case (block, setting, argument) if block in ("data", "train", "search"):
+            return Diagnostic(
+                "E210",
+                f"`{'.'.join(given.path)}` is part of a value, and values are replaced as a whole",
+                given.path_span,
+                f"write `{block}.{setting}=NAME({argument}=...)` with all its arguments",
+            )
+    text = ".".join(given.path)
+    guess = closest(given.path[0], _PATHS)
+    return Diagnostic(
+        "E210",
+        f"`{text}` is nothing that can be overridden",
+        given.path_span,
+        f"did you mean `{'.'.join((guess, *given.path[1:]))}`?"
+        if guess and guess != given.path[0]
+        else _FORMS,
+    )
+
+
+def _with(settings: Sequence[Setting], given: _Given, name: str) -> tuple[Setting, ...]:
+    """The settings with one replaced or added."""
+    new = make(
+        Setting,
+        given.path_span.to(given.value.span),
+        name=name,
+        name_span=given.path_span,
+        value=given.value,
+    )
+    at = next((i for i, s in enumerate(settings) if s.name == name), len(settings))
+    return (*settings[:at], new, *settings[at + 1 :])
+
+
+def _replaced(file: File, old: Statement, new: Statement) -> File:
+    """The file with one statement in place of another."""
+    statements = tuple(new if statement is old else statement for statement in file.statements)
+    return file.model_copy(update={"statements": statements})
+
+
+def _blocks(file: File, kind: Blocks, update: dict[str, object], given: _Given) -> File:
+    """The file with its block of a kind changed, or with a new one."""
+    block = file.block(kind)
+    if block is not None:
+        return _replaced(file, block, block.model_copy(update=update))
+    if kind == "data" and "subject" not in update:
+        # A block has a name, and this is the data set of a file without one.
+        span = given.path_span
+        update = {**update, "subject": make(Call, span, name="digits", name_span=span)}
+    new = make(Block, given.path_span, kind=kind, **update)
+    return file.model_copy(update={"statements": (*file.statements, new)})
+
+
+def _phase(file: File, given: _Given, phase: str, name: str) -> File | Diagnostic | None:
+    phases = {
+        s.name: s
+        for s in reversed(file.statements)
+        if isinstance(s, Block) and s.kind == "phase" and s.name
+    }
+    block = phases.get(phase)
+    if block is None:
+        return _nothing("phase", phase, phases, given)
+    changed = block.model_copy(update={"settings": _with(block.settings, given, name)})
+    return _replaced(file, block, changed)
+
+
+def _let(file: File, given: _Given, name: str) -> File | Diagnostic | None:
+    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
+    if name not in lets:
+        return _nothing("let", name, lets, given)
+    return _replaced(file, lets[name], lets[name].model_copy(update={"value": given.value}))
+
+
+def _node(file: File, given: _Given, name: str, setting: str | None) -> File | Diagnostic | None:
+    graph = file.graph
+    nodes = [s for s in graph.statements if isinstance(s, Node)] if graph else []
+    names = [declared.name for node in nodes for declared in node.names]
+    if graph is None or name not in names:
+        return _nothing("node", name, names, given)
+    statements: list[GraphStatement] = []
+    for statement in graph.statements:
+        if isinstance(statement, Node):
+            statements += [
+                _changed(node, given, setting) if node.names[0].name == name else node
+                for node in _apart(statement, name)
+            ]
+        else:
+            statements.append(statement)
+    changed: Graph = graph.model_copy(update={"statements": tuple(statements)})
+    return _replaced(file, graph, changed)
+
+
+def _changed(node: Node, given: _Given, setting: str | None) -> Node:
+    if setting is None:
+        return node.model_copy(update={"network": given.value})
+    return node.model_copy(update={"settings": _with(node.settings, given, setting)})
+
+
+def _apart(node: Node, name: str) -> list[Node]:
+    """The statement with the declaration of `name` in a statement of its own, order kept."""
+    groups: list[list[Declared]] = [[]]
+    for declared in node.names:
+        if declared.name == name:
+            groups += [[declared], []]
+        else:
+            groups[-1].append(declared)
+    return [node.model_copy(update={"names": tuple(group)}) for group in groups if group]
+
+
+def _nothing(kind: str, name: str, names: Iterable[str], given: _Given) -> Diagnostic | None:
+    if name in given.unread:
+        return None
+    guess = closest(name.partition("[")[0], list(names))
+    known = f"there is {', '.join(f'`{n}`' for n in names)}" if names else None
+    fix = f"did you mean `{guess}`?" if guess else known
+    return Diagnostic("E210", f"the spec has no {kind} called `{name}`", given.path_span, fix)

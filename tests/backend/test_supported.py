@@ -1,0 +1,135 @@
+"""What the back end can train is what it says it can, and the rest is refused with its place."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ktgdsl
+from ktgdsl.backend.graph import build
+from ktgdsl.backend.supported import DATASETS, GATES, LOSSES, NETWORKS, require_supported
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Plan
+from ktgdsl.vocabulary.registry import entries
+from tests.specs import compiled, sound
+
+FOLDED = {"through", "cutoff"}
+"""Gates that no plan has: they are constants."""
+WITHOUT_A_FUNCTION = {
+    "network": {"ensemble", "ema", "copy", "constant"},
+    "loss": {
+        "dkd", "dist", "standardized_kl", "entropy", "python", "hint", "attention", "fsp",
+        "overhaul", "similarity", "irg", "metric", "rkd",
+    },
+    "gate": {"during", "confident", "agree", "stable", "shard", "python"},
+    "dataset": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "supported"),
+    [("network", NETWORKS), ("loss", LOSSES), ("gate", GATES | FOLDED), ("dataset", DATASETS)],
+)
+def test_every_word_is_trained_or_said_not_to_be(kind: str, supported: frozenset[str]) -> None:
+    assert supported | WITHOUT_A_FUNCTION[kind] == set(entries(kind))
+    assert not supported & WITHOUT_A_FUNCTION[kind]
+
+
+def trains(plan: Plan) -> None:
+    """Builds the graph and computes its losses once."""
+    graph = build(plan)
+    out = graph(torch.rand(4, 1, 8, 8), torch.arange(4), 0.5)
+    assert all(loss.isfinite() for loss in out.losses.values())
+
+
+@pytest.mark.parametrize("word", sorted(LOSSES))
+def test_a_loss_that_is_supported_trains(word: str) -> None:
+    source = "label" if word == "ce" else "b"
+    more = "" if word == "ce" else "edge label -> b edge label -> a"
+    body = f"node a, b = resnet8 target a {more} edge {source} -> a : {word}"
+    trains(sound(f"graph g {{ {body} }}"))
+
+
+@pytest.mark.parametrize(
+    "gate", ["linear", "cosine", "correct", "until(50%)", "after(50%)", "rampup(3)"]
+)
+def test_a_gate_that_is_supported_trains(gate: str) -> None:
+    assert gate.partition("(")[0] in GATES
+    trains(sound(f"graph g {{ node a, b = resnet8 target a edge label, b -> a via {gate} }}"))
+
+
+REFUSED = [
+    ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a : dkd }", "loss `dkd`",
+     "dkd"),
+    ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via agree }",
+     "gate `agree`", "agree"),
+    ("graph g { node a, b = resnet8 target a edge label -> * edge b.stem -> a.stem : hint }",
+     "a tap inside of a network", "b.stem"),
+    ("graph g { node a = resnet8 target a edge label -> a edge a : entropy }",
+     "an edge without a source", "edge a : entropy"),
+    ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
+     "a node made by `ensemble`", "ensemble(a, b)"),
+    ("graph g { node a, b = resnet8 share a, b { layers = [stem] } target a edge label -> * "
+     "edge b -> a }", "`share`", "share"),
+    ("graph g { node a = resnet8 target a edge label -> a } phase one { learn = [a] }",
+     "training in phases", "phase"),
+    ("graph g { node a = resnet8 target a edge label -> a } data digits { views = 2 }",
+     "setting `views`", "views = 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "what", "place"), REFUSED, ids=[part for _, part, _ in REFUSED])
+def test_what_is_not_supported_is_checked_and_not_built(text: str, what: str, place: str) -> None:
+    result = compiled(text)
+    assert result.diagnostics == ()
+    assert result.plan is not None
+    with pytest.raises(RunError, match="is not supported yet"):
+        build(result.plan)
+    with pytest.raises(RunError) as caught:
+        require_supported(result.plan, result.tree)
+    told = next(each for each in caught.value.diagnostics if what in each.message)
+    assert told.code == "E901"
+    assert told.span is not None
+    assert text[told.span.start : told.span.end] == place
+
+
+OF_SEVERAL_KINDS = [
+    ("node s = python(\"nets:s\") edge b -> a : python(\"nets:loss\")", "",
+     {"the loss `python`": 'python("nets:loss")'}),
+    ("node s = python(\"nets:s\") edge b -> a : python(\"m:loss\") via python(\"m:gate\")", "",
+     {"the loss `python`": 'python("m:loss")', "the gate `python`": 'python("m:gate")'}),
+    ("node s = python(\"nets:s\") edge b -> a : own", "let own = python(\"m:loss\")",
+     {"the loss `python`": 'python("m:loss")'}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "more", "places"), OF_SEVERAL_KINDS)
+def test_a_word_of_several_kinds_is_shown_where_it_is_of_the_one_that_is_missing(
+    body: str, more: str, places: dict[str, str]
+) -> None:
+    text = f"{more} graph g {{ node a, b = resnet8 target a edge label -> * {body} edge s -> a }}"
+    result = compiled(text)
+    assert result.plan is not None
+    with pytest.raises(RunError) as caught:
+        require_supported(result.plan, result.tree)
+    told = {
+        each.message.partition(" is")[0]: text[each.span.start : each.span.end]
+        for each in caught.value.diagnostics
+        if each.span is not None
+    }
+    assert told == places
+
+
+def test_a_space_is_not_built() -> None:
+    plan = sound("graph g { node a = resnet8 | resnet14 target a edge label -> a }")
+    with pytest.raises(RunError, match=r"`node.a` is open, resnet8 \| resnet14"):
+        build(plan)
+    with pytest.raises(RunError, match="is open"):
+        ktgdsl.run(plan, out=Path("/nowhere"))
+
+
+def test_an_option_that_cannot_be_trained_is_told_before_a_search(tmp_path: Path) -> None:
+    text = "graph g { node a, b = resnet8 target a edge label -> * edge b -> a : kl | dkd }"
+    with pytest.raises(RunError, match="the loss `dkd` is not supported yet"):
+        ktgdsl.search(sound(text), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,250 @@
+"""The plan as plain data: to JSON and back, its digest, and how its parts print."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from pydantic import ValidationError
+
+from ktgdsl.plan.model import (
+    Call,
+    Constant,
+    Part,
+    Place,
+    Plan,
+    Product,
+    Sum,
+    Weight,
+    per_sample,
+)
+from tests.generate import specs
+from tests.paths import ROOT
+from tests.specs import sound
+
+BASE = """
+graph g {
+    node a, b, c = resnet8
+    node t       = resnet14
+    target a
+    edge label   -> a, b, c
+    edge b, c, t -> a : kl(T=2) via 0.5 * linear
+    edge a       -> b, c
+}
+data digits { batch = 32  validation = 100  holdout = true }
+train {
+    epochs    = 3
+    optimizer = sgd(lr=0.1, momentum=0.9)
+    schedule  = step(every=30%)
+    seed      = 1
+}
+"""
+
+
+@given(specs())
+def test_json_and_back(text: str) -> None:
+    plan = sound(text)
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.to_json() == plan.to_json()
+    assert again.digest == plan.digest
+
+
+@given(specs())
+def test_what_is_lowered_is_what_the_model_accepts(text: str) -> None:
+    """The front end builds plans unvalidated: every value has the type the model says."""
+    plan = sound(text)
+    content = plan.model_dump()
+    assert Plan.model_validate(content, strict=True).model_dump() == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", '{"version": 2}', sound(BASE).to_json().replace("digits", '1"', 1)],
+)
+def test_what_is_no_plan(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Plan.from_json(text)
+
+
+def test_a_plan_is_frozen() -> None:
+    plan = sound(BASE)
+    with pytest.raises(ValidationError):
+        plan.train.__setattr__("epochs", 4)
+
+
+class TestDigest:
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("graph g", "graph another"),
+            ("epochs    = 3", "epochs = 3 checkpoint = 2"),
+            ("epochs    = 3", "epochs = 3 repeats = 5"),
+            ("target a", "# a comment\n\n\ttarget a  # and another"),
+            ("lr=0.1", "lr=1e-1"),
+            ("epochs    = 3", "epochs = 6 / 2"),
+            ("edge a       -> b, c", "edge a -> b, c edge b -> c via cutoff"),
+            ("edge a       -> b, c", "edge a -> b, c edge b <-> c : mse via 0 * correct"),
+            ("0.5 * linear", "linear * 0.25 * through * 2"),
+            ("kl(T=2)", "kl(2, scale=4)"),
+            ("resnet14", "resnet(depth=14)"),
+            ("target a", "node unused = wrn10_1 target a"),
+            ("schedule  = step(every=30%)", "schedule = step(every=30%, gamma=0.1, warmup=0)"),
+            ("node t       = resnet14", "node t = resnet14 { frozen = true }"),
+            ("data digits {", "data digits { augment = none"),
+        ],
+    )  # fmt: skip
+    def test_unchanged_by(self, old: str, new: str) -> None:
+        assert old in BASE
+        assert sound(BASE.replace(old, new)).digest == sound(BASE).digest
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("seed      = 1", "seed = 2"),
+            ("epochs    = 3", "epochs = 4"),
+            ("lr=0.1", "lr=0.2"),
+            ("momentum=0.9", "momentum=0.9, nesterov=true"),
+            ("every=30%", "every=30"),
+            ("batch = 32", "batch = 33"),
+            ("holdout = true", "holdout = false"),
+            ("validation = 100", "validation = 101"),
+            ("linear", "correct"),
+            ("0.5 *", "0.6 *"),
+            ("kl(T=2)", "kl(T=2, scale=1)"),
+            ("kl(T=2)", "js(T=2)"),
+            ("resnet14", "resnet20"),
+            ("node t       = resnet14", "node t = resnet14 { mode = train }"),
+            ("node t       = resnet14", "node t = resnet14 { optimizer = adamw }"),
+            ("target a", "target b"),
+            ("edge a       -> b, c", "edge a -> b"),
+            ("edge a       -> b, c", "edge a -> c, b"),
+            ("seed      = 1", "seed = 1 reduce = sum"),
+            ("seed      = 1", "seed = 1 aggregate = mean"),
+            ("seed      = 1", "seed = 1 clip = 5"),
+        ],
+    )  # fmt: skip
+    def test_changed_by(self, old: str, new: str) -> None:
+        assert old in BASE
+        assert sound(BASE.replace(old, new)).digest != sound(BASE).digest
+
+    def test_changed_by_the_name_of_a_node(self) -> None:
+        renamed = BASE.replace("b, c", "m, c").replace("-> a, b", "-> a, m")
+        assert sound(renamed.replace("a, b", "a, m")).digest != sound(BASE).digest
+
+    def test_the_size_of_a_split_that_is_not_held_out_says_nothing(self) -> None:
+        text = BASE.replace("holdout = true", "")
+        other = text.replace("validation = 100", "validation = 7")
+        assert sound(text).digest == sound(other).digest
+
+    def test_the_same_in_every_process(self) -> None:
+        code = "import sys, ktgdsl; print(ktgdsl.loads(sys.stdin.read()).digest)"
+        found = {
+            subprocess.run(
+                [sys.executable, "-c", code],
+                input=BASE,
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+            ).stdout.strip()
+            for seed in ("0", "1")
+        }
+        assert found == {sound(BASE).digest}
+
+
+LINEAR = Weight(gate=Call(name="linear"), per_sample=False)
+CORRECT = Weight(gate=Call(name="correct"), per_sample=True)
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (Call(name="through"), "through"),
+            (Call(name="kl", arguments={"T": 4.0}), "kl(T=4)"),
+            (Call(name="f", arguments={"a": 0.1, "b": 1e-7, "c": 3}), "f(a=0.1, b=1e-07, c=3)"),
+            (Call(name="f", arguments={"x": 0.123456789}), "f(x=0.123456789)"),
+            (Call(name="f", arguments={"a": True, "b": None, "c": 'q"'}), 'f(a=true, '
+             'c="q\\"")'),
+            (Call(name="f", arguments={"at": [{"percent": 12.5}, {"percent": 30.0}, 7.0]}),
+             "f(at=[12.5%, 30%, 7])"),
+        ],
+    )  # fmt: skip
+    def test_call(self, call: Call, text: str) -> None:
+        assert str(call) == text
+
+    @pytest.mark.parametrize(
+        ("gate", "text"),
+        [
+            (Constant(value=1), "through"),
+            (Constant(value=0), "cutoff"),
+            (Constant(value=0.25), "0.25"),
+            (CORRECT, "correct"),
+            (Product(factors=(Constant(value=0.5), CORRECT, LINEAR)), "0.5 * correct * linear"),
+            (Sum(terms=(Constant(value=1), CORRECT)), "1 + correct"),
+            (
+                Sum(terms=(Constant(value=1), Product(factors=(Constant(value=-1), CORRECT)))),
+                "1 - correct",
+            ),
+            (
+                Sum(terms=(CORRECT, Product(factors=(Constant(value=-0.5), LINEAR)))),
+                "correct - 0.5 * linear",
+            ),
+            (
+                Product(factors=(CORRECT, Sum(terms=(Constant(value=2), LINEAR)))),
+                "correct * (2 + linear)",
+            ),
+        ],
+    )
+    def test_gate(self, gate: Constant | Weight | Product | Sum, text: str) -> None:
+        assert str(gate) == text
+
+    def test_parts_and_places(self) -> None:
+        assert str(Part(coefficient=1, loss=Call(name="kl"))) == "kl"
+        assert str(Part(coefficient=-0.5, loss=Call(name="kl"))) == "-0.5 * kl"
+        assert str(Place(node="a")) == "a"
+        assert str(Place(node="a", tap="stage2")) == "a.stage2"
+
+
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        (Constant(value=1), False),
+        (LINEAR, False),
+        (CORRECT, True),
+        (Product(factors=(LINEAR, CORRECT)), True),
+        (Product(factors=(Constant(value=2), LINEAR)), False),
+        (Sum(terms=(LINEAR, Product(factors=(LINEAR, CORRECT)))), True),
+    ],
+)
+def test_per_sample(gate: Constant | Weight | Product | Sum, expected: bool) -> None:
+    assert per_sample(gate) is expected
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("data", "steps"),
+        [
+            ("batch = 64", 20),  # 1,297 // 64
+            ("batch = 64 holdout = true", 16),  # (1,297 - 259) // 64
+            ("batch = 1297", 1),
+            ("batch = 5000", 1),
+            ("batch = 1", 1297),
+        ],
+    )
+    def test_whole_batches(self, data: str, steps: int) -> None:
+        text = "graph g { node a = resnet8 target a edge label -> a }"
+        plan = sound(f"{text} data digits {{ {data} }} train {{ epochs = 3 }}")
+        assert plan.data.steps_per_epoch == steps
+        assert plan.steps == 3 * steps
+
+    def test_lookups(self) -> None:
+        graph = sound(BASE).graph
+        assert graph.node("t").network.arguments == {"depth": 14, "stride": 1}
+        assert [str(edge.source) for edge in graph.into("a")] == ["label", "b", "c", "t"]
+        assert graph.into("t") == ()
+        with pytest.raises(KeyError):
+            graph.node("z")

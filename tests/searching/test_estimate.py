@@ -1,0 +1,107 @@
+"""What a search will cost, before it begins."""
+
+import json
+import re
+
+import pytest
+
+from ktgdsl.cli import main as cli
+from ktgdsl.searching.estimate import estimate, sampled
+from tests.specs import sound
+
+SPACE = """
+let each gate = through | cutoff | linear | correct
+graph g {{
+    node a, b = resnet8
+    target a
+    edge label -> * via gate
+    edge * -> * via gate
+}}
+train {{ epochs = 8 }}
+search {{ trials = {trials} {more} }}
+"""
+
+
+def test_without_a_pruner_every_trial_is_trained_to_the_end() -> None:
+    found = estimate(sound(SPACE.format(trials=30, more="pruner = none")))
+    assert (found.trials, found.complete, found.epochs) == (30, 30, 240)
+    # Two baselines, and `b` where no edge enters it.
+    assert found.all_epochs == 240 + (2 + 1) * 8
+
+
+def test_one_trial_is_never_ended() -> None:
+    found = estimate(sound(SPACE.format(trials=1, more="")))
+    assert (found.complete, found.epochs) == (1, 8)
+
+
+def test_of_many_trials_about_half_go_on_at_each_rung() -> None:
+    """Rungs 1, 2, 4 of 8 epochs: 1 + 1/2 + 2/4 + 4/8 epochs a trial, more for early ones."""
+    found = estimate(sound(SPACE.format(trials=4000, more="dedupe = false")))
+    assert 2.4 * 4000 < found.epochs < 2.7 * 4000
+    assert 4000 / 8 < found.complete < 4000 / 8 * 1.2
+
+
+def test_a_space_with_fewer_graphs_than_trials_ends_there() -> None:
+    plan = sound(SPACE.format(trials=500, more="pruner = none"))
+    assert estimate(plan, distinct=110).trials == 110
+    assert estimate(plan).trials == 500
+
+
+def test_confirmations_are_counted() -> None:
+    found = estimate(sound(SPACE.format(trials=10, more="confirm = 5")))
+    assert found.checks == 2 * 5 + 3 * 5
+
+
+def test_networks_to_pre_train_are_counted_once_each() -> None:
+    text = """
+    graph g {
+        node a = resnet8
+        node t, u = resnet14 | wrn10_2
+        target a
+        edge label -> a
+        edge t, u -> a : kl via linear | correct
+    }
+    """
+    assert estimate(sound(text)).pretrainings == 2
+
+
+def test_sampled_points_are_plans_without_open_values() -> None:
+    plan = sound(
+        """
+        graph g { node a = resnet8 target a edge label -> a via 0.5 .. 1 }
+        train { epochs = 2 .. 5  optimizer = sgd(lr=log(0.01 .. 0.1)) }
+        """
+    )
+    found = sampled(plan, 40)
+    assert len(found) == 40
+    assert {each.train.epochs for each in found} == {2, 3, 4, 5}
+    assert all(each.space is None for each in found)
+
+
+def test_a_spec_costs_no_search() -> None:
+    with pytest.raises(ValueError, match="leaves nothing open"):
+        estimate(sound("graph g { node a = resnet8 target a edge label -> a }"))
+
+
+def test_plan_says_it(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "specs/paper/space_7.ktg", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    # M^(N-1) G^(N²) points; a target is without a live edge when all seven into it are cut.
+    assert facts["raw"] == 3**6 * 4**49
+    assert facts["invalid"] == 3**6 * 4**42
+    assert facts["distinct"] == 42757848501217233666310090766
+    assert facts["estimate"]["trials"] == 1500
+
+
+def test_plan_measures_the_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--set", "data.batch=400", "--measure"]
+    assert cli.main(["plan", "specs/space.ktg", *options]) == 0
+    assert " with one worker, " in capsys.readouterr().out
+
+
+def test_a_range_has_no_end_of_points(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "specs/temperature_space.ktg"]) == 0
+    printed = capsys.readouterr().out
+    assert "no end of them" in printed
+    assert re.search(r"let\.T +1 \.\. 8\n", printed)
+    assert re.search(r"train\.optimizer\.lr +log\(0\.01 \.\. 0\.3\)\n", printed)

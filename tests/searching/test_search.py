@@ -1,0 +1,373 @@
+"""The search as its users meet it: real workers, killed owners, and what lies in the folder."""
+
+import csv
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import torch
+
+import ktgdsl
+from ktgdsl.cli import main as cli
+from ktgdsl.errors import RunError
+from ktgdsl.files import write_whole
+from ktgdsl.plan.model import Plan
+from ktgdsl.report.search_display import plain_search_listener
+from ktgdsl.searching import cores, course
+from ktgdsl.searching.checks import ALONE, OPEN
+from ktgdsl.searching.events import Event, Listener, SearchStarted
+from ktgdsl.searching.messages import Diverged, Message, Task
+from ktgdsl.searching.owner import FIRST_CHECK
+from ktgdsl.searching.points import point
+from ktgdsl.searching.search import resume
+from ktgdsl.space.space import at
+from ktgdsl.training import checkpoint
+from tests.searching.test_owner import Pretence
+from tests.specs import sound
+
+SPACE = """
+graph tiny {
+    node a, b = resnet8
+    target a
+    edge label -> * via through | linear | cutoff
+    edge b -> a : kl(T=1 | 4) via correct | linear
+}
+data digits { batch = 400 }
+train { epochs = 4 }
+search { trials = 6 }
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ktgdsl", "search", *arguments, "--quiet"]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open(newline="") as table:
+        return list(csv.DictReader(table))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that nobody interrupts."""
+    root = tmp_path_factory.mktemp("whole")
+    (root / "space.ktg").write_text(SPACE)
+    out = root / "found"
+    subprocess.run(command(str(root / "space.ktg"), "--out", str(out)), check=True, timeout=300)
+    return out
+
+
+def test_the_folder_has_what_is_promised(whole: Path) -> None:
+    names = {path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file()}
+    assert names >= {
+        "space.ktg", "plan.json", "environment.json", "study.journal", "trials.csv", "best.ktg",
+        "top/01.ktg", "result.json",
+    }  # fmt: skip
+    assert not (whole / "workers").exists()
+    assert [int(row["trial"]) for row in rows(whole)] == list(range(6))
+    assert len({row["graph"] for row in rows(whole)}) == 6
+    result = json.loads((whole / "result.json").read_text())
+    assert set(result["baselines"]) == {"target alone, on labels", "all gates through"}
+    assert result["validation_samples"] == 259
+    assert sum(result["states"].values()) == 6
+
+
+def test_the_best_graph_is_a_spec_that_runs_unchanged(whole: Path) -> None:
+    space = ktgdsl.load(whole / "space.ktg")
+    best = ktgdsl.load(whole / "best.ktg")
+    result = json.loads((whole / "result.json").read_text())
+    row = rows(whole)[result["finalists"][0]["trial"]]
+    assert space.space is not None
+    drawn = {draw.name: row[draw.name] for draw in space.space.draws}
+    chosen = at(space, point(space.space.draws, drawn))
+    assert chosen is not None
+    assert best.digest == chosen.model_copy(update={"search": None}).digest
+    assert not best.data.holdout
+    assert best.data.learned_samples == 1297  # all of them
+    text = (whole / "best.ktg").read_text()
+    assert f"trial {row['trial']}, seed {row['seed']}" in text
+    assert row["graph"] in text
+
+
+def test_a_finished_search_is_told_and_left_as_it_is(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    found = resume(whole)
+    kept = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    journal, environment = whole / "study.journal", whole / "environment.json"
+    for path in before.keys() - {journal, environment}:
+        assert kept[path] == before[path]
+    assert found.result.trials == len(found.study.trials) == 6
+    assert found.best.digest == ktgdsl.load(whole / "best.ktg").digest
+
+
+def values(folder: Path) -> list[dict[int, float]]:
+    from ktgdsl.searching.study import Study, values_of
+
+    return [values_of(trial) for trial in Study(folder / "study.journal", "tiny").trials]
+
+
+def killed_at(folder: Path, lines: int, *arguments: str) -> None:
+    """kill -9 of the owner once its journal has so many lines."""
+    owner = subprocess.Popen(command(*arguments), start_new_session=True)
+    journal = folder / "study.journal"
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
+            break
+        time.sleep(0.01)
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait(timeout=30)
+    assert not (folder / "result.json").exists()
+
+
+def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_path: Path) -> None:
+    """Twice; the second time the power goes, too."""
+    (tmp_path / "space.ktg").write_text(SPACE)
+    out = tmp_path / "found"
+    killed_at(out, 9, str(tmp_path / "space.ktg"), "--out", str(out))
+    killed_at(out, 17, "--resume", str(out))
+    with (out / "study.journal").open("ab") as torn:
+        torn.write(b'{"op_code": 6, "work')  # as a power cut may leave it
+    subprocess.run(command("--resume", str(out)), check=True, timeout=300)
+    assert (out / "study.journal.torn-1").exists()
+    assert rows(out) == rows(whole)
+    assert values(out) == values(whole)
+    assert (out / "best.ktg").read_text() == (whole / "best.ktg").read_text()
+
+
+class Pretended(Pretence):
+    """The pool of a whole search, without processes."""
+
+    closed = threads = 0
+    deterministic = False
+
+    def __init__(
+        self,
+        workers: int,
+        devices: list[str],
+        folder: Path,
+        *,
+        threads: int,
+        deterministic: bool,
+    ) -> None:
+        super().__init__(workers)
+        Pretended.threads, Pretended.deterministic = threads, deterministic
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Pretended.closed += 1
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
+    """Workers that only pretend, for all searches of a test."""
+    monkeypatch.setattr(course, "Pool", Pretended)
+    monkeypatch.setattr(Pretended, "closed", 0)
+    return Pretended
+
+
+def outcome(folder: Path) -> tuple[bytes, bytes, dict[str, Any]]:
+    """What a search has found, without the time that it took."""
+    result = json.loads((folder / "result.json").read_text())
+    del result["seconds"]
+    return (folder / "trials.csv").read_bytes(), (folder / "best.ktg").read_bytes(), result
+
+
+@contextmanager
+def full(size: int) -> Iterator[Listener]:
+    """A disk on which no file gets larger once a search has begun: a write is cut off midway."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    try:
+        yield listen
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_ends_the_search_and_room_lets_it_go_on(
+    pretended: type[Pretended], tmp_path: Path
+) -> None:
+    """At one size after another, from the first entries of the journal to the last."""
+    plan = sound(SPACE)
+    ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
+    torn = 0
+    sizes = range(500, (tmp_path / "whole/study.journal").stat().st_size, 611)
+    assert len(sizes) > 5
+    for size in sizes:
+        out, ended = tmp_path / str(size), pretended.closed
+        with pytest.raises(RunError, match="cannot write") as caught, full(size) as listener:
+            ktgdsl.search(plan, out=out, workers=1, listener=listener)
+        (told,) = caught.value.diagnostics
+        assert told.code == "E502"
+        assert told.help == f"make room, then go on with: ktgc search --resume {out}"
+        assert pretended.closed == ended + 1
+        assert not (out / "result.json").exists()
+        resume(out)
+        assert outcome(out) == outcome(tmp_path / "whole")
+        torn += (out / "study.journal.torn-1").exists()
+    assert torn > 0
+
+
+@pytest.mark.parametrize("name", ["best.ktg", "trials.csv", "result.json", "01.ktg"])
+def test_what_cannot_be_written_is_written_when_there_is_room(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    plan = sound(SPACE)
+    ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
+    monkeypatch.setattr(course, "TABLED", 0.0)
+    monkeypatch.setattr(course, "SHARE", float("inf"))
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_whole", write)
+        with pytest.raises(RunError, match="No space left on device") as caught:
+            ktgdsl.search(plan, out=tmp_path / "out", workers=1)
+    assert "--resume" in str(caught.value.diagnostics[0].help)
+    assert pretended.closed == 2
+    resume(tmp_path / "out")
+    assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("told", "each"), [(None, 3), ("5", 5), ("5,2", 5), ("all", 3)])
+def test_threads_and_determinism_of_a_worker_are_kept(
+    pretended: type[Pretended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: str | None,
+    each: int,
+) -> None:
+    """Seven cores for two workers, or what OMP_NUM_THREADS says; and later the same again."""
+
+    def machine(count: int, threads: str | None) -> None:
+        monkeypatch.setattr(cores, "cores", lambda: count)
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if threads is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            raise KeyboardInterrupt
+
+    machine(7, told)
+    own = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(
+            sound(SPACE), out=tmp_path / "out", workers=2, listener=stop, deterministic=True
+        )
+    assert torch.get_num_threads() == own
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
+    machine(64, "1")
+    resume(tmp_path / "out", workers=1)
+    assert (pretended.threads, pretended.deterministic) == (each, True)
+    assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
+
+
+def test_a_baseline_that_diverges_is_named(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fate(_: object, task: Task, epoch: int) -> Message | None:
+        alone = len(Plan.from_json(task.plan).graph.nodes) == 1
+        judges = alone and task.trial >= FIRST_CHECK
+        return Diverged(task.trial, 2, "a loss became nan") if judges and epoch == 2 else None
+
+    monkeypatch.setattr(pretended, "fate", fate)
+    lines: list[str] = []
+    listener = plain_search_listener(lines.append)
+    found = ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1, listener=listener)
+    (missing,) = found.result.unjudged
+    assert (missing.name, missing.reason) == (ALONE, "diverged at epoch 2: a loss became nan")
+    assert set(found.result.baselines) == {OPEN}
+    said = f"{ALONE}, seed {missing.seed}: diverged at epoch 2: a loss became nan"
+    assert sum(said in line for line in lines) == 2  # when it did, and in the report
+    assert resume(tmp_path / "out").result.unjudged == (missing,)
+
+
+def test_what_always_diverges_is_a_clear_error(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fate(_: object, task: Task, epoch: int) -> Message:
+        return Diverged(task.trial, epoch, "a loss became nan")
+
+    monkeypatch.setattr(pretended, "fate", fate)
+    with pytest.raises(RunError, match="none of 6 trials gave a value") as caught:
+        ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1)
+    assert caught.value.diagnostics[0].code == "E507"
+    assert caught.value.diagnostics[0].help == "the last one: diverged: a loss became nan"
+    assert {row["state"] for row in rows(tmp_path / "out")} == {"failed"}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What `ktgc` says of a mistake."""
+    assert cli.main(list(arguments)) == 1
+    return capsys.readouterr().err
+
+
+def test_a_spec_has_nothing_to_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "spec.ktg"
+    spec.write_text("graph g { node a = resnet8 target a edge label -> a }")
+    said = refused(capsys, "search", str(spec))
+    assert "E506" in said
+    assert "ktgc run" in said
+
+
+def test_a_space_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = tmp_path / "space.ktg"
+    space.write_text(SPACE)
+    said = refused(capsys, "run", str(space))
+    assert "`edge.label->a.gate` is open" in said
+    assert "ktgc search" in said
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_folder_of_a_search_is_no_run(
+    pretended: type[Pretended], tmp_path: Path, capsys: pytest.CaptureFixture[str], finished: bool
+) -> None:
+    """What it is for is told by name, with the verbs that take it."""
+    out = tmp_path / "out"
+    (tmp_path / "space.ktg").write_text(SPACE)
+    ktgdsl.search(sound(SPACE), out=out, workers=1)
+    if not finished:
+        (out / "result.json").unlink()
+    help = f"train its best graph, as it keeps no networks: `ktgc run {out}/best.ktg`"
+    if not finished:
+        help = f"go on with it: `ktgc search --resume {out}`, or {help}"
+    for take in (ktgdsl.resume, lambda folder: ktgdsl.load_network(folder, "a")):
+        with pytest.raises(RunError) as caught:
+            take(out)
+        (told,) = caught.value.diagnostics
+        assert told.code == "E502"
+        assert told.message == f"{out} is the folder of a search, not of a run"
+        assert told.help == help
+    said = " ".join(
+        refused(capsys, "search", str(tmp_path / "space.ktg"), "--out", str(out)).split()
+    )
+    assert f"go on with the search in it: `ktgc search --resume {out}`" in said
+
+
+def test_the_folder_of_a_run_is_no_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.json").touch()
+    said = refused(capsys, "search", "--resume", str(tmp_path))
+    assert "the folder of a run, not of a search" in said

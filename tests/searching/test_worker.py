@@ -1,0 +1,386 @@
+"""A worker of a search, in this process: what it trains, says, keeps and asks."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.networks import make
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Call, Plan
+from ktgdsl.searching import worker
+from ktgdsl.searching.messages import (
+    Busy,
+    Decision,
+    Diverged,
+    FromWorker,
+    Raised,
+    Ready,
+    Report,
+    Task,
+    state_path,
+)
+from ktgdsl.searching.worker import Worker
+from ktgdsl.training import digits
+from ktgdsl.training.checkpoint import unusable
+from ktgdsl.training.data import load_splits, load_watched
+from ktgdsl.training.loop import epochs
+from tests.plans import RESNET8, sgd, tiny_plan
+
+CPU = torch.device("cpu")
+HELD = {"batch": 256, "holdout": True}
+LINEAR = Call(name="python", arguments={"function": "tests.searching.test_worker:linear"})
+
+
+def linear() -> nn.Module:
+    """What trains in no time."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+
+
+class Killed(BaseException):
+    """What a worker meets here instead of SIGKILL."""
+
+
+class Owner:
+    """An owner in the same thread: gives tasks, and keeps a trial as long as `keep` says."""
+
+    def __init__(self, *tasks: Task, keep: Callable[[Report], bool] = lambda _: True) -> None:
+        self.heard: list[FromWorker] = []
+        self._tasks = iter(tasks)
+        self._keep = keep
+
+    def send(self, message: FromWorker) -> None:
+        self.heard.append(message)
+
+    def receive(self) -> Any:
+        last = self.heard[-1]
+        if isinstance(last, Ready):
+            try:
+                return next(self._tasks)
+            except StopIteration:
+                raise Killed from None
+        assert isinstance(last, Report)
+        return Decision(self._keep(last))
+
+    @property
+    def reports(self) -> list[Report]:
+        return [each for each in self.heard if isinstance(each, Report)]
+
+    @property
+    def values(self) -> dict[int, float]:
+        return {each.epoch: each.value for each in self.reports}
+
+
+def serve(folder: Path, owner: Owner) -> Owner:
+    """A worker's life up to where the owner has no task left, or kills it."""
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(Killed):
+        Worker(owner, CPU, folder).serve()
+    return owner
+
+
+def task(plan: Plan, trial: int = 0, seed: int = 0, **more: Any) -> Task:
+    given = {"study_seed": 7, "objective": plan.graph.targets[0], **more}
+    return Task(trial, plan.to_json(), seed, **given)
+
+
+def alone(epochs: int = 3, network: Call = LINEAR, **more: Any) -> Plan:
+    """One network on the labels, four steps an epoch."""
+    settings = {"a": {"network": network}}
+    return tiny_plan("a", settings=settings, data=HELD, epochs=epochs, **more)
+
+
+def kd(**more: Any) -> Plan:
+    """A linear student and its frozen teacher, one step an epoch."""
+    edges = [("label", "s"), ("t", "s")]
+    settings = {"s": {"network": LINEAR}, "t": {"frozen": "no edge enters it", **more}}
+    return tiny_plan("st", edges, settings=settings, data={**HELD, "validation": 1000})
+
+
+def killed_at(epoch: int) -> Callable[[Report], bool]:
+    def keep(report: Report) -> bool:
+        if report.epoch == epoch:
+            raise Killed
+        return True
+
+    return keep
+
+
+def state(folder: Path, trial: int = 0) -> Mapping[str, Any]:
+    found: dict[str, Any] = torch.load(state_path(folder, trial), weights_only=True)
+    return found
+
+
+def tensors(content: object) -> Iterator[Tensor]:
+    """All tensors in a state, in order."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, Mapping):
+        for each in content.values():
+            yield from tensors(each)
+    elif isinstance(content, list | tuple):
+        for each in content:
+            yield from tensors(each)
+
+
+# A trial
+
+
+def test_a_trial_reports_epoch_after_epoch_to_its_end(tmp_path: Path) -> None:
+    owner = serve(tmp_path, Owner(task(alone(), trial=4)))
+    kinds = [type(each) for each in owner.heard if not isinstance(each, Busy)]
+    assert kinds == [Ready, Report, Report, Report, Ready]
+    assert [(each.trial, each.epoch, each.last) for each in owner.reports] == [
+        (4, 1, False),
+        (4, 2, False),
+        (4, 3, True),
+    ]
+    assert all(each.seconds > 0 for each in owner.reports)
+
+
+def test_nothing_is_trained_that_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+
+    def counted(*given: Any, **more: Any) -> Any:
+        for done in epochs(*given, **more):
+            trained.append(done.epoch)
+            yield done
+
+    monkeypatch.setattr(worker, "epochs", counted)
+    tasks = task(alone(8)), task(alone(8), trial=1)
+    owner = serve(tmp_path, Owner(*tasks, keep=lambda report: report.epoch < 2 + report.trial))
+    assert trained == [1, 2, 1, 2, 3]
+    assert [each.epoch for each in owner.reports] == trained
+
+
+def test_the_value_is_the_accuracy_on_the_validation_split_of_the_study(tmp_path: Path) -> None:
+    owner = serve(tmp_path, Owner(task(alone(5, RESNET8), seed=3), keep=killed_at(5)))
+    network = make("resnet", {"depth": 8}, 1, 10)
+    network.load_state_dict(state(tmp_path)["state"]["stepper"]["networks"]["a"])
+    network.eval()
+    # The seed of the study, not of the trial: all trials are measured on the same images.
+    held = load_splits(alone().data, 7, CPU).validation
+    assert held is not None
+    with torch.no_grad():
+        hits = [
+            int(network(held.batch(slice(i, i + 1))[0]).argmax()) == int(held.label[i])
+            for i in range(259)
+        ]
+    assert owner.values[4] == pytest.approx(100 * sum(hits) / 259)
+    assert owner.values[4] > 20  # chance is 10
+
+
+def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[list[str]] = []
+
+    def watched(networks: Mapping[str, Any], _: object) -> dict[str, float]:
+        measured.append(list(networks))
+        return dict.fromkeys(networks, 50.0)
+
+    monkeypatch.setattr("ktgdsl.training.loop.evaluate", watched)
+    plan = tiny_plan("abc", settings={name: {"network": LINEAR} for name in "abc"}, data=HELD)
+    owner = serve(tmp_path, Owner(task(plan, objective="b")))
+    assert measured == [["b"]]
+    assert owner.values == {1: 50.0}
+
+
+def test_the_test_split_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is none, every number is the same, pre-training included."""
+    with_it = serve(tmp_path / "one", Owner(task(kd())))
+    image, label = digits.read()
+    monkeypatch.setattr(digits, "read", lambda: (image[:1297], label[:1297]))
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "another"))
+    without = serve(tmp_path / "two", Owner(task(kd())))
+    assert without.values == with_it.values
+    assert list(without.values) == [1]
+
+
+def test_a_trial_without_a_validation_split_is_refused(tmp_path: Path) -> None:
+    owner = Owner(task(tiny_plan("a")))
+    Worker(owner, CPU, tmp_path).serve()
+    last = owner.heard[-1]
+    assert isinstance(last, Raised)
+    assert last.reason.startswith("ValueError: a trial is measured on a validation split")
+
+
+def test_equal_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        loads.append(given[0].batch)
+        return load_watched(*given)
+
+    monkeypatch.setattr(worker, "load_watched", counted)
+    other = alone().data.model_copy(update={"batch": 1000})
+    plans = [alone(1), alone(1, clip=1.0), alone(1).model_copy(update={"data": other})]
+    tasks = [task(plan, trial, seed=trial) for trial, plan in enumerate(plans)]
+    owner = serve(tmp_path, Owner(*tasks))
+    assert loads == [256, 1000]
+    assert len(owner.reports) == 3
+
+
+# Going on
+
+
+def test_a_trial_that_was_cut_off_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    plan = alone(5, RESNET8)
+    serve(tmp_path / "whole", whole := Owner(task(plan, seed=5), keep=killed_at(5)))
+    serve(tmp_path / "cut", first := Owner(task(plan, seed=5), keep=killed_at(4)))
+    assert state(tmp_path / "cut")["epoch"] == 2
+    serve(tmp_path / "cut", rest := Owner(task(plan, seed=5), keep=killed_at(5)))
+    # What the first attempt has said is said again, as nobody knows whether it arrived.
+    assert rest.reports[:2] == first.reports[:2]
+    assert rest.values == whole.values
+    assert [*rest.values] == [1, 2, 3, 4, 5]
+    one, other = (state(tmp_path / name) for name in ("whole", "cut"))
+    assert one["epoch"] == other["epoch"] == 4
+    pairs = [*zip(tensors(one), tensors(other), strict=True)]
+    assert len(pairs) > 20
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_states_are_kept_at_rungs_that_are_survived(tmp_path: Path) -> None:
+    seen: dict[int, int | None] = {}
+
+    def keep(report: Report) -> bool:
+        path = state_path(tmp_path, 0)
+        seen[report.epoch] = state(tmp_path)["epoch"] if path.exists() else None
+        return True
+
+    serve(tmp_path, Owner(task(alone(8)), keep=keep))
+    assert seen == {1: None, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4}
+
+
+def test_nobody_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = serve(tmp_path / "whole", Owner(task(alone(4))))
+    # Without a state all is trained again; signs of life take the place of reports.
+    owner = serve(tmp_path / "again", Owner(task(alone(4), kept=3)))
+    assert owner.values == {4: whole.values[4]}
+    assert sum(isinstance(each, Busy) for each in owner.heard) >= 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        task(alone(4), seed=1),
+        task(alone(4), study_seed=8),
+        task(alone(4, optimizer=sgd(lr=0.05))),
+    ],
+)
+def test_the_state_of_another_trial_is_not_used(tmp_path: Path, other: Task) -> None:
+    clean = serve(tmp_path / "clean", Owner(other))
+    serve(tmp_path / "r", Owner(task(alone(4)), keep=killed_at(4)))
+    assert state(tmp_path / "r")["epoch"] == 2
+    assert serve(tmp_path / "r", Owner(other)).values == clean.values
+
+
+@pytest.mark.parametrize("content", [b"", b"torn"])
+def test_a_damaged_state_costs_time_only(tmp_path: Path, content: bytes) -> None:
+    whole = serve(tmp_path, Owner(task(alone()), keep=killed_at(3)))
+    state_path(tmp_path, 0).write_bytes(content)
+    assert serve(tmp_path, Owner(task(alone()))).values == whole.values
+
+
+def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object, path: Path) -> None:
+        raise unusable(path, "No space left on device")
+
+    monkeypatch.setattr(worker, "save_checkpoint", full)
+    assert [*serve(tmp_path, Owner(task(alone()))).values] == [1, 2, 3]
+    assert not state_path(tmp_path, 0).exists()
+
+
+# Pre-training
+
+
+def doing(owner: Owner) -> dict[int, list[str]]:
+    """What trials said to do, besides their own training, each once."""
+    found: dict[int, list[str]] = {}
+    for each in owner.heard:
+        if isinstance(each, Busy) and each.doing not in ("", *found.get(each.trial, ())):
+            found.setdefault(each.trial, []).append(each.doing)
+    return found
+
+
+def test_trials_of_a_study_share_what_is_pre_trained(tmp_path: Path) -> None:
+    tasks = [task(kd(), trial, seed=trial) for trial in (1, 2)]
+    elsewhere = task(kd(), 3, seed=1, study_seed=8)
+    owner = serve(tmp_path, Owner(*tasks, elsewhere))
+    assert doing(owner) == {1: ["pre-training t"], 3: ["pre-training t"]}
+    assert len(owner.reports) == 3
+
+
+def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "ktgdsl_test_worker_nets.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    call = Call(name="python", arguments={"function": "ktgdsl_test_worker_nets:net"})
+    plan = kd(network=call).model_copy(update={"folder": str(tmp_path)})
+    first = serve(tmp_path / "r", Owner(task(plan)))
+    second = serve(tmp_path / "r", Owner(task(plan, trial=1, seed=1)))
+    assert doing(first) == {0: ["pre-training t"]}
+    assert doing(second) == {}
+    assert len(list((tmp_path / "r/pretrained").glob("*.safetensors"))) == 1
+
+
+# What goes wrong
+
+
+def test_a_loss_that_is_not_finite_is_a_result(tmp_path: Path) -> None:
+    bad = task(alone(4, optimizer=sgd(lr=1e30)))
+    owner = serve(tmp_path, Owner(bad, task(alone(1), trial=1)))
+    ended = next(each for each in owner.heard if isinstance(each, Diverged))
+    assert (ended.trial, ended.epoch) == (0, 1)
+    assert "edge label -> a (into node a) became nan at epoch 1 of 4, step " in ended.reason
+    assert [each.trial for each in owner.reports] == [1]
+
+
+def test_the_epoch_of_a_late_divergence(tmp_path: Path) -> None:
+    # The rate grows by 1e40 after each epoch.
+    steps = Call(name="step", arguments={"every": 1, "gamma": 1e40, "warmup": 0})
+    plan = alone(optimizer=sgd(lr=1e-3), schedule=steps)
+    owner = serve(tmp_path, Owner(task(plan)))
+    assert [each.epoch for each in owner.reports] == [1]
+    assert [each.epoch for each in owner.heard if isinstance(each, Diverged)] == [2]
+
+
+def test_a_pre_training_that_diverges_is_a_result_too(tmp_path: Path) -> None:
+    owner = serve(tmp_path, Owner(task(kd(optimizer=sgd(lr=1e39)))))
+    ended = next(each for each in owner.heard if isinstance(each, Diverged))
+    assert ended.epoch == 0
+    assert ended.reason.startswith("pre-training of node t: the weights of node ")
+
+
+def test_an_exception_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "stepper", no_memory)
+    owner = Owner(task(alone(), trial=3))
+    Worker(owner, CPU, tmp_path).serve()
+    _, last = owner.heard
+    assert isinstance(last, Raised)
+    assert (last.trial, last.reason) == (3, "OutOfMemoryError: CUDA out of memory")
+    assert "in no_memory\n" in last.trace
+
+
+def test_a_user_s_mistake_does_not(tmp_path: Path) -> None:
+    call = Call(name="python", arguments={"function": "ktgdsl_test_nowhere:net"})
+    wrong = tiny_plan("a", settings={"a": {"network": call}}, data=HELD)
+    owner = serve(tmp_path, Owner(task(wrong), task(alone(1), trial=1)))
+    first = next(each for each in owner.heard if isinstance(each, Raised))
+    assert "of node `a` cannot be imported" in first.reason
+    assert RunError.__name__ in first.trace
+    assert [each.trial for each in owner.reports] == [1]

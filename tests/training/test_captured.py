@@ -1,0 +1,283 @@
+"""Captured steps are the plain ones. What records here is a stand-in: a CPU has no CUDA graphs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ktgdsl.backend.graph import build
+from ktgdsl.backend.networks import Dropout
+from ktgdsl.backend.output import Output
+from ktgdsl.backend.streams import on_streams
+from ktgdsl.plan.model import Call, Plan
+from ktgdsl.training import step as step_module
+from ktgdsl.training.captured import WARM_UP, Captured, CudaGraph
+from ktgdsl.training.computing import Choice, Computing, choose
+from ktgdsl.training.deterministic import deterministically
+from ktgdsl.training.step import Stepper, stepper
+from tests.backend.test_side_by_side import MUTUAL
+from tests.plans import adamw, sgd, tiny_plan, wrn10
+
+CUDA = torch.device("cuda:1")
+STEPS = 6
+FALLING = Call(name="multistep", arguments={"at": [1], "gamma": 0.1, "warmup": 0})
+
+
+class Again:
+    """Records a step on a CPU: a replay computes it again and writes to the same memory."""
+
+    made = 0
+
+    def __init__(self, compute: Callable[[], Output], dropouts: Sequence[Dropout]) -> None:
+        Again.made += 1
+        assert all(each.generator is not None for each in dropouts)
+        self._compute = compute
+        self.output = compute()  # where it is made nothing happens: what this did is undone
+
+    def replay(self) -> None:
+        pairs: Any = zip(self.output, self._compute(), strict=True)
+        for old, new in pairs:
+            for key, each in new.items():
+                old[key].copy_(each)
+
+
+class Broken(Again):
+    def __init__(self, compute: Callable[[], Output], dropouts: Sequence[Dropout]) -> None:
+        super().__init__(compute, dropouts)
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+class Idle(Again):
+    def replay(self) -> None:
+        pass
+
+
+def mutual(**train: Any) -> Plan:
+    """Two students, one with dropout, and a frozen teacher whose statistics move."""
+    return tiny_plan(
+        "abt",
+        MUTUAL,
+        settings={
+            "a": {"network": wrn10(dropout=0.3)},
+            "t": {"frozen": "the spec says so", "mode": "train"},
+        },
+        epochs=2,
+        **{"schedule": FALLING, "optimizer": sgd(lr=0.1, momentum=0.9), **train},
+    )
+
+
+PLANS = {
+    "sgd": mutual(clip=1.0),
+    "adamw": mutual(optimizer=adamw(1e-3)),
+    "skip": mutual(on_zero="skip"),
+    "sequential": mutual(update="sequential"),
+}
+
+
+def batch(number: int, size: int = 8) -> tuple[Tensor, Tensor]:
+    stream = torch.Generator().manual_seed(number)
+    image = torch.rand(size, 1, 8, 8, generator=stream)
+    return image, torch.randint(10, (size,), generator=stream)
+
+
+def plain(plan: Plan) -> Stepper:
+    teacher = build(plan, seed=3).networks["t"]
+    return stepper(plan, "cpu", networks={"t": teacher}, steps=STEPS)
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stepper]:
+    """Makes a stepper that computes as on a GPU would be."""
+
+    def chosen(plan: Plan, device: torch.device) -> Computing:
+        return replace(
+            choose(plan, device),
+            networks=Choice("one by one", "a test"),
+            launches=Choice("captured", "a test"),
+        )
+
+    def make(plan: Plan, record: type[Again] = Again) -> Stepper:
+        monkeypatch.setattr(step_module, "Captured", partial(Captured, record=record))
+        with monkeypatch.context() as patch:
+            patch.setattr(step_module, "choose", chosen)
+            patch.setattr(step_module, "on_streams", lambda graph, _: graph)
+            return plain(plan)
+
+    Again.made = 0
+    return make
+
+
+def losses(step: Stepper, numbers: range = range(STEPS), size: int = 8) -> list[float]:
+    outputs = [step(*batch(number, size)) for number in numbers]
+    return [each.item() for output in outputs for each in output.losses.values()]
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", PLANS)
+def test_steps_are_the_plain_ones(name: str, captured: Callable[..., Stepper]) -> None:
+    """Over a fall of the learning rate, with random streams, and all that an optimiser keeps."""
+    one, other = plain(PLANS[name]), captured(PLANS[name])
+    assert losses(other) == pytest.approx(losses(one), rel=1e-4)
+    assert Again.made == 1
+    assert other.learning_rates == one.learning_rates
+    now, then = other.state_dict(), one.state_dict()
+    for node, state in then["networks"].items():
+        for key, value in state.items():
+            torch.testing.assert_close(now["networks"][node][key], value, rtol=1e-3, atol=1e-5)
+    for node, streams in then["dropout"].items():
+        assert all(map(torch.equal, now["dropout"][node], streams))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_batch_of_another_shape_is_a_plain_step(captured: Callable[..., Stepper]) -> None:
+    told = []
+    for step in (plain(PLANS["sgd"]), captured(PLANS["sgd"])):
+        parts = (losses(step, range(2)), losses(step, range(2, 3), size=5), losses(step, range(3)))
+        told.append([each for part in parts for each in part])
+    assert told[1] == pytest.approx(told[0], rel=1e-4)
+
+
+def test_what_a_step_gave_is_not_changed_by_the_next(captured: Callable[..., Stepper]) -> None:
+    step = captured(PLANS["sgd"])
+    output = step(*batch(0))
+    before = [each.clone() for part in output for each in part.values()]
+    step(*batch(1))
+    assert all(map(torch.equal, before, (each for part in output for each in part.values())))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("ways", ["captured to plain", "plain to captured", "captured to captured"])
+def test_a_state_goes_on_either_way(name: str, ways: str, captured: Callable[..., Stepper]) -> None:
+    plan = PLANS[name]
+    whole = losses(plain(plan))
+    first, second = (plain if way == "plain" else captured for way in ways.split(" to "))
+    begun, goes_on = first(plan), second(plan)
+    told = losses(begun, range(3))
+    if second is captured:
+        losses(goes_on, range(1))  # it has captured already, with another state
+    goes_on.load_state_dict(begun.state_dict())
+    assert told + losses(goes_on, range(3, STEPS)) == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (Broken, "operation not permitted when stream is capturing$"),
+        (Idle, "a replayed step moves the weights otherwise, by 100%"),
+    ],
+)
+def test_a_recording_that_fails_is_not_used(
+    record: type[Again], why: str, captured: Callable[..., Stepper]
+) -> None:
+    step = captured(PLANS["adamw"], record)
+    with pytest.warns(UserWarning, match=f"one kernel after the other: {why}"):
+        told = losses(step)
+    assert told == pytest.approx(losses(plain(PLANS["adamw"])), rel=1e-4)
+    assert Again.made == 1
+
+
+def test_nobody_moves_where_there_is_nothing_to_learn() -> None:
+    """No way to go, and none gone: the recording does what it should."""
+    weight = torch.zeros(2, requires_grad=True)
+    calls: list[int] = []
+
+    def compute(image: Tensor, label: Tensor) -> Output:
+        calls.append(len(image))
+        return Output({}, {}, {}, {})
+
+    step = Captured(compute, lambda: [weight], [], record=Again)
+    step(*batch(0))
+    assert len(calls) == WARM_UP + 1 + 1 + 1  # recorded, proven, taken
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.filterwarnings("error:steps are launched")
+@pytest.mark.parametrize("name", PLANS)
+def test_a_gpu_takes_captured_steps(name: str) -> None:
+    """To the accuracy that two orders of the same sums leave after some steps."""
+    teacher = build(PLANS[name], seed=3).networks["t"]
+    with deterministically(True):
+        one = stepper(PLANS[name], "cuda", networks={"t": deepcopy(teacher)}, steps=STEPS)
+    other = stepper(PLANS[name], "cuda", networks={"t": teacher}, steps=STEPS)
+    assert (one.computing.launches.value, other.computing.launches.value) == ("each", "captured")
+    assert losses(other) == pytest.approx(losses(one), rel=0.05)
+
+
+# What talks to CUDA, with another CUDA
+
+
+def test_a_graph_knows_the_random_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    class Graph:
+        def register_generator_state(self, generator: torch.Generator) -> None:
+            told.append(generator)
+
+        def replay(self) -> None:
+            told.append("replay")
+
+    @contextmanager
+    def recording(graph: Graph) -> Iterator[None]:
+        told.append("begin")
+        yield
+        told.append("end")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", recording)
+    drawn, idle = Dropout(0.5), Dropout(0.5)
+    drawn(torch.ones(3))
+    nothing = Output({}, {}, {}, {})
+
+    def compute() -> Output:
+        told.append("compute")
+        return nothing
+
+    graph = CudaGraph(compute, [drawn, idle])
+    graph.replay()
+    assert told == [drawn.generator, "begin", "compute", "end", "replay"]
+    assert graph.output is nothing
+
+
+def test_networks_on_streams_compute_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stream waits for the caller's before, the caller's for each after."""
+    told: list[str] = []
+
+    class Stream:
+        def __init__(self, device: torch.device) -> None:
+            assert device == CUDA
+            self.name = f"s{len(made)}" if made else "here"
+            made.append(self)
+
+        def wait_stream(self, other: "Stream") -> None:
+            told.append(f"{self.name} waits for {other.name}")
+
+    made: list[Stream] = []
+    here = Stream(CUDA)
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        told.append(f"on {stream.name}")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: here)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(Tensor, "record_stream", lambda *_: None)
+    graph = build(mutual(), seed=0)
+    graph.networks["a"].eval()  # no dropout
+    given = (*batch(0), torch.tensor(0.5, dtype=torch.float64))
+    wanted, found = graph(*given), on_streams(graph, CUDA)(*given)
+    for one, other in zip(wanted, found, strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=0)
+    assert told == [
+        *(line for s in ("s1", "s2", "s3") for line in (f"{s} waits for here", f"on {s}")),
+        *(f"here waits for {s}" for s in ("s1", "s2", "s3")),
+    ]

@@ -1,0 +1,148 @@
+"""Deterministic runs: the same bits, no short cut, kept over a cut, and what cannot be so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.batched import MANY, kl_means
+from ktgdsl.backend.graph import build
+from ktgdsl.cli import main as cli
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Call, Plan
+from ktgdsl.searching.messages import Raised
+from ktgdsl.searching.worker import Worker
+from ktgdsl.training.computing import choose
+from ktgdsl.training.deterministic import deterministically
+from ktgdsl.training.events import EpochDone, Event
+from ktgdsl.training.run import RunInterrupted, resume, run
+from tests.backend.test_batched import everybody
+from tests.paths import ROOT
+from tests.plans import tiny_plan
+from tests.searching.test_worker import Killed, Owner, task
+from tests.training.test_run import interrupt, metrics, pair
+
+CPU = torch.device("cpu")
+
+
+class Putting(nn.Module):
+    """Logits by an operator for which torch has no deterministic algorithm anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(10))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, ...) to (B, 10)."""
+        zeros = torch.zeros(10).put_(torch.tensor([0]), torch.tensor([1.0]))
+        return (self.weight + zeros).expand(len(image), 10)
+
+
+PUTTING = Call(name="python", arguments={"function": "tests.training.test_deterministic:Putting"})
+
+
+def switches() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+
+
+def test_the_switches_are_on_inside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    with deterministically(True):
+        assert switches() == (True, False)
+    assert switches() == (False, True)
+    with deterministically(False):
+        assert switches() == (False, True)
+    with pytest.raises(ZeroDivisionError), deterministically(True):
+        1 / 0  # noqa: B018
+    assert switches() == (False, True)
+
+
+def test_no_edges_are_batched_and_no_networks_side_by_side() -> None:
+    plan = everybody(MANY + 1)
+    with deterministically(True):
+        graph, networks = build(plan), choose(tiny_plan("abc"), CPU).networks
+    assert kl_means not in {node.target for node in graph.graph.nodes}
+    assert (networks.value, networks.why) == (
+        "one by one",
+        "deterministic algorithms are asked for",
+    )
+    assert kl_means in {node.target for node in build(plan).graph.nodes}
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "nodes").iterdir()}
+
+
+def test_two_runs_are_the_same_to_the_bit(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(pair(), out=tmp_path / name, device="cpu", deterministic=True)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    first, second = (
+        [{**line, "seconds": None} for line in metrics(tmp_path / name)] for name in ("one", "two")
+    )
+    assert first == second
+
+
+def test_a_run_that_goes_on_is_as_deterministic_as_it_began(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            seen.append(torch.are_deterministic_algorithms_enabled())
+
+    run(pair(epochs=2), out=tmp_path / "whole", device="cpu", deterministic=True)
+    with pytest.raises(RunInterrupted):
+        run(
+            pair(epochs=2),
+            out=tmp_path / "cut",
+            device="cpu",
+            deterministic=True,
+            listener=interrupt(after=1),
+        )
+    resume(tmp_path / "cut", listener=listen)
+    assert seen == [True]
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    environment = json.loads((tmp_path / "cut/environment.json").read_text())
+    assert environment["deterministic"] is True
+    assert [each["deterministic"] for each in environment["resumed"]] == [True]
+
+
+def putting(**data: Any) -> Plan:
+    return tiny_plan("ab", settings={"a": {"network": PUTTING}}, data=data, epochs=1)
+
+
+SAYS = "`--deterministic` is not possible: put_ does not have a deterministic implementation"
+
+
+def test_an_operator_that_cannot_be_so_is_named(tmp_path: Path) -> None:
+    run(putting(), out=tmp_path / "any", device="cpu")
+    with pytest.raises(RunError) as caught:
+        run(putting(), out=tmp_path / "same", device="cpu", deterministic=True)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == ("E504", SAYS)
+    assert not (tmp_path / "same").exists()
+
+
+def test_a_worker_tells_its_owner(tmp_path: Path) -> None:
+    owner = Owner(task(putting(holdout=True)))
+    with pytest.raises(Killed):  # when there is no other task
+        Worker(owner, CPU, tmp_path, deterministic=True).serve()
+    (raised,) = (each for each in owner.heard if isinstance(each, Raised))
+    assert raised.reason == SAYS
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    out = str(tmp_path / "r")
+    given = ["run", "specs/vanilla.ktg", "--epochs=1", "--out", out, "--deterministic", "--quiet"]
+    assert cli.main(given) == 0
+    assert json.loads((tmp_path / "r/environment.json").read_text())["deterministic"] is True
+    capsys.readouterr()
+    assert cli.main(["run", "--resume", out, "--deterministic"]) == 2
+    assert "goes on with a run as it is, without --deterministic" in capsys.readouterr().err

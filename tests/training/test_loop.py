@@ -1,0 +1,217 @@
+"""A training with one seed: its epochs, what it tells, how it goes on and how it fails."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.training.data import batches_in_order, load_splits, load_watched
+from ktgdsl.training.events import EpochDone, Event, StepsDone
+from ktgdsl.training.loop import Begun, Trained, epochs, train
+from ktgdsl.training.metrics import evaluate
+from ktgdsl.training.step import Stepper, stepper
+from tests.plans import CORRECT, edge, sgd, tiny_plan
+from tests.training.test_metrics import Reads
+from tests.training.test_step import operators
+
+CPU = torch.device("cpu")
+PAIR: list[Edge | tuple[str, str]] = [("label", "a"), ("label", "b"), edge("b", "a", CORRECT)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+
+
+def pair(**train: Any) -> Plan:
+    """Two nodes, b teaches a, ten steps an epoch."""
+    return tiny_plan("ab", PAIR, data={"batch": 128}, **train)
+
+
+def weights(trained: Trained) -> Iterator[Tensor]:
+    for network in trained.stepper.graph.networks.values():
+        yield from network.state_dict().values()
+
+
+def right(trained: Trained, name: str) -> float:
+    """Top-1 in percent on the test split, counted image by image."""
+    network = trained.stepper.graph.networks[name].eval()
+    test = load_splits(trained.stepper.plan.data, 0, CPU).test
+    with torch.no_grad():
+        hits = [
+            int(scores.argmax()) == int(wanted)
+            for image, label in batches_in_order(test, 100)
+            for scores, wanted in zip(network(image), label, strict=True)
+        ]
+    assert len(hits) == 500
+    return 100 * sum(hits) / 500
+
+
+def test_it_learns_and_says_how_well() -> None:
+    heard: list[Event] = []
+    trained = train(pair(epochs=3), device=CPU, seed=0, listener=heard.append)
+    told = [event for event in heard if isinstance(event, EpochDone)]
+    assert [event.epoch for event in told] == [1, 2, 3]
+    assert {event.split for event in told} == {"test"}
+    assert all(event.metrics.steps == 10 for event in told)
+    assert told[2].metrics.loss["a"] < told[0].metrics.loss["a"] / 2
+    assert told[2].learning_rate == {"a": 0.1, "b": 0.1}
+    assert trained.accuracy.validation is None
+    assert trained.accuracy.test == told[2].accuracy
+    assert trained.accuracy.test["a"] > 80  # ten classes: chance is 10
+    for name in ("a", "b"):
+        assert trained.accuracy.test[name] == pytest.approx(right(trained, name))
+
+
+def test_what_is_said_of_an_epoch_adds_up() -> None:
+    """Eq. 3: a node's loss is the sum over its edges."""
+    heard: list[Event] = []
+    train(pair(), device=CPU, seed=0, listener=heard.append)
+    metrics = next(event for event in heard if isinstance(event, EpochDone)).metrics
+    edges = metrics.edges
+    total = edges[("label", "a")].loss + edges[("b", "a")].loss
+    assert metrics.loss["a"] == pytest.approx(total, rel=1e-6)
+    assert edges[("label", "a")].open == 1.0
+    # b's right answers are what opens the edge from it.
+    assert edges[("b", "a")].open == pytest.approx(metrics.accuracy["b"] / 100, abs=1e-6)
+
+
+def test_steps_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr("ktgdsl.training.loop.time.monotonic", lambda: next(clock) * 0.04)
+    heard: list[Event] = []
+    train(pair(), device=CPU, seed=0, listener=heard.append)
+    # A look at the clock every 0.04 s: at least 0.1 s have passed at every third.
+    assert [event.step for event in heard if isinstance(event, StepsDone)] == [3, 6, 9]
+
+
+def test_a_held_out_split_is_watched_and_the_test_split_left_for_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+
+    def counted(networks: Any, batches: Any) -> dict[str, float]:
+        kept = list(batches)
+        sizes.append(sum(len(label) for _, label in kept))
+        return evaluate(networks, kept)
+
+    monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
+    heard: list[Event] = []
+    plan = tiny_plan("a", data={"batch": 128, "holdout": True}, epochs=2)
+    trained = train(plan, device=CPU, seed=0, listener=heard.append)
+    assert sizes == [259, 259, 500]
+    told = [event for event in heard if isinstance(event, EpochDone)]
+    assert {event.split for event in told} == {"validation"}
+    assert trained.accuracy.validation == told[-1].accuracy
+    assert trained.accuracy.test["a"] == pytest.approx(right(trained, "a"))
+
+
+def test_a_frozen_node_is_measured_and_left_alone() -> None:
+    plan = tiny_plan(
+        "st",
+        [("label", "s"), ("t", "s")],
+        settings={"t": {"frozen": "no edge enters it"}},
+        data={"batch": 256},
+        epochs=2,
+    )
+    kept: list[list[Tensor]] = []
+
+    def keep(_: EpochDone, step: Stepper) -> None:
+        kept.append([one.clone() for one in step.graph.networks["t"].state_dict().values()])
+
+    heard: list[Event] = []
+    train(plan, device=CPU, seed=0, listener=heard.append, keep=keep)
+    last = [event for event in heard if isinstance(event, EpochDone)][-1]
+    assert all(torch.equal(one, other) for one, other in zip(*kept, strict=True))
+    assert set(last.accuracy) == {"s", "t"}
+    assert set(last.metrics.loss) == set(last.learning_rate) == {"s"}
+
+
+def test_going_on_gives_the_same_bits() -> None:
+    plan = pair(epochs=3)
+    states: list[Any] = []
+
+    def keep(_: EpochDone, step: Stepper) -> None:
+        # A state holds the tensors themselves, which training goes on to change.
+        states.append(deepcopy(step.state_dict()))
+
+    whole = train(plan, device=CPU, seed=3, keep=keep)
+    for cut in (1, 3):
+        heard: list[Event] = []
+        begun = Begun(cut, states[cut - 1])
+        rest = train(plan, device=CPU, seed=3, listener=heard.append, begun=begun)
+        told = [event.epoch for event in heard if isinstance(event, EpochDone)]
+        assert told == [*range(cut + 1, 4)]
+        assert rest.accuracy == whole.accuracy
+        for one, other in zip(weights(whole), weights(rest), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
+    plan = tiny_plan("ab", data={"batch": 256, "holdout": True}, epochs=3)
+    step = stepper(plan, CPU, seed=0)
+    training = epochs(step, load_watched(plan.data, 0, CPU), seed=0, measured=["b"])
+    assert step.taken == 0
+    for number in (1, 2, 3):
+        done = next(training)
+        assert (done.epoch, done.split, [*done.accuracy]) == (number, "validation", ["b"])
+        assert step.taken == 4 * number
+    assert next(training, None) is None
+
+
+def test_epochs_one_by_one_are_those_of_a_training() -> None:
+    plan = pair(epochs=2)
+    whole = train(plan, device=CPU, seed=1)
+    step = stepper(plan, CPU, seed=1)
+    last = [*epochs(step, load_watched(plan.data, 1, CPU), seed=1)][-1]
+    assert last.accuracy == whole.accuracy.test
+
+
+def test_a_state_of_another_training_is_refused() -> None:
+    with pytest.raises(RunError, match="does not fit its plan") as raised:
+        train(pair(), device=CPU, seed=0, begun=Begun(1, {"taken": 10, "networks": {}}))
+    assert [one.code for one in raised.value.diagnostics] == ["E502"]
+
+
+# Losses that are not finite
+
+
+def test_a_loss_that_breaks_is_named() -> None:
+    plan = pair(epochs=4, optimizer=sgd(lr=1e30))
+    with pytest.raises(RunError) as raised:
+        train(plan, device=CPU, seed=0)
+    (found,) = raised.value.diagnostics
+    assert found.code == "E503"
+    # The first step still has the initial weights; after it they are beyond repair.
+    assert "edge label -> a (into node a) became nan at epoch 1 of 4, step 2 of 40" in found.message
+    assert found.help is not None
+    assert "learning rate" in found.help
+
+
+def test_weights_that_only_the_last_step_breaks_are_found() -> None:
+    plan = tiny_plan("a", data={"batch": 1297}, optimizer=sgd(lr=1e39))
+    with pytest.raises(RunError, match="weights of node a are not finite after epoch 1, step 1"):
+        train(plan, device=CPU, seed=0)
+
+
+# Speed
+
+
+def test_the_host_does_not_wait_within_an_epoch() -> None:
+    """Twice the steps in an epoch do not bring one more number to the host."""
+
+    def transfers(batch: int) -> int:
+        plan = tiny_plan("ab", PAIR, data={"batch": batch}, clip=1.0)
+        with Reads() as reads:
+            seen = operators(lambda: train(plan, device=CPU, seed=0))
+        below = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select")
+        found: int = sum(seen[name] for name in below)
+        return found + int(reads.count)
+
+    assert transfers(256) == transfers(128) > 0

@@ -1,0 +1,383 @@
+"""Frozen nodes: what pre-trains them, and how the cache keeps it."""
+
+import errno
+import fcntl
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.networks import make
+from ktgdsl.backend.weights import load_weights, save_weights
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Call, Constant, DataPlan, Plan
+from ktgdsl.training import loop, pretrain
+from ktgdsl.training.data import Splits, Watched, load_splits, load_watched
+from ktgdsl.training.events import (
+    EpochDone,
+    Event,
+    PretrainAwaited,
+    PretrainDone,
+    PretrainStarted,
+)
+from ktgdsl.training.pretrain import Pretraining, cache_folder, pretraining_plan
+from ktgdsl.training.step import Stepper, stepper
+from tests.plans import adamw, sgd, tiny_plan, wrn10
+
+CPU = torch.device("cpu")
+FROZEN = {"frozen": "no edge enters it"}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pretrained"
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans that are trained from here on."""
+    seen: list[Plan] = []
+    epochs = loop.epochs
+
+    def watched(step: Stepper, *data: Any, **options: Any) -> Iterator[EpochDone]:
+        seen.append(step.plan)
+        return epochs(step, *data, **options)
+
+    monkeypatch.setattr(loop, "epochs", watched)
+    return seen
+
+
+def kd(teacher: str = "t", **train: Any) -> Plan:
+    """A student and its frozen teacher, one short epoch of large batches."""
+    return tiny_plan(
+        ["s", teacher],
+        [("label", "s"), (teacher, "s")],
+        settings={teacher: FROZEN},
+        data={"batch": 256},
+        **train,
+    )
+
+
+def weights(step: Stepper, node: str) -> dict[str, Tensor]:
+    return dict(step.graph.networks[node].state_dict())
+
+
+def kept(cache: Path) -> list[Path]:
+    """What is in the cache, but for the locks."""
+    return [path for path in cache.iterdir() if path.suffix != ".lock"]
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# The plan
+
+
+def test_the_plan_is_the_network_alone_on_the_labels() -> None:
+    plan = tiny_plan(
+        ["s", "t"],
+        [("label", "s"), ("t", "s")],
+        settings={"t": {**FROZEN, "network": wrn10(), "optimizer": adamw(), "mode": "train"}},
+        data={"holdout": True},
+        epochs=7,
+        clip=2.0,
+        repeats=5,
+        aggregate="mean",
+    )
+    own = pretraining_plan(plan, plan.graph.node("t"), seed=9)
+    (node,) = own.graph.nodes
+    (edge,) = own.graph.edges
+    (term,) = edge.terms
+    (part,) = term.parts
+    assert own.graph.targets == (node.name,) == ("pretrained",)
+    assert (node.network, node.frozen, node.weights) == (wrn10(), None, None)
+    assert edge.key == ("label", "pretrained")
+    assert (part.coefficient, term.gate, edge.scale) == (1, Constant(value=1), 1)
+    assert part.loss == Call(name="ce", arguments={"smoothing": 0.0})
+    assert own.data == plan.data
+    assert (own.train.epochs, own.train.clip) == (7, 2.0)
+    assert (own.train.repeats, own.train.seed) == (1, 9)
+    assert own.train.optimizer == node.optimizer == adamw()
+    assert Plan.from_json(own.to_json()) == own
+
+
+def test_the_digest_knows_what_counts_and_nothing_else() -> None:
+    def digest(plan: Plan, name: str = "t", seed: int = 0) -> str:
+        return pretraining_plan(plan, plan.graph.node(name), seed).digest
+
+    def with_teacher(**fields: Any) -> Plan:
+        return tiny_plan(
+            ["s", "t"], [("label", "s"), ("t", "s")], settings={"t": {**FROZEN, **fields}}
+        )
+
+    base = digest(with_teacher())
+    equal = [
+        digest(tiny_plan(["x", "u"], [("x", "u")], settings={"x": FROZEN}), "x"),
+        digest(tiny_plan(["s", "t"], settings={"s": {"network": wrn10()}, "t": FROZEN})),
+        digest(with_teacher(mode="train")),
+        digest(with_teacher(keep=True)),
+        digest(tiny_plan(["s", "t"], settings={"t": FROZEN}, repeats=5, aggregate="mean", seed=8)),
+        # The block's settings are not read where the node has its own.
+        digest(
+            tiny_plan(["t"], settings={"t": {**FROZEN, "optimizer": sgd()}}, optimizer=adamw()),
+        ),
+    ]
+    assert set(equal) == {base}
+    different = [
+        digest(with_teacher(), seed=1),
+        digest(with_teacher(network=wrn10())),
+        digest(with_teacher(optimizer=sgd(lr=0.05))),
+        digest(tiny_plan(["t"], settings={"t": FROZEN}, epochs=2)),
+        digest(tiny_plan(["t"], settings={"t": FROZEN}, data={"batch": 32})),
+        digest(tiny_plan(["t"], settings={"t": FROZEN}, data={"holdout": True})),
+    ]
+    assert len({base, *different}) == 1 + len(different)
+
+
+# The weights
+
+
+def test_a_frozen_node_has_the_weights_of_training_it_alone(trainings: list[Plan]) -> None:
+    plan = kd()
+    step = stepper(plan, "cpu", seed=4)
+    assert [each.graph.name for each in trainings] == ["pretrained"]
+    alone = loop.train(trainings[0], device=CPU, seed=4).stepper
+    assert same(weights(step, "t"), weights(alone, "pretrained"))
+    network = step.graph.networks["t"]
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_pre_training_happens_once(cache: Path, trainings: list[Plan]) -> None:
+    first = stepper(kd(), "cpu")
+    second = stepper(kd(), "cpu")
+    assert len(trainings) == 1
+    assert [each.name for each in kept(cache)] == [f"{trainings[0].digest}.safetensors"]
+    assert same(weights(first, "t"), weights(second, "t"))
+    stepper(kd(), "cpu", seed=1)
+    assert len(trainings) == 2
+
+
+def test_trainings_with_seeds_of_their_own_may_share_it(trainings: list[Plan]) -> None:
+    shared = Pretraining(seed=9)
+    first = stepper(kd(), "cpu", seed=1, pretraining=shared)
+    second = stepper(kd(), "cpu", seed=2, pretraining=shared)
+    assert [each.train.seed for each in trainings] == [9]
+    assert same(weights(first, "t"), weights(second, "t"))
+    assert not same(weights(first, "s"), weights(second, "s"))
+
+
+def test_equal_networks_share_one_training(trainings: list[Plan]) -> None:
+    plan = tiny_plan(
+        ["s", "t", "u"],
+        [("label", "s"), ("t", "s"), ("u", "s")],
+        settings={"t": FROZEN, "u": FROZEN},
+        data={"batch": 256},
+    )
+    step = stepper(plan, "cpu")
+    assert len(trainings) == 1
+    assert same(weights(step, "t"), weights(step, "u"))
+
+
+def test_a_module_of_ones_own_counts_as_pre_trained(trainings: list[Plan]) -> None:
+    own = make("resnet", {"depth": 8}, 1, 10)
+    before = {name: tensor.clone() for name, tensor in own.state_dict().items()}
+    step = stepper(kd(), "cpu", networks={"t": own})
+    assert not trainings
+    assert step.graph.networks["t"] is own
+    assert same(weights(step, "t"), before)
+
+
+def test_the_validation_split_is_held_out_of_pre_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[Tensor] = []
+
+    def outer_splits(given: DataPlan, seed: int, device: torch.device) -> Splits:
+        splits = load_splits(given, seed, device)
+        assert splits.validation is not None
+        held.append(splits.validation.image)
+        return splits
+
+    def inner_splits(given: DataPlan, seed: int, device: torch.device) -> Watched:
+        watched = load_watched(given, seed, device)
+        assert watched.name == "validation"
+        held.append(watched.split.image)
+        return watched
+
+    monkeypatch.setattr(loop, "load_splits", outer_splits)
+    monkeypatch.setattr(pretrain, "load_watched", inner_splits)
+    plan = tiny_plan(
+        ["s", "t"],
+        [("label", "s"), ("t", "s")],
+        settings={"t": FROZEN},
+        data={"batch": 256, "holdout": True},
+    )
+    loop.train(plan, device=CPU, seed=6)
+    outer, inner = held
+    assert torch.equal(outer, inner)
+
+
+def test_listeners_hear_of_it_once() -> None:
+    heard: list[Event] = []
+    stepper(kd(), "cpu", listener=heard.append)
+    first, *_, last = heard
+    assert isinstance(first, PretrainStarted)
+    assert (first.node, first.plan.graph.name) == ("t", "pretrained")
+    assert last == PretrainDone("t")
+    heard.clear()
+    stepper(kd(), "cpu", listener=heard.append)
+    assert not heard
+
+
+def test_a_failure_names_the_node(cache: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        stepper(kd("teacher", optimizer=sgd(lr=1e30)), "cpu")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E503"
+    assert diagnostic.message.startswith("pre-training of node teacher: the loss of ")
+    assert not kept(cache)
+
+
+# The cache
+
+
+def damage_cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_foreign(path: Path) -> None:
+    path.write_text("not weights")
+
+
+def damage_other_network(path: Path) -> None:
+    save_weights(make("resnet", {"depth": 8}, 1, 100), path)
+
+
+@pytest.mark.parametrize("damage", [damage_cut, damage_foreign, damage_other_network])
+def test_a_file_that_cannot_be_used_is_replaced(
+    cache: Path, trainings: list[Plan], damage: Any
+) -> None:
+    good = weights(stepper(kd(), "cpu"), "t")
+    (file,) = kept(cache)
+    damage(file)
+    assert same(weights(stepper(kd(), "cpu"), "t"), good)
+    assert len(trainings) == 2
+    assert load_weights(make("resnet", {"depth": 8}, 1, 10), file) is None
+
+
+def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own" / "pretrained"
+    monkeypatch.setenv("KTGDSL_CACHE", "~/own")
+    assert cache_folder() == tmp_path / "home" / "own" / "pretrained"
+    monkeypatch.delenv("KTGDSL_CACHE")
+    assert cache_folder() == tmp_path / "xdg" / "ktgdsl" / "pretrained"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "ktgdsl" / "pretrained"
+
+
+def test_without_a_cache_the_process_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "file" / "cache"))
+    pretrain._temporary_folder.cache_clear()
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="set KTGDSL_CACHE to a folder that can be written"):
+            stepper(kd(), "cpu")
+    assert len(trainings) == 1
+    shared = Pretraining(seed=0, folder=tmp_path / "study")
+    with pytest.warns(UserWarning, match="only as long as the folder .*study"):
+        stepper(kd(), "cpu", pretraining=shared)
+    assert len(kept(tmp_path / "study")) == 1
+
+
+def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: nn.Module, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(pretrain, "save_weights", full)
+    with pytest.warns(UserWarning, match=r"weights of node t cannot be kept in .*No space left"):
+        step = stepper(kd(), "cpu")
+    monkeypatch.undo()
+    monkeypatch.setenv("KTGDSL_CACHE", str(cache.parent))
+    assert not kept(cache)
+    assert same(weights(step, "t"), weights(stepper(kd(), "cpu"), "t"))
+
+
+def test_who_comes_second_waits_and_loads(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    """An open file has a lock of its own, as if it were another process's."""
+    good = weights(stepper(kd(), "cpu"), "t")
+    (file,) = kept(cache)
+    away = file.rename(tmp_path / "away")
+    other = file.with_suffix(".lock").open()
+    fcntl.flock(other, fcntl.LOCK_EX)
+    heard: list[Event] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if len(heard) == 3:
+            away.rename(file)
+            other.close()
+
+    step = stepper(kd(), "cpu", listener=listen)
+    assert heard == [PretrainAwaited("t")] * 3
+    assert len(trainings) == 1
+    assert same(weights(step, "t"), good)
+
+
+def test_without_locks_nobody_waits(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    stepper(kd(), "cpu")
+    assert len(trainings) == len(kept(cache)) == 1
+
+
+@pytest.fixture
+def module_on_path(tmp_path: Path) -> Iterator[str]:
+    name = "ktgdsl_test_pretrain_network"
+    (tmp_path / f"{name}.py").write_text(
+        "from torch import nn\n"
+        "def factory():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    yield name
+    sys.modules.pop(name, None)
+
+
+def test_code_of_ones_own_is_never_cached_on_disk(
+    cache: Path, tmp_path: Path, module_on_path: str, trainings: list[Plan]
+) -> None:
+    network = Call(name="python", arguments={"function": f"{module_on_path}:factory"})
+    plan = tiny_plan(
+        ["s", "t"],
+        [("label", "s"), ("t", "s")],
+        settings={"t": {**FROZEN, "network": network}},
+        data={"batch": 256},
+    ).model_copy(update={"folder": str(tmp_path)})
+    first, second = stepper(plan, "cpu"), stepper(plan, "cpu")
+    assert len(trainings) == 1
+    assert same(weights(first, "t"), weights(second, "t"))
+    assert not list(cache.rglob("*.safetensors"))
+    shared = Pretraining(seed=0, folder=tmp_path / "study")
+    third = stepper(plan, "cpu", pretraining=shared)
+    assert len(trainings) == 2
+    assert same(weights(third, "t"), weights(first, "t"))
+    assert [path.name for path in (tmp_path / "study").glob("*.safetensors")] == [
+        f"{trainings[0].digest}.safetensors"
+    ]

@@ -1,0 +1,209 @@
+"""The words of the language: what the reference promises, and that each is documented."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ktgdsl.syntax.statements import RESERVED
+from ktgdsl.vocabulary import derived
+from ktgdsl.vocabulary.call import Call
+from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.registry import KINDS, closest, entries, entry, kinds_of
+from tests.paths import ROOT
+from tests.words import ALL, name_of, named, required
+
+KEYWORDS = {keyword.lower() for keyword in RESERVED}
+WORDS = {
+    "network": "resnet wrn python torchvision timm ensemble ema copy constant",
+    "loss": "ce kl reverse_kl js mse cosine_distance dkd dist standardized_kl entropy python hint "
+    "attention fsp overhaul similarity irg metric rkd",
+    "gate": "through cutoff linear correct until after rampup cosine during confident agree "
+    "stable shard python",
+    "optimizer": "sgd adamw",
+    "schedule": "constant step multistep cosine",
+    "dataset": "digits mnist fashion_mnist cifar10 cifar100 svhn tiny_imagenet folder python",
+    "combine": "mean sum minimum gated attention concat linear",
+    "sampler": "random tpe all",
+    "pruner": "asha none",
+    "objective": "accuracy",
+}
+OURS = {"loss reverse_kl", "loss cosine_distance", "gate after", "gate cosine",
+        "schedule constant", "dataset folder", "sampler all", "pruner none"}  # fmt: skip
+"""What no publication has to be named for, beside `python`."""
+
+
+def test_the_kinds_of_the_reference() -> None:
+    assert set(KINDS) == set(WORDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_words_of_the_reference(kind: str) -> None:
+    assert sorted(entries(kind)) == sorted(WORDS[kind].split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_is_found_without_the_others(kind: str) -> None:
+    assert all(entry(kind, word) is entries(kind)[word] for word in WORDS[kind].split())
+    assert entry(kind, "nothing") is None
+
+
+@pytest.mark.parametrize("entry", ALL, ids=name_of)
+class TestEntry:
+    def test_says_what_it_means(self, entry: type[Entry]) -> None:
+        text = vars(entry)["__doc__"]
+        assert entry.kind in KINDS
+        if entry.kind == "combine" or issubclass(entry, derived.Derived):
+            assert re.search(r"\S = \S", text)
+        if entry.word != "python" and name_of(entry) not in OURS:
+            assert re.search(r"Source: .*((19|20)\d\d|`)", text, re.DOTALL)
+
+    def test_every_parameter_is_described(self, entry: type[Entry]) -> None:
+        assert all(field.description for field in entry.model_fields.values())
+
+    def test_needs_what_has_no_default(self, entry: type[Entry]) -> None:
+        needed = {name for name, field in entry.model_fields.items() if field.is_required()}
+        assert needed == set(required(entry))
+
+    def test_its_defaults_are_sound(self, entry: type[Entry]) -> None:
+        """Where nothing is given the front end takes the defaults without validating them."""
+        given = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in entry.model_fields.items()
+            if not field.is_required()
+        }
+        made = entry.model_validate({**required(entry), **given})
+        assert made == entry.model_validate(required(entry))
+        assert made == entry.model_construct(**required(entry))
+
+    def test_no_parameter_is_called_like_a_keyword(self, entry: type[Entry]) -> None:
+        assert not KEYWORDS & set(entry.positions())
+
+    def test_its_call_survives_json(self, entry: type[Entry]) -> None:
+        call = entry.model_validate(required(entry)).call()
+        assert call.name == entry.word
+        assert list(call.arguments) == entry.positions()
+        assert Call.model_validate_json(call.model_dump_json()) == call
+        assert json.loads(json.dumps(call.arguments)) == call.arguments
+
+    def test_refuses_what_it_does_not_know(self, entry: type[Entry]) -> None:
+        given = {**required(entry), "no_such_argument": 1}
+        if entry.word == "python":
+            assert entry.model_validate(given).call().arguments["no_such_argument"] == 1
+        else:
+            with pytest.raises(ValidationError):
+                entry.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("entry", "positions"),
+    [
+        ("network wrn", ["depth", "widen", "dropout", "stride"]),
+        ("loss kl", ["T", "scale"]),
+        ("gate linear", ["start", "stop"]),
+        ("optimizer sgd", ["lr", "momentum", "nesterov", "weight_decay"]),
+        ("optimizer adamw", ["lr", "betas", "eps", "weight_decay"]),
+        ("schedule step", ["every", "gamma", "warmup"]),
+        ("schedule multistep", ["at", "gamma", "warmup"]),
+        ("schedule cosine", ["minimum", "warmup"]),
+        ("schedule constant", ["warmup"]),
+    ],
+)
+def test_the_order_of_arguments(entry: str, positions: list[str]) -> None:
+    kind, word = entry.split()
+    assert entries(kind)[word].positions() == positions
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("loss dkd", {"alpha": 1.0, "beta": 8.0, "T": 4.0, "warmup": 20.0}),
+        ("loss dist", {"beta": 1.0, "gamma": 1.0, "T": 1.0}),
+        ("loss standardized_kl", {"T": 2.0, "scale": 4.0}),
+        ("loss fsp", {"with": {"tap": "stage2"}}),
+        ("loss irg", {"taps": [{"tap": "stage1"}, {"tap": "stage2"}], "logits": 0.1,
+                      "distances": 5.0, "transforms": 5.0}),
+        ("loss rkd", {"distance": 25.0, "angle": 50.0}),
+        ("loss metric", {"on": "distances"}),
+        ("gate during", {"phases": [{"phase": "hints"}]}),
+        ("gate confident", {"threshold": 0.8}),
+        ("gate shard", {"index": 0, "count": 2}),
+        ("network torchvision", {"name": "resnet18", "weights": None}),
+        ("network ensemble", {"members": [{"node": "h"}],
+                              "combine": {"name": "mean", "arguments": {}},
+                              "on": "logits", "others": False, "detach": True}),
+        ("network ema", {"of": {"node": "a"}, "decay": 0.999}),
+        ("network copy", {"of": {"node": "a"}, "every": 50}),
+        ("network constant", {"correct": 0.99}),
+        ("combine gated", {"by": {"node": "h[0]", "tap": "stage2"}}),
+        ("sampler tpe", {"seed": 0}),
+        ("pruner asha", {"min": 1, "reduction": 2}),
+        ("objective accuracy", {"of": {"node": "a"}, "on": "validation"}),
+    ],
+)  # fmt: skip
+def test_defaults_in_the_order_of_positions(name: str, arguments: dict[str, Any]) -> None:
+    entry = named(name)
+    call = entry.model_validate(required(entry)).call()
+    assert list(call.arguments.items()) == list(arguments.items())
+
+
+def test_which_take_any_number_of_arguments() -> None:
+    variadic = {name_of(e): e.variadic for e in ALL if e.variadic is not None}
+    assert variadic == {"gate during": "phases", "network ensemble": "members"}
+    assert all(named(name).positions()[0] == first for name, first in variadic.items())
+
+
+@pytest.mark.parametrize(
+    ("word", "kinds"),
+    [
+        ("kl", ["loss"]),
+        ("cosine", ["gate", "schedule"]),
+        ("constant", ["network", "schedule"]),
+        ("sum", ["combine"]),
+        ("linear", ["gate", "combine"]),
+        ("attention", ["loss", "combine"]),
+        ("python", ["network", "loss", "gate", "dataset"]),
+        ("resnet56", ["network"]),
+        ("confident", ["gate"]),
+        ("a", []),
+    ],
+)
+def test_kinds(word: str, kinds: list[str]) -> None:
+    assert kinds_of(word) == kinds
+
+
+@pytest.mark.parametrize(
+    ("word", "candidates", "expected"),
+    [
+        ("corect", ["correct", "linear"], "correct"),
+        ("LINEAR", ["correct", "linear"], "linear"),
+        ("t", ["T", "a"], "T"),
+        ("xyz", ["correct", "linear"], None),
+        ("a", [], None),
+    ],
+)
+def test_closest(word: str, candidates: list[str], expected: str | None) -> None:
+    assert closest(word, candidates) == expected
+
+
+def test_words_that_a_spec_does_not_have_are_not_loaded() -> None:
+    spec = ROOT / "specs" / "dml3.ktg"
+    code = (
+        f"import sys; from ktgdsl import cli; cli.main(['check', {str(spec)!r}]); "
+        "print(*(m for m in sys.modules if m.startswith('ktgdsl.vocabulary.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.splitlines()[-1].split()}
+    assert {"losses", "gates", "networks", "datasets"} <= loaded
+    assert not loaded & {
+        "logit_losses",
+        "feature_losses",
+        "predicates",
+        "images",
+        "derived",
+        "search",
+    }

@@ -8,13 +8,13 @@ def sketch(part: object) -> str:
     match part:
         case s.Number() | s.Boolean() | s.String():
             return repr(part.value)
-        case s.Percent():
+        case s.PercentLiteral():
             return f"{part.value!r}%"
         case s.List():
             return f"[{_commas(part.items)}]"
         case s.Argument():
             return f"{part.name}={sketch(part.value)}" if part.name else sketch(part.value)
-        case s.Call():
+        case s.CallExpression():
             return f"{part.name}({_commas(part.arguments)})"
         case s.Unary():
             return f"({part.operator}{sketch(part.operand)})"
@@ -42,7 +42,7 @@ def sketch(part: object) -> str:
         case s.Edge():
             ends = f"{_commas(part.sources)} {part.arrow} {_commas(part.destinations)}"
             return f"edge {ends}{''.join(f' : {sketch(term)}' for term in part.terms)}"
-        case s.Share():
+        case s.ShareStatement():
             return f"share {_commas(part.names)}{_block(part.settings)}"
         case s.Graph():
             return f"graph {part.name}"

@@ -9,7 +9,7 @@ from ktgdsl.syntax.tree import (
     Binary,
     Block,
     Boolean,
-    Call,
+    CallExpression,
     Choice,
     Declared,
     Edge,
@@ -19,11 +19,11 @@ from ktgdsl.syntax.tree import (
     List,
     Node,
     Number,
-    Percent,
+    PercentLiteral,
     Range,
     Reference,
     Setting,
-    Share,
+    ShareStatement,
     String,
     Target,
     Term,
@@ -42,10 +42,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 STRINGS = TEXTS.map(lambda text: String(span=AT, value=text))
 LEAVES = st.one_of(
     NUMBERS.map(lambda n: Number(span=AT, value=n)),
-    PERCENTS.map(lambda n: Percent(span=AT, value=n)),
+    PERCENTS.map(lambda n: PercentLiteral(span=AT, value=n)),
     st.booleans().map(lambda b: Boolean(span=AT, value=b)),
     STRINGS,
-    NAMES.map(lambda n: Call(span=AT, name=n, name_span=AT)),
+    NAMES.map(lambda n: CallExpression(span=AT, name=n, name_span=AT)),
     st.builds(
         lambda name, index: Reference(span=AT, name=name, index=Number(span=AT, value=index)),
         NAMES,
@@ -76,7 +76,7 @@ def _deeper(values: st.SearchStrategy[Value]) -> st.SearchStrategy[Value]:
         st.builds(lambda low, high: Range(span=AT, low=low, high=high), values, values),
         st.lists(values, min_size=2, max_size=3).map(_flat),
         st.builds(
-            lambda name, positional, named: Call(
+            lambda name, positional, named: CallExpression(
                 span=AT,
                 name=name,
                 name_span=AT,
@@ -98,7 +98,7 @@ def values(max_leaves: int = 12) -> st.SearchStrategy[Value]:
 
 
 _SMALL = values(4)
-_NAME_TAPS = NAMES.map(lambda n: Call(span=AT, name=n, name_span=AT))
+_NAME_TAPS = NAMES.map(lambda n: CallExpression(span=AT, name=n, name_span=AT))
 REFERENCES = st.builds(
     lambda name, index, tap: Reference(span=AT, name=name, index=index, tap=tap),
     NAMES | st.sampled_from(["*", "label"]),
@@ -150,7 +150,9 @@ MEMBERS = st.one_of(
         _LOSSES,
     ),
     st.builds(
-        lambda names, s: Share(span=AT, names=names, settings=s), _some(REFERENCES), SETTINGS
+        lambda names, s: ShareStatement(span=AT, names=names, settings=s),
+        _some(REFERENCES),
+        SETTINGS,
     ),
 )
 STATEMENTS = st.one_of(

@@ -11,7 +11,7 @@ from ktgdsl.plan.model import Call as Word
 from ktgdsl.space.space import every_option
 from ktgdsl.syntax.tree import (
     Block,
-    Call,
+    CallExpression,
     Choice,
     Edge,
     File,
@@ -21,7 +21,7 @@ from ktgdsl.syntax.tree import (
     Range,
     Reference,
     Setting,
-    Share,
+    ShareStatement,
     Syntax,
     Value,
 )
@@ -151,11 +151,11 @@ def _place(tree: File, word: str, kind: str) -> Span | None:
 
     def says(part: Syntax) -> bool:
         match part:
-            case Call() | Setting():
+            case CallExpression() | Setting():
                 return part.name == word
             case Block():
                 return part.kind == word
-            case Share():
+            case ShareStatement():
                 return word == "share"
             case Edge():
                 return word == "unary" and part.arrow is None

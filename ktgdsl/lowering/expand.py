@@ -6,7 +6,7 @@ from ktgdsl.lowering.edges import add_edges
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.nodes import add_nodes
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.syntax.tree import Edge, Graph, Node, Reference, Share, Target
+from ktgdsl.syntax.tree import Edge, Graph, Node, Reference, ShareStatement, Target
 
 
 def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Drafting:
@@ -19,7 +19,7 @@ def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Dr
         if isinstance(statement, Target):
             for reference in statement.names:
                 _add_target(drafting, reference)
-    if shares := [s for s in statements if isinstance(s, Share)]:
+    if shares := [s for s in statements if isinstance(s, ShareStatement)]:
         from ktgdsl.lowering.shares import add_shares  # most graphs share nothing
 
         add_shares(drafting, shares)

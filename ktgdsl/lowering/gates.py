@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ktgdsl.lowering.ends import Ends
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
-from ktgdsl.syntax.tree import Binary, Call, Choice, Number, Range, Unary, Value
+from ktgdsl.syntax.tree import Binary, CallExpression, Choice, Number, Range, Unary, Value
 from ktgdsl.vocabulary import gates as vocabulary
 
 THROUGH = Constant.model_construct(value=1.0)
@@ -65,7 +65,7 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Bounded | Non
             return _hull([_expression(resolver, end, ends) for end in (value.low, value.high)])
         case Number():
             return _constant(value.value)
-        case Call():
+        case CallExpression():
             return _word(resolver, value, ends)
         case Unary():
             return _times(_constant(-1), _expression(resolver, value.operand, ends))
@@ -122,7 +122,7 @@ def _finite(resolver: Resolver, value: Value, bounded: Bounded | None) -> Bounde
     return None
 
 
-def _word(resolver: Resolver, value: Call, ends: Ends) -> Bounded | None:
+def _word(resolver: Resolver, value: CallExpression, ends: Ends) -> Bounded | None:
     entry = resolver.word(value, "gate")
     if not isinstance(entry, vocabulary.Gate):
         return None

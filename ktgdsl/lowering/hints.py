@@ -9,7 +9,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import listed
 from ktgdsl.syntax.numerals import comma_between
 from ktgdsl.syntax.spelling import Speller
-from ktgdsl.syntax.tree import Argument, Binary, Call, String, Value
+from ktgdsl.syntax.tree import Argument, Binary, CallExpression, String, Value
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import respelled
 from ktgdsl.vocabulary.registry import closest, entries, kinds_of, words
@@ -97,7 +97,7 @@ def _kinds(annotations: Sequence[Any]) -> list[str]:
     return [a.kind for a in annotations if isinstance(a, type) and issubclass(a, Entry)]
 
 
-def with_commas(call: Call, told: Sequence[Diagnostic]) -> list[Diagnostic]:
+def with_commas(call: CallExpression, told: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Complaints about a call, where those about `sgd(0,1)` are one: it is meant as one number."""
     kept = list(told)
     for one, other in pairwise(call.arguments):

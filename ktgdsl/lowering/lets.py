@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.syntax.tree import Argument, Call, File, Let, Syntax
+from ktgdsl.syntax.tree import Argument, CallExpression, File, Let, Syntax
 from ktgdsl.syntax.walk import children, walk
 
 MOST_LEVELS = 64
@@ -17,7 +17,7 @@ def unusable(file: File) -> dict[str, Diagnostic]:
     """The `let`s that have no value, by name, and why."""
     lets = {s.name: s for s in file.statements if isinstance(s, Let)}
     mentions = {
-        name: [p.name for p in walk(let.value) if isinstance(p, Call) and p.name in lets]
+        name: [p.name for p in walk(let.value) if isinstance(p, CallExpression) and p.name in lets]
         for name, let in lets.items()
     }
     found: dict[str, Diagnostic] = {}
@@ -56,7 +56,7 @@ def _too_large(let: Let, levels: int) -> Diagnostic:
 
 def _size(part: Syntax, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     """The levels of a value and the number of its parts, `let`s put in their places."""
-    if isinstance(part, Call) and not part.arguments and part.name in known:
+    if isinstance(part, CallExpression) and not part.arguments and part.name in known:
         return known[part.name]
     inner = [_size(child, known) for child in children(part)]
     levels = max((level for level, _ in inner), default=-1)

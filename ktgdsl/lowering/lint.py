@@ -8,7 +8,17 @@ from typing import get_args, get_origin
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.plan import model
-from ktgdsl.syntax.tree import Call, Choice, Edge, File, List, Node, Number, Percent, Value
+from ktgdsl.syntax.tree import (
+    CallExpression,
+    Choice,
+    Edge,
+    File,
+    List,
+    Node,
+    Number,
+    PercentLiteral,
+    Value,
+)
 from ktgdsl.syntax.walk import walk
 from ktgdsl.vocabulary.entry import Entry, Share, alternatives
 from ktgdsl.vocabulary.registry import entry, kinds_of
@@ -83,10 +93,14 @@ def never_open(spec: _Spec) -> Iterator[Diagnostic]:
     steps, epochs = spec.plan.steps, spec.plan.train.epochs
     edges = spec.tree.graph.statements if spec.tree.graph else ()
     for part in (p for edge in edges if isinstance(edge, Edge) for p in walk(edge)):
-        if not isinstance(part, Call) or part.name not in ("until", "after") or not part.arguments:
+        if (
+            not isinstance(part, CallExpression)
+            or part.name not in ("until", "after")
+            or not part.arguments
+        ):
             continue
         match part.arguments[0].value:
-            case Percent(value=value):
+            case PercentLiteral(value=value):
                 moment = value * steps / 100
             case Number(value=value):
                 moment = value * steps / epochs
@@ -159,7 +173,9 @@ def judged_early(spec: _Spec) -> Iterator[Diagnostic]:
     first = search.pruner.arguments["min"]
     assert isinstance(first, int)
     share = first / search.epochs
-    ramp = next((p for p in walk(spec.tree) if isinstance(p, Call) and p.name == "linear"), None)
+    ramp = next(
+        (p for p in walk(spec.tree) if isinstance(p, CallExpression) and p.name == "linear"), None
+    )
     if ramp is not None and not ramp.arguments and share < HARDLY_OPEN:
         message = (
             f"the first rung is after epoch {first} of {search.epochs}, when `linear` has opened "
@@ -172,7 +188,7 @@ def judged_early(spec: _Spec) -> Iterator[Diagnostic]:
 def part_of_an_epoch(spec: _Spec) -> Iterator[Diagnostic]:
     """Moments greater than 0 and less than 1, which mean epochs and not the whole training."""
     for part in walk(spec.tree):
-        if isinstance(part, Call):
+        if isinstance(part, CallExpression):
             for value in _moments(part):
                 if isinstance(value, Number) and 0 < value.value < 1:
                     share = f"{Decimal(repr(value.value)) * 100:f}".rstrip("0").rstrip(".")
@@ -183,7 +199,7 @@ def part_of_an_epoch(spec: _Spec) -> Iterator[Diagnostic]:
                     yield _warning("W207", message, value.span, fix)
 
 
-def _moments(call: Call) -> Iterator[Value]:
+def _moments(call: CallExpression) -> Iterator[Value]:
     """The arguments of a word that are moments or lengths of the training, each as written."""
     for word in (entry(kind, call.name) for kind in kinds_of(call.name)):
         names = word.positions() if word is not None else []

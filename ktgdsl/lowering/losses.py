@@ -6,7 +6,7 @@ from ktgdsl.lowering.ends import Ends
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import is_open
 from ktgdsl.plan.model import Part
-from ktgdsl.syntax.tree import Binary, Call, Number, Unary, Value
+from ktgdsl.syntax.tree import Binary, CallExpression, Number, Unary, Value
 from ktgdsl.vocabulary.losses import Loss
 
 Combination = tuple[Part, ...]
@@ -36,7 +36,7 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
     match value:
         case Number():
             return float(value.value)
-        case Call():
+        case CallExpression():
             return _word(resolver, value, ends)
         case Unary():
             return _scaled(-1.0, _expression(resolver, value.operand, ends))
@@ -55,7 +55,7 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
     return None
 
 
-def _word(resolver: Resolver, value: Call, ends: Ends) -> Combination | None:
+def _word(resolver: Resolver, value: CallExpression, ends: Ends) -> Combination | None:
     entry = resolver.word(value, "loss")
     if not isinstance(entry, Loss):
         return None

@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 from ktgdsl.lowering.values import INVALID, Scope, is_open
 from ktgdsl.syntax.make import make
-from ktgdsl.syntax.tree import All, Call, Let, List, Reference, String, Value
+from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
 from ktgdsl.vocabulary.places import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import closest
 
@@ -81,7 +81,7 @@ class Pointed(Scope):
 
     def _node(self, value: Value) -> Any:
         """A NodeRef; None for what is none, INVALID where there is no such node."""
-        if isinstance(value, Call) and not value.arguments:
+        if isinstance(value, CallExpression) and not value.arguments:
             value = make(Reference, value.span, name=value.name)
         if not isinstance(value, Reference) or value.tap is not None:
             return None
@@ -111,7 +111,7 @@ class Pointed(Scope):
         return Tap(path) if path else None
 
     def _phase(self, value: Value) -> Any:
-        if not isinstance(value, Call) or value.arguments:
+        if not isinstance(value, CallExpression) or value.arguments:
             return None
         if self.phases is not None and value.name not in self.phases:
             guess = closest(value.name, list(self.phases))
@@ -127,4 +127,4 @@ class Pointed(Scope):
 def _path(value: Value) -> str | None:
     if isinstance(value, String):
         return value.value
-    return value.name if isinstance(value, Call) and not value.arguments else None
+    return value.name if isinstance(value, CallExpression) and not value.arguments else None

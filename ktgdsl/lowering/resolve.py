@@ -12,7 +12,7 @@ from ktgdsl.lowering.values import INVALID, is_open, whole
 from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import (
     Boolean,
-    Call,
+    CallExpression,
     List,
     Number,
     Reference,
@@ -43,7 +43,7 @@ class Resolver(Pointed):
         value = self.expand(value)
         if is_open(value):
             return None
-        if not isinstance(value, Call):
+        if not isinstance(value, CallExpression):
             from ktgdsl.lowering import hints  # only a mistake needs them, here and below
 
             fix = hints.for_value(value, kind)
@@ -56,7 +56,7 @@ class Resolver(Pointed):
         self._no_word(value, kind)
         return None
 
-    def _short(self, value: Call, name: str, numbers: Mapping[str, int]) -> Entry | None:
+    def _short(self, value: CallExpression, name: str, numbers: Mapping[str, int]) -> Entry | None:
         if value.arguments:
             full = f"{name}({', '.join(f'{k}={v}' for k, v in numbers.items())}, ...)"
             message = f"`{value.name}` takes no arguments"
@@ -77,7 +77,7 @@ class Resolver(Pointed):
             self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in told]
         return bound
 
-    def _no_word(self, value: Call, kind: str) -> None:
+    def _no_word(self, value: CallExpression, kind: str) -> None:
         from ktgdsl.lowering import hints
 
         name, span = value.name, value.name_span
@@ -95,7 +95,7 @@ class Resolver(Pointed):
             fix = hints.for_word(name, kind, list(self.lets))
             self.unknown(name, f"there is no {kind} called `{name}`", span, fix)
 
-    def _bound(self, entry: type[Entry], call: Call) -> Entry | None:
+    def _bound(self, entry: type[Entry], call: CallExpression) -> Entry | None:
         before = len(self.diagnostics)
         bound = self._arguments(entry, call)
         if bound is None:
@@ -104,7 +104,7 @@ class Resolver(Pointed):
             self.diagnostics[before:] = hints.with_commas(call, self.diagnostics[before:])
         return bound
 
-    def _arguments(self, entry: type[Entry], call: Call) -> Entry | None:
+    def _arguments(self, entry: type[Entry], call: CallExpression) -> Entry | None:
         given: list[Given] = []
         several: list[Value] = []  # what goes into the parameter that takes any number
         positions = entry.positions()
@@ -208,7 +208,7 @@ class Resolver(Pointed):
         if choices or types == (bool,):
             return self._one_of(cls, item, choices or [True, False], owner)
         value = self.expand(item.value)
-        if types == (str,) and isinstance(value, Call | Reference):
+        if types == (str,) and isinstance(value, CallExpression | Reference):
             message = f'{_named(cls, item.name, owner)} must be a string, such as "text"'
             self.complain("E301", message, value.span, "put it between double quotes")
             return INVALID
@@ -222,7 +222,7 @@ class Resolver(Pointed):
             return INVALID
         if isinstance(value, Boolean) and value.value in choices:
             return value.value
-        name = value.name if isinstance(value, Call) and not value.arguments else None
+        name = value.name if isinstance(value, CallExpression) and not value.arguments else None
         if name in choices:
             return name
         spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]

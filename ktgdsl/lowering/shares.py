@@ -6,19 +6,19 @@ from typing import Literal
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting, DraftNode, DraftShare
 from ktgdsl.lowering.taps import check_tap
-from ktgdsl.syntax.tree import Call, List, Share
+from ktgdsl.syntax.tree import CallExpression, List, ShareStatement
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 from ktgdsl.vocabulary.settings import ShareSettings
 
 
-def add_shares(drafting: Drafting, statements: list[Share]) -> None:
+def add_shares(drafting: Drafting, statements: list[ShareStatement]) -> None:
     """All shares of a graph, merged where they overlap."""
     for statement in statements:
         _add(drafting, statement)
     drafting.draft.shares = merged(drafting.draft.shares)
 
 
-def _add(drafting: Drafting, statement: Share) -> None:
+def _add(drafting: Drafting, statement: ShareStatement) -> None:
     """Add a share; what is wrong with it is left out and complained about."""
     draft, resolver = drafting.draft, drafting.resolver
     place = "share." + ",".join(reference.name for reference in statement.names)
@@ -47,14 +47,16 @@ def _add(drafting: Drafting, statement: Share) -> None:
         draft.shares.append(DraftShare(tuple(names), layers, settings.grad, span))
 
 
-def _everywhere(drafting: Drafting, names: list[str], layer: str, statement: Share) -> bool:
+def _everywhere(
+    drafting: Drafting, names: list[str], layer: str, statement: ShareStatement
+) -> bool:
     """Whether all nodes have a layer; complains about the first that has not."""
     spans = {
         item.name: item.span
         for setting in statement.settings
         if isinstance(setting.value, List)
         for item in setting.value.items
-        if isinstance(item, Call)
+        if isinstance(item, CallExpression)
     }
     span = spans.get(layer, statement.span)
     return all(check_tap(drafting, name, layer, span) for name in names)

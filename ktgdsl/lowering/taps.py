@@ -3,7 +3,7 @@
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.plan.model import LABEL, LOGITS
-from ktgdsl.syntax.tree import Call, String, Value
+from ktgdsl.syntax.tree import CallExpression, String, Value
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 from ktgdsl.vocabulary.registry import closest
 
@@ -21,7 +21,7 @@ def tap_path(drafting: Drafting, written: Value | None) -> str | None:
     value = drafting.resolver.expand(written)
     if isinstance(value, String):
         return value.value
-    if isinstance(value, Call) and not value.arguments:
+    if isinstance(value, CallExpression) and not value.arguments:
         return value.name
     drafting.resolver.complain(
         "E301",

@@ -12,7 +12,7 @@ from ktgdsl.syntax.tree import (
     Graph,
     Let,
     Node,
-    Share,
+    ShareStatement,
     Target,
     Use,
 )
@@ -73,7 +73,7 @@ def one_block_of_a_kind(file: File) -> Iterator[Diagnostic]:
     yield from _twice("E206", blocks, "put all into one")
 
 
-def _head(statement: Graph | Block | Share) -> Span:
+def _head(statement: Graph | Block | ShareStatement) -> Span:
     """The keyword of a statement, to point at it rather than to underline it all."""
     start = statement.span.start
     return Span(statement.span.path, start, start + len(statement.kind))

@@ -10,12 +10,12 @@ from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.syntax.tree import (
     Binary,
     Boolean,
-    Call,
+    CallExpression,
     Choice,
     Let,
     List,
     Number,
-    Percent,
+    PercentLiteral,
     Range,
     Reference,
     String,
@@ -43,7 +43,7 @@ ANYTHING: Final = "*"
 
 def is_open(value: Value) -> bool:
     """Whether a value is a choice or a range, on a log scale or not."""
-    if isinstance(value, Call):
+    if isinstance(value, CallExpression):
         inner = [argument.value for argument in value.arguments]
         return value.name == "log" and len(inner) == 1 and isinstance(inner[0], Range)
     return isinstance(value, Choice | Range)
@@ -96,7 +96,7 @@ class Scope:
     def expand(self, value: Value) -> Value:
         """The value, or what the `let` that it names stands for."""
         names = []
-        while isinstance(value, Call) and not value.arguments and value.name in self.lets:
+        while isinstance(value, CallExpression) and not value.arguments and value.name in self.lets:
             names.append(value.name)
             value = self._ends.get(value.name) or self.lets[value.name].value
         self._ends.update(dict.fromkeys(names, value))
@@ -117,7 +117,7 @@ class Scope:
         match value:
             case Number() | Boolean() | String():
                 return value.value
-            case Percent():
+            case PercentLiteral():
                 return Share(percent=float(value.value))
             case List():
                 items = [self.plain(item) for item in value.items]
@@ -127,13 +127,13 @@ class Scope:
                 return INVALID if operand is None else -operand
             case Binary():
                 return self._arithmetic(value)
-            case Call() if not is_open(value):
+            case CallExpression() if not is_open(value):
                 self._no_value(value)
             case Reference():
                 self.complain("E301", "a value is needed here, not a node", value.span)
         return INVALID
 
-    def _no_value(self, value: Call) -> None:
+    def _no_value(self, value: CallExpression) -> None:
         name = value.name
         if name in self.lets:
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)

@@ -16,7 +16,7 @@ from ktgdsl.syntax.spelling import Speller
 from ktgdsl.syntax.tree import (
     All,
     Binary,
-    Call,
+    CallExpression,
     Choice,
     Let,
     List,
@@ -38,7 +38,7 @@ Point = Mapping[str, int | float]
 
 def logarithmic(value: Value) -> Range | None:
     """The range inside of `log(1e-3 .. 1e-1)`; None for any other value."""
-    if isinstance(value, Call) and value.name == "log" and len(value.arguments) == 1:
+    if isinstance(value, CallExpression) and value.name == "log" and len(value.arguments) == 1:
         inside = value.arguments[0]
         if inside.name is None and isinstance(inside.value, Range):
             return inside.value
@@ -61,14 +61,14 @@ class _Closer:
         return known[1]
 
     def _opens(self, part: Syntax) -> bool:
-        if isinstance(part, Call) and not part.arguments and part.name in self.lets:
+        if isinstance(part, CallExpression) and not part.arguments and part.name in self.lets:
             return self.is_open(self.lets[part.name].value)
         return isinstance(part, Choice | Range)
 
     def inside(self, value: Value, close: Callable[[Value, str], Value], place: str) -> Value:
         """A value that is not open itself, with its parts closed."""
         match value:
-            case Call() if value.arguments:
+            case CallExpression() if value.arguments:
                 closed = []
                 for index, each in enumerate(value.arguments):
                     name = each.name or _parameter(value.name, index, place)
@@ -94,7 +94,7 @@ class _Closer:
         return value
 
     def _let(self, value: Value) -> Let | None:
-        if isinstance(value, Call) and not value.arguments:
+        if isinstance(value, CallExpression) and not value.arguments:
             return self.lets.get(value.name)
         return None
 
@@ -155,7 +155,7 @@ class AtPoint(_Closer):
 
     def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
         """What a number that may be open lies between; None for anything else."""
-        if isinstance(part, Call) and (let := self._let(part)):
+        if isinstance(part, CallExpression) and (let := self._let(part)):
             return self._bounds(let.value)
         if isinstance(part, Number):
             return part.value, part.value
@@ -240,7 +240,7 @@ class Covering(_Closer):
         return known[1]
 
     def _count(self, part: Syntax) -> int:
-        if isinstance(part, Call) and (let := self._let(part)):
+        if isinstance(part, CallExpression) and (let := self._let(part)):
             return self.rounds(let.value)
         if isinstance(part, Range):
             return 2

@@ -127,9 +127,9 @@ class _Builder:
         keyword, (names, end) = parts
         return make(s.Target, self._span(keyword, end), names=names)
 
-    def on_share(self, parts: _Parts) -> s.Share:
+    def on_share(self, parts: _Parts) -> s.ShareStatement:
         keyword, (names, _), (settings, end) = parts
-        return make(s.Share, self._span(keyword, end), names=names, settings=settings)
+        return make(s.ShareStatement, self._span(keyword, end), names=names, settings=settings)
 
     def on_edge(self, parts: _Parts) -> s.Edge:
         keyword, (sources, _), arrow, (destinations, end), *rest = parts
@@ -228,10 +228,10 @@ class _Builder:
     def on_list(self, parts: _Parts) -> s.List:
         return make(s.List, self._span(parts[0], parts[-1].end), items=tuple(parts[1:-1:2]))
 
-    def on_call(self, parts: _Parts) -> s.Call:
+    def on_call(self, parts: _Parts) -> s.CallExpression:
         name, *rest = parts
         return make(
-            s.Call,
+            s.CallExpression,
             self._span(name, rest[-1].end),
             name=name.value,
             name_span=self._span(name, name.end),
@@ -251,9 +251,9 @@ class _Builder:
         token = parts[0]
         return make(s.Number, self._span(token, token.end), value=_number(token.value))
 
-    def on_percent(self, parts: _Parts) -> s.Percent:
+    def on_percent(self, parts: _Parts) -> s.PercentLiteral:
         token = parts[0]
-        return make(s.Percent, self._span(token, token.end), value=_number(token.value[:-1]))
+        return make(s.PercentLiteral, self._span(token, token.end), value=_number(token.value[:-1]))
 
     def on_string(self, parts: _Parts) -> s.String:
         token = parts[0]
@@ -265,10 +265,10 @@ class _Builder:
 
     on_false = on_true
 
-    def on_name(self, parts: _Parts) -> s.Call:
+    def on_name(self, parts: _Parts) -> s.CallExpression:
         token = parts[0]
         span = self._span(token, token.end)
-        return make(s.Call, span, name=token.value, name_span=span, arguments=())
+        return make(s.CallExpression, span, name=token.value, name_span=span, arguments=())
 
 
 def _number(text: str) -> int | float:

@@ -21,7 +21,7 @@ from ktgdsl.syntax.tree import (
     Let,
     Node,
     Setting,
-    Share,
+    ShareStatement,
     Statement,
     Target,
     Term,
@@ -148,7 +148,7 @@ class _Layout:
                 return Item("node", (head,), f"= {value(part.network)}"), part.settings or None
             case Target():
                 return Item("target", tail=f"target {self._spell.references(part.names)}"), None
-            case Share():
+            case ShareStatement():
                 names = self._spell.references(part.names)
                 return Item("share", tail=f"share {names}"), part.settings
             case Edge():

@@ -5,7 +5,7 @@ import re
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.syntax.stop import Stop, span
 from ktgdsl.syntax.tokens import Token
-from ktgdsl.syntax.tree import Binary, Choice, Number, Percent, Range, Value
+from ktgdsl.syntax.tree import Binary, Choice, Number, PercentLiteral, Range, Value
 
 _DIGITS = re.compile(r"[0-9]+")
 _FRACTION = re.compile(r"[0-9]+%?")
@@ -76,7 +76,7 @@ def comma_between(first: Value | None, second: Value | None) -> Diagnostic | Non
     if not isinstance(whole, Number) or not isinstance(rest.value, int):
         return None
     # Only the number of digits tells `0,5` from `0,05`.
-    sign = "%" if isinstance(rest, Percent) else ""
+    sign = "%" if isinstance(rest, PercentLiteral) else ""
     digits = str(rest.value).zfill(rest.span.end - rest.span.start - len(sign))
     message, help_ = _said(str(whole.value), digits + sign)
     place = whole.span.to(rest.span)
@@ -91,11 +91,11 @@ def _said(whole: str, rest: str) -> tuple[str, str]:
     return message, f"did you mean `{whole}.{rest}`? A number has a point"
 
 
-def _edge_of(value: Value | None, *, last: bool) -> Number | Percent | None:
+def _edge_of(value: Value | None, *, last: bool) -> Number | PercentLiteral | None:
     """The number that a value ends or begins with, if there is one."""
     while True:
         match value:
-            case Number() | Percent():
+            case Number() | PercentLiteral():
                 return value
             case Binary():
                 value = value.right if last else value.left

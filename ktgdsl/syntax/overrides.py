@@ -10,7 +10,7 @@ from ktgdsl.syntax.make import make
 from ktgdsl.syntax.parse import parse_value
 from ktgdsl.syntax.tree import (
     Block,
-    Call,
+    CallExpression,
     Declared,
     File,
     Graph,
@@ -144,7 +144,7 @@ def _blocks(file: File, kind: Blocks, update: dict[str, object], given: _Given) 
     if kind == "data" and "subject" not in update:
         # A block has a name, and this is the data set of a file without one.
         span = given.path_span
-        update = {**update, "subject": make(Call, span, name="digits", name_span=span)}
+        update = {**update, "subject": make(CallExpression, span, name="digits", name_span=span)}
     new = make(Block, given.path_span, kind=kind, **update)
     return file.model_copy(update={"statements": (*file.statements, new)})
 

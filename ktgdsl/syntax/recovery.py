@@ -124,7 +124,7 @@ class Recovery:
         return stop
 
     def _keep(self, statement: s.Syntax) -> None:
-        if isinstance(statement, s.Node | s.Target | s.Edge | s.Share):
+        if isinstance(statement, s.Node | s.Target | s.Edge | s.ShareStatement):
             if self._graph is not None:
                 self._graph.members.append(statement)
         else:

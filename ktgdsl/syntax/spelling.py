@@ -8,11 +8,11 @@ from ktgdsl.syntax.tree import (
     Argument,
     Binary,
     Boolean,
-    Call,
+    CallExpression,
     Choice,
     List,
     Number,
-    Percent,
+    PercentLiteral,
     Range,
     Reference,
     String,
@@ -20,7 +20,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 
-Literal = Number | Percent | String
+Literal = Number | PercentLiteral | String
 
 _CHOICE, _RANGE, _SUM, _PRODUCT, _UNARY, _ATOM = range(6)
 _BINDING = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
@@ -32,7 +32,7 @@ def spell(literal: Literal) -> str:
     match literal:
         case Number():
             return repr(literal.value)
-        case Percent():
+        case PercentLiteral():
             # A percentage has no exponent.
             return f"{Decimal(repr(literal.value)):f}%"
         case String():
@@ -56,9 +56,9 @@ class Speller:
     def _value(self, value: Value) -> tuple[str, int]:
         """The text of a value, and how tightly its outermost sign binds."""
         match value:
-            case Number() | Percent() | String():
+            case Number() | PercentLiteral() | String():
                 return self._literal(value), _ATOM
-            case Call():
+            case CallExpression():
                 inner = ", ".join(self._argument(argument) for argument in value.arguments)
                 return value.name + (f"({inner})" if value.arguments else ""), _ATOM
             case Boolean():
@@ -98,6 +98,6 @@ class Speller:
         match reference.tap:
             case None:
                 return text
-            case Call(arguments=()) | String():
+            case CallExpression(arguments=()) | String():
                 return f"{text}.{self.value(reference.tap)}"
         return f"{text}.({self.value(reference.tap)})"

@@ -46,7 +46,7 @@ class Number(Syntax):
     value: int | float
 
 
-class Percent(Syntax):
+class PercentLiteral(Syntax):
     """`30%`: a share of the steps of a phase or of the samples; `value` is 30."""
 
     kind: Literal["percent"] = "percent"
@@ -81,7 +81,7 @@ class Argument(Syntax):
     value: "Value"
 
 
-class Call(Syntax):
+class CallExpression(Syntax):
     """`sgd(lr=0.1)` or a bare `sgd`, which says the same as `sgd()`.
 
     A bare name may also turn out to be a `let`, a node, or one of a few words.
@@ -137,7 +137,7 @@ class Reference(Syntax):
     `name` is "*" for every network node and "label" for the labels. `tap` is a name of
     a stage, the module path as a string, or a choice of those. As a value (an argument
     such as `by=h[0].stage2`) a reference always has an index or a tap: a bare name is a
-    Call.
+    CallExpression.
     """
 
     kind: Literal["reference"] = "reference"
@@ -147,7 +147,17 @@ class Reference(Syntax):
 
 
 Value = Annotated[
-    Number | Percent | Boolean | String | List | Call | Unary | Binary | Choice | Range | Reference,
+    Number
+    | PercentLiteral
+    | Boolean
+    | String
+    | List
+    | CallExpression
+    | Unary
+    | Binary
+    | Choice
+    | Range
+    | Reference,
     Field(discriminator="kind"),
 ]
 
@@ -206,7 +216,7 @@ class Edge(Syntax):
     terms: tuple[Term, ...] = ()
 
 
-class Share(Syntax):
+class ShareStatement(Syntax):
     """`share a, b { layers = [...] }`."""
 
     kind: Literal["share"] = "share"
@@ -214,7 +224,7 @@ class Share(Syntax):
     settings: tuple[Setting, ...] = ()
 
 
-GraphStatement = Annotated[Node | Target | Edge | Share, Field(discriminator="kind")]
+GraphStatement = Annotated[Node | Target | Edge | ShareStatement, Field(discriminator="kind")]
 
 
 class Graph(Syntax):

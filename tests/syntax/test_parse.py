@@ -11,7 +11,7 @@ from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax import tree as s
 from ktgdsl.syntax.parse import parse, parse_value
 from ktgdsl.syntax.read import MAX_BYTES, read
-from ktgdsl.syntax.tree import Call, Node
+from ktgdsl.syntax.tree import CallExpression, Node
 from tests.paths import TESTS
 from tests.sketch import lines, sketch
 
@@ -275,7 +275,7 @@ def test_the_span_of_a_value_holds_just_the_value(path: Path) -> None:
             assert text.startswith(part.name)
         elif isinstance(part, s.Value.__origin__):  # type: ignore[attr-defined] # of Annotated
             again = value_of(text)
-            name_alone = isinstance(again, s.Call) and isinstance(part, s.Reference)
+            name_alone = isinstance(again, s.CallExpression) and isinstance(part, s.Reference)
             assert name_alone or again == part
 
 
@@ -304,7 +304,7 @@ def test_spans() -> None:
     names = [
         text[part.name_span.start : part.name_span.end]
         for part in parts(tree)
-        if isinstance(part, s.Call | s.Let)
+        if isinstance(part, s.CallExpression | s.Let)
     ]
     assert names == ["s", "kl", "x", "m", "n"]
 
@@ -487,6 +487,6 @@ def test_train_is_a_word_where_a_value_is_assigned() -> None:
     assert file.graph is not None
     (node,) = file.graph.statements
     assert isinstance(node, Node)
-    assert isinstance(node.settings[0].value, Call)
+    assert isinstance(node.settings[0].value, CallExpression)
     assert node.settings[0].value.name == "train"
     assert file.block("train") is not None

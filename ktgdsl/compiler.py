@@ -1,6 +1,6 @@
 """From a file or a text to a plan: read, parse, override, validate, lower."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,6 +131,20 @@ def _unread(source: Source, tree: File) -> frozenset[str]:
     from ktgdsl.syntax.unread import unread_words  # only a mistake needs it
 
     return unread_words(source, tree)
+
+
+def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
+    """A spec that compiled as one file: its own text, or with all used files and overrides in it.
+
+    `settings` are those that it was compiled with.
+    """
+    if not settings and len(compiled.sources) == 1:
+        return next(iter(compiled.sources.values())).text
+    from ktgdsl.syntax.format import format_file  # a check has no use for it
+
+    assert compiled.tree is not None
+    comments = "".join(f"# --set {setting}\n" for setting in settings)
+    return f"{comments}\n{format_file(compiled.tree)}"
 
 
 def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:

@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ktgdsl
-from ktgdsl.cli.main import VERBS
-from ktgdsl.cli.options import parser
 from ktgdsl.compiler import Compiled, check, compile_file, compile_source
 from ktgdsl.diagnostics.diagnostic import CODES, Diagnostic
 from ktgdsl.diagnostics.source import Source
@@ -83,36 +81,6 @@ class TestImports:
         late |= {f"ktgdsl.language.{name}" for name in ("recover", "explain", "stop")}
         late |= {f"ktgdsl.vocabulary.{name}" for name in ("derived", "feature_losses", "search")}
         assert not late & set(modules)
-
-    def test_a_short_command_is_not_looked_at_by_the_garbage_collector(self) -> None:
-        found = in_a_fresh_process(
-            "import gc, atexit\n"
-            "from ktgdsl import cli\n"
-            "def passes(): return sum(each['collections'] for each in gc.get_stats())\n"
-            "before = passes()\n"
-            "sys.argv = ['ktgc', 'check', 'specs/dml3.ktg', '--output-format=concise']\n"
-            "found['code'] = cli.command()\n"
-            "found['passes'] = passes() - before\n"
-            "atexit._run_exitfuncs()\n"
-            "found['left'] = gc.get_freeze_count() > 0\n"
-        )
-        assert found == {"code": 0, "passes": 0, "left": True}
-
-    def test_the_garbage_of_a_training_is_collected(self) -> None:
-        found = in_a_fresh_process(
-            "import gc\n"
-            "from ktgdsl import cli\n"
-            "sys.argv = ['ktgc', 'run', 'specs/nothing.ktg']\n"
-            "found['code'] = cli.command()\n"
-            "found['enabled'] = gc.isenabled()\n"
-        )
-        assert found == {"code": 1, "enabled": True}
-
-    def test_options_are_made_for_the_verb_of_the_line_alone(self) -> None:
-        check = ["check", "specs/dml3.ktg"]
-        assert parser(VERBS, check).parse_args([*check, "--pedantic"]).pedantic
-        with pytest.raises(SystemExit):
-            parser(VERBS, check).parse_args(["run", "specs/dml3.ktg"])
 
     def test_every_public_name_is_there(self) -> None:
         for name in ("check", "load", "loads", "SpecError", "KtgError", "Plan", "Diagnostic"):

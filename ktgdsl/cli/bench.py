@@ -1,4 +1,4 @@
-"""The verb that measures a spec on this machine. It prints."""
+"""`ktgc bench`: measures a spec on this machine."""
 
 import argparse
 import os
@@ -6,38 +6,61 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ktgdsl.cli.verbs import FINE, compile_given, require
+from ktgdsl.backend.supported import require_searchable, require_supported
+from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.cli.console import FINE
+from ktgdsl.cli.options import add_device, add_overrides
+from ktgdsl.cli.training import prepare_to_train
 
 
-def bench(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument("file", metavar="SPEC")
+    parser.add_argument("--json", action="store_true", help="as JSON, every number with its unit")
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=10.0,
+        metavar="N",
+        help="about how long to measure, after warming up (default: 10)",
+    )
+    add_device(parser)
+    add_overrides(parser)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"more than 0 is needed, not {text}")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
     """Measure a spec, or a graph of a space, and say how long the whole takes."""
-    from ktgdsl.backend.supported import require_searchable, require_supported
-    from ktgdsl.cli.training_verbs import prepare_to_train
-
     prepare_to_train()
-    compiled = compile_given(options)
+    compiled = compile_named(options)
     is_space = compiled.plan is not None and compiled.plan.space is not None
-    plan = require(require_searchable if is_space else require_supported, compiled)
+    plan = supported_plan(compiled, require_searchable if is_space else require_supported)
     from ktgdsl.report.bench import as_json, text
 
-    with _progress() as told:
+    with _progress_line() as show:
         from ktgdsl.bench.bench import bench
 
-        found = bench(plan, device=options.device, seconds=options.seconds, progress=told)
-    print(as_json(found) if options.json else text(found), end="")
+        result = bench(plan, device=options.device, seconds=options.seconds, progress=show)
+    print(as_json(result) if options.json else text(result), end="")
     return FINE
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def _progress_line() -> Iterator[Callable[[str], None]]:
     """A line on stderr in a terminal. Nothing draws meanwhile: that would be measured too."""
     shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
-    def line(what: str) -> None:
+    def show(text: str) -> None:
         if shown:
-            print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     try:
-        yield line
+        yield show
     finally:
-        line("")
+        show("")

@@ -1,4 +1,4 @@
-"""The verb that reruns a published table. It prints."""
+"""`ktgc table`: reruns a published table and prints its numbers beside ours."""
 
 import argparse
 import sys
@@ -6,13 +6,55 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktgdsl.cli.verbs import AT_FAULT, FINE, colour, overrides
+from ktgdsl.cli.console import AT_FAULT, FINE, has_colour
+from ktgdsl.cli.options import add_device, add_overrides, overrides
+from ktgdsl.cli.training import prepare_to_train, run_listener, search_listener
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import SpecError
+from ktgdsl.report.table import Report, written
+from ktgdsl.tables.model import Row, Table, read_table
+from ktgdsl.tables.standing import Desk, Standing
 
 if TYPE_CHECKING:
-    from ktgdsl.report.table import Report
     from ktgdsl.tables.make import Listening
-    from ktgdsl.tables.model import Row, Table
-    from ktgdsl.tables.standing import Desk, Standing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument("folder", metavar="DIR", help="a folder with a table.toml and its specs")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="run nothing: what is there, and what is left to do"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="TEXT",
+        help="only the row of this label, or rows with it in theirs; given again, those of either",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown", "csv", "json"],
+        default="text",
+        help="of the table (default: text)",
+    )
+    parser.add_argument(
+        "--chart", type=_chart_file, metavar="FILE", help="draw bars as well, to x.svg or x.png"
+    )
+    parser.add_argument(
+        "--out",
+        default="runs/tables",
+        metavar="DIR",
+        help="folder for the runs, of any number of tables (default: runs/tables)",
+    )
+    add_device(parser)
+    parser.add_argument("--quiet", action="store_true", help="print the table only")
+    add_overrides(parser)
+
+
+def _chart_file(text: str) -> str:
+    if not text.endswith((".svg", ".png")):
+        raise argparse.ArgumentTypeError(f"it ends in .svg or .png, not {text!r}")
+    return text
 
 
 class TableInterrupted(KeyboardInterrupt):
@@ -25,12 +67,8 @@ class TableInterrupted(KeyboardInterrupt):
         )
 
 
-def table(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Do what is missing of a table, unless it is a dry run, and print it beside ours."""
-    from ktgdsl.report.table import Report
-    from ktgdsl.tables.model import read_table
-    from ktgdsl.tables.standing import Desk
-
     table = read_table(options.folder)
     rows = _chosen(table, options)
     out = Path(options.out)
@@ -39,7 +77,7 @@ def table(options: argparse.Namespace) -> int:
         from ktgdsl.report.table_chart import require_matplotlib
 
         require_matplotlib()  # before days of training
-    standings = [desk.look(row) for row in rows] if options.dry_run else _made(desk, rows, options)
+    standings = [desk.look(row) for row in rows] if options.dry_run else _rerun(desk, rows, options)
     report = Report(table, standings, costs=options.dry_run)
     _print(report, options)
     if options.chart is not None:
@@ -49,10 +87,8 @@ def table(options: argparse.Namespace) -> int:
     return AT_FAULT if any(each.error is not None for each in standings) else FINE
 
 
-def _chosen(table: "Table", options: argparse.Namespace) -> "list[Row]":
-    from ktgdsl.diagnostics.diagnostic import Diagnostic
-    from ktgdsl.errors import SpecError
-
+def _chosen(table: Table, options: argparse.Namespace) -> list[Row]:
+    """The rows that `--only` names."""
     labels = [row.label.casefold() for row in table.rows]
     wanted = [text.casefold() for text in options.only or [""]]
     # A whole label is of its row alone, not of those whose labels go on after it.
@@ -70,10 +106,8 @@ def _chosen(table: "Table", options: argparse.Namespace) -> "list[Row]":
     return rows
 
 
-def _made(desk: "Desk", rows: "list[Row]", options: argparse.Namespace) -> "list[Standing]":
+def _rerun(desk: Desk, rows: list[Row], options: argparse.Namespace) -> list[Standing]:
     """Every row, brought to its end; one that fails does not keep the others from theirs."""
-    from ktgdsl.cli.training_verbs import prepare_to_train
-
     standings: list[Standing] = []
     try:
         for number, row in enumerate(rows, start=1):
@@ -94,7 +128,6 @@ def _made(desk: "Desk", rows: "list[Row]", options: argparse.Namespace) -> "list
 
 def _listening(quiet: bool) -> "Listening":
     """Runs and searches are shown on stderr, since the table goes to stdout."""
-    from ktgdsl.cli.training_verbs import listener, search_listener
     from ktgdsl.searching.events import ignore as ignore_search
     from ktgdsl.tables.make import Listening
     from ktgdsl.training.events import ignore
@@ -102,19 +135,17 @@ def _listening(quiet: bool) -> "Listening":
     if quiet:
         return Listening(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search))
     return Listening(
-        lambda: listener(quiet=False, stream=sys.stderr),
+        lambda: run_listener(quiet=False, stream=sys.stderr),
         lambda: search_listener(quiet=False, stream=sys.stderr),
     )
 
 
-def _print(report: "Report", options: argparse.Namespace) -> None:
-    from ktgdsl.report.table import written
-
+def _print(report: Report, options: argparse.Namespace) -> None:
     if options.format == "text" and sys.stdout.isatty():
         from rich.console import Console
 
         from ktgdsl.report.table_display import show
 
-        show(report, Console(no_color=not colour(sys.stdout)))
+        show(report, Console(no_color=not has_colour(sys.stdout)))
     else:
         print(written(report, options.format), end="")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ktgdsl.cli.formatting import flattened
+from ktgdsl.compiler import flattened
 from ktgdsl.errors import KtgError
 from ktgdsl.searching import search as searching
 from ktgdsl.searching.events import Listener as SearchListener

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ktgdsl
 from ktgdsl.backend.initial import initial_network
-from ktgdsl.cli.training_verbs import prepare_to_train
+from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.cores import cores
 from ktgdsl.training.data import Look, Split, batches, batches_in_order

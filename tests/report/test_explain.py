@@ -372,7 +372,7 @@ class TestCommand:
 
     def test_loads_neither_torch_nor_optuna_nor_rich(self) -> None:
         code = (
-            "import sys; from ktgdsl import cli; cli.main(['explain', 'cosine']); "
+            "import sys; from ktgdsl.cli import main as cli; cli.main(['explain', 'cosine']); "
             "print([m for m in ('torch', 'optuna', 'rich') if m in sys.modules])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -473,7 +473,7 @@ def test_neither_torch_nor_matplotlib_for_an_svg(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(of(TWO).to_json())
     (tmp_path / "result.json").write_text(RESULT)
     found = in_a_fresh_process(
-        "from ktgdsl import cli\n"
+        "from ktgdsl.cli import main as cli\n"
         f"for what in ('specs/space.ktg', {str(tmp_path)!r}):\n"
         f"    assert cli.main(['graph', what, '-o', {str(tmp_path / 'x.svg')!r}]) == 0\n"
         "found['modules'] = list(sys.modules)"

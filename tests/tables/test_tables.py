@@ -336,7 +336,7 @@ def test_a_dry_run_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_dry_run_imports_no_torch(folder: Path) -> None:
     code = (
-        "import sys; from ktgdsl import cli; "
+        "import sys; from ktgdsl.cli import main as cli; "
         f"assert cli.main(['table', {str(folder)!r}, '--dry-run']) == 0; "
         "assert not {'torch', 'optuna', 'matplotlib', 'rich'} & set(sys.modules)"
     )

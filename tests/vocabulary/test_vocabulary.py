@@ -193,7 +193,7 @@ def test_closest(word: str, candidates: list[str], expected: str | None) -> None
 def test_words_that_a_spec_does_not_have_are_not_loaded() -> None:
     spec = ROOT / "specs" / "dml3.ktg"
     code = (
-        f"import sys; from ktgdsl import cli; cli.main(['check', {str(spec)!r}]); "
+        f"import sys; from ktgdsl.cli import main as cli; cli.main(['check', {str(spec)!r}]); "
         "print(*(m for m in sys.modules if m.startswith('ktgdsl.vocabulary.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

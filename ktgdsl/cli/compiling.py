@@ -1,0 +1,42 @@
+"""The spec that a command line names, compiled, with its warnings on stderr."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from ktgdsl.cli.console import print_diagnostics
+from ktgdsl.cli.options import overrides
+from ktgdsl.compiler import Compiled, compile_file
+from ktgdsl.errors import RunError, SpecError
+from ktgdsl.plan.model import Plan
+from ktgdsl.syntax.tree import File
+
+
+def compile_named(options: argparse.Namespace, path: str | None = None) -> Compiled:
+    """The compiled spec at `path`, by default the verb's only file."""
+    compiled = compile_file(path or options.file, overrides(options), options.root)
+    warnings = [each for each in compiled.diagnostics if each.severity == "warning"]
+    if compiled.plan is not None and warnings:
+        print_diagnostics(warnings, compiled.sources, options.output_format, sys.stderr)
+    return compiled
+
+
+def plan_of(compiled: Compiled) -> Plan:
+    """The plan. Raises SpecError where there is none."""
+    if compiled.plan is None:
+        raise SpecError(compiled.diagnostics, compiled.sources)
+    return compiled.plan
+
+
+def supported_plan(compiled: Compiled, require: Callable[[Plan, File | None], None]) -> Plan:
+    """The plan, if `require` (require_supported or require_searchable) has nothing against it.
+
+    Raises SpecError where there is no plan, and the RunError of `require` with the sources, so
+    that it can show the places in the spec.
+    """
+    plan = plan_of(compiled)
+    try:
+        require(plan, compiled.tree)
+    except RunError as error:
+        raise RunError(error.diagnostics, compiled.sources) from None
+    return plan

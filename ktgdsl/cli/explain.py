@@ -1,0 +1,29 @@
+"""`ktgc explain`: says what a code, a word, a keyword or a setting means."""
+
+import argparse
+import sys
+
+from ktgdsl.cli.console import AT_FAULT, FINE
+from ktgdsl.report.explain import explain, overview, suggest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="such as E304, correct, edge or data.batch"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the explanation, or without a name what there is to explain."""
+    if options.name is None:
+        print(overview())
+        return FINE
+    text = explain(options.name)
+    if text is None:
+        guess = suggest(options.name)
+        fix = f"did you mean `{guess}`?" if guess else "`ktgc explain` lists what there is"
+        print(f"ktgc: nothing is called `{options.name}`; {fix}", file=sys.stderr)
+        return AT_FAULT
+    print(text)
+    return FINE

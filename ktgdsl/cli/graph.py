@@ -1,0 +1,46 @@
+"""`ktgc graph`: draws a spec, a space, or what a run or a search has reached."""
+
+import argparse
+from pathlib import Path
+
+from ktgdsl.cli.compiling import compile_named, plan_of
+from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.cli.options import add_overrides, overrides
+from ktgdsl.report.pictures.picture import of_run, picture, write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument(
+        "file", metavar="SPEC|RUN", help="a spec, a space, or the folder of a run or a search"
+    )
+    parser.add_argument(
+        "-o",
+        dest="out",
+        type=_picture_file,
+        metavar="FILE",
+        help="x.svg, x.png, x.mmd (Mermaid) or x.dot (default: Mermaid, to stdout)",
+    )
+    add_overrides(parser)
+
+
+def _picture_file(text: str) -> str:
+    if not text.endswith((".svg", ".png", ".mmd", ".dot")):
+        raise argparse.ArgumentTypeError(f"it ends in .svg, .png, .mmd or .dot, not {text!r}")
+    return text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the plan; of a folder, with the accuracy that each node has reached."""
+    reached: dict[str, str] = {}
+    if not Path(options.file).is_dir():
+        plan = plan_of(compile_named(options))
+    elif overrides(options):
+        return usage_error("graph", "a run is drawn as it is, without --set")
+    else:
+        plan, reached = of_run(options.file)
+    if options.out is None:
+        print(picture(plan, ".mmd", reached).decode(), end="")
+    else:
+        write(options.out, plan, reached)
+    return FINE

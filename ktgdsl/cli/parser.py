@@ -1,0 +1,81 @@
+"""The parser of command lines. A verb's module is imported when the verb is chosen."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+VERBS = {
+    "check": "say what is wrong with specs",
+    "plan": "show what a spec means, every default written out",
+    "diff": "show what differs between two specs in meaning",
+    "graph": "draw who teaches whom through which gates",
+    "fmt": "lay specs out in the one layout",
+    "build": "print a stage of the compiler",
+    "explain": "say what a diagnostic's code, a word, a keyword or a setting means",
+    "run": "train a graph, or go on with a run that was cut off",
+    "search": "find the best graph of a space, or go on with a search",
+    "bench": "measure a spec on this machine, and tell how long it will take",
+    "table": "rerun a published table and print its numbers beside ours",
+}
+"""Verbs and their help. The module `ktgdsl.cli.VERB` has `add_arguments` and `run`."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; what it returns has the chosen verb's `run` as `verb`."""
+    parser = _Parser(
+        prog="ktgc",
+        description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
+        epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
+        "130 Ctrl-C.",
+    )
+    parser.add_argument("--version", action=_Version)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_VerbParser)
+    for name, help in VERBS.items():
+        verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", module=name)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says of a misspelt verb which one was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint, with what was meant where a verb is misspelt, and exit."""
+        unknown = re.match(r"argument VERB: invalid choice: '(.*?)'", message)
+        if unknown:
+            from difflib import get_close_matches  # only a mistake needs it
+
+            word = unknown[1]
+            guess = get_close_matches(word.lower(), VERBS, n=1)
+            fix = f"did you mean `{guess[0]}`?" if guess else f"there are {', '.join(VERBS)}"
+            message = f"there is no verb `{word}`; {fix}"
+        super().error(message)
+
+
+class _VerbParser(argparse.ArgumentParser):
+    """The parser of one verb. It gets its options, from the verb's module, when it is used."""
+
+    def __init__(self, *, module: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._module = module
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Like the base class; called once, when the verb is the one of the command line."""
+        verb = import_module(f"ktgdsl.cli.{self._module}")
+        self.set_defaults(verb=verb.run, output_format="full")
+        verb.add_arguments(self)
+        return super().parse_known_args(args, namespace)
+
+
+class _Version(argparse.Action):
+    """Prints the version; asked for rarely, so it is not looked up before."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import ktgdsl
+
+        print(f"ktgc {ktgdsl.__version__}")
+        parser.exit()

@@ -1,0 +1,58 @@
+"""`ktgc run`: trains a graph, or resumes a run."""
+
+import argparse
+
+from ktgdsl.backend.supported import require_supported
+from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.cli.options import (
+    add_deterministic,
+    add_device,
+    add_file_or_resume,
+    add_overrides,
+    not_for_resume,
+    overrides,
+)
+from ktgdsl.cli.training import prepare_to_train, run_listener
+from ktgdsl.compiler import flattened
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    add_file_or_resume(parser, "run")
+    add_device(parser)
+    add_deterministic(parser)
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_overrides(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; the listener prints."""
+    prepare_to_train()
+    if options.resume is not None:
+        return _resume(options)
+    compiled = compile_named(options)
+    plan = supported_plan(compiled, require_supported)
+    with run_listener(options.quiet) as listener:
+        from ktgdsl.training.run import run
+
+        run(
+            plan,
+            out=options.out,
+            device=options.device,
+            deterministic=options.deterministic,
+            listener=listener,
+            spec=flattened(compiled, overrides(options)),
+        )
+    return FINE
+
+
+def _resume(options: argparse.Namespace) -> int:
+    if fixed := not_for_resume(options):
+        names = " and ".join(fixed)
+        return usage_error("run", f"--resume goes on with a run as it is, without {names}")
+    with run_listener(options.quiet) as listener:
+        from ktgdsl.training.run import resume
+
+        resume(options.resume, device=options.device, listener=listener)
+    return FINE

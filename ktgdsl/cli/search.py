@@ -1,0 +1,68 @@
+"""`ktgc search`: finds the best graph of a space, or resumes a search."""
+
+import argparse
+
+from ktgdsl.backend.supported import require_searchable
+from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.cli.options import (
+    add_deterministic,
+    add_device,
+    add_file_or_resume,
+    add_overrides,
+    not_for_resume,
+)
+from ktgdsl.cli.training import prepare_to_train, search_listener
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    add_file_or_resume(parser, "search")
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="trials at a time (default: one a GPU, or one for two cores)",
+    )
+    add_device(parser, default="all GPUs")
+    add_deterministic(parser)
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_overrides(parser)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 is needed, not {number}")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search; the listener prints."""
+    prepare_to_train()
+    if options.resume is not None:
+        return _resume(options)
+    plan = supported_plan(compile_named(options), require_searchable)
+    with search_listener(options.quiet) as listener:
+        from ktgdsl.searching.search import search
+
+        search(
+            plan,
+            out=options.out,
+            workers=options.workers,
+            device=options.device,
+            deterministic=options.deterministic,
+            listener=listener,
+        )
+    return FINE
+
+
+def _resume(options: argparse.Namespace) -> int:
+    if fixed := not_for_resume(options):
+        names = " and ".join(fixed)
+        return usage_error("search", f"--resume goes on with a search as it is, without {names}")
+    with search_listener(options.quiet) as listener:
+        from ktgdsl.searching.search import resume
+
+        resume(options.resume, workers=options.workers, device=options.device, listener=listener)
+    return FINE

@@ -1,0 +1,126 @@
+"""`ktgc`: usage, exit codes, and what goes to which stream."""
+
+import subprocess
+import sys
+
+import pytest
+
+import ktgdsl
+from ktgdsl.cli import main as cli
+from tests.cli.specs import DML3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["run"],
+        ["check"],
+        ["plan", DML3, "--yaml"],
+        ["run", DML3, "--emit", "code"],
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main(arguments)
+    assert exit.value.code == 2
+    assert "usage: ktgc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("ceck", "there is no verb `ceck`; did you mean `check`?"),
+        ("Plan", "there is no verb `Plan`; did you mean `plan`?"),
+        ("xyzzy", "there is no verb `xyzzy`; there are check, plan, diff, graph, fmt,"),
+    ],
+)
+def test_a_misspelt_verb(verb: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main([verb, DML3])
+    assert exit.value.code == 2
+    assert f"ktgc: error: {told}" in capsys.readouterr().err
+
+
+def test_help_waits_for_neither_a_parser_nor_a_validator() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ktgdsl", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(f"\n    {verb} " in done.stdout for verb in ("check", "table"))
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ktgdsl.cli.main" in imported
+    assert not {"lark", "pydantic", "torch", "optuna", "rich", "ktgdsl.compiler"} & imported
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["--version"])
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == f"ktgc {ktgdsl.__version__}\n"
+
+
+def test_a_bug_of_ours_is_70_and_asks_for_a_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("our fault")
+
+    monkeypatch.setattr("ktgdsl.cli.check.compile_file", broken)
+    assert cli.main(["check", DML3]) == 70
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: our fault" in err
+    assert "Please report it" in err
+
+
+def test_a_reader_who_stops_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m ktgdsl build {DML3} --emit tree | head -n 1; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "{\n0\n"
+    assert done.stderr == ""
+
+
+def test_an_override_that_names_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", DML3, "--set", "node.z=resnet8"]) == 2
+    assert "E210" in capsys.readouterr().err
+
+
+def test_an_override_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("check", "plan", "run"):
+        assert cli.main([verb, DML3, "--epochs", "0"]) == 2
+        out, err = capsys.readouterr()
+        assert "--set train.epochs=0" in out + err
+
+
+def test_an_override_of_an_argument_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", DML3, "--set", "train.optimizer.lr=0.01"]) == 2
+    assert "train.optimizer=NAME(lr=...)" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_no_bug() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m ktgdsl plan {DML3} > /dev/full",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "ktgc: the output cannot be written: No space left on device\n"
+
+
+def test_errors_go_to_stderr(typo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("plan", "build", "run"):
+        assert cli.main([verb, typo]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "error[E201]" in err

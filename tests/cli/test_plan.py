@@ -1,0 +1,41 @@
+"""`ktgc plan`: every edge and setting, as text and as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import ktgdsl
+from ktgdsl.cli import main as cli
+from tests.cli.specs import DML3, DROPPED
+
+
+def test_plan_names_every_edge_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", DML3, "--epochs", "7"]) == 0
+    out = capsys.readouterr().out
+    plan = ktgdsl.load(DML3, ["train.epochs=7"])
+    assert plan.digest in out
+    for edge in plan.graph.edges:
+        assert f"{edge.source} -> {edge.destination}" in out
+    for name in type(plan.train).model_fields:
+        assert f"\n  {name} " in out
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert rows["epochs"].split() == ["epochs", "7,", "140", "steps", "--set"]
+    assert rows["aggregate"].endswith(DML3)
+    assert rows["clip"].split() == ["clip", "none", "default"]
+
+
+def test_plan_as_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", DML3, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    plan = ktgdsl.load(DML3)
+    assert facts.pop("digest") == plan.digest
+    assert ktgdsl.Plan.from_json(json.dumps(facts)) == plan
+
+
+def test_warnings_go_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "w.ktg").write_text(DROPPED)
+    assert cli.main(["plan", "w.ktg", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["graph"]["dropped"][0]["name"] == "b"
+    assert "warning[W101]" in err

@@ -1,0 +1,100 @@
+"""`ktgc run`: what it prints, what it leaves, and how it goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import ktgdsl
+from ktgdsl.cli import main as cli
+from tests.cli.specs import DML3, UGLY
+
+
+def ktgc(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ktgdsl", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_and_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", DML3, "--set", "node.c=resnet14", "--epochs", "1", "--seed", "3"]
+    assert cli.main(command) == 0
+    out = capsys.readouterr().out
+    folder = tmp_path / "runs" / "dml3"
+    assert "runs/dml3" in out
+    result = json.loads((folder / "result.json").read_text())
+    assert result["target"] == "a"
+    assert result["seeds"] == [3]
+    assert set(result["nodes"]) == {"a", "b", "c"}
+    # The saved spec says what was run: its plan is the plan of the run.
+    saved = ktgdsl.load(folder / "spec.ktg")
+    assert saved.digest == result["digest"]
+    assert saved.graph.node("c").network.arguments == {"depth": 14, "stride": 1}
+
+
+def test_the_spec_is_kept_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "v.ktg").write_text(
+        "# mine\ngraph v { node a = resnet8 target a edge label -> a } train { epochs = 1 }\n"
+    )
+    assert cli.main(["run", "v.ktg", "--out", "here", "--quiet"]) == 0
+    assert Path("here", "spec.ktg").read_text() == Path("v.ktg").read_text()
+
+
+def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", DML3, "--epochs", "1", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "epoch 1" not in out
+    assert "resnet8" in out
+
+
+def test_a_folder_in_use_is_never_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    assert cli.main(["run", DML3, "--out", "full"]) == 1
+    assert "E502" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_device(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", DML3, "--device", "abacus"]) == 1
+    assert "E504" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_what_is_kept_and_resume_goes_on(tmp_path: Path) -> None:
+    process = ktgc("run", DML3, "--epochs", "200")
+    metrics = tmp_path / "runs" / "dml3" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not metrics.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "of 200 epochs are kept in runs/dml3" in err
+    assert "ktgc run --resume runs/dml3" in err
+    kept = len((tmp_path / "runs" / "dml3" / "metrics.jsonl").read_text().splitlines())
+    assert kept >= 3
+
+
+def test_resume_takes_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--resume", "here", "--epochs", "3", "--set", "a=b"]) == 2
+    assert "without --set and --epochs" in capsys.readouterr().err
+
+
+def test_a_run_keeps_a_spec_that_uses_others_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "base.ktg").write_text("train { epochs = 1 }")
+    (tmp_path / "v.ktg").write_text('use "base.ktg"\n' + UGLY)
+    assert cli.main(["run", "v.ktg", "--out", "here", "--quiet"]) == 0
+    saved = Path("here", "spec.ktg").read_text()
+    assert "use" not in saved
+    assert ktgdsl.loads(saved).digest == ktgdsl.load("v.ktg").digest

@@ -11,8 +11,8 @@ from inspect import cleandoc
 from pydantic.fields import FieldInfo
 
 from ktgdsl.backend.supported import DATASETS, GATES, LOSSES, NETWORKS, missing
-from ktgdsl.diagnostics.codes.catalogue import FAMILIES
 from ktgdsl.diagnostics.diagnostic import CODES
+from ktgdsl.diagnostics.explanations import FAMILIES, subject
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.report.parameters import default, takes
 from ktgdsl.vocabulary.entry import Entry
@@ -176,8 +176,8 @@ def _trains(body: str, more: str = "") -> bool:
 
 
 def _codes() -> Iterator[Row]:
-    for family, about in FAMILIES.items():
-        yield f"**{family}**", f"**{about}**"
+    for family in FAMILIES:
+        yield f"**{family}**", f"**{subject(family)}**"
         yield from ((f"`{code}`", title) for code, title in CODES.items() if code[:2] == family)
 
 

@@ -1,5 +1,6 @@
-"""Complaints as data: a code, a place, one sentence and, where one exists, a fix."""
+"""Diagnostics as data: a code, a place, one sentence and, where one exists, a fix."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,12 +8,12 @@ from ktgdsl.diagnostics.source import Span
 
 Severity = Literal["error", "warning"]
 
-CODES: dict[str, str] = {
-    # E00: the file itself
+CODES = {
+    # E0: the file itself
     "E001": "the file cannot be read",
     "E002": "the file is not UTF-8 text",
     "E003": "a limit of the language is exceeded",
-    # E01: syntax
+    # E1: syntax
     "E101": "a character that no statement can contain",
     "E102": "a word or sign in the wrong place",
     "E103": "a statement or block is not finished",
@@ -20,7 +21,7 @@ CODES: dict[str, str] = {
     "E105": "a keyword where a name is needed",
     "E106": "the file has no graph",
     "E107": "a file that cannot be used",
-    # E02: names
+    # E2: names
     "E201": "an unknown name",
     "E202": "a name declared twice",
     "E203": "a name that is reserved",
@@ -31,7 +32,7 @@ CODES: dict[str, str] = {
     "E208": "an argument is missing",
     "E209": "an argument given twice",
     "E210": "an override that names nothing",
-    # E03: values
+    # E3: values
     "E301": "a value of the wrong type",
     "E302": "a value out of its range",
     "E303": "a loss where a gate is needed, or a gate where a loss is needed",
@@ -39,7 +40,7 @@ CODES: dict[str, str] = {
     "E305": "arithmetic that has no meaning",
     "E306": "a let that refers to itself",
     "E307": "a range that holds no number",
-    # E04: the graph
+    # E4: the graph
     "E401": "no target",
     "E402": "a node that has to learn and cannot",
     "E403": "an edge into a frozen node",
@@ -51,7 +52,7 @@ CODES: dict[str, str] = {
     "E409": "layers that cannot be shared",
     "E410": "a phase that cannot be",
     "E411": "a search that cannot be",
-    # E05: running
+    # E5: running
     "E502": "the run folder cannot be used",
     "E503": "a loss that is not finite",
     "E504": "the machine cannot do what the spec asks",
@@ -60,15 +61,15 @@ CODES: dict[str, str] = {
     "E507": "a search that found nothing",
     "E508": "data that are missing, damaged or do not fit",
     "E509": "a table that cannot be rerun",
-    # E09: the road ahead
+    # E9: the road ahead
     "E901": "not supported yet",
-    # W: legal, but look
+    # W1: legal, but worth a look
     "W101": "a node is dropped",
     "W102": "a named edge replaces another",
     "W103": "a pattern that matches nothing",
     "W104": "a phase in which a node learns nothing",
     "W105": "a search that selects on the test split",
-    # W2: suspicious, and told only when asked (plan.pedantic)
+    # W2: suspicious, told only with --pedantic
     "W201": "a node that no label reaches",
     "W202": "a gate that never opens",
     "W203": "a teacher smaller than its student",
@@ -77,6 +78,7 @@ CODES: dict[str, str] = {
     "W206": "gates judged before they have opened",
     "W207": "a part of an epoch that may be a percentage",
 }
+"""Every code and its title; `codes/` explains them."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One complaint. `message` is a sentence that stands alone; `help` says what to do.
+    """One finding. `message` is a sentence that stands alone; `help` says what to do.
 
-    `span` is where; without one the complaint is about the whole of `path`.
+    `span` is where; without one the whole of `path` is meant.
     """
 
     code: str
@@ -109,6 +111,6 @@ class Diagnostic:
             object.__setattr__(self, "path", self.span.path)
 
 
-def has_errors(diagnostics: "tuple[Diagnostic, ...] | list[Diagnostic]") -> bool:
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Whether any of them is an error rather than a warning."""
     return any(diagnostic.severity == "error" for diagnostic in diagnostics)

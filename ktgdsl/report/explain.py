@@ -7,11 +7,17 @@ from textwrap import fill, indent
 
 from pydantic import ValidationError
 
-from ktgdsl.diagnostics.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.diagnostics.diagnostic import CODES
+from ktgdsl.diagnostics.explanations import (
+    FAMILIES,
+    Explanation,
+    Explanations,
+    code_explanations,
+    read_explanations,
+    subject,
+)
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import a, default, takes
-from ktgdsl.syntax.keywords import KEYWORDS
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
 from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of
@@ -82,7 +88,7 @@ def suggest(name: str) -> str | None:
             *CODES,
             *KINDS,
             *BLOCKS,
-            *KEYWORDS,
+            *keywords().by_name,
             *(each for _, each in (*words, *settings)),
             *(f"{kind}:{word}" for kind, word in words),
             *(f"{block}.{setting}" for block, setting in settings),
@@ -95,12 +101,12 @@ def overview() -> str:
     return _page(
         "ktgc explain NAME, where a name is one of these",
         "The code of a diagnostic, such as `E304`; what the code begins with lists the family:",
-        _table(FAMILIES.items()),
+        _table((family, subject(family)) for family in FAMILIES),
         "A word of the vocabulary, such as `correct`; `gate` lists all gates, and `gate:cosine` "
         "picks the gate among what is called `cosine`:",
         _table((kind, ", ".join(entries(kind))) for kind in KINDS),
         "A keyword:",
-        _filled(", ".join(KEYWORDS), "  ", "  "),
+        _filled(", ".join(keywords().by_name), "  ", "  "),
         "A setting, such as `batch` or `data.batch`; `train` lists all of the block:",
         _table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
     )
@@ -109,19 +115,18 @@ def overview() -> str:
 def _codes(name: str) -> Iterator[str]:
     code = name.upper()
     if code in FAMILIES:
-        listed = [(each, title) for each, title in CODES.items() if each.startswith(code)]
-        yield _page(f"{code}: {FAMILIES[code]}", _table(listed))
+        titles = [(each, title) for each, title in CODES.items() if each.startswith(code)]
+        yield _page(code_explanations(code).title, _table(titles))
     elif code in CODES:
-        found = EXPLANATIONS[code]
-        example: list[str] = []
-        if found.bad is not None and found.fixed is not None:
-            example = [
-                "A mistake:",
-                _indented(found.bad),
-                "Its correction:",
-                _indented(found.fixed),
-            ]
-        yield _page(f"{code}: {CODES[code]}", found.text, *example)
+        explanation = code_explanations(code[:2]).by_name[code]
+        yield _page(f"{code}: {CODES[code]}", *_explained(explanation))
+
+
+def _explained(explanation: Explanation) -> Iterator[str]:
+    yield explanation.text
+    for example in explanation.examples:
+        yield example.caption
+        yield indent(example.text, "    ")
 
 
 def _several(name: str) -> Iterator[str]:
@@ -180,8 +185,13 @@ def _kinds(name: str) -> Iterator[str]:
 
 
 def _keywords(name: str) -> Iterator[str]:
-    if found := KEYWORDS.get(name):
-        yield _page(f"{name}, a keyword", found.text, "An example:", _indented(found.example))
+    if explanation := keywords().by_name.get(name):
+        yield _page(f"{name}, a keyword", *_explained(explanation))
+
+
+def keywords() -> Explanations:
+    """The explanations of all keywords."""
+    return read_explanations("ktgdsl.syntax", "keywords.md")
 
 
 def _blocks(name: str) -> Iterator[str]:
@@ -222,10 +232,6 @@ def _page(title: str, *parts: str) -> str:
 
 def _prose(text: str) -> str:
     return "\n\n".join(_filled(paragraph) for paragraph in text.split("\n\n"))
-
-
-def _indented(text: str) -> str:
-    return indent(text.rstrip("\n"), "    ")
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -1,32 +1,22 @@
 """`ktgc explain`: the pages, and that every example is what it says."""
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from ktgdsl.cli import main as cli
 from ktgdsl.compiler import compile_source
-from ktgdsl.diagnostics.codes.catalogue import EXPLANATIONS, FAMILIES
 from ktgdsl.diagnostics.diagnostic import CODES
+from ktgdsl.diagnostics.explanations import FAMILIES, code_explanations
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.report.explain import BLOCKS, WIDTH, explain, overview, suggest
-from ktgdsl.syntax.keywords import KEYWORDS
+from ktgdsl.report.explain import BLOCKS, WIDTH, explain, keywords, overview, suggest
 from ktgdsl.syntax.statements import RESERVED
 from ktgdsl.vocabulary import search, settings
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import KINDS, entries
-from tests.paths import ROOT
 
-ONLY_TOLD = {"E002", "E502", "E503", "E504", "E505", "E506", "E507", "E508", "E509", "E901"}
-"""What no spec text leads to: bytes that are no text, and what only a run meets."""
-COMMANDS = {"E001", "E210"}
-"""What a command line leads to rather than a spec."""
-SPECS = sorted(CODES.keys() - ONLY_TOLD - COMMANDS)
 WORDS = [(kind, word) for kind in KINDS for word in entries(kind)]
+KEYWORDS = keywords().by_name
 SETTINGS = [(block, name) for block, cls in BLOCKS.items() for name in cls.model_fields]
 NAMES = [
     *CODES,
@@ -53,50 +43,13 @@ def flat(text: str) -> str:
 
 
 class TestCodes:
-    def test_every_code_is_explained_and_of_a_family(self) -> None:
-        assert EXPLANATIONS.keys() == CODES.keys()
-        assert {code[:2] for code in CODES} == FAMILIES.keys()
-
-    def test_examples_are_there_but_where_none_can_be(self) -> None:
-        assert {c for c, e in EXPLANATIONS.items() if e.bad is None} == ONLY_TOLD
-        assert {c for c, e in EXPLANATIONS.items() if (e.bad or "").startswith("ktgc")} == COMMANDS
-        assert all((e.bad is None) == (e.fixed is None) for e in EXPLANATIONS.values())
-
-    @pytest.mark.parametrize("code", SPECS)
-    def test_the_mistake_yields_the_code_alone_and_its_correction_none(
-        self, code: str, tmp_path: Path
-    ) -> None:
-        # E107's correction uses a file of this name.
-        (tmp_path / "mine.ktg").write_text("train { epochs = 5 }\n")
-        found = EXPLANATIONS[code]
-        assert found.bad is not None
-        assert found.fixed is not None
-        for text, expected in ((found.bad, [code]), (found.fixed, [])):
-            asked = code.startswith("W2")
-            compiled = compile_source(Source("example.ktg", text), tmp_path, pedantic=asked)
-            assert [each.code for each in compiled.diagnostics] == expected
-
-    @pytest.mark.parametrize("code", sorted(COMMANDS))
-    def test_commands(
-        self, code: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(ROOT)
-        found = EXPLANATIONS[code]
-        assert found.bad is not None
-        assert found.fixed is not None
-        assert cli.main(shlex.split(found.bad)[1:]) == {"E001": 1, "E210": 2}[code]
-        out = capsys.readouterr().out
-        assert out.startswith(f"error[{code}]")
-        assert out.count("error[") == 1
-        assert cli.main(shlex.split(found.fixed)[1:]) == 0
-
     @pytest.mark.parametrize("code", CODES)
     def test_page(self, code: str) -> None:
-        found = EXPLANATIONS[code]
+        explanation = code_explanations(code[:2]).by_name[code]
         text = page(code)
         assert text.startswith(f"{code}: {CODES[code]}\n\n")
-        assert flat(found.text) in flat(text)
-        for example in filter(None, (found.bad, found.fixed)):
+        assert flat(explanation.text) in flat(text)
+        for _, example in explanation.examples:
             assert "\n".join(f"    {line}".rstrip() for line in example.splitlines()) in text
         assert explain(code.lower()) == text
 
@@ -255,9 +208,9 @@ class TestKeywords:
     @pytest.mark.parametrize("word", KEYWORDS)
     def test_the_example_has_it_and_is_sound(self, word: str, tmp_path: Path) -> None:
         (tmp_path / "mine.ktg").write_text("train { epochs = 5 }\n")
-        example = KEYWORDS[word].example
-        assert re.search(rf"\b{word}\b", example)
-        assert compile_source(Source("x", example), tmp_path).diagnostics == ()
+        (example,) = KEYWORDS[word].examples
+        assert re.search(rf"\b{word}\b", example.text)
+        assert compile_source(Source("x", f"{example.text}\n"), tmp_path).diagnostics == ()
 
     @pytest.mark.parametrize("word", KEYWORDS)
     def test_page(self, word: str) -> None:
@@ -349,32 +302,3 @@ class TestAnyName:
             assert f"\n  {name} " in text
         words = {word for _, word in WORDS} | {name for _, name in SETTINGS} | KEYWORDS.keys()
         assert not words - set(text.replace(",", " ").split())
-
-
-class TestCommand:
-    def test_a_name(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["explain", "correct"]) == 0
-        assert capsys.readouterr() == (page("correct") + "\n", "")
-
-    def test_no_name(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["explain"]) == 0
-        assert capsys.readouterr() == (overview() + "\n", "")
-
-    def test_an_unknown_name(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["explain", "lineer"]) == 1
-        told = "ktgc: nothing is called `lineer`; did you mean `linear`?\n"
-        assert capsys.readouterr() == ("", told)
-
-    def test_nothing_like_it(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["explain", "xyzzy"]) == 1
-        told = "ktgc: nothing is called `xyzzy`; `ktgc explain` lists what there is\n"
-        assert capsys.readouterr() == ("", told)
-
-    def test_loads_neither_torch_nor_optuna_nor_rich(self) -> None:
-        code = (
-            "import sys; from ktgdsl.cli import main as cli; cli.main(['explain', 'cosine']); "
-            "print([m for m in ('torch', 'optuna', 'rich') if m in sys.modules])"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.stderr == ""
-        assert done.stdout.splitlines()[-1] == "[]"

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ktgdsl.searching.search import search as search
     from ktgdsl.training.datasets.read import complete as complete
     from ktgdsl.training.networks import load_network as load_network
+    from ktgdsl.training.prepare import stepper as stepper
     from ktgdsl.training.run import resume as resume
     from ktgdsl.training.run import run as run
-    from ktgdsl.training.step import stepper as stepper
 
 _HOMES = {
     "Diagnostic": "ktgdsl.diagnostics.diagnostic",
@@ -46,7 +46,7 @@ _HOMES = {
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",
     "search": "ktgdsl.searching.search",
-    "stepper": "ktgdsl.training.step",
+    "stepper": "ktgdsl.training.prepare",
 }
 __all__ = [*_HOMES]
 

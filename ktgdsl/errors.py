@@ -1,6 +1,8 @@
 """The exceptions that leave the package: diagnostics that somebody has to answer."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
@@ -18,6 +20,20 @@ class KtgError(Exception):
         self.diagnostics = tuple(diagnostics)
         self.sources = dict(sources or {})
         super().__init__(*(diagnostic.message for diagnostic in self.diagnostics))
+
+    @classmethod
+    def single(
+        cls, code: str, message: str, *, help: str | None = None, path: Path | None = None
+    ) -> Self:
+        """The exception for one mistake that has no place in a text.
+
+        Args:
+            code: of the diagnostic, such as "E502".
+            message: a sentence that stands alone.
+            help: what the user can do.
+            path: the file or folder at fault.
+        """
+        return cls([Diagnostic(code, message, help=help, path=None if path is None else str(path))])
 
     def __str__(self) -> str:
         from ktgdsl.diagnostics.render import render

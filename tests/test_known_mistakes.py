@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import ktgdsl
 from ktgdsl.training.events import EpochDone
-from ktgdsl.training.loop import train
 from ktgdsl.training.step import Stepper
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 PEERS = "node a, b = resnet8 target a, b edge label -> * edge a <-> b : kl"
@@ -50,7 +50,7 @@ def trained(graph: str, settings: str) -> list[Seen]:
         ]
         seen.append(Seen(tensors, {group["node"]: group["lr"] for group in groups}))
 
-    train(plan(graph, settings), device=CPU, seed=0, keep=keep)
+    train_plan(plan(graph, settings), on_epoch=keep)
     return seen
 
 

@@ -23,9 +23,9 @@ from ktgdsl.bench.result import Bench, Machine, Memory
 from ktgdsl.bench.subject import Subject, subject_of
 from ktgdsl.bench.timing import Contender, Stopwatch, in_turns
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.computing import Computing
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
+from ktgdsl.training.execution import Execution
 
 SECONDS = 10.0
 """How long contenders take turns unless somebody says otherwise."""
@@ -97,7 +97,7 @@ def bench(
     return Bench(
         plan=subject.plan,
         subject=subject.told,
-        machine=_machine(chosen, ours.step.computing, watch),
+        machine=_machine(chosen, ours.step.execution, watch),
         batch=len(ours.label),
         step=times["step"],
         limit=times["limit"],
@@ -127,7 +127,7 @@ def _made(
     taken = [watch.time(made.take) for _ in range(WARM_UP)]
     for name in made.step.graph.networks:
         made.evaluation(name)[0]()
-    if made.step.computing.compile.value == "on":
+    if made.step.execution.compile.value == "on":
         start += max(0.0, taken[0] - taken[-1])
     return made, start
 
@@ -173,15 +173,15 @@ def _trainings(
     return Part(trials_of(plan, expected), pace), Part(checks_of(plan, expected), pace)
 
 
-def _machine(device: torch.device, computing: Computing, watch: Stopwatch) -> Machine:
+def _machine(device: torch.device, execution: Execution, watch: Stopwatch) -> Machine:
     cuda = device.type == "cuda"
     return Machine(
         device=str(device),
         name=torch.cuda.get_device_name(device) if cuda else platform.machine(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        precision=computing.precision.value,
-        compile=computing.compile.value,
-        memory_format=computing.memory_format.value,
+        precision=execution.precision.value,
+        compile=execution.compile.value,
+        memory_format=execution.memory_format.value,
         clock=watch.told,
     )

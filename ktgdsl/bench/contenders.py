@@ -1,6 +1,5 @@
 """What is timed: a training's step and its parts, the limit, and a matrix product."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from ktgdsl.backend.initial import initial_network
 from ktgdsl.bench.prediction import watched
 from ktgdsl.bench.timing import Contender
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.computing import choose, lay_out
-from ktgdsl.training.data import Batch, Look, Split, Watched, batches, batches_in_order
+from ktgdsl.training.assemble import assemble
+from ktgdsl.training.data import Batch, Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
-from ktgdsl.training.loop import EVALUATION_BATCH, Begun, epochs
-from ktgdsl.training.measured import measured_stepper
+from ktgdsl.training.execution import choose_execution
+from ktgdsl.training.executors import apply_memory_format
+from ktgdsl.training.loop import EVALUATION_BATCH
 from ktgdsl.training.metrics import EpochMeter, evaluate
 from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.step import Stepper
@@ -52,7 +52,7 @@ class Training:
 
     def plainly(self) -> object:
         """The same operators, launched one by one, for those who count them."""
-        return self.step.plainly(self.image, self.label)
+        return self.step.take_uncaptured(self.image, self.label)
 
     def besides(self) -> Callable[[], None]:
         """What an epoch does for each step besides: draw a batch, and add the metrics up."""
@@ -87,13 +87,11 @@ def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Trai
     """
     if not compiled:
         plan = plan.model_copy(update={"train": plan.train.model_copy(update={"compile": "off"})})
-    step = measured_stepper(plan, device, ENDLESS)
+    step = assemble(plan, device, seed=0, steps=ENDLESS)
     size = min(plan.data.batch, plan.data.learned_samples)
     split = random_split(plan, BATCHES * size, device)
-    # No epoch is left of it: all that this does is try networks that are not ours.
-    over = Begun(plan.train.epochs, step.state_dict())
-    deque(epochs(step, Watched(split, "test", split), seed=0, begun=over), maxlen=0)
     image, label = split.batch(slice(0, size))
+    step.check_networks(image, label)
     return Training(plan, step, split, image, label)
 
 
@@ -123,13 +121,13 @@ def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Con
 
     In the same memory format and precision, by the same optimisers, one for each; not compiled.
     """
-    computing = choose(plan, device)
-    half = computing.precision.value == "bf16"
+    execution = choose_execution(plan, device)
+    half = execution.precision.value == "bf16"
     learning: list[tuple[nn.Module, Optimizer]] = []
     asked: list[nn.Module] = []
     for node in plan.graph.nodes:
         network = initial_network(plan, node, 0).to(device)
-        lay_out(network, node.network.name, computing)
+        apply_memory_format(network, node.network.name, execution)
         network.train(node.learns or node.mode == "train")
         if node.learns:
             (optimizer,) = make_optimizers([node], {node.name: network}, device).values()
@@ -158,7 +156,7 @@ def fastest(plan: Plan, device: torch.device) -> torch.dtype:
     """What a product is fastest in that is no more exact than the plan: bf16 is not everywhere."""
     auto = plan.train.model_copy(update={"precision": "auto"})
     plans = plan, plan.model_copy(update={"train": auto})
-    half = all(choose(each, device).precision.value == "bf16" for each in plans)
+    half = all(choose_execution(each, device).precision.value == "bf16" for each in plans)
     return torch.bfloat16 if half else torch.float32
 
 

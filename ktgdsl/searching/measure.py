@@ -7,8 +7,9 @@ import torch
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import sampled
+from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.measured import measured_stepper
+from ktgdsl.training.device import choose_device
 
 GRAPHS = 4
 """How many graphs of the space are measured."""
@@ -28,7 +29,7 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
 
 
 def _step(plan: Plan, device: str | None) -> float:
-    step = measured_stepper(plan, device, STEPS + 2)
+    step = assemble(plan, choose_device(device), seed=0, steps=STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
     label = torch.randint(plan.data.classes, (plan.data.batch,), device=step.device)
     times = []

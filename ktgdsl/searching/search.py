@@ -20,11 +20,10 @@ from ktgdsl.searching.events import (
     ignore,
 )
 from ktgdsl.searching.folder import SearchFolder, find
-from ktgdsl.training.computing import choose
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.environment import describe, threads_of
+from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.folder import create
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -66,8 +65,7 @@ def search(
     as_a_worker = threads_of({"threads": threads_each(workers)})
     with as_a_worker, deterministically(deterministic):
         environment = {
-            **describe(torch.device(devices[0]), (plan.train.seed,)),
-            "computing": choose(plan, torch.device(devices[0])).told,
+            **describe_environment(plan, torch.device(devices[0]), (plan.train.seed,)),
             "devices": devices,
             "workers": workers,
         }

@@ -39,9 +39,9 @@ from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
-from ktgdsl.training.loop import Begun, epochs
+from ktgdsl.training.loop import ResumePoint, epochs
+from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
-from ktgdsl.training.step import stepper
 
 BEAT = 0.5
 """Seconds between two signs of life."""
@@ -134,7 +134,7 @@ class Worker:
             raise ValueError("a trial is measured on a validation split, and none is held out")
         beat = _Beat(self._channel.send, task.trial)
         state = State(self._folder, task, plan)
-        begun, reports = state.load()
+        resume, reports = state.load()
         for report in reports:
             if not asking.keep(report):
                 return
@@ -150,9 +150,9 @@ class Worker:
             step,
             self._data(plan.data, task.study_seed),
             seed=task.seed,
-            begun=begun,
+            resume=resume,
             listener=beat,
-            measured=[task.objective],
+            evaluated=[task.objective],
         )
         began = time.monotonic()
         for done in training:
@@ -207,7 +207,7 @@ class State:
         parts = (plan.digest, task.seed, task.study_seed, task.objective, torch.__version__)
         self._digest = " ".join(map(str, parts))
 
-    def load(self) -> tuple[Begun | None, list[Report]]:
+    def load(self) -> tuple[ResumePoint | None, list[Report]]:
         """Where to go on, and all reports up to there; nothing if that is not known."""
         if not self.path.exists():
             return None, []
@@ -215,7 +215,7 @@ class State:
             found = load_checkpoint(self.path, self._digest)
             assert found.state is not None
             reports = [Report(**each) for each in found.state["reports"]]
-            return Begun(found.epoch, found.state["stepper"]), reports
+            return ResumePoint(found.epoch, found.state["stepper"]), reports
         except (RunError, KeyError, TypeError):  # damaged, or of another plan
             return None, []
 

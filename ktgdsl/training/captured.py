@@ -51,7 +51,7 @@ class CudaGraph:
         self._graph.replay()
 
 
-class Captured:
+class CapturedStep:
     """Takes steps by a recording, of batches with the shape of the first; others as they are.
 
     The first call records, and proves the recording by a step: where it does not do what the

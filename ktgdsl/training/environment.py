@@ -1,4 +1,4 @@
-"""Where and with what a run was made: `environment.json`."""
+"""The environment of a run, `environment.json`: machine, versions, seeds and execution."""
 
 import platform
 import sys
@@ -10,12 +10,23 @@ from typing import Any
 
 import torch
 
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.execution import choose_execution
+
 PACKAGES = ("ktgdsl", "torch", "torchvision", "safetensors", "lark", "pydantic")
 
 
-def describe(device: torch.device, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Versions, device, threads, seeds, whether all is deterministic, command and the time now
-    (ISO 8601, UTC)."""
+def describe_environment(
+    plan: Plan, device: torch.device, seeds: tuple[int, ...]
+) -> dict[str, Any]:
+    """What `environment.json` says of a training that starts now.
+
+    Versions, device, threads, seeds, whether only deterministic algorithms are used, the
+    command, the time now (ISO 8601, UTC), and how steps are executed (`computing`).
+
+    Raises:
+        RunError: when the device cannot compute as the plan says (E504).
+    """
     cuda = device.type == "cuda"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -29,6 +40,7 @@ def describe(device: torch.device, seeds: tuple[int, ...]) -> dict[str, Any]:
         "python": platform.python_version(),
         "cuda": torch.version.cuda,
         "versions": {name: _version(name) for name in PACKAGES},
+        "computing": choose_execution(plan, device).as_json(),
     }
 
 
@@ -41,7 +53,7 @@ def _version(package: str) -> str | None:
 
 @contextmanager
 def threads_of(environment: Mapping[str, Any]) -> Iterator[None]:
-    """As many threads as that run had: sums, and so bits, depend on how they are shared out."""
+    """Use as many threads as that run did: sums, and so bits, depend on their number."""
     before, wanted = torch.get_num_threads(), environment.get("threads")
     if not isinstance(wanted, int) or wanted < 1:
         wanted = before

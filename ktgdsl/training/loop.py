@@ -1,18 +1,16 @@
-"""One training with one seed: epochs of steps, an evaluation after each."""
+"""Trains a stepper with one seed: epochs of steps, and an evaluation after each."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Look, Split, Watched, batches, batches_in_order, load_splits
+from ktgdsl.training.data import Split, Splits, Watched, batches, batches_in_order
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
@@ -22,69 +20,66 @@ from ktgdsl.training.events import (
     StepsDone,
     ignore,
 )
-from ktgdsl.training.logits import TRIED, require_logits
+from ktgdsl.training.logits_check import CHECKED_IMAGES
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.step import Stepper
 
 EVALUATION_BATCH = 256
-"""Images at once, at least, when a split is evaluated: without gradients there is room."""
+"""Images in a batch, at least, when a split is evaluated: without gradients there is memory."""
 
-SAMPLED = 0.1
+REPORT_INTERVAL = 0.1
 """Seconds between two reports of how many steps are done."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished training: `accuracy` is after the last epoch, in percent, of every node.
-
-    `look` is how its networks see images.
-    """
-
-    stepper: Stepper
-    accuracy: Accuracies
-    look: Look
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A training that has been cut off: the state of its stepper after `epoch` epochs."""
+class ResumePoint:
+    """Where an interrupted training resumes: the state of its stepper after `epoch` epochs."""
 
     epoch: int
     state: Mapping[str, Any]
 
 
 def train(
-    plan: Plan,
+    step: Stepper,
+    splits: Splits,
     *,
-    device: torch.device,
     seed: int,
+    resume: ResumePoint | None = None,
     listener: Listener = ignore,
-    begun: Begun | None = None,
-    keep: Callable[[EpochDone, Stepper], None] | None = None,
-) -> Trained:
-    """Trains the graph of a plan with one seed, or goes on with a training that was cut off.
+    on_epoch: Callable[[EpochDone], None] | None = None,
+) -> Accuracies:
+    """Train a stepper to the end of its plan, and evaluate it on all splits.
 
     After each epoch all nodes are evaluated, on the validation split where one is held out
-    and else on the test split; then `keep` is called, then the listener.
+    and else on the test split; then `on_epoch` is called, then the listener.
 
-    Raises RunError (E503) when a loss, or in the end a weight, is not a finite number.
+    Args:
+        step: a new stepper.
+        splits: the data of its plan.
+        seed: of the order of the samples.
+        resume: where to resume.
+        listener: is told of steps and epochs.
+        on_epoch: is called when an epoch is done, such as to save a checkpoint.
+
+    Returns:
+        The accuracies after the last epoch, in percent, of every node.
+
+    Raises:
+        RunError: as `epochs` does.
     """
-    splits = load_splits(plan.data, seed, device)
-    step = stepper(plan, device, seed=seed, listener=listener)
-    known: dict[SplitName, Mapping[str, float]] = {}
-    for done in epochs(step, splits.watched, seed=seed, begun=begun, listener=listener):
-        if keep is not None:
-            keep(done, step)
+    last: dict[SplitName, Mapping[str, float]] = {}
+    for done in epochs(step, splits.watched, seed=seed, resume=resume, listener=listener):
+        if on_epoch is not None:
+            on_epoch(done)
         listener(done)
-        known = {done.split: done.accuracy}
+        last = {done.split: done.accuracy}
 
-    def on(name: SplitName, split: Split) -> Mapping[str, float]:
-        # Cut off after the last epoch, a training lacks only what it was worth.
-        return known[name] if name in known else _evaluate(plan, split, _networks(step))
+    def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
+        # A training that was interrupted after its last epoch lacks this evaluation alone.
+        return last[name] if name in last else _evaluate(step.plan, split, _networks(step))
 
-    test, held = on("test", splits.test), splits.validation
-    accuracy = Accuracies(test, None if held is None else on("validation", held))
-    return Trained(step, accuracy, splits.train.look)
+    test, held_out = accuracy("test", splits.test), splits.validation
+    return Accuracies(test, None if held_out is None else accuracy("validation", held_out))
 
 
 def epochs(
@@ -92,34 +87,34 @@ def epochs(
     data: Watched,
     *,
     seed: int,
-    begun: Begun | None = None,
+    resume: ResumePoint | None = None,
     listener: Listener = ignore,
-    measured: Collection[str] | None = None,
+    evaluated: Collection[str] | None = None,
 ) -> Iterator[EpochDone]:
-    """The epochs of a training, one after the other: none is trained before it is asked for.
+    """The epochs of a training, one after the other: each is trained when it is asked for.
 
     Args:
         step: a new stepper.
-        data: what to learn, and what to measure the nodes on after each epoch.
+        data: what to learn, and what to evaluate the nodes on after each epoch.
         seed: of the order of the samples.
-        begun: where to go on.
+        resume: where to resume.
         listener: is told of steps.
-        measured: the nodes to measure; by default all.
+        evaluated: the nodes to evaluate; by default all.
 
     Raises:
         RunError: when a loss or, after the last epoch, a weight is not a finite number
-            (E503), a network does not fit the data (E505), or `begun` not the plan (E502).
+            (E503), a network does not fit the data (E505), or `resume` not the plan (E502).
     """
     plan, networks = step.plan, _networks(step)
-    _require_logits(plan, data.train, networks)
-    if begun is not None:
-        _go_on(step, begun.state)
-    watched = networks if measured is None else {name: networks[name] for name in measured}
-    for epoch in range(1 if begun is None else begun.epoch + 1, plan.train.epochs + 1):
+    step.check_networks(*next(iter(batches_in_order(data.train, CHECKED_IMAGES))))
+    if resume is not None:
+        _load_state(step, resume.state)
+    chosen = networks if evaluated is None else {name: networks[name] for name in evaluated}
+    for epoch in range(1 if resume is None else resume.epoch + 1, plan.train.epochs + 1):
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         if epoch == plan.train.epochs:
             _require_finite_weights(plan, networks)
-        accuracy = _evaluate(plan, data.split, watched)
+        accuracy = _evaluate(plan, data.split, chosen)
         yield EpochDone(epoch, metrics, data.name, accuracy, dict(step.learning_rates))
 
 
@@ -127,21 +122,13 @@ def _networks(step: Stepper) -> dict[str, nn.Module]:
     return {node.name: step.graph.networks[node.name] for node in step.plan.graph.nodes}
 
 
-def _require_logits(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> None:
-    """A network that is not ours may do anything, so it is tried before it is trained."""
-    image, label = next(iter(batches_in_order(split, TRIED)))
-    for node in plan.graph.nodes:
-        if node.network.name not in ("resnet", "wrn"):
-            require_logits(node.name, networks[node.name], image, label, plan.data.classes)
-
-
-def _go_on(step: Stepper, state: Mapping[str, Any]) -> None:
+def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:
     try:
         step.load_state_dict(state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         message = f"the state of the training in the checkpoint does not fit its plan: {error}"
         help = "go on with the versions that wrote it (environment.json), or start a new run"
-        raise RunError([Diagnostic("E502", message, help=help)]) from error
+        raise RunError.single("E502", message, help=help) from error
 
 
 def _train_epoch(
@@ -153,12 +140,12 @@ def _train_epoch(
     order = batches(split, step.plan.data.batch, seed, epoch)
     for done, (image, label) in enumerate(order, start=1):
         meter.update(step(image, label), label, step.taken)
-        if (now := time.monotonic()) - reported >= SAMPLED:
+        if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
             reported = now
             listener(StepsDone(epoch, done))
     metrics = meter.read()
     if metrics.nonfinite is not None:
-        raise _nonfinite(step.plan, epoch, metrics.nonfinite)
+        raise _nonfinite_loss(step.plan, epoch, metrics.nonfinite)
     return metrics
 
 
@@ -167,27 +154,22 @@ def _evaluate(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> di
     return evaluate(networks, batches_in_order(split, size))
 
 
-def _nonfinite(plan: Plan, epoch: int, found: NonFinite) -> RunError:
-    if found.edge is None:
-        what = f"the loss of node {found.node}, though not that of any edge into it,"
+def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
+    if first.edge is None:
+        what = f"the loss of node {first.node}, though not that of any edge into it,"
     else:
-        source, destination = found.edge
-        what = f"the loss of edge {source} -> {destination} (into node {found.node})"
-    others = f", with {found.others} more at the same step" if found.others else ""
-    return RunError(
-        [
-            Diagnostic(
-                "E503",
-                f"{what} became {found.value} at epoch {epoch} of {plan.train.epochs}, "
-                f"step {found.step} of {plan.steps}{others}",
-                help=_CALMER,
-            )
-        ]
+        source, destination = first.edge
+        what = f"the loss of edge {source} -> {destination} (into node {first.node})"
+    others = f", with {first.others} more at the same step" if first.others else ""
+    message = (
+        f"{what} became {first.value} at epoch {epoch} of {plan.train.epochs}, "
+        f"step {first.step} of {plan.steps}{others}"
     )
+    return RunError.single("E503", message, help=_DIVERGENCE_HELP)
 
 
 def _require_finite_weights(plan: Plan, networks: Mapping[str, nn.Module]) -> None:
-    """The last step may break what no later loss is there to show."""
+    """After the last step there is no further loss to show that it broke the weights."""
     learning = [node.name for node in plan.graph.nodes if node.learns]
     for name, fine in zip(learning, finite(networks[name] for name in learning), strict=True):
         if not fine:
@@ -195,10 +177,10 @@ def _require_finite_weights(plan: Plan, networks: Mapping[str, nn.Module]) -> No
                 f"the weights of node {name} are not finite after epoch {plan.train.epochs}, "
                 f"step {plan.steps}, the last one"
             )
-            raise RunError([Diagnostic("E503", message, help=_CALMER)])
+            raise RunError.single("E503", message, help=_DIVERGENCE_HELP)
 
 
-_CALMER = (
+_DIVERGENCE_HELP = (
     "lower the learning rate, begin with a `warmup`, limit gradients with `clip`, "
     "or give the edge less weight"
 )

@@ -1,4 +1,4 @@
-"""Frozen nodes: trained on the labels once, and kept in a cache by what they were trained with."""
+"""Pre-training of frozen nodes on the labels, and the cache of their weights."""
 
 import atexit
 import os
@@ -19,6 +19,7 @@ from torch import nn
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
+from ktgdsl.training.assemble import assemble
 from ktgdsl.training.cache import cache_root
 from ktgdsl.training.data import load_watched
 from ktgdsl.training.events import (
@@ -28,6 +29,7 @@ from ktgdsl.training.events import (
     PretrainStarted,
     ignore,
 )
+from ktgdsl.training.loop import epochs
 
 if sys.platform == "win32":
     fcntl = None
@@ -37,17 +39,19 @@ else:
 NAME = "pretrained"
 """What the node is called in its own plan, whatever it is called in the graph that needs it."""
 
-PATIENCE = 0.1
-"""Seconds between two looks whether another process has ended the pre-training."""
+LOCK_INTERVAL = 0.1
+"""Seconds between two attempts to get the lock of another process that pre-trains the same."""
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What trainings have in common that share what is pre-trained.
+    """What trainings that use the same pre-trained weights have in common.
 
-    `seed` is of all random streams of a pre-training. `folder` keeps the weights that the
-    cache cannot: those of `python(...)` networks, whose code may change, or of data of the
-    user's own, and all if there is no cache. Without one they are kept for this process only.
+    Attributes:
+        seed: of all random streams of a pre-training.
+        folder: keeps the weights that the cache cannot: those of `python(...)` networks, whose
+            code may change, or of data of the user's own, and all if there is no cache.
+            Without a folder they are kept for this process only.
     """
 
     seed: int
@@ -87,90 +91,97 @@ def load_pretrained(
     node: Node,
     *,
     device: torch.device,
-    shared: Pretraining,
+    pretraining: Pretraining,
     listener: Listener = ignore,
 ) -> Path:
-    """Give a frozen node's network its weights, from the cache or by training; return their file.
+    """Load a frozen node's weights into its network, from the cache or else by training.
 
     Of processes that need the same weights at once one trains them, and the others wait for
     it, where the system and the disk have locks. A file of the cache is whole at any time, and
     one that cannot be used is replaced.
 
-    Raises RunError (E503) when the training fails on a loss that is not finite.
+    Args:
+        network: of the node.
+        plan: of the graph that the node is in.
+        node: the frozen node.
+        device: where to train.
+        pretraining: seed and folder.
+        listener: is told of the training, and of waiting for another process.
+
+    Returns:
+        The file of the weights.
+
+    Raises:
+        RunError: when a loss of the training is not finite (E503), or the data are missing
+            or damaged (E508).
     """
-    own = pretraining_plan(plan, node, shared.seed)
+    alone = pretraining_plan(plan, node, pretraining.seed)
     # The digest knows a user's network, and a user's data, by their names alone.
     foreign = node.network.name == "python" or plan.data.source.name in ("folder", "python")
-    kept = _own_folder(shared.folder) if foreign else cache_folder(shared.folder)
-    path = kept / f"{own.digest}.safetensors"
-    if _usable(network, path):
+    folder = (_own_folder if foreign else cache_folder)(pretraining.folder)
+    path = folder / f"{alone.digest}.safetensors"
+    if _loaded(network, path):
         return path
-    with _alone(path.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
-        if _usable(network, path):
+    with _locked(path.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
+        if _loaded(network, path):
             return path
-        listener(PretrainStarted(node.name, own))
-        network.load_state_dict(_train(own, node.name, device, listener).state_dict())
+        listener(PretrainStarted(node.name, alone))
+        network.load_state_dict(_train(alone, node.name, device, listener).state_dict())
         try:
             save_weights(network, path)
         except OSError as error:
             warnings.warn(
-                f"the pre-trained weights of node {node.name} cannot be kept in {kept}: {error}",
+                f"the pre-trained weights of node {node.name} cannot be kept in {folder}: {error}",
                 stacklevel=2,
             )
         listener(PretrainDone(node.name))
     return path
 
 
-def _usable(network: nn.Module, path: Path) -> bool:
-    """Loads the file, if it is there and fits."""
+def _loaded(network: nn.Module, path: Path) -> bool:
+    """Load the file into the network; False if it is not there or does not fit."""
     return path.exists() and load_weights(network, path) is None
 
 
-def _train(own: Plan, name: str, device: torch.device, listener: Listener) -> nn.Module:
+def _train(alone: Plan, name: str, device: torch.device, listener: Listener) -> nn.Module:
     """The network of node `name`, trained by its own plan."""
-    # Both take the pre-trained weights from here.
-    from ktgdsl.training.loop import epochs
-    from ktgdsl.training.step import stepper
-
-    seed = own.train.seed
+    seed = alone.train.seed
     try:
-        step = stepper(own, device)
-        for done in epochs(
-            step, load_watched(own.data, seed, device), seed=seed, listener=listener
-        ):
+        step = assemble(alone, device, seed=seed)
+        data = load_watched(alone.data, seed, device)
+        for done in epochs(step, data, seed=seed, listener=listener):
             listener(done)
     except RunError as error:
         raise RunError(
             replace(each, message=f"pre-training of node {name}: {each.message}")
             for each in error.diagnostics
         ) from error
-    network: nn.Module = step.graph.networks[NAME]
-    return network
+    return step.graph.networks[NAME]
 
 
 @contextmanager
-def _alone(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Keeps other processes out meanwhile; calls `waiting` again and again while one is in.
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock at `path`; while another process has it, call `waiting` again and again.
 
     Where the system or the disk has no such locks, nobody is kept out. The file stays: were
     it removed, a third process could make and lock a new one beside the old.
     """
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield
         return
     try:
-        while _taken(descriptor):
+        while _held_by_another(descriptor):
             waiting()
-            time.sleep(PATIENCE)
+            time.sleep(LOCK_INTERVAL)
         yield
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
-    """Whether another has the lock; else it is ours, if there are locks."""
+def _held_by_another(descriptor: int) -> bool:
+    """Whether another process has the lock; else it is ours, if there are locks."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,11 +192,11 @@ def _taken(descriptor: int) -> bool:
     return False
 
 
-def cache_folder(otherwise: Path | None = None) -> Path:
-    """Where pre-trained weights are kept, made if need be.
+def cache_folder(fallback: Path | None = None) -> Path:
+    """The folder of pre-trained weights in the cache, created if need be.
 
     $KTGDSL_CACHE, else ktgdsl in $XDG_CACHE_HOME or in ~/.cache. When it cannot be written,
-    the folder `otherwise`, or one of this process that goes with it, and a warning.
+    the folder `fallback`, or a temporary one of this process, and a warning.
     """
     try:
         folder = cache_root() / "pretrained"
@@ -193,13 +204,13 @@ def cache_folder(otherwise: Path | None = None) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        lasting = "this process" if otherwise is None else f"the folder {otherwise}"
+        lasting = "this process" if fallback is None else f"the folder {fallback}"
         warnings.warn(
             f"the cache cannot be used ({error}), so pre-trained weights last only as long as "
             f"{lasting}; set KTGDSL_CACHE to a folder that can be written",
             stacklevel=2,
         )
-        return _own_folder(otherwise)
+        return _own_folder(fallback)
 
 
 def _own_folder(folder: Path | None) -> Path:

@@ -19,11 +19,11 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
     writing,
 )
-from ktgdsl.training.computing import choose, left_open
+from ktgdsl.training.data import Look, load_splits
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.environment import describe, threads_of
+from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.events import (
     EpochDone,
     Listener,
@@ -32,9 +32,11 @@ from ktgdsl.training.events import (
     RunStarted,
     ignore,
 )
+from ktgdsl.training.execution import choose_execution, resolved_settings
 from ktgdsl.training.folder import RunFolder, create, find, metric_lines
-from ktgdsl.training.loop import Begun, Trained, train
+from ktgdsl.training.loop import ResumePoint, train
 from ktgdsl.training.networks import save_network
+from ktgdsl.training.prepare import stepper
 from ktgdsl.training.result import NodeResult, RunResult, Score
 from ktgdsl.training.room import room_on
 from ktgdsl.training.step import Stepper
@@ -88,7 +90,7 @@ def run(
     plan = complete(plan)
     chosen = choose_device(device)
     with deterministically(deterministic):
-        environment = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
+        environment = describe_environment(plan, chosen, seeds(plan))
     folder = create(plan, None if out is None else Path(out), spec, environment)
     start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
     with folder.held():
@@ -132,7 +134,7 @@ def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listene
     environment = here.environment()
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
-        now = {**describe(chosen, seeds(plan)), "computing": choose(plan, chosen).told}
+        now = describe_environment(plan, chosen, seeds(plan))
         if not environment:
             environment = now
         else:
@@ -167,7 +169,7 @@ class _Run:
         """Trains what is left."""
         at, plan, folder = self.at, self.plan, self.folder
         try:
-            chosen = left_open(plan, choose(plan, self.device))
+            chosen = resolved_settings(plan, choose_execution(plan, self.device))
             device = str(self.device)
             self.listener(RunStarted(plan, folder.path, device, at.repeat, at.epoch, chosen))
             with room_on(self.device):
@@ -182,21 +184,22 @@ class _Run:
 
     def _repeat(self, repeat: int) -> None:
         seed = seeds(self.plan)[repeat - 1]
-        begun = None
+        resume = None
         if self.at.state is not None:
-            begun = Begun(self.at.epoch, self.at.state)
+            resume = ResumePoint(self.at.epoch, self.at.state)
         self.listener(RepeatStarted(repeat, seed, self.at.epoch))
-        trained = train(
-            self.plan,
-            device=self.device,
+        splits = load_splits(self.plan.data, seed, self.device)
+        step = stepper(self.plan, self.device, seed=seed, listener=self.listener)
+        accuracies = train(
+            step,
+            splits,
             seed=seed,
+            resume=resume,
             listener=self.listener,
-            begun=begun,
-            keep=self._keep,
+            on_epoch=lambda done: self._keep(done, step),
         )
-        self._save_networks(repeat, trained)
-        finished = (*self.at.finished, trained.accuracy)
-        self._reach(repeat + 1, 0, None, finished)
+        self._save_networks(repeat, step, splits.train.look)
+        self._reach(repeat + 1, 0, None, (*self.at.finished, accuracies))
 
     def _keep(self, done: EpochDone, step: Stepper) -> None:
         """Metrics first: a checkpoint may lack behind them, never be ahead."""
@@ -218,12 +221,12 @@ class _Run:
         # The state is on the disk; holding it would keep a second optimiser in memory.
         self.at = replace(at, state=None)
 
-    def _save_networks(self, repeat: int, trained: Trained) -> None:
+    def _save_networks(self, repeat: int, step: Stepper, look: Look) -> None:
         for node in self.plan.graph.nodes:
             path = self.folder.weights(node.name, repeat)
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_network(trained.stepper.graph.networks[node.name], trained.look, path)
+                save_network(step.graph.networks[node.name], look, path)
 
     def _result(self) -> RunResult:
         graph = self.plan.graph

@@ -2,34 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.backend.graph import TrainingGraph, build
-from ktgdsl.backend.networks import Dropout, StagedNetwork
+from ktgdsl.backend.graph import TrainingGraph
+from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, detached, joined
-from ktgdsl.backend.sequential import turns
-from ktgdsl.backend.side_by_side import side_by_side
-from ktgdsl.backend.streams import on_streams
-from ktgdsl.given import require_plan
-from ktgdsl.plan.model import Plan
-from ktgdsl.training.captured import Captured
-from ktgdsl.training.computing import (
-    Choice,
-    Computing,
-    choose,
-    keep_compiled,
-    keep_freed_pages,
-    lay_out,
-    threads_each,
-)
-from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.device import choose_device
-from ktgdsl.training.events import Listener, ignore
-from ktgdsl.training.logits import require_logits
+from ktgdsl.training.captured import CapturedStep, CudaGraph, Record
+from ktgdsl.training.execution import Execution
+from ktgdsl.training.executors import Executor, executors
+from ktgdsl.training.logits_check import require_logits
 from ktgdsl.training.optim import (
     learning_rate,
     load_optimizer,
@@ -37,56 +21,71 @@ from ktgdsl.training.optim import (
     set_rate,
     skipping,
 )
-from ktgdsl.training.pretrain import Pretraining, load_pretrained
 
 
 class Stepper:
     """Trains a graph by one step a call: `output = step(image, label)`.
 
-    `steps` is k_end of Eq. 6, `taken` how many of them are done, `learning_rates` those of
-    the last step by node, `computing` how they are computed. `stepper` makes one.
+    `ktgdsl.stepper` makes one from a plan.
+
+    Attributes:
+        plan: what is trained.
+        graph: its training graph, on the device.
+        device: where steps are computed.
+        execution: how they are computed.
+        steps: the length of the training in steps, k_end of Eq. 6.
+        taken: how many of them are done.
+        learning_rates: of the last step, by node.
     """
 
     def __init__(
         self,
-        plan: Plan,
         graph: TrainingGraph,
         device: torch.device,
+        execution: Execution,
+        *,
         steps: int,
-        computing: Computing,
-        untried: Iterable[str] = (),
+        unchecked: Iterable[str] = (),
+        record: Record = CudaGraph,
     ) -> None:
+        """Make a stepper of a graph that is on the device already.
+
+        Args:
+            graph: with all networks as they are to begin.
+            device: where the graph is.
+            execution: how to compute steps.
+            steps: k_end of Eq. 6.
+            unchecked: the nodes whose networks may not give logits: the first step asks them.
+            record: records a step where steps are captured.
+        """
+        plan = graph.plan
         self.plan = plan
-        self.computing = computing
         self.graph = graph
         self.device = device
+        self.execution = execution
         self.steps = steps
         self.taken = 0
         self.learning_rates: dict[str, float] = {}
-        self._untried = tuple(untried)
-        captured = computing.launches.value == "captured"
+        self._unchecked = tuple(unchecked)
+        self._record = record
+        self._captured = execution.launches.value == "captured"
         self._nodes = {node.name: node for node in plan.graph.nodes if node.learns}
-        self._all = graph.networks
-        self._networks = {name: self._all[name] for name in self._nodes}
+        self._networks = graph.networks
         self._modes = {node.name: node.learns or node.mode == "train" for node in plan.graph.nodes}
-        # A frozen node in train mode has batch-norm statistics that move.
-        self._moving = {name: self._all[name] for name, m in self._modes.items() if m}
-        self._optimizers = make_optimizers(self._nodes.values(), self._networks, device, captured)
-        sequential = plan.train.update == "sequential"
-        self._turns: list[Callable[..., Output]] = (
-            [*turns(graph).values()] if sequential else [graph]
+        # A frozen node in train mode has batch-norm statistics that change.
+        self._changing = {name: self._networks[name] for name, mode in self._modes.items() if mode}
+        self._optimizers = make_optimizers(
+            self._nodes.values(), self._networks, device, self._captured
         )
-        if computing.networks.value == "side by side":
-            self._turns = [side_by_side(graph, threads_each(len(self._all)))]
-        if captured and not sequential:
-            self._turns = [on_streams(graph, device)]
-        if computing.compile.value == "on":
-            keep_compiled()
-            self._turns = [torch.compile(turn, dynamic=False) for turn in self._turns]
+        self._executors = executors(graph, execution, device)
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
-        self._take = self._taking()
+        self._take = self._taker()
+
+    def __repr__(self) -> str:
+        name, steps = self.plan.graph.name, f"{self.taken} of {self.steps} steps taken"
+        return f"<Stepper of {name} on {self.device}: {steps}>"
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
         """Take one step and return what it computed.
@@ -102,7 +101,7 @@ class Stepper:
             label: (B,) int64, -1 where there is none.
 
         Raises:
-            RunError: when a network that was given does not map such images to logits (E505).
+            RunError: when a network that is not ours does not map such images to logits (E505).
             RuntimeError: when all `steps` are taken.
         """
         if self.taken >= self.steps:
@@ -115,57 +114,63 @@ class Stepper:
         self._set_learning_rates(k)
         for name, training in self._modes.items():
             # Somebody who evaluates between two steps may have left another mode.
-            network = self._all[name]
+            network = self._networks[name]
             if network.training != training:
                 network.train(training)
         image = image.to(self.device, non_blocking=True)
         label = label.to(self.device, non_blocking=True)
-        if self._untried:
-            self.try_given(image, label)
+        if self._unchecked:
+            self.check_networks(image, label)
         output = self._take(image, label)
         self.taken = k
         return output
 
-    def try_given(self, image: Tensor, label: Tensor) -> None:
-        """Ask the networks that were given for logits; the first step does unless it was done.
+    def check_networks(self, image: Tensor, label: Tensor) -> None:
+        """Ask networks that are not ours for logits; the first step does unless it was done.
 
-        Raises RunError when one does not map such images, on the device, to logits (E505).
+        Args:
+            image: (B, C, H, W), on the device.
+            label: (B,) int64, whose shape alone counts.
+
+        Raises:
+            RunError: when one does not map such images to logits (E505).
         """
-        for name in self._untried:
-            require_logits(name, self._all[name], image, label, self.plan.data.classes)
-        self._untried = ()
+        for name in self._unchecked:
+            require_logits(name, self._networks[name], image, label, self.plan.data.classes)
+        self._unchecked = ()
 
-    def _taking(self) -> Callable[[Tensor, Tensor], Output]:
-        """How steps are taken from here on, with the state as it is."""
-        if self.computing.launches.value != "captured":
-            return self.plainly
-        dropouts = [each for network in self._moving.values() for each in _dropouts(network)]
-        return Captured(self.plainly, self._changing, dropouts)
+    def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
+        """Compute a step and update the networks, kernel by kernel even if steps are captured.
 
-    def _changing(self) -> Iterator[Tensor]:
-        """What a step changes."""
-        for network in self._moving.values():
+        For those who count operators. Neither the learning rates nor k move on, and image and
+        label have to be on the device.
+        """
+        return joined([self._update(each, image, label) for each in self._executors])
+
+    def _taker(self) -> Callable[[Tensor, Tensor], Output]:
+        """What takes steps from here on, with the state as it is."""
+        if not self._captured:
+            return self.take_uncaptured
+        dropouts = [each for network in self._changing.values() for each in _dropouts(network)]
+        return CapturedStep(self.take_uncaptured, self._state_tensors, dropouts, self._record)
+
+    def _state_tensors(self) -> Iterator[Tensor]:
+        """The tensors that a step changes."""
+        for network in self._changing.values():
             yield from network.parameters()
             yield from network.buffers()
         for optimizer in self._optimizers.values():
-            for kept in optimizer.state.values():
-                yield from (each for each in kept.values() if isinstance(each, Tensor))
+            for state in optimizer.state.values():
+                yield from (value for value in state.values() if isinstance(value, Tensor))
 
-    def plainly(self, image: Tensor, label: Tensor) -> Output:
-        """What a step computes and changes, never captured, at the rates and progress as they are.
-
-        Of images and labels on the device; `taken` is not moved on.
-        """
-        return joined([self._take_turn(graph, image, label) for graph in self._turns])
-
-    def _take_turn(self, graph: Callable[..., Output], image: Tensor, label: Tensor) -> Output:
-        """Update the nodes that learn in the graph, which alone have gradients then."""
+    def _update(self, executor: Executor, image: Tensor, label: Tensor) -> Output:
+        """Update the nodes that learn in the executor's graph: they alone have gradients then."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        half = self.computing.precision.value == "bf16"
-        # Of the networks alone: losses and gates take what they are given to float32.
+        half = self.execution.precision.value == "bf16"
+        # Of the networks alone: losses and gates take their inputs to float32.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            output = graph(image, label, self._progress)
+            output = executor(image, label, self._progress)
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
             for name in output.losses:
@@ -194,93 +199,24 @@ class Stepper:
         """
         return {
             "taken": self.taken,
-            "networks": {name: each.state_dict() for name, each in self._moving.items()},
+            "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": {kind: each.state_dict() for kind, each in self._optimizers.items()},
             "dropout": {
                 name: [dropout.state() for dropout in _dropouts(network)]
-                for name, network in self._moving.items()
+                for name, network in self._changing.items()
             },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` of a stepper of the same plan and seed returned."""
-        for name, network in self._moving.items():
+        """Resume from the `state_dict` of a stepper of the same plan and seed."""
+        for name, network in self._changing.items():
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(_dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
         for kind, optimizer in self._optimizers.items():
             load_optimizer(optimizer, state["optimizers"][kind])
         self.taken = state["taken"]
-        self._take = self._taking()
-
-
-def stepper(
-    plan: Plan,
-    device: str | torch.device | None = None,
-    *,
-    networks: Mapping[str, nn.Module] | None = None,
-    seed: int | None = None,
-    steps: int | None = None,
-    pretraining: Pretraining | None = None,
-    listener: Listener = ignore,
-) -> Stepper:
-    """Make the step that trains a plan's graph, ready to be called.
-
-    What is frozen without weights of its own is pre-trained on the labels here, or comes
-    from the cache of what was.
-
-    Args:
-        plan: what to train.
-        device: such as "cpu" or "cuda:1"; by default the GPU that there is, or the CPU.
-        networks: modules to use, as they are, instead of the plan's networks, by node. A
-            frozen one counts as pre-trained. They are moved to the device.
-        seed: of all random streams; by default the plan's.
-        steps: k_end, the length of the training; by default the plan's epochs.
-        pretraining: the seed and folder of pre-training; by default it has `seed` too.
-        listener: is told of pre-training.
-
-    Raises:
-        RunError: when there is no such device, or it cannot compute as the plan says (E504),
-            or weights do not fit (E406).
-    """
-    require_plan(plan, "stepper")
-    chosen = choose_device(device)
-    plan = complete(plan)
-    computing = choose(plan, chosen)
-    if any(not isinstance(each, StagedNetwork) for each in (networks or {}).values()):
-        # They may share weights, or a stream of random numbers.
-        why = "not all of them are ours"
-        given, each = Choice("one by one", why), Choice("each", why)
-        computing = replace(computing, networks=given, launches=each)
-        if plan.train.compile == "auto":
-            computing = replace(computing, compile=Choice("off", why))
-    keep_freed_pages()
-    if chosen.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
-        torch.backends.cudnn.benchmark = True  # batches have the same shape all the time
-    seed = plan.train.seed if seed is None else seed
-    graph = build(plan, networks, seed=seed)
-    shared = Pretraining(seed) if pretraining is None else pretraining
-    for node in plan.graph.nodes:
-        if node.pretrained and node.name not in (networks or {}):
-            network = graph.networks[node.name]
-            load_pretrained(network, plan, node, device=chosen, shared=shared, listener=listener)
-    graph.to(chosen)
-    for node in plan.graph.nodes:
-        if node.name not in (networks or {}):
-            lay_out(graph.networks[node.name], node.network.name, computing)
-    steps = plan.steps if steps is None else steps
-    untried = [
-        name
-        for name, network in (networks or {}).items()
-        if name in graph.networks and not _fits(network, plan.data.classes)
-    ]
-    return Stepper(plan, graph, chosen, steps, computing, untried)
-
-
-def _fits(network: nn.Module, classes: int) -> bool:
-    """Whether it is one of ours that has so many logits: others are tried on images."""
-    last = network.get_submodule("logits") if isinstance(network, StagedNetwork) else None
-    return isinstance(last, nn.Linear) and last.out_features == classes
+        self._take = self._taker()
 
 
 def _dropouts(network: nn.Module) -> list[Dropout]:

@@ -18,7 +18,7 @@ from ktgdsl.backend.graph import build
 from ktgdsl.backend.library import torchvision_network
 from ktgdsl.backend.user_code import UnusableError
 from ktgdsl.plan.model import Call
-from ktgdsl.training.step import stepper
+from ktgdsl.training.prepare import stepper
 from tests.plans import tiny_plan
 
 models: Any = import_module("torchvision.models")  # it has no types

@@ -158,7 +158,7 @@ class TestArithmetic:
     def test_the_peak_is_of_a_precision_that_the_machine_has(
         self, fast: bool, best: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ktgdsl.training.computing._bf16_is_fast", lambda _: (fast, ""))
+        monkeypatch.setattr("ktgdsl.training.execution._bf16_is_fast", lambda _: (fast, ""))
         plan = tiny_plan(precision="bf16")
         dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
         assert fastest(plan, CPU) == dtypes[best]
@@ -395,12 +395,12 @@ class TestMeasured:
     def test_compilation_is_part_of_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A compiler that makes nothing faster and takes its time at the first call."""
         monkeypatch.setattr(torch, "compile", lambda turn, **_: turn)
-        monkeypatch.setattr("ktgdsl.training.computing._lacking", lambda _: None)
+        monkeypatch.setattr("ktgdsl.training.execution._missing_for_compile", lambda _: None)
         seconds = iter([100.0, 1.0])
         monkeypatch.setattr(Stopwatch, "time", lambda self, call, calls=1: next(seconds))
         plan = tiny_plan(["a"], compile="on")
         made, start = benching._made(plan, Stopwatch(CPU), CPU, lambda _: None)
-        assert made.step.computing.compile.value == "on"
+        assert made.step.execution.compile.value == "on"
         assert 99 < start < 199
 
 

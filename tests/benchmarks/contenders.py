@@ -10,8 +10,9 @@ from torch.nn.functional import cross_entropy
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.computing import keep_freed_pages
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.prepare import stepper
+from ktgdsl.training.process_settings import keep_freed_pages
+from ktgdsl.training.step import Stepper
 from tests.benchmarks.reference import Reference, Transfer
 
 ENDLESS = 10**6

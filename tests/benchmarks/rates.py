@@ -23,7 +23,7 @@ from ktgdsl.training.data import Look, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.metrics import evaluate
-from ktgdsl.training.step import stepper
+from ktgdsl.training.prepare import stepper
 from tests.benchmarks.contenders import ENDLESS
 
 WORDS = ("resnet32", "resnet110", "wrn28_2")
@@ -202,4 +202,4 @@ def _images(plan: Plan, count: int, device: torch.device) -> Split:
 def chosen(device: str | None, precision: str) -> str:
     """The device and the precision that a plan of these is computed in."""
     step = stepper(plan_of(["resnet32"], precision), choose_device(device), seed=0)
-    return f"{step.device}, {step.computing.precision.value}"
+    return f"{step.device}, {step.execution.precision.value}"

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -16,14 +15,16 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.streams import on_streams
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.training import step as step_module
-from ktgdsl.training.captured import WARM_UP, Captured, CudaGraph
-from ktgdsl.training.computing import Choice, Computing, choose
+from ktgdsl.training.captured import WARM_UP, CapturedStep, CudaGraph
 from ktgdsl.training.deterministic import deterministically
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.execution import Choice, choose_execution
+from ktgdsl.training.executors import apply_memory_format
+from ktgdsl.training.prepare import stepper
+from ktgdsl.training.step import Stepper
 from tests.backend.test_side_by_side import MUTUAL
 from tests.plans import adamw, sgd, tiny_plan, wrn10
 
+CPU = torch.device("cpu")
 CUDA = torch.device("cuda:1")
 STEPS = 6
 FALLING = Call(name="multistep", arguments={"at": [1], "gamma": 0.1, "warmup": 0})
@@ -91,26 +92,19 @@ def plain(plan: Plan) -> Stepper:
     return stepper(plan, "cpu", networks={"t": teacher}, steps=STEPS)
 
 
-@pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stepper]:
-    """Makes a stepper that computes as on a GPU would be."""
-
-    def chosen(plan: Plan, device: torch.device) -> Computing:
-        return replace(
-            choose(plan, device),
-            networks=Choice("one by one", "a test"),
-            launches=Choice("captured", "a test"),
-        )
-
-    def make(plan: Plan, record: type[Again] = Again) -> Stepper:
-        monkeypatch.setattr(step_module, "Captured", partial(Captured, record=record))
-        with monkeypatch.context() as patch:
-            patch.setattr(step_module, "choose", chosen)
-            patch.setattr(step_module, "on_streams", lambda graph, _: graph)
-            return plain(plan)
-
+def captured(plan: Plan, record: type[Again] = Again) -> Stepper:
+    """A stepper that computes as on a GPU, but for the recording."""
     Again.made = 0
-    return make
+    teacher = build(plan, seed=3).networks["t"]
+    graph = build(plan, {"t": teacher}, seed=plan.train.seed)
+    execution = replace(
+        choose_execution(plan, CPU),
+        networks=Choice("one by one", "a test"),
+        launches=Choice("captured", "a test"),
+    )
+    for node in plan.graph.nodes[:2]:
+        apply_memory_format(graph.networks[node.name], node.network.name, execution)
+    return Stepper(graph, CPU, execution, steps=STEPS, record=record)
 
 
 def losses(step: Stepper, numbers: range = range(STEPS), size: int = 8) -> list[float]:
@@ -120,7 +114,7 @@ def losses(step: Stepper, numbers: range = range(STEPS), size: int = 8) -> list[
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", PLANS)
-def test_steps_are_the_plain_ones(name: str, captured: Callable[..., Stepper]) -> None:
+def test_steps_are_the_plain_ones(name: str) -> None:
     """Over a fall of the learning rate, with random streams, and all that an optimiser keeps."""
     one, other = plain(PLANS[name]), captured(PLANS[name])
     assert losses(other) == pytest.approx(losses(one), rel=1e-4)
@@ -135,7 +129,7 @@ def test_steps_are_the_plain_ones(name: str, captured: Callable[..., Stepper]) -
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_batch_of_another_shape_is_a_plain_step(captured: Callable[..., Stepper]) -> None:
+def test_a_batch_of_another_shape_is_a_plain_step() -> None:
     told = []
     for step in (plain(PLANS["sgd"]), captured(PLANS["sgd"])):
         parts = (losses(step, range(2)), losses(step, range(2, 3), size=5), losses(step, range(3)))
@@ -143,7 +137,7 @@ def test_a_batch_of_another_shape_is_a_plain_step(captured: Callable[..., Steppe
     assert told[1] == pytest.approx(told[0], rel=1e-4)
 
 
-def test_what_a_step_gave_is_not_changed_by_the_next(captured: Callable[..., Stepper]) -> None:
+def test_what_a_step_gave_is_not_changed_by_the_next() -> None:
     step = captured(PLANS["sgd"])
     output = step(*batch(0))
     before = [each.clone() for part in output for each in part.values()]
@@ -154,7 +148,7 @@ def test_what_a_step_gave_is_not_changed_by_the_next(captured: Callable[..., Ste
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("ways", ["captured to plain", "plain to captured", "captured to captured"])
-def test_a_state_goes_on_either_way(name: str, ways: str, captured: Callable[..., Stepper]) -> None:
+def test_a_state_goes_on_either_way(name: str, ways: str) -> None:
     plan = PLANS[name]
     whole = losses(plain(plan))
     first, second = (plain if way == "plain" else captured for way in ways.split(" to "))
@@ -174,9 +168,7 @@ def test_a_state_goes_on_either_way(name: str, ways: str, captured: Callable[...
         (Idle, "a replayed step moves the weights otherwise, by 100%"),
     ],
 )
-def test_a_recording_that_fails_is_not_used(
-    record: type[Again], why: str, captured: Callable[..., Stepper]
-) -> None:
+def test_a_recording_that_fails_is_not_used(record: type[Again], why: str) -> None:
     step = captured(PLANS["adamw"], record)
     with pytest.warns(UserWarning, match=f"one kernel after the other: {why}"):
         told = losses(step)
@@ -193,7 +185,7 @@ def test_nobody_moves_where_there_is_nothing_to_learn() -> None:
         calls.append(len(image))
         return Output({}, {}, {}, {})
 
-    step = Captured(compute, lambda: [weight], [], record=Again)
+    step = CapturedStep(compute, lambda: [weight], [], record=Again)
     step(*batch(0))
     assert len(calls) == WARM_UP + 1 + 1 + 1  # recorded, proven, taken
 
@@ -207,7 +199,7 @@ def test_a_gpu_takes_captured_steps(name: str) -> None:
     with deterministically(True):
         one = stepper(PLANS[name], "cuda", networks={"t": deepcopy(teacher)}, steps=STEPS)
     other = stepper(PLANS[name], "cuda", networks={"t": teacher}, steps=STEPS)
-    assert (one.computing.launches.value, other.computing.launches.value) == ("each", "captured")
+    assert (one.execution.launches.value, other.execution.launches.value) == ("each", "captured")
     assert losses(other) == pytest.approx(losses(one), rel=0.05)
 
 

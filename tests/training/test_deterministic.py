@@ -15,9 +15,9 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching.messages import Raised
 from ktgdsl.searching.worker import Worker
-from ktgdsl.training.computing import choose
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone, Event
+from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.run import RunInterrupted, resume, run
 from tests.backend.test_batched import everybody
 from tests.paths import ROOT
@@ -64,7 +64,7 @@ def test_the_switches_are_on_inside_alone(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_edges_are_batched_and_no_networks_side_by_side() -> None:
     plan = everybody(MANY + 1)
     with deterministically(True):
-        graph, networks = build(plan), choose(tiny_plan("abc"), CPU).networks
+        graph, networks = build(plan), choose_execution(tiny_plan("abc"), CPU).networks
     assert kl_means not in {node.target for node in graph.graph.nodes}
     assert (networks.value, networks.why) == (
         "one by one",

@@ -13,10 +13,12 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.training.data import batches_in_order, load_splits, load_watched
 from ktgdsl.training.events import EpochDone, Event, StepsDone
-from ktgdsl.training.loop import Begun, Trained, epochs, train
+from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.metrics import evaluate
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.prepare import stepper
+from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, edge, sgd, tiny_plan
+from tests.trained import Trained, train_plan
 from tests.training.test_metrics import Reads
 from tests.training.test_step import operators
 
@@ -55,7 +57,7 @@ def right(trained: Trained, name: str) -> float:
 
 def test_it_learns_and_says_how_well() -> None:
     heard: list[Event] = []
-    trained = train(pair(epochs=3), device=CPU, seed=0, listener=heard.append)
+    trained = train_plan(pair(epochs=3), listener=heard.append)
     told = [event for event in heard if isinstance(event, EpochDone)]
     assert [event.epoch for event in told] == [1, 2, 3]
     assert {event.split for event in told} == {"test"}
@@ -72,7 +74,7 @@ def test_it_learns_and_says_how_well() -> None:
 def test_what_is_said_of_an_epoch_adds_up() -> None:
     """Eq. 3: a node's loss is the sum over its edges."""
     heard: list[Event] = []
-    train(pair(), device=CPU, seed=0, listener=heard.append)
+    train_plan(pair(), listener=heard.append)
     metrics = next(event for event in heard if isinstance(event, EpochDone)).metrics
     edges = metrics.edges
     total = edges[("label", "a")].loss + edges[("b", "a")].loss
@@ -86,7 +88,7 @@ def test_steps_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("ktgdsl.training.loop.time.monotonic", lambda: next(clock) * 0.04)
     heard: list[Event] = []
-    train(pair(), device=CPU, seed=0, listener=heard.append)
+    train_plan(pair(), listener=heard.append)
     # A look at the clock every 0.04 s: at least 0.1 s have passed at every third.
     assert [event.step for event in heard if isinstance(event, StepsDone)] == [3, 6, 9]
 
@@ -104,7 +106,7 @@ def test_a_held_out_split_is_watched_and_the_test_split_left_for_the_end(
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
     heard: list[Event] = []
     plan = tiny_plan("a", data={"batch": 128, "holdout": True}, epochs=2)
-    trained = train(plan, device=CPU, seed=0, listener=heard.append)
+    trained = train_plan(plan, listener=heard.append)
     assert sizes == [259, 259, 500]
     told = [event for event in heard if isinstance(event, EpochDone)]
     assert {event.split for event in told} == {"validation"}
@@ -126,7 +128,7 @@ def test_a_frozen_node_is_measured_and_left_alone() -> None:
         kept.append([one.clone() for one in step.graph.networks["t"].state_dict().values()])
 
     heard: list[Event] = []
-    train(plan, device=CPU, seed=0, listener=heard.append, keep=keep)
+    train_plan(plan, listener=heard.append, on_epoch=keep)
     last = [event for event in heard if isinstance(event, EpochDone)][-1]
     assert all(torch.equal(one, other) for one, other in zip(*kept, strict=True))
     assert set(last.accuracy) == {"s", "t"}
@@ -141,11 +143,11 @@ def test_going_on_gives_the_same_bits() -> None:
         # A state holds the tensors themselves, which training goes on to change.
         states.append(deepcopy(step.state_dict()))
 
-    whole = train(plan, device=CPU, seed=3, keep=keep)
+    whole = train_plan(plan, seed=3, on_epoch=keep)
     for cut in (1, 3):
         heard: list[Event] = []
-        begun = Begun(cut, states[cut - 1])
-        rest = train(plan, device=CPU, seed=3, listener=heard.append, begun=begun)
+        resume = ResumePoint(cut, states[cut - 1])
+        rest = train_plan(plan, seed=3, listener=heard.append, resume=resume)
         told = [event.epoch for event in heard if isinstance(event, EpochDone)]
         assert told == [*range(cut + 1, 4)]
         assert rest.accuracy == whole.accuracy
@@ -156,7 +158,7 @@ def test_going_on_gives_the_same_bits() -> None:
 def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
     plan = tiny_plan("ab", data={"batch": 256, "holdout": True}, epochs=3)
     step = stepper(plan, CPU, seed=0)
-    training = epochs(step, load_watched(plan.data, 0, CPU), seed=0, measured=["b"])
+    training = epochs(step, load_watched(plan.data, 0, CPU), seed=0, evaluated=["b"])
     assert step.taken == 0
     for number in (1, 2, 3):
         done = next(training)
@@ -167,7 +169,7 @@ def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
 
 def test_epochs_one_by_one_are_those_of_a_training() -> None:
     plan = pair(epochs=2)
-    whole = train(plan, device=CPU, seed=1)
+    whole = train_plan(plan, seed=1)
     step = stepper(plan, CPU, seed=1)
     last = [*epochs(step, load_watched(plan.data, 1, CPU), seed=1)][-1]
     assert last.accuracy == whole.accuracy.test
@@ -175,7 +177,7 @@ def test_epochs_one_by_one_are_those_of_a_training() -> None:
 
 def test_a_state_of_another_training_is_refused() -> None:
     with pytest.raises(RunError, match="does not fit its plan") as raised:
-        train(pair(), device=CPU, seed=0, begun=Begun(1, {"taken": 10, "networks": {}}))
+        train_plan(pair(), resume=ResumePoint(1, {"taken": 10, "networks": {}}))
     assert [one.code for one in raised.value.diagnostics] == ["E502"]
 
 
@@ -185,7 +187,7 @@ def test_a_state_of_another_training_is_refused() -> None:
 def test_a_loss_that_breaks_is_named() -> None:
     plan = pair(epochs=4, optimizer=sgd(lr=1e30))
     with pytest.raises(RunError) as raised:
-        train(plan, device=CPU, seed=0)
+        train_plan(plan)
     (found,) = raised.value.diagnostics
     assert found.code == "E503"
     # The first step still has the initial weights; after it they are beyond repair.
@@ -197,7 +199,7 @@ def test_a_loss_that_breaks_is_named() -> None:
 def test_weights_that_only_the_last_step_breaks_are_found() -> None:
     plan = tiny_plan("a", data={"batch": 1297}, optimizer=sgd(lr=1e39))
     with pytest.raises(RunError, match="weights of node a are not finite after epoch 1, step 1"):
-        train(plan, device=CPU, seed=0)
+        train_plan(plan)
 
 
 # Speed
@@ -209,7 +211,7 @@ def test_the_host_does_not_wait_within_an_epoch() -> None:
     def transfers(batch: int) -> int:
         plan = tiny_plan("ab", PAIR, data={"batch": batch}, clip=1.0)
         with Reads() as reads:
-            seen = operators(lambda: train(plan, device=CPU, seed=0))
+            seen = operators(lambda: train_plan(plan))
         below = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select")
         found: int = sum(seen[name] for name in below)
         return found + int(reads.count)

@@ -15,7 +15,7 @@ from ktgdsl.backend.networks import make
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan
-from ktgdsl.training import loop, pretrain
+from ktgdsl.training import pretrain
 from ktgdsl.training.data import Splits, Watched, load_splits, load_watched
 from ktgdsl.training.events import (
     EpochDone,
@@ -24,9 +24,13 @@ from ktgdsl.training.events import (
     PretrainDone,
     PretrainStarted,
 )
+from ktgdsl.training.loop import epochs
+from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining, cache_folder, pretraining_plan
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.step import Stepper
+from tests import trained
 from tests.plans import adamw, sgd, tiny_plan, wrn10
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 FROZEN = {"frozen": "no edge enters it"}
@@ -42,13 +46,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """The plans that are trained from here on."""
     seen: list[Plan] = []
-    epochs = loop.epochs
 
     def watched(step: Stepper, *data: Any, **options: Any) -> Iterator[EpochDone]:
         seen.append(step.plan)
         return epochs(step, *data, **options)
 
-    monkeypatch.setattr(loop, "epochs", watched)
+    monkeypatch.setattr(pretrain, "epochs", watched)
     return seen
 
 
@@ -147,7 +150,7 @@ def test_a_frozen_node_has_the_weights_of_training_it_alone(trainings: list[Plan
     plan = kd()
     step = stepper(plan, "cpu", seed=4)
     assert [each.graph.name for each in trainings] == ["pretrained"]
-    alone = loop.train(trainings[0], device=CPU, seed=4).stepper
+    alone = train_plan(trainings[0], seed=4).stepper
     assert same(weights(step, "t"), weights(alone, "pretrained"))
     network = step.graph.networks["t"]
     assert not network.training
@@ -211,7 +214,7 @@ def test_the_validation_split_is_held_out_of_pre_training(
         held.append(watched.split.image)
         return watched
 
-    monkeypatch.setattr(loop, "load_splits", outer_splits)
+    monkeypatch.setattr(trained, "load_splits", outer_splits)
     monkeypatch.setattr(pretrain, "load_watched", inner_splits)
     plan = tiny_plan(
         ["s", "t"],
@@ -219,7 +222,7 @@ def test_the_validation_split_is_held_out_of_pre_training(
         settings={"t": FROZEN},
         data={"batch": 256, "holdout": True},
     )
-    loop.train(plan, device=CPU, seed=6)
+    train_plan(plan, seed=6)
     outer, inner = held
     assert torch.equal(outer, inner)
 

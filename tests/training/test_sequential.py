@@ -18,8 +18,9 @@ from ktgdsl.backend.sequential import turns
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.training.data import batches, load_splits
+from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import pretraining_plan
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, adamw, edge, sgd, tiny_plan, wrn10
 from tests.training.test_step import WAITING, assert_equal, operators, take, through_a_file, weights
 

@@ -19,9 +19,10 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan, Product
 from ktgdsl.training.data import batches, load_splits
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.loop import train
-from ktgdsl.training.step import Stepper, stepper
+from ktgdsl.training.prepare import stepper
+from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 Array = NDArray[np.float64]
@@ -352,7 +353,7 @@ def test_a_frozen_node_is_bit_equal_before_and_after() -> None:
 
 def test_an_epoch_of_ones_own_equals_the_loops() -> None:
     plan = tiny_plan(["a", "b"], [("label", "a"), ("label", "b"), ("b", "a")], data={"batch": 128})
-    theirs = train(plan, device=CPU, seed=0).stepper
+    theirs = train_plan(plan).stepper
     mine = stepper(plan, "cpu")
     split = load_splits(plan.data, 0, CPU).train
     take(mine, batches(split, 128, 0, 1))

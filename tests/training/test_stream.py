@@ -13,9 +13,9 @@ from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.pictures import ImageFiles
 from ktgdsl.training.datasets.stored import Pictures
 from ktgdsl.training.datasets.stream import Stream
-from ktgdsl.training.loop import train
 from tests import lookalikes
 from tests.plans import tiny_plan
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 
@@ -103,10 +103,10 @@ def test_what_is_free_is_known() -> None:
 @pytest.mark.usefixtures("full")
 def test_a_training_on_streamed_images_is_the_same_to_the_bit(tmp_path: Path) -> None:
     plan = tiny_plan(["a"], epochs=2, data={"augment": "paper", "batch": 256})
-    streamed = train(plan, device=CPU, seed=0)
+    streamed = train_plan(plan)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "free", lambda device: 2**40)
-        resident = train(plan, device=CPU, seed=0)
+        resident = train_plan(plan)
     one, other = (each.stepper.graph.networks["a"].state_dict() for each in (streamed, resident))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert streamed.accuracy == resident.accuracy

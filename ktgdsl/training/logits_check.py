@@ -1,26 +1,25 @@
-"""Whether a network that is not ours gives logits, found out before it is trained."""
+"""Checks, before the first step, that a network which is not ours gives logits."""
 
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.training.deterministic import naming_operators
 from ktgdsl.training.metrics import eval_mode
 
-TRIED = 2
-"""How many images a network is tried on."""
+CHECKED_IMAGES = 2
+"""How many images a network is asked about."""
 
 
 @torch.no_grad()
 def require_logits(
     node: str, network: nn.Module, image: Tensor, label: Tensor, classes: int
 ) -> None:
-    """Asks the network of a node for the logits of some images, in eval mode.
+    """Ask the network of a node for the logits of two images, in eval mode.
 
     Args:
         node: its name.
-        network: anything at all.
+        network: any module.
         image: (B, C, H, W), of which the first two are taken.
         label: (B, ...), whose shape alone counts.
         classes: how many the data have.
@@ -29,8 +28,8 @@ def require_logits(
         RunError: when it fails or gives something else than (B, classes, ...) (E505), or
             cannot be deterministic and has to be (E504).
     """
-    image, label = image[:TRIED], label[:TRIED]
-    wanted = (len(label), classes, *label.shape[1:])
+    image, label = image[:CHECKED_IMAGES], label[:CHECKED_IMAGES]
+    expected = (len(label), classes, *label.shape[1:])
     with eval_mode([network]):
         try:
             with naming_operators():
@@ -38,15 +37,15 @@ def require_logits(
         except RunError:
             raise
         except Exception as error:
-            what = f"fails on images {tuple(image.shape)}: {type(error).__name__}: {error}"
-            raise _unfit(node, what) from error
+            problem = f"fails on images {tuple(image.shape)}: {type(error).__name__}: {error}"
+            raise _unfit(node, problem) from error
     if not isinstance(logits, Tensor):
         raise _unfit(node, f"gives a {type(logits).__name__}, not a tensor of logits")
-    if tuple(logits.shape) != wanted or not logits.is_floating_point():
-        given = f"{tuple(logits.shape)} of {logits.dtype}"
-        raise _unfit(node, f"gives {given}, and logits of these data are {wanted}")
+    if tuple(logits.shape) != expected or not logits.is_floating_point():
+        actual = f"{tuple(logits.shape)} of {logits.dtype}"
+        raise _unfit(node, f"gives {actual}, and logits of these data are {expected}")
 
 
-def _unfit(node: str, what: str) -> RunError:
+def _unfit(node: str, problem: str) -> RunError:
     help = "a network maps images (B, channels, height, width) to logits (B, classes)"
-    return RunError([Diagnostic("E505", f"the network of node `{node}` {what}", help=help)])
+    return RunError.single("E505", f"the network of node `{node}` {problem}", help=help)

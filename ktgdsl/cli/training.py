@@ -2,15 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ktgdsl.searching.events import Listener as SearchListener
-    from ktgdsl.training.events import Listener
+from ktgdsl.report.run_text import plain_run_listener
+from ktgdsl.report.search_text import plain_search_listener
+from ktgdsl.searching.events import Event as SearchEvent
+from ktgdsl.searching.events import Listener as SearchListener
+from ktgdsl.searching.events import SearchFinished
+from ktgdsl.training.events import Event, Listener, RunFinished
 
 
 def prepare_to_train() -> None:
@@ -19,55 +20,50 @@ def prepare_to_train() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextManager["Listener"]:
-    """Shows a run on stdout or `stream`: a live display in a terminal, else plain lines."""
-    from ktgdsl.report.display import plain_listener, result_text, terminal_listener
-    from ktgdsl.training.events import RunFinished
+def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextManager[Listener]:
+    """Shows a run on stdout or `stream`: a live table in a terminal, else plain lines.
 
-    return _listener(quiet, stream, RunFinished, result_text, terminal_listener, plain_listener)
+    When quiet it shows the result alone.
+    """
+    stream = stream or sys.stdout
+    if not quiet and _is_terminal(stream):
+        from rich.console import Console
+
+        from ktgdsl.report.run_display import terminal_run_listener
+
+        return terminal_run_listener(Console(file=stream))
+    listener = plain_run_listener(_print_line(stream))
+
+    def result_only(event: Event) -> None:
+        if isinstance(event, RunFinished):
+            listener(event)
+
+    return nullcontext(result_only if quiet else listener)
 
 
 def search_listener(
     quiet: bool, stream: TextIO | None = None
-) -> AbstractContextManager["SearchListener"]:
-    """Shows a search on stdout or `stream`: a live display in a terminal, else plain lines."""
-    from ktgdsl.report.search_display import (
-        plain_search_listener,
-        search_text,
-        terminal_search_listener,
-    )
-    from ktgdsl.searching.events import SearchFinished
-
-    return _listener(
-        quiet, stream, SearchFinished, search_text, terminal_search_listener, plain_search_listener
-    )
-
-
-@contextmanager
-def _listener(
-    quiet: bool,
-    stream: TextIO | None,
-    finished: type[Any],
-    result_text: Callable[..., str],
-    terminal: Callable[["Console"], AbstractContextManager[Callable[[Any], None]]],
-    plain: Callable[[Callable[[str], None]], Callable[[Any], None]],
-) -> Iterator[Callable[[Any], None]]:
-    """When quiet `result_text` of the event `finished` alone, else what fits the stream."""
-    shown_on = stream or sys.stdout
-
-    def print_line(line: str) -> None:
-        print(line, flush=True, file=shown_on)
-
-    def result_only(event: Any) -> None:
-        if isinstance(event, finished):
-            print_line(result_text(event.plan, event.result, already=event.already))
-
-    if quiet:
-        yield result_only
-    elif shown_on.isatty() and os.environ.get("TERM") != "dumb":
+) -> AbstractContextManager[SearchListener]:
+    """Shows a search, in the same ways as `run_listener`."""
+    stream = stream or sys.stdout
+    if not quiet and _is_terminal(stream):
         from rich.console import Console
 
-        with terminal(Console(file=shown_on)) as display:
-            yield display
-    else:
-        yield plain(print_line)
+        from ktgdsl.report.search_display import terminal_search_listener
+
+        return terminal_search_listener(Console(file=stream))
+    listener = plain_search_listener(_print_line(stream))
+
+    def result_only(event: SearchEvent) -> None:
+        if isinstance(event, SearchFinished):
+            listener(event)
+
+    return nullcontext(result_only if quiet else listener)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _print_line(stream: TextIO) -> Callable[[str], None]:
+    return lambda line: print(line, flush=True, file=stream)

@@ -7,7 +7,7 @@ from typing import Any
 from ktgdsl.bench.prediction import Part
 from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
 from ktgdsl.report.describe import section
-from ktgdsl.report.progress import duration
+from ktgdsl.report.formatting import duration
 from ktgdsl.vocabulary.networks import shortest
 
 WIDTH = 100

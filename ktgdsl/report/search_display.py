@@ -1,208 +1,30 @@
-"""A search as it goes, for people: a live view in a terminal, plain lines anywhere else."""
+"""A search in a terminal: a live view, cut to the terminal's size."""
 
-import math
-import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import Literal
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from ktgdsl.plan.model import Plan
-from ktgdsl.report.describe import columns
-from ktgdsl.report.progress import Clock, duration
-from ktgdsl.report.search_progress import (
-    STATES,
-    SearchProgress,
-    count,
-    exhausted,
-    flat,
-    judged,
-)
-from ktgdsl.report.search_view import cut, view
-from ktgdsl.searching.events import (
-    BestFound,
-    CheckDone,
-    CheckStarted,
-    Event,
-    Exhausted,
-    Listener,
-    SearchFinished,
-    SearchStarted,
-    TrialEnded,
-    WorkerLost,
-)
-from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.plan.model import Graph
+from ktgdsl.report.describe import made
+from ktgdsl.report.formatting import Clock, count, duration
+from ktgdsl.report.run_display import NARROW
+from ktgdsl.report.search_progress import SearchProgress
+from ktgdsl.report.search_text import search_result_text
+from ktgdsl.searching.events import Event, Listener, SearchFinished, SearchStarted
+from ktgdsl.vocabulary.networks import shortest
 
-SECOND = 1.0
-"""Seconds between two plain lines about trials, at least."""
-
-MOST = 6
-"""How many edges a plain line has before the rest is only counted."""
+BAR_WIDTH = 30
+"""Columns of the bar at most, and a quarter of them at least or there is none."""
 
 Row = tuple[str, ...]
-
-
-def plain_search_listener(
-    write: Callable[[str], object], clock: Clock = time.monotonic
-) -> Listener:
-    """A listener that gives `write` a line, without its end, for what is worth one.
-
-    Trials that end within a second share a line: it says how many are over.
-    """
-    lines: _Lines | None = None
-
-    def listen(event: Event) -> None:
-        nonlocal lines
-        if isinstance(event, SearchStarted):
-            lines = _Lines(SearchProgress(event, clock), write)
-        elif lines is not None:
-            lines(event)
-        if isinstance(event, SearchFinished):
-            for line in search_text(event.plan, event.result, already=event.already).splitlines():
-                write(line)
-
-    return listen
-
-
-class _Lines:
-    """What there is to say while a search is under way."""
-
-    def __init__(self, progress: SearchProgress, write: Callable[[str], object]) -> None:
-        self._progress, self._write = progress, write
-        self._told = -math.inf
-        self._untold: TrialEnded | None = None
-        write(_headline(progress))
-
-    def __call__(self, event: Event) -> None:
-        progress = self._progress
-        first_check = isinstance(event, CheckStarted) and not progress.checks
-        if isinstance(event, CheckStarted | SearchFinished):
-            self._tell()
-        progress(event)
-        if isinstance(event, TrialEnded):
-            self._untold = event
-            if progress.clock() - self._told >= SECOND or progress.done == progress.total:
-                self._tell()
-        match event:
-            case BestFound():
-                edges = "; ".join(cut(progress.edges, MOST))
-                self._write(f"new best: {event.value:.2f} %, trial {event.trial}: {edges}")
-            case CheckStarted() if first_check:
-                trainings = count(event.of - event.done, "training")
-                self._write(f"the trials are over, {trainings} to judge the result")
-            case CheckDone():
-                self._write(_judged(progress, event))
-            case WorkerLost() | Exhausted():
-                self._write(f"warning: {progress.warning}")
-
-    def _tell(self) -> None:
-        if self._untold is not None:
-            self._write(_line(self._progress, self._untold))
-            self._told, self._untold = self._progress.clock(), None
-
-
-def _headline(progress: SearchProgress) -> str:
-    started, plan = progress.started, progress.plan
-    going_on = f", going on after {count(started.done, 'trial')}" if started.done else ""
-    return (
-        f"{plan.graph.name}: {count(started.trials, 'trial')} of up to "
-        f"{count(started.epochs, 'epoch')} for {progress.target} on {plan.data.source.name}, "
-        f"{count(started.workers, 'worker')}, into {started.folder}{going_on}"
-    )
-
-
-def _line(progress: SearchProgress, ended: TrialEnded) -> str:
-    value = "" if ended.value is None else f" at {ended.value:.2f} %"
-    reason = f": {flat(ended.reason)}" if ended.reason else ""
-    cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
-    cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
-    if progress.left is not None:
-        cells.append(f"about {duration(progress.left)} left")
-    return "  ".join(cells)
-
-
-def _judged(progress: SearchProgress, event: CheckDone) -> str:
-    found = event.reason if event.value is None else f"{event.value:.2f} %"
-    cells = [f"judging {event.done}/{event.of}", judged(event.name, event.seed, found)]
-    if progress.left:
-        cells.append(f"about {duration(progress.left)} left")
-    return "  ".join(cells)
-
-
-def search_text(plan: Plan, result: SearchResult, *, already: bool = False) -> str:
-    """The result of a search as plain lines: the best graph, what it compares with, the cost."""
-    states = {**dict.fromkeys(STATES, 0), **result.states}
-    full = result.trials * result.epochs
-    lines = [*_winner(result), "", *columns(_compared(result)), "", *_notes(result), ""]
-    lines.append(
-        f"{count(result.trials, 'trial')}: "
-        f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
-        f"{result.epochs_trained:,} of {full:,} epochs trained"
-    )
-    if result.exhausted and plan.search is not None:
-        lines.append(exhausted(result.trials, plan.search.trials))
-    said = "already finished, in" if already else "finished in"
-    lines.append(f"{said} {duration(result.seconds)}, everything is in {result.folder}")
-    best = shlex.quote(str(result.folder / "best.ktg"))
-    lines.append(f"train the best graph on all training samples: ktgc run {best}")
-    return "\n".join(lines)
-
-
-def _winner(result: SearchResult) -> list[str]:
-    best = result.best
-    found = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
-    if best.confirmed is not None:
-        found = f"{best.confirmed} with further seeds"
-    lines = [f"best graph: trial {best.trial}, {found}"]
-    if not result.complete:
-        lines.append("no trial was trained to the end: it is the leader of the highest rung")
-    return lines
-
-
-def _compared(result: SearchResult) -> list[Row]:
-    """The best graphs and the baselines; a column for further seeds where there are some."""
-    confirmed = any(each.confirmed for each in result.finalists)
-    head = ("in the search", "further seeds", "graph") if confirmed else ("accuracy", "graph")
-    rows: list[Row] = [("", *head)]
-    for each in result.finalists:
-        further = (str(each.confirmed or "-"),) if confirmed else ()
-        rows.append((f"trial {each.trial}", _found(each, result), *further, each.spec))
-    for name, score in result.baselines.items():
-        rows.append((name, *(("-",) if confirmed else ()), str(score), ""))
-    told = {row[0] for row in rows}
-    for missing in result.unjudged:
-        if missing.name not in told:
-            told.add(missing.name)
-            rows.append((missing.name, *(("-",) if confirmed else ()), _short(missing.reason), ""))
-    return rows
-
-
-def _short(reason: str) -> str:
-    """That a training diverged, and when, without where."""
-    return flat(reason.partition(":")[0])
-
-
-def _found(finalist: Finalist, result: SearchResult) -> str:
-    early = "" if finalist.epochs == result.epochs else f" (epoch {finalist.epochs})"
-    return f"{finalist.value:.2f} %{early}"
-
-
-def _notes(result: SearchResult) -> Iterator[str]:
-    images = count(result.validation_samples, "validation image")
-    yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
-    yield f"a difference of {result.step:.3g} % is one image"
-    for missing in result.unjudged:
-        yield f"without a value: {judged(missing.name, missing.seed, missing.reason)}"
-    further = [each.confirmed for each in result.finalists if each.confirmed is not None]
-    if any(score.std is None for score in [*result.baselines.values(), *further]):
-        yield "a single training has no spread, so nobody knows how much of it is chance"
-    if not further:
-        yield "the best was chosen on these images, so expect less of it on others;"
-        yield "`confirm = 5` in the search block trains the best three with further seeds"
 
 
 @contextmanager
@@ -213,14 +35,14 @@ def terminal_search_listener(
 
     As a context manager it gives the terminal back however the search ends.
     """
-    screen = _Screen(console or Console(), clock)
+    display = _SearchDisplay(console or Console(), clock)
     try:
-        yield screen
+        yield display
     finally:
-        screen.close()
+        display.close()
 
 
-class _Screen:
+class _SearchDisplay:
     """Draws now and then in a thread of its own: the trials are trained in other processes."""
 
     def __init__(self, console: Console, clock: Clock) -> None:
@@ -236,7 +58,7 @@ class _Screen:
             self._open()
         elif isinstance(event, SearchFinished):
             self.close(erase=True)
-            text = search_text(event.plan, event.result, already=event.already)
+            text = search_result_text(event.plan, event.result, already=event.already)
             self._console.print(Text(text), soft_wrap=True)
         elif self._progress is not None:
             with self._lock:
@@ -253,7 +75,7 @@ class _Screen:
         self._live.start(refresh=True)
 
     def close(self, *, erase: bool = False) -> None:
-        """Stops drawing; what is drawn stays unless it is to be erased."""
+        """Stop drawing; what is drawn stays unless it is to be erased."""
         if self._live is not None:
             self._live.transient = erase
             self._live.stop()
@@ -262,4 +84,140 @@ class _Screen:
     def _view(self) -> RenderableType:
         assert self._progress is not None
         with self._lock:
-            return view(self._progress, *self._console.size)
+            return search_view(self._progress, *self._console.size)
+
+
+def search_view(progress: SearchProgress, width: int, height: int) -> RenderableType:
+    """A search in a terminal of `width` columns and `height` lines, the cursor's among them."""
+    above = [_title(progress), _bar(progress, width), _counts(progress)]
+    if progress.warning:
+        above.append(_line(f"warning: {progress.warning}", "yellow"))
+    tables = [table for table in (_rungs(progress), _under_way(progress)) if len(table) > 1]
+    if width < NARROW:
+        tables = tables[-1:] if progress.checks else tables[:1]
+    free = max(0, height - 1 - len(above) - 2)
+    needed = len(_best_graph(progress, width, free))
+    table_lines = min(max(map(len, tables), default=0), max(free - needed, (free + 1) // 2))
+    return Group(
+        *above,
+        Text(),
+        _side_by_side(tables, table_lines),
+        Text(),
+        *_best_graph(progress, width, free - table_lines),
+    )
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _title(progress: SearchProgress) -> Text:
+    title = _line("")
+    title.append(progress.plan.graph.name, style="bold")
+    title.append(f"  for {progress.target} on {progress.plan.data.source.name}", style="dim")
+    title.append(f", {count(progress.started.workers, 'worker')}", style="dim")
+    title.append(f", into {progress.started.folder}", style="dim")
+    return title
+
+
+def _bar(progress: SearchProgress, width: int) -> RenderableType:
+    label, done, total = f"{progress.done}/{progress.total} trials", progress.done, progress.total
+    if progress.checks:
+        done, total = progress.checks_done, progress.checks_total
+        label = f"judging {done}/{total}"
+    left = progress.seconds_left
+    # As wide as it gets, so that nothing moves when a number has a digit more.
+    elapsed = f"elapsed {duration(progress.elapsed):<12}"
+    times = f"{elapsed} left {'-' if left is None else f'about {duration(left)}'}"
+    bar_width = min(BAR_WIDTH, width - len(label) - len(times) - 4)
+    if bar_width < BAR_WIDTH // 4:
+        return _line(f"{label}  {times}")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    bar = ProgressBar(total=total, completed=done, width=bar_width)
+    grid.add_row(_line(label), bar, _line(times))
+    return grid
+
+
+def _counts(progress: SearchProgress) -> Text:
+    counts = list(progress.counts)
+    if progress.lost:
+        counts.append(f"{count(progress.lost, 'attempt')} lost")
+    return _line("   ".join(counts), "cyan")
+
+
+def _rungs(progress: SearchProgress) -> list[Row]:
+    rows: list[Row] = [("after epoch", "reached", "went on", "best")]
+    for epoch, rung in progress.rungs.items():
+        rows.append((str(epoch), str(rung.reached), str(rung.survived), _percent(rung.best)))
+    return rows
+
+
+def _under_way(progress: SearchProgress) -> list[Row]:
+    """The trials that are trained, or once they are over the checks of the result."""
+    if progress.checks:
+        rows: list[Row] = [("judging the result", "seeds", "")]
+        for name, counts in progress.checks.items():
+            failed = f"{counts.failed} without a value" if counts.failed else ""
+            rows.append((name, f"{counts.done}/{counts.started}", failed))
+        return rows
+    rows = [("running", "epoch", "value")]
+    for number, trial in progress.running.items():
+        epoch = f"{trial.epoch}/{progress.started.epochs}"
+        rows.append((f"trial {number}", epoch, _percent(trial.value)))
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} %"
+
+
+def _side_by_side(tables: Sequence[Sequence[Row]], lines: int) -> Table:
+    grid = Table.grid(padding=(0, 4, 0, 0))
+    grid.add_row(*(_table(table, lines) for table in tables if lines))
+    return grid
+
+
+def _table(rows: Sequence[Row], lines: int) -> Table:
+    """Rows under a heading in at most `lines` lines; the last one counts those left out."""
+    head, *body = rows
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for column, heading in enumerate(head):
+        justify: Literal["left", "right"] = "right" if column else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
+    shown = body if len(body) < lines else body[: max(0, lines - 2)]
+    for row in shown:
+        table.add_row(*map(_line, row))
+    if (more := len(body) - len(shown)) and lines > 1:
+        table.add_row(_line(f"... and {more} more"))
+    return table
+
+
+def _best_graph(progress: SearchProgress, width: int, lines: int) -> list[Text]:
+    """The best graph so far in at most so many lines."""
+    if progress.best is None:
+        return [_line("best graph so far: none, no trial is complete")][:lines]
+    best = progress.best
+    title = _line(f"best graph so far: {best.value:.2f} %, trial {best.trial}", "bold green")
+    nodes = _in_columns(list(_nodes(best.plan.graph)), width, (lines - 1) // 2)
+    edges = _in_columns(progress.edges, width, lines - 1 - len(nodes))
+    return [title, *map(_line, nodes), *map(_line, edges)][:lines]
+
+
+def _nodes(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        yield f"{node.name} {shortest(node.network)}{'' if node.learns else ' (frozen)'}"
+    for derived in graph.derived:
+        yield f"{derived.name} {made(derived)}"
+
+
+def _in_columns(cells: Sequence[str], width: int, limit: int) -> list[str]:
+    """Cells in as many columns as fit, row by row; the last of `limit` lines may count the rest."""
+    if not cells or limit < 1:
+        return []
+    cell_width = max(map(len, cells)) + 3
+    across = max(1, (width - 2) // cell_width)
+    rows = range(0, len(cells), across)
+    lines = ["  " + "".join(f"{c:<{cell_width}}" for c in cells[i : i + across]) for i in rows]
+    if len(lines) <= limit:
+        return lines
+    return [*lines[: limit - 1], f"  ... and {len(cells) - (limit - 1) * across} more"]

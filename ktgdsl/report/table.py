@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import Any, Literal
 
 from ktgdsl.report.describe import columns
-from ktgdsl.report.progress import duration
+from ktgdsl.report.formatting import duration
 from ktgdsl.tables.cost import Cost, Paces, left, total
 from ktgdsl.tables.difference import Difference, Sample, difference
 from ktgdsl.tables.model import Table

@@ -10,13 +10,9 @@ import pytest
 from rich.console import Console
 
 from ktgdsl.plan.model import Edge, Plan
-from ktgdsl.report.search_display import (
-    plain_search_listener,
-    search_text,
-    terminal_search_listener,
-)
+from ktgdsl.report.search_display import search_view, terminal_search_listener
 from ktgdsl.report.search_progress import SearchProgress
-from ktgdsl.report.search_view import view
+from ktgdsl.report.search_text import plain_search_listener, search_result_text
 from ktgdsl.searching.events import (
     BestFound,
     CheckDone,
@@ -107,7 +103,7 @@ def shown(progress: SearchProgress, width: int = 80, height: int = 24) -> list[s
     """The lines of the view; none is wider or lower than the terminal."""
     console = Console(file=io.StringIO(), width=width, height=height, _environ={})
     with console.capture() as captured:
-        console.print(view(progress, width, height))
+        console.print(search_view(progress, width, height))
     lines = captured.get().rstrip("\n").split("\n")
     assert max(map(len, lines)) <= width
     assert len(lines) < height
@@ -171,7 +167,7 @@ def test_trials_of_before_count() -> None:
     ]
     # 16 epochs for six trials that are over; four are left to two workers, which then train
     # what judges the result, eight epochs each.
-    assert progress.left == pytest.approx(4 / 2 * 16 / 6 * 2.0 + 8 * 2.0)
+    assert progress.seconds_left == pytest.approx(4 / 2 * 16 / 6 * 2.0 + 8 * 2.0)
 
 
 def test_a_trial_that_only_had_to_be_ended() -> None:
@@ -194,7 +190,7 @@ def test_the_time_left_is_unknown_before_three_trials_are_over() -> None:
     clock = Clock()
     progress = SearchProgress(started(), clock)
     run_trials(progress, clock, [1, 1], 2.0)
-    assert progress.left is None
+    assert progress.seconds_left is None
 
 
 def test_the_time_left_is_that_of_trials_and_baselines() -> None:
@@ -203,7 +199,7 @@ def test_the_time_left_is_that_of_trials_and_baselines() -> None:
     run_trials(progress, clock, [1, 1, 8, 2], 2.0)
     # 12 epochs for 4 trials, so 3 each of 2 s; 16 trials by two workers; then 2 baselines of
     # 8 epochs, one a worker.
-    assert progress.left == 16 / 2 * 3 * 2 + 8 * 2
+    assert progress.seconds_left == 16 / 2 * 3 * 2 + 8 * 2
 
 
 def test_a_slow_epoch_does_not_change_the_time_left() -> None:
@@ -214,7 +210,7 @@ def test_a_slow_epoch_does_not_change_the_time_left() -> None:
     clock.now += 500  # a node is pre-trained
     fed(progress, TrialReported(0, 1, 50.0, kept=False), TrialEnded(0, "pruned", 1, 50.0))
     run_trials(progress, clock, [1, 1], 2.0)
-    assert progress.left == 1 * 2 + 2 * 8 * 2
+    assert progress.seconds_left == 1 * 2 + 2 * 8 * 2
 
 
 def test_what_trials_under_way_have_trained_counts() -> None:
@@ -226,7 +222,7 @@ def test_what_trials_under_way_have_trained_counts() -> None:
         clock.now += 1
         fed(progress, TrialReported(3, epoch, 50.0, kept=True))
     # 9 epochs for 3 trials that are over; 7 trials by 7 workers; both baselines at a time.
-    assert progress.left == 3 + 8
+    assert progress.seconds_left == 3 + 8
 
 
 def test_confirmation_is_foreseen_and_runs_down() -> None:
@@ -234,20 +230,20 @@ def test_confirmation_is_foreseen_and_runs_down() -> None:
     progress = SearchProgress(started(trials=3, workers=2, confirm=5), clock)
     run_trials(progress, clock, [1, 1, 1], 1.0)
     # 5 seeds of 3 finalists and 2 baselines: 25 trainings, 13 after each other, of 8 epochs.
-    assert progress.left == 13 * 8
+    assert progress.seconds_left == 13 * 8
     fed(progress, *(CheckStarted("trial 0", seed, seed, 25) for seed in range(25)))
-    assert progress.left == 25 * 8 / 2
+    assert progress.seconds_left == 25 * 8 / 2
     for epoch in range(1, 9):
         clock.now += 1
         fed(progress, *(CheckReported("trial 0", seed, epoch, 50.0) for seed in (0, 1)))
     fed(progress, CheckDone("trial 0", 0, 1, 25, 50.0))
     fed(progress, CheckDone("trial 0", 1, 2, 25, None, "diverged at epoch 8: nan"))
-    assert (progress.judged, progress.to_judge) == (2, 25)
-    assert progress.left == 23 * 8 / 2
+    assert (progress.checks_done, progress.checks_total) == (2, 25)
+    assert progress.seconds_left == 23 * 8 / 2
     fed(progress, *(CheckDone("trial 0", seed, seed + 1, 25, 50.0) for seed in range(2, 24)))
-    assert progress.left == 8  # one worker has nothing to do
+    assert progress.seconds_left == 8  # one worker has nothing to do
     fed(progress, CheckDone("trial 0", 24, 25, 25, 50.0))
-    assert progress.left == 0
+    assert progress.seconds_left == 0
 
 
 def test_the_time_left_follows_the_epochs_of_what_judges() -> None:
@@ -259,12 +255,12 @@ def test_the_time_left_follows_the_epochs_of_what_judges() -> None:
         clock.now += 3
         fed(progress, CheckReported("one", 7, epoch, 50.0))
     # Three epochs of a second, and six of three: that of the first is not known.
-    assert progress.left == (1 + 8) * 3
+    assert progress.seconds_left == (1 + 8) * 3
 
 
 def test_judging_that_goes_on_counts_what_was_judged_before() -> None:
     progress = fed(SearchProgress(started(), Clock()), CheckStarted("trial 0", 9, 15, 17))
-    assert (progress.judged, progress.to_judge) == (15, 17)
+    assert (progress.checks_done, progress.checks_total) == (15, 17)
 
 
 def test_an_exhausted_space_has_fewer_trials_left() -> None:
@@ -273,7 +269,7 @@ def test_an_exhausted_space_has_fewer_trials_left() -> None:
     run_trials(progress, clock, [1, 1, 1], 1.0)
     fed(progress, Exhausted(4, 100))
     assert progress.total == 4
-    assert progress.left == 1 + 2 * 8
+    assert progress.seconds_left == 1 + 2 * 8
 
 
 # The view
@@ -458,7 +454,7 @@ def test_the_report_takes_the_place_of_the_view() -> None:
         ended = written(console)
     assert "\x1b[?25h" in ended
     after = plainly(ended.rpartition("\x1b[2K")[2])
-    assert after.strip() == search_text(space(), result())
+    assert after.strip() == search_result_text(space(), result())
 
 
 def test_an_interrupted_search_leaves_the_view_and_gives_the_terminal_back() -> None:
@@ -494,7 +490,7 @@ def test_a_finished_search_in_a_terminal_prints_its_report() -> None:
     console = terminal(width=200)
     with terminal_search_listener(console) as listen:
         listen(SearchFinished(space(), result(), already=True))
-    assert plainly(written(console)).rstrip() == search_text(space(), result(), already=True)
+    assert plainly(written(console)).rstrip() == search_result_text(space(), result(), already=True)
 
 
 # Plain lines
@@ -646,7 +642,7 @@ def finalist(number: int, value: float, place: int, **fields: Any) -> Finalist:
 
 
 def test_the_report_of_single_trainings() -> None:
-    assert search_text(space(60), result()) == (
+    assert search_result_text(space(60), result()) == (
         "best graph: trial 17, 97.30 % after 20 epochs\n"
         "\n"
         "                         accuracy  graph\n"
@@ -676,7 +672,7 @@ def test_the_report_with_further_seeds() -> None:
         baselines={"target alone, on labels": Score.of([92.0, 94.0, 93.0])},
         validation_samples=10_000,
     )
-    text = search_text(space(60, confirm=3), confirmed, already=True)
+    text = search_result_text(space(60, confirm=3), confirmed, already=True)
     assert text.startswith(
         "best graph: trial 17, 96.00 ± 1.00 % (n = 3) with further seeds\n"
         "\n"
@@ -694,7 +690,7 @@ def test_the_report_with_further_seeds() -> None:
 
 def test_one_further_seed_has_no_spread() -> None:
     one = finalist(17, 97.25, 1, confirmed=Score.of([95.0]))
-    text = search_text(space(60, confirm=1), result(finalists=(one,)))
+    text = search_result_text(space(60, confirm=1), result(finalists=(one,)))
     assert text.startswith("best graph: trial 17, 95.00 % with further seeds\n")
     assert "±" not in text
     assert "a single training has no spread" in text
@@ -703,7 +699,7 @@ def test_one_further_seed_has_no_spread() -> None:
 
 def test_the_report_of_a_search_without_a_complete_trial() -> None:
     leader = finalist(17, 91.5, 1, epochs=4)
-    text = search_text(
+    text = search_result_text(
         space(60), result(finalists=(leader,), complete=False, states={"pruned": 60})
     )
     assert text.startswith(
@@ -721,7 +717,7 @@ def test_what_gave_no_value_is_named() -> None:
     one = finalist(17, 97.25, 1, confirmed=Score.of([95.0, 96.0]))
     opened = {"all gates through": Score.of([95.75, 95.5])}
     found = result(finalists=(one,), baselines=opened, unjudged=(missing, again))
-    lines = search_text(space(60, confirm=3), found).splitlines()
+    lines = search_result_text(space(60, confirm=3), found).splitlines()
     assert lines[3:6] == [
         "trial 17                 97.25 %        95.50 ± 0.71 % (n = 2)  top/01.ktg",
         "all gates through        -              95.62 ± 0.18 % (n = 2)",
@@ -733,7 +729,9 @@ def test_what_gave_no_value_is_named() -> None:
 
 
 def test_the_report_of_an_exhausted_space() -> None:
-    text = search_text(space(60), result(trials=52, exhausted=True, folder=Path("my runs/x")))
+    text = search_result_text(
+        space(60), result(trials=52, exhausted=True, folder=Path("my runs/x"))
+    )
     assert "the space has no further graph: 52 of 60 trials could be made\n" in text
     assert "312 of 1,040 epochs trained" in text
     assert text.endswith("ktgc run 'my runs/x/best.ktg'")
@@ -742,4 +740,4 @@ def test_the_report_of_an_exhausted_space() -> None:
 def test_a_finished_search_prints_its_report() -> None:
     lines: list[str] = []
     plain_search_listener(lines.append)(SearchFinished(space(60), result(), already=True))
-    assert "\n".join(lines) == search_text(space(60), result(), already=True)
+    assert "\n".join(lines) == search_result_text(space(60), result(), already=True)

@@ -22,7 +22,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.files import write_whole
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.search_display import plain_search_listener
+from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import cores, course
 from ktgdsl.searching.checks import ALONE, OPEN
 from ktgdsl.searching.events import Event, Listener, SearchStarted

@@ -1,4 +1,4 @@
-"""What people see of a run: its pace by the clock, plain lines, and the table in a terminal."""
+"""What people see of a run: its rate by the clock, plain lines, and the table in a terminal."""
 
 import io
 import re
@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.display import plain_listener, result_text, terminal_listener
-from ktgdsl.report.progress import Pace, Progress, duration, pace
+from ktgdsl.report.formatting import duration, step_rate
+from ktgdsl.report.run_display import terminal_run_listener
+from ktgdsl.report.run_progress import RunProgress, StepRate
+from ktgdsl.report.run_text import plain_run_listener, run_result_text
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
@@ -81,56 +83,56 @@ def result(accuracies: Mapping[str, list[float]], seconds: float = 83.4) -> RunR
 
 def test_pace_is_what_the_clock_says() -> None:
     clock = Clock()
-    pace = Pace(clock)
-    assert (pace.rate, pace.left(100)) == (None, None)
+    rate = StepRate(clock)
+    assert (rate.current, rate.seconds_for(100)) == (None, None)
     clock.now += 2
-    pace.mark(10)
-    assert pace.rate == 5
-    assert pace.left(100) == 20
+    rate.mark(10)
+    assert rate.current == 5
+    assert rate.seconds_for(100) == 20
 
 
 def test_pace_forgets_and_the_time_left_does_not() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    rate = StepRate(clock)
     for steps in (10, 20):  # 1 step a second
         clock.now += 10
-        pace.mark(steps)
+        rate.mark(steps)
     for steps in (60, 100, 140):  # 8 steps a second
         clock.now += 5
-        pace.mark(steps)
-    assert pace.rate == 8
-    assert pace.left(70) == 70 * 35 / 140
+        rate.mark(steps)
+    assert rate.current == 8
+    assert rate.seconds_for(70) == 70 * 35 / 140
 
 
 def test_a_resumed_run_counts_its_own_steps_only() -> None:
     clock = Clock()
-    progress = Progress(RunStarted(plan(), FOLDER, "cpu", repeat=1, epoch=2), clock)
+    progress = RunProgress(RunStarted(plan(), FOLDER, "cpu", repeat=1, epoch=2), clock)
     progress(RepeatStarted(1, seed=0, epoch=2))
     assert (progress.epoch, progress.steps_done, progress.steps) == (2, 20, 40)
     clock.now += 1
     progress(StepsDone(3, 5))
     assert progress.steps_done == 25
     assert progress.rate == 5
-    assert progress.left == 3
+    assert progress.seconds_left == 3
 
 
 def test_the_time_left_is_that_of_all_repeats() -> None:
     clock = Clock()
-    progress = Progress(RunStarted(plan(repeats=3), FOLDER, "cpu"), clock)
+    progress = RunProgress(RunStarted(plan(repeats=3), FOLDER, "cpu"), clock)
     progress(RepeatStarted(1, seed=0))
     clock.now += 4
     progress(epoch_done(1, {"a": 90.0, "b": 91.0}))
-    assert progress.left == (30 + 2 * 40) * 0.4
+    assert progress.seconds_left == (30 + 2 * 40) * 0.4
 
 
 def test_pre_training_has_its_own_time_and_counts_for_the_repeats_to_come() -> None:
     clock = Clock()
-    progress = Progress(RunStarted(plan("at", repeats=2), FOLDER, "cpu"), clock)
+    progress = RunProgress(RunStarted(plan("at", repeats=2), FOLDER, "cpu"), clock)
     progress(RepeatStarted(1, seed=0))
     progress(PretrainStarted("t", alone(epochs=2)))
     clock.now += 1
     progress(StepsDone(1, 5))
-    assert (progress.pretraining, progress.steps, progress.left) == ("t", 20, 3)
+    assert (progress.pretraining, progress.steps, progress.seconds_left) == ("t", 20, 3)
     clock.now += 1
     progress(epoch_done(1, {"pretrained": 80.0}))
     assert progress.accuracy == {"t": 80.0}
@@ -142,7 +144,7 @@ def test_pre_training_has_its_own_time_and_counts_for_the_repeats_to_come() -> N
     clock.now += 5
     progress(epoch_done(1, {"a": 70.0, "t": 90.0}, {"a": 1.0}))
     # 30 steps of this repeat and 40 of the next at half a second, and 4 s of pre-training.
-    assert progress.left == 70 * 0.5 + 4
+    assert progress.seconds_left == 70 * 0.5 + 4
 
 
 @pytest.mark.parametrize(
@@ -161,8 +163,12 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_paces() -> None:
-    assert [pace(61.4), pace(4.25), pace(0.314)] == ["61 steps/s", "4.2 steps/s", "0.31 steps/s"]
+def test_step_rates() -> None:
+    assert [step_rate(61.4), step_rate(4.25), step_rate(0.314)] == [
+        "61 steps/s",
+        "4.2 steps/s",
+        "0.31 steps/s",
+    ]
 
 
 # Plain lines
@@ -171,7 +177,7 @@ def test_paces() -> None:
 def test_plain_lines() -> None:
     lines: list[str] = []
     clock = Clock()
-    listen = plain_listener(lines.append, clock)
+    listen = plain_run_listener(lines.append, clock)
     listen(RunStarted(plan("abt", epochs=10), FOLDER, "cpu"))
     listen(RepeatStarted(1, seed=0))
     listen(PretrainStarted("t", alone(epochs=1)))
@@ -196,17 +202,17 @@ CHOSEN = ("compile = auto: off, it pays from 10,000 steps on, and these are [400
 def test_what_was_left_to_the_machine_is_told() -> None:
     started = RunStarted(plan("a"), FOLDER, "cpu", chosen=CHOSEN)
     lines: list[str] = []
-    plain_listener(lines.append, Clock())(started)
+    plain_run_listener(lines.append, Clock())(started)
     assert lines[1:] == [*CHOSEN]
     terminal = Terminal()
-    with terminal_listener(terminal.console, Clock()) as listen:
+    with terminal_run_listener(terminal.console, Clock()) as listen:
         listen(started)
         assert shown(terminal.take())[:1] == [*CHOSEN]
 
 
 def test_plain_lines_tell_repeats_and_where_a_run_goes_on() -> None:
     lines: list[str] = []
-    listen = plain_listener(lines.append, Clock())
+    listen = plain_run_listener(lines.append, Clock())
     listen(RunStarted(plan(repeats=3), FOLDER, "cuda:0", repeat=2, epoch=3))
     listen(RepeatStarted(2, seed=8, epoch=3))
     listen(epoch_done(4, {"a": 93.2, "b": 92.8}))
@@ -221,7 +227,7 @@ def test_plain_lines_tell_repeats_and_where_a_run_goes_on() -> None:
 def test_the_result_as_text() -> None:
     reached = result({"b": [97.0, 98.0], "a": [98.6, 98.0], "t": [99.0, 99.0]})
     graph = plan("bat").graph.model_copy(update={"targets": ("a",)})
-    assert result_text(plan("bat").model_copy(update={"graph": graph}), reached) == (
+    assert run_result_text(plan("bat").model_copy(update={"graph": graph}), reached) == (
         "node  role       network  test accuracy\n"
         "a     target     resnet8  98.30 ± 0.42 % (n = 2)\n"
         "b     auxiliary  resnet8  97.50 ± 0.71 % (n = 2)\n"
@@ -233,7 +239,7 @@ def test_the_result_as_text() -> None:
 def test_the_result_with_a_validation_split_and_one_run() -> None:
     node = NodeResult(accuracy=Score.of([98.6]), validation_accuracy=Score.of([97.123]))
     reached = result({}).model_copy(update={"nodes": {"a": node}})
-    assert result_text(plan("a"), reached, already=True) == (
+    assert run_result_text(plan("a"), reached, already=True) == (
         "node  role    network  test accuracy  validation accuracy\n"
         "a     target  resnet8  98.60 %        97.12 %\n"
         "already finished, in 1 min 23 s, everything is in runs/tiny"
@@ -243,8 +249,8 @@ def test_the_result_with_a_validation_split_and_one_run() -> None:
 def test_a_finished_run_prints_its_result() -> None:
     lines: list[str] = []
     reached = result({"a": [98.6]})
-    plain_listener(lines.append)(RunFinished(plan("a"), reached, already=True))
-    assert "\n".join(lines) == result_text(plan("a"), reached, already=True)
+    plain_run_listener(lines.append)(RunFinished(plan("a"), reached, already=True))
+    assert "\n".join(lines) == run_result_text(plan("a"), reached, already=True)
 
 
 # The terminal
@@ -283,7 +289,7 @@ def begin(nodes: str = SEVEN) -> Iterator[Event]:
 
 def test_seven_nodes_fit_a_terminal_of_80_columns() -> None:
     terminal, clock = Terminal(), Clock()
-    with terminal_listener(terminal.console, clock) as listen:
+    with terminal_run_listener(terminal.console, clock) as listen:
         for event in begin():
             listen(event)
         terminal.take()
@@ -306,7 +312,7 @@ def test_seven_nodes_fit_a_terminal_of_80_columns() -> None:
 
 def test_what_is_drawn_replaces_what_was_drawn() -> None:
     terminal = Terminal()
-    with terminal_listener(terminal.console, Clock()) as listen:
+    with terminal_run_listener(terminal.console, Clock()) as listen:
         for event in begin():
             listen(event)
         drawn = len(shown(terminal.take().rpartition("\x1b[1A")[2]))
@@ -320,7 +326,7 @@ def test_what_is_drawn_replaces_what_was_drawn() -> None:
 
 def test_a_terminal_of_another_size_is_drawn_anew() -> None:
     terminal = Terminal()
-    with terminal_listener(terminal.console, Clock()) as listen:
+    with terminal_run_listener(terminal.console, Clock()) as listen:
         for event in begin():
             listen(event)
         terminal.resize(45, 20)
@@ -339,7 +345,7 @@ def test_a_terminal_of_another_size_is_drawn_anew() -> None:
 
 def test_more_nodes_than_lines_keep_the_target_in_sight() -> None:
     terminal = Terminal(height=12)
-    with terminal_listener(terminal.console, Clock()) as listen:
+    with terminal_run_listener(terminal.console, Clock()) as listen:
         for event in begin("abcdefghijklmnopqrsu"):
             listen(event)
         lines = shown(terminal.take())
@@ -350,7 +356,7 @@ def test_more_nodes_than_lines_keep_the_target_in_sight() -> None:
 def test_the_result_takes_the_place_of_the_progress() -> None:
     terminal = Terminal()
     reached = result({name: [98.6, 98.0] for name in SEVEN})
-    with terminal_listener(terminal.console, Clock()) as listen:
+    with terminal_run_listener(terminal.console, Clock()) as listen:
         for event in begin():
             listen(event)
         terminal.take()
@@ -368,7 +374,7 @@ def test_the_terminal_is_given_back_when_the_run_is_cut_off() -> None:
     terminal = Terminal()
 
     def interrupted() -> None:
-        with terminal_listener(terminal.console, Clock()) as listen:
+        with terminal_run_listener(terminal.console, Clock()) as listen:
             for event in begin():
                 listen(event)
             assert "\x1b[?25l" in terminal.take()

@@ -1,0 +1,174 @@
+"""A run in a terminal: a live table of its nodes."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ktgdsl.plan.model import Graph, Node, Plan
+from ktgdsl.report.formatting import Clock, duration, step_rate
+from ktgdsl.report.run_progress import RunProgress
+from ktgdsl.report.run_text import accuracy_columns, last_line, role, targets_first
+from ktgdsl.training.events import Event, Listener, RunFinished, RunStarted
+from ktgdsl.training.result import RunResult
+from ktgdsl.vocabulary.networks import shortest
+
+NARROW = 68
+"""Terminals of fewer columns are shown less."""
+
+
+@contextmanager
+def terminal_run_listener(
+    console: Console | None = None, clock: Clock = time.monotonic
+) -> Iterator[Listener]:
+    """A listener that keeps a table up to date in the terminal, and leaves the result there.
+
+    As a context manager it gives the terminal back however the run ends.
+    """
+    display = _RunDisplay(console or Console(), clock)
+    try:
+        yield display
+    finally:
+        display.close()
+
+
+class _RunDisplay:
+    """Draws only when an event comes: no thread of its own takes time from the training."""
+
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._console = console
+        self._clock = clock
+        self._progress: RunProgress | None = None
+        self._live: Live | None = None
+        self._size = console.size
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._progress = RunProgress(event, self._clock)
+            for line in event.chosen:
+                self._console.print(line, highlight=False, markup=False)
+        if isinstance(event, RunFinished):
+            self._draw(_result_table(event.plan, event.result, event.already))
+            self.close()
+        elif self._progress is not None:
+            self._progress(event)
+            self._draw(_progress_table(self._progress, narrow=self._console.width < NARROW))
+
+    def _draw(self, table: RenderableType) -> None:
+        if self._live is not None and self._console.size != self._size:
+            # The terminal has laid out the old lines anew, so nobody knows where they are.
+            self.close()
+            self._console.clear()
+        self._size = self._console.size
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(table, refresh=True)
+
+    def close(self) -> None:
+        """Stop drawing; what is drawn stays."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _progress_table(progress: RunProgress, *, narrow: bool) -> RenderableType:
+    return Group(_title(progress), _bar(progress, narrow), Text(), _nodes(progress, narrow))
+
+
+def _title(progress: RunProgress) -> Text:
+    plan = progress.plan
+    title = Text(no_wrap=True, overflow="ellipsis")
+    title.append(plan.graph.name, style="bold")
+    title.append(f"  {plan.data.source.name}, {progress.device}", style="dim")
+    title.append(f"  into {progress.folder}", style="dim")
+    return title
+
+
+def _bar(progress: RunProgress, narrow: bool) -> RenderableType:
+    total = str(progress.epochs)
+    words = [f"epoch {min(progress.epoch + 1, progress.epochs):>{len(total)}}/{total}"]
+    width = 20
+    if progress.pretraining is not None:
+        words.insert(0, f"pre-training {progress.pretraining}")
+        width = 8  # the words need the room: a terminal has 80 columns
+    elif progress.plan.train.repeats > 1:
+        words.insert(0, f"repeat {progress.repeat}/{progress.plan.train.repeats}")
+    rate, left = progress.rate, progress.seconds_left
+    cells: list[RenderableType] = [
+        "  ".join(words),
+        # As wide as it gets, so that nothing moves when a number has a digit more.
+        Text(("" if rate is None else step_rate(rate)).ljust(12), style="cyan"),
+        Text("" if left is None else f"{duration(left)} left"),
+    ]
+    if not narrow:
+        bar = ProgressBar(total=progress.steps, completed=progress.steps_done, width=width)
+        cells.insert(1, bar)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in cells:
+        grid.add_column(no_wrap=True)
+    grid.add_row(*cells)
+    return grid
+
+
+def _nodes(progress: RunProgress, narrow: bool) -> Table:
+    graph = progress.plan.graph
+    headings = ("node",) if narrow else _NODE_HEADINGS
+    table = _node_table(headings)
+    for heading in ("loss", "train", progress.split):
+        table.add_column(heading, justify="right", min_width=8, no_wrap=True)
+    for node in targets_first(graph):
+        table.add_row(
+            *_node_cells(graph, node)[: len(headings)],
+            _number(progress.loss, node.name, ".4f"),
+            _number(progress.train_accuracy, node.name, ".2f", " %"),
+            _number(progress.accuracy, node.name, ".2f", " %", style="bold"),
+        )
+    return table
+
+
+_NODE_HEADINGS = ("node", "role", "network")
+
+
+def _node_table(headings: tuple[str, ...]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, max_width=24)
+    return table
+
+
+def _node_cells(graph: Graph, node: Node) -> list[Text]:
+    """The cells under `_NODE_HEADINGS`."""
+    its_role = role(graph, node)
+    return [
+        Text(node.name, style=_ROLE_STYLES[its_role]),
+        Text(its_role, style="dim"),
+        Text(shortest(node.network), style="dim"),
+    ]
+
+
+_ROLE_STYLES = {"target": "bold green", "auxiliary": "", "frozen": "blue"}
+
+
+def _number(
+    values: Mapping[str, float], node: str, spec: str, unit: str = "", style: str = ""
+) -> Text:
+    if node not in values:
+        return Text("-", style="dim")
+    return Text(f"{values[node]:{spec}}{unit}", style=style)
+
+
+def _result_table(plan: Plan, result: RunResult, already: bool) -> RenderableType:
+    table = _node_table(_NODE_HEADINGS)
+    columns = accuracy_columns(plan, result)
+    for heading, *_ in columns:
+        table.add_column(heading, no_wrap=True)
+    for row, node in enumerate(targets_first(plan.graph), start=1):
+        cells = (Text(column[row], style="bold") for column in columns)
+        table.add_row(*_node_cells(plan.graph, node), *cells)
+    return Group(table, Text(), Text(last_line(result, already), style="dim"))

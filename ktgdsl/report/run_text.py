@@ -1,0 +1,116 @@
+"""A run as plain lines: a line for each epoch, and the result."""
+
+import time
+from collections.abc import Callable
+
+from ktgdsl.plan.model import Graph, Node, Plan
+from ktgdsl.report.describe import columns
+from ktgdsl.report.formatting import Clock, duration, step_rate
+from ktgdsl.report.run_progress import RunProgress
+from ktgdsl.training.events import (
+    EpochDone,
+    Event,
+    Listener,
+    PretrainStarted,
+    RepeatStarted,
+    RunFinished,
+    RunStarted,
+)
+from ktgdsl.training.result import RunResult
+from ktgdsl.vocabulary.networks import shortest
+
+
+def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monotonic) -> Listener:
+    """A listener that calls `write` with a line, without its end, per epoch, and the result."""
+    progress: RunProgress | None = None
+
+    def listen(event: Event) -> None:
+        nonlocal progress
+        if isinstance(event, RunStarted):
+            progress = RunProgress(event, clock)
+            for line in (_headline(event), *event.chosen):
+                write(line)
+        elif isinstance(event, RunFinished):
+            result = run_result_text(event.plan, event.result, already=event.already)
+            for line in result.splitlines():
+                write(line)
+        elif progress is not None:
+            progress(event)
+            if isinstance(event, RepeatStarted) and progress.plan.train.repeats > 1:
+                write(f"repeat {event.repeat}/{progress.plan.train.repeats}, seed {event.seed}")
+            elif isinstance(event, PretrainStarted):
+                write(f"{event.node} is frozen: it is trained on the labels first")
+            elif isinstance(event, EpochDone):
+                write(_epoch_line(progress))
+
+    return listen
+
+
+def _headline(started: RunStarted) -> str:
+    plan = started.plan
+    resumed = ""
+    if (started.repeat, started.epoch) != (1, 0):
+        repeat = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
+        resumed = f", going on after epoch {started.epoch}{repeat}"
+    return (
+        f"{plan.graph.name}: {plan.train.epochs} epochs of {plan.data.steps_per_epoch} steps "
+        f"on {plan.data.source.name}, {started.device}, into {started.folder}{resumed}"
+    )
+
+
+def _epoch_line(progress: RunProgress) -> str:
+    """The loss is that of the first target, or of the node that is pre-trained."""
+    nodes = [node.name for node in targets_first(progress.plan.graph)]
+    measured = [name for name in nodes if name in progress.accuracy]
+    cells = [f"epoch {progress.epoch:>{len(str(progress.epochs))}}/{progress.epochs}"]
+    if progress.pretraining is not None:
+        cells.insert(0, f"pre-training {progress.pretraining}:")
+    cells += [f"{name} {progress.accuracy[name]:.1f} %" for name in measured]
+    cells.append(f"loss {progress.loss[measured[0]]:.3f}")
+    if progress.rate is not None:
+        cells.append(step_rate(progress.rate))
+    if progress.seconds_left:
+        cells.append(f"{duration(progress.seconds_left)} left")
+    return "  ".join(cells)
+
+
+def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> str:
+    """The result of a run as plain lines: the accuracy of each node, and where the files are."""
+    nodes = targets_first(plan.graph)
+    rows = zip(
+        ["node", *(node.name for node in nodes)],
+        ["role", *(role(plan.graph, node) for node in nodes)],
+        ["network", *(shortest(node.network) for node in nodes)],
+        *accuracy_columns(plan, result),
+        strict=True,
+    )
+    return "\n".join([*columns(rows), last_line(result, already)])
+
+
+def accuracy_columns(plan: Plan, result: RunResult) -> list[list[str]]:
+    """A column for each split that was measured, its heading first."""
+    nodes = [result.nodes[node.name] for node in targets_first(plan.graph)]
+    table = [["test accuracy", *(str(node.accuracy) for node in nodes)]]
+    held_out = [node.validation_accuracy for node in nodes if node.validation_accuracy is not None]
+    if held_out:
+        table.append(["validation accuracy", *map(str, held_out)])
+    return table
+
+
+def last_line(result: RunResult, already: bool) -> str:
+    """How long the run took and where its files are."""
+    finished = "already finished, in" if already else "finished in"
+    return f"{finished} {duration(result.seconds)}, everything is in {result.folder}"
+
+
+def targets_first(graph: Graph) -> list[Node]:
+    """The nodes as reports list them."""
+    targets = [graph.node(name) for name in graph.targets]
+    return targets + [node for node in graph.nodes if node.name not in graph.targets]
+
+
+def role(graph: Graph, node: Node) -> str:
+    """What a node is in its graph, in a word."""
+    if node.name in graph.targets:
+        return "target"
+    return "auxiliary" if node.learns else "frozen"

@@ -1,0 +1,192 @@
+"""A search as plain lines: trials as they end, then the result."""
+
+import math
+import shlex
+import time
+from collections.abc import Callable, Iterator
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.report.describe import columns
+from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
+from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
+from ktgdsl.searching.events import (
+    BestFound,
+    CheckDone,
+    CheckStarted,
+    Event,
+    Exhausted,
+    Listener,
+    SearchFinished,
+    SearchStarted,
+    TrialEnded,
+    WorkerLost,
+)
+from ktgdsl.searching.result import Finalist, SearchResult
+
+TRIAL_LINE_SECONDS = 1.0
+"""Between two lines about trials, at least."""
+
+MOST_EDGES = 6
+"""More edges of a graph are only counted in a line."""
+
+
+def plain_search_listener(
+    write: Callable[[str], object], clock: Clock = time.monotonic
+) -> Listener:
+    """A listener that calls `write` with a line, without its end, for what is worth one.
+
+    Trials that end within a second share a line: it says how many are over.
+    """
+    writer: _LineWriter | None = None
+
+    def listen(event: Event) -> None:
+        nonlocal writer
+        if isinstance(event, SearchStarted):
+            writer = _LineWriter(SearchProgress(event, clock), write)
+        elif writer is not None:
+            writer(event)
+        if isinstance(event, SearchFinished):
+            result = search_result_text(event.plan, event.result, already=event.already)
+            for line in result.splitlines():
+                write(line)
+
+    return listen
+
+
+class _LineWriter:
+    """Writes lines while a search is under way."""
+
+    def __init__(self, progress: SearchProgress, write: Callable[[str], object]) -> None:
+        self._progress, self._write = progress, write
+        self._last_trial_line = -math.inf
+        self._unwritten: TrialEnded | None = None
+        write(_headline(progress))
+
+    def __call__(self, event: Event) -> None:
+        progress = self._progress
+        is_first_check = isinstance(event, CheckStarted) and not progress.checks
+        if isinstance(event, CheckStarted | SearchFinished):
+            self._write_trial()
+        progress(event)
+        if isinstance(event, TrialEnded):
+            self._unwritten = event
+            waited = progress.clock() - self._last_trial_line
+            if waited >= TRIAL_LINE_SECONDS or progress.done == progress.total:
+                self._write_trial()
+        match event:
+            case BestFound():
+                edges = "; ".join(truncated(progress.edges, MOST_EDGES))
+                self._write(f"new best: {event.value:.2f} %, trial {event.trial}: {edges}")
+            case CheckStarted() if is_first_check:
+                trainings = count(event.of - event.done, "training")
+                self._write(f"the trials are over, {trainings} to judge the result")
+            case CheckDone():
+                self._write(_check_line(progress, event))
+            case WorkerLost() | Exhausted():
+                self._write(f"warning: {progress.warning}")
+
+    def _write_trial(self) -> None:
+        if self._unwritten is not None:
+            self._write(_trial_line(self._progress, self._unwritten))
+            self._last_trial_line, self._unwritten = self._progress.clock(), None
+
+
+def _headline(progress: SearchProgress) -> str:
+    started, plan = progress.started, progress.plan
+    resumed = f", going on after {count(started.done, 'trial')}" if started.done else ""
+    return (
+        f"{plan.graph.name}: {count(started.trials, 'trial')} of up to "
+        f"{count(started.epochs, 'epoch')} for {progress.target} on {plan.data.source.name}, "
+        f"{count(started.workers, 'worker')}, into {started.folder}{resumed}"
+    )
+
+
+def _trial_line(progress: SearchProgress, ended: TrialEnded) -> str:
+    value = "" if ended.value is None else f" at {ended.value:.2f} %"
+    reason = f": {one_line(ended.reason)}" if ended.reason else ""
+    cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
+    cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
+    if progress.seconds_left is not None:
+        cells.append(f"about {duration(progress.seconds_left)} left")
+    return "  ".join(cells)
+
+
+def _check_line(progress: SearchProgress, event: CheckDone) -> str:
+    outcome = event.reason if event.value is None else f"{event.value:.2f} %"
+    cells = [f"judging {event.done}/{event.of}", check_text(event.name, event.seed, outcome)]
+    if progress.seconds_left:
+        cells.append(f"about {duration(progress.seconds_left)} left")
+    return "  ".join(cells)
+
+
+def search_result_text(plan: Plan, result: SearchResult, *, already: bool = False) -> str:
+    """The result of a search as plain lines: the best graph, what it compares with, the cost."""
+    states = {**dict.fromkeys(STATES, 0), **result.states}
+    all_epochs = result.trials * result.epochs
+    lines = [*_best_graph(result), "", *columns(_comparison(result)), "", *_notes(result), ""]
+    lines.append(
+        f"{count(result.trials, 'trial')}: "
+        f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
+        f"{result.epochs_trained:,} of {all_epochs:,} epochs trained"
+    )
+    if result.exhausted and plan.search is not None:
+        lines.append(exhausted_text(result.trials, plan.search.trials))
+    finished = "already finished, in" if already else "finished in"
+    lines.append(f"{finished} {duration(result.seconds)}, everything is in {result.folder}")
+    best = shlex.quote(str(result.folder / "best.ktg"))
+    lines.append(f"train the best graph on all training samples: ktgc run {best}")
+    return "\n".join(lines)
+
+
+def _best_graph(result: SearchResult) -> list[str]:
+    best = result.best
+    value = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
+    if best.confirmed is not None:
+        value = f"{best.confirmed} with further seeds"
+    lines = [f"best graph: trial {best.trial}, {value}"]
+    if not result.complete:
+        lines.append("no trial was trained to the end: it is the leader of the highest rung")
+    return lines
+
+
+def _comparison(result: SearchResult) -> list[tuple[str, ...]]:
+    """The best graphs and the baselines; a column for further seeds where there are some."""
+    confirmed = any(each.confirmed for each in result.finalists)
+    head = ("in the search", "further seeds", "graph") if confirmed else ("accuracy", "graph")
+    no_search_value = ("-",) if confirmed else ()
+    rows: list[tuple[str, ...]] = [("", *head)]
+    for each in result.finalists:
+        further = (str(each.confirmed or "-"),) if confirmed else ()
+        rows.append((f"trial {each.trial}", _search_value(each, result), *further, each.spec))
+    for name, score in result.baselines.items():
+        rows.append((name, *no_search_value, str(score), ""))
+    listed = {row[0] for row in rows}
+    for missing in result.unjudged:
+        if missing.name not in listed:
+            listed.add(missing.name)
+            rows.append((missing.name, *no_search_value, _without_place(missing.reason), ""))
+    return rows
+
+
+def _without_place(reason: str) -> str:
+    """That a training diverged, and when, without where."""
+    return one_line(reason.partition(":")[0])
+
+
+def _search_value(finalist: Finalist, result: SearchResult) -> str:
+    early = "" if finalist.epochs == result.epochs else f" (epoch {finalist.epochs})"
+    return f"{finalist.value:.2f} %{early}"
+
+
+def _notes(result: SearchResult) -> Iterator[str]:
+    images = count(result.validation_samples, "validation image")
+    yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
+    yield f"a difference of {result.step:.3g} % is one image"
+    for missing in result.unjudged:
+        yield f"without a value: {check_text(missing.name, missing.seed, missing.reason)}"
+    further = [each.confirmed for each in result.finalists if each.confirmed is not None]
+    if any(score.std is None for score in [*result.baselines.values(), *further]):
+        yield "a single training has no spread, so nobody knows how much of it is chance"
+    if not further:
+        yield "the best was chosen on these images, so expect less of it on others;"
+        yield "`confirm = 5` in the search block trains the best three with further seeds"

@@ -6,7 +6,7 @@ from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.parse import parse_value
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
+from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import KINDS, entries
 
 A = NodeRef("a")

@@ -13,7 +13,7 @@ from ktgdsl.plan import model
 from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
-from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def _check_samples(
         resolver.complain("E302", message, place("classes"), "leave `classes` out")
 
 
-def _count(samples: int | Share, whole: int | model.Percent | None) -> int | model.Percent:
+def _count(samples: int | Percentage, whole: int | model.Percent | None) -> int | model.Percent:
     """How many samples that is of a whole, which may not be known yet."""
-    if not isinstance(samples, Share):
+    if not isinstance(samples, Percentage):
         return samples
     if isinstance(whole, int):
         return round(whole * samples.percent / 100)

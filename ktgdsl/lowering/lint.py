@@ -20,7 +20,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 from ktgdsl.syntax.walk import walk
-from ktgdsl.vocabulary.entry import Entry, Share, alternatives
+from ktgdsl.vocabulary.entry import Entry, Percentage, alternatives
 from ktgdsl.vocabulary.registry import entry, kinds_of
 
 LARGE_RATES = {"sgd": 1.0, "adamw": 0.1}
@@ -225,7 +225,7 @@ def _is_moment(word: type[Entry], name: str) -> bool:
         return False
     listed = get_origin(field.annotation) is list
     annotation = get_args(field.annotation)[0] if listed else field.annotation
-    return set(alternatives(annotation)) == {float, Share}
+    return set(alternatives(annotation)) == {float, Percentage}
 
 
 CHECKS: tuple[Callable[[_Spec], Iterator[Diagnostic]], ...] = (

@@ -5,7 +5,7 @@ from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import INVALID, whole
 from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.tree import All, Declared, Reference, Value
-from ktgdsl.vocabulary.places import NodeRef
+from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.registry import closest
 
 MOST_NODES = 256

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.entry import Percentage
 
 _RANGES = {
     "greater_than": ("greater than", "gt"),
@@ -49,7 +49,7 @@ def quoted(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case Share():
+        case Percentage():
             return f"{value.percent:g}%"
         case str():
             return f'"{value}"'

@@ -22,7 +22,7 @@ from ktgdsl.syntax.tree import (
     Unary,
     Value,
 )
-from ktgdsl.vocabulary.entry import Share
+from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.registry import closest
 
 _T = TypeVar("_T")
@@ -112,13 +112,13 @@ class Scope:
         return result
 
     def plain(self, value: Value) -> Any:
-        """A value of plain data: a number, a Share, a bool, a str or a list of those."""
+        """A value of plain data: a number, a Percentage, a bool, a str or a list of those."""
         value = self.expand(value)
         match value:
             case Number() | Boolean() | String():
                 return value.value
             case PercentLiteral():
-                return Share(percent=float(value.value))
+                return Percentage(percent=float(value.value))
             case List():
                 items = [self.plain(item) for item in value.items]
                 return INVALID if INVALID in items else items

@@ -8,8 +8,8 @@ from pydantic.fields import FieldInfo
 
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import shown
-from ktgdsl.vocabulary.entry import Entry, PositiveMoment, Share
-from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
+from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
+from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 
 _PLAIN: dict[object, str] = {
     bool: "true or false",
@@ -21,8 +21,8 @@ _PLAIN: dict[object, str] = {
     PhaseRef: "a phase",
 }
 _SHARES: dict[frozenset[object], str] = {
-    frozenset((float, Share)): "a number of epochs, or a percentage of the steps",
-    frozenset((int, Share)): "a number of samples, or a percentage of them",
+    frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
+    frozenset((int, Percentage)): "a number of samples, or a percentage of them",
 }
 _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 _AFTER_THE_START = get_args(PositiveMoment)[1]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.networks import Derived as Derived
-from ktgdsl.vocabulary.places import Node, NodeLayer, Pointing
+from ktgdsl.vocabulary.refs import Node, NodeLayer, ReferringEntry
 
 
 class Combine(Entry):
@@ -31,7 +31,7 @@ class Mean(Combine):
     word: ClassVar[str] = "mean"
 
 
-class Sum(Combine):
+class SumMix(Combine):
     """z = sum_k z_k, sharper than the mean. Source: the code of Minami et al., ACCV 2020."""
 
     word: ClassVar[str] = "sum"
@@ -51,7 +51,7 @@ class Minimum(Combine):
     probabilities: ClassVar[bool] = False
 
 
-class Gated(Pointing, Combine):
+class Gated(ReferringEntry, Combine):
     """z = sum_k g_k z_k, where g = softmax(ReLU(BN(W pool(h)))), learned, h at the tap `by`.
 
     Source: Lan et al., Knowledge Distillation by On-the-Fly Native Ensemble, NeurIPS 2018.
@@ -178,4 +178,4 @@ class ConstantNode(Derived):
 
 
 ENTRIES: tuple[type[Entry], ...] = (Ensemble, Ema, StaleCopy, ConstantNode)
-COMBINES: tuple[type[Entry], ...] = (Mean, Sum, Minimum, Gated, AttentionMix, Concat, LinearMix)
+COMBINES: tuple[type[Entry], ...] = (Mean, SumMix, Minimum, Gated, AttentionMix, Concat, LinearMix)

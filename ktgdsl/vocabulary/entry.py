@@ -58,7 +58,7 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-class Share(NamedTuple):
+class Percentage(NamedTuple):
     """`30%`: a share of the steps of a phase, or of the samples."""
 
     percent: float
@@ -66,7 +66,7 @@ class Share(NamedTuple):
 
 def _plain(value: Any) -> JsonValue:
     """A value as it stands in a plan."""
-    if isinstance(value, Share):
+    if isinstance(value, Percentage):
         return {"percent": value.percent}
     if isinstance(value, list):
         return [_plain(item) for item in value]
@@ -78,8 +78,8 @@ def _wrong_type(needed: str) -> PydanticCustomError:
     return PydanticCustomError("wrong_type", "must be {needed}", {"needed": needed})
 
 
-def _moment(value: Any) -> float | Share:
-    if isinstance(value, Share):
+def _moment(value: Any) -> float | Percentage:
+    if isinstance(value, Percentage):
         if not 0 <= value.percent <= 100:
             raise ValueError(f"must be between 0% and 100%, not {value.percent:g}%")
         return value
@@ -90,22 +90,22 @@ def _moment(value: Any) -> float | Share:
     return float(value)
 
 
-def _positive_moment(value: Any) -> float | Share:
+def _positive_moment(value: Any) -> float | Percentage:
     moment = _moment(value)
-    if moment == 0 or moment == Share(percent=0):
+    if moment == 0 or moment == Percentage(percent=0):
         raise ValueError("must be greater than 0")
     return moment
 
 
-Moment = Annotated[float | Share, PlainValidator(_moment)]
+Moment = Annotated[float | Percentage, PlainValidator(_moment)]
 """A moment or length of the training: `30%` of the phase's steps, or a number of epochs."""
 
-PositiveMoment = Annotated[float | Share, PlainValidator(_positive_moment)]
+PositiveMoment = Annotated[float | Percentage, PlainValidator(_positive_moment)]
 """A moment after the start."""
 
 
-def _samples(value: Any) -> int | Share:
-    if isinstance(value, Share):
+def _samples(value: Any) -> int | Percentage:
+    if isinstance(value, Percentage):
         if not 0 < value.percent < 100:
             raise ValueError(f"must be more than 0% and less than 100%, not {value.percent:g}%")
         return value
@@ -116,7 +116,7 @@ def _samples(value: Any) -> int | Share:
     return value
 
 
-Samples = Annotated[int | Share, PlainValidator(_samples)]
+Samples = Annotated[int | Percentage, PlainValidator(_samples)]
 """Some of the samples: a number of them, or a share."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, create_model
 
 from ktgdsl.vocabulary.entry import Entry, NonNegative
 from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.places import Layer, Pointing, once
+from ktgdsl.vocabulary.refs import Layer, ReferringEntry, once
 
 
 class FeatureLoss(Loss):
@@ -49,7 +49,7 @@ class Attention(FeatureLoss):
     maps: ClassVar[bool] = True
 
 
-class _Fsp(Pointing, FeatureLoss):
+class _Fsp(ReferringEntry, FeatureLoss):
     """mean((G_s - G_t)²), where G = f₁ᵀ f₂ / (height width): how one layer becomes the next.
 
     f₁ are the features at the edge's taps, f₂ those at `with`, both (height width, channels)
@@ -96,7 +96,7 @@ class Similarity(FeatureLoss):
     word: ClassVar[str] = "similarity"
 
 
-class Irg(Pointing, FeatureLoss):
+class Irg(ReferringEntry, FeatureLoss):
     """Instance relationship graph: logits, distances in each layer, changes between layers.
 
     logits mean_c((z_s - z_t)²) + distances mean_l mean_j((A_s,ij - A_t,ij)²)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, PositiveMoment, Share
+from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, Percentage, PositiveMoment
 
 
 class Gate(Entry):
@@ -93,12 +93,12 @@ class Correct(Gate):
     certain: ClassVar[bool] = True
 
 
-def _at_start(moment: float | Share) -> bool:
-    return moment == 0 or moment == Share(percent=0)
+def _at_start(moment: float | Percentage) -> bool:
+    return moment == 0 or moment == Percentage(percent=0)
 
 
-def _at_end(moment: float | Share) -> bool:
-    return moment == Share(percent=100)
+def _at_end(moment: float | Percentage) -> bool:
+    return moment == Percentage(percent=100)
 
 
 class Until(Gate):

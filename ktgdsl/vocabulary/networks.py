@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, field_validator
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.places import Pointing
 from ktgdsl.vocabulary.python import Python
+from ktgdsl.vocabulary.refs import ReferringEntry
 from ktgdsl.vocabulary.registry import closest
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
@@ -24,7 +24,7 @@ class Network(Entry):
     kind: ClassVar[str] = "network"
 
 
-class Derived(Pointing, Network):
+class Derived(ReferringEntry, Network):
     """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
 
 

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
-from ktgdsl.vocabulary.places import Phase, Pointing
 from ktgdsl.vocabulary.python import Python
+from ktgdsl.vocabulary.refs import Phase, ReferringEntry
 
 
-class During(Pointing, Gate):
+class During(ReferringEntry, Gate):
     """w = 1 in the phases named, 0 in the others: `during(hints, distil)`.
 
     Source: the stages of Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015.

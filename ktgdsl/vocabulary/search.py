@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ktgdsl.vocabulary.entry import Entry, Parameters
-from ktgdsl.vocabulary.places import Node, Pointing
+from ktgdsl.vocabulary.refs import Node, ReferringEntry
 
 
 class Sampler(Entry):
@@ -76,7 +76,7 @@ class Objective(Entry):
     kind: ClassVar[str] = "objective"
 
 
-class Accuracy(Pointing, Objective):
+class Accuracy(ReferringEntry, Objective):
     """a = 100 correct / samples: top-1, in percent, of a node, as it is after each epoch.
 
     Source: Minami et al., ACCV 2020, Sec. 3.5, on the validation split.

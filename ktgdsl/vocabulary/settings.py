@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ktgdsl.vocabulary.entry import Parameters, Positive, Samples, Share
+from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
-from ktgdsl.vocabulary.places import Layer, Node
+from ktgdsl.vocabulary.refs import Layer, Node
 
 
 class NodeSettings(Parameters):
@@ -49,7 +49,7 @@ class DataSettings(Parameters):
         Field(description="training samples that are used: a number or a share; all unless given"),
     ] = None
     validation: Annotated[Samples, Field(description="of these, held out: a number or a share")] = (
-        Share(percent=20.0)
+        Percentage(percent=20.0)
     )
     holdout: Annotated[bool, Field(description="hold the validation split out of a run")] = False
     augment: Annotated[
@@ -83,7 +83,7 @@ def _paper_optimizer() -> Optimizer:
 
 
 def _paper_schedule() -> Schedule:
-    return Step.model_construct(every=Share(percent=30.0), gamma=0.1)
+    return Step.model_construct(every=Percentage(percent=30.0), gamma=0.1)
 
 
 class TrainSettings(Parameters):

@@ -7,7 +7,7 @@ import pytest
 
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.tree import Reference
-from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
+from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from tests.specs import compiled, graph, sound
 from tests.words import H0, found, resolved
 

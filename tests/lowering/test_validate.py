@@ -54,4 +54,6 @@ def test_sentences(path: Path) -> None:
             assert not text.endswith((".", "!", " "))
             assert text[:1] == text[:1].lower()
             assert text.count("`") % 2 == 0
-            assert not any(word in text for word in ("pydantic", "None", "Share", "<", "INVALID"))
+            assert not any(
+                word in text for word in ("pydantic", "None", "Percentage", "<", "INVALID")
+            )

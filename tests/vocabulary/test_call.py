@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from ktgdsl.syntax.statements import RESERVED
 from ktgdsl.vocabulary.call import Call, shown_path
-from ktgdsl.vocabulary.entry import Entry, Share
-from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Tap
+from ktgdsl.vocabulary.entry import Entry, Percentage
+from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import entries
 from tests.words import ALL, found, name_of
 
@@ -30,7 +30,7 @@ PLAIN = st.recursive(
     | st.integers(-(10**20), 10**20)
     | FLOATS
     | TEXTS
-    | st.builds(Share, FLOATS.filter(lambda percent: percent >= 0)),
+    | st.builds(Percentage, FLOATS.filter(lambda percent: percent >= 0)),
     lambda item: st.lists(item, max_size=3),
     max_leaves=5,
 )
@@ -48,7 +48,7 @@ PLACES: dict[object, Values] = {
     NodeRef: NODES,
     Tap: st.builds(Tap, TEXTS | NAMES),
     PhaseRef: st.builds(PhaseRef, NAMES),
-    Share: st.builds(Share, st.floats(0, 100)),
+    Percentage: st.builds(Percentage, st.floats(0, 100)),
     bool: st.booleans(),
     str: TEXTS,
     NoneType: st.none(),

@@ -18,10 +18,10 @@ from ktgdsl.vocabulary import (
     settings,
 )
 from ktgdsl.vocabulary.call import Call
-from ktgdsl.vocabulary.entry import Parameters, Share
+from ktgdsl.vocabulary.entry import Parameters, Percentage
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.optimizers import Sgd
-from ktgdsl.vocabulary.places import NodeRef, PhaseRef, Pointing, Tap
+from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.registry import entries
 from tests.words import ALL, H0, STAGE1, STAGE2, A, named, required
 
@@ -41,7 +41,7 @@ BLOCKS: list[type[Parameters]] = [
         ("loss dkd", {"alpha": -1.0}),
         ("loss dkd", {"beta": -0.1}),
         ("loss dkd", {"T": 0.0}),
-        ("loss dkd", {"warmup": Share(101)}),
+        ("loss dkd", {"warmup": Percentage(101)}),
         ("loss dist", {"gamma": -1.0}),
         ("loss standardized_kl", {"T": -2.0}),
         ("loss python", {"function": "no colon"}),
@@ -63,7 +63,7 @@ BLOCKS: list[type[Parameters]] = [
         ("network timm", {"name": ""}),
         ("network ensemble", {"members": []}),
         ("network ensemble", {"members": [STAGE1]}),
-        ("network ensemble", {"combine": derived.Sum(), "on": "probabilities"}),
+        ("network ensemble", {"combine": derived.SumMix(), "on": "probabilities"}),
         ("network ensemble", {"combine": derived.Minimum(), "on": "probabilities"}),
         ("network ensemble", {"combine": derived.Concat(), "on": "probabilities"}),
         ("network ensemble", {"combine": derived.Concat(), "others": True}),
@@ -199,12 +199,12 @@ class TestGates:
             (gates.Linear(start=3, stop=0.5), (0.5, 3)),
             (gates.Cosine(start=0, stop=2), (0, 2)),
             (gates.Rampup(length=80), (0, 1)),
-            (gates.Until(moment=Share(60)), (0, 1)),
-            (gates.Until(moment=Share(100)), (1, 1)),
+            (gates.Until(moment=Percentage(60)), (0, 1)),
+            (gates.Until(moment=Percentage(100)), (1, 1)),
             (gates.Until(moment=0), (0, 0)),
             (gates.Until(moment=100), (0, 1)),
-            (gates.After(moment=Share(0)), (1, 1)),
-            (gates.After(moment=Share(100)), (0, 0)),
+            (gates.After(moment=Percentage(0)), (1, 1)),
+            (gates.After(moment=Percentage(100)), (0, 0)),
             (gates.After(moment=5), (0, 1)),
             (predicates.During(phases=[PhaseRef("a")]), (0, 1)),
             (predicates.Confident(), (0, 1)),
@@ -270,8 +270,8 @@ class TestDerived:
         (predicates.During(phases=[PhaseRef("a")]), []),
     ],
 )
-def test_the_nodes_that_arguments_name(entry: Pointing, nodes: list[NodeRef]) -> None:
-    assert list(entry.mentions()) == nodes
+def test_the_nodes_that_arguments_name(entry: ReferringEntry, nodes: list[NodeRef]) -> None:
+    assert list(entry.named_nodes()) == nodes
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_the_names_of_settings(block: type[Parameters], names: str) -> None:
         (settings.PhaseSettings, {"learn": [A, H0], "epochs": 40, "take": "best"}),
         (settings.PhaseSettings, {"learn": [A], "optimizer": Sgd()}),
         (settings.ShareSettings, {"layers": [STAGE1, STAGE2], "grad": "mean"}),
-        (settings.DataSettings, {"augment": "paper", "views": 2, "labeled": Share(10)}),
+        (settings.DataSettings, {"augment": "paper", "views": 2, "labeled": Percentage(10)}),
         (settings.TrainSettings, {"precision": "bf16", "update": "sequential"}),
         (settings.NodeSettings, {"device": "cuda:1"}),
     ],

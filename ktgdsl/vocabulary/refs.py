@@ -1,4 +1,4 @@
-"""What arguments point at: nodes, places inside networks, phases."""
+"""Arguments that refer to other parts of a spec: nodes, taps and phases."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,16 +91,16 @@ def once(values: list[_T]) -> list[_T]:
     return values
 
 
-class Pointing(Entry):
-    """Base of the entries whose arguments point at something, or are entries themselves."""
+class ReferringEntry(Entry):
+    """Base of the entries whose arguments refer to nodes, taps or phases, or are entries themselves."""
 
     def call(self) -> Call:
-        """The word with every argument written out, what it points at as tagged data."""
+        """The word with every argument written out, references as tagged data."""
         call = super().call()
         arguments = {name: _written(value) for name, value in call.arguments.items()}
         return Call.model_construct(name=call.name, arguments=arguments)
 
-    def mentions(self) -> Iterator[NodeRef]:
+    def named_nodes(self) -> Iterator[NodeRef]:
         """The nodes that the arguments name, in the order of the arguments."""
         for name in self.positions():
             value = getattr(self, name)
@@ -109,8 +109,8 @@ class Pointing(Entry):
                     yield item
                 elif isinstance(item, Tap) and item.node is not None:
                     yield item.node
-                elif isinstance(item, Pointing):
-                    yield from item.mentions()
+                elif isinstance(item, ReferringEntry):
+                    yield from item.named_nodes()
 
 
 def _written(value: Any) -> JsonValue:

@@ -1,6 +1,8 @@
 """Networks that a node can be."""
 
 import re
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator
@@ -22,6 +24,13 @@ class Network(Entry):
     """Base of all networks."""
 
     kind: ClassVar[str] = "network"
+
+    def parameters(self, classes: int, channels: int) -> int | None:
+        """The number of trainable parameters for images of so many channels and so many classes.
+
+        None where only building the network tells.
+        """
+        return None
 
 
 class Derived(ReferringEntry, Network):
@@ -46,6 +55,16 @@ class Resnet(Network):
     def _depth(cls, depth: int) -> int:
         return _of_form(depth, 2)
 
+    def parameters(self, classes: int, channels: int) -> int:
+        """The number of trainable parameters; the shortcuts have none."""
+
+        def block(inputs: int, outputs: int) -> int:
+            return _convolution(inputs, outputs) + _convolution(outputs, outputs) + 4 * outputs
+
+        stem = _convolution(channels, 16) + 2 * 16
+        stages = _stages(block, self.depth // 6, (16, 16, 32, 64))
+        return stem + stages + (64 + 1) * classes
+
 
 class Wrn(Network):
     """Wide ResNet, pre-activation, 1x1 convolution shortcuts.
@@ -68,6 +87,19 @@ class Wrn(Network):
     @classmethod
     def _depth(cls, depth: int) -> int:
         return _of_form(depth, 4)
+
+    def parameters(self, classes: int, channels: int) -> int:
+        """The number of trainable parameters; a shortcut has some where the width changes."""
+
+        def block(inputs: int, outputs: int) -> int:
+            shortcut = 0 if inputs == outputs else inputs * outputs
+            convolutions = _convolution(inputs, outputs) + _convolution(outputs, outputs)
+            return convolutions + 2 * inputs + 2 * outputs + shortcut
+
+        widths = tuple(width * self.widen for width in (16, 32, 64))
+        stages = _stages(block, self.depth // 6, (16, *widths))
+        batch_norm = 2 * widths[-1]
+        return _convolution(channels, 16) + stages + batch_norm + (widths[-1] + 1) * classes
 
 
 class PythonNetwork(Network, Python):
@@ -129,6 +161,19 @@ def _of_form(depth: int, rest: int) -> int:
             f"must be 6n + {rest}, such as {below} or {below + 6}, not {depth}",
         )
     return depth
+
+
+def _convolution(inputs: int, outputs: int) -> int:
+    """The weights of a 3x3 convolution without bias."""
+    return 9 * inputs * outputs
+
+
+def _stages(block: Callable[[int, int], int], blocks: int, widths: tuple[int, ...]) -> int:
+    """The parameters of all stages: in each, the first block changes the width."""
+    return sum(
+        block(inputs, outputs) + (blocks - 1) * block(outputs, outputs)
+        for inputs, outputs in pairwise(widths)
+    )
 
 
 def spelled_out(word: str) -> tuple[str, dict[str, Any]] | None:

@@ -92,7 +92,7 @@ def once(values: list[_T]) -> list[_T]:
 
 
 class ReferringEntry(Entry):
-    """Base of the entries whose arguments refer to nodes, taps or phases, or are entries themselves."""
+    """Base of the entries with arguments that refer to other parts, or are entries themselves."""
 
     def call(self) -> Call:
         """The word with every argument written out, references as tagged data."""

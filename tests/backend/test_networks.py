@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 import ktgdsl
 from ktgdsl.backend.graph import build
 from ktgdsl.backend.networks import STAGES, Dropout, ResNet, WideResNet, make, option_a
+from ktgdsl.vocabulary.networks import Network, PythonNetwork, Resnet, Torchvision, Wrn
 
 RESNET8: Mapping[str, object] = {"depth": 8}
 WRN10_2: Mapping[str, object] = {"depth": 10, "widen": 2, "dropout": 0.0}
@@ -59,6 +60,26 @@ def test_a_spec_has_the_papers_networks(text: str, classes: int, expected: int) 
     body = f"graph g {{ node a = {text} target a edge label -> a }}"
     plan = ktgdsl.loads(f'{body} data {data} {{ root = "images" }}')
     assert parameters(build(plan).networks["a"]) == expected
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("classes", "channels"), [(10, 3), (100, 3), (2, 1), (200, 4)])
+@pytest.mark.parametrize("blocks", [1, 2, 5, 18])
+def test_the_vocabulary_counts_the_parameters_without_torch(
+    blocks: int, classes: int, channels: int, stride: int
+) -> None:
+    entries: list[Network] = [Resnet(depth=6 * blocks + 2, stride=stride)]
+    entries += [Wrn(depth=6 * blocks + 4, widen=widen, stride=stride) for widen in (1, 2, 10)]
+    for entry in entries:
+        call = entry.call()
+        with torch.device("meta"):
+            network = make(call.name, call.arguments, channels, classes)
+        assert entry.parameters(classes, channels) == parameters(network)
+
+
+def test_the_parameters_of_other_networks_are_unknown_before_they_are_built() -> None:
+    assert Torchvision(name="resnet18").parameters(10, 3) is None
+    assert PythonNetwork(function="nets:mlp").parameters(10, 3) is None
 
 
 @pytest.mark.parametrize("text", ["resnet(8, stride={})", "wrn(10, 1, stride={})"])

@@ -11,12 +11,12 @@ from ktgdsl.cli.options import add_device, add_overrides, overrides
 from ktgdsl.cli.training import prepare_to_train, run_listener, search_listener
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
-from ktgdsl.report.table import Report, written
+from ktgdsl.report.table import TableReport, render
 from ktgdsl.tables.model import Row, Table, read_table
-from ktgdsl.tables.standing import Desk, Standing
+from ktgdsl.tables.status import Rerun, RowStatus
 
 if TYPE_CHECKING:
-    from ktgdsl.tables.make import Listening
+    from ktgdsl.tables.run import Listeners
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,23 +68,26 @@ class TableInterrupted(KeyboardInterrupt):
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what is missing of a table, unless it is a dry run, and print it beside ours."""
+    """Run what is missing of a table, unless it is a dry run, and print both tables' numbers."""
     table = read_table(options.folder)
     rows = _chosen(table, options)
-    out = Path(options.out)
-    desk = Desk(table, Path(options.folder), out, overrides(options), options.root)
+    folder, out = Path(options.folder), Path(options.out)
+    rerun = Rerun(table, folder, out, overrides(options), options.root)
     if options.chart is not None:
         from ktgdsl.report.table_chart import require_matplotlib
 
         require_matplotlib()  # before days of training
-    standings = [desk.look(row) for row in rows] if options.dry_run else _rerun(desk, rows, options)
-    report = Report(table, standings, costs=options.dry_run)
+    if options.dry_run:
+        statuses = [rerun.status(row) for row in rows]
+    else:
+        statuses = _run_rows(rerun, rows, options)
+    report = TableReport(table, statuses, costs=options.dry_run)
     _print(report, options)
     if options.chart is not None:
         from ktgdsl.report.table_chart import draw
 
         draw(report, Path(options.chart))
-    return AT_FAULT if any(each.error is not None for each in standings) else FINE
+    return AT_FAULT if any(each.error is not None for each in statuses) else FINE
 
 
 def _chosen(table: Table, options: argparse.Namespace) -> list[Row]:
@@ -106,41 +109,41 @@ def _chosen(table: Table, options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _rerun(desk: Desk, rows: list[Row], options: argparse.Namespace) -> list[Standing]:
+def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> list[RowStatus]:
     """Every row, brought to its end; one that fails does not keep the others from theirs."""
-    standings: list[Standing] = []
+    statuses: list[RowStatus] = []
     try:
         for number, row in enumerate(rows, start=1):
-            standing = desk.look(row)
-            if standing.error is None and standing.state in ("to do", "begun"):
+            status = rerun.status(row)
+            if status.error is None and status.state in ("to do", "begun"):
                 prepare_to_train()
-                from ktgdsl.tables.make import make  # torch, only where something is trained
+                from ktgdsl.tables.run import run_row  # torch, only where something is trained
 
                 if not options.quiet:
                     print(f"\n[{number}/{len(rows)}] {row.label}", file=sys.stderr, flush=True)
-                standing = make(desk, row, _listening(options.quiet), options.device)
-            standings.append(standing)
+                status = run_row(rerun, row, _listeners(options.quiet), options.device)
+            statuses.append(status)
     except KeyboardInterrupt:
-        done = sum(desk.look(row).result is not None for row in rows)
+        done = sum(rerun.status(row).result is not None for row in rows)
         raise TableInterrupted(done, len(rows)) from None
-    return standings
+    return statuses
 
 
-def _listening(quiet: bool) -> "Listening":
+def _listeners(quiet: bool) -> "Listeners":
     """Runs and searches are shown on stderr, since the table goes to stdout."""
     from ktgdsl.searching.events import ignore as ignore_search
-    from ktgdsl.tables.make import Listening
+    from ktgdsl.tables.run import Listeners
     from ktgdsl.training.events import ignore
 
     if quiet:
-        return Listening(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search))
-    return Listening(
+        return Listeners(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search))
+    return Listeners(
         lambda: run_listener(quiet=False, stream=sys.stderr),
         lambda: search_listener(quiet=False, stream=sys.stderr),
     )
 
 
-def _print(report: Report, options: argparse.Namespace) -> None:
+def _print(report: TableReport, options: argparse.Namespace) -> None:
     if options.format == "text" and sys.stdout.isatty():
         from rich.console import Console
 
@@ -148,4 +151,4 @@ def _print(report: Report, options: argparse.Namespace) -> None:
 
         show(report, Console(no_color=not has_colour(sys.stdout)))
     else:
-        print(written(report, options.format), end="")
+        print(render(report, options.format), end="")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.report.table import Report, ours_of, published_of
-from ktgdsl.tables.difference import Sample
+from ktgdsl.report.table import TableReport, our_accuracy, published_accuracy
+from ktgdsl.tables.comparison import Sample
 from ktgdsl.tables.model import Row
-from ktgdsl.tables.standing import Standing
+from ktgdsl.tables.status import RowStatus
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#8d99a6", "#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98")
-BAR, GAP, HEIGHT, NAME = 0.22, 0.3, 3.6, 1.9
+BAR_WIDTH, GROUP_GAP, HEIGHT, NAME_WIDTH = 0.22, 0.3, 3.6, 1.9
 """Inches: a bar, the space between groups, the picture's height, and a name in the legend."""
 PUBLISHED = "published"
 
 
 class Bar(NamedTuple):
-    """A row as a bar: the group that it stands in, its colour's name, and its accuracies."""
+    """A row as a bar: the group that it belongs to, the name of its colour, and its accuracies."""
 
     group: str
     method: str
@@ -41,12 +41,12 @@ def require_matplotlib() -> None:
         )
 
 
-def draw(report: Report, path: Path) -> None:
-    """Writes a chart: a panel for each data set, a group of bars for each number of nodes.
+def draw(report: TableReport, path: Path) -> None:
+    """Write a chart: a panel for each data set, a group of bars for each number of nodes.
 
     A bar is our mean and its whisker our standard deviation, a diamond with a whisker the
-    published value. Where number of nodes and method do not tell rows apart, a group is what
-    labels have before the method. The format is that of the file's name; the axis does not
+    published value. Where number of nodes and method do not tell rows apart, rows are grouped by
+    their labels without the method. The format is that of the file's name; the axis does not
     begin at 0.
 
     Raises:
@@ -56,11 +56,11 @@ def draw(report: Report, path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    panels = {data: bars(report, data) for data in dict.fromkeys(map(_data, report.standings))}
+    panels = {data: bars(report, data) for data in dict.fromkeys(map(_data, report.statuses))}
     methods = [*dict.fromkeys(bar.method for each in panels.values() for bar in each)]
     groups = [len({bar.group for bar in each}) for each in panels.values()]
     widths = [
-        max(2.4, len(each) * BAR + count * GAP)
+        max(2.4, len(each) * BAR_WIDTH + count * GROUP_GAP)
         for each, count in zip(panels.values(), groups, strict=True)
     ]
     figure = Figure(figsize=(sum(widths) + 0.8, HEIGHT), layout="constrained")
@@ -90,22 +90,22 @@ def _add_legend(figure: "Figure", row: Sequence["Axes"], names: Sequence[str]) -
             [marks[name] for name in known],
             known,
             loc="outside lower center",
-            ncols=max(1, int(figure.get_figwidth() / NAME)),
+            ncols=max(1, int(figure.get_figwidth() / NAME_WIDTH)),
             frameon=False,
         )
 
 
-def bars(report: Report, data: str) -> list[Bar]:
+def bars(report: TableReport, data: str) -> list[Bar]:
     """The rows of a data set as bars."""
-    rows = [each for each in report.standings if _data(each) == data]
-    places = {(each.row.nodes, each.row.method) for each in rows}
-    counted = len(places) == len(rows) and all(each.row.nodes is not None for each in rows)
+    rows = [each for each in report.statuses if _data(each) == data]
+    keys = {(each.row.nodes, each.row.method) for each in rows}
+    by_nodes = len(keys) == len(rows) and all(each.row.nodes is not None for each in rows)
     return [
         Bar(
-            f"{each.row.nodes}" if counted else _group(each.row),
+            f"{each.row.nodes}" if by_nodes else _group(each.row),
             each.row.method or "ours",
-            ours_of(each),
-            published_of(report.table, each),
+            our_accuracy(each),
+            published_accuracy(report.table, each),
         )
         for each in rows
     ]
@@ -116,62 +116,65 @@ def _group(row: Row) -> str:
     return row.label.removesuffix(f", {row.method}")
 
 
-def _data(standing: Standing) -> str:
+def _data(status: RowStatus) -> str:
     """The data set that a row is trained on, as far as it is known."""
-    if standing.run is not None:
-        return standing.run.plan.data.source.name
-    return standing.row.data or ""
+    if status.run is not None:
+        return status.run.plan.data.source.name
+    return status.row.data or ""
 
 
 def _panel(axes: "Axes", bars: Sequence[Bar], methods: Sequence[str]) -> None:
+    """One data set: its groups of bars, and the axes."""
     groups = [*dict.fromkeys(bar.group for bar in bars)]
-    shown: list[float] = []
     for number, group in enumerate(groups):
         members = [bar for bar in bars if bar.group == group]
         width = 0.8 / max(2, len(members))
         for place, bar in enumerate(members):
             x = number + (place - (len(members) - 1) / 2) * width
-            if bar.ours is not None:
-                colour = COLOURS[methods.index(bar.method) % len(COLOURS)]
-                axes.bar(
-                    x,
-                    bar.ours.mean,
-                    width * 0.92,
-                    yerr=bar.ours.std,
-                    color=colour,
-                    capsize=2.5,
-                    error_kw={"elinewidth": 1},
-                    label=bar.method,
-                )
-                shown += _ends(bar.ours)
-            if bar.published is not None:
-                axes.errorbar(
-                    x + 0.22 * width,  # beside our whisker
-                    bar.published.mean,
-                    yerr=bar.published.std,
-                    fmt="D",
-                    color="black",
-                    markerfacecolor="white",
-                    markersize=4.5,
-                    elinewidth=0.8,
-                    label=PUBLISHED,
-                )
-                shown += _ends(bar.published)
-    counted = all(group.isdecimal() for group in groups)
-    narrow = not counted and len(groups) == len(bars)
+            _draw_bar(axes, bar, x, width, COLOURS[methods.index(bar.method) % len(COLOURS)])
+    samples = [sample for bar in bars for sample in (bar.ours, bar.published) if sample]
+    ends = [end for sample in samples for end in _whisker(sample)]
+    by_nodes = all(group.isdecimal() for group in groups)
+    narrow = not by_nodes and len(groups) == len(bars)
     names = {"rotation": 40, "ha": "right"} if narrow else {"rotation": 0}
     axes.set_xticks(range(len(groups)), groups, fontsize=9, **names)
     axes.set_xlim(-0.6, len(groups) - 0.4)
-    if counted:
+    if by_nodes:
         axes.set_xlabel("nodes")
-    if shown:
-        margin = max(0.2, 0.12 * (max(shown) - min(shown)))
-        axes.set_ylim(max(0, min(shown) - 2 * margin), min(100, max(shown) + margin))
+    if ends:
+        margin = max(0.2, 0.12 * (max(ends) - min(ends)))
+        axes.set_ylim(max(0, min(ends) - 2 * margin), min(100, max(ends) + margin))
     axes.grid(axis="y", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _ends(sample: Sample) -> tuple[float, float]:
+def _draw_bar(axes: "Axes", bar: Bar, x: float, width: float, colour: str) -> None:
+    if bar.ours is not None:
+        axes.bar(
+            x,
+            bar.ours.mean,
+            width * 0.92,
+            yerr=bar.ours.std,
+            color=colour,
+            capsize=2.5,
+            error_kw={"elinewidth": 1},
+            label=bar.method,
+        )
+    if bar.published is not None:
+        axes.errorbar(
+            x + 0.22 * width,  # beside our whisker
+            bar.published.mean,
+            yerr=bar.published.std,
+            fmt="D",
+            color="black",
+            markerfacecolor="white",
+            markersize=4.5,
+            elinewidth=0.8,
+            label=PUBLISHED,
+        )
+
+
+def _whisker(sample: Sample) -> tuple[float, float]:
     std = sample.std or 0.0
     return sample.mean - std, sample.mean + std

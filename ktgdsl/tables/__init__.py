@@ -1,1 +1,1 @@
-"""Published tables, rerun: their rows, what is done of them, and the comparison."""
+"""Published tables and their reruns: rows, status, cost, and the comparison."""

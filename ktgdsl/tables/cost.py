@@ -1,4 +1,4 @@
-"""What is left to do for the rows of a table, counted, and in hours where it was measured."""
+"""The cost of what is left to do for a table: runs, steps, and seconds where they were measured."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -7,10 +7,11 @@ from typing import Self
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import estimate
-from ktgdsl.tables.standing import Standing
+from ktgdsl.space.size import size
+from ktgdsl.tables.status import RowStatus
 
-FEW = 100_000
-"""Points of a space up to which its graphs are counted, since there may be fewer than trials."""
+FEW_POINTS = 100_000
+"""Smaller spaces have their graphs counted, since there may be fewer than trials."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Cost:
     """Trainings, epochs times nodes, and steps; `seconds` is None where nothing was measured.
 
     Of a search it is what its pruner leaves on average. A pre-training counts as if its
-    weights were not kept from an earlier run.
+    weights were not in the cache.
     """
 
     runs: int = 0
@@ -36,82 +37,78 @@ class Cost:
         )
 
 
-class Paces:
-    """Seconds a step, of what was trained: measured on equal networks, images and batches."""
+class StepTimes:
+    """Seconds a step as measured in the rows that are done, by `speed_class`."""
 
-    def __init__(self, done: Iterable[Standing]) -> None:
-        self._found: dict[Hashable, tuple[float, int]] = {}
-        for each in done:
+    def __init__(self, statuses: Iterable[RowStatus]) -> None:
+        self._measured: dict[Hashable, tuple[float, int]] = {}
+        for each in statuses:
             if each.run is None or each.result is None:
                 continue
-            seconds, steps = self._found.get(like(each.run.plan), (0.0, 0))
-            now = each.result.seconds, cost_of_run(each.run.plan).steps
-            self._found[like(each.run.plan)] = seconds + now[0], steps + now[1]
+            key = speed_class(each.run.plan)
+            seconds, steps = self._measured.get(key, (0.0, 0))
+            more_steps = cost_of_run(each.run.plan).steps
+            self._measured[key] = seconds + each.result.seconds, steps + more_steps
 
     def seconds(self, plan: Plan, steps: int) -> float | None:
         """What so many steps of a plan will take; None when nothing like it was measured."""
-        if like(plan) not in self._found:
+        if (measured := self._measured.get(speed_class(plan))) is None:
             return None
-        seconds, measured = self._found[like(plan)]
-        return steps * seconds / measured
+        return steps * measured[0] / measured[1]
 
 
-def like(plan: Plan) -> Hashable:
-    """Equal for plans whose steps take about the same time."""
+def speed_class(plan: Plan) -> Hashable:
+    """Equal for plans whose steps take about the same time: equal networks, images and batches."""
     nodes = sorted((str(node.network), node.learns) for node in plan.graph.nodes)
     return plan.data.shape, plan.data.batch, plan.train.update, plan.train.precision, tuple(nodes)
 
 
 def cost_of_run(plan: Plan) -> Cost:
-    """All repeats of a plan, and of each the pre-training of its frozen nodes."""
+    """All repeats of a plan, and in each the pre-training of its frozen nodes."""
     repeats, epochs = plan.train.repeats, plan.train.epochs
-    before = sum(node.pretrained for node in plan.graph.nodes)
-    learn = sum(node.learns for node in plan.graph.nodes)
+    pretrained = sum(node.pretrained for node in plan.graph.nodes)
+    learning = sum(node.learns for node in plan.graph.nodes)
     return Cost(
-        runs=repeats * (1 + before),
-        node_epochs=repeats * epochs * (learn + before),
-        steps=repeats * plan.steps * (1 + before),
+        runs=repeats * (1 + pretrained),
+        node_epochs=repeats * epochs * (learning + pretrained),
+        steps=repeats * plan.steps * (1 + pretrained),
     )
 
 
 def cost_of_search(plan: Plan) -> Cost:
-    """A search, as far as its rule can be simulated."""
+    """A search, as far as its pruner can be simulated."""
     assert plan.search is not None
     assert plan.space is not None
-    points = prod(draw.choices or FEW for draw in plan.space.draws)
-    distinct = None
-    if points < FEW:
-        from ktgdsl.space.size import size  # it takes its time
-
-        distinct = size(plan).distinct
+    points = prod(draw.choices or FEW_POINTS for draw in plan.space.draws)
+    distinct = size(plan).distinct if points < FEW_POINTS else None  # counting takes its time
     expected = estimate(plan, distinct)
-    alone = expected.pretrainings * expected.full
-    together = round(expected.all_epochs) - alone
-    held = plan.model_copy(update={"data": plan.data.model_copy(update={"holdout": True})})
+    pretraining_epochs = expected.pretrainings * expected.full
+    graph_epochs = round(expected.all_epochs) - pretraining_epochs
+    held_out = plan.model_copy(update={"data": plan.data.model_copy(update={"holdout": True})})
     return Cost(
         runs=expected.trials + expected.pretrainings + expected.checks,
-        node_epochs=together * len(plan.graph.nodes) + alone,
-        steps=(together + alone) * held.data.steps_per_epoch,
+        node_epochs=graph_epochs * len(plan.graph.nodes) + pretraining_epochs,
+        steps=(graph_epochs + pretraining_epochs) * held_out.data.steps_per_epoch,
     )
 
 
-def left(standing: Standing, paces: Paces) -> dict[Hashable, Cost]:
+def cost_left(status: RowStatus, times: StepTimes) -> dict[Hashable, Cost]:
     """What is left to do for a row, by task; of what was begun, all of it.
 
     Rows that need the same have the same key, so that the costs of many rows are the values
     of their union.
     """
-    search, run = standing.search, standing.run
-    if standing.error is not None or standing.result is not None:
+    search, run = status.search, status.run
+    if status.error is not None or status.result is not None:
         return {}
     if search is not None and search.state != "done":
         # The graph is not known yet; the space has its nodes and how long it is trained.
-        trained = search.folder, standing.row.data
+        trained = search.folder, status.row.data
         return {search.folder: cost_of_search(search.plan), trained: cost_of_run(search.plan)}
     if run is None:
         return {}
     cost = cost_of_run(run.plan)
-    return {run.folder: replace(cost, seconds=paces.seconds(run.plan, cost.steps))}
+    return {run.folder: replace(cost, seconds=times.seconds(run.plan, cost.steps))}
 
 
 def total(costs: Iterable[Cost]) -> Cost:

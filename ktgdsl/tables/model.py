@@ -1,4 +1,4 @@
-"""A table of published numbers and the specs that give ours: `table.toml` in a folder."""
+"""A table of published numbers and the specs to rerun them with: `table.toml` in a folder."""
 
 import tomllib
 from pathlib import Path
@@ -49,8 +49,8 @@ class Row(Data):
         return self
 
 
-class Extra(Data):
-    """What else a data set changes: overrides of any file, of a spec, and of a space."""
+class DataOverrides(Data):
+    """Overrides that go with a data set: of every file, of a spec, and of a space."""
 
     set: tuple[str, ...] = ()
     spec: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Table(Data):
     title: str
     published_runs: Annotated[int, Field(ge=1)]
     rows: tuple[Row, ...]
-    data: Annotated[dict[str, Extra], Field(default_factory=dict)]
+    data: Annotated[dict[str, DataOverrides], Field(default_factory=dict)]
 
     @model_validator(mode="after")
     def _rows_differ(self) -> Self:
@@ -76,14 +76,14 @@ class Table(Data):
         return self
 
     def overrides(self, row: Row) -> list[str]:
-        """What overrides the row's file: of the data set that it is trained or searched on."""
-        name = (row.searched_on or row.data) if row.space is not None else row.data
-        extra = self.data.get(name or "", Extra())
-        own = extra.space if row.space is not None else (*extra.spec, *row.set)
-        return [*([f"data={name}"] if name else []), *extra.set, *own]
+        """Overrides of the row's file: of the data set that it is trained or searched on."""
+        data = (row.searched_on or row.data) if row.space is not None else row.data
+        with_data = self.data.get(data or "", DataOverrides())
+        own = with_data.space if row.space is not None else (*with_data.spec, *row.set)
+        return [*([f"data={data}"] if data else []), *with_data.set, *own]
 
-    def found(self, row: Row) -> list[str]:
-        """What overrides a graph that was found: it keeps all but the data set searched on."""
+    def overrides_of_best(self, row: Row) -> list[str]:
+        """Overrides of the graph that a search found: it keeps all but the data set searched on."""
         changed = row.data is not None and row.searched_on not in (None, row.data)
         return [*([f"data={row.data}"] if changed else []), *row.set]
 
@@ -102,45 +102,45 @@ def read_table(folder: str | Path) -> Table:
         message = f"cannot read {path}: {reason}"
         raise SpecError([Diagnostic("E001", message, help=help, path=str(path))]) from None
     except UnicodeDecodeError:
-        raise _wrong(path, [f"{path} is not UTF-8 text"]) from None
+        raise _spec_error(path, [f"{path} is not UTF-8 text"]) from None
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, [f"{path} is not TOML: {error}"]) from None
+        raise _spec_error(path, [f"{path} is not TOML: {error}"]) from None
     try:
         return Table.model_validate(content)
     except ValidationError as error:
-        raise _wrong(path, [*_messages(error, content)]) from None
+        raise _spec_error(path, [*_messages(error, content)]) from None
 
 
-def _wrong(path: Path, messages: list[str]) -> SpecError:
+def _spec_error(path: Path, messages: list[str]) -> SpecError:
     return SpecError([Diagnostic("E509", message, path=str(path)) for message in messages])
 
 
 def _messages(error: ValidationError, content: dict[str, object]) -> list[str]:
     """A sentence for each mistake, with the row it is in and what was probably meant."""
-    told = []
+    messages = []
     for each in error.errors():
-        where, message = list(each["loc"]), each["msg"].removeprefix("Value error, ")
+        path, message = list(each["loc"]), each["msg"].removeprefix("Value error, ")
         place = "the table"
-        fields: type[Data] = Table
-        if where[:1] == ["rows"] and len(where) > 1:
-            place, fields = _row(content, where[1]), Row
-            where = where[2:]
-        elif where[:1] == ["data"] and len(where) > 1:
-            place, fields = f"the table's data.{where[1]}", Extra
-            where = where[2:]
-        name = ".".join(map(str, where))
+        model: type[Data] = Table
+        if path[:1] == ["rows"] and len(path) > 1:
+            place, model = _row(content, path[1]), Row
+            path = path[2:]
+        elif path[:1] == ["data"] and len(path) > 1:
+            place, model = f"the table's data.{path[1]}", DataOverrides
+            path = path[2:]
+        name = ".".join(map(str, path))
         if each["type"] == "extra_forbidden":
-            near = closest(name, [*fields.model_fields])
-            known = ", ".join(fields.model_fields)
+            near = closest(name, [*model.model_fields])
+            known = ", ".join(model.model_fields)
             hint = f"did you mean `{near}`?" if near else f"there is {known}"
-            told.append(f"{place} has no `{name}`; {hint}")
+            messages.append(f"{place} has no `{name}`; {hint}")
         elif each["type"] == "missing":
-            told.append(f"{place} lacks `{name}`")
+            messages.append(f"{place} lacks `{name}`")
         else:
-            told.append(f"{place}{f', `{name}`' * bool(name)}: {message}")
-    return told
+            messages.append(f"{place}{f', `{name}`' * bool(name)}: {message}")
+    return messages
 
 
 def _row(content: dict[str, object], number: str | int) -> str:

@@ -10,7 +10,7 @@ import ktgdsl
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.syntax.format import format_source
 from ktgdsl.tables.model import Row, Table, read_table
-from ktgdsl.tables.standing import Desk
+from ktgdsl.tables.status import Rerun
 from tests.paths import ROOT
 from tests.pretended import load_watched
 
@@ -146,7 +146,7 @@ def test_table_3_has_the_transfer_protocol() -> None:
             space = plan("table3", row)
             assert space.data.source.name == name.lower().replace("-", "")
             assert (space.space is not None, len(space.graph.nodes)) == (True, n)
-            assert table.found(row) == changed  # and the rest as it was found
+            assert table.overrides_of_best(row) == changed  # and the rest as it was found
 
 
 def test_fig_5_has_two_to_seven_nodes_on_three_data_sets() -> None:
@@ -219,19 +219,19 @@ def test_every_spec_is_in_a_table() -> None:
 
 def test_every_row_is_sound(tmp_path: Path) -> None:
     for name in TABLES:
-        desk = Desk(read_table(PAPER / name), PAPER / name, tmp_path)
-        for row in desk.table.rows:
-            standing = desk.look(row)
-            assert standing.error is None
-            assert standing.state == ("to do" if row.spec or row.space else "cited")
+        rerun = Rerun(read_table(PAPER / name), PAPER / name, tmp_path)
+        for row in rerun.table.rows:
+            status = rerun.status(row)
+            assert status.error is None
+            assert status.state == ("to do" if row.spec or row.space else "cited")
 
 
 def test_rows_of_different_tables_that_are_the_same_are_done_once(tmp_path: Path) -> None:
     folders = {}
     for name in TABLES:
-        desk = Desk(read_table(PAPER / name), PAPER / name, tmp_path)
-        for row in desk.table.rows:
-            task = desk.look(row).search or desk.look(row).run
+        rerun = Rerun(read_table(PAPER / name), PAPER / name, tmp_path)
+        for row in rerun.table.rows:
+            task = rerun.status(row).search or rerun.status(row).run
             folders[name, row.label] = task and task.folder
     assert folders["table1", "ResNet32, CIFAR-100"] == folders["table2", "R, vanilla"]
     assert folders["table3", "4 nodes, through"] == folders["fig5", "CIFAR-100, 4 nodes, fixed"]

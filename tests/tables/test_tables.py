@@ -19,12 +19,20 @@ from rich.text import Text
 
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import SpecError
-from ktgdsl.report.table import Report
+from ktgdsl.report.table import TableReport
 from ktgdsl.report.table_display import show
-from ktgdsl.tables.cost import Cost, Paces, cost_of_run, cost_of_search, left, like, total
-from ktgdsl.tables.difference import Difference, Sample, difference
+from ktgdsl.tables.comparison import Comparison, Sample, compare
+from ktgdsl.tables.cost import (
+    Cost,
+    StepTimes,
+    cost_left,
+    cost_of_run,
+    cost_of_search,
+    speed_class,
+    total,
+)
 from ktgdsl.tables.model import Row, Table, read_table
-from ktgdsl.tables.standing import Desk
+from ktgdsl.tables.status import Rerun
 from ktgdsl.training.result import NodeResult, RunResult, Score
 from tests.paths import ROOT
 from tests.specs import graph, sound
@@ -121,14 +129,14 @@ class TestDifference:
     def test_by_hand(self) -> None:
         # s² = (2 x 0.5² + 4 x 0.8²) / 6 = (0.5 + 2.56) / 6 = 0.51, and 1.2 / 0.51 ** 0.5
         ours, published = Sample(73.2, 0.5, 3), Sample(72.0, 0.8, 5)
-        percent, pooled = difference(ours, published)
+        percent, pooled = compare(ours, published)
         assert percent == pytest.approx(1.2)
         assert pooled == pytest.approx(1.6803361008, abs=1e-9)
 
     def test_of_equal_numbers_of_runs_it_is_the_root_mean_square(self) -> None:
         # s = sqrt((0.3² + 0.4²) / 2) = 0.5 / sqrt(2)
-        found = difference(Sample(70.0, 0.3, 5), Sample(70.5, 0.4, 5))
-        assert found.pooled == pytest.approx(-(2**0.5))
+        found = compare(Sample(70.0, 0.3, 5), Sample(70.5, 0.4, 5))
+        assert found.d == pytest.approx(-(2**0.5))
 
     @pytest.mark.parametrize(
         ("ours", "published"),
@@ -141,7 +149,7 @@ class TestDifference:
     def test_without_a_deviation_the_plain_difference_is_left(
         self, ours: Sample, published: Sample
     ) -> None:
-        assert difference(ours, published) == Difference(1, None)
+        assert compare(ours, published) == Comparison(1, None)
 
 
 # What a table may say
@@ -257,7 +265,7 @@ class TestOverrides:
     ) -> None:
         chosen = Row(label="x", **row)
         assert self.TABLE.overrides(chosen) == given
-        assert self.TABLE.found(chosen) == found
+        assert self.TABLE.overrides_of_best(chosen) == found
 
 
 # What it costs
@@ -281,16 +289,16 @@ class TestCost:
         assert cost_of_search(plan) == Cost(runs=4 + 2, node_epochs=6 * 2 * 2, steps=6 * 2 * 4)
 
     def test_what_rows_share_counts_once(self, folder: Path) -> None:
-        desk = Desk(read_table(folder), folder, folder / "out")
-        alone, linear = (desk.look(row) for row in desk.table.rows[::3][:2])
-        again = desk.look(desk.table.rows[0])
-        costs = [left(each, Paces([])) for each in (alone, linear, again)]
+        rerun = Rerun(read_table(folder), folder, folder / "out")
+        alone, linear = (rerun.status(row) for row in rerun.table.rows[::3][:2])
+        again = rerun.status(rerun.table.rows[0])
+        costs = [cost_left(each, StepTimes([])) for each in (alone, linear, again)]
         together = {key: cost for each in costs for key, cost in each.items()}
         assert total(together.values()) == Cost(2 + 2, 2 * 2 * (1 + 2), 2 * 2 * 5 * 2)
 
     def test_time_is_told_of_what_was_measured_only(self, folder: Path) -> None:
-        desk = Desk(read_table(folder), folder, folder / "out")
-        alone, _, taught, linear, _ = (desk.look(row) for row in desk.table.rows)
+        rerun = Rerun(read_table(folder), folder, folder / "out")
+        alone, _, taught, linear, _ = (rerun.status(row) for row in rerun.table.rows)
         assert alone.run is not None
         assert taught.run is not None
         assert linear.run is not None
@@ -304,11 +312,15 @@ class TestCost:
             epochs=2,
             seconds=40.0,
         )
-        measured = Paces([type(taught)(**{**vars(taught), "result": result})])
+        measured = StepTimes([type(taught)(**{**vars(taught), "result": result})])
         # 2 repeats x 2 epochs x 5 steps took 40 s, so a step takes 2 s.
         assert measured.seconds(linear.run.plan, 7) == pytest.approx(14.0)
         assert measured.seconds(alone.run.plan, 7) is None
-        assert like(alone.run.plan) != like(taught.run.plan) == like(linear.run.plan)
+        assert (
+            speed_class(alone.run.plan)
+            != speed_class(taught.run.plan)
+            == speed_class(linear.run.plan)
+        )
 
 
 # Rows brought to their end
@@ -502,10 +514,10 @@ def test_a_spec_at_fault_is_told_beside_the_others(
 
 def test_in_a_terminal(folder: Path) -> None:
     table = read_table(folder)
-    desk = Desk(table, folder, folder / "out")
-    standings = [desk.look(row) for row in table.rows]
+    rerun = Rerun(table, folder, folder / "out")
+    statuses = [rerun.status(row) for row in table.rows]
     out = io.StringIO()
-    show(Report(table, standings), Console(file=out, width=100, force_terminal=True))
+    show(TableReport(table, statuses), Console(file=out, width=100, force_terminal=True))
     lines = out.getvalue().splitlines()
     (cited,) = [line for line in lines if "of others" in line]
     assert "95.00 ± 0.30" in cited
@@ -519,9 +531,9 @@ def test_labels_keep_their_room(folder: Path, width: int) -> None:
     long = "three networks of ResNet110, linear"
     (folder / "table.toml").write_text(TABLE.replace("taught, linear", long))
     table = read_table(folder)
-    standings = [Desk(table, folder, folder / "out").look(row) for row in table.rows]
+    statuses = [Rerun(table, folder, folder / "out").status(row) for row in table.rows]
     out = io.StringIO()
-    show(Report(table, standings, costs=True), Console(file=out, width=width))
+    show(TableReport(table, statuses, costs=True), Console(file=out, width=width))
     lines = out.getvalue().splitlines()
     assert all(cell_len(line) <= width for line in lines)
     head = [cell.strip() for cell in lines[2].strip("┃").split("┃")]
@@ -559,18 +571,18 @@ class TestChart:
         from ktgdsl.report.table_chart import bars
 
         table = read_table(folder)
-        desk = Desk(table, folder, folder / "out")
-        report = Report(table, [desk.look(row) for row in table.rows])
+        rerun = Rerun(table, folder, folder / "out")
+        report = TableReport(table, [rerun.status(row) for row in table.rows])
         assert [bar.group for bar in bars(report, "digits")] == ["1", "2", "3"]
         assert [bar.method for bar in bars(report, "digits")] == ["fixed"] * 3
-        twice = [desk.look(row.model_copy(update={"nodes": 2})) for row in table.rows]
-        told = [bar.group for bar in bars(Report(table, twice), "digits")]
+        twice = [rerun.status(row.model_copy(update={"nodes": 2})) for row in table.rows]
+        told = [bar.group for bar in bars(TableReport(table, twice), "digits")]
         assert told == ["alone", "taught", "taught, linear"]
         named = [
-            desk.look(row.model_copy(update={"nodes": None, "method": "linear"}))
+            rerun.status(row.model_copy(update={"nodes": None, "method": "linear"}))
             for row in table.rows
         ]
-        told = [bar.group for bar in bars(Report(table, named), "digits")]
+        told = [bar.group for bar in bars(TableReport(table, named), "digits")]
         assert told == ["alone", "taught", "taught"]
 
     def test_another_format(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

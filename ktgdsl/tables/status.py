@@ -1,4 +1,4 @@
-"""How far the rows of a table are: what each needs, and what of it is on the disk. No torch."""
+"""The status of a table's rows: what each needs, and what of it is on the disk. No torch."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from ktgdsl.backend.supported import require_searchable, require_supported
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError, SpecError
@@ -14,12 +15,10 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
 
-State = Literal["done", "begun", "to do"]
-
 
 @dataclass(frozen=True)
 class Task:
-    """A run or a search that a row needs, and the folder that it is kept in.
+    """A run or a search that a row needs, and the folder of its results.
 
     The folder's name is made from the plan, so that equal tasks, of one table or of several,
     are done once.
@@ -31,16 +30,16 @@ class Task:
     folder: Path
 
     @cached_property
-    def state(self) -> State:
-        """What is there of it. Raises RunError (E502) when the folder is something else's."""
+    def state(self) -> Literal["done", "begun", "to do"]:
+        """What is in the folder. Raises RunError (E502) when that is of another training."""
         path = self.folder / "plan.json"
         try:
-            kept = Plan.from_json(path.read_bytes())
+            stored = Plan.from_json(path.read_bytes())
         except FileNotFoundError:
             return "to do"
         except (OSError, ValueError) as error:
             raise _unusable(path, f"{path} cannot be read as a plan") from error
-        if identity(kept) != identity(self.plan):
+        if task_hash(stored) != task_hash(self.plan):
             raise _unusable(self.folder, f"{self.folder} holds another training")
         return "done" if (self.folder / "result.json").exists() else "begun"
 
@@ -54,7 +53,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RowStatus:
     """A row and what it needs: nothing if it is cited only, else a run, some after a search.
 
     `run` is None while there is no graph to be trained, `result` while it is not trained to the
@@ -71,7 +70,7 @@ class Standing:
 
     @property
     def state(self) -> Literal["cited", "failed", "done", "begun", "to do"]:
-        """How far it is."""
+        """The status in a word."""
         if self.error is not None:
             return "failed"
         if self.spec is None:
@@ -83,8 +82,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A table, the folder that it lies in, the folder for results, and more overrides.
+class Rerun:
+    """A table, the folder that it lies in, the folder for results, and overrides of all rows.
 
     `settings` come from the command line: those of `search` are for spaces, the rest for all.
     """
@@ -95,54 +94,49 @@ class Desk:
     settings: Sequence[str] = ()
     root: str | None = None
 
-    def look(self, row: Row) -> Standing:
-        """How far a row is. Raises nothing: what is wrong is in the standing."""
-        named = row.spec or row.space
-        if named is None:
-            return Standing(row)
-        given = (*self.table.overrides(row), *self._given(searching=row.space is not None))
-        standing = Standing(row, self.folder / named, given)
+    def status(self, row: Row) -> RowStatus:
+        """The status of a row as it is now. Raises nothing: an error is in the status."""
+        file = row.spec or row.space
+        if file is None:
+            return RowStatus(row)
+        path = self.folder / file
+        is_space = row.space is not None
+        settings = (*self.table.overrides(row), *self._settings(searching=is_space))
+        status = RowStatus(row, path, settings)
         try:
-            return self._looked(standing, self.folder / named)
+            if not is_space:
+                return self._with_run(status, self._task(path, settings, searching=False))
+            search = self._task(path, settings, searching=True)
+            status = replace(status, search=search)
+            if search.state != "done":
+                return status
+            of_best = (*self.table.overrides_of_best(row), *self._settings(searching=False))
+            best = self._task(search.folder / "best.ktg", of_best, searching=False)
+            return self._with_run(status, best)
         except KtgError as error:
-            return replace(standing, error=error)
+            return RowStatus(row, path, settings, error=error)
 
-    def _looked(self, standing: Standing, path: Path) -> Standing:
-        row = standing.row
-        search = run = None
-        if row.space is None:
-            run = self._task(path, standing.settings, searching=False)
-        else:
-            search = self._task(path, standing.settings, searching=True)
-            if search.state == "done":
-                given = (*self.table.found(row), *self._given(searching=False))
-                run = self._task(search.folder / "best.ktg", given, searching=False)
-        result = run.result() if run is not None and run.state == "done" else None
-        return replace(standing, search=search, run=run, result=result)
+    @staticmethod
+    def _with_run(status: RowStatus, run: Task) -> RowStatus:
+        return replace(status, run=run, result=run.result() if run.state == "done" else None)
 
-    def _given(self, *, searching: bool) -> list[str]:
+    def _settings(self, *, searching: bool) -> list[str]:
         return [each for each in self.settings if searching or not each.startswith("search.")]
 
-    def _task(self, path: Path, settings: Sequence[str], searching: bool) -> Task:
+    def _task(self, path: Path, settings: Sequence[str], *, searching: bool) -> Task:
         compiled = compile_file(path, settings, self.root)
         plan = compiled.plan
         if plan is None:
             raise SpecError(compiled.diagnostics, compiled.sources)
-        _require(plan, compiled, searching)
-        name = f"{plan.graph.name}-{plan.data.source.name}-{identity(plan)[:10]}"
+        try:
+            (require_searchable if searching else require_supported)(plan, compiled.tree)
+        except RunError as error:
+            raise RunError(error.diagnostics, compiled.sources) from None
+        name = f"{plan.graph.name}-{plan.data.source.name}-{task_hash(plan)[:10]}"
         return Task(compiled, plan, tuple(settings), self.out / name)
 
 
-def _require(plan: Plan, compiled: Compiled, searching: bool) -> None:
-    from ktgdsl.backend.supported import require_searchable, require_supported
-
-    try:
-        (require_searchable if searching else require_supported)(plan, compiled.tree)
-    except RunError as error:
-        raise RunError(error.diagnostics, compiled.sources) from None
-
-
-def identity(plan: Plan) -> str:
+def task_hash(plan: Plan) -> str:
     """A hash of all that a result depends on: what is trained, how often, how it is searched."""
     search = None if plan.search is None else plan.search.model_dump_json(exclude={"workers"})
     facts = (plan.digest, plan.train.repeats, search if plan.space is not None else None)

@@ -1,4 +1,4 @@
-"""The difference of two means, in pooled standard deviations."""
+"""The difference of two means, plain and in pooled standard deviations."""
 
 from math import sqrt
 from typing import NamedTuple
@@ -12,14 +12,14 @@ class Sample(NamedTuple):
     n: int
 
 
-class Difference(NamedTuple):
-    """Ours less the published mean, in percent, and d: the same in pooled deviations."""
+class Comparison(NamedTuple):
+    """Our mean less the published one: in percent, and in pooled standard deviations."""
 
     percent: float
-    pooled: float | None
+    d: float | None
 
 
-def difference(ours: Sample, published: Sample) -> Difference:
+def compare(ours: Sample, published: Sample) -> Comparison:
     """How far our mean is from a published one.
 
     d = (m1 - m2) / s with s² = ((n1 - 1) s1² + (n2 - 1) s2²) / (n1 + n2 - 2), the pooled
@@ -28,9 +28,9 @@ def difference(ours: Sample, published: Sample) -> Difference:
     """
     percent = ours.mean - published.mean
     if ours.std is None or published.std is None:
-        return Difference(percent, None)
+        return Comparison(percent, None)
     freedom = ours.n + published.n - 2
     squares = (ours.n - 1) * ours.std**2 + (published.n - 1) * published.std**2
     if freedom < 1 or squares == 0:
-        return Difference(percent, None)
-    return Difference(percent, percent / sqrt(squares / freedom))
+        return Comparison(percent, None)
+    return Comparison(percent, percent / sqrt(squares / freedom))

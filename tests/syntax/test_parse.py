@@ -292,7 +292,7 @@ def test_spans() -> None:
         "Edge": [edge],
         "Reference": ["a", "b.s", "c"],
         "Term": ["kl(T=4) via (1 - x)", "-m"],
-        "Call": ["s", "kl(T=4)", "x", "m"],
+        "CallExpression": ["s", "kl(T=4)", "x", "m"],
         "Argument": ["T=4"],
         "Binary": ["(1 - x)"],
         "Unary": ["-m"],

@@ -12,7 +12,6 @@ from ktgdsl.lowering.lower import Places, lower
 from ktgdsl.lowering.validate import validate
 from ktgdsl.lowering.values import ANYTHING
 from ktgdsl.plan.model import Plan
-from ktgdsl.syntax.make import uncollected
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import read
 from ktgdsl.syntax.tree import Choice, File, Range, Use
@@ -60,13 +59,6 @@ def compile_source(
     pedantic: bool = False,
 ) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
-    with uncollected():
-        return _compiled(source, folder, settings, root, pedantic)
-
-
-def _compiled(
-    source: Source, folder: Path, settings: Iterable[str], root: str | Path | None, pedantic: bool
-) -> Compiled:
     sources = {source.path: source}
     tree, diagnostics = parse(source)
     if tree is None:

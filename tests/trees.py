@@ -1,5 +1,7 @@
 """Hypothesis strategies for trees that say anything the grammar allows, sense or not."""
 
+from typing import TypeVar
+
 from hypothesis import strategies as st
 
 from ktgdsl.diagnostics.source import Span
@@ -32,6 +34,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 
+_T = TypeVar("_T")
 AT = Span("generated", 0, 0)
 NAMES = st.sampled_from(["a", "kl", "correct", "T", "stage2", "h_1", "a_rather_long_name"])
 NUMBERS = st.integers(0, 10**9) | st.floats(
@@ -107,7 +110,7 @@ REFERENCES = st.builds(
 )
 
 
-def _some(part: st.SearchStrategy[object], least: int = 1) -> st.SearchStrategy[tuple[object, ...]]:
+def _some(part: st.SearchStrategy[_T], least: int = 1) -> st.SearchStrategy[tuple[_T, ...]]:
     return st.lists(part, min_size=least, max_size=3).map(tuple)
 
 

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the tree, the plan or the code."""
     compiled = compile_named(options)
     if options.emit == "tree" and compiled.tree is not None:
-        print(compiled.tree.model_dump_json(indent=2, exclude_none=True))
+        print(compiled.tree.to_json())
     elif options.emit != "code":
         print(plan_of(compiled).to_json(), end="")
     else:

@@ -10,7 +10,6 @@ from ktgdsl.lowering.closing import settings as closed
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
@@ -55,7 +54,7 @@ def settings(resolver: Resolver, closing: Closing, file: File, places: "Places")
 
 
 def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:
-    return file.block(kind) or make(Block, file.span, kind=kind)
+    return file.block(kind) or Block(span=file.span, kind=kind)
 
 
 def _facts(dataset: AnyDataset) -> model.Facts | None:
@@ -156,7 +155,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
     if block is None:
         if isinstance(drafting.closing, Closed):
             return None
-        block = make(Block, file.span, kind="search")
+        block = Block(span=file.span, kind="search")
     from ktgdsl.vocabulary.search import Accuracy, SearchSettings
 
     resolver = drafting.resolver

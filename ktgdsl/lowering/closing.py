@@ -1,5 +1,6 @@
 """Closing: how the open values of a space become closed ones (`plan.opening`), if there are any."""
 
+from dataclasses import replace
 from typing import Protocol
 
 from ktgdsl.syntax.tree import Setting, Syntax, Value
@@ -34,6 +35,4 @@ class Closed:
 
 def settings(closing: Closing, written: tuple[Setting, ...], place: str) -> tuple[Setting, ...]:
     """The settings of a block, closed; `train.lr` is the place of `lr` in `train`."""
-    return tuple(
-        s.model_copy(update={"value": closing.close(s.value, f"{place}.{s.name}")}) for s in written
-    )
+    return tuple(replace(s, value=closing.close(s.value, f"{place}.{s.name}")) for s in written)

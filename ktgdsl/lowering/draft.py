@@ -1,6 +1,6 @@
 """A graph block written out: every node and every pair, before anything is cut or dropped."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ktgdsl.diagnostics.source import Span
@@ -8,7 +8,7 @@ from ktgdsl.lowering.closing import Closing
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Place, Term
-from ktgdsl.syntax.tree import Edge, Reference, Setting
+from ktgdsl.syntax.tree import All, Edge, Reference, Setting
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.settings import NodeSettings
 
@@ -114,8 +114,7 @@ class Drafting:
         if not any(self.closing.is_open(setting) for setting in written):
             return written
         return tuple(
-            s.model_copy(update={"value": self.closing.close(s.value, f"{place}.{s.name}")})
-            for s in written
+            replace(s, value=self.closing.close(s.value, f"{place}.{s.name}")) for s in written
         )
 
     def whole(self, reference: Reference, place: str) -> list[str]:
@@ -125,7 +124,7 @@ class Drafting:
             self.resolver.complain("E301", message, reference.tap.span, "leave the tap out")
         index = reference.index
         if index is not None and self.closing.is_open(index):
-            assert index.kind != "all"
+            assert not isinstance(index, All)
             closed = self.closing.close(index, f"{place}.{reference.name}.index")
-            reference = reference.model_copy(update={"index": closed})
+            reference = replace(reference, index=closed)
         return self.names.nodes(reference)

@@ -1,6 +1,7 @@
 """The `edge` statements of a graph: the pairs that they stand for, and what flows there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from ktgdsl.lowering.replacing import Edges, Pair, put
 from ktgdsl.lowering.taps import FLAT, check_tap, tap_path
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import LABEL, LOGITS, NOTHING, Place, Term
-from ktgdsl.syntax.tree import Edge, Reference
+from ktgdsl.syntax.tree import All, Edge, Reference
 
 _SOURCES: dict[str, Source] = {LABEL: "label", NOTHING: "nothing"}
 
@@ -77,9 +78,9 @@ class _End(NamedTuple):
 def _end(drafting: Drafting, reference: Reference, *, labels: bool = False) -> _End:
     drawn = reference.index is not None and drafting.closing.is_open(reference.index)
     if reference.index is not None and drawn:
-        assert reference.index.kind != "all"
+        assert not isinstance(reference.index, All)
         closed = drafting.closing.close(reference.index, f"edge.{reference.name}.index")
-        reference = reference.model_copy(update={"index": closed})
+        reference = replace(reference, index=closed)
     if reference.name == LABEL and reference.index is None:
         return _End(reference, [LABEL])
     return _End(reference, drafting.names.nodes(reference, labels=labels), drawn)

@@ -1,7 +1,7 @@
 """The checked tree to the plan, every default written out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,6 @@ from ktgdsl.lowering.passes import (
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import Block, Choice, File, Graph, Let
 
 Opening = Callable[[Resolver], Closing]
@@ -157,8 +156,8 @@ def lets(file: File) -> dict[str, Let]:
     """The `let`s by name; one without a value, told by `validate`, has nothing to choose from."""
     found = {s.name: s for s in file.statements if isinstance(s, Let)}
     for name in unusable(file):
-        nothing = make(Choice, found[name].span, options=())
-        found[name] = found[name].model_copy(update={"value": nothing})
+        nothing = Choice(span=found[name].span, options=())
+        found[name] = replace(found[name], value=nothing)
     return found
 
 

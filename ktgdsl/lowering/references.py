@@ -1,12 +1,12 @@
 """Arguments that point at something: at a node, a place inside of one, or a phase."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from ktgdsl.lowering.values import INVALID, Scope, is_open
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
 from ktgdsl.vocabulary.refs import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import closest
@@ -82,7 +82,7 @@ class Pointed(Scope):
     def _node(self, value: Value) -> Any:
         """A NodeRef; None for what is none, INVALID where there is no such node."""
         if isinstance(value, CallExpression) and not value.arguments:
-            value = make(Reference, value.span, name=value.name)
+            value = Reference(span=value.span, name=value.name)
         if not isinstance(value, Reference) or value.tap is not None:
             return None
         index: Any = None
@@ -100,7 +100,7 @@ class Pointed(Scope):
     def _place(self, value: Value) -> Any:
         if not isinstance(value, Reference) or value.tap is None:
             return None
-        node = self._node(value.model_copy(update={"tap": None}))
+        node = self._node(replace(value, tap=None))
         path = _path(self.expand(value.tap))
         if node is INVALID:
             return INVALID

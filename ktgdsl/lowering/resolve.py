@@ -9,7 +9,6 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import Pointed, pointing
 from ktgdsl.lowering.values import INVALID, is_open, whole
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.tree import (
     Boolean,
     CallExpression,
@@ -64,9 +63,7 @@ class Resolver(Pointed):
             return None
         found = entry("network", name)
         assert found is not None  # it is a short form of it
-        given = [
-            Given(k, value.span, make(Number, value.span, value=v)) for k, v in numbers.items()
-        ]
+        given = [Given(k, value.span, Number(span=value.span, value=v)) for k, v in numbers.items()]
         before = len(self.diagnostics)
         bound = self.bind(found, given, value.span, value.name)
         if bound is None:
@@ -127,7 +124,7 @@ class Resolver(Pointed):
                 return None
         if entry.variadic is not None and several:
             span = several[0].span.to(several[-1].span)
-            items = make(List, span, items=tuple(several))
+            items = List(span=span, items=tuple(several))
             given.insert(0, Given(entry.variadic, span, items))
         return self.bind(entry, given, call.span, call.name)
 

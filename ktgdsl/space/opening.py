@@ -7,11 +7,11 @@ drawn, because the options that are not taken are walked as well.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import calculated
 from ktgdsl.plan.settings import Draw
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.spelling import Speller
 from ktgdsl.syntax.tree import (
     All,
@@ -73,24 +73,22 @@ class _Closer:
                 for index, each in enumerate(value.arguments):
                     name = each.name or _parameter(value.name, index, place)
                     within = close(each.value, f"{place}.{name}")
-                    closed.append(each.model_copy(update={"value": within}))
-                return value.model_copy(update={"arguments": tuple(closed)})
+                    closed.append(replace(each, value=within))
+                return replace(value, arguments=tuple(closed))
             case List():
                 items = tuple(close(item, place) for item in value.items)
-                return value.model_copy(update={"items": items})
+                return replace(value, items=items)
             case Unary():
-                return value.model_copy(update={"operand": close(value.operand, place)})
+                return replace(value, operand=close(value.operand, place))
             case Binary():
                 left, right = close(value.left, place), close(value.right, place)
-                return value.model_copy(update={"left": left, "right": right})
+                return replace(value, left=left, right=right)
             case Reference():
-                parts = {"index": value.index, "tap": value.tap}
-                update = {
-                    name: close(part, place)
-                    for name, part in parts.items()
-                    if part is not None and not isinstance(part, All)
-                }
-                return value.model_copy(update=update)
+                if value.index is not None and not isinstance(value.index, All):
+                    value = replace(value, index=close(value.index, place))
+                if value.tap is not None:
+                    value = replace(value, tap=close(value.tap, place))
+                return value
         return value
 
     def _let(self, value: Value) -> Let | None:
@@ -151,7 +149,7 @@ class AtPoint(_Closer):
         if self.turn is None or not self.is_open(value):
             return closed
         bounds = self._bounds(value)
-        return closed if bounds is None else make(Number, value.span, value=bounds[1])
+        return closed if bounds is None else Number(span=value.span, value=bounds[1])
 
     def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
         """What a number that may be open lies between; None for anything else."""
@@ -188,10 +186,10 @@ class AtPoint(_Closer):
         name = self._fresh(place)
         ends = drawn_between(self.resolver, value, log=log)
         if ends is None:
-            return make(Choice, value.span, options=())
+            return Choice(span=value.span, options=())
         low, high = ends
         self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
-        return make(Number, value.span, value=self.point.get(name, low))
+        return Number(span=value.span, value=self.point.get(name, low))
 
     def _fresh(self, place: str) -> str:
         count = self._used[place]
@@ -265,8 +263,8 @@ class Covering(_Closer):
             assert isinstance(spread, Range)
             ends = drawn_between(self.resolver, spread, log=inside is not None)
             if ends is None:
-                return make(Choice, value.span, options=())
-            return make(Number, value.span, value=ends[turn % 2])
+                return Choice(span=value.span, options=())
+            return Number(span=value.span, value=ends[turn % 2])
         if isinstance(value, Choice):
             turn %= max(1, self.rounds(value))
             for option in value.options:

@@ -1,11 +1,11 @@
 """What each rule of the grammar makes of its parts: our tree, with the place of everything."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.syntax import tree as s
 from ktgdsl.syntax.machine import Actions
-from ktgdsl.syntax.make import make, moved
 from ktgdsl.syntax.tokens import Token
 
 _Parts = list[Any]
@@ -48,7 +48,7 @@ class _Builder:
     def on_graph(self, parts: _Parts) -> s.Graph:
         keyword, name, _, *members, closing = parts
         span = self._span(keyword, closing.end)
-        return make(s.Graph, span, name=name.value, statements=tuple(members))
+        return s.Graph(span=span, name=name.value, statements=tuple(members))
 
     def on_member(self, parts: _Parts) -> s.Syntax:
         member: s.Syntax = parts[0]
@@ -58,7 +58,7 @@ class _Builder:
         keyword, subject, *block = parts
         settings, end = block[0] if block else ((), subject.span.end)
         span = self._span(keyword, end)
-        return make(s.Block, span, kind="data", subject=subject, settings=settings)
+        return s.Block(span=span, kind="data", subject=subject, settings=settings)
 
     def on_train(self, parts: _Parts) -> s.Block:
         return self._block("train", parts)
@@ -69,18 +69,17 @@ class _Builder:
     def on_phase(self, parts: _Parts) -> s.Block:
         return self._block("phase", parts, name=parts[1].value)
 
-    def _block(self, kind: str, parts: _Parts, name: str | None = None) -> s.Block:
+    def _block(self, kind: Any, parts: _Parts, name: str | None = None) -> s.Block:
         settings, end = parts[-1]
-        return make(s.Block, self._span(parts[0], end), kind=kind, name=name, settings=settings)
+        return s.Block(span=self._span(parts[0], end), kind=kind, name=name, settings=settings)
 
     def on_settings(self, parts: _Parts) -> _Enclosed:
         return _Enclosed(tuple(parts[1:-1]), parts[-1].end)
 
     def on_setting(self, parts: _Parts) -> s.Setting:
         name, _, value = parts
-        return make(
-            s.Setting,
-            self._span(name, value.span.end),
+        return s.Setting(
+            span=self._span(name, value.span.end),
             name=name.value,
             name_span=self._span(name, name.end),
             value=value,
@@ -88,9 +87,8 @@ class _Builder:
 
     def on_let(self, parts: _Parts) -> s.Let:
         keyword, *each, name, _, value = parts
-        return make(
-            s.Let,
-            self._span(keyword, value.span.end),
+        return s.Let(
+            span=self._span(keyword, value.span.end),
             name=name.value,
             name_span=self._span(name, name.end),
             each=bool(each),
@@ -99,7 +97,7 @@ class _Builder:
 
     def on_use(self, parts: _Parts) -> s.Use:
         keyword, path = parts
-        return make(s.Use, self._span(keyword, path.end), file=self.on_string([path]))
+        return s.Use(span=self._span(keyword, path.end), file=self.on_string([path]))
 
     # What stands in a graph
 
@@ -110,9 +108,8 @@ class _Builder:
             settings, end = parts.pop()
         else:
             end = parts[-1].span.end
-        return make(
-            s.Node,
-            self._span(keyword, end),
+        return s.Node(
+            span=self._span(keyword, end),
             names=tuple(parts[:-2:2]),
             network=parts[-1],
             settings=settings,
@@ -121,15 +118,15 @@ class _Builder:
     def on_declared(self, parts: _Parts) -> s.Declared:
         name, *size = parts
         inside, end = size[0] if size else (None, name.end)
-        return make(s.Declared, self._span(name, end), name=name.value, size=inside)
+        return s.Declared(span=self._span(name, end), name=name.value, size=inside)
 
     def on_target(self, parts: _Parts) -> s.Target:
         keyword, (names, end) = parts
-        return make(s.Target, self._span(keyword, end), names=names)
+        return s.Target(span=self._span(keyword, end), names=names)
 
     def on_share(self, parts: _Parts) -> s.ShareStatement:
         keyword, (names, _), (settings, end) = parts
-        return make(s.ShareStatement, self._span(keyword, end), names=names, settings=settings)
+        return s.ShareStatement(span=self._span(keyword, end), names=names, settings=settings)
 
     def on_edge(self, parts: _Parts) -> s.Edge:
         keyword, (sources, _), arrow, (destinations, end), *rest = parts
@@ -140,21 +137,21 @@ class _Builder:
         return self._edge(keyword, sources, None, (), rest, end)
 
     def _edge(
-        self, keyword: Token, sources: Any, arrow: str | None, to: Any, rest: _Parts, end: int
+        self, keyword: Token, sources: Any, arrow: Any, to: Any, rest: _Parts, end: int
     ) -> s.Edge:
         terms = tuple(part for part in rest if isinstance(part, s.Term))
         span = self._span(keyword, terms[-1].span.end if terms else end)
-        return make(s.Edge, span, sources=sources, arrow=arrow, destinations=to, terms=terms)
+        return s.Edge(span=span, sources=sources, arrow=arrow, destinations=to, terms=terms)
 
     def on_term(self, parts: _Parts) -> s.Term:
         loss, *via = parts
         if not via:
-            return make(s.Term, loss.span, loss=loss, gate=None)
-        return make(s.Term, loss.span.to(via[0].span), loss=loss, gate=via[0].gate)
+            return s.Term(span=loss.span, loss=loss, gate=None)
+        return s.Term(span=loss.span.to(via[0].span), loss=loss, gate=via[0].gate)
 
     def on_via(self, parts: _Parts) -> s.Term:
         keyword, gate = parts
-        return make(s.Term, self._span(keyword, gate.span.end), loss=None, gate=gate)
+        return s.Term(span=self._span(keyword, gate.span.end), loss=None, gate=gate)
 
     def on_references(self, parts: _Parts) -> _Enclosed:
         if isinstance(parts[0], Token):
@@ -171,7 +168,7 @@ class _Builder:
                 index, end = part
             else:
                 tap, end = part, part.span.end
-        return make(s.Reference, self._span(name, end), name=name.value, index=index, tap=tap)
+        return s.Reference(span=self._span(name, end), name=name.value, index=index, tap=tap)
 
     on_place = on_reference
 
@@ -181,7 +178,7 @@ class _Builder:
     def on_index(self, parts: _Parts) -> _Enclosed:
         _, inside, closing = parts
         if isinstance(inside, Token):
-            inside = make(s.All, self._span(inside, inside.end))
+            inside = s.All(span=self._span(inside, inside.end))
         return _Enclosed(inside, closing.end)
 
     def on_tap(self, parts: _Parts) -> s.Value:
@@ -202,73 +199,72 @@ class _Builder:
         options: list[s.Value] = []
         for value in parts[::2]:
             options.extend(value.options if isinstance(value, s.Choice) else (value,))
-        return make(s.Choice, parts[0].span.to(parts[-1].span), options=tuple(options))
+        return s.Choice(span=parts[0].span.to(parts[-1].span), options=tuple(options))
 
     def on_range(self, parts: _Parts) -> s.Range:
         low, _, high = parts
-        return make(s.Range, low.span.to(high.span), low=low, high=high)
+        return s.Range(span=low.span.to(high.span), low=low, high=high)
 
     def on_sum(self, parts: _Parts) -> s.Binary:
         left, sign, right = parts
         span = left.span.to(right.span)
-        return make(s.Binary, span, operator=sign.value, left=left, right=right)
+        return s.Binary(span=span, operator=sign.value, left=left, right=right)
 
     on_product = on_sum
 
     def on_negative(self, parts: _Parts) -> s.Unary:
         sign, operand = parts
-        return make(s.Unary, self._span(sign, operand.span.end), operator="-", operand=operand)
+        return s.Unary(span=self._span(sign, operand.span.end), operator="-", operand=operand)
 
     def on_group(self, parts: _Parts) -> s.Value:
         # The parentheses count to the value's place, so that all that holds it covers them.
         opening, value, closing = parts
-        inside: s.Value = moved(value, self._span(opening, closing.end))
+        inside: s.Value = replace(value, span=self._span(opening, closing.end))
         return inside
 
     def on_list(self, parts: _Parts) -> s.List:
-        return make(s.List, self._span(parts[0], parts[-1].end), items=tuple(parts[1:-1:2]))
+        return s.List(span=self._span(parts[0], parts[-1].end), items=tuple(parts[1:-1:2]))
 
     def on_call(self, parts: _Parts) -> s.CallExpression:
         name, *rest = parts
-        return make(
-            s.CallExpression,
-            self._span(name, rest[-1].end),
+        return s.CallExpression(
+            span=self._span(name, rest[-1].end),
             name=name.value,
             name_span=self._span(name, name.end),
             arguments=tuple(rest[1:-1:2]),
         )
 
     def on_positional(self, parts: _Parts) -> s.Argument:
-        return make(s.Argument, parts[0].span, name=None, value=parts[0])
+        return s.Argument(span=parts[0].span, name=None, value=parts[0])
 
     def on_named(self, parts: _Parts) -> s.Argument:
         name, _, value = parts
-        return make(s.Argument, self._span(name, value.span.end), name=name.value, value=value)
+        return s.Argument(span=self._span(name, value.span.end), name=name.value, value=value)
 
     # Values of one word
 
     def on_number(self, parts: _Parts) -> s.Number:
         token = parts[0]
-        return make(s.Number, self._span(token, token.end), value=_number(token.value))
+        return s.Number(span=self._span(token, token.end), value=_number(token.value))
 
     def on_percent(self, parts: _Parts) -> s.PercentLiteral:
         token = parts[0]
-        return make(s.PercentLiteral, self._span(token, token.end), value=_number(token.value[:-1]))
+        return s.PercentLiteral(span=self._span(token, token.end), value=_number(token.value[:-1]))
 
     def on_string(self, parts: _Parts) -> s.String:
         token = parts[0]
-        return make(s.String, self._span(token, token.end), value=_unescape(token.value[1:-1]))
+        return s.String(span=self._span(token, token.end), value=_unescape(token.value[1:-1]))
 
     def on_true(self, parts: _Parts) -> s.Boolean:
         token = parts[0]
-        return make(s.Boolean, self._span(token, token.end), value=token.type == "TRUE")
+        return s.Boolean(span=self._span(token, token.end), value=token.type == "TRUE")
 
     on_false = on_true
 
     def on_name(self, parts: _Parts) -> s.CallExpression:
         token = parts[0]
         span = self._span(token, token.end)
-        return make(s.CallExpression, span, name=token.value, name_span=span, arguments=())
+        return s.CallExpression(span=span, name=token.value, name_span=span, arguments=())
 
 
 def _number(text: str) -> int | float:

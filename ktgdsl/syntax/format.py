@@ -6,7 +6,6 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax.comments import Remarks
 from ktgdsl.syntax.layout import Item, render
-from ktgdsl.syntax.make import uncollected
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import MAX_BYTES
 from ktgdsl.syntax.spelling import Speller
@@ -38,11 +37,6 @@ def format_source(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
     language. Raises AssertionError if the new text said anything else than the old, or a
     comment were lost: that would be a mistake of ours.
     """
-    with uncollected():
-        return _format(source)
-
-
-def _format(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
     words = tokenize(source)
     tree, diagnostics = parse(source, words)
     if tree is None or diagnostics:

@@ -73,7 +73,7 @@ def _flat(file: File, place: _Place, root: Path, used: Used) -> File:
             used.missing = True
         else:
             below = merged(below, other.statements)
-    return file.model_copy(update={"statements": tuple(merged(below, own))})
+    return replace(file, statements=tuple(merged(below, own)))
 
 
 def _other(use: Use, place: _Place, root: Path, used: Used) -> File | Diagnostic:
@@ -155,4 +155,4 @@ def _on_top(below: Statement | None, above: Statement) -> Statement:
     if above.subject is not None and above.subject != below.subject:
         said |= OF_A_DATA_SET
     inherited = (setting for setting in below.settings if setting.name not in said)
-    return above.model_copy(update={"settings": (*inherited, *above.settings)})
+    return replace(above, settings=(*inherited, *above.settings))

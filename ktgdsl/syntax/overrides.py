@@ -1,12 +1,11 @@
 """Overrides from the command line: `train.epochs=2` put into the tree before it is checked."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax.make import make
 from ktgdsl.syntax.parse import parse_value
 from ktgdsl.syntax.tree import (
     Block,
@@ -24,7 +23,8 @@ from ktgdsl.syntax.tree import (
 )
 from ktgdsl.vocabulary.registry import closest
 
-Blocks = Literal["data", "train", "search"]
+_Block = TypeVar("_Block", Block, Node)
+BlockKind = Literal["data", "train", "search"]
 _PATHS = ["data", "train", "search", "phase", "let", "node"]
 _FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or let.T=4"
 
@@ -78,7 +78,7 @@ def _value(source: Source, path: tuple[str, ...], left: str, right: str) -> Valu
         value = None  # a path, though `t.safetensors` would parse as a tap
     if value is None or problems:
         start = len(left) + 1 + right.index(text)
-        return make(String, Span(source.path, start, start + len(text)), value=text)
+        return String(span=Span(source.path, start, start + len(text)), value=text)
     return value
 
 
@@ -86,10 +86,9 @@ def _apply(file: File, given: _Given) -> File | Diagnostic | None:
     """The tree changed; None for what may be in a part that did not parse."""
     match given.path:
         case ("data",):
-            return _blocks(file, "data", {"subject": given.value}, given)
+            return _block(file, "data", given, lambda block: replace(block, subject=given.value))
         case ("data" | "train" | "search" as kind, name):
-            settings = _with(((s := file.block(kind)) and s.settings) or (), given, name)
-            return _blocks(file, kind, {"settings": settings}, given)
+            return _block(file, kind, given, lambda block: _with(block, given, name))
         case ("let", name):
             return _let(file, given, name)
         case ("phase", phase, name):
@@ -117,36 +116,35 @@ def _apply(file: File, given: _Given) -> File | Diagnostic | None:
     )
 
 
-def _with(settings: Sequence[Setting], given: _Given, name: str) -> tuple[Setting, ...]:
-    """The settings with one replaced or added."""
-    new = make(
-        Setting,
-        given.path_span.to(given.value.span),
+def _with(block: _Block, given: _Given, name: str) -> _Block:
+    """The block or node with one setting replaced or added."""
+    settings: tuple[Setting, ...] = block.settings
+    new = Setting(
+        span=given.path_span.to(given.value.span),
         name=name,
         name_span=given.path_span,
         value=given.value,
     )
-    at = next((i for i, s in enumerate(settings) if s.name == name), len(settings))
-    return (*settings[:at], new, *settings[at + 1 :])
+    at: int = next((i for i, s in enumerate(settings) if s.name == name), len(settings))
+    return replace(block, settings=(*settings[:at], new, *settings[at + 1 :]))
 
 
 def _replaced(file: File, old: Statement, new: Statement) -> File:
     """The file with one statement in place of another."""
     statements = tuple(new if statement is old else statement for statement in file.statements)
-    return file.model_copy(update={"statements": statements})
+    return replace(file, statements=statements)
 
 
-def _blocks(file: File, kind: Blocks, update: dict[str, object], given: _Given) -> File:
+def _block(file: File, kind: BlockKind, given: _Given, change: Callable[[Block], Block]) -> File:
     """The file with its block of a kind changed, or with a new one."""
-    block = file.block(kind)
-    if block is not None:
-        return _replaced(file, block, block.model_copy(update=update))
-    if kind == "data" and "subject" not in update:
-        # A block has a name, and this is the data set of a file without one.
-        span = given.path_span
-        update = {**update, "subject": make(CallExpression, span, name="digits", name_span=span)}
-    new = make(Block, given.path_span, kind=kind, **update)
-    return file.model_copy(update={"statements": (*file.statements, new)})
+    old = file.block(kind)
+    if old is not None:
+        return _replaced(file, old, change(old))
+    span = given.path_span
+    # A file without a `data` block learns from the digits.
+    digits = CallExpression(span=span, name="digits", name_span=span) if kind == "data" else None
+    new = change(Block(span=span, kind=kind, subject=digits))
+    return replace(file, statements=(*file.statements, new))
 
 
 def _phase(file: File, given: _Given, phase: str, name: str) -> File | Diagnostic | None:
@@ -158,15 +156,14 @@ def _phase(file: File, given: _Given, phase: str, name: str) -> File | Diagnosti
     block = phases.get(phase)
     if block is None:
         return _nothing("phase", phase, phases, given)
-    changed = block.model_copy(update={"settings": _with(block.settings, given, name)})
-    return _replaced(file, block, changed)
+    return _replaced(file, block, _with(block, given, name))
 
 
 def _let(file: File, given: _Given, name: str) -> File | Diagnostic | None:
     lets = {s.name: s for s in file.statements if isinstance(s, Let)}
     if name not in lets:
         return _nothing("let", name, lets, given)
-    return _replaced(file, lets[name], lets[name].model_copy(update={"value": given.value}))
+    return _replaced(file, lets[name], replace(lets[name], value=given.value))
 
 
 def _node(file: File, given: _Given, name: str, setting: str | None) -> File | Diagnostic | None:
@@ -184,14 +181,14 @@ def _node(file: File, given: _Given, name: str, setting: str | None) -> File | D
             ]
         else:
             statements.append(statement)
-    changed: Graph = graph.model_copy(update={"statements": tuple(statements)})
+    changed: Graph = replace(graph, statements=tuple(statements))
     return _replaced(file, graph, changed)
 
 
 def _changed(node: Node, given: _Given, setting: str | None) -> Node:
     if setting is None:
-        return node.model_copy(update={"network": given.value})
-    return node.model_copy(update={"settings": _with(node.settings, given, setting)})
+        return replace(node, network=given.value)
+    return _with(node, given, setting)
 
 
 def _apart(node: Node, name: str) -> list[Node]:
@@ -202,7 +199,7 @@ def _apart(node: Node, name: str) -> list[Node]:
             groups += [[declared], []]
         else:
             groups[-1].append(declared)
-    return [node.model_copy(update={"names": tuple(group)}) for group in groups if group]
+    return [replace(node, names=tuple(group)) for group in groups if group]
 
 
 def _nothing(kind: str, name: str, names: Iterable[str], given: _Given) -> Diagnostic | None:

@@ -5,10 +5,9 @@ from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.syntax import machine
 from ktgdsl.syntax import statements as outline
 from ktgdsl.syntax.build import actions
-from ktgdsl.syntax.make import make, uncollected
 from ktgdsl.syntax.read import MAX_BYTES
-from ktgdsl.syntax.tokens import MAX_ERRORS, Token, Words, tokenize
-from ktgdsl.syntax.tree import File, Value
+from ktgdsl.syntax.tokens import MAX_ERRORS, Words, tokenize
+from ktgdsl.syntax.tree import File, Statement, Value
 
 
 def parse(source: Source, words: Words | None = None) -> tuple[File | None, tuple[Diagnostic, ...]]:
@@ -21,13 +20,7 @@ def parse(source: Source, words: Words | None = None) -> tuple[File | None, tupl
     if len(source.text) > MAX_BYTES:
         message = "the text is larger than 1 MiB, the most that a spec may have"
         return None, (Diagnostic("E003", message, path=source.path),)
-    with uncollected():
-        return _parse(source, *(words or tokenize(source)))
-
-
-def _parse(
-    source: Source, tokens: list[Token], errors: list[Diagnostic]
-) -> tuple[File | None, tuple[Diagnostic, ...]]:
+    tokens, errors = words or tokenize(source)
     if not errors and outline.too_deep(tokens) is None:
         statements = machine.run("file", tokens, actions(source.path))
         if statements is not None:
@@ -63,8 +56,8 @@ def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
     return value, ()
 
 
-def _file(source: Source, statements: tuple[object, ...]) -> File:
-    return make(File, Span(source.path, 0, len(source.text)), statements=statements)
+def _file(source: Source, statements: tuple[Statement, ...]) -> File:
+    return File(span=Span(source.path, 0, len(source.text)), statements=statements)
 
 
 def _capped(source: Source, errors: list[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -6,7 +6,7 @@ are missing or left over.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,7 @@ class _OpenGraph:
 
     head: s.Graph | None
     opening: Token
-    members: list[s.Syntax] = field(default_factory=list)
+    members: list[s.GraphStatement] = field(default_factory=list)
     closing: Token | None = None
     outsider: Token | None = None  # the first member after `closing`
 
@@ -36,7 +36,7 @@ class Recovery:
     """One pass over a file's tokens; `statements` and `errors` are what it finds."""
 
     def __init__(self, source: Source, tokens: list[Token], errors: list[Diagnostic]) -> None:
-        self.statements: list[s.Syntax] = []
+        self.statements: list[s.Statement] = []
         self.errors = list(errors)
         self._source = source
         self._tokens = tokens
@@ -123,7 +123,7 @@ class Recovery:
             self._keep(made)
         return stop
 
-    def _keep(self, statement: s.Syntax) -> None:
+    def _keep(self, statement: s.Statement | s.GraphStatement) -> None:
         if isinstance(statement, s.Node | s.Target | s.Edge | s.ShareStatement):
             if self._graph is not None:
                 self._graph.members.append(statement)
@@ -157,7 +157,7 @@ class Recovery:
         if head is None:
             return None
         place = Span(self._source.path, head.span.start, self._tokens[stop - 1].end)
-        return head.model_copy(update={"settings": tuple(settings), "span": place})
+        return replace(head, settings=tuple(settings), span=place)
 
     # Graphs
 
@@ -230,8 +230,7 @@ class Recovery:
                 self._unclosed(graph.opening, last)
         if graph.head is not None:
             place = Span(self._source.path, graph.head.span.start, last.end)
-            update = {"statements": tuple(graph.members), "span": place}
-            self.statements.append(graph.head.model_copy(update=update))
+            self.statements.append(replace(graph.head, statements=tuple(graph.members), span=place))
 
     # Parsing
 

@@ -1,44 +1,55 @@
-"""The tree: what a `.ktg` file says, with the place of every part, before it means anything.
+"""The syntax tree of a `.ktg` file: one frozen class for each construct, validated by pydantic.
 
-Two trees are equal when they say the same; where they say it does not matter.
+Every node knows its place in the source. Two trees are equal when they say the same; where they
+say it does not matter.
 """
 
-from collections.abc import Callable
-from functools import cache
-from operator import attrgetter
-from typing import Annotated, Literal, Union
+from dataclasses import field
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
+from pydantic_core import CoreSchema, core_schema
 
 from ktgdsl.diagnostics.source import Span
 
-
-class Syntax(BaseModel):
-    """A part of the tree. Equality and hash ignore where it stands: fields named `...span`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    span: Span = Field(repr=False)
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        said = _said(type(self))
-        return bool(said(self) == said(other))
-
-    def __hash__(self) -> int:
-        return hash((type(self), _said(type(self))(self)))
+_T = TypeVar("_T")
+_CONFIG = ConfigDict(extra="forbid", defer_build=True)
 
 
-@cache
-def _said(part: type[Syntax]) -> Callable[[object], object]:
-    """What gets from a part all that counts for equality."""
-    return attrgetter(*(name for name in part.model_fields if not name.endswith("span")))
+class _IsInstance:
+    """Validates a field by `isinstance` alone: a node was validated when it was constructed.
+
+    Pydantic would inline the validators of a recursive union into every class that has such a
+    field, and building those takes several times as long.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, _: object) -> CoreSchema:
+        return core_schema.is_instance_schema(source)
+
+
+IsInstance = Annotated[_T, _IsInstance()]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _node(cls: type[_T]) -> type[_T]:
+    """A class of nodes. Slots, since a large tree of objects with a `__dict__` costs the garbage
+    collector as much time as all of parsing."""
+    decorate = dataclass(frozen=True, kw_only=True, slots=True, config=_CONFIG)
+    return cast(type[_T], decorate(cls))
+
+
+@_node
+class Syntax:
+    """A node of the tree. Equality and hash ignore its `span`."""
+
+    span: IsInstance[Span] = field(repr=False, compare=False)
 
 
 # Values
 
 
+@_node
 class Number(Syntax):
     """`64`, `5e-4`, `10_000`. An integer literal is an int, any other a float."""
 
@@ -46,6 +57,7 @@ class Number(Syntax):
     value: int | float
 
 
+@_node
 class PercentLiteral(Syntax):
     """`30%`: a share of the steps of a phase or of the samples; `value` is 30."""
 
@@ -53,6 +65,7 @@ class PercentLiteral(Syntax):
     value: int | float
 
 
+@_node
 class Boolean(Syntax):
     """`true` or `false`."""
 
@@ -60,6 +73,7 @@ class Boolean(Syntax):
     value: bool
 
 
+@_node
 class String(Syntax):
     """`"text"`, without its quotes and with its escapes resolved."""
 
@@ -67,6 +81,7 @@ class String(Syntax):
     value: str
 
 
+@_node
 class List(Syntax):
     """`[a, b]`."""
 
@@ -74,6 +89,7 @@ class List(Syntax):
     items: tuple["Value", ...]
 
 
+@_node
 class Argument(Syntax):
     """One argument of a call, by position (`name` is None) or by name."""
 
@@ -81,6 +97,7 @@ class Argument(Syntax):
     value: "Value"
 
 
+@_node
 class CallExpression(Syntax):
     """`sgd(lr=0.1)` or a bare `sgd`, which says the same as `sgd()`.
 
@@ -89,10 +106,11 @@ class CallExpression(Syntax):
 
     kind: Literal["call"] = "call"
     name: str
-    name_span: Span = Field(repr=False)
-    arguments: tuple[Argument, ...] = ()
+    name_span: IsInstance[Span] = field(repr=False, compare=False)
+    arguments: tuple[IsInstance[Argument], ...] = ()
 
 
+@_node
 class Unary(Syntax):
     """`-x`."""
 
@@ -101,6 +119,7 @@ class Unary(Syntax):
     operand: "Value"
 
 
+@_node
 class Binary(Syntax):
     """`x + y`, `x - y`, `x * y`, `x / y`."""
 
@@ -110,6 +129,7 @@ class Binary(Syntax):
     right: "Value"
 
 
+@_node
 class Choice(Syntax):
     """`x | y | z`: an open value, one of these. Never nested directly in a Choice."""
 
@@ -117,6 +137,7 @@ class Choice(Syntax):
     options: tuple["Value", ...]
 
 
+@_node
 class Range(Syntax):
     """`lo .. hi`: an open value, ends included."""
 
@@ -125,12 +146,14 @@ class Range(Syntax):
     high: "Value"
 
 
+@_node
 class All(Syntax):
     """`*` as an index (`p[*]`) or as an endpoint."""
 
     kind: Literal["all"] = "all"
 
 
+@_node
 class Reference(Syntax):
     """A node or nodes, and maybe a place inside: `a`, `p[0]`, `p[*].stage2`, `*`, `label`.
 
@@ -142,11 +165,11 @@ class Reference(Syntax):
 
     kind: Literal["reference"] = "reference"
     name: str
-    index: Union["Value", All, None] = None
+    index: Union["Value", IsInstance[All], None] = None
     tap: Union["Value", None] = None
 
 
-Value = Annotated[
+Value = IsInstance[
     Number
     | PercentLiteral
     | Boolean
@@ -157,22 +180,23 @@ Value = Annotated[
     | Binary
     | Choice
     | Range
-    | Reference,
-    Field(discriminator="kind"),
+    | Reference
 ]
 
 
 # Statements
 
 
+@_node
 class Setting(Syntax):
     """`name = value` in a block."""
 
     name: str
-    name_span: Span = Field(repr=False)
+    name_span: IsInstance[Span] = field(repr=False, compare=False)
     value: Value
 
 
+@_node
 class Declared(Syntax):
     """A name that a `node` statement declares, with `[4]` or `[1 .. 6]` for an array."""
 
@@ -180,22 +204,25 @@ class Declared(Syntax):
     size: Value | None = None
 
 
+@_node
 class Node(Syntax):
     """`node a, b[2] = resnet8 { settings }`."""
 
     kind: Literal["node"] = "node"
-    names: tuple[Declared, ...]
+    names: tuple[IsInstance[Declared], ...]
     network: Value
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[IsInstance[Setting], ...] = ()
 
 
+@_node
 class Target(Syntax):
     """`target a, b`."""
 
     kind: Literal["target"] = "target"
-    names: tuple[Reference, ...]
+    names: tuple[IsInstance[Reference], ...]
 
 
+@_node
 class Term(Syntax):
     """`LOSS via GATE`; what is left out is None."""
 
@@ -203,6 +230,7 @@ class Term(Syntax):
     gate: Value | None
 
 
+@_node
 class Edge(Syntax):
     """`edge a, b -> c : kl via linear`; without destinations (`arrow` None) unary terms.
 
@@ -210,23 +238,25 @@ class Edge(Syntax):
     """
 
     kind: Literal["edge"] = "edge"
-    sources: tuple[Reference, ...]
+    sources: tuple[IsInstance[Reference], ...]
     arrow: Literal["->", "<->"] | None
-    destinations: tuple[Reference, ...]
-    terms: tuple[Term, ...] = ()
+    destinations: tuple[IsInstance[Reference], ...]
+    terms: tuple[IsInstance[Term], ...] = ()
 
 
+@_node
 class ShareStatement(Syntax):
     """`share a, b { layers = [...] }`."""
 
     kind: Literal["share"] = "share"
-    names: tuple[Reference, ...]
-    settings: tuple[Setting, ...] = ()
+    names: tuple[IsInstance[Reference], ...]
+    settings: tuple[IsInstance[Setting], ...] = ()
 
 
-GraphStatement = Annotated[Node | Target | Edge | ShareStatement, Field(discriminator="kind")]
+GraphStatement = IsInstance[Node | Target | Edge | ShareStatement]
 
 
+@_node
 class Graph(Syntax):
     """`graph NAME { node ... target ... edge ... share ... }`."""
 
@@ -235,6 +265,7 @@ class Graph(Syntax):
     statements: tuple[GraphStatement, ...]
 
 
+@_node
 class Block(Syntax):
     """`data`, `train`, `search` or `phase`: settings between braces.
 
@@ -244,34 +275,41 @@ class Block(Syntax):
     kind: Literal["data", "train", "search", "phase"]
     subject: Value | None = None
     name: str | None = None
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[IsInstance[Setting], ...] = ()
 
 
+@_node
 class Let(Syntax):
     """`let NAME = value`, or `let each NAME = value`, drawn afresh at each mention."""
 
     kind: Literal["let"] = "let"
     name: str
-    name_span: Span = Field(repr=False)
+    name_span: IsInstance[Span] = field(repr=False, compare=False)
     each: bool = False
     value: Value
 
 
+@_node
 class Use(Syntax):
     """`use "recipes/cifar.ktg"`."""
 
     kind: Literal["use"] = "use"
-    file: String
+    file: IsInstance[String]
 
 
-Statement = Annotated[Graph | Block | Let | Use, Field(discriminator="kind")]
+Statement = IsInstance[Graph | Block | Let | Use]
 
 
+@_node
 class File(Syntax):
     """A whole file: its statements in the order written."""
 
     kind: Literal["file"] = "file"
     statements: tuple[Statement, ...]
+
+    def to_json(self) -> str:
+        """The tree as JSON, with spans, for people and tools to look at."""
+        return TypeAdapter(File).dump_json(self, indent=2, exclude_none=True).decode()
 
     @property
     def graph(self) -> Graph | None:

@@ -1,25 +1,28 @@
-"""Going through a tree."""
+"""Traversal of a syntax tree."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
+from typing import Any
 
 from ktgdsl.syntax.tree import Syntax
 
 
-def walk(part: Syntax) -> Iterator[Syntax]:
-    """A part of the tree and everything in it, in the order of the text."""
-    waiting = [part]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        waiting.extend(reversed(children(part)))
+def walk(node: Syntax) -> Iterator[Syntax]:
+    """A node and all its descendants, in the order of the text."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(children(node)))
 
 
-def children(part: Syntax) -> list[Syntax]:
-    """The parts that a part consists of, in the order of the text."""
+def children(node: Syntax) -> list[Syntax]:
+    """The nodes that a node consists of, in the order of the text."""
     inner: list[Syntax] = []
-    for name in _names(type(part)):
-        value = getattr(part, name)
+    cls: Any = type(node)
+    for name in _field_names(cls):
+        value = getattr(node, name)
         if isinstance(value, Syntax):
             inner.append(value)
         elif isinstance(value, tuple):
@@ -28,6 +31,6 @@ def children(part: Syntax) -> list[Syntax]:
 
 
 @cache
-def _names(part: type[Syntax]) -> list[str]:
-    """The fields that may hold parts."""
-    return [name for name in part.model_fields if name != "kind" and not name.endswith("span")]
+def _field_names(cls: type[Any]) -> list[str]:
+    """The fields that may hold nodes."""
+    return [field.name for field in fields(cls) if field.compare]

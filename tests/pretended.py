@@ -3,14 +3,14 @@
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.data import Split, Watched
+from ktgdsl.training.data import Split, TrainingData
 
 
-def load_watched(data: DataPlan, seed: int, device: torch.device) -> Watched:
-    """In the place of `ktgdsl.training.data.load_watched`: a batch to learn and to watch."""
+def load_training_data(data: DataPlan, seed: int, device: torch.device) -> TrainingData:
+    """In the place of `ktgdsl.training.data.load_training_data`: a batch to learn and to watch."""
     generator = torch.Generator().manual_seed(seed)
     size = data.batch, *data.shape
     image = torch.randint(256, size, generator=generator, dtype=torch.uint8)
     label = torch.randint(data.classes, size[:1], generator=generator)
     split = Split(image.to(device), label.to(device))
-    return Watched(split, "validation", split)
+    return TrainingData(split, "validation", split)

@@ -10,7 +10,7 @@ from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import read
 from tests.paths import ROOT
-from tests.pretended import load_watched
+from tests.pretended import load_training_data
 
 FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
@@ -34,7 +34,7 @@ class TestSpec:
         if plan.search is not None:
             plan = plan.model_copy(update={"space": None, "search": None})  # at its first point
         # Images of the right shape stand for data that are not here.
-        monkeypatch.setattr("ktgdsl.training.pretrain.load_watched", load_watched)
+        monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
         held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
         plan = plan.model_copy(

@@ -9,9 +9,8 @@ from math import prod
 import torch
 
 from ktgdsl.bench import memory
-from ktgdsl.bench.contenders import Training, fastest, limit, product, training
-from ktgdsl.bench.flops import one_thread, operations
-from ktgdsl.bench.prediction import (
+from ktgdsl.bench.candidates import Training, fastest, limit, product, training
+from ktgdsl.bench.duration import (
     Pace,
     Part,
     checks_of,
@@ -19,9 +18,10 @@ from ktgdsl.bench.prediction import (
     repeats_of,
     trials_of,
 )
+from ktgdsl.bench.flops import one_thread, operations
 from ktgdsl.bench.result import Bench, Machine, Memory
-from ktgdsl.bench.subject import Subject, subject_of
 from ktgdsl.bench.timing import Contender, Stopwatch, in_turns
+from ktgdsl.bench.workload import Subject, subject_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device

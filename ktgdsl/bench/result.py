@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Self
 
-from ktgdsl.bench.prediction import Part, total
+from ktgdsl.bench.duration import Part, total
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import Estimate
 

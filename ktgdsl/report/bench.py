@@ -4,7 +4,7 @@ import json
 from textwrap import wrap
 from typing import Any
 
-from ktgdsl.bench.prediction import Part
+from ktgdsl.bench.duration import Part
 from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.formatting import duration

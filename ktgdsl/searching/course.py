@@ -41,8 +41,8 @@ from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.space.size import size
 from ktgdsl.space.space import at
-from ktgdsl.training.checkpoint import writing
 from ktgdsl.training.result import Score
+from ktgdsl.training.run_files import reporting_write_errors
 
 TABLED = 30.0
 """Seconds between two writings of the table of trials while a search is under way, at least."""
@@ -95,7 +95,7 @@ class Course:
         picker = Picker(self.plan, size(self.plan).distinct)
         owner = Owner(self.plan, self.study, picker, self._listen, self._improved)
         try:
-            with writing(self.folder.workers):
+            with reporting_write_errors(self.folder.workers):
                 pool = Pool(
                     workers,
                     devices,

@@ -28,8 +28,8 @@ from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
 from ktgdsl.space.space import at
 from ktgdsl.space.spelled import spelled
-from ktgdsl.training.checkpoint import unusable, write_atomically, writing
-from ktgdsl.training.folder import RunFolder, is_search
+from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
+from ktgdsl.training.run_folder import RunFolder, is_search_folder
 
 STATES: Mapping[TrialState, State | Literal["running"]] = {
     TrialState.COMPLETE: "complete",
@@ -68,7 +68,7 @@ class SearchFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise unusable(
+            raise folder_error(
                 path,
                 f"{path} cannot be read as the result of a search",
                 "delete it to have it made again from the journal",
@@ -76,7 +76,7 @@ class SearchFolder:
 
     def write_space(self, text: str) -> None:
         """Keep the space that is searched."""
-        write_atomically(self.path / "space.ktg", text.encode())
+        write_file(self.path / "space.ktg", text.encode())
 
     def write_graph(self, name: str, plan: Plan, trial: FrozenTrial) -> Path:
         """The graph of a trial as a spec that can be run: on all training samples."""
@@ -84,7 +84,7 @@ class SearchFolder:
         found = at(plan, point(plan.space.draws, trial.params))
         assert found is not None
         path = self.path / name
-        with writing(path):
+        with reporting_write_errors(path):
             path.parent.mkdir(exist_ok=True)
         values = values_of(trial)
         epoch = max(values)
@@ -95,7 +95,7 @@ class SearchFolder:
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
-        write_atomically(path, spelled(found, path.parent, told).encode())
+        write_file(path, spelled(found, path.parent, told).encode())
         return path
 
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
@@ -113,22 +113,22 @@ class SearchFolder:
             own += [attribute(trial, SEED), attribute(trial, GRAPH)]
             drawn = [trial.params[name] for name in names]
             table.writerow([*own, *drawn, attribute(trial, REASON) or ""])
-        write_atomically(self.path / "trials.csv", text.getvalue().encode())
+        write_file(self.path / "trials.csv", text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:
         """Write the result, which ends the search; only then the workers' files are let go."""
-        write_atomically(self.path / "result.json", result.to_json().encode())
+        write_file(self.path / "result.json", result.to_json().encode())
         shutil.rmtree(self.workers, ignore_errors=True)
 
 
 def find(path: Path) -> SearchFolder:
     """The search folder at `path`. Raises RunError (E502) when there is none."""
     if not path.exists():
-        raise unusable(path, f"there is no folder {path}", "check the path")
+        raise folder_error(path, f"there is no folder {path}", "check the path")
     if not (path / "plan.json").is_file():
         message = f"{path} is not the folder of a search: it has no plan.json"
-        raise unusable(path, message, "name the folder that `ktgc search` wrote")
-    if not is_search(path):
+        raise folder_error(path, message, "name the folder that `ktgc search` wrote")
+    if not is_search_folder(path):
         message = f"{path} is the folder of a run, not of a search"
-        raise unusable(path, message, f"go on with it by `ktgc run --resume {path}`")
+        raise folder_error(path, message, f"go on with it by `ktgc run --resume {path}`")
     return SearchFolder(path)

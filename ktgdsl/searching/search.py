@@ -24,7 +24,7 @@ from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
-from ktgdsl.training.folder import create
+from ktgdsl.training.run_folder import create_run_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What writing fails with on a disk that takes no more."""
@@ -69,10 +69,10 @@ def search(
             "devices": devices,
             "workers": workers,
         }
-    made = create(plan, None if out is None else Path(out), None, environment)
+    made = create_run_folder(plan, None if out is None else Path(out), None, environment)
     folder = SearchFolder(made.path)
     assert plan.space is not None
-    with made.held():
+    with made.locked():
         folder.write_space(plan.space.text)
         with _going_on(folder):
             return Course(plan, folder, listener).to_the_end()
@@ -92,7 +92,7 @@ def resume(
     finished search is left as it is and its result returned. Raises as `search` does.
     """
     here = find(Path(folder))
-    with here.run.held():
+    with here.run.locked():
         plan = here.run.plan()
         require_searchable(plan)
         environment = here.run.environment()

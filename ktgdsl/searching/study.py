@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ktgdsl.searching.points import Picked
-from ktgdsl.training.checkpoint import unusable, write_atomically, writing
+from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
 CHECK, SECONDS = "check", "seconds"
@@ -32,7 +32,7 @@ class Study:
         quarantine(self.path)
         # Of an owner that was killed; the folder's own lock says that nobody else is at work.
         self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             lock = JournalFileOpenLock(str(self.path))
             self._storage = JournalStorage(JournalFileBackend(str(self.path), lock_obj=lock))
             # The owner draws and ends trials itself (`Picker`, `Ladder`).
@@ -64,17 +64,17 @@ class Study:
                 SEED: seed,
             },
         )
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             self.optuna.add_trial(trial)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Note the value of a trial after an epoch."""
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             self._trial(number).report(value, epoch)
 
     def tell(self, number: int, state: TrialState, value: float | None, reason: str = "") -> None:
         """End a trial; `value` is None unless it is complete."""
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             if reason:
                 self._trial(number).set_user_attr(REASON, reason)
             self.optuna.tell(number, value, state=state)
@@ -96,12 +96,12 @@ class Study:
 
     def note_seconds(self, seconds: float) -> None:
         """Keep how long the search has taken."""
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             self.optuna.set_user_attr(SECONDS, seconds)
 
     def note_check(self, key: str, value: float | str) -> None:
         """Keep the value of a training beside the trials, or why it has none."""
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
 
 
@@ -119,7 +119,7 @@ def quarantine(path: Path) -> Path | None:
     torn = b""
     for line in content.splitlines(keepends=True):
         if torn and _is_entry(line):
-            raise unusable(
+            raise folder_error(
                 path,
                 f"the journal {path} is damaged before its end",
                 "put the file back from a copy, or start a new search",
@@ -132,8 +132,8 @@ def quarantine(path: Path) -> Path | None:
         return None
     names = (path.with_name(f"{path.name}.torn-{n}") for n in count(1))
     aside = next(each for each in names if not each.exists())
-    write_atomically(aside, torn)
-    write_atomically(path, content[:whole])
+    write_file(aside, torn)
+    write_file(path, content[:whole])
     return aside
 
 

@@ -34,7 +34,7 @@ from ktgdsl.searching.messages import (
     state_path,
 )
 from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ktgdsl.training.data import Watched, load_watched
+from ktgdsl.training.data import TrainingData, load_training_data
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
@@ -98,7 +98,7 @@ class Worker:
         self._device = device
         self._folder = folder
         self._deterministic = deterministic
-        self._loaded: tuple[DataPlan, int, Watched] | None = None
+        self._loaded: tuple[DataPlan, int, TrainingData] | None = None
 
     def serve(self) -> None:
         """Trains what the owner gives, until an exception says that the process is unsound."""
@@ -170,10 +170,10 @@ class Worker:
                 state.save(step.state_dict(), reports)
             began = time.monotonic()
 
-    def _data(self, data: DataPlan, seed: int) -> Watched:
+    def _data(self, data: DataPlan, seed: int) -> TrainingData:
         if self._loaded is None or self._loaded[:2] != (data, seed):
             self._loaded = None  # two data sets may not fit
-            self._loaded = (data, seed, load_watched(data, seed, self._device))
+            self._loaded = (data, seed, load_training_data(data, seed, self._device))
         return self._loaded[2]
 
 

@@ -14,29 +14,30 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, copied
 
 Compute = Callable[[Tensor, Tensor], Output]
-"""A step: images and labels to what it computed, with new weights and a new optimiser state."""
+"""A step: computes an output from images and labels, and updates weights and optimisers."""
 
 WARM_UP = 3
-"""Steps on a side stream before the capture, as `torch.cuda.graph` wants them."""
+"""Steps on a side stream before the capture, as `torch.cuda.graph` asks for."""
 
-ALIKE = 0.05
-"""Of the way that a plain step moves the weights: by how much a replayed one may differ."""
+MAX_DIFFERENCE = 0.05
+"""By how much a replayed step may move the weights otherwise than a plain one, relative to how
+far the plain one moves them."""
 
 
 class Recording(Protocol):
-    """A step that was recorded with everything at its place in memory."""
+    """A recorded step, whose tensors have fixed places in memory."""
 
     output: Output
 
     def replay(self) -> None:
-        """Take it again, on what is in the same places now."""
+        """Take the step again, on what is in these places now."""
 
 
 Record = Callable[[Callable[[], Output], Sequence[Dropout]], Recording]
 
 
 class CudaGraph:
-    """A recording of what a function launches on the current device."""
+    """Records what a function launches on the current device."""
 
     def __init__(self, compute: Callable[[], Output], dropouts: Sequence[Dropout]) -> None:
         self._graph = torch.cuda.CUDAGraph()
@@ -52,15 +53,17 @@ class CudaGraph:
 
 
 class CapturedStep:
-    """Takes steps by a recording, of batches with the shape of the first; others as they are.
+    """Takes steps by a recording, for batches with the shape of the first; others directly.
 
-    The first call records, and proves the recording by a step: where it does not do what the
-    plain step does, or cannot be made, all steps are plain, with a warning that says why.
+    The first call records a step, and compares the weights after a replayed step with those
+    after a plain one. If they differ, or the recording fails, all steps are plain, with a
+    warning that says why.
 
     Args:
         compute: the step.
-        tensors: all that a step changes; what is not there before the first begins at zero.
-        dropouts: whose random streams a step moves.
+        tensors: gives all tensors that a step changes. One that the optimiser creates in the
+            first step counts as zero before it.
+        dropouts: whose random streams a step advances.
         record: makes the recording.
     """
 
@@ -75,21 +78,21 @@ class CapturedStep:
         self._tensors = tensors
         self._dropouts = dropouts
         self._record = record
-        self._tried = False
+        self._attempted = False
         self._recording: Recording | None = None
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
-        """Take a step; what it returns is the caller's to keep."""
+        """Take a step. Later steps do not change the tensors that it returns."""
         # Of several GPUs the current one is the one that records and replays.
         with torch.cuda.device(image.device) if image.is_cuda else nullcontext():
-            return self._taken(image, label)
+            return self._take(image, label)
 
-    def _taken(self, image: Tensor, label: Tensor) -> Output:
-        if not self._tried:
-            self._tried = True
+    def _take(self, image: Tensor, label: Tensor) -> Output:
+        if not self._attempted:
+            self._attempted = True
             self._image, self._label = image.clone(), label.clone()
-            self._recording = self._made()
-        if self._recording is None or not (_same(image, self._image) and _same(label, self._label)):
+            self._recording = self._verified_recording()
+        if self._recording is None or not (_like(image, self._image) and _like(label, self._label)):
             return self._compute(image, label)
         self._image.copy_(image)
         self._label.copy_(label)
@@ -97,24 +100,25 @@ class CapturedStep:
         # The next replay writes to the memory of the recording.
         return copied(self._recording.output)
 
-    def _made(self) -> Recording | None:
+    def _verified_recording(self) -> Recording | None:
+        """A recording that does what the plain step does; the state is left as it was."""
         before = self._state()
         try:
-            with _aside(self._image.device):
+            with _side_stream(self._image.device):
                 for _ in range(WARM_UP):
                     self._restore(before)
                     self._step()
-                wanted = self._state()
+                expected = self._state()
             self._restore(before)
             recording = self._record(self._step, self._dropouts)
             self._restore(before)
             recording.replay()
-            difference = self._difference(before, self._state(), wanted)
+            difference = self._difference(before, self._state(), expected)
         except RuntimeError as error:
             why = str(error).partition("\n")[0]
         else:
             self._restore(before)
-            if difference <= ALIKE:
+            if difference <= MAX_DIFFERENCE:
                 return recording
             why = f"a replayed step moves the weights otherwise, by {difference:.0%}"
         self._restore(before)
@@ -131,19 +135,19 @@ class CapturedStep:
     @torch.no_grad()
     def _restore(self, state: "_State") -> None:
         for each in self._tensors():
-            then = state.tensors.get(id(each))
-            each.zero_() if then is None else each.copy_(then)
+            saved = state.tensors.get(id(each))
+            each.zero_() if saved is None else each.copy_(saved)
         for dropout, stream in zip(self._dropouts, state.streams, strict=True):
             dropout.set_state(stream)
 
-    def _difference(self, before: "_State", now: "_State", wanted: "_State") -> float:
-        """How far the weights are from where they should be, over the way there."""
+    def _difference(self, before: "_State", actual: "_State", expected: "_State") -> float:
+        """The distance of the weights from the expected ones, over that which a step moves them."""
         weights = [id(each) for each in self._tensors() if each.requires_grad]
-        way, off = (
+        moved, off = (
             math.hypot(*((there.tensors[k] - here.tensors[k]).norm().item() for k in weights))
-            for here, there in ((before, wanted), (wanted, now))
+            for here, there in ((before, expected), (expected, actual))
         )
-        return off / way if way else math.inf if off else 0.0
+        return off / moved if moved else math.inf if off else 0.0
 
 
 @dataclass(frozen=True)
@@ -155,17 +159,17 @@ class _State:
 
 
 @contextmanager
-def _aside(device: torch.device) -> Iterator[None]:
-    """On another stream of a CUDA device."""
+def _side_stream(device: torch.device) -> Iterator[None]:
+    """Launch on another stream of a CUDA device meanwhile."""
     if device.type != "cuda":
         yield
         return
-    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    aside.wait_stream(here)
-    with torch.cuda.stream(aside):
+    current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(current)
+    with torch.cuda.stream(side):
         yield
-    here.wait_stream(aside)
+    current.wait_stream(side)
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def _like(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype

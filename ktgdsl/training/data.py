@@ -1,4 +1,4 @@
-"""The data of a run: its splits, on the device or streamed to it, and batches drawn from them."""
+"""The splits of a data set, on the device or streamed to it, and batches drawn from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import Augment
-from ktgdsl.training.datasets.choose import keep_labels, stratified
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.read import read
 from ktgdsl.training.datasets.statistics import mean_and_std
-from ktgdsl.training.datasets.stored import Parts, Pictures, Rows, Stored
-from ktgdsl.training.datasets.stream import Stream, gather
+from ktgdsl.training.datasets.stream import ImageStream, load_all
+from ktgdsl.training.datasets.subsets import keep_labels, stratified
 from ktgdsl.training.events import SplitName
 from ktgdsl.vocabulary.images import Images
 from ktgdsl.vocabulary.registry import entries
@@ -24,10 +24,13 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a network sees images: augmented while it learns, and normalised always.
+class Preprocessing:
+    """What is done to images before a network sees them.
 
-    `mean` and `std` are (C, 1, 1) on the device, in units of white; None leaves [0, 1].
+    Attributes:
+        augment: of training images only.
+        mean: (C, 1, 1) on the device, where white is 1; None leaves pixels in [0, 1].
+        std: as `mean`.
     """
 
     augment: Augment | None = None
@@ -39,33 +42,35 @@ class Look:
 class Split:
     """Labelled images, all on one device, or streamed to it when they are too many.
 
-    `image` is (N, C, H, W) uint8, `label` (N,) int64, -1 where there is none; a pixel of the
-    value `white` is 1.0 in a batch. With a `stream`, which then has the images, `image` is a
-    meta tensor: a shape without content.
+    Attributes:
+        image: (N, C, H, W) uint8; with a `stream` a meta tensor, a shape without content.
+        label: (N,) int64, -1 where there is none.
+        white: the value of a pixel that is 1.0 in a batch.
+        preprocessing: of the images.
+        stream: reads the images where they are not on the device.
     """
 
     image: Tensor
     label: Tensor
     white: int = 255
-    look: Look = field(default_factory=Look)
-    stream: Stream | None = None
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    stream: ImageStream | None = None
 
     def __len__(self) -> int:
         return len(self.label)
 
-    def batch(self, chosen: Tensor | slice) -> Batch:
-        """The chosen samples, by index or range, as a network takes them, not augmented.
+    def batch(self, index: Tensor | slice) -> Batch:
+        """Samples by index or range, normalised and not augmented.
 
-        Of a split whose images are on the device.
+        Only of a split whose images are on the device.
         """
-        return self.seen(self.image[chosen]), self.label[chosen]
+        return self.normalized(self.image[index]), self.label[index]
 
-    def seen(self, image: Tensor) -> Tensor:
+    def normalized(self, image: Tensor) -> Tensor:
         """Images (B, C, H, W) uint8 as a network takes them."""
         image = image.float().div_(self.white)
-        if self.look.mean is None or self.look.std is None:
-            return image
-        return image.sub_(self.look.mean).div_(self.look.std)
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        return image if mean is None or std is None else image.sub_(mean).div_(std)
 
 
 @dataclass(frozen=True)
@@ -77,20 +82,20 @@ class Splits:
     test: Split
 
     @property
-    def watched(self) -> "Watched":
-        """The validation split where one is held out, else the test split."""
+    def for_training(self) -> "TrainingData":
+        """The training split with the validation split if one is held out, else the test split."""
         if self.validation is None:
-            return Watched(self.train, "test", self.test)
-        return Watched(self.train, "validation", self.validation)
+            return TrainingData(self.train, "test", self.test)
+        return TrainingData(self.train, "validation", self.validation)
 
 
 @dataclass(frozen=True)
-class Watched:
-    """All that the epochs of a training see: what is learned, and what is measured after each."""
+class TrainingData:
+    """The data that epochs need: those to learn, and those to evaluate on after each epoch."""
 
     train: Split
-    name: SplitName
-    split: Split
+    evaluation_name: SplitName
+    evaluation: Split
 
 
 def load_splits(data: DataPlan, seed: int, device: torch.device) -> Splits:
@@ -102,96 +107,95 @@ def load_splits(data: DataPlan, seed: int, device: torch.device) -> Splits:
     Raises:
         RunError: when the data are missing or damaged, or not what the plan says (E508).
     """
-    parts, data = read(data)
-    return _splits(parts, data, seed, device)
+    data_set, data = read(data)
+    return _splits(data_set, data, seed, device)
 
 
-def load_watched(data: DataPlan, seed: int, device: torch.device) -> Watched:
-    """`load_splits(...).watched`; the test split is not read unless it is watched."""
-    parts, data = read(data)
+def load_training_data(data: DataPlan, seed: int, device: torch.device) -> TrainingData:
+    """`load_splits(...).for_training`; the test split is not read unless it is evaluated."""
+    data_set, data = read(data)
     if data.holdout:
-        nothing = torch.empty((0, *parts.test.shape), dtype=torch.uint8)
-        unread = Stored(nothing, parts.test.label[:0], parts.test.white)
-        parts = Parts(parts.train, unread)
-    return _splits(parts, data, seed, device).watched
+        test = data_set.test
+        no_images = torch.empty((0, *test.shape), dtype=torch.uint8)
+        data_set = DataSet(data_set.train, ImageSet(no_images, test.label[:0], test.white))
+    return _splits(data_set, data, seed, device).for_training
 
 
-def _splits(parts: Parts, data: DataPlan, seed: int, device: torch.device) -> Splits:
-    parts, resident = _fetched(parts, data.workers, device)
-    learned, held = torch.arange(len(parts.train)), None
+def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) -> Splits:
+    data_set, on_device = _loaded(data_set, data.workers, device)
+    train, test = data_set.train, data_set.test
+    learned, held_out = torch.arange(len(train)), None
     if data.samples is not None:
-        mask = stratified(parts.train.label, data.train_samples, derive(seed, "samples"))
+        mask = stratified(train.label, data.train_samples, derive(seed, "samples"))
         learned = learned[mask]
     if data.holdout:
-        label = parts.train.label[learned]
+        label = train.label[learned]
         mask = stratified(label, data.held_samples, derive(seed, "validation"))
-        learned, held = learned[~mask], learned[mask]
-    label = parts.train.label[learned]
+        learned, held_out = learned[~mask], learned[mask]
+    label = train.label[learned]
     if data.labeled_samples is not None:
         label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
-    cut = _Cut(device, resident, data.workers, _look(data, parts.train, learned, device))
-    everything = torch.arange(len(parts.test))
+    preprocessing = _preprocessing(data, train, learned, device)
+
+    def split(images: ImageSet, index: Tensor, label: Tensor) -> Split:
+        label = label.to(device)
+        if on_device:
+            assert isinstance(images.image, Tensor)
+            whole = len(index) == len(images)
+            image = (images.image if whole else images.image[index]).to(device)
+            return Split(image, label, images.white, preprocessing)
+        image = torch.empty((len(index), *images.shape), dtype=torch.uint8, device="meta")
+        stream = ImageStream(images.lazy, index, data.workers, pin=device.type == "cuda")
+        return Split(image, label, images.white, preprocessing, stream)
+
     return Splits(
-        cut.split(parts.train, learned, label),
-        None if held is None else cut.split(parts.train, held, parts.train.label[held]),
-        cut.split(parts.test, everything, parts.test.label),
+        split(train, learned, label),
+        None if held_out is None else split(train, held_out, train.label[held_out]),
+        split(test, torch.arange(len(test)), test.label),
     )
 
 
-def _fetched(parts: Parts, workers: int, device: torch.device) -> tuple[Parts, bool]:
-    """The parts, in the host's memory if they fit there; and whether they fit on the device."""
-    size = parts.train.bytes + parts.test.bytes
+def _loaded(data_set: DataSet, workers: int, device: torch.device) -> tuple[DataSet, bool]:
+    """The data set, in the host's memory if it fits there; and whether it fits on the device."""
+    size = data_set.train.bytes + data_set.test.bytes
     if memory.fits(size, torch.device("cpu")):
-        parts = Parts(_in_memory(parts.train, workers), _in_memory(parts.test, workers))
-    here = isinstance(parts.train.image, Tensor) and isinstance(parts.test.image, Tensor)
-    return parts, here and memory.fits(size, device)
+        data_set = DataSet(_in_memory(data_set.train, workers), _in_memory(data_set.test, workers))
+    in_memory = all(isinstance(each.image, Tensor) for each in (data_set.train, data_set.test))
+    return data_set, in_memory and memory.fits(size, device)
 
 
-def _in_memory(stored: Stored, workers: int) -> Stored:
-    if isinstance(stored.image, Tensor):
-        return stored
-    return Stored(gather(stored.image, workers), stored.label, stored.white)
+def _in_memory(images: ImageSet, workers: int) -> ImageSet:
+    if isinstance(images.image, Tensor):
+        return images
+    return ImageSet(load_all(images.image, workers), images.label, images.white)
 
 
-def _look(data: DataPlan, train: Stored, learned: Tensor, device: torch.device) -> Look:
-    """How the networks of a plan see images, by its setting `augment`."""
+def augmentation(data: DataPlan) -> Augment | None:
+    """The augmentation of training images, by the plan's setting `augment`."""
     if data.augment == "none":
-        return Look()
+        return None
     if data.augment == "paper":
-        return Look(Augment(pad=4, flips=True, reflect=True))
+        return Augment(pad=4, flips=True, reflect=True)
     entry = entries("dataset")[data.source.name]
-    augment, known = None, None
-    if issubclass(entry, Images):
-        augment = Augment(entry.pad, entry.flips, reflect=False) if entry.pad else None
-        known = entry.mean, entry.std
+    if issubclass(entry, Images) and entry.pad:
+        return Augment(entry.pad, entry.flips, reflect=False)
+    return None
+
+
+def _preprocessing(
+    data: DataPlan, train: ImageSet, learned: Tensor, device: torch.device
+) -> Preprocessing:
+    """The preprocessing by the plan's setting `augment`: only `standard` normalises."""
+    augment = augmentation(data)
+    if data.augment != "standard":
+        return Preprocessing(augment)
+    entry = entries("dataset")[data.source.name]
+    known = (entry.mean, entry.std) if issubclass(entry, Images) else None
     mean, std = (
         torch.as_tensor(each, dtype=torch.float32, device=device).view(-1, 1, 1)
         for each in known or mean_and_std(train, learned, data.workers)
     )
-    return Look(augment, mean, std)
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """Makes splits of what is stored."""
-
-    device: torch.device
-    resident: bool
-    workers: int
-    look: Look
-
-    def split(self, stored: Stored, index: Tensor, label: Tensor) -> Split:
-        """The samples at `index`, with these labels."""
-        label = label.to(self.device)
-        if self.resident:
-            assert isinstance(stored.image, Tensor)
-            whole = len(index) == len(stored)
-            image = (stored.image if whole else stored.image[index]).to(self.device)
-            return Split(image, label, stored.white, self.look)
-        pictures = stored.image if isinstance(stored.image, Pictures) else Rows(stored.image)
-        image = torch.empty((len(index), *stored.shape), dtype=torch.uint8, device="meta")
-        stream = Stream(pictures, index, self.workers, pin=self.device.type == "cuda")
-        return Split(image, label, stored.white, self.look, stream)
+    return Preprocessing(augment, mean, std)
 
 
 def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
@@ -206,14 +210,13 @@ def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
     size = min(size, n)
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
     order = torch.randperm(n, generator=generator)[: n - n % size]
-    augment = split.look.augment
-    moves = None
+    augment, draws = split.preprocessing.augment, None
     if augment is not None:
-        moves = augment.draw(len(order), seed, epoch).to(split.label.device)
-    for start, image, label in _drawn(split, order, size):
-        if augment is not None and moves is not None:
-            image = augment.apply(image, moves[start : start + size])
-        yield split.seen(image), label
+        draws = augment.draw(len(order), seed, epoch).to(split.label.device)
+    for start, image, label in _raw_batches(split, order, size):
+        if augment is not None and draws is not None:
+            image = augment.apply(image, draws[start : start + size])
+        yield split.normalized(image), label
 
 
 def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
@@ -224,23 +227,23 @@ def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
         for start in range(0, len(split), size):
             yield split.batch(slice(start, start + size))
     else:
-        for _, image, label in _drawn(split, torch.arange(len(split)), size):
-            yield split.seen(image), label
+        for _, image, label in _raw_batches(split, torch.arange(len(split)), size):
+            yield split.normalized(image), label
 
 
-def _drawn(split: Split, order: Tensor, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """The images at `order` (N,), which is on the CPU, in batches: where each begins, and its
+def _raw_batches(split: Split, order: Tensor, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The samples at `order` (N,), which is on the CPU, in batches: the position of the first,
     images (B, C, H, W) uint8 and labels (B,) on the device.
     """
     device = split.label.device
-    here = order.to(device, non_blocking=True)
+    index = order.to(device, non_blocking=True)
     if split.stream is None:
         for start in range(0, len(order), size):
-            chosen = here[start : start + size]
+            chosen = index[start : start + size]
             yield start, split.image[chosen], split.label[chosen]
         return
     start = 0
     for image in split.stream.images(order, size):
-        chosen = here[start : start + size]
+        chosen = index[start : start + size]
         yield start, image.to(device, non_blocking=True), split.label[chosen]
         start += len(chosen)

@@ -1,4 +1,4 @@
-"""The same bits from the same training: torch's deterministic algorithms, no short cuts."""
+"""Deterministic training: torch's deterministic algorithms, and no fast paths of ours."""
 
 import os
 from collections.abc import Iterator
@@ -6,17 +6,16 @@ from contextlib import contextmanager
 
 import torch
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-_LACKING = "does not have a deterministic implementation"
+_NOT_IMPLEMENTED = "does not have a deterministic implementation"
 """In the message of the RuntimeError that torch raises for such an operator."""
 
 
 @contextmanager
-def deterministically(wanted: bool) -> Iterator[None]:
-    """Lets all that is computed in here be computed by deterministic algorithms, if wanted.
+def deterministically(enabled: bool) -> Iterator[None]:
+    """Use deterministic algorithms alone meanwhile, if `enabled`.
 
     `torch.use_deterministic_algorithms` is the switch, for torch and for us: where it is on, each
     edge is computed by itself and networks one after the other.
@@ -24,7 +23,7 @@ def deterministically(wanted: bool) -> Iterator[None]:
     Raises:
         RunError: where an operator of some network or loss has no such algorithm (E504).
     """
-    if not wanted:
+    if not enabled:
         yield
         return
     os.environ.setdefault(_WORKSPACE, ":4096:8")  # cuBLAS needs a workspace of its own
@@ -32,7 +31,7 @@ def deterministically(wanted: bool) -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     try:
-        with naming_operators():
+        with reporting_nondeterministic_operators():
             yield
     finally:
         torch.use_deterministic_algorithms(before[0])
@@ -40,14 +39,14 @@ def deterministically(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def naming_operators() -> Iterator[None]:
-    """Raises RunError (E504) where an operator has to be deterministic and cannot."""
+def reporting_nondeterministic_operators() -> Iterator[None]:
+    """Raise RunError (E504) where an operator has no deterministic algorithm and needs one."""
     try:
         yield
     except RuntimeError as error:
-        operator, lacking, _ = str(error).partition(_LACKING)
-        if not lacking:
+        operator, reason, _ = str(error).partition(_NOT_IMPLEMENTED)
+        if not reason:
             raise
-        message = f"`--deterministic` is not possible: {operator}{lacking}"
+        message = f"`--deterministic` is not possible: {operator}{reason}"
         help = "use another network or loss, or leave `--deterministic` out"
-        raise RunError([Diagnostic("E504", message, help=help)]) from error
+        raise RunError.single("E504", message, help=help) from error

@@ -1,8 +1,7 @@
-"""The device that something is computed on, by name."""
+"""Devices by name, and the default device."""
 
 import torch
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 
 
@@ -19,13 +18,12 @@ def choose_device(name: str | torch.device | None) -> torch.device:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError):
         # What torch raises depends on the kind of device and on how torch was built.
-        known = ", ".join(f"`{each}`" for each in _devices())
-        raise RunError(
-            [Diagnostic("E504", f"there is no device `{name}` here", help=f"there is {known}")]
-        ) from None
+        available = ", ".join(f"`{each}`" for each in _devices())
+        message = f"there is no device `{name}` here"
+        raise RunError.single("E504", message, help=f"there is {available}") from None
     return device
 
 
 def _devices() -> list[str]:
-    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    return [*found, "mps"] if torch.backends.mps.is_available() else found
+    names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*names, "mps"] if torch.backends.mps.is_available() else names

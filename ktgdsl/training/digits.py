@@ -1,4 +1,4 @@
-"""The digits that ship with the package: the test part of UCI's handwritten digits.
+"""The digits data set that ships with the package: the test part of UCI's handwritten digits.
 
 1,797 images of 8x8 pixels with values 0 to 16, ten classes, written by 13 people.
 E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning

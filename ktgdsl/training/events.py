@@ -1,4 +1,4 @@
-"""What a training tells whoever watches it: plain, frozen data, without torch.
+"""The events that a training reports to its listener: plain frozen data, without torch.
 
 A listener is any callable that takes one event. It runs between two steps, in the
 training's own thread, so it should be quick.
@@ -57,10 +57,10 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins or goes on; `repeat` and `epoch` say what an earlier part has finished.
+    """A run starts or resumes; `epoch` epochs of repeat `repeat` are done already.
 
-    A fresh run has repeat 1 and epoch 0. `chosen` has a sentence for each setting that the plan
-    leaves to the machine: what it is here, and why.
+    A new run has repeat 1 and epoch 0. `chosen` has a sentence for each setting that is `auto`
+    in the plan: its value here, and why.
     """
 
     plan: Plan
@@ -73,7 +73,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RepeatStarted:
-    """Training with one seed begins, after `epoch` epochs that a checkpoint holds."""
+    """Training with one seed starts, after `epoch` epochs that are in the checkpoint."""
 
     repeat: int
     seed: int
@@ -82,7 +82,7 @@ class RepeatStarted:
 
 @dataclass(frozen=True)
 class PretrainStarted:
-    """A frozen node is trained on the labels first; what follows is about it.
+    """The pre-training of a frozen node starts; the events up to `PretrainDone` are about it.
 
     `plan` is the plan of that training, of this one node.
     """
@@ -93,7 +93,7 @@ class PretrainStarted:
 
 @dataclass(frozen=True)
 class PretrainAwaited:
-    """Another process pre-trains what a frozen node needs; said again and again meanwhile."""
+    """Another process pre-trains the weights of a node; repeated while this one waits for it."""
 
     node: str
 
@@ -107,7 +107,7 @@ class PretrainDone:
 
 @dataclass(frozen=True)
 class StepsDone:
-    """`step` steps of epoch `epoch` are done: said now and then, not at every step."""
+    """`step` steps of epoch `epoch` are done; reported a few times a second, not at each step."""
 
     epoch: int
     step: int
@@ -151,4 +151,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore(_: Event) -> None:
-    """The listener of those who do not want to know."""
+    """The listener that does nothing."""

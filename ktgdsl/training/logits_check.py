@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
-from ktgdsl.training.deterministic import naming_operators
+from ktgdsl.training.deterministic import reporting_nondeterministic_operators
 from ktgdsl.training.metrics import eval_mode
 
 CHECKED_IMAGES = 2
@@ -32,7 +32,7 @@ def require_logits(
     expected = (len(label), classes, *label.shape[1:])
     with eval_mode([network]):
         try:
-            with naming_operators():
+            with reporting_nondeterministic_operators():
                 logits = network(image)
         except RunError:
             raise

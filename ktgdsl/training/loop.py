@@ -10,7 +10,7 @@ from torch import nn
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Split, Splits, Watched, batches, batches_in_order
+from ktgdsl.training.data import Split, Splits, TrainingData, batches, batches_in_order
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
@@ -68,7 +68,7 @@ def train(
         RunError: as `epochs` does.
     """
     last: dict[SplitName, Mapping[str, float]] = {}
-    for done in epochs(step, splits.watched, seed=seed, resume=resume, listener=listener):
+    for done in epochs(step, splits.for_training, seed=seed, resume=resume, listener=listener):
         if on_epoch is not None:
             on_epoch(done)
         listener(done)
@@ -84,7 +84,7 @@ def train(
 
 def epochs(
     step: Stepper,
-    data: Watched,
+    data: TrainingData,
     *,
     seed: int,
     resume: ResumePoint | None = None,
@@ -114,8 +114,8 @@ def epochs(
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         if epoch == plan.train.epochs:
             _require_finite_weights(plan, networks)
-        accuracy = _evaluate(plan, data.split, chosen)
-        yield EpochDone(epoch, metrics, data.name, accuracy, dict(step.learning_rates))
+        accuracy = _evaluate(plan, data.evaluation, chosen)
+        yield EpochDone(epoch, metrics, data.evaluation_name, accuracy, dict(step.learning_rates))
 
 
 def _networks(step: Stepper) -> dict[str, nn.Module]:

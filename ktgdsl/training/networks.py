@@ -1,4 +1,4 @@
-"""The trained networks of a run, to and from its folder."""
+"""Saving the trained networks of a run, and loading them from its folder."""
 
 import json
 from importlib import import_module
@@ -9,24 +9,23 @@ from torch import nn
 
 from ktgdsl.backend.initial import initial_network
 from ktgdsl.backend.weights import facts_of, load_weights, save_weights
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.training.data import Look
-from ktgdsl.training.folder import RunFolder, find
+from ktgdsl.training.data import Preprocessing
+from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.vocabulary.registry import closest
 
 MEAN, STD = "mean", "std"
 """In the header of a file of weights: what images were normalised by, in units of white."""
 
 
-def save_network(network: nn.Module, look: Look, path: Path) -> None:
-    """Write the weights of a network, and how it saw images.
+def save_network(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
+    """Write the weights of a network, with the mean and deviation that images were normalised by.
 
     Raises OSError when the file cannot be written.
     """
     facts = {
         name: json.dumps(value.flatten().tolist())
-        for name, value in ((MEAN, look.mean), (STD, look.std))
+        for name, value in ((MEAN, preprocessing.mean), (STD, preprocessing.std))
         if value is not None
     }
     save_weights(network, path, facts)
@@ -42,27 +41,27 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
         RunError: when the folder is not that of a run (E502), has no such node or repeat, or
             has not trained it to the end yet (E505), or its file does not fit (E406).
     """
-    here = find(Path(folder))
-    plan = here.plan()
+    run = open_run_folder(Path(folder))
+    plan = run.plan()
     names = [node.name for node in plan.graph.nodes]
     if name not in names:
         near = closest(name, names)
         known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
-        raise _no_network(here, f"the run {here.path} has no node `{name}`", known)
+        raise _no_network(run, f"the run {run.path} has no node `{name}`", known)
     if not 1 <= repeat <= plan.train.repeats:
-        message = f"the run {here.path} has no repeat {repeat}"
-        raise _no_network(here, message, f"its repeats are 1 to {plan.train.repeats}")
-    path = here.weights(name, repeat)
+        message = f"the run {run.path} has no repeat {repeat}"
+        raise _no_network(run, message, f"its repeats are 1 to {plan.train.repeats}")
+    path = run.weights(name, repeat)
     if not path.exists():
-        message = f"the run {here.path} is not finished: node `{name}` is not trained to the end"
-        raise _no_network(here, message, f"finish it with `ktgc run --resume {here.path}`")
+        message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
+        raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")
     network = initial_network(plan, plan.graph.node(name), plan.train.seed)
     if (wrong := load_weights(network, path)) is not None:
         raise RunError([wrong])
-    return _normalising(network, path).eval()
+    return _with_normalisation(network, path).eval()
 
 
-def _normalising(network: nn.Module, path: Path) -> nn.Module:
+def _with_normalisation(network: nn.Module, path: Path) -> nn.Module:
     facts = facts_of(path)
     if not facts.keys() >= {MEAN, STD}:
         return network
@@ -72,4 +71,4 @@ def _normalising(network: nn.Module, path: Path) -> nn.Module:
 
 
 def _no_network(folder: RunFolder, message: str, help: str) -> RunError:
-    return RunError([Diagnostic("E505", message, help=help, path=str(folder.path))])
+    return RunError.single("E505", message, help=help, path=folder.path)

@@ -1,21 +1,19 @@
-"""Optimisers over all nodes of a graph, and the learning rate of each step."""
+"""Optimisers over all nodes of a graph."""
 
 import inspect
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from fractions import Fraction
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from ktgdsl.plan.model import Call, Node
+from ktgdsl.plan.model import Node
 
 _Kind = TypeVar("_Kind", bound=Optimizer)
-_FUSED = frozenset({"cpu", "cuda"})
-"""The kinds of device on which torch's fused optimisers are known to work."""
+FUSED = frozenset({"cpu", "cuda"})
+"""The types of device on which torch's fused optimisers are known to work."""
 
 
 def make_optimizers(
@@ -24,25 +22,34 @@ def make_optimizers(
     device: torch.device,
     captured: bool = False,
 ) -> dict[str, Optimizer]:
-    """One optimiser for all nodes of a kind (`sgd`, `adamw`), with one parameter group a node.
+    """One optimiser for all nodes that name the same one, with a parameter group for each node.
 
-    A group has the name of its node under `node`. An update touches one element at a time,
-    so a node is trained as it would be by an optimiser of its own, to the bit. One that is to be
-    `captured` reads its learning rates from the device.
+    An update treats each element by itself, so a node is trained as it would be by an optimiser
+    of its own, to the bit.
+
+    Args:
+        nodes: that learn.
+        networks: by node, on the device.
+        device: where.
+        captured: whether steps are captured as a CUDA graph; learning rates are tensors on the
+            device then.
+
+    Returns:
+        The optimisers by their words. A group has the name of its node under `node`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for node in nodes:
         parameters = list(networks[node.name].parameters())
-        given = node.optimizer.arguments
-        group: dict[str, Any] = {"params": parameters, "node": node.name, **given}
+        arguments = node.optimizer.arguments
+        group: dict[str, Any] = {"params": parameters, "node": node.name, **arguments}
         if captured:
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
         groups.setdefault(node.optimizer.name, []).append(group)
-    return {kind: _KINDS[kind](given, device) for kind, given in groups.items()}
+    return {word: OPTIMIZERS[word](params, device) for word, params in groups.items()}
 
 
 def set_rate(group: dict[str, Any], rate: float) -> None:
-    """Give a parameter group its learning rate, in the same place if it is on the device."""
+    """Set the learning rate of a parameter group, in place if it is a tensor."""
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(rate)
     else:
@@ -50,7 +57,7 @@ def set_rate(group: dict[str, Any], rate: float) -> None:
 
 
 def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Let it go on from the state of another, which may have been captured or not."""
+    """Load the state of another optimiser, whether its steps were captured or not."""
     own = [(group["lr"], group.get("capturable")) for group in optimizer.param_groups]
     optimizer.load_state_dict(dict(state))
     for group, (rate, capturable) in zip(optimizer.param_groups, own, strict=True):
@@ -59,7 +66,7 @@ def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
             group["capturable"] = capturable
 
 
-def _unmarked(kind: type[_Kind]) -> type[_Kind]:
+def _without_compiler_marks(kind: type[_Kind]) -> type[_Kind]:
     """The same optimiser, with methods that are not marked for torch's compiler.
 
     The first call of a marked one imports the compiler, nearly as large as torch itself.
@@ -75,7 +82,7 @@ def _unmarked(kind: type[_Kind]) -> type[_Kind]:
     return type(kind.__name__, (kind,), {"step": step, **methods})
 
 
-_SGD, _AdamW = _unmarked(SGD), _unmarked(AdamW)
+_SGD, _AdamW = _without_compiler_marks(SGD), _without_compiler_marks(AdamW)
 
 
 def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
@@ -96,77 +103,49 @@ def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
     return _AdamW(groups, fused=_fused(device), foreach=not _fused(device))
 
 
-_KINDS = {"sgd": _sgd, "adamw": _adamw}
+OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], torch.device], Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": _adamw,
+}
+"""The function that makes an optimiser of parameter groups, by its word in the vocabulary."""
 
 
 @contextmanager
 def skipping(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a step in here pass over the nodes whose loss is exactly 0, on the device alone.
+    """Let a step of the optimiser meanwhile skip the nodes whose loss is exactly 0.
 
     Such a node keeps its weights and its whole state: no decay, no momentum (as in the code of
-    Minami et al.; the paper says nothing). Nothing waits to learn which nodes they are.
+    Minami et al.; the paper does not mention it). Nothing waits for the device.
 
     Args:
         optimizer: one of `make_optimizers`.
         losses: scalar of each node, by name. The parameters of all others have no gradient.
     """
-    stepping = [
+    updated = [
         (parameter, group["node"])
         for group in optimizer.param_groups
         for parameter in group["params"]
         if parameter.grad is not None
     ]
     before = [
-        {name: each.clone() for name, each in _trained(optimizer, parameter).items()}
-        for parameter, _ in stepping
+        {name: each.clone() for name, each in _tensors_of(optimizer, parameter).items()}
+        for parameter, _ in updated
     ]
     yield
     skipped = {name: loss.detach() == 0 for name, loss in losses.items()}
     with torch.no_grad():
-        for (parameter, node), kept in zip(stepping, before, strict=True):
-            for name, now in _trained(optimizer, parameter).items():
-                # What the first step has made begins at zero.
-                then = kept[name] if name in kept else torch.zeros_like(now)
-                now.copy_(torch.where(skipped[node], then, now))
+        for (parameter, node), saved in zip(updated, before, strict=True):
+            for name, current in _tensors_of(optimizer, parameter).items():
+                # What the first step has created counts as zero before it.
+                old = saved[name] if name in saved else torch.zeros_like(current)
+                current.copy_(torch.where(skipped[node], old, current))
 
 
-def _trained(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
-    """A parameter and what the optimiser keeps of it."""
+def _tensors_of(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """A parameter and the tensors of its optimiser state."""
     state = optimizer.state.get(parameter, {})
     return {"": parameter, **{k: v for k, v in state.items() if isinstance(v, Tensor)}}
 
 
 def _fused(device: torch.device) -> bool:
-    return device.type in _FUSED
-
-
-def learning_rate(schedule: Call, base: float, k: int, steps_per_epoch: int, steps: int) -> float:
-    """The learning rate of step k, counted from 1, of `steps`.
-
-    A drop after n epochs, or after a share of the steps, is first seen by the step after
-    them; where that is, is computed exactly. In the w steps of a warm-up the schedule's
-    rate is multiplied by k / w; the schedule's own clock runs from step 1 all the same.
-
-    Sources of `cosine` and the warm-up: Loshchilov and Hutter, ICLR 2017, Eq. 5, without
-    restarts; Goyal et al., 2017, Sec. 2.2, from step 1.
-    """
-
-    def length(moment: Any) -> Fraction:
-        if isinstance(moment, dict):
-            return Fraction(str(moment["percent"])) * steps / 100
-        return Fraction(str(moment)) * steps_per_epoch
-
-    arguments: dict[str, Any] = schedule.arguments
-    taken = k - 1
-    match schedule.name:
-        case "step":
-            factor = arguments["gamma"] ** (taken // length(arguments["every"]))
-        case "multistep":
-            factor = arguments["gamma"] ** sum(taken >= length(at) for at in arguments["at"])
-        case "cosine":
-            fall = (1 + math.cos(math.pi * taken / steps)) / 2
-            factor = arguments["minimum"] + (1 - arguments["minimum"]) * fall
-        case _:
-            factor = 1.0
-    warmup = length(arguments["warmup"])
-    return float(base * factor * (k / warmup if k < warmup else 1))
+    return device.type in FUSED

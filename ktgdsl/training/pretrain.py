@@ -21,7 +21,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.cache import cache_root
-from ktgdsl.training.data import load_watched
+from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import (
     Listener,
     PretrainAwaited,
@@ -148,7 +148,7 @@ def _train(alone: Plan, name: str, device: torch.device, listener: Listener) -> 
     seed = alone.train.seed
     try:
         step = assemble(alone, device, seed=seed)
-        data = load_watched(alone.data, seed, device)
+        data = load_training_data(alone.data, seed, device)
         for done in epochs(step, data, seed=seed, listener=listener):
             listener(done)
     except RunError as error:

@@ -1,4 +1,4 @@
-"""What a run has reached: `result.json`."""
+"""The result of a run: accuracies of all nodes, as in `result.json`."""
 
 import json
 import statistics

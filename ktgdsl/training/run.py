@@ -1,4 +1,4 @@
-"""A run: plan in, folder of trained networks and numbers out, and going on after a cut."""
+"""Runs of a plan: one training for each seed, kept in a folder, and resuming one."""
 
 import shlex
 import time
@@ -17,9 +17,8 @@ from ktgdsl.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     save_checkpoint,
-    writing,
 )
-from ktgdsl.training.data import Look, load_splits
+from ktgdsl.training.data import Preprocessing, load_splits
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
@@ -33,17 +32,18 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.execution import choose_execution, resolved_settings
-from ktgdsl.training.folder import RunFolder, create, find, metric_lines
 from ktgdsl.training.loop import ResumePoint, train
+from ktgdsl.training.memory_errors import reporting_out_of_memory
 from ktgdsl.training.networks import save_network
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.result import NodeResult, RunResult, Score
-from ktgdsl.training.room import room_on
+from ktgdsl.training.run_files import reporting_write_errors
+from ktgdsl.training.run_folder import RunFolder, create_run_folder, metric_lines, open_run_folder
 from ktgdsl.training.step import Stepper
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a run. Its text says what is kept, where, and how to go on.
+    """Ctrl-C during a run. Its text says what is kept, where, and how to resume.
 
     `epoch` epochs of repeat `repeat` are kept in `folder`.
     """
@@ -67,22 +67,27 @@ def run(
     spec: str | None = None,
     deterministic: bool = False,
 ) -> RunResult:
-    """Trains a plan, once for each of its seeds, and keeps everything in a folder.
+    """Train a plan, once for each of its seeds, and keep everything in a folder.
 
     Args:
         plan: what to train.
         out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
-        listener: is told how it goes (`ktgdsl.training.events`).
+        listener: is called with the events of `ktgdsl.training.events`, between two steps.
         spec: the text that the plan was made from, to be kept with it.
-        deterministic: whether to compute by deterministic algorithms alone, which give the same
-            bits each time on a GPU too, and more slowly (`ktgdsl.training.deterministic`).
+        deterministic: whether to use deterministic algorithms alone, which give the same
+            bits each time on a GPU too, and are slower (`ktgdsl.training.deterministic`).
+
+    Returns:
+        The accuracies of all nodes, in percent: mean and deviation over the seeds, and each.
 
     Raises:
+        TypeError: when `plan` is not a plan.
         RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
-            device does not exist (E504), weights do not fit (E406), the data are missing or
+            device does not exist or has too little memory (E504), a network cannot be made or
+            does not fit the data (E505), weights do not fit (E406), the data are missing or
             damaged (E508), the plan is a space (E506) or has what is not supported yet (E901).
-            What was kept stays.
+            The folder stays, with what is done.
         RunInterrupted: on Ctrl-C.
     """
     require_plan(plan, "run")
@@ -91,12 +96,11 @@ def run(
     chosen = choose_device(device)
     with deterministically(deterministic):
         environment = describe_environment(plan, chosen, seeds(plan))
-    folder = create(plan, None if out is None else Path(out), spec, environment)
-    start = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
-    with folder.held():
+    folder = create_run_folder(plan, None if out is None else Path(out), spec, environment)
+    with folder.locked():
         try:
             with deterministically(deterministic):
-                return _Run(plan, folder, chosen, listener, start).to_the_end()
+                return Run(plan, folder, chosen, listener, _start(plan)).train()
         except KtgError:
             folder.discard_unused()
             raise
@@ -108,30 +112,38 @@ def resume(
     device: str | torch.device | None = None,
     listener: Listener = ignore,
 ) -> RunResult:
-    """Goes on with a run that was cut off, to the same bits as if it had not been (on a CPU).
+    """Resume an interrupted run, to the same bits as if it had not been interrupted (on a CPU).
 
-    The device is that of the run unless `device` is given; the number of threads, and whether all
-    is deterministic, are in any case. A finished run is left as it is and its result returned.
+    With as many threads as before, and deterministic algorithms if the run was started with
+    them. A finished run is left as it is and its result returned.
+
+    Args:
+        folder: of the run.
+        device: such as "cpu" or "cuda:1"; by default that of the run.
+        listener: as of `run`.
+
+    Returns:
+        As `run` does.
 
     Raises:
         RunError: as `run` does, and (E502) when the folder is not that of a run, or a file
             in it is damaged or foreign.
         RunInterrupted: on Ctrl-C.
     """
-    here = find(Path(folder))
-    with here.held():
-        return _go_on(here, device, listener)
+    run_folder = open_run_folder(Path(folder))
+    with run_folder.locked():
+        return _resume(run_folder, device, listener)
 
 
-def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listener) -> RunResult:
-    plan = here.plan()
-    if (result := here.result()) is not None:
+def _resume(folder: RunFolder, device: str | torch.device | None, listener: Listener) -> RunResult:
+    plan = folder.plan()
+    if (result := folder.result()) is not None:
         listener(RunFinished(plan, result, already=True))
         return result
-    at = Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
-    if here.checkpoint.exists():
-        at = load_checkpoint(here.checkpoint, plan.digest)
-    environment = here.environment()
+    checkpoint = _start(plan)
+    if folder.checkpoint.exists():
+        checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
+    environment = folder.environment()
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
         now = describe_environment(plan, chosen, seeds(plan))
@@ -140,9 +152,14 @@ def _go_on(here: RunFolder, device: str | torch.device | None, listener: Listene
         else:
             earlier = environment.get("resumed")
             environment["resumed"] = [*(earlier if isinstance(earlier, list) else []), now]
-        here.write_environment(environment)
-        here.cut_metrics(at.repeat, at.epoch)
-        return _Run(plan, here, chosen, listener, at).to_the_end()
+        folder.write_environment(environment)
+        folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
+        return Run(plan, folder, chosen, listener, checkpoint).train()
+
+
+def _start(plan: Plan) -> Checkpoint:
+    """The checkpoint of a run that has not begun."""
+    return Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)
 
 
 def seeds(plan: Plan) -> tuple[int, ...]:
@@ -150,8 +167,8 @@ def seeds(plan: Plan) -> tuple[int, ...]:
     return tuple(plan.train.seed + i for i in range(plan.train.repeats))
 
 
-class _Run:
-    """A run under way. `at` is what has been kept of it, and only grows."""
+class Run:
+    """A run in progress. `checkpoint` is what is on the disk, but for the stepper's state."""
 
     def __init__(
         self,
@@ -159,35 +176,34 @@ class _Run:
         folder: RunFolder,
         device: torch.device,
         listener: Listener,
-        at: Checkpoint,
+        checkpoint: Checkpoint,
     ) -> None:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
-        self.at = at
-        self._began = time.monotonic() - at.seconds
+        self.checkpoint = checkpoint
+        self._started = time.monotonic() - checkpoint.seconds
 
-    def to_the_end(self) -> RunResult:
-        """Trains what is left."""
-        at, plan, folder = self.at, self.plan, self.folder
+    def train(self) -> RunResult:
+        """Train what is not done yet, and write the result."""
+        start, plan, folder = self.checkpoint, self.plan, self.folder
         try:
             chosen = resolved_settings(plan, choose_execution(plan, self.device))
             device = str(self.device)
-            self.listener(RunStarted(plan, folder.path, device, at.repeat, at.epoch, chosen))
-            with room_on(self.device):
-                for repeat in range(at.repeat, plan.train.repeats + 1):
-                    self._repeat(repeat)
+            self.listener(RunStarted(plan, folder.path, device, start.repeat, start.epoch, chosen))
+            with reporting_out_of_memory(self.device):
+                for repeat in range(start.repeat, plan.train.repeats + 1):
+                    self._train_repeat(repeat)
             result = self._result()
             folder.finish(result)
         except KeyboardInterrupt:
-            raise RunInterrupted(folder.path, plan, self.at.repeat, self.at.epoch) from None
+            done = self.checkpoint
+            raise RunInterrupted(folder.path, plan, done.repeat, done.epoch) from None
         self.listener(RunFinished(plan, result))
         return result
 
-    def _repeat(self, repeat: int) -> None:
-        seed = seeds(self.plan)[repeat - 1]
-        resume = None
-        if self.at.state is not None:
-            resume = ResumePoint(self.at.epoch, self.at.state)
-        self.listener(RepeatStarted(repeat, seed, self.at.epoch))
+    def _train_repeat(self, repeat: int) -> None:
+        seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
+        resume = None if start.state is None else ResumePoint(start.epoch, start.state)
+        self.listener(RepeatStarted(repeat, seed, start.epoch))
         splits = load_splits(self.plan.data, seed, self.device)
         step = stepper(self.plan, self.device, seed=seed, listener=self.listener)
         accuracies = train(
@@ -196,42 +212,43 @@ class _Run:
             seed=seed,
             resume=resume,
             listener=self.listener,
-            on_epoch=lambda done: self._keep(done, step),
+            on_epoch=lambda done: self._save_epoch(done, step),
         )
-        self._save_networks(repeat, step, splits.train.look)
-        self._reach(repeat + 1, 0, None, (*self.at.finished, accuracies))
+        self._save_networks(repeat, step, splits.train.preprocessing)
+        self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, accuracies))
 
-    def _keep(self, done: EpochDone, step: Stepper) -> None:
-        """Metrics first: a checkpoint may lack behind them, never be ahead."""
-        self.folder.add_metrics(metric_lines(self.plan, self.at.repeat, done))
+    def _save_epoch(self, done: EpochDone, step: Stepper) -> None:
+        """Metrics first: they may be ahead of the checkpoint, never behind it."""
+        repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
+        self.folder.append_metrics(metric_lines(self.plan, repeat, done))
         last = done.epoch == self.plan.train.epochs
         if last or done.epoch % self.plan.train.checkpoint == 0:
-            self._reach(self.at.repeat, done.epoch, step.state_dict(), self.at.finished)
+            self._save_checkpoint(repeat, done.epoch, step.state_dict(), finished)
 
-    def _reach(
+    def _save_checkpoint(
         self,
         repeat: int,
         epoch: int,
         state: dict[str, Any] | None,
         finished: tuple[Accuracies, ...],
     ) -> None:
-        seconds = time.monotonic() - self._began
-        at = Checkpoint(self.plan.digest, repeat, epoch, seconds, finished, state)
-        save_checkpoint(at, self.folder.checkpoint)
+        seconds = time.monotonic() - self._started
+        checkpoint = Checkpoint(self.plan.digest, repeat, epoch, seconds, finished, state)
+        save_checkpoint(checkpoint, self.folder.checkpoint)
         # The state is on the disk; holding it would keep a second optimiser in memory.
-        self.at = replace(at, state=None)
+        self.checkpoint = replace(checkpoint, state=None)
 
-    def _save_networks(self, repeat: int, step: Stepper, look: Look) -> None:
-        for node in self.plan.graph.nodes:
-            path = self.folder.weights(node.name, repeat)
-            with writing(path):
+    def _save_networks(self, repeat: int, step: Stepper, preprocessing: Preprocessing) -> None:
+        for name, network in step.graph.networks.items():
+            path = self.folder.weights(name, repeat)
+            with reporting_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_network(step.graph.networks[node.name], look, path)
+                save_network(network, preprocessing, path)
 
     def _result(self) -> RunResult:
         graph = self.plan.graph
         names = dict.fromkeys([*graph.targets, *(node.name for node in graph.nodes)])
-        finished = self.at.finished
+        finished = self.checkpoint.finished
         return RunResult(
             folder=self.folder.path,
             target=self.plan.graph.targets[0],
@@ -239,13 +256,13 @@ class _Run:
             digest=self.plan.digest,
             seeds=seeds(self.plan),
             epochs=self.plan.train.epochs,
-            seconds=round(self.at.seconds, 3),
+            seconds=round(self.checkpoint.seconds, 3),
         )
 
 
 def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
-    held = [each.validation[name] for each in finished if each.validation is not None]
+    validation = [each.validation[name] for each in finished if each.validation is not None]
     return NodeResult(
         accuracy=Score.of([each.test[name] for each in finished]),
-        validation_accuracy=Score.of(held) if held else None,
+        validation_accuracy=Score.of(validation) if validation else None,
     )

@@ -14,13 +14,8 @@ from ktgdsl.training.captured import CapturedStep, CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
 from ktgdsl.training.logits_check import require_logits
-from ktgdsl.training.optim import (
-    learning_rate,
-    load_optimizer,
-    make_optimizers,
-    set_rate,
-    skipping,
-)
+from ktgdsl.training.optim import load_optimizer, make_optimizers, set_rate, skipping
+from ktgdsl.training.schedules import learning_rate
 
 
 class Stepper:

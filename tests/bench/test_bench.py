@@ -12,9 +12,8 @@ import torch
 import ktgdsl
 from ktgdsl.bench import bench as benching
 from ktgdsl.bench.bench import bench
-from ktgdsl.bench.contenders import fastest, limit, product, training
-from ktgdsl.bench.flops import operations
-from ktgdsl.bench.prediction import (
+from ktgdsl.bench.candidates import fastest, limit, product, training
+from ktgdsl.bench.duration import (
     Pace,
     Part,
     Work,
@@ -24,9 +23,10 @@ from ktgdsl.bench.prediction import (
     total,
     trials_of,
 )
+from ktgdsl.bench.flops import operations
 from ktgdsl.bench.result import Bench, Machine, Memory, Spread
-from ktgdsl.bench.subject import subject_of
 from ktgdsl.bench.timing import LONG, Contender, Stopwatch, in_turns
+from ktgdsl.bench.workload import subject_of
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.report.bench import as_json, digits, large, long, small, spread, text

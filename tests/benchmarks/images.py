@@ -12,10 +12,10 @@ from statistics import median, quantiles
 
 import torch
 
-from ktgdsl.training.data import Look, Split, batches
+from ktgdsl.training.data import Preprocessing, Split, batches
 from ktgdsl.training.datasets.augment import Augment
-from ktgdsl.training.datasets.stored import Rows
-from ktgdsl.training.datasets.stream import Stream
+from ktgdsl.training.datasets.image_set import TensorImages
+from ktgdsl.training.datasets.stream import ImageStream
 from tests.benchmarks.reference import WORKERS, loader
 from tests.benchmarks.shown import Row, options, show
 
@@ -28,10 +28,10 @@ def epochs(count: int) -> dict[str, Callable[[], Iterable[object]]]:
     stream = torch.Generator().manual_seed(0)
     image = torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8, generator=stream)
     label = torch.randint(10, (count,), generator=stream)
-    look = Look(Augment(pad=4, flips=True, reflect=True))
-    resident = Split(image, label, 255, look)
-    rows = Stream(Rows(image), torch.arange(count), WORKERS, pin=False)
-    streamed = Split(image.to("meta"), label, 255, look, rows)
+    preprocessing = Preprocessing(Augment(pad=4, flips=True, reflect=True))
+    resident = Split(image, label, 255, preprocessing)
+    rows = ImageStream(TensorImages(image), torch.arange(count), WORKERS, pin=False)
+    streamed = Split(image.to("meta"), label, 255, preprocessing, rows)
     theirs = loader(image, label, BATCH, learn=True, augment=True)
     return {
         "ours, resident": lambda: batches(resident, BATCH, seed=0, epoch=1),

@@ -19,7 +19,7 @@ from ktgdsl.backend.initial import initial_network
 from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.cores import cores
-from ktgdsl.training.data import Look, Split, batches, batches_in_order
+from ktgdsl.training.data import Preprocessing, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.metrics import evaluate
@@ -195,8 +195,8 @@ def _times(
 def _images(plan: Plan, count: int, device: torch.device) -> Split:
     image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8)
     label = torch.randint(plan.data.classes, (count,))
-    look = Look(Augment(pad=4, flips=True, reflect=True))
-    return Split(image.to(device), label.to(device), 255, look)
+    preprocessing = Preprocessing(Augment(pad=4, flips=True, reflect=True))
+    return Split(image.to(device), label.to(device), 255, preprocessing)
 
 
 def chosen(device: str | None, precision: str) -> str:

@@ -119,7 +119,7 @@ def measure_epoch(rounds: int) -> Row:
     learned = loader(*train, setting.batch, learn=True, augment=False)
     watched = loader(*test, setting.batch, learn=False, augment=False)
     # Each of its epochs is trained when it is asked for.
-    mine = epochs(our_stepper(setting), splits.watched, seed=0)
+    mine = epochs(our_stepper(setting), splits.for_training, seed=0)
     pair = [
         Contender("reference", return_freed_pages, lambda: epoch(reference, learned, watched)),
         Contender("ours", allow_kept_pages, lambda: next(mine)),

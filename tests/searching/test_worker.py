@@ -25,9 +25,9 @@ from ktgdsl.searching.messages import (
 )
 from ktgdsl.searching.worker import Worker
 from ktgdsl.training import digits
-from ktgdsl.training.checkpoint import unusable
-from ktgdsl.training.data import load_splits, load_watched
+from ktgdsl.training.data import load_splits, load_training_data
 from ktgdsl.training.loop import epochs
+from ktgdsl.training.run_files import folder_error
 from tests.plans import RESNET8, sgd, tiny_plan
 
 CPU = torch.device("cpu")
@@ -218,9 +218,9 @@ def test_equal_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def counted(*given: Any) -> Any:
         loads.append(given[0].batch)
-        return load_watched(*given)
+        return load_training_data(*given)
 
-    monkeypatch.setattr(worker, "load_watched", counted)
+    monkeypatch.setattr(worker, "load_training_data", counted)
     other = alone().data.model_copy(update={"batch": 1000})
     plans = [alone(1), alone(1, clip=1.0), alone(1).model_copy(update={"data": other})]
     tasks = [task(plan, trial, seed=trial) for trial, plan in enumerate(plans)]
@@ -293,7 +293,7 @@ def test_a_damaged_state_costs_time_only(tmp_path: Path, content: bytes) -> None
 
 def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: object, path: Path) -> None:
-        raise unusable(path, "No space left on device")
+        raise folder_error(path, "No space left on device")
 
     monkeypatch.setattr(worker, "save_checkpoint", full)
     assert [*serve(tmp_path, Owner(task(alone()))).values] == [1, 2, 3]

@@ -12,7 +12,7 @@ from ktgdsl.syntax.format import format_source
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun
 from tests.paths import ROOT
-from tests.pretended import load_watched
+from tests.pretended import load_training_data
 
 PAPER = ROOT / "specs" / "paper"
 TABLES = ("table1", "table2", "table3", "fig5")
@@ -260,7 +260,7 @@ class TestTraining:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
-        monkeypatch.setattr("ktgdsl.training.pretrain.load_watched", load_watched)
+        monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
         done = set()
         for name, row in every_row():
             p = shortened(plan(name, row))

@@ -453,12 +453,12 @@ def test_ctrl_c_and_going_on(
             raise KeyboardInterrupt
         return kept(*given, **named)
 
-    from ktgdsl.training.run import _Run
+    from ktgdsl.training.run import Run
 
-    kept: Callable[..., Any] = _Run._keep
+    kept: Callable[..., Any] = Run._save_epoch
     options = [str(folder), "--only", "alone", "--only", "linear", "--format", "csv"]
     with monkeypatch.context() as patched:
-        patched.setattr(_Run, "_keep", interrupted)
+        patched.setattr(Run, "_save_epoch", interrupted)
         assert ktgc(*options, "--out", "cut") == 130
     told = capsys.readouterr()
     assert told.out == ""

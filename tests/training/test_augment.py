@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ktgdsl.training.data import Look, Split, batches
-from ktgdsl.training.datasets.augment import Augment, Moves
+from ktgdsl.training.data import Preprocessing, Split, batches
+from ktgdsl.training.datasets.augment import Augment, AugmentDraws
 
 
 def images(count: int, channels: int, height: int, width: int) -> torch.Tensor:
@@ -58,8 +58,8 @@ def test_what_is_drawn_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_batches_cut_the_same_epoch_whatever_their_size() -> None:
-    look = Look(Augment(pad=4, flips=True, reflect=True))
-    split = Split(images(64, 3, 8, 8), torch.arange(64), look=look)
+    preprocessing = Preprocessing(Augment(pad=4, flips=True, reflect=True))
+    split = Split(images(64, 3, 8, 8), torch.arange(64), preprocessing=preprocessing)
     small = torch.cat([image for image, _ in batches(split, 16, seed=0, epoch=1)])
     ((large, _),) = batches(split, 64, seed=0, epoch=1)
     assert torch.equal(small, large)
@@ -67,8 +67,8 @@ def test_batches_cut_the_same_epoch_whatever_their_size() -> None:
 
 def test_normalisation_is_of_white_and_by_channel() -> None:
     mean, std = torch.tensor([0.5, 0.25, 0.0]), torch.tensor([0.5, 0.1, 2.0])
-    look = Look(None, mean.view(3, 1, 1), std.view(3, 1, 1))
-    split = Split(images(4, 3, 5, 5), torch.arange(4), look=look)
+    preprocessing = Preprocessing(None, mean.view(3, 1, 1), std.view(3, 1, 1))
+    split = Split(images(4, 3, 5, 5), torch.arange(4), preprocessing=preprocessing)
     image, _ = split.batch(slice(0, 4))
     expected = (split.image.numpy() / 255 - mean.numpy().reshape(3, 1, 1)) / std.numpy().reshape(
         3, 1, 1
@@ -77,6 +77,6 @@ def test_normalisation_is_of_white_and_by_channel() -> None:
 
 
 def test_moves_are_cut_like_the_batches() -> None:
-    moves = Moves(torch.arange(6), torch.arange(6) + 10, torch.arange(6) > 2)[2:4]
+    moves = AugmentDraws(torch.arange(6), torch.arange(6) + 10, torch.arange(6) > 2)[2:4]
     assert (moves.down.tolist(), moves.right.tolist()) == ([2, 3], [12, 13])
     assert moves.flip.tolist() == [False, True]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ktgdsl.plan.model import DataPlan, Percent
 from ktgdsl.training import digits
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_watched
+from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_training_data
 from tests.plans import tiny_plan
 
 CPU = torch.device("cpu")
@@ -96,12 +96,12 @@ def test_a_held_out_split_is_stratified_and_taken_from_training() -> None:
 def test_what_is_watched_is_what_is_held_out_or_else_the_test_split() -> None:
     for holdout, size, name in ((True, 259, "validation"), (False, 500, "test")):
         given = data(holdout=holdout, validation=259)
-        splits, watched = load_splits(given, 3, CPU), load_watched(given, 3, CPU)
-        assert (watched.name, len(watched.split)) == (name, size)
+        splits, watched = load_splits(given, 3, CPU), load_training_data(given, 3, CPU)
+        assert (watched.evaluation_name, len(watched.evaluation)) == (name, size)
         expected = splits.validation if holdout else splits.test
         assert expected is not None
-        assert torch.equal(watched.split.image, expected.image)
-        assert torch.equal(watched.split.label, expected.label)
+        assert torch.equal(watched.evaluation.image, expected.image)
+        assert torch.equal(watched.evaluation.label, expected.label)
         assert torch.equal(watched.train.image, splits.train.image)
         assert torch.equal(watched.train.label, splits.train.label)
 

@@ -13,7 +13,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, DataPlan, Percent, Plan
 from ktgdsl.training.data import Split, Splits, batches, load_splits
-from ktgdsl.training.datasets import known
+from ktgdsl.training.datasets import torchvision_sets as known
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.vocabulary.images import Cifar10
 from tests import lookalikes

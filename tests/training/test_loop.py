@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Edge, Plan
-from ktgdsl.training.data import batches_in_order, load_splits, load_watched
+from ktgdsl.training.data import batches_in_order, load_splits, load_training_data
 from ktgdsl.training.events import EpochDone, Event, StepsDone
 from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.metrics import evaluate
@@ -158,7 +158,7 @@ def test_going_on_gives_the_same_bits() -> None:
 def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
     plan = tiny_plan("ab", data={"batch": 256, "holdout": True}, epochs=3)
     step = stepper(plan, CPU, seed=0)
-    training = epochs(step, load_watched(plan.data, 0, CPU), seed=0, evaluated=["b"])
+    training = epochs(step, load_training_data(plan.data, 0, CPU), seed=0, evaluated=["b"])
     assert step.taken == 0
     for number in (1, 2, 3):
         done = next(training)
@@ -171,7 +171,7 @@ def test_epochs_one_by_one_are_those_of_a_training() -> None:
     plan = pair(epochs=2)
     whole = train_plan(plan, seed=1)
     step = stepper(plan, CPU, seed=1)
-    last = [*epochs(step, load_watched(plan.data, 1, CPU), seed=1)][-1]
+    last = [*epochs(step, load_training_data(plan.data, 1, CPU), seed=1)][-1]
     assert last.accuracy == whole.accuracy.test
 
 

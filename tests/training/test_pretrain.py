@@ -16,7 +16,7 @@ from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan
 from ktgdsl.training import pretrain
-from ktgdsl.training.data import Splits, Watched, load_splits, load_watched
+from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
     EpochDone,
     Event,
@@ -208,14 +208,14 @@ def test_the_validation_split_is_held_out_of_pre_training(
         held.append(splits.validation.image)
         return splits
 
-    def inner_splits(given: DataPlan, seed: int, device: torch.device) -> Watched:
-        watched = load_watched(given, seed, device)
-        assert watched.name == "validation"
-        held.append(watched.split.image)
+    def inner_splits(given: DataPlan, seed: int, device: torch.device) -> TrainingData:
+        watched = load_training_data(given, seed, device)
+        assert watched.evaluation_name == "validation"
+        held.append(watched.evaluation.image)
         return watched
 
     monkeypatch.setattr(trained, "load_splits", outer_splits)
-    monkeypatch.setattr(pretrain, "load_watched", inner_splits)
+    monkeypatch.setattr(pretrain, "load_training_data", inner_splits)
     plan = tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],

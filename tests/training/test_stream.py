@@ -8,11 +8,11 @@ import torch
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_watched
+from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_training_data
 from ktgdsl.training.datasets import memory
-from ktgdsl.training.datasets.pictures import ImageFiles
-from ktgdsl.training.datasets.stored import Pictures
-from ktgdsl.training.datasets.stream import Stream
+from ktgdsl.training.datasets.image_files import ImageFiles
+from ktgdsl.training.datasets.image_set import LazyImages
+from ktgdsl.training.datasets.stream import ImageStream
 from tests import lookalikes
 from tests.plans import tiny_plan
 from tests.trained import train_plan
@@ -79,12 +79,12 @@ def test_arrays_that_do_not_fit_on_the_device_stay_where_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = tiny_plan(data={"augment": "paper", "holdout": True}).data
-    resident = load_watched(data, 0, CPU)
+    resident = load_training_data(data, 0, CPU)
     monkeypatch.setattr(memory, "fits", lambda size, device: device != CPU)
-    streamed = load_watched(data, 0, CPU)
+    streamed = load_training_data(data, 0, CPU)
     assert streamed.train.stream is not None
     require_equal(streamed.train, resident.train)
-    require_equal(streamed.split, resident.split)
+    require_equal(streamed.evaluation, resident.evaluation)
 
 
 def test_a_share_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +112,8 @@ def test_a_training_on_streamed_images_is_the_same_to_the_bit(tmp_path: Path) ->
     assert streamed.accuracy == resident.accuracy
 
 
-class Counted(Pictures):
-    """Pictures that say how many of them have been read."""
+class Counted(LazyImages):
+    """LazyImages that say how many of them have been read."""
 
     shape = (1, 1, 1)
 
@@ -129,17 +129,17 @@ class Counted(Pictures):
 
 
 def test_only_what_is_drawn_is_read_and_as_late_as_that() -> None:
-    pictures = Counted()
-    stream = Stream(pictures, torch.arange(50) + 10)
+    images = Counted()
+    stream = ImageStream(images, torch.arange(50) + 10)
     image = torch.empty((50, 1, 1, 1), dtype=torch.uint8, device="meta")
     split = Split(image, torch.arange(50), stream=stream)
     before = torch.random.get_rng_state()
     drawn = batches(split, 16, seed=0, epoch=1)
     first, label = next(drawn)
-    assert len(pictures.read) == 16
+    assert len(images.read) == 16
     assert (first.flatten() * 255).round().int().tolist() == (label + 10).tolist()
     list(drawn)
-    assert len(set(pictures.read)) == len(pictures.read) == 48
+    assert len(set(images.read)) == len(images.read) == 48
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -147,7 +147,7 @@ def test_only_what_is_drawn_is_read_and_as_late_as_that() -> None:
 def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path: Path, workers: int) -> None:
     path = tmp_path / "a.png"
     path.write_text("no image")
-    stream = Stream(ImageFiles([path], (3, 8, 8)), torch.arange(1), workers)
+    stream = ImageStream(ImageFiles([path], (3, 8, 8)), torch.arange(1), workers)
     with pytest.raises(RunError) as caught:
         list(stream.images(torch.arange(1), 1))
     (diagnostic,) = caught.value.diagnostics
@@ -158,7 +158,7 @@ def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path: Path, workers: int)
 
 def test_an_epoch_that_is_left_leaves_no_threads(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    next(iter(Stream(Counted(), torch.arange(100), workers=1).images(torch.arange(100), 10)))
+    next(iter(ImageStream(Counted(), torch.arange(100), workers=1).images(torch.arange(100), 10)))
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=60)  # one that feeds a queue ends a moment after the queue
         assert not thread.is_alive(), thread.name

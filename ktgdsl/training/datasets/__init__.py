@@ -1,1 +1,1 @@
-"""Data sets: found and read from files or the user's code, and cut into splits."""
+"""Data sets: reading them from files or the user's code, and the parts that splits need."""

@@ -1,4 +1,4 @@
-"""Augmentation: where each image is cut out, and whether it is turned, for a batch at once."""
+"""Augmentation: a random crop and flip of each image, for a whole batch at once."""
 
 from dataclasses import dataclass
 
@@ -10,63 +10,67 @@ from ktgdsl.backend.seeds import derive
 
 @dataclass(frozen=True)
 class Augment:
-    """A crop of the image padded by `pad` pixels at each side, and a flip left to right.
+    """A random crop of the padded image, and a random flip left to right.
 
-    The padding mirrors the image without repeating its edge if `reflect` (the paper's code),
-    else it is black. Each of the (2 pad + 1)² places is as likely as any other; with `flips`
-    half of the images are mirrored.
+    Attributes:
+        pad: pixels of padding at each side; all (2 pad + 1)² crops are equally likely.
+        flips: whether half of the images are flipped.
+        reflect: whether the padding mirrors the image, without repeating its edge (the paper's
+            code); else it is black.
     """
 
     pad: int
     flips: bool
     reflect: bool
 
-    def draw(self, count: int, seed: int, epoch: int) -> "Moves":
-        """What happens to the images of an epoch, in the order in which they are drawn.
+    def draw(self, count: int, seed: int, epoch: int) -> "AugmentDraws":
+        """Draw the crops and flips of an epoch's images, in the order of its batches.
 
-        On the CPU, from the seed and the epoch alone, so that it is the same on any device.
+        On the CPU, from the seed and the epoch alone, so that they are the same on any device.
         """
         generator = torch.Generator().manual_seed(derive(seed, "augment", epoch))
-        places = torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator)
+        offsets = torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator)
         flip = torch.randint(0, 2, (count,), generator=generator).bool()
-        return Moves(places[0] - self.pad, places[1] - self.pad, flip & self.flips)
+        return AugmentDraws(offsets[0] - self.pad, offsets[1] - self.pad, flip & self.flips)
 
-    def apply(self, image: Tensor, moves: "Moves") -> Tensor:
-        """The augmented images (B, C, H, W) uint8, on their device and without waiting for it."""
+    def apply(self, image: Tensor, draws: "AugmentDraws") -> Tensor:
+        """The augmented images (B, C, H, W) uint8; nothing waits for their device."""
         B, C, H, W = image.shape
-        rows = moves.down[:, None] + torch.arange(H, device=image.device)
-        columns = moves.right[:, None] + torch.arange(W, device=image.device)
-        columns = torch.where(moves.flip[:, None], columns.flip(1), columns)
-        source = _inside(rows, H)[:, :, None] * W + _inside(columns, W)[:, None, :]
+        rows = draws.down[:, None] + torch.arange(H, device=image.device)
+        columns = draws.right[:, None] + torch.arange(W, device=image.device)
+        columns = torch.where(draws.flip[:, None], columns.flip(1), columns)
+        source = _reflected(rows, H)[:, :, None] * W + _reflected(columns, W)[:, None, :]
         source = source.view(B, 1, H * W).expand(B, C, H * W)
         cut = image.reshape(B, C, H * W).gather(2, source).view(B, C, H, W)
         if self.reflect:
             return cut
-        seen = ((rows >= 0) & (rows < H))[:, :, None] & ((columns >= 0) & (columns < W))[:, None, :]
-        return cut * seen[:, None]
+        inside = ((rows >= 0) & (rows < H))[:, :, None] & ((columns >= 0) & (columns < W))[
+            :, None, :
+        ]
+        return cut * inside[:, None]
 
 
 @dataclass(frozen=True)
-class Moves:
-    """How far the images (N,) are moved, in pixels, and whether they are mirrored after it."""
+class AugmentDraws:
+    """The offset of each crop (N,) in pixels from the middle, and whether it is flipped after."""
 
     down: Tensor
     right: Tensor
     flip: Tensor
 
-    def __getitem__(self, part: slice) -> "Moves":
-        return Moves(self.down[part], self.right[part], self.flip[part])
+    def __getitem__(self, part: slice) -> "AugmentDraws":
+        return AugmentDraws(self.down[part], self.right[part], self.flip[part])
 
-    def to(self, device: torch.device) -> "Moves":
+    def to(self, device: torch.device) -> "AugmentDraws":
         """The same on another device."""
         down, right, flip = (
             each.to(device, non_blocking=True) for each in (self.down, self.right, self.flip)
         )
-        return Moves(down, right, flip)
+        return AugmentDraws(down, right, flip)
 
 
-def _inside(position: Tensor, size: int) -> Tensor:
-    """Positions mirrored at 0 and size - 1 until they lie between."""
+def _reflected(position: Tensor, size: int) -> Tensor:
+    """Positions reflected at 0 and size - 1 until they are between."""
     period = max(1, 2 * (size - 1))
     position = position % period
     return torch.where(position < size, position, period - position)

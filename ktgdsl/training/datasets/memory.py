@@ -1,4 +1,4 @@
-"""How much memory is free, and whether a data set may take its place there."""
+"""Free memory of a device, and whether a data set fits there."""
 
 import os
 from pathlib import Path
@@ -6,29 +6,29 @@ from pathlib import Path
 import torch
 
 SHARE = 0.4
-"""How much of the free memory data may take; what is left is for networks and copies."""
+"""How much of the free memory data may take; the rest is for networks and copies."""
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes of data may be put there."""
+    """Whether `size` bytes of data may be kept on the device."""
     return size <= SHARE * free(device)
 
 
 def free(device: torch.device) -> int:
-    """Bytes that are free on a device; those of the host for all that is not CUDA."""
+    """Free bytes of a CUDA device, or of the host for any other."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return _free_of_host()
+    return _free_on_host()
 
 
-def _free_of_host() -> int:
+def _free_on_host() -> int:
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
             found = next(line for line in lines if line.startswith("MemAvailable"))
         return int(found.split()[1]) * 1024
     except (OSError, StopIteration):
         pass
-    try:  # half of what there is, where nobody says what is free
+    try:  # half of all memory, where the system does not tell what is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return 4 * 2**30

@@ -1,4 +1,4 @@
-"""The data set that a plan names, read and held against what is known of it."""
+"""Reads the data set that a plan names, and checks it against the facts that are known."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,23 +6,23 @@ from torch import Tensor
 
 from ktgdsl.plan.model import DataPlan, Facts, Plan
 from ktgdsl.training import digits
-from ktgdsl.training.datasets.folders import folder
-from ktgdsl.training.datasets.known import cifar, mnist, svhn
-from ktgdsl.training.datasets.own import own
-from ktgdsl.training.datasets.places import root_of
-from ktgdsl.training.datasets.problem import unusable
-from ktgdsl.training.datasets.stored import Parts, Stored
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.image_folder import image_folder
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.locations import data_root
+from ktgdsl.training.datasets.python_function import python_function
 from ktgdsl.training.datasets.tiny_imagenet import tiny_imagenet
+from ktgdsl.training.datasets.torchvision_sets import cifar, mnist, svhn
 
 
-def _digits(_: DataPlan) -> Parts:
+def _digits(_: DataPlan) -> DataSet:
     image, label = digits.read()
     n = digits.TRAIN_SAMPLES
-    train = Stored(image[:n], label[:n], digits.WHITE)
-    return Parts(train, Stored(image[n:], label[n:], digits.WHITE))
+    train = ImageSet(image[:n], label[:n], digits.WHITE)
+    return DataSet(train, ImageSet(image[n:], label[n:], digits.WHITE))
 
 
-READERS: Mapping[str, Callable[[DataPlan], Parts]] = {
+READERS: Mapping[str, Callable[[DataPlan], DataSet]] = {
     "digits": _digits,
     "mnist": mnist,
     "fashion_mnist": mnist,
@@ -30,41 +30,42 @@ READERS: Mapping[str, Callable[[DataPlan], Parts]] = {
     "cifar100": cifar,
     "svhn": svhn,
     "tiny_imagenet": tiny_imagenet,
-    "folder": folder,
-    "python": own,
+    "folder": image_folder,
+    "python": python_function,
 }
-"""By the word of the language."""
+"""The function that reads a data set, by its word in the vocabulary."""
 
 
-def read(data: DataPlan) -> tuple[Parts, DataPlan]:
-    """The data set in its own two parts, and the plan with its facts.
+def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
+    """The data set, and the data plan with its facts.
 
-    Images that are files are found, and not read yet.
+    Of images that are files only the paths are looked up; they are read when they are needed.
 
     Raises:
         RunError: when it is missing, damaged, or not what the plan says (E508).
     """
-    parts = READERS[data.source.name](data)
+    data_set = READERS[data.source.name](data)
     if data.source.name == "digits":
-        return parts, data
+        return data_set, data
     facts = data.facts
     if facts is None:
-        facts = _facts(parts, data)
+        facts = _facts(data_set, data)
         data = data.model_copy(update={"facts": facts})
-        _require_share(data, data.train_samples, facts.train_samples + 1, "samples")
-        _require_share(data, data.held_samples, data.train_samples, "validation")
-        _require_share(data, data.labeled_samples, data.train_samples, "labeled")
-    _require_whole(parts, data, facts)
-    return parts, data
+        _require_count(data, data.train_samples, facts.train_samples + 1, "samples")
+        _require_count(data, data.held_samples, data.train_samples, "validation")
+        _require_count(data, data.labeled_samples, data.train_samples, "labeled")
+    _require_consistent(data_set, data, facts)
+    return data_set, data
 
 
 def complete(plan: Plan) -> Plan:
-    """The plan with the facts of its data, which are looked up where it has none.
+    """The plan with the facts of its data: classes, image shape, number of samples.
 
-    Only the user's own data, `folder` and `python`, are not known before they are there.
+    Only the user's own data, `folder` and `python`, are read for it; the facts of all others are
+    part of every plan.
 
     Raises:
-        RunError: as `read` does.
+        RunError: when the data are missing, damaged, or not what the plan says (E508).
     """
     if plan.data.facts is not None:
         return plan
@@ -72,58 +73,57 @@ def complete(plan: Plan) -> Plan:
     return Plan.model_construct(**{**dict(plan), "data": read(plan.data)[1]})
 
 
-def _facts(parts: Parts, data: DataPlan) -> Facts:
-    """What the user's own data are like."""
-    present = 1 + max(int(part.label.max()) for part in (parts.train, parts.test))
+def _facts(data_set: DataSet, data: DataPlan) -> Facts:
+    """The facts of the user's own data."""
+    present = 1 + max(int(part.label.max()) for part in (data_set.train, data_set.test))
     if present < 1:
         message = f"the data {data.source} have no labels that say how many classes there are"
-        raise unusable(message, "say it: `classes = 10` in the block `data`")
-    said = data.classes_expected
-    if said is not None and data.source.name == "folder" and said != present:
-        message = f"the data {data.source} have {present} classes, not {said}"
-        raise unusable(message, "leave `classes` out")
+        raise data_error(message, "say it: `classes = 10` in the block `data`")
+    expected = data.classes_expected
+    if expected is not None and data.source.name == "folder" and expected != present:
+        message = f"the data {data.source} have {present} classes, not {expected}"
+        raise data_error(message, "leave `classes` out")
     return Facts(
-        classes=said or max(2, present),
-        shape=parts.train.shape,
-        train_samples=len(parts.train),
-        test_samples=len(parts.test),
+        classes=expected or max(2, present),
+        shape=data_set.train.shape,
+        train_samples=len(data_set.train),
+        test_samples=len(data_set.test),
     )
 
 
-def _require_share(data: DataPlan, count: int | None, below: int, name: str) -> None:
+def _require_count(data: DataPlan, count: int | None, below: int, name: str) -> None:
     if count is not None and not 0 < count < below:
         message = (
             f"`{name}` takes {count} of the training samples of {data.source}, "
             f"and can take from 1 to {below - 1}"
         )
-        raise unusable(message)
+        raise data_error(message)
 
 
-def _require_whole(parts: Parts, data: DataPlan, facts: Facts) -> None:
-    """Counts, shapes and labels are as they should be."""
+def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None:
+    """Raise RunError (E508) unless counts, shapes and labels are those of the facts."""
     where = f"the data set {data.source}"
     if data.source.name not in ("folder", "python"):
-        where += f" in {root_of(data)}"
+        where += f" in {data_root(data)}"
     counts = {"train": facts.train_samples, "test": facts.test_samples}
-    for split, part in (("train", parts.train), ("test", parts.test)):
+    for split, part in (("train", data_set.train), ("test", data_set.test)):
         images, labels = len(part.image), len(part.label)
         if images != counts[split] or labels != counts[split]:
             message = (
                 f"{where} is not whole: {split} has {images:,} images and {labels:,} labels "
                 f"of {counts[split]:,}"
             )
-            raise unusable(message, "get it anew, and replace what is there")
+            raise data_error(message, "get it anew, and replace what is there")
         if part.shape != facts.shape:
-            shapes = ("x".join(map(str, shape)) for shape in (part.shape, facts.shape))
-            found, wanted = shapes
-            message = f"{where}: the images of {split} are {found}, not {wanted}"
-            raise unusable(message)
+            actual, expected = ("x".join(map(str, each)) for each in (part.shape, facts.shape))
+            message = f"{where}: the images of {split} are {actual}, not {expected}"
+            raise data_error(message)
         if wrong := _out_of_range(part.label, facts.classes):
             message = (
                 f"{where} has the label {wrong[0]} in {split}, and labels of {facts.classes} "
                 f"classes are 0 to {facts.classes - 1}, or -1 for none"
             )
-            raise unusable(message)
+            raise data_error(message)
 
 
 def _out_of_range(label: Tensor, classes: int) -> list[int]:

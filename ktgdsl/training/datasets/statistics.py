@@ -3,31 +3,31 @@
 import torch
 from torch import Tensor
 
-from ktgdsl.training.datasets.stored import Rows, Stored
-from ktgdsl.training.datasets.stream import CHUNK, Stream
+from ktgdsl.training.datasets.image_set import ImageSet
+from ktgdsl.training.datasets.stream import CHUNK, ImageStream
 
-MOST = 10_000
-"""How many images are looked at, evenly spread over a larger set."""
+MAX_IMAGES = 10_000
+"""How many images are read, evenly spread over a larger set."""
 
 
-def mean_and_std(stored: Stored, index: Tensor, workers: int) -> tuple[Tensor, Tensor]:
+def mean_and_std(images: ImageSet, index: Tensor, workers: int) -> tuple[Tensor, Tensor]:
     """Both (C,) float64 in units of `white`, over the images at `index` (N,).
 
     The standard deviation is that of all pixels (divided by their number); 1 where all are
     equal. The same whether the images are in memory or read one by one.
     """
-    chosen = index[torch.arange(min(MOST, len(index))) * len(index) // min(MOST, len(index))]
-    pictures = Rows(stored.image) if isinstance(stored.image, Tensor) else stored.image
-    stream = Stream(pictures, chosen, workers)
-    # Whole numbers: the sums are exact, in whatever parts they are added up.
-    total = torch.zeros(stored.shape[0], dtype=torch.int64)
+    count = min(MAX_IMAGES, len(index))
+    chosen = index[torch.arange(count) * len(index) // count]
+    stream = ImageStream(images.lazy, chosen, workers)
+    # Whole numbers: the sums are exact, in whatever order they are added up.
+    total = torch.zeros(images.shape[0], dtype=torch.int64)
     squares = torch.zeros_like(total)
-    for image in stream.images(torch.arange(len(chosen)), CHUNK):
-        pixel = image.long()
+    for batch in stream.images(torch.arange(len(chosen)), CHUNK):
+        pixel = batch.long()
         total += pixel.sum(dim=(0, 2, 3))
         squares += pixel.square().sum(dim=(0, 2, 3))
-    count = len(chosen) * stored.shape[1] * stored.shape[2]
+    pixels = len(chosen) * images.shape[1] * images.shape[2]
     sums = zip(total.tolist(), squares.tolist(), strict=True)
-    variance = [(count * square - one * one) / count**2 for one, square in sums]
-    std = torch.tensor(variance, dtype=torch.float64).sqrt() / stored.white
-    return total.double() / count / stored.white, torch.where(std > 0, std, 1.0)
+    variance = [(pixels * square - one * one) / pixels**2 for one, square in sums]
+    std = torch.tensor(variance, dtype=torch.float64).sqrt() / images.white
+    return total.double() / pixels / images.white, torch.where(std > 0, std, 1.0)

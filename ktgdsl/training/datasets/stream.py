@@ -1,4 +1,4 @@
-"""Images read while they are needed, by a torch DataLoader with processes of its own."""
+"""Images read from files while they are needed, by a torch DataLoader with worker processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,59 +8,66 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ktgdsl.training.datasets.problem import unusable
-from ktgdsl.training.datasets.stored import Pictures, UnreadableError
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
 
 CHUNK = 256
-"""Images read at once when all are."""
+"""Images in a batch when all of a data set are read."""
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Some of the pictures of a data set: those at `index` (N,) int64, in that order.
+class ImageStream:
+    """Some images of a data set, in an order of their own.
 
-    `workers` processes read them, 0 for this one. Pinned batches copy to a GPU without
-    waiting for it.
+    Attributes:
+        source: the images of the data set.
+        index: (N,) int64, which of them.
+        workers: the processes that read them, 0 for this one.
+        pin: whether batches are in pinned memory, so that copies to a GPU are asynchronous.
     """
 
-    pictures: Pictures
+    source: LazyImages
     index: Tensor
     workers: int = 0
     pin: bool = False
 
     def images(self, order: Tensor, size: int) -> Iterator[Tensor]:
-        """The images (B, C, H, W) uint8 at positions `order`, in batches of `size`; the last
-        may be smaller.
+        """Images in batches (B, C, H, W) uint8; the last batch may be smaller.
 
-        Raises RunError (E508) when one cannot be read.
+        Args:
+            order: (n,) int64, positions in `index`.
+            size: images in a batch.
+
+        Raises:
+            RunError: when an image cannot be read (E508).
         """
         chosen = self.index[order]
         loader: DataLoader[Tensor] = DataLoader(
-            self.pictures,
+            self.source,
             batch_sampler=[chosen[i : i + size].tolist() for i in range(0, len(chosen), size)],
             num_workers=self.workers,
-            collate_fn=_whole,
+            collate_fn=_as_it_is,
             pin_memory=self.pin,
-            generator=torch.Generator(),  # else torch's global stream would move
+            generator=torch.Generator(),  # else torch's global random state would change
         )
         try:
             yield from loader
         except UnreadableError as error:
-            # From a worker the message comes behind the traceback of that process.
-            raise unusable(str(error).rpartition("UnreadableError: ")[2].strip()) from error
+            # From a worker the message follows the traceback of that process.
+            raise data_error(str(error).rpartition("UnreadableError: ")[2].strip()) from error
 
 
-def gather(pictures: Pictures, workers: int) -> Tensor:
-    """All pictures in memory (N, C, H, W). Raises RunError (E508) when one cannot be read."""
-    everything = torch.arange(len(pictures))
-    whole = torch.empty((len(pictures), *pictures.shape), dtype=torch.uint8)
+def load_all(source: LazyImages, workers: int) -> Tensor:
+    """All images in memory (N, C, H, W) uint8. Raises RunError (E508) when one is unreadable."""
+    everything = torch.arange(len(source))
+    images = torch.empty((len(source), *source.shape), dtype=torch.uint8)
     done = 0
-    for part in Stream(pictures, everything, workers).images(everything, CHUNK):
-        whole[done : done + len(part)] = part
-        done += len(part)
-    return whole
+    for batch in ImageStream(source, everything, workers).images(everything, CHUNK):
+        images[done : done + len(batch)] = batch
+        done += len(batch)
+    return images
 
 
-def _whole(batch: Any) -> Any:
-    """A batch as it is: the pictures give it as one tensor."""
+def _as_it_is(batch: Any) -> Any:
+    """A batch unchanged: the data set gives it as one tensor already."""
     return batch

@@ -1,61 +1,61 @@
-"""Tiny-ImageNet in its published layout: JPEG files, and a table for those to test on."""
+"""Tiny-ImageNet in its published layout: JPEG files, and a table of the test labels."""
 
 from pathlib import Path
 
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.pictures import ImageFiles, files_in
-from ktgdsl.training.datasets.places import damaged, not_there, root_of
-from ktgdsl.training.datasets.stored import Parts, Stored
+from ktgdsl.training.datasets.image_files import ImageFiles, files_in
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.locations import damaged_file, data_root, missing_files
 
 FOLDER = "tiny-imagenet-200"
 HOW = f"download http://cs231n.stanford.edu/{FOLDER}.zip and unpack it"
 
 
-def tiny_imagenet(data: DataPlan) -> Parts:
+def tiny_imagenet(data: DataPlan) -> DataSet:
     """`train/CLASS/images/` to train on, `val/images/` by `val/val_annotations.txt` to test on.
 
     They lie in the root or in `tiny-imagenet-200` below it. The classes are those of
     `wnids.txt`, numbered in alphabetical order.
     """
-    root = root_of(data)
+    root = data_root(data)
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    needed = ("wnids.txt", "train", "val/val_annotations.txt", "val/images")
-    if missing := [name for name in needed if not (folder / name).exists()]:
-        raise not_there(data, [f"{FOLDER}/{name}" for name in missing], HOW)
+    required = ("wnids.txt", "train", "val/val_annotations.txt", "val/images")
+    if missing := [name for name in required if not (folder / name).exists()]:
+        raise missing_files(data, [f"{FOLDER}/{name}" for name in missing], HOW)
     classes = sorted(_lines(data, folder / "wnids.txt"))
     numbers = {name: number for number, name in enumerate(classes)}
-    trained = [(path, number) for name, number in numbers.items() for path in _of(folder, name)]
+    train = [(path, number) for name, number in numbers.items() for path in _images(folder, name)]
     if missing := [name for name in classes if not (folder / "train" / name / "images").is_dir()]:
-        raise not_there(data, [f"{FOLDER}/train/{name}/images" for name in missing], HOW)
-    tested = _tested(data, folder / "val", numbers)
+        raise missing_files(data, [f"{FOLDER}/train/{name}/images" for name in missing], HOW)
+    test = _test_images(data, folder / "val", numbers)
     assert data.facts is not None  # of a known data set
     shape = data.facts.shape
 
-    def part(found: list[tuple[Path, int]]) -> Stored:
+    def part(found: list[tuple[Path, int]]) -> ImageSet:
         images = ImageFiles([path for path, _ in found], shape)
-        return Stored(images, torch.tensor([number for _, number in found], dtype=torch.int64))
+        return ImageSet(images, torch.tensor([number for _, number in found], dtype=torch.int64))
 
-    return Parts(part(trained), part(tested))
+    return DataSet(part(train), part(test))
 
 
-def _of(folder: Path, name: str) -> list[Path]:
+def _images(folder: Path, name: str) -> list[Path]:
     return files_in(folder / "train" / name / "images")
 
 
-def _tested(data: DataPlan, val: Path, numbers: dict[str, int]) -> list[tuple[Path, int]]:
-    """The files of the table, whose lines are: file, class, and a box that nobody needs."""
+def _test_images(data: DataPlan, val: Path, numbers: dict[str, int]) -> list[tuple[Path, int]]:
+    """The files of the table, whose lines are: file, class, and a bounding box, not used here."""
     table = val / "val_annotations.txt"
     found = []
     for line in _lines(data, table):
         file, _, rest = line.partition("\t")
         name = rest.partition("\t")[0]
         if name not in numbers:
-            raise damaged(data, table, f"`{line}` names no class of wnids.txt", HOW)
+            raise damaged_file(data, table, f"`{line}` names no class of wnids.txt", HOW)
         found.append((val / "images" / file, numbers[name]))
     if missing := [f"{FOLDER}/val/images/{p.name}" for p, _ in found if not p.is_file()]:
-        raise not_there(data, missing, HOW)
+        raise missing_files(data, missing, HOW)
     return found
 
 
@@ -63,4 +63,4 @@ def _lines(data: DataPlan, path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise damaged(data, path, error, HOW) from error
+        raise damaged_file(data, path, error, HOW) from error

@@ -1,48 +1,47 @@
-"""`folder("path")`: the user's own images, a folder for each class of each split."""
+"""The data set `folder("path")`: the user's image files, a folder for each class."""
 
 from pathlib import Path
 
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.pictures import ImageFiles, common_shape, files_in
-from ktgdsl.training.datasets.problem import unusable
-from ktgdsl.training.datasets.stored import Parts, Stored, UnreadableError
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.image_files import ImageFiles, common_shape, files_in
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet, UnreadableError
 
 LAYOUT = "images lie in train/CLASS/ and test/CLASS/ below the folder"
 
 
-def folder(data: DataPlan) -> Parts:
+def image_folder(data: DataPlan) -> DataSet:
     """The images of `train/CLASS/` and `test/CLASS/`; classes are numbered by their names."""
-    named = str(data.source.arguments["path"])
-    path = Path(data.root or ".") / named
+    path = Path(data.root or ".") / str(data.source.arguments["path"])
     if not path.is_dir():
-        raise unusable(f"there is no folder of images {path}", LAYOUT, path)
+        raise data_error(f"there is no folder of images {path}", LAYOUT, path)
     classes = _classes(path / "train")
     unknown = sorted(set(_classes(path / "test")) - set(classes))
     if unknown:
         message = f"the class `{unknown[0]}` of {path / 'test'} has no folder in {path / 'train'}"
-        raise unusable(message, "every class of the test images is learned", path)
+        raise data_error(message, "every class of the test images is learned", path)
     files = {split: _labelled(path / split, classes) for split in ("train", "test")}
     try:
         shape = common_shape([p for paths, _ in files.values() for p in paths])
     except UnreadableError as error:
-        raise unusable(str(error)) from error
+        raise data_error(str(error)) from error
 
-    def part(split: str) -> Stored:
+    def part(split: str) -> ImageSet:
         paths, labels = files[split]
-        return Stored(ImageFiles(paths, shape), torch.tensor(labels))
+        return ImageSet(ImageFiles(paths, shape), torch.tensor(labels))
 
-    return Parts(part("train"), part("test"))
+    return DataSet(part("train"), part("test"))
 
 
 def _classes(split: Path) -> list[str]:
     """The names of the folders that stand for classes, sorted."""
     if not split.is_dir():
-        raise unusable(f"there is no folder {split}", LAYOUT, split)
+        raise data_error(f"there is no folder {split}", LAYOUT, split)
     found = sorted(p.name for p in split.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not found:
-        raise unusable(f"there is no folder of a class in {split}", LAYOUT, split)
+        raise data_error(f"there is no folder of a class in {split}", LAYOUT, split)
     return found
 
 
@@ -51,9 +50,9 @@ def _labelled(split: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
     for number, name in enumerate(classes):
         found = files_in(split / name)
         if not found and split.name == "train":
-            raise unusable(f"there is no image in {split / name}", LAYOUT, split)
+            raise data_error(f"there is no image in {split / name}", LAYOUT, split)
         paths += found
         labels += [number] * len(found)
     if not paths:
-        raise unusable(f"there is no image in {split}", LAYOUT, split)
+        raise data_error(f"there is no image in {split}", LAYOUT, split)
     return paths, labels

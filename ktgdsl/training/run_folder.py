@@ -1,15 +1,15 @@
-"""The folder of a run: its layout, and how its files are begun, added to and cut back.
+"""The folder of a run: creating it, reading and writing its files, and truncating metrics.
 
     spec.ktg                     the spec as text
     plan.json                    the plan
     environment.json             versions, device, threads, seeds, command, start
     metrics.jsonl                one line per epoch and node
-    checkpoint.pt                where the run stands, until it is finished
+    checkpoint.pt                where to resume; removed when the run is finished
     nodes/NAME.safetensors       the networks of the first seed
     repeat-2/nodes/...           those of the second, and so on
     result.json                  the accuracies: a folder that has it is finished
 
-Whenever the run is killed, what is there is enough to go on from.
+A run can be resumed from its folder whenever it was killed.
 """
 
 import json
@@ -24,9 +24,14 @@ from shlex import quote
 from typing import Any
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.checkpoint import unusable, write_atomically, writing
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
+from ktgdsl.training.run_files import (
+    folder_error,
+    read_file,
+    reporting_write_errors,
+    write_file,
+)
 
 if sys.platform == "win32":
     fcntl = None
@@ -42,7 +47,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint, there while the run is not finished."""
+        """The checkpoint, which exists while the run is not finished."""
         return self.path / "checkpoint.pt"
 
     @property
@@ -51,15 +56,15 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def weights(self, name: str, repeat: int = 1) -> Path:
-        """Where the network of a node lies, repeats counted from 1."""
+        """The file of a node's weights, repeats counted from 1."""
         base = self.path if repeat == 1 else self.path / f"repeat-{repeat}"
         return base / "nodes" / f"{name}.safetensors"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps other processes out of the folder meanwhile.
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the folder, so that no other process trains in it.
 
-        Raises RunError (E502) when one is at work in it. Where the system or the disk has no
+        Raises RunError (E502) when another process has it. Where the system or the disk has no
         such locks, nobody is kept out.
         """
         if fcntl is None:
@@ -71,7 +76,7 @@ class RunFolder:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise unusable(
+                    raise folder_error(
                         self.path,
                         f"another process is at work in the folder {self.path}",
                         "let it finish, or stop it first",
@@ -80,10 +85,10 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
-    def add_metrics(self, lines: list[dict[str, Any]]) -> None:
-        """Appends lines to the metrics: all of them or none."""
+    def append_metrics(self, lines: list[dict[str, Any]]) -> None:
+        """Append lines to the metrics: all of them or none."""
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        with writing(self.metrics), self.metrics.open("ab", buffering=0) as file:
+        with reporting_write_errors(self.metrics), self.metrics.open("ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
                 _write_all(file.fileno(), text.encode())
@@ -92,23 +97,23 @@ class RunFolder:
                 file.truncate(end)
                 raise
 
-    def cut_metrics(self, repeat: int, epoch: int) -> None:
-        """Drops every line after that epoch of that repeat, and a line that a kill tore."""
+    def truncate_metrics(self, repeat: int, epoch: int) -> None:
+        """Drop the lines after that epoch of that repeat, and one that was only partly written."""
         if not self.metrics.exists():
             return
         kept = []
-        for line in _read(self.metrics).splitlines(keepends=True):
+        for line in read_file(self.metrics).splitlines(keepends=True):
             try:
-                said = json.loads(line)
-                done = (said["repeat"], said["epoch"]) <= (repeat, epoch)
+                entry = json.loads(line)
+                done = (entry["repeat"], entry["epoch"]) <= (repeat, epoch)
             except (ValueError, TypeError, KeyError):
                 break
             if done and line.endswith("\n"):
                 kept.append(line)
-        write_atomically(self.metrics, "".join(kept).encode())
+        write_file(self.metrics, "".join(kept).encode())
 
     def environment(self) -> dict[str, Any]:
-        """What `environment.json` says; nothing if it is missing or unreadable."""
+        """The content of `environment.json`; empty if it is missing or unreadable."""
         try:
             content = json.loads((self.path / "environment.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -116,19 +121,19 @@ class RunFolder:
         return content if isinstance(content, dict) else {}
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
-        """Replaces `environment.json`."""
+        """Write `environment.json`, or replace it."""
         text = json.dumps(environment, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        write_atomically(self.path / "environment.json", text.encode())
+        write_file(self.path / "environment.json", text.encode())
 
     def plan(self) -> Plan:
         """The plan of the run."""
         path = self.path / "plan.json"
         if not path.is_file():
-            raise _no_run(self.path)
+            raise _not_a_run(self.path)
         try:
-            return Plan.from_json(_read(path))
+            return Plan.from_json(read_file(path))
         except ValueError as error:
-            raise unusable(
+            raise folder_error(
                 path,
                 f"{path} cannot be read as a plan: it is damaged, or of another version",
                 "start a new run from the spec",
@@ -140,41 +145,47 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            return RunResult.from_json(_read(path), self.path)
+            return RunResult.from_json(read_file(path), self.path)
         except ValueError as error:
-            raise unusable(
+            raise folder_error(
                 path,
                 f"{path} cannot be read as the result of a run",
                 "put the file back from a copy, or start a new run from the spec",
             ) from error
 
     def finish(self, result: RunResult) -> None:
-        """Writes the result, which ends the run; only then the checkpoint is let go."""
-        write_atomically(self.path / "result.json", result.to_json().encode())
+        """Write the result, which ends the run, and then remove the checkpoint."""
+        write_file(self.path / "result.json", result.to_json().encode())
         self.checkpoint.unlink(missing_ok=True)
 
     def discard_unused(self) -> None:
-        """Removes the folder if no epoch was kept in it, so that a failed start leaves nothing."""
-        began = ("plan.json", "spec.ktg", "environment.json")
-        if any(entry.name not in began for entry in self.path.iterdir()):
+        """Remove the folder if it has no epoch yet, so that a failed start leaves nothing."""
+        initial = ("plan.json", "spec.ktg", "environment.json")
+        if any(entry.name not in initial for entry in self.path.iterdir()):
             return
-        for name in began:
+        for name in initial:
             (self.path / name).unlink(missing_ok=True)
         self.path.rmdir()
 
 
-def create(
+def create_run_folder(
     plan: Plan, out: Path | None, spec: str | None, environment: Mapping[str, Any]
 ) -> RunFolder:
-    """A new folder with what is known before training: `out`, or `runs/NAME`, `runs/NAME-2`, ...
+    """Create the folder of a run, with the files that are written before training.
+
+    Args:
+        plan: of the run.
+        out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
+        spec: the text of the spec.
+        environment: the content of `environment.json`.
 
     Raises RunError (E502) when `out` exists and is not empty, or nothing can be written.
     """
-    folder = RunFolder(_claim(out) if out is not None else _claim_default(plan.graph.name))
+    folder = RunFolder(_create_at(out) if out is not None else _create_default(plan.graph.name))
     try:
-        write_atomically(folder.path / "plan.json", plan.to_json().encode())
+        write_file(folder.path / "plan.json", plan.to_json().encode())
         if spec is not None:
-            write_atomically(folder.path / "spec.ktg", spec.encode())
+            write_file(folder.path / "spec.ktg", spec.encode())
         folder.write_environment(environment)
     except BaseException:
         folder.discard_unused()
@@ -182,30 +193,30 @@ def create(
     return folder
 
 
-def _claim(path: Path) -> Path:
+def _create_at(path: Path) -> Path:
     if path.exists() and not path.is_dir():
-        raise unusable(
+        raise folder_error(
             path, f"{path} is a file, not a folder", "choose another folder with `--out`"
         )
-    with writing(path):
+    with reporting_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         if next(path.iterdir(), None) is None:
             return path
-    verb = "search" if is_search(path) else "run"
-    going_on = f", or go on with the {verb} in it: `ktgc {verb} --resume {quote(str(path))}`"
-    raise unusable(
+    verb = "search" if is_search_folder(path) else "run"
+    resuming = f", or go on with the {verb} in it: `ktgc {verb} --resume {quote(str(path))}`"
+    raise folder_error(
         path,
         f"the folder {path} exists and is not empty",
-        "choose another folder with `--out`" + going_on * (path / "plan.json").exists(),
+        "choose another folder with `--out`" + resuming * (path / "plan.json").exists(),
     )
 
 
-def _claim_default(name: str) -> Path:
+def _create_default(name: str) -> Path:
     for number in count(1):
         path = Path("runs", name if number == 1 else f"{name}-{number}")
-        with writing(path):
+        with reporting_write_errors(path):
             path.parent.mkdir(exist_ok=True)
-            # mkdir is what decides between two runs that start at once.
+            # mkdir decides between two runs that start at the same time.
             try:
                 path.mkdir()
             except FileExistsError:
@@ -214,41 +225,43 @@ def _claim_default(name: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def find(path: Path) -> RunFolder:
+def open_run_folder(path: Path) -> RunFolder:
     """The run folder at `path`. Raises RunError (E502) when there is none."""
     if not path.exists():
-        raise unusable(path, f"there is no folder {path}", "check the path")
+        raise folder_error(path, f"there is no folder {path}", "check the path")
     if not (path / "plan.json").is_file():
-        raise _no_run(path)
-    if is_search(path):
-        raise _a_search(path)
+        raise _not_a_run(path)
+    if is_search_folder(path):
+        raise _is_a_search(path)
     return RunFolder(path)
 
 
-def is_search(path: Path) -> bool:
-    """Whether a search is kept in the folder, finished or not: only that has a space."""
+def is_search_folder(path: Path) -> bool:
+    """Whether it is the folder of a search, finished or not: only that has a space."""
     return (path / "space.ktg").is_file()
 
 
-def _a_search(path: Path) -> Exception:
-    best, ways = path / "best.ktg", []
+def _is_a_search(path: Path) -> Exception:
+    best, options = path / "best.ktg", []
     if not (path / "result.json").exists():
-        ways.append(f"go on with it: `ktgc search --resume {quote(str(path))}`")
+        options.append(f"go on with it: `ktgc search --resume {quote(str(path))}`")
     if best.exists():
-        ways.append(f"train its best graph, as it keeps no networks: `ktgc run {quote(str(best))}`")
+        options.append(
+            f"train its best graph, as it keeps no networks: `ktgc run {quote(str(best))}`"
+        )
     message = f"{path} is the folder of a search, not of a run"
-    return unusable(path, message, ", or ".join(ways) or None)
+    return folder_error(path, message, ", or ".join(options) or None)
 
 
-def _no_run(path: Path) -> Exception:
+def _not_a_run(path: Path) -> Exception:
     runs = sorted(path.glob("*/plan.json")) if path.is_dir() else []
     listed = ", ".join(str(plan.parent) for plan in runs[:3])
     help = f"the runs in it are {listed}" if runs else "name the folder that `ktgc run` wrote"
-    return unusable(path, f"{path} is not the folder of a run: it has no plan.json", help)
+    return folder_error(path, f"{path} is not the folder of a run: it has no plan.json", help)
 
 
 def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any]]:
-    """What `metrics.jsonl` says of an epoch: one line per node, accuracies in percent.
+    """The lines of `metrics.jsonl` for an epoch: one per node, accuracies in percent.
 
     The loss and learning rate of a node that does not learn are null.
     """
@@ -271,15 +284,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
     ]
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise unusable(path, f"cannot read {path}: {reason}") from error
-
-
 def _write_all(descriptor: int, content: bytes) -> None:
-    """Writes it all: a nearly full disk takes a part of it without an error."""
+    """Write all of it: a nearly full disk takes a part of it without an error."""
     while content:
         content = content[os.write(descriptor, content) :]

@@ -1,4 +1,4 @@
-"""Images with labels as they lie in memory or in files, before anything is drawn from them."""
+"""Labelled images as they lie in memory or in files, before samples are drawn from them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 
-class Pictures(Dataset[Tensor]):
+class LazyImages(Dataset[Tensor]):
     """Images that are read one by one: map-style, each (C, H, W) uint8 of the same `shape`."""
 
     shape: tuple[int, int, int]
@@ -28,12 +28,12 @@ class Pictures(Dataset[Tensor]):
 class UnreadableError(Exception):
     """An image that cannot be read. The message is a sentence about it.
 
-    It takes the message alone, so that it crosses the border of a process.
+    Its message is its only argument, so that it can be pickled from a worker process.
     """
 
 
-class Rows(Pictures):
-    """A tensor (N, C, H, W) as pictures."""
+class TensorImages(LazyImages):
+    """A tensor (N, C, H, W) with the interface of images that are read one by one."""
 
     def __init__(self, image: Tensor) -> None:
         self._image = image
@@ -51,13 +51,16 @@ class Rows(Pictures):
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One part of a data set: `image` (N, C, H, W) uint8 or pictures, `label` (N,) int64.
+class ImageSet:
+    """The training or the test images of a data set, with their labels.
 
-    A pixel of the value `white` is 1.0 to a network.
+    Attributes:
+        image: (N, C, H, W) uint8, or N images that are read one by one.
+        label: (N,) int64, -1 where there is none.
+        white: the value of a pixel that is 1.0 to a network.
     """
 
-    image: Tensor | Pictures
+    image: Tensor | LazyImages
     label: Tensor
     white: int = 255
 
@@ -67,21 +70,26 @@ class Stored:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image."""
-        if isinstance(self.image, Pictures):
+        if isinstance(self.image, LazyImages):
             return self.image.shape
         _, channels, height, width = self.image.shape
         return channels, height, width
 
     @property
     def bytes(self) -> int:
-        """How much memory all images take."""
+        """The memory that all images take, in bytes."""
         channels, height, width = self.shape
         return len(self) * channels * height * width
 
+    @property
+    def lazy(self) -> LazyImages:
+        """The images, to be read one by one."""
+        return TensorImages(self.image) if isinstance(self.image, Tensor) else self.image
+
 
 @dataclass(frozen=True)
-class Parts:
+class DataSet:
     """A data set in its own two parts."""
 
-    train: Stored
-    test: Stored
+    train: ImageSet
+    test: ImageSet

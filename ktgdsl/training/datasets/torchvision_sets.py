@@ -1,8 +1,8 @@
 """CIFAR, MNIST, Fashion-MNIST and SVHN, downloaded and read by torchvision's classes.
 
 torchvision compares checksums. That is right for a download and stays so there, but a copy
-below a `root` may be packed anew or cut down on purpose: it is judged by its structure here,
-and by its counts and labels where all data sets are.
+below a `root` may be recompressed or cut down on purpose: here only its structure is checked,
+and in `read` its counts and labels, as of all data sets.
 """
 
 import gzip
@@ -19,18 +19,18 @@ from torch import Tensor
 
 from ktgdsl.backend.user_code import told
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.places import damaged, not_there, root_of
-from ktgdsl.training.datasets.problem import unusable
-from ktgdsl.training.datasets.stored import Parts, Stored
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.locations import damaged_file, data_root, missing_files
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 
 
-def cifar(data: DataPlan) -> Parts:
+def cifar(data: DataPlan) -> DataSet:
     """CIFAR-10 or CIFAR-100: the "python version", in its folder below the root or in the root."""
     sets = _torchvision()
     kind = sets.CIFAR100 if data.source.name == "cifar100" else sets.CIFAR10
-    root, how = root_of(data), f"download {kind.url} and unpack it"
+    root, how = data_root(data), f"download {kind.url} and unpack it"
     lists = {"train_list": kind.train_list, "test_list": kind.test_list}
     names = [name for files in lists.values() for name, _ in files]
     names.append(str(kind.meta["filename"]))
@@ -42,9 +42,9 @@ def cifar(data: DataPlan) -> Parts:
     def missing() -> list[str]:
         return [f"{kind.base_folder}/{name}" for name in names if not (folder() / name).is_file()]
 
-    _get(data, missing, lambda: [kind(str(root), download=True)], how)
+    _ensure_files(data, missing, lambda: [kind(str(root), download=True)], how)
 
-    def part(files: list[list[str]], *, train: bool) -> Stored:
+    def part(files: list[list[str]], *, train: bool) -> ImageSet:
         read = []
         for name, _ in files:
             # One file at a time, so that a damaged one can be named.
@@ -60,15 +60,15 @@ def cifar(data: DataPlan) -> Parts:
                 found = reader(str(folder().parent), train=train)
                 read.append((_tensor(found.data), torch.tensor(found.targets)))
             except Exception as error:  # of pickle, NumPy or torchvision
-                raise damaged(data, folder() / name, told(error), how) from error
+                raise damaged_file(data, folder() / name, told(error), how) from error
         image, label = (torch.cat(each) for each in zip(*read, strict=True))
-        return Stored(image.permute(0, 3, 1, 2).contiguous(), label)
+        return ImageSet(image.permute(0, 3, 1, 2).contiguous(), label)
 
-    return Parts(part(kind.train_list, train=True), part(kind.test_list, train=False))
+    return DataSet(part(kind.train_list, train=True), part(kind.test_list, train=False))
 
 
-def mnist(data: DataPlan) -> Parts:
-    """MNIST or Fashion-MNIST: the four idx files, packed by gzip or not.
+def mnist(data: DataPlan) -> DataSet:
+    """MNIST or Fashion-MNIST: the four idx files, compressed by gzip or not.
 
     They lie in the root, as Debian's package `dataset-fashion-mnist` has them, or in `MNIST/raw`
     or `FashionMNIST/raw` below it, where torchvision puts them.
@@ -76,7 +76,7 @@ def mnist(data: DataPlan) -> Parts:
     sets = _torchvision()
     fashion = data.source.name == "fashion_mnist"
     kind = sets.FashionMNIST if fashion else sets.MNIST
-    root = root_of(data)
+    root = data_root(data)
     how = f"download the four files of {kind.mirrors[0]}"
     if fashion:
         how += f" (Debian's package dataset-fashion-mnist has them in {DEBIAN})"
@@ -87,7 +87,7 @@ def mnist(data: DataPlan) -> Parts:
         found = (folder / each for folder in folders for each in (name, f"{name}.gz"))
         return next((each for each in found if each.is_file()), None)
 
-    _get(
+    _ensure_files(
         data,
         lambda: [name for name in names if path(name) is None],
         lambda: [kind(str(root), download=True)],
@@ -98,20 +98,20 @@ def mnist(data: DataPlan) -> Parts:
         file = path(name)
         assert file is not None
         try:
-            return _unpacked(file, read)
+            return _read_idx(file, read)
         except Exception as error:  # of gzip, NumPy or torchvision
-            raise damaged(data, file, told(error), how) from error
+            raise damaged_file(data, file, told(error), how) from error
 
-    def part(name: str) -> Stored:
+    def part(name: str) -> ImageSet:
         image = content(f"{name}-images-idx3-ubyte", sets.mnist.read_image_file)
         label = content(f"{name}-labels-idx1-ubyte", sets.mnist.read_label_file)
-        return Stored(image[:, None], label)
+        return ImageSet(image[:, None], label)
 
-    return Parts(part("train"), part("t10k"))
+    return DataSet(part("train"), part("t10k"))
 
 
-def _unpacked(file: Path, read: Callable[[str], Tensor]) -> Tensor:
-    """What torchvision reads from an idx file, which has to be as long as its header says."""
+def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
+    """The tensor of an idx file. Raises ValueError when it is not as long as its header says."""
     plain = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     axes = plain[3]
     shape = [int.from_bytes(plain[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes)]
@@ -125,17 +125,17 @@ def _unpacked(file: Path, read: Callable[[str], Tensor]) -> Tensor:
         return read(str(copy))
 
 
-def svhn(data: DataPlan) -> Parts:
+def svhn(data: DataPlan) -> DataSet:
     """SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat` in the root. Needs scipy."""
     if find_spec("scipy") is None:
         message = "the data set `svhn` is in MATLAB's format, which needs the package scipy"
-        raise unusable(message, "`pip install scipy`")
+        raise data_error(message, "`pip install scipy`")
     kind = _torchvision().SVHN
-    root = root_of(data)
+    root = data_root(data)
     files = {split: kind.split_list[split][1] for split in ("train", "test")}
     urls = " and ".join(kind.split_list[split][0] for split in files)
     how = f"download {urls}"
-    _get(
+    _ensure_files(
         data,
         lambda: [name for name in files.values() if not (root / name).is_file()],
         lambda: [kind(str(root), split=split, download=True) for split in files],
@@ -143,36 +143,36 @@ def svhn(data: DataPlan) -> Parts:
     )
     reader: Any = type("SVHN", (kind,), {"_check_integrity": lambda self: True})
 
-    def part(split: str) -> Stored:
+    def part(split: str) -> ImageSet:
         try:
             found = reader(str(root), split=split)
-            return Stored(_tensor(found.data), torch.from_numpy(np.atleast_1d(found.labels)))
+            return ImageSet(_tensor(found.data), torch.from_numpy(np.atleast_1d(found.labels)))
         except Exception as error:  # of scipy, NumPy or torchvision
-            raise damaged(data, root / files[split], told(error), how) from error
+            raise damaged_file(data, root / files[split], told(error), how) from error
 
-    return Parts(part("train"), part("test"))
+    return DataSet(part("train"), part("test"))
 
 
 def _torchvision() -> Any:
-    """torchvision's data sets, which have no types. Slow to import, and not always needed."""
+    """torchvision's data sets, which have no types and are slow to import."""
     return import_module("torchvision.datasets")
 
 
-def _get(
+def _ensure_files(
     data: DataPlan, missing: Callable[[], list[str]], download: Callable[[], object], how: str
 ) -> None:
-    """Sees to it that all files are there; downloads them only where the plan names no root."""
+    """Raise RunError (E508) unless all files exist, after a download if the plan names no root."""
     if not missing():
         return
     why = ""
     if data.root is None:
         try:
-            root_of(data).mkdir(parents=True, exist_ok=True)
+            data_root(data).mkdir(parents=True, exist_ok=True)
             download()
         except Exception as error:  # of the network, the disk or torchvision
             why = f", and the download failed ({told(error)})"
     if still := missing():
-        raise not_there(data, still, how, why)
+        raise missing_files(data, still, how, why)
 
 
 def _tensor(array: Any) -> Tensor:

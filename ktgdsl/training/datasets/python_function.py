@@ -1,4 +1,4 @@
-"""`python("pkg.module:fn", ...)`: arrays or map-style Datasets that the user's code gives."""
+"""The data set `python("pkg.module:fn", ...)`: what a function of the user's returns."""
 
 from collections.abc import Sized
 from typing import Any
@@ -11,43 +11,47 @@ from torch import Tensor
 from ktgdsl.backend.user_code import UnusableError, call, told
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.pictures import pixels
-from ktgdsl.training.datasets.problem import unusable
-from ktgdsl.training.datasets.stored import Parts, Pictures, Stored, UnreadableError
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.image_files import pixels
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet, LazyImages, UnreadableError
 
-WANTED = (
+EXPECTED = (
     "fn(split, ...) gives (images, labels), uint8 (samples, channels, height, width) and whole "
     "numbers (samples,), or a map-style Dataset of (image, label)"
 )
 
 
-def own(data: DataPlan) -> Parts:
-    """What the user's callable gives for the splits "train" and "test"."""
-    return Parts(_part(data, "train"), _part(data, "test"))
+def python_function(data: DataPlan) -> DataSet:
+    """What the user's function returns for the splits "train" and "test"."""
+    return DataSet(_part(data, "train"), _part(data, "test"))
 
 
-def _part(data: DataPlan, split: str) -> Stored:
+def _part(data: DataPlan, split: str) -> ImageSet:
     arguments = dict(data.source.arguments)
-    place = str(arguments.pop("function"))
+    function = str(arguments.pop("function"))
 
-    def unfit(problem: str, help: str | None = WANTED) -> RunError:
-        return unusable(f'the data python("{place}") {problem}', help)
+    def error_of(problem: str, help: str | None = EXPECTED) -> RunError:
+        return data_error(f'the data python("{function}") {problem}', help)
 
     try:
-        made = call(place, data.root, split, **arguments)
+        result = call(function, data.root, split, **arguments)
     except UnusableError as error:
-        raise unfit(str(error), error.help) from error
+        raise error_of(str(error), error.help) from error
     try:
-        if isinstance(made, tuple) and len(made) == 2:
-            return _arrays(*made)
-        if isinstance(made, Sized) and hasattr(made, "__getitem__") and not isinstance(made, tuple):
-            return _dataset(made)
+        if isinstance(result, tuple) and len(result) == 2:
+            return _arrays(*result)
+        if (
+            isinstance(result, Sized)
+            and hasattr(result, "__getitem__")
+            and not isinstance(result, tuple)
+        ):
+            return _dataset(result)
     except (TypeError, ValueError, UnreadableError) as error:
-        raise unfit(f'for "{split}": {error}') from error
-    raise unfit(f'gives a {type(made).__name__} for "{split}"')
+        raise error_of(f'for "{split}": {error}') from error
+    raise error_of(f'gives a {type(result).__name__} for "{split}"')
 
 
-def _arrays(image: Any, label: Any) -> Stored:
+def _arrays(image: Any, label: Any) -> ImageSet:
     image = torch.as_tensor(image)
     if image.dtype != torch.uint8:
         raise TypeError(f"the images are {image.dtype}, not uint8 from 0 to 255")
@@ -56,26 +60,30 @@ def _arrays(image: Any, label: Any) -> Stored:
             f"the images have the shape {tuple(image.shape)}, not (samples, channels, height, "
             "width) with one channel or three"
         )
-    found = torch.as_tensor(np.asarray(label))
-    if found.dtype.is_floating_point or found.dtype == torch.bool or found.shape != image.shape[:1]:
+    labels = torch.as_tensor(np.asarray(label))
+    if (
+        labels.dtype.is_floating_point
+        or labels.dtype == torch.bool
+        or labels.shape != image.shape[:1]
+    ):
         raise ValueError(
-            f"the labels are {tuple(found.shape)} of {found.dtype}, not ({len(image)},) whole "
+            f"the labels are {tuple(labels.shape)} of {labels.dtype}, not ({len(image)},) whole "
             "numbers"
         )
-    return Stored(image.cpu(), found.to("cpu", torch.int64))
+    return ImageSet(image.cpu(), labels.to("cpu", torch.int64))
 
 
-def _dataset(dataset: Any) -> Stored:
+def _dataset(dataset: Any) -> ImageSet:
     if len(dataset) == 0:
         raise ValueError("the Dataset is empty")
-    items = _Items(dataset)
+    items = _DatasetImages(dataset)
     targets = getattr(dataset, "targets", None)
     if targets is None or len(targets) != len(dataset):
         targets = [items.label(i) for i in range(len(dataset))]
-    return Stored(items, torch.as_tensor([int(each) for each in targets], dtype=torch.int64))
+    return ImageSet(items, torch.as_tensor([int(each) for each in targets], dtype=torch.int64))
 
 
-class _Items(Pictures):
+class _DatasetImages(LazyImages):
     """The images of a map-style Dataset, all of the shape of the first."""
 
     def __init__(self, dataset: Any) -> None:
@@ -94,7 +102,7 @@ class _Items(Pictures):
         return image
 
     def label(self, index: int) -> int:
-        """The label of a sample, for which it has to be read."""
+        """The label of a sample; the sample is read for it."""
         return int(self._item(index)[1])
 
     def _item(self, index: int) -> tuple[Any, Any]:
@@ -106,7 +114,7 @@ class _Items(Pictures):
 
 
 def _image(image: Any, index: int) -> Tensor:
-    """A Pillow image or uint8 tensor (C, H, W) as the latter."""
+    """A Pillow image or a uint8 tensor (C, H, W), as such a tensor."""
     if isinstance(image, Image.Image):
         return pixels(image)
     if not isinstance(image, Tensor):

@@ -1,4 +1,4 @@
-"""Which training samples are held out, and which keep their label: stratified and seeded."""
+"""Random subsets of the training samples, stratified and seeded: held out, or labeled."""
 
 import torch
 from torch import Tensor
@@ -13,27 +13,27 @@ def stratified(label: Tensor, count: int, seed: int) -> Tensor:
     members = [(label == value).nonzero().flatten() for value in sorted(set(label.tolist()))]
     shares = [divmod(count * len(each), len(label)) for each in members]
     left = count - sum(whole for whole, _ in shares)
-    favoured = sorted(range(len(shares)), key=lambda i: shares[i][1], reverse=True)[:left]
+    rounded_up = sorted(range(len(shares)), key=lambda i: shares[i][1], reverse=True)[:left]
     generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(len(label), dtype=torch.bool)
+    mask = torch.zeros(len(label), dtype=torch.bool)
     for i, each in enumerate(members):
         order = torch.randperm(len(each), generator=generator)
-        held[each[order[: shares[i][0] + (i in favoured)]]] = True
-    return held
+        mask[each[order[: shares[i][0] + (i in rounded_up)]]] = True
+    return mask
 
 
 def keep_labels(label: Tensor, count: int, seed: int) -> Tensor:
     """The labels (N,) with all but `count` of them -1; all as they are if there are no more.
 
-    Each class keeps its share to within one, and of two counts the smaller keeps a part of
-    what the greater does: the sample in place j of a class of m, in random order, comes at
-    (j + 1/2) / m, and the first `count` of all keep their label.
+    Each class keeps its share to within one, and the labels that a smaller count keeps are
+    among those that a greater one does: in each class of m samples, in random order, sample j
+    (from 0) has the rank (j + 1/2) / m, and the `count` lowest ranks of all keep their label.
     """
     generator = torch.Generator().manual_seed(seed)
-    place = torch.full(label.shape, torch.inf, dtype=torch.float64)
+    rank = torch.full(label.shape, torch.inf, dtype=torch.float64)
     for value in sorted(set(label[label >= 0].tolist())):
         members = (label == value).nonzero().flatten()
         order = torch.randperm(len(members), generator=generator)
-        place[members[order]] = (torch.arange(len(members)).double() + 0.5) / len(members)
-    kept = place.argsort(stable=True)[:count]
+        rank[members[order]] = (torch.arange(len(members)).double() + 0.5) / len(members)
+    kept = rank.argsort(stable=True)[:count]
     return torch.full_like(label, -1).index_copy(0, kept, label[kept])

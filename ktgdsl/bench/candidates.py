@@ -10,20 +10,24 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from ktgdsl.backend.initial import initial_network
-from ktgdsl.bench.prediction import watched
+from ktgdsl.bench.duration import watched
 from ktgdsl.bench.timing import Contender
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.training.assemble import assemble
-from ktgdsl.training.data import Batch, Look, Split, batches, batches_in_order
-from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.data import (
+    Batch,
+    Preprocessing,
+    Split,
+    augmentation,
+    batches,
+    batches_in_order,
+)
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.loop import EVALUATION_BATCH
 from ktgdsl.training.metrics import EpochMeter, evaluate
 from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.step import Stepper
-from ktgdsl.vocabulary.images import Images
-from ktgdsl.vocabulary.registry import entries
 
 ENDLESS = 10**9
 """Steps of a training that nobody finishes."""
@@ -100,20 +104,16 @@ def random_split(plan: Plan, count: int, device: torch.device) -> Split:
     own = torch.Generator().manual_seed(0)
     image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=own)
     label = torch.randint(plan.data.classes, (count,), generator=own)
-    return Split(image.to(device), label.to(device), look=_look(plan, device))
+    return Split(
+        image.to(device), label.to(device), preprocessing=_preprocessing(plan.data, device)
+    )
 
 
-def _look(plan: Plan, device: torch.device) -> Look:
-    """The work of the plan's augmentation; of a mean and deviation any will do."""
-    if plan.data.augment == "none":
-        return Look()
-    if plan.data.augment == "paper":
-        return Look(Augment(pad=4, flips=True, reflect=True))
-    entry, augment = entries("dataset")[plan.data.source.name], None
-    if issubclass(entry, Images) and entry.pad:
-        augment = Augment(entry.pad, entry.flips, reflect=False)
-    half = torch.full((plan.data.shape[0], 1, 1), 0.5, device=device)
-    return Look(augment, half, half)
+def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
+    """The plan's preprocessing in cost, though not in mean and deviation."""
+    half = torch.full((data.shape[0], 1, 1), 0.5, device=device)
+    mean = half if data.augment == "standard" else None
+    return Preprocessing(augmentation(data), mean, mean)
 
 
 def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Contender:

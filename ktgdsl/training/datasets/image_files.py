@@ -1,4 +1,4 @@
-"""Image files, and what else Pillow or a Dataset gives, as uint8 tensors."""
+"""Image files and Pillow images as uint8 tensors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from PIL import Image
 from torch import Tensor
 
 from ktgdsl.backend.user_code import told
-from ktgdsl.training.datasets.stored import Pictures, UnreadableError
+from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
-"""Of the files that are taken for images: what torchvision's ImageFolder takes."""
+"""Of the files that count as images, as for torchvision's ImageFolder."""
 
 GREY = frozenset({"1", "L"})
-"""Modes of Pillow's images that have one channel."""
+"""Modes of Pillow images that have one channel."""
 
 
-class ImageFiles(Pictures):
-    """Files as pictures of that shape; colours are dropped or repeated to its channels."""
+class ImageFiles(LazyImages):
+    """Image files, read as images of that shape, grey or in colour as its channels say."""
 
     def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]) -> None:
         self.paths = paths
@@ -41,7 +41,7 @@ class ImageFiles(Pictures):
 
 
 def pixels(image: Image.Image, channels: int | None = None) -> Tensor:
-    """A Pillow image as (C, H, W) uint8: with one channel or three, as asked or as it has."""
+    """A Pillow image as (C, H, W) uint8, with one channel or three; by default as it has."""
     channels = channels or (1 if image.mode in GREY else 3)
     array = np.array(image.convert("L" if channels == 1 else "RGB"))
     return torch.from_numpy(array).view(*array.shape[:2], channels).permute(2, 0, 1).contiguous()

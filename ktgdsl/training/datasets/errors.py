@@ -1,0 +1,10 @@
+"""The error about data that are missing, damaged or do not fit the plan."""
+
+from pathlib import Path
+
+from ktgdsl.errors import RunError
+
+
+def data_error(message: str, help: str | None = None, path: Path | None = None) -> RunError:
+    """The RunError E508 with that message."""
+    return RunError.single("E508", message, help=help, path=path)

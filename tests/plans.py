@@ -12,9 +12,10 @@ from ktgdsl.plan.model import (
     Facts,
     Gate,
     Graph,
+    Labels,
     Node,
+    NodeOutput,
     Part,
-    Place,
     Plan,
     Term,
     TrainPlan,
@@ -57,7 +58,8 @@ def edge(source: str, destination: str, gate: Gate = THROUGH) -> Edge:
         else Call(name="kl", arguments={"T": 1.0, "scale": 1.0})
     )
     term = Term(parts=(Part(coefficient=1.0, loss=loss),), gate=gate)
-    return Edge(source=Place(node=source), destination=Place(node=destination), terms=(term,))
+    endpoint = Labels() if source == LABEL else NodeOutput(node=source)
+    return Edge(source=endpoint, destination=NodeOutput(node=destination), terms=(term,))
 
 
 def tiny_plan(

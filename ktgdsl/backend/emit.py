@@ -15,12 +15,14 @@ from ktgdsl.plan.model import (
     Constant,
     Edge,
     Gate,
+    NodeOutput,
     Part,
     Plan,
     Product,
     Sum,
     Term,
     Weight,
+    node_of,
     per_sample,
 )
 
@@ -53,6 +55,11 @@ def emit(plan: Plan) -> fx.Graph:
 
 def _identifier(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
+
+
+def _source_node(edge: Edge) -> str:
+    assert isinstance(edge.source, NodeOutput)
+    return edge.source.node
 
 
 class _Emitter:
@@ -91,7 +98,8 @@ class _Emitter:
 
     def _edge(self, edge: Edge) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
-        pair = f"{_identifier(edge.source.node)}_to_{_identifier(edge.destination.node)}"
+        source = node_of(edge.source) or str(edge.source)
+        pair = f"{_identifier(source)}_to_{_identifier(edge.destination.node)}"
         reduced = [self._term(edge, term, pair) for term in edge.terms]
         weights = [self._gate(term.gate, edge) for term in edge.terms]
         total = reduced[0]
@@ -142,7 +150,7 @@ class _Emitter:
                     return self._call(losses.kl_label, log_p, self.label, arguments["scale"])
                 case "mse":
                     return self._call(losses.mse_label, log_p, self.label)
-        source = edge.source.node
+        source = _source_node(edge)
         match loss.name:
             case "kl" | "reverse_kl" | "js":
                 T = arguments["T"]
@@ -190,7 +198,7 @@ class _Emitter:
     def _weight(self, gate: Call, edge: Edge) -> fx.Node:
         arguments = gate.arguments
         if gate.name == "correct":
-            source = edge.source.node
+            source = _source_node(edge)
             made = self._call(gates.correct, self.logits[source], self.label)
             return self._name(made, f"correct_{_identifier(source)}")
         clock = self._name(self._call(gates.clock, self.progress, self.image), "k_over_k_end")

@@ -4,7 +4,7 @@ from torch import nn
 
 from ktgdsl.backend.emit import module_names
 from ktgdsl.backend.graph import Source, TrainingGraph
-from ktgdsl.plan.graph import LABEL, NOTHING
+from ktgdsl.plan.graph import node_of
 from ktgdsl.plan.model import Plan
 
 WAITS = "learns in its own turn"
@@ -50,8 +50,8 @@ def program(graph: TrainingGraph) -> str:
 
 def _needed(plan: Plan, name: str) -> set[str]:
     """The nodes whose outputs the losses of a node are computed from, itself included."""
-    sources = {edge.source.node for edge in plan.graph.into(name)} - {LABEL, NOTHING}
-    return {name, *sources}
+    sources = (node_of(edge.source) for edge in plan.graph.into(name))
+    return {name, *(source for source in sources if source is not None)}
 
 
 def _plan(plan: Plan, name: str, needed: set[str]) -> Plan:

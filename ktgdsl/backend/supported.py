@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight
+from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight, node_of, tap_of
 from ktgdsl.plan.model import Call as Word
 from ktgdsl.space.space import every_option
 from ktgdsl.syntax.tree import (
@@ -75,9 +75,9 @@ def missing(plan: Plan) -> Iterator[Missing]:
     for edge in graph.edges:
         if edge.unary:
             yield Missing("an edge without a source", "unary")
-        elif (edge.source.tap, edge.destination.tap) != (LOGITS, LOGITS):
+        elif {tap_of(edge.source), edge.destination.tap} != {LOGITS}:
             yield Missing("a tap inside of a network", "tap")
-        elif edge.source.node == edge.destination.node:
+        elif node_of(edge.source) == edge.destination.node:
             yield Missing("an edge from one view of a node to the other", "views")
         for term in edge.terms:
             yield from (_word("loss", p.loss) for p in term.parts if p.loss.name not in LOSSES)

@@ -1,6 +1,6 @@
 """The graph of a plan, put together from what the passes leave of a draft."""
 
-from ktgdsl.lowering.draft import DraftDerived, DraftNode
+from ktgdsl.lowering.draft import DraftDerived, DraftEdge, DraftNode
 from ktgdsl.lowering.passes import Lowering, peers
 from ktgdsl.plan import model
 from ktgdsl.vocabulary.settings import TrainSettings
@@ -29,7 +29,7 @@ def assemble(state: Lowering, train: TrainSettings, files: Files) -> model.Graph
                 destination=edge.destination,
                 terms=edge.terms,
                 # The DML paper's 1/(K-1) (Zhang et al., CVPR 2018); labels have 1.
-                scale=_scale(edge.source.node, edge.destination.node, sources),
+                scale=_scale(edge, sources),
             )
             for edge in state.edges
         ),
@@ -45,8 +45,9 @@ def assemble(state: Lowering, train: TrainSettings, files: Files) -> model.Graph
     )
 
 
-def _scale(source: str, destination: str, sources: dict[str, int]) -> float:
-    if source in (model.LABEL, model.NOTHING, destination):
+def _scale(edge: DraftEdge, sources: dict[str, int]) -> float:
+    destination = edge.destination.node
+    if model.node_of(edge.source) in (None, destination):
         return 1.0
     return 1.0 / sources.get(destination, 1)
 

@@ -7,7 +7,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.closing import Closing
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.plan.model import Place, Term
+from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term, node_of
 from ktgdsl.syntax.tree import All, Edge, Reference, Setting
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.settings import NodeSettings
@@ -56,8 +56,8 @@ class DraftDerived:
 class DraftEdge:
     """An edge for one pair; `by_name` tells one that was written out from a pattern's."""
 
-    source: Place
-    destination: Place
+    source: Endpoint
+    destination: NodeOutput
     terms: tuple[Term, ...]
     span: Span
     by_name: bool
@@ -65,10 +65,12 @@ class DraftEdge:
     @property
     def transfers(self) -> bool:
         """Whether it counts for freezing: it has a source, which is not the node itself."""
-        return self.source.node not in ("", self.destination.node)
+        if isinstance(self.source, NoSource):
+            return False
+        return node_of(self.source) != self.destination.node
 
     def __str__(self) -> str:
-        arrow = f"{self.source} -> " if self.source.node else ""
+        arrow = "" if isinstance(self.source, NoSource) else f"{self.source} -> "
         return f"{arrow}{self.destination}"
 
 

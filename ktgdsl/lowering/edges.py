@@ -11,10 +11,25 @@ from ktgdsl.lowering.ends import Ends, Source
 from ktgdsl.lowering.replacing import Edges, Pair, put
 from ktgdsl.lowering.taps import FLAT, check_tap, tap_path
 from ktgdsl.lowering.terms import terms
-from ktgdsl.plan.model import LABEL, LOGITS, NOTHING, Place, Term
+from ktgdsl.plan.model import (
+    LABEL,
+    LOGITS,
+    Endpoint,
+    Labels,
+    NodeOutput,
+    NoSource,
+    Term,
+    node_of,
+    tap_of,
+)
 from ktgdsl.syntax.tree import All, Edge, Reference
 
-_SOURCES: dict[str, Source] = {LABEL: "label", NOTHING: "nothing"}
+_SOURCES: dict[type[Endpoint], Source] = {
+    NodeOutput: "node",
+    Labels: "label",
+    NoSource: "nothing",
+}
+_LABELS, _NO_SOURCE = Labels.model_construct(), NoSource.model_construct()
 
 MOST_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
@@ -45,7 +60,7 @@ def _add(edges: Edges, statement: Edge) -> None:
     sources = [_end(drafting, each, labels=from_labels) for each in statement.sources]
     destinations = [_end(drafting, each) for each in statement.destinations]
     if statement.arrow is None:
-        sources, destinations = [_End(None, [NOTHING])], sources
+        sources, destinations = [_End(None, [""])], sources
     else:
         _check_self(drafting, statement, sources, destinations)
     if _too_many(edges, statement, sources, destinations):
@@ -151,7 +166,7 @@ def _pairs(
                 pattern = pattern or (source is not None and drafting.names.is_pattern(source))
                 for s in start.nodes:
                     for d in end.nodes:
-                        if d == LABEL or (s == d and (pattern or not alone)):
+                        if destination.name == LABEL or (s == d and (pattern or not alone)):
                             continue
                         if destination.name == "*" and _frozen(drafting, d):
                             continue
@@ -168,7 +183,7 @@ def _frozen(drafting: Drafting, name: str) -> bool:
 
 def _apart(drafting: Drafting, pair: Pair) -> bool:
     """Whether an edge within one node joins two taps, or two views of the data."""
-    return drafting.views > 1 or pair.source.tap != pair.destination.tap
+    return drafting.views > 1 or tap_of(pair.source) != pair.destination.tap
 
 
 def _teachable(edges: Edges, statement: Edge, destination: Reference, name: str) -> bool:
@@ -198,7 +213,7 @@ def _pair(
     by_name: bool,
 ) -> Pair | None:
     """The pair of two nodes, their taps looked up; None after a complaint."""
-    ends = []
+    paths = []
     drawn = False
     shown = [_shown(edges, end, node) for end, node in (source, destination)]
     place = "edge." + "->".join(name for name in shown if name)
@@ -215,8 +230,15 @@ def _pair(
             edges.told.add((id(tap), node))
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
-        ends.append(_place(edges, node, path))
-    return Pair(ends[0], ends[1], by_name, place, drawn)
+        paths.append(path)
+    starts = _source(edges, *source, paths[0])
+    return Pair(starts, _output(edges, destination[1], paths[1]), by_name, place, drawn)
+
+
+def _source(edges: Edges, end: _End, node: str, tap: str) -> Endpoint:
+    if end.reference is None:
+        return _NO_SOURCE
+    return _LABELS if end.reference.name == LABEL else _output(edges, node, tap)
 
 
 def _shown(edges: Edges, end: _End, node: str) -> str:
@@ -228,14 +250,14 @@ def _shown(edges: Edges, end: _End, node: str) -> str:
     if reference.tap is None or edges.drafting.closing.is_open(reference.tap):
         return node
     path = tap_path(edges.drafting, reference.tap)
-    return node if path is None else str(_place(edges, node, path))
+    return node if path is None else str(_output(edges, node, path))
 
 
-def _place(edges: Edges, node: str, tap: str) -> Place:
+def _output(edges: Edges, node: str, tap: str) -> NodeOutput:
     key = node, tap
-    if key not in edges.places:
-        edges.places[key] = Place.model_construct(node=node, tap=tap)
-    return edges.places[key]
+    if key not in edges.outputs:
+        edges.outputs[key] = NodeOutput.model_construct(node=node, tap=tap)
+    return edges.outputs[key]
 
 
 def _terms(edges: Edges, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
@@ -261,8 +283,8 @@ def _is_open(drafting: Drafting, statement: Edge) -> bool:
 
 
 def _ends(drafting: Drafting, pair: Pair) -> Ends:
-    taps = pair.source.tap, pair.destination.tap
-    return _joining(_SOURCES.get(pair.source.node, "node"), taps, drafting.views)
+    taps = tap_of(pair.source), pair.destination.tap
+    return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
 
 
 @cache
@@ -277,7 +299,8 @@ def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, 
         loss = statement.terms[position].loss if statement.terms else None
         span = statement.span if loss is None else loss.span
         for layer in _layers(term):
-            for node in (pair.source.node, pair.destination.node):
+            nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
+            for node in filter(None, nodes):
                 key = span, layer, _ends(edges.drafting, pair)
                 if key not in edges.told and not check_tap(edges.drafting, node, layer, span):
                     edges.told.add(key)

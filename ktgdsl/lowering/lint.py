@@ -69,11 +69,12 @@ def _warning(code: str, message: str, span: Span, help: str) -> Diagnostic:
 def no_supervision(spec: _Spec) -> Iterator[Diagnostic]:
     """Nodes that teach each other and never see a label, nor a teacher that did."""
     graph = spec.plan.graph
-    informed = {model.LABEL, *(node.name for node in graph.nodes if not node.learns)}
+    informed = {node.name for node in graph.nodes if not node.learns}
+    informed |= {edge.destination.node for edge in graph.edges if edge.from_label}
     informed |= {each.name for each in graph.derived if not each.sources}  # made of the label
     grown = True
     while grown:
-        new = {e.destination.node for e in graph.edges if e.source.node in informed}
+        new = {e.destination.node for e in graph.edges if model.node_of(e.source) in informed}
         new |= {each.name for each in graph.derived if informed.intersection(each.sources)}
         new -= informed
         informed |= new
@@ -117,7 +118,8 @@ def small_teacher(spec: _Spec) -> Iterator[Diagnostic]:
     graph = spec.plan.graph
     networks = {node.name: node for node in graph.nodes}
     for edge in graph.edges:
-        teacher, student = (networks.get(end.node) for end in (edge.source, edge.destination))
+        teacher = networks.get(model.node_of(edge.source) or "")
+        student = networks.get(edge.destination.node)
         if teacher is None or teacher.learns or student is None:
             continue
         sizes = size(teacher.network), size(student.network)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ktgdsl.lowering.draft import Draft, DraftEdge
-from ktgdsl.plan.model import LABEL, NOTHING
+from ktgdsl.plan.model import node_of
 
 
 def needed(draft: Draft, edges: Iterable[DraftEdge]) -> set[str]:
@@ -30,8 +30,8 @@ def _needs(draft: Draft, edges: Iterable[DraftEdge]) -> dict[str, list[str]]:
     """For each node, those that lead to it."""
     found: dict[str, list[str]] = {}
     for edge in edges:
-        if edge.source.node not in (LABEL, NOTHING):
-            found.setdefault(edge.destination.node, []).append(edge.source.node)
+        if (source := node_of(edge.source)) is not None:
+            found.setdefault(edge.destination.node, []).append(source)
         derived = draft.derived.get(edge.destination.node)
         if derived is not None and derived.passes:
             for member in derived.needs:

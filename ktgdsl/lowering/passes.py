@@ -13,7 +13,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Draft, DraftEdge, DraftNode
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.liveness import needed
-from ktgdsl.plan.model import LABEL, NOTHING, Dropped
+from ktgdsl.plan.model import Dropped, node_of
 
 FROZEN = "frozen = true"
 """The reason of a node that is frozen because the spec says so."""
@@ -249,6 +249,7 @@ def peers(edges: tuple[DraftEdge, ...]) -> dict[str, int]:
     """
     sources: dict[str, set[str]] = {}
     for edge in edges:
-        if edge.source.node not in (LABEL, NOTHING, edge.destination.node):
-            sources.setdefault(edge.destination.node, set()).add(edge.source.node)
+        source = node_of(edge.source)
+        if source not in (None, edge.destination.node):
+            sources.setdefault(edge.destination.node, set()).add(source)
     return {name: len(found) for name, found in sources.items()}

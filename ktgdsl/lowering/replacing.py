@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.ends import Ends
-from ktgdsl.plan.model import Place, Term
+from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term
 from ktgdsl.syntax.tree import Edge
 
 
@@ -18,8 +18,8 @@ class Pair(NamedTuple):
     `drawn` tells a pair of which a draw says what it joins.
     """
 
-    source: Place
-    destination: Place
+    source: Endpoint
+    destination: NodeOutput
     by_name: bool
     place: str
     drawn: bool
@@ -49,7 +49,7 @@ class Edges:
     pairs: dict[tuple[str, str], Written] = field(default_factory=dict)
     elsewhere: list[Written] = field(default_factory=list)
     found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    outputs: dict[tuple[str, str], NodeOutput] = field(default_factory=dict)
     told: set[tuple[Hashable, ...]] = field(default_factory=set)
     count: int = 0
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -90,7 +90,7 @@ def put(edges: Edges, statement: Edge, pairs: list[Pair]) -> None:
 
 def _told(written: list[Written]) -> str:
     pair = written[0].pair
-    arrow = f"{pair.source} -> " if pair.source.node else ""
+    arrow = "" if isinstance(pair.source, NoSource) else f"{pair.source} -> "
     more = f" and {len(written) - 1} more" if len(written) > 1 else ""
     return f"the edge {arrow}{pair.destination}{more}"
 

@@ -1,6 +1,8 @@
 """The graph of a plan: nodes, edges, and what is made from nodes. Frozen data."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from ktgdsl.plan.gate_expressions import Gate
 from ktgdsl.vocabulary.call import Call, Data, shown, shown_path
@@ -8,15 +10,12 @@ from ktgdsl.vocabulary.call import Call, Data, shown, shown_path
 LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
 
-NOTHING = ""
-"""The source of a unary term, such as an entropy: the destination alone."""
-
 LOGITS = "logits"
 """The tap at the end of a network, which is meant where none is named."""
 
 
-class Place(Data):
-    """A node, and the tap inside it (`logits` unless the spec says otherwise)."""
+class NodeOutput(Data):
+    """What a node computes at a tap: its logits, or the output of a place inside its network."""
 
     node: str
     tap: str = LOGITS
@@ -25,6 +24,48 @@ class Place(Data):
         if self.tap == LOGITS:
             return self.node
         return f"{self.node}.{shown_path(self.tap)}"
+
+
+class Labels(Data):
+    """The labels as the source of an edge: node 0 of the paper."""
+
+    def __str__(self) -> str:
+        return LABEL
+
+
+class NoSource(Data):
+    """The source of a unary term, such as an entropy: only the destination is read."""
+
+    def __str__(self) -> str:
+        return ""
+
+
+Endpoint = NodeOutput | Labels | NoSource
+"""What an edge may come from; it leads to a `NodeOutput`."""
+
+
+def node_of(endpoint: Endpoint) -> str | None:
+    """The node that an endpoint belongs to; None for the labels and for no source."""
+    return endpoint.node if isinstance(endpoint, NodeOutput) else None
+
+
+def tap_of(endpoint: Endpoint) -> str:
+    """The tap of an endpoint; labels stand where logits would."""
+    return endpoint.tap if isinstance(endpoint, NodeOutput) else LOGITS
+
+
+def _endpoint_data(endpoint: Endpoint) -> dict[str, str]:
+    """An endpoint in JSON: labels and no source are the nodes "label" and ""."""
+    return {"node": node_of(endpoint) or str(endpoint), "tap": tap_of(endpoint)}
+
+
+def _endpoint_of(data: object) -> Endpoint:
+    if isinstance(data, Endpoint):
+        return data
+    output = NodeOutput.model_validate(data)
+    if output == NodeOutput(node=LABEL):
+        return Labels()
+    return NoSource() if output == NodeOutput(node="") else output
 
 
 class Part(Data):
@@ -49,12 +90,13 @@ class Term(Data):
 class Edge(Data):
     """A live edge: `scale * sum over terms of reduce(gate * loss)` flows into `destination`.
 
-    `scale` is 1, or 1/(K-1) of the DML paper under `aggregate = mean`. A unary term comes
-    from the node `NOTHING`.
+    `scale` is 1, or 1/(K-1) of the DML paper under `aggregate = mean`.
     """
 
-    source: Place
-    destination: Place
+    source: Annotated[
+        Endpoint, BeforeValidator(_endpoint_of), PlainSerializer(_endpoint_data, dict[str, str])
+    ]
+    destination: NodeOutput
     terms: tuple[Term, ...]
     scale: float = 1.0
 
@@ -66,17 +108,17 @@ class Edge(Data):
     @property
     def from_label(self) -> bool:
         """Whether the labels are the source."""
-        return self.source.node == LABEL
+        return isinstance(self.source, Labels)
 
     @property
     def unary(self) -> bool:
         """Whether it has no source."""
-        return self.source.node == NOTHING
+        return isinstance(self.source, NoSource)
 
     @property
     def transfers(self) -> bool:
         """Whether knowledge of another node flows: not from the labels, nothing or itself."""
-        return self.source.node not in (LABEL, NOTHING, self.destination.node)
+        return node_of(self.source) not in (None, self.destination.node)
 
     def __str__(self) -> str:
         return str(self.destination) if self.unary else f"{self.source} -> {self.destination}"

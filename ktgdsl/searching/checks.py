@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
-from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
+from ktgdsl.plan.model import (
+    Call,
+    Constant,
+    Edge,
+    Graph,
+    Labels,
+    Node,
+    NodeOutput,
+    Part,
+    Plan,
+    Term,
+)
 from ktgdsl.searching.points import labels, trial_plan
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
@@ -79,8 +90,8 @@ def _alone(plan: Plan, target: Node) -> Plan:
     """The target and its edge from the labels, and nothing else."""
     supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
     edge = Edge(
-        source=Place(node=LABEL),
-        destination=Place(node=target.name),
+        source=Labels(),
+        destination=NodeOutput(node=target.name),
         terms=(Term(parts=(supervised,), gate=Constant(value=1.0)),),
     )
     graph = Graph(name=plan.graph.name, targets=(target.name,), nodes=(target,), edges=(edge,))

@@ -12,7 +12,7 @@ from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.lower import lets
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.plan.model import Draw, Plan
+from ktgdsl.plan.model import LABEL, Draw, Plan, node_of, tap_of
 from ktgdsl.space.choices import Choices, EdgeChoices, NodeChoices
 from ktgdsl.space.counting import Counts, count
 from ktgdsl.space.opening import AtPoint, Point
@@ -161,7 +161,7 @@ def _choices(
             owner = f"edge {edge.source}->{edge.destination}"
             if turn < len(local.get(owner, [0])):
                 live = [term.model_dump_json() for term in edge.terms if term.gate != CUTOFF]
-                folded = f"{edge.source.tap} {edge.destination.tap} {live}" if live else None
+                folded = f"{tap_of(edge.source)} {edge.destination.tap} {live}" if live else None
                 edges.setdefault(key, Counter())[folded] += 1
     assert draft is not None
     return Choices(
@@ -170,8 +170,8 @@ def _choices(
             for name, kinds in nodes.items()
         ),
         tuple(
-            EdgeChoices(draft.edges[key].source.node, draft.edges[key].destination.node, kinds)
-            for key, kinds in edges.items()
+            EdgeChoices(node_of(edge.source) or LABEL, edge.destination.node, kinds)
+            for edge, kinds in ((draft.edges[key], kinds) for key, kinds in edges.items())
         ),
     )
 

@@ -6,9 +6,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ktgdsl.lowering.passes import FROZEN
-from ktgdsl.plan.model import LABEL, Constant, Edge, Plan
+from ktgdsl.plan.model import LOGITS, Constant, Edge, Endpoint, NodeOutput, Plan, node_of, tap_of
 from ktgdsl.space.spelled_calls import added, call_text, gate_text, weighted
-from ktgdsl.vocabulary.call import shown_path
 
 
 def listed(places: Iterable[str], arrays: Mapping[str, int]) -> str:
@@ -59,13 +58,13 @@ def _rows(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> It
 
     def key(edge: Edge) -> tuple[str, str, bool]:
         # A list of nodes leaves out the source itself, so an edge to it stands for itself.
-        return str(edge.source), _terms(edge, names), edge.source.node == edge.destination.node
+        return str(edge.source), _terms(edge, names), node_of(edge.source) == edge.destination.node
 
     for (_, terms, to_itself), group in groupby(plan.graph.edges, key=key):
         edges = list(group)
         first = edges[0]
-        source = "" if first.unary else _place(first.source.node, first.source.tap, names)
-        places = [_place(edge.destination.node, edge.destination.tap, names) for edge in edges]
+        source = _endpoint(first.source, names)
+        places = [_endpoint(edge.destination, names) for edge in edges]
         if to_itself:
             yield from (_Row(source, place, terms, alone=True) for place in places)
             continue
@@ -77,9 +76,10 @@ def _rows(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) -> It
             yield _Row(source, listed(places, arrays), terms, alone=not first.transfers)
 
 
-def _place(node: str, tap: str, names: Mapping[str, str]) -> str:
-    name = LABEL if node == LABEL else names[node]
-    return name if tap == "logits" else f"{name}.{shown_path(tap)}"
+def _endpoint(endpoint: Endpoint, names: Mapping[str, str]) -> str:
+    if not isinstance(endpoint, NodeOutput):
+        return str(endpoint)
+    return str(endpoint.model_copy(update={"node": names[endpoint.node]}))
 
 
 def _terms(edge: Edge, names: Mapping[str, str]) -> str:
@@ -92,7 +92,7 @@ def _terms(edge: Edge, names: Mapping[str, str]) -> str:
         via = "" if term.gate == Constant(value=1.0) else f" via {gate_text(term.gate)}"
         told.append((added(parts), via))
     default = "ce" if edge.from_label else "kl"
-    tapped = edge.source.tap != "logits" or edge.destination.tap != "logits"
+    tapped = {tap_of(edge.source), edge.destination.tap} != {LOGITS}
     if len(told) == 1 and told[0][0] == default and not tapped and not edge.unary:
         return told[0][1]
     return ", ".join(loss + via for loss, via in told)

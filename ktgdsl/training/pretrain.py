@@ -18,7 +18,18 @@ from torch import nn
 
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import LABEL, Call, Constant, Edge, Graph, Node, Part, Place, Plan, Term
+from ktgdsl.plan.model import (
+    Call,
+    Constant,
+    Edge,
+    Graph,
+    Labels,
+    Node,
+    NodeOutput,
+    Part,
+    Plan,
+    Term,
+)
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.cache import cache_root
 from ktgdsl.training.data import load_training_data
@@ -67,8 +78,8 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
     alone = Node(name=NAME, network=node.network, optimizer=node.optimizer, schedule=node.schedule)
     supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
     edge = Edge(
-        source=Place(node=LABEL),
-        destination=Place(node=NAME),
+        source=Labels(),
+        destination=NodeOutput(node=NAME),
         terms=(Term(parts=(supervised,), gate=Constant(value=1.0)),),
     )
     train = plan.train.model_copy(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ktgdsl.plan.model import tap_of
 from tests.specs import edge, graph, of, pairs, said, text_of
 
 TWO = "node a, b = resnet8 target a edge label -> *\n"
@@ -78,7 +79,7 @@ class TestPairs:
         body = f"node a, b = {network} target a edge label -> a edge b.{tap} -> a.{tap} : rkd"
         plan = of(body)
         (found,) = plan.graph.edges[1:]
-        assert (found.source.tap, found.destination.tap) == (tap, tap)
+        assert (tap_of(found.source), found.destination.tap) == (tap, tap)
 
 
 class TestLosses:

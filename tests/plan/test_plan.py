@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from ktgdsl.plan.model import (
     Call,
     Constant,
+    NodeOutput,
     Part,
-    Place,
     Plan,
     Product,
     Sum,
@@ -205,8 +205,8 @@ class TestText:
     def test_parts_and_places(self) -> None:
         assert str(Part(coefficient=1, loss=Call(name="kl"))) == "kl"
         assert str(Part(coefficient=-0.5, loss=Call(name="kl"))) == "-0.5 * kl"
-        assert str(Place(node="a")) == "a"
-        assert str(Place(node="a", tap="stage2")) == "a.stage2"
+        assert str(NodeOutput(node="a")) == "a"
+        assert str(NodeOutput(node="a", tap="stage2")) == "a.stage2"
 
 
 @pytest.mark.parametrize(

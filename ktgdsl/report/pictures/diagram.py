@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ktgdsl.plan.model import (
-    LABEL,
     LOGITS,
-    NOTHING,
     Constant,
     Derived,
     Draw,
@@ -17,6 +15,8 @@ from ktgdsl.plan.model import (
     Node,
     Plan,
     Space,
+    node_of,
+    tap_of,
 )
 from ktgdsl.space.spelled_calls import gate_text
 from ktgdsl.vocabulary.call import shown, shown_path
@@ -162,15 +162,16 @@ _Gate = tuple[str, bool]
 def _gates(plan: Plan, plans: Sequence[Plan]) -> dict[_Pair, _Gate]:
     """What weights each edge: one gate or, in a space, all that it may be."""
     found: dict[_Pair, dict[str, tuple[Gate, ...]]] = {}
+    nodes: dict[_Pair, set[str | None]] = {}
     for edge in (edge for each in plans for edge in each.graph.edges):
+        nodes[edge.key] = {node_of(edge.source), edge.destination.node}
         gates = tuple(term.gate for term in edge.terms)
         found.setdefault(edge.key, {})[_told(gates)] = gates
     if plan.space is None:
         return {pair: (text, False) for pair, texts in found.items() for text in texts}
     met = Counter(edge.key for each in plans for edge in each.graph.edges)
     there = [
-        {LABEL, NOTHING, *(v.name for v in p.graph.nodes), *(v.name for v in p.graph.derived)}
-        for p in plans
+        {None, *(v.name for v in p.graph.nodes), *(v.name for v in p.graph.derived)} for p in plans
     ]
     result = {}
     for pair, texts in found.items():
@@ -178,8 +179,7 @@ def _gates(plan: Plan, plans: Sequence[Plan]) -> dict[_Pair, _Gate]:
         draws = [d for d in plan.space.draws if d.name.startswith(f"edge.{name}.gate")]
         if not draws and len(texts) > 1:
             draws = [d for d in plan.space.draws if d.name.startswith("let.")]
-        ends = {name.partition(".")[0] for name in pair}
-        cut = met[pair] < sum(ends <= names for names in there)
+        cut = met[pair] < sum(nodes[pair] <= names for names in there)
         cut = cut or any("cutoff" in draw.options for draw in draws)
         result[pair] = _alternatives(texts, cut, draws)
     return result
@@ -218,7 +218,7 @@ def _keys(gates: Sequence[_Gate]) -> dict[_Gate, Key]:
 
 
 def _arrow(edge: Edge, key: Key) -> Arrow:
-    taps = [shown_path(place.tap) for place in (edge.source, edge.destination)]
+    taps = [shown_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
     place = "" if taps == [LOGITS, LOGITS] else " → ".join(dict.fromkeys(taps))
     about = f"{edge}: {', '.join(_term(term.parts, term.gate) for term in edge.terms)}"
     if key.open:
@@ -232,7 +232,7 @@ def _arrow(edge: Edge, key: Key) -> Arrow:
         beside, place = ", ".join(p.loss.name for term in edge.terms for p in term.parts), ""
     elif not edge.transfers:
         beside = "other view"
-    source = None if beside else edge.source.node
+    source = None if beside else node_of(edge.source)
     return Arrow(source, edge.destination.node, key, beside, place, about)
 
 

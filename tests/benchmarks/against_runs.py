@@ -16,8 +16,8 @@ from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.points import trial_plan
 from ktgdsl.searching.study import Study
 from ktgdsl.space.spelled import spelled
+from tests.benchmarks.output import options, show
 from tests.benchmarks.owner import space
-from tests.benchmarks.shown import options, show
 
 PROGRAM = [sys.executable, "-m", "ktgdsl"]
 

@@ -18,8 +18,8 @@ from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.study import Study
+from tests.benchmarks.output import options, show
 from tests.benchmarks.owner import space
-from tests.benchmarks.shown import options, show
 
 
 class Timed(Pool):

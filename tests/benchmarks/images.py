@@ -2,7 +2,7 @@
 
 Batches of 64 for training, augmented as in the paper (reflect-padded by 4, cropped, flipped), from
 50,000 random images of 3 x 32 x 32: ours, resident and streamed by two workers, and torchvision's
-transforms in a DataLoader with two workers. They take turns, an epoch each; medians, with the
+transforms in a DataLoader with two workers. They are interleaved, an epoch each; medians, with the
 quartiles. `times` is the rate over that of the DataLoader. Nothing is trained meanwhile.
 """
 
@@ -16,11 +16,11 @@ from ktgdsl.training.data import Preprocessing, Split, batches
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.image_set import TensorImages
 from ktgdsl.training.datasets.stream import ImageStream
+from tests.benchmarks.output import Row, options, show
 from tests.benchmarks.reference import WORKERS, loader
-from tests.benchmarks.shown import Row, options, show
 
 BATCH = 64
-THEIRS = f"DataLoader, {WORKERS} workers"
+DATALOADER = f"DataLoader, {WORKERS} workers"
 
 
 def epochs(count: int) -> dict[str, Callable[[], Iterable[object]]]:
@@ -32,16 +32,16 @@ def epochs(count: int) -> dict[str, Callable[[], Iterable[object]]]:
     resident = Split(image, label, 255, preprocessing)
     rows = ImageStream(TensorImages(image), torch.arange(count), WORKERS, pin=False)
     streamed = Split(image.to("meta"), label, 255, preprocessing, rows)
-    theirs = loader(image, label, BATCH, learn=True, augment=True)
+    batches_of_dataloader = loader(image, label, BATCH, learn=True, augment=True)
     return {
         "ours, resident": lambda: batches(resident, BATCH, seed=0, epoch=1),
         f"ours, streamed, {WORKERS} workers": lambda: batches(streamed, BATCH, seed=0, epoch=1),
-        THEIRS: lambda: theirs,
+        DATALOADER: lambda: batches_of_dataloader,
     }
 
 
 def measure(count: int, rounds: int) -> list[Row]:
-    """All in turns; the first round warms up."""
+    """All of them, interleaved; the first round is a warm-up."""
     rates: dict[str, list[float]] = {}
     for turn in range(rounds + 1):
         for name, epoch in epochs(count).items():
@@ -59,7 +59,7 @@ def _row(name: str, rates: Mapping[str, Sequence[float]]) -> Row:
         "images/s": round(median(rates[name])),
         "quartiles": f"{low:,.0f} to {high:,.0f}",
         "n": len(rates[name]),
-        "times": round(median(rates[name]) / median(rates[THEIRS]), 1),
+        "times": round(median(rates[name]) / median(rates[DATALOADER]), 1),
     }
 
 
@@ -67,9 +67,9 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__)
     parser.add_argument("--quick", action="store_true", help="two rounds of a tenth of the images")
-    given = parser.parse_args()
-    rows = measure(5_000, 2) if given.quick else measure(50_000, 7)
-    show(rows, f"{torch.get_num_threads()} threads, epochs in turns", given.json)
+    arguments = parser.parse_args()
+    rows = measure(5_000, 2) if arguments.quick else measure(50_000, 7)
+    show(rows, f"{torch.get_num_threads()} threads, epochs interleaved", arguments.json)
 
 
 if __name__ == "__main__":

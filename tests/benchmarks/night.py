@@ -21,8 +21,7 @@ from ktgdsl.plan.model import Node, Plan, SearchPlan
 from ktgdsl.searching.estimate import estimate, sampled
 from ktgdsl.searching.ladder import ladder, rungs
 from ktgdsl.searching.points import for_trial
-from tests.benchmarks.rates import WORDS, Costs, Rates, Table, chosen, flops, measure, plan_of, read
-from tests.benchmarks.shown import Row, machine, options, show
+from tests.benchmarks.output import Row, machine, options, show
 from tests.benchmarks.simulated import (
     Keep,
     Outcome,
@@ -31,6 +30,17 @@ from tests.benchmarks.simulated import (
     halves,
     judged,
     simulate,
+)
+from tests.benchmarks.step_costs import (
+    WORDS,
+    Costs,
+    Rates,
+    Table,
+    chosen,
+    flops,
+    measure,
+    plan_of,
+    read,
 )
 
 SPACE = Path(__file__).parents[2] / "specs/paper/space_3.ktg"

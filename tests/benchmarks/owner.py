@@ -26,7 +26,7 @@ from ktgdsl.searching.messages import Message, Report, Task
 from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker
 from ktgdsl.searching.study import Study
-from tests.benchmarks.shown import options, show
+from tests.benchmarks.output import options, show
 from tests.specs import sound
 
 SPACE = Path(__file__).parents[2] / "specs/space.ktg"

@@ -1,8 +1,8 @@
-"""The reference that the step is measured against: the training of Minami et al. as written.
+"""The reference of the step benchmark: the training of Minami et al. as their code does it.
 
-Made from the description of the authors' code alone: every network by itself, softmax and
-then its logarithm for every edge, one backward that keeps the graph and one optimiser for
-every node, numbers read from the device in every step, batches from a DataLoader with workers.
+Written from the description of that code alone: every network by itself, softmax and then its
+logarithm for every edge, one backward that keeps the graph and one optimiser for every node,
+numbers read from the device in every step, batches from a DataLoader with workers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ class Reference:
             networks[name].requires_grad_(False)
 
     def __call__(self, image: Tensor, label: Tensor) -> None:
-        """Takes one step and reads its losses and accuracies."""
+        """Take one step, and read its losses and accuracies."""
         self.taken += 1
         device = image.device.type
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
@@ -104,15 +104,15 @@ class Reference:
 Order = DataLoader[tuple[Tensor, int]]
 
 
-class Pictures(Dataset[tuple[Tensor, int]]):
+class SingleImages(Dataset[tuple[Tensor, int]]):
     """Images one at a time, augmented as in the paper (Sec. 4.1) when `augment`."""
 
     def __init__(self, image: Tensor, label: Tensor, *, augment: bool) -> None:
         self.image, self.label = image, label
-        moves = [v2.Pad(4, padding_mode="reflect"), v2.RandomCrop(image.shape[-1])]
+        crop = [v2.Pad(4, padding_mode="reflect"), v2.RandomCrop(image.shape[-1])]
         self.transform = v2.Compose(
             [
-                *([*moves, v2.RandomHorizontalFlip()] if augment else []),
+                *([*crop, v2.RandomHorizontalFlip()] if augment else []),
                 v2.ToDtype(torch.float32, scale=True),
             ]
         )
@@ -125,9 +125,9 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def loader(image: Tensor, label: Tensor, batch: int, *, learn: bool, augment: bool) -> Order:
-    """Batches by worker processes, shuffled and whole where they are learned from."""
-    pictures = Pictures(image, label, augment=augment)
-    return DataLoader(pictures, batch, shuffle=learn, drop_last=learn, num_workers=WORKERS)
+    """Batches made by worker processes; for training (`learn`) shuffled, and whole ones alone."""
+    images = SingleImages(image, label, augment=augment)
+    return DataLoader(images, batch, shuffle=learn, drop_last=learn, num_workers=WORKERS)
 
 
 def accuracy(networks: Mapping[str, nn.Module], order: Order) -> dict[str, float]:
@@ -146,8 +146,8 @@ def accuracy(networks: Mapping[str, nn.Module], order: Order) -> dict[str, float
     return {name: 100 * each / count for name, each in right.items()}
 
 
-def epoch(step: Reference, learned: Order, watched: Order) -> dict[str, float]:
+def epoch(step: Reference, learned: Order, evaluated: Order) -> dict[str, float]:
     """One epoch and its evaluation."""
     for image, label in learned:
         step(image, label)
-    return accuracy(step.networks, watched)
+    return accuracy(step.networks, evaluated)

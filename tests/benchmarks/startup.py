@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests.benchmarks.shown import Row, options, show
+from tests.benchmarks.output import Row, options, show
 
 ROOT = Path(__file__).parents[2]
 TORCH = "import torch"

@@ -10,8 +10,8 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.ladder import Ladder, Standing
 from ktgdsl.searching.points import for_trial
 from tests.benchmarks.night import SPACE, Mix, Search, mix
-from tests.benchmarks.rates import Cost, Rates, Table, flops, read
 from tests.benchmarks.simulated import Training, everybody, halves, judged, simulate
+from tests.benchmarks.step_costs import Cost, Rates, Table, flops, read
 
 RUNGS = (1, 2, 4, 8, 16, 32, 64, 128)
 

@@ -5,8 +5,9 @@ from torch import Tensor
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.points import for_trial
-from tests.benchmarks import alone, reference
-from tests.benchmarks.alone import Job
+from tests.benchmarks import reference
+from tests.benchmarks import reference_trial as alone
+from tests.benchmarks.reference_trial import Job
 from tests.benchmarks.throughput import NAME, SPACE, Block, job, row
 from tests.specs import sound
 

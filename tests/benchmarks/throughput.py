@@ -4,9 +4,9 @@
 A block is a search by `ktgc search`, from the start of the command to its end, and then the
 reference on what that search has trained: the same graphs, the two baselines that judge the
 result among them, each for as many epochs as it lived there, on as many images. The reference
-is a fresh process for each (`tests.benchmarks.alone`): it imports torch, loads the digits by a
-DataLoader with two workers, and trains by `tests.benchmarks.reference`, which evaluates every
-node after an epoch where a search evaluates the target. As many of them run at a time as the
+is a fresh process for each (`tests.benchmarks.reference_trial`): it imports torch, loads the
+digits by a DataLoader with two workers, and trains by `tests.benchmarks.reference`, which evaluates
+every node after an epoch where a search evaluates the target. As many of them run at a time as the
 search has workers. Blocks with one and with two workers take turns.
 
 Every process computes with one thread, in fp32. A search is held to as many cores as it has
@@ -33,8 +33,8 @@ from ktgdsl.plan.model import Constant, Gate, Plan, Weight
 from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.points import trial_plan
 from ktgdsl.searching.study import Study, values_of
-from tests.benchmarks.alone import Job
-from tests.benchmarks.shown import Row, options, show
+from tests.benchmarks.output import Row, options, show
+from tests.benchmarks.reference_trial import Job
 from tests.specs import sound
 
 NAME = "space"
@@ -130,7 +130,7 @@ def measured(workers: int, spec: str, folder: Path) -> Block:
 
 def alone(given: Job) -> None:
     """Trains by the reference, in a process of its own."""
-    run(["tests.benchmarks.alone"], json.dumps(asdict(given)))
+    run(["tests.benchmarks.reference_trial"], json.dumps(asdict(given)))
 
 
 def run(module: Sequence[str], told: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What the measurements of the search print: where, how, a table, and the same as JSON."""
+"""Output of the benchmarks: machine, method and a table, in a terminal and as JSON."""
 
 import argparse
 import json
@@ -13,14 +13,14 @@ Row = Mapping[str, str | int | float]
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
-    """The options that all have."""
+    """A parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     return parser
 
 
 def machine() -> str:
-    """Where it was measured, and how busy it was then: other work makes figures worthless."""
+    """The machine, and its load: beside other work the numbers mean little."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     processor = platform.processor() or platform.machine()
     return (
@@ -30,7 +30,7 @@ def machine() -> str:
 
 
 def show(rows: Sequence[Row], how: str, path: Path | None) -> None:
-    """Print rows of equal keys, and write them where that is wanted."""
+    """Print rows of equal keys as a table, and write them to `path` as JSON if there is one."""
     where = machine()
     print(where)
     print(how)

@@ -1,4 +1,4 @@
-"""How long this machine takes for a step of each of the paper's networks, so many at a time."""
+"""The cost of a step of each of the paper's networks, with several trials at the same time."""
 
 import json
 import multiprocessing
@@ -24,38 +24,38 @@ from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.prepare import stepper
-from tests.benchmarks.contenders import ENDLESS
+from tests.benchmarks.candidates import ENDLESS
 
 WORDS = ("resnet32", "resnet110", "wrn28_2")
 """The networks of the paper's spaces."""
 
 NODES = 3
 PATIENCE = 600.0
-"""Seconds in which all processes have to be ready for the next measurement."""
+"""Seconds after which a process that is not ready for the next measurement is an error."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network: of its part in a step, and of evaluating an image. Seconds, or FLOPs."""
+    """The cost of a network's part in a step, and of evaluating an image. Seconds, or FLOPs."""
 
     step: float
     image: float
 
     def times(self, factor: float) -> "Cost":
-        """So many times that."""
+        """The cost times a factor."""
         return Cost(factor * self.step, factor * self.image)
 
 
 Costs = Mapping[str, Cost]
-"""By the networks' words."""
+"""Costs by the networks' words."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured with so many trials `at` a time, each of which sees these seconds.
+    """The costs in seconds, as each of `at` trials sees them that run at the same time.
 
-    `start` is what making a graph takes, and `mixed` the step of a graph of all three networks
-    over the sum of their parts, which is 1 where costs add up.
+    `start` is that of making a graph, and `mixed` the ratio of a step of a graph of all three
+    networks to the sum of their parts, which is 1 where costs add up.
     """
 
     at: int
@@ -66,25 +66,25 @@ class Rates:
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured on a machine, in some precision."""
+    """The costs on a machine, in one precision."""
 
     machine: str
     precision: str
     rates: tuple[Rates, ...]
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the table as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read(path: Path) -> Table:
-    """A table that was written."""
-    found = json.loads(path.read_text())
+    """Read a table that `Table.write` wrote."""
+    content = json.loads(path.read_text())
     rates = (
         Rates(**{**each, "costs": {word: Cost(**cost) for word, cost in each["costs"].items()}})
-        for each in found["rates"]
+        for each in content["rates"]
     )
-    return Table(found["machine"], found["precision"], tuple(rates))
+    return Table(content["machine"], content["precision"], tuple(rates))
 
 
 def plan_of(words: Sequence[str], precision: str = "auto") -> Plan:
@@ -127,7 +127,7 @@ def measure(at: int, device: str | None, precision: str, rounds: int, steps: int
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(at)
     threads = max(1, cores() // at)  # as many as the workers of a search
-    with context.Pool(at, _begin, (barrier, threads)) as pool:
+    with context.Pool(at, _initialize, (barrier, threads)) as pool:
         given = [(device, precision, rounds, steps)] * at
         found = pool.starmap(_measured, given, chunksize=1)
     return Rates(
@@ -144,13 +144,13 @@ def measure(at: int, device: str | None, precision: str, rounds: int, steps: int
     )
 
 
-_together: Barrier
-"""Of a process that measures: where it waits for the others."""
+_barrier: Barrier
+"""Where this process waits for the others that measure."""
 
 
-def _begin(barrier: Barrier, threads: int) -> None:
-    global _together
-    _together = barrier
+def _initialize(barrier: Barrier, threads: int) -> None:
+    global _barrier
+    _barrier = barrier
     torch.set_num_threads(threads)
 
 
@@ -169,15 +169,15 @@ def _times(
 ) -> tuple[float, float, float]:
     """Seconds of a step of a graph, of an image in evaluating its target, and of making it."""
     plan = plan_of(words, precision)
-    _together.wait(PATIENCE)
+    _barrier.wait(PATIENCE)
     began = time.perf_counter()
     step = stepper(plan, device, seed=0, steps=ENDLESS)
     start = time.perf_counter() - began
     split = _images(plan, max(plan.data.batch * steps, 256), step.device)
     target = {"n0": step.graph.networks["n0"]}
-    learned, watched = [], []
+    learned, evaluated = [], []
     for turn in range(rounds + 1):
-        _together.wait(PATIENCE)
+        _barrier.wait(PATIENCE)
         began = time.perf_counter()
         taken = 0
         for image, label in batches(split, plan.data.batch, 0, turn):
@@ -188,8 +188,8 @@ def _times(
         learned.append((time.perf_counter() - began) / taken)
         began = time.perf_counter()
         evaluate(target, batches_in_order(split, 256))
-        watched.append((time.perf_counter() - began) / len(split))
-    return median(learned[1:]), median(watched[1:]), start  # the first turn warms up
+        evaluated.append((time.perf_counter() - began) / len(split))
+    return median(learned[1:]), median(evaluated[1:]), start  # the first turn warms up
 
 
 def _images(plan: Plan, count: int, device: torch.device) -> Split:

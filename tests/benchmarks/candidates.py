@@ -1,4 +1,4 @@
-"""Who is measured against whom: the reference, the limit and ours, on equal weights and batches."""
+"""Candidates of the step benchmark: reference, limit and ours, on equal weights and batches."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -10,20 +10,20 @@ from torch.nn.functional import cross_entropy
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.prepare import stepper
+from ktgdsl.training.assemble import assemble
 from ktgdsl.training.process_settings import keep_freed_pages
 from ktgdsl.training.step import Stepper
 from tests.benchmarks.reference import Reference, Transfer
 
 ENDLESS = 10**6
-"""Steps of a training that nobody finishes."""
+"""Steps of a training that is never finished."""
 
 _TRIM, _MMAP = -1, -3  # of mallopt, in malloc.h of glibc
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained: so many nodes of a network, each of which teaches all others."""
+    """What is trained: `nodes` nodes of a network that all teach each other, or have a teacher."""
 
     network: str
     data: str
@@ -40,7 +40,7 @@ class Setting:
 
     @property
     def plan(self) -> Plan:
-        """The plan of ours. With a teacher that is frozen, nobody else teaches."""
+        """The plan of ours. With a frozen `teacher` there are no other transfers."""
         names = ", ".join(self.names)
         lines = [f"    node {names} = {self.network}", "    target n0"]
         if self.teacher is not None:
@@ -70,8 +70,8 @@ class Setting:
             return [Transfer("t", name) for name in self.names]
         return [Transfer(s, d) for s in self.names for d in self.names if s != d]
 
-    def batch_of(self) -> tuple[Tensor, Tensor]:
-        """Images and labels, the same every time."""
+    def example(self) -> tuple[Tensor, Tensor]:
+        """A batch of images and labels, the same every time."""
         generator = torch.Generator().manual_seed(0)
         facts = self.plan.data
         image = torch.rand(self.batch, *facts.shape, generator=generator)
@@ -89,35 +89,35 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Contender:
-    """Something to be timed. `before` comes first, and is not."""
+class Candidate:
+    """A step to be timed. `before` is called first, untimed."""
 
     name: str
     before: Callable[[], object]
     step: Callable[[], object]
 
 
-def reference(setting: Setting) -> Contender:
-    """The training as the authors' code does it, with glibc's own ways."""
+def reference(setting: Setting) -> Candidate:
+    """The training as the authors' code does it, with glibc's default settings."""
     networks = setting.networks()
     frozen = [name for name in networks if name not in setting.names]
     step = Reference(
         networks, setting.transfers, steps=ENDLESS, frozen=frozen, precision=setting.dtype
     )
-    image, label = setting.batch_of()
-    return Contender("reference", return_freed_pages, lambda: step(image, label))
+    image, label = setting.example()
+    return Candidate("reference", use_default_allocator_settings, lambda: step(image, label))
 
 
-def limit(setting: Setting) -> Contender:
+def limit(setting: Setting) -> Candidate:
     """The same networks as ours, each trained alone on the labels; a frozen one only asked."""
     step = our_stepper(setting)
     networks = step.graph.networks
-    image, label = setting.batch_of()
+    image, label = setting.example()
     learning = [(networks[name], _sgd(networks[name])) for name in setting.names]
-    asked = [network for name, network in networks.items() if name not in setting.names]
+    frozen = [network for name, network in networks.items() if name not in setting.names]
 
     def take() -> None:
-        for network in asked:
+        for network in frozen:
             with torch.no_grad(), _autocast(setting):
                 network(image)
         for network, optimizer in learning:
@@ -127,34 +127,30 @@ def limit(setting: Setting) -> Contender:
             torch.autograd.backward(cross_entropy(logits.float(), label))
             optimizer.step()
 
-    return Contender("limit", allow_kept_pages, take)
+    return Candidate("limit", use_our_allocator_settings, take)
 
 
-def ours(setting: Setting) -> Contender:
+def ours(setting: Setting) -> Candidate:
     """The step of the package."""
     step = our_stepper(setting)
-    image, label = setting.batch_of()
-    return Contender("ours", allow_kept_pages, lambda: step(image, label))
+    image, label = setting.example()
+    return Candidate("ours", use_our_allocator_settings, lambda: step(image, label))
 
 
 def our_stepper(setting: Setting) -> Stepper:
-    """A stepper of the setting; a teacher counts as pre-trained."""
-    networks = setting.networks()
-    given = {name: each for name, each in networks.items() if name not in setting.names}
-    made = stepper(setting.plan, "cpu", networks=given, steps=ENDLESS)
-    for network in given.values():  # one that is given is left in its memory format
-        network.to(memory_format=torch.channels_last)
-    return made
+    """A stepper of the setting; a teacher is not pre-trained."""
+    plan = setting.plan
+    return assemble(plan, torch.device("cpu"), seed=plan.train.seed, steps=ENDLESS)
 
 
-def allow_kept_pages() -> None:
-    """What a stepper does once for its process, again."""
+def use_our_allocator_settings() -> None:
+    """Set the allocator as a stepper does, which sets it once for its process."""
     keep_freed_pages.cache_clear()
     keep_freed_pages()
 
 
-def return_freed_pages() -> None:
-    """What glibc does by itself once the largest blocks here, just above 4 MiB, have been freed."""
+def use_default_allocator_settings() -> None:
+    """Set the allocator as glibc does itself after freeing the largest blocks here, of 4 MiB."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(_MMAP, 5 << 20)
@@ -162,14 +158,14 @@ def return_freed_pages() -> None:
         libc.malloc_trim(0)
 
 
-def matmul(size: int = 1024) -> tuple[Contender, float]:
+def matmul(size: int = 1024) -> tuple[Candidate, float]:
     """A product of square matrices in fp32, for the peak; and its operations."""
     a, b = torch.rand(size, size), torch.rand(size, size)
-    return Contender("matmul", lambda: None, lambda: a @ b), 2.0 * size**3
+    return Candidate("matmul", lambda: None, lambda: a @ b), 2.0 * size**3
 
 
-def everybody(setting: Setting) -> Sequence[Contender]:
-    """The three."""
+def all_candidates(setting: Setting) -> Sequence[Candidate]:
+    """Reference, limit and ours."""
     return [reference(setting), limit(setting), ours(setting)]
 
 

@@ -1,6 +1,7 @@
-"""A trial as the reference trains it, in a process of its own: `python -m tests.benchmarks.alone`.
+"""A trial of a search, trained by the reference in a process of its own.
 
-The job comes as JSON on stdin; the accuracies after its last epoch go to stdout.
+`python -m tests.benchmarks.reference_trial` reads the job as JSON from stdin and writes the
+accuracies after its last epoch to stdout.
 """
 
 import json
@@ -22,8 +23,8 @@ class Job:
     """A graph on the digits, trained for `epochs` epochs of a training of `steps` steps.
 
     `networks` are words of the vocabulary and their arguments, by node; `transfers` are source,
-    destination and gate. Of the training images the first `learned` are learned, and `held`
-    after them measured.
+    destination and gate. The first `learned` training images are learned, the `held` after them
+    are evaluated.
     """
 
     networks: dict[str, tuple[str, dict[str, Any]]]
@@ -44,7 +45,7 @@ def train(job: Job) -> dict[str, float]:
         image[: job.learned], label[: job.learned], job.batch, learn=True, augment=False
     )
     held = slice(job.learned, last)
-    watched = loader(image[held], label[held], job.batch, learn=False, augment=False)
+    evaluated = loader(image[held], label[held], job.batch, learn=False, augment=False)
     made = {
         node: networks.make(word, arguments, image.shape[1], CLASSES)
         for node, (word, arguments) in job.networks.items()
@@ -52,7 +53,7 @@ def train(job: Job) -> dict[str, float]:
     step = Reference(made, [Transfer(*each) for each in job.transfers], steps=job.steps)
     accuracy: dict[str, float] = {}
     for _ in range(job.epochs):
-        accuracy = epoch(step, learned, watched)
+        accuracy = epoch(step, learned, evaluated)
     return accuracy
 
 

@@ -33,11 +33,12 @@ from ktgdsl.searching.events import (
     TrialEnded,
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
-from ktgdsl.searching.ladder import rungs
 from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker, point
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.space.size import size
 from ktgdsl.space.space import at
@@ -77,7 +78,7 @@ class Course:
         assert plan.search is not None
         self.plan, self.folder, self.listener = plan, folder, listener
         self.settings = plan.search
-        self.study = Study(folder.journal, plan.graph.name)
+        self.study = Study(folder.journal, plan.graph.name, pruner_of(plan.search))
         self._table_due = time.monotonic() + TABLED
 
     def to_the_end(self) -> Found:

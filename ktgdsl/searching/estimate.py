@@ -1,11 +1,11 @@
-"""What a search will cost, before it begins: the rule that ends trials, simulated. No torch."""
+"""What a search will cost, before it begins: the pruner, simulated. No torch, no Optuna."""
 
 import random
 from dataclasses import dataclass
 from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
-from ktgdsl.searching.ladder import ladder
+from ktgdsl.searching.rungs import Rungs
 from ktgdsl.space.space import at
 
 SIMULATIONS = 20
@@ -67,14 +67,13 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
 
 def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> tuple[int, int]:
     """How many trials of a search are trained to the end, and all epochs."""
-    rule = ladder(search)
+    rungs = Rungs(search)
     complete = epochs = 0
     for _ in range(trials):
         quality = generator.random()
-        for rung in rule.rungs:
-            standing = rule.arrive(rung, quality)
-            if standing is not None and not standing.keep:
-                epochs += rung
+        for epoch in rungs.epochs:
+            if not rungs.goes_on(epoch, quality):
+                epochs += epoch
                 break
         else:
             complete += 1

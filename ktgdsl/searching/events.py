@@ -63,16 +63,13 @@ class TrialStarted:
 class TrialReported:
     """An epoch of a trial is trained: `value` is the objective, in percent.
 
-    `kept` says whether the trial goes on; at a rung `place` is its place among the `seen`
-    values of the rung, counted from 1.
+    `kept` says whether the trial goes on, or was complete.
     """
 
     trial: int
     epoch: int
     value: float
     kept: bool
-    place: int | None = None
-    seen: int | None = None
 
 
 @dataclass(frozen=True)

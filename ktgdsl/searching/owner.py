@@ -20,7 +20,6 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
-from ktgdsl.searching.ladder import Ladder, ladder
 from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.points import Picker, trial_plan
 from ktgdsl.searching.pool import Pool
@@ -29,10 +28,9 @@ from ktgdsl.searching.study import SEED, Study, attribute, values_of
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of trainings that are no trials begin."""
 
-_STATES: dict[State, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
 }
 
 
@@ -59,7 +57,6 @@ class Owner:
         self._picker = picker
         self._listener = listener
         self._improved = improved
-        self._ladder: Ladder = ladder(plan.search)
         self._pool: Pool | None = None
         self._best: float | None = None
         self._asked = 0
@@ -102,8 +99,6 @@ class Owner:
         self._asked = len(trials)
         for trial in trials:
             self._picker.remember(dict(trial.params), str(attribute(trial, "graph")))
-            reports = values_of(trial)
-            self._ladder.remember(reports)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         if complete:
             best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
@@ -115,13 +110,6 @@ class Owner:
         reports = values_of(trial)
         epoch, value = max(reports.items(), default=(0, 0.0))
         self._last[trial.number] = epoch, value
-        if epoch:
-            # The last value may have been written and not acted upon.
-            standing = self._ladder.standing(epoch, value)
-            last = epoch == self.search.epochs
-            if last or (standing is not None and not standing.keep):
-                self._end(trial.number, "complete" if last else "pruned")
-                return
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
@@ -158,34 +146,29 @@ class Owner:
             case Report():
                 self._judge(pool, message)
             case Diverged(trial=number, reason=reason):
-                self._end(number, "failed", f"diverged: {reason}")
+                self._fail(number, f"diverged: {reason}")
             case Failed(trial=number, reasons=reasons):
-                self._end(number, "failed", "; then ".join(reasons))
+                self._fail(number, "; then ".join(reasons))
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
 
     def _judge(self, pool: Pool, report: Report) -> None:
-        self.study.report(report.trial, report.epoch, report.value)
-        self._last[report.trial] = report.epoch, report.value
-        standing = self._ladder.arrive(report.epoch, report.value)
-        kept = report.last or standing is None or standing.keep
-        self._listener(
-            TrialReported(
-                report.trial,
-                report.epoch,
-                report.value,
-                kept,
-                standing.place if standing else None,
-                standing.seen if standing else None,
-            )
-        )
-        if report.last or not kept:
-            self._end(report.trial, "complete" if report.last else "pruned")
-        pool.decide(report.trial, kept)
+        number, epoch, value = report.trial, report.epoch, report.value
+        state = self.study.report(number, epoch, value, last=report.last)
+        self._last[number] = epoch, value
+        kept = state != TrialState.PRUNED
+        self._listener(TrialReported(number, epoch, value, kept))
+        if state in _STATES:
+            self._end(number, _STATES[state])
+        pool.decide(number, kept)
+
+    def _fail(self, number: int, reason: str) -> None:
+        self.study.fail(number, reason)
+        self._end(number, "failed", reason)
 
     def _end(self, number: int, state: State, reason: str = "") -> None:
+        """Say what has become of a trial that is over, as the study knows already."""
         epoch, value = self._last.pop(number)
-        self.study.tell(number, _STATES[state], value if state == "complete" else None, reason)
         self._listener(TrialEnded(number, state, epoch, value if epoch else None, reason))
         if state == "complete" and (self._best is None or value > self._best):
             self._tell_best(self.study.trials[number])

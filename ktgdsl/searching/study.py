@@ -1,19 +1,20 @@
 """The study of a search: an Optuna study in a journal, of which the owner is the only writer."""
 
-import json
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from ktgdsl.searching.journal import Journal, quarantine
 from ktgdsl.searching.points import Picked
-from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
+from ktgdsl.training.run_files import reporting_write_errors
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
 CHECK, SECONDS = "check", "seconds"
@@ -23,27 +24,42 @@ CHECK, SECONDS = "check", "seconds"
 class Study:
     """The trials of a search and what became of them, each written before it is acted upon.
 
-    Every method raises RunError (E502) when the journal cannot be written.
+    Every method writes all that it has to say at once, or nothing, and raises RunError (E502)
+    when the journal cannot be written. `pruner` is asked after every epoch but the last.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, pruner: BasePruner | None = None) -> None:
         self.path = path.absolute()
+        self._name = name
+        self._pruner = pruner or NopPruner()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        quarantine(self.path)
         # Of an owner that was killed; the folder's own lock says that nobody else is at work.
         self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
+        self._load()
+
+    def _load(self) -> None:
+        """Open the journal, a new one if need be."""
+        quarantine(self.path)
         with reporting_write_errors(self.path):
-            lock = JournalFileOpenLock(str(self.path))
-            self._storage = JournalStorage(JournalFileBackend(str(self.path), lock_obj=lock))
-            # The owner draws and ends trials itself (`Picker`, `Ladder`).
-            self.optuna = optuna.create_study(
-                study_name=name,
-                storage=self._storage,
-                direction="maximize",
-                sampler=optuna.samplers.RandomSampler(seed=0),
-                pruner=optuna.pruners.NopPruner(),
-                load_if_exists=True,
+            self._journal = Journal(self.path)
+            storage = JournalStorage(self._journal)
+            made = [study.study_name for study in storage.get_all_studies()]
+            self.optuna = (optuna.load_study if self._name in made else _create)(
+                study_name=self._name,
+                storage=storage,
+                sampler=RandomSampler(seed=0),
+                pruner=self._pruner,
             )
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Write what a `with` block notes, all of it or nothing."""
+        try:
+            with reporting_write_errors(self.path), self._journal.group():
+                yield
+        except BaseException:
+            self._load()  # Optuna's memory is ahead of the journal
+            raise
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -64,20 +80,31 @@ class Study:
                 SEED: seed,
             },
         )
-        with reporting_write_errors(self.path):
+        with self._written():
             self.optuna.add_trial(trial)
 
-    def report(self, number: int, epoch: int, value: float) -> None:
-        """Note the value of a trial after an epoch."""
-        with reporting_write_errors(self.path):
-            self._trial(number).report(value, epoch)
+    def report(self, number: int, epoch: int, value: float, *, last: bool) -> TrialState:
+        """Note the value of a trial after an epoch, and what becomes of it.
 
-    def tell(self, number: int, state: TrialState, value: float | None, reason: str = "") -> None:
-        """End a trial; `value` is None unless it is complete."""
-        with reporting_write_errors(self.path):
-            if reason:
-                self._trial(number).set_user_attr(REASON, reason)
-            self.optuna.tell(number, value, state=state)
+        It is complete after its last epoch; before, the pruner says whether it goes on.
+        """
+        with self._written():
+            trial = self._trial(number)
+            trial.report(value, epoch)
+            if last:
+                self.optuna.tell(trial, value)
+                return TrialState.COMPLETE
+            if trial.should_prune():
+                self.optuna.tell(trial, state=TrialState.PRUNED)
+                return TrialState.PRUNED
+            return TrialState.RUNNING
+
+    def fail(self, number: int, reason: str) -> None:
+        """End a trial that gives no value."""
+        with self._written():
+            trial = self._trial(number)
+            trial.set_user_attr(REASON, reason)
+            self.optuna.tell(trial, state=TrialState.FAIL)
 
     def _trial(self, number: int) -> Trial:
         # Optuna's ids of trials are those of the storage, whose only study this is.
@@ -96,52 +123,17 @@ class Study:
 
     def note_seconds(self, seconds: float) -> None:
         """Keep how long the search has taken."""
-        with reporting_write_errors(self.path):
+        with self._written():
             self.optuna.set_user_attr(SECONDS, seconds)
 
     def note_check(self, key: str, value: float | str) -> None:
         """Keep the value of a training beside the trials, or why it has none."""
-        with reporting_write_errors(self.path):
+        with self._written():
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
 
 
-def quarantine(path: Path) -> Path | None:
-    """Cut an unfinished last entry off a journal, into a file beside it, which is returned.
-
-    A kill or a full disk may tear the entry that is being written; none before it is touched.
-    Raises RunError (E502) when an entry before the last cannot be read.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    whole = 0
-    torn = b""
-    for line in content.splitlines(keepends=True):
-        if torn and _is_entry(line):
-            raise folder_error(
-                path,
-                f"the journal {path} is damaged before its end",
-                "put the file back from a copy, or start a new search",
-            )
-        if torn or not _is_entry(line):
-            torn += line
-        else:
-            whole += len(line)
-    if not torn:
-        return None
-    names = (path.with_name(f"{path.name}.torn-{n}") for n in count(1))
-    aside = next(each for each in names if not each.exists())
-    write_file(aside, torn)
-    write_file(path, content[:whole])
-    return aside
-
-
-def _is_entry(line: bytes) -> bool:
-    try:
-        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+def _create(**settings: Any) -> optuna.Study:
+    return optuna.create_study(direction="maximize", **settings)
 
 
 def values_of(trial: FrozenTrial) -> dict[int, float]:

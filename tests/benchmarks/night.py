@@ -19,8 +19,8 @@ from statistics import fmean, harmonic_mean, pstdev
 import ktgdsl
 from ktgdsl.plan.model import Node, Plan, SearchPlan
 from ktgdsl.searching.estimate import estimate, sampled
-from ktgdsl.searching.ladder import ladder, rungs
 from ktgdsl.searching.points import for_trial
+from ktgdsl.searching.rungs import Rungs, rungs
 from tests.benchmarks.output import Row, machine, options, show
 from tests.benchmarks.simulated import (
     Keep,
@@ -173,7 +173,7 @@ def paper(trials: int) -> Search:
 
 def rule_of(search: SearchPlan, noise: float, seed: int) -> Keep:
     """The rule of a search on simulated accuracies, before the first of them."""
-    return judged(ladder(search), noise, seed)
+    return judged(Rungs(search).goes_on, noise, seed)
 
 
 def row(

@@ -7,8 +7,6 @@ from functools import cache
 from heapq import heappop, heappush
 from random import Random
 
-from ktgdsl.searching.ladder import Ladder
-
 Keep = Callable[[int, int], bool]
 """Whether a training, by its number, goes on after an epoch that is a rung."""
 
@@ -93,8 +91,8 @@ def halves() -> Keep:
     return keep
 
 
-def judged(rule: Ladder, noise: float, seed: int) -> Keep:
-    """The rule of a search, on simulated accuracies.
+def judged(goes_on: Callable[[int, float], bool], noise: float, seed: int) -> Keep:
+    """The rule of a search, told epochs and values, on simulated accuracies.
 
     A trial's accuracy after epoch e is what all have in common there, which cancels out, plus
     a quality ~ N(0, 1) of its own that lasts, plus N(0, noise² / e) anew at every rung. With a
@@ -103,8 +101,7 @@ def judged(rule: Ladder, noise: float, seed: int) -> Keep:
 
     def keep(number: int, epoch: int) -> bool:
         value = _normal(seed, number, 0) + noise * _normal(seed, number, epoch) / epoch**0.5
-        standing = rule.arrive(epoch, value)
-        return standing is None or standing.keep
+        return goes_on(epoch, value)
 
     return keep
 

@@ -7,7 +7,6 @@ import pytest
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.ladder import Ladder, Standing
 from ktgdsl.searching.points import for_trial
 from tests.benchmarks.night import SPACE, Mix, Search, mix
 from tests.benchmarks.simulated import Training, everybody, halves, judged, simulate
@@ -62,25 +61,19 @@ def test_trials_arrive_in_the_order_of_time() -> None:
     assert asked == [(1, 1), (1, 2), (0, 1), (0, 2)]  # at 1.5, 3, 5 and 10 s
 
 
-class Noting(Ladder):
-    """A rule that notes what it sees, and ends what is below 0."""
-
-    def __init__(self) -> None:
-        super().__init__((1, 64), 2)
-        self.seen: dict[int, list[float]] = {1: [], 64: []}
-
-    def arrive(self, epoch: int, value: float) -> Standing:
-        self.seen[epoch].append(value)
-        return Standing(1, 1, value >= 0)
-
-
 def values(noise: float) -> dict[int, list[float]]:
-    rule = Noting()
-    keep = judged(rule, noise, seed=0)
+    """What a rule sees that ends what is below 0."""
+    seen: dict[int, list[float]] = {1: [], 64: []}
+
+    def goes_on(epoch: int, value: float) -> bool:
+        seen[epoch].append(value)
+        return value >= 0
+
+    keep = judged(goes_on, noise, seed=0)
     for number in range(4000):
         for epoch in (1, 64):
-            assert keep(number, epoch) is (rule.seen[epoch][-1] >= 0)
-    return rule.seen
+            assert keep(number, epoch) is (seen[epoch][-1] >= 0)
+    return seen
 
 
 def test_simulated_accuracies_have_the_variances_that_are_told() -> None:

@@ -121,7 +121,7 @@ def test_counts_rungs_and_running_trials() -> None:
         *trial(2, [55.0, 58.0]),
         *trial(3, [], "failed"),
         TrialStarted(4, {}, graph()),
-        TrialReported(4, 1, 52.5, kept=True, place=2, seen=4),
+        TrialReported(4, 1, 52.5, kept=True),
         TrialStarted(5, {}, graph()),
     )
     assert progress.done == 4
@@ -283,7 +283,7 @@ def busy(clock: Clock | None = None, **fields: Any) -> SearchProgress:
         BestFound(0, 81.25, graph()),
         *trial(1, [40.0]),
         TrialStarted(2, {}, graph()),
-        TrialReported(2, 1, 52.5, kept=True, place=1, seen=3),
+        TrialReported(2, 1, 52.5, kept=True),
         TrialStarted(3, {}, graph()),
     )
 

@@ -32,6 +32,7 @@ from ktgdsl.searching.events import (
 from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.points import Picker
+from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.study import REASON, Study, attribute, values_of
 from tests.specs import sound
 
@@ -104,33 +105,10 @@ class Pretence:
         return [Report(number, epoch + 1, value(task, epoch + 1), 1.0, last=last)]
 
 
-class CutError(Exception):
-    """The owner is killed."""
-
-
-def searched(
-    path: Path,
-    plan: Plan,
-    pool: Any,
-    events: list[Event] | None = None,
-    cut_at: int | None = None,
-) -> Study:
-    """A search by a fresh owner, killed after so many writes to the journal, if at all."""
-    study = Study(path, "g")
-    writes = 0
-
-    def counted(method: Callable[..., None]) -> Callable[..., None]:
-        def write(*arguments: Any, **named: Any) -> None:
-            nonlocal writes
-            method(*arguments, **named)
-            writes += 1
-            if writes == cut_at:
-                raise CutError
-
-        return write
-
-    for name in ("ask", "report", "tell"):
-        setattr(study, name, counted(getattr(study, name)))
+def searched(path: Path, plan: Plan, pool: Any, events: list[Event] | None = None) -> Study:
+    """A search by a fresh owner."""
+    assert plan.search is not None
+    study = Study(path, "g", pruner_of(plan.search))
     told = [] if events is None else events
     owner = Owner(plan, study, Picker(plan), told.append, improved=lambda _: None)
     owner.trials(pool)
@@ -169,43 +147,44 @@ def test_pruned_is_who_is_told_so(tmp_path: Path) -> None:
     assert 10 < len(pruned) < 40
 
 
-def test_a_cut_at_any_write_and_going_on_is_as_no_cut(tmp_path: Path) -> None:
-    plan = space(trials=8)
-    whole = account(searched(tmp_path / "whole", plan, Pretence(1)))
-    writes = 0
-    for cut_at in range(1, 200):
-        path = tmp_path / f"cut-{cut_at}"
-        try:
-            searched(path, plan, Pretence(1), cut_at=cut_at)
-        except CutError:
-            writes = cut_at
-        else:
-            break
-        assert account(searched(path, plan, Pretence(1))) == whole
-    assert 20 < writes < 199
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_cut_at_any_entry_and_going_on_is_as_no_cut(tmp_path: Path, workers: int) -> None:
+    """Wherever a kill or a power cut ends the journal, entries torn in the middle included."""
+    plan = space(trials=6)
+    whole = account(searched(tmp_path / "whole", plan, Pretence(workers)))
+    journal = (tmp_path / "whole").read_bytes()
+    ends = [end for end, byte in enumerate(journal, start=1) if byte == ord("\n")]
+    assert len(ends) > 30
+    for end in ends[:-1]:
+        for torn in (0, 9):
+            path = tmp_path / f"cut-{end}-{torn}"
+            path.write_bytes(journal[: end + torn])
+            again = account(searched(path, plan, Pretence(workers)))
+            if workers == 1:
+                assert again == whole
+            else:  # which report comes first may differ, and with it who is ended
+                assert [(n, params, attrs) for n, _, params, _, _, attrs in again] == [
+                    (n, params, attrs) for n, _, params, _, _, attrs in whole
+                ]
+                for _, state, _, values, value, _ in again:
+                    assert list(values) == list(range(1, len(values) + 1))
+                    assert value == values[len(values)]
+                    assert (state == "COMPLETE") == (len(values) == 5)
 
 
 def test_cut_again_and_again_it_still_ends(tmp_path: Path) -> None:
     plan = space(trials=8)
     whole = account(searched(tmp_path / "whole", plan, Pretence(1)))
-    for _ in range(100):
-        try:
-            study = searched(tmp_path / "j", plan, Pretence(1), cut_at=3)
-        except CutError:
-            continue
-        break
-    assert account(study) == whole
-
-
-def test_with_several_workers_a_cut_costs_no_trial(tmp_path: Path) -> None:
-    plan = space(trials=20)
-    with pytest.raises(CutError):
-        searched(tmp_path / "j", plan, Pretence(4), cut_at=25)
-    study = searched(tmp_path / "j", plan, Pretence(2 + 2))
-    assert [trial.number for trial in study.trials] == list(range(20))
-    assert all(trial.state.is_finished() for trial in study.trials)
-    for trial in study.trials:
-        assert list(values_of(trial)) == list(range(1, len(values_of(trial)) + 1))
+    path, length = tmp_path / "j", 0
+    for _ in range(1000):
+        again = account(searched(path, plan, Pretence(1)))
+        assert again == whole
+        journal = path.read_bytes()
+        if len(journal) <= length:
+            break
+        length += 700
+        path.write_bytes(journal[:length])
+    assert account(searched(path, plan, Pretence(1))) == whole
 
 
 def test_a_lost_worker_costs_no_trial_and_is_told(tmp_path: Path) -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.points import Picker
-from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, quarantine, values_of
+from ktgdsl.searching.journal import FOLLOWING, quarantine
+from ktgdsl.searching.points import Picked, Picker
+from ktgdsl.searching.pruning import pruner_of
+from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, values_of
 from tests.specs import sound
 
 SPACE = "graph g { node a = resnet8 target a edge label -> a via through | linear | correct }"
@@ -19,18 +22,17 @@ SPACE = "graph g { node a = resnet8 target a edge label -> a via through | linea
 
 def journal(path: Path, trials: int = 2) -> Study:
     """A study with a trial that is complete, one that is pruned, and so on in turn."""
-    study = Study(path, "g")
-    picker = Picker(sound(SPACE + "search { dedupe = false }"))
+    plan = sound(SPACE + "train { epochs = 2 } search { dedupe = false }")
+    assert plan.search is not None
+    study = Study(path, "g", pruner_of(plan.search))
+    picker = Picker(plan)
     for number in range(trials):
         picked = picker.pick(study.optuna, number)
         assert picked is not None
         study.ask(number, picked, picker.distributions, seed=100 + number)
-        study.report(number, 1, 50.0 + number)
-        if number % 2:
-            study.tell(number, TrialState.PRUNED, None)
-        else:
-            study.report(number, 2, 60.0 + number)
-            study.tell(number, TrialState.COMPLETE, 60.0 + number)
+        study.report(number, 1, 50.0 - number % 2, last=False)
+        if not number % 2:
+            study.report(number, 2, 60.0 + number, last=True)
     return study
 
 
@@ -62,7 +64,7 @@ def test_why_a_trial_failed_is_kept(tmp_path: Path) -> None:
     picked = picker.pick(study.optuna, 1)
     assert picked is not None
     study.ask(1, picked, picker.distributions, seed=0)
-    study.tell(1, TrialState.FAIL, None, "diverged: a loss became nan")
+    study.fail(1, "diverged: a loss became nan")
     (failed,) = [t for t in study.trials if t.state == TrialState.FAIL]
     assert attribute(failed, REASON) == "diverged: a loss became nan"
 
@@ -80,18 +82,62 @@ def test_what_is_beside_the_trials_is_kept_too(tmp_path: Path) -> None:
     assert again.seconds == 12.5
 
 
-def test_a_journal_torn_at_any_byte_of_its_last_entry_is_cut_and_kept_aside(tmp_path: Path) -> None:
+def test_a_journal_torn_within_its_last_group_is_cut_and_kept_aside(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     journal(path)
     whole = path.read_bytes()
-    start = whole[:-1].rfind(b"\n") + 1
-    for end in range(start + 1, len(whole)):
+    *_, judged = groups(whole)
+    assert judged.count(b"\n") == 3  # the value, the pruner's note, the state
+    start = len(whole) - len(judged)
+    for end in range(start + 1, len(whole), 7):
         path.write_bytes(whole[:end])
         aside = quarantine(path)
         assert path.read_bytes() == whole[:start]
         assert aside is not None
         assert aside.read_bytes() == whole[start:end]
-    assert len(Study(path, "g").trials) == 2
+    study = Study(path, "g")
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert values_of(study.trials[1]) == {}
+
+
+def groups(content: bytes) -> list[bytes]:
+    """The groups of entries of a journal."""
+    found = [b""]
+    for line in content.splitlines(keepends=True):
+        found[-1] += line
+        if not json.loads(line).get(FOLLOWING):
+            found.append(b"")
+    return found[:-1]
+
+
+class Broken(optuna.pruners.BasePruner):
+    """A pruner that raises."""
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        raise ZeroDivisionError
+
+
+def another(study: Study) -> tuple[Picked, dict[str, BaseDistribution]]:
+    """A further point, and what it was drawn from."""
+    picker = Picker(sound(SPACE))
+    picked = picker.pick(study.optuna, len(study.trials))
+    assert picked is not None
+    return picked, picker.distributions
+
+
+def test_what_fails_midway_leaves_nothing(tmp_path: Path) -> None:
+    """Neither on the disk nor in memory, and the study goes on."""
+    path = tmp_path / "study.journal"
+    study = journal(path, trials=1)
+    study.optuna.pruner = Broken()
+    study.ask(1, *another(study), seed=1)
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError):
+        study.report(1, 1, 50.0, last=False)
+    assert path.read_bytes() == before
+    assert values_of(study.trials[1]) == {}
+    study.note_seconds(2.0)
+    assert Study(path, "g").seconds == 2.0
 
 
 def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Rungs: after which epochs trials may be pruned, and who would be, to predict a search's cost.
+
+Optuna's pruner decides in a search (`ktgdsl.searching.pruning`). This is its rule without
+Optuna, for predictions that are made where Optuna is not imported.
+"""
+
+from bisect import bisect_right, insort
+
+from ktgdsl.plan.model import SearchPlan
+
+
+class Rungs:
+    """Asynchronous successive halving on values that are known beforehand.
+
+    A trial goes on after a rung when its value is among the best `1 / reduction` of all values
+    seen there so far, its own included; of fewer than `reduction` values the best goes on, and
+    equal values do so together.
+
+    Source: Li et al., MLSys 2020, and Minami et al., ACCV 2020, Sec. 3.5.
+    """
+
+    def __init__(self, search: SearchPlan) -> None:
+        self.epochs = rungs(search)
+        reduction = search.pruner.arguments.get("reduction", 2)
+        assert isinstance(reduction, int)
+        self._reduction = reduction
+        self._values: dict[int, list[float]] = {epoch: [] for epoch in self.epochs}
+
+    def goes_on(self, epoch: int, value: float) -> bool:
+        """Add a trial's value after an epoch, and whether the trial goes on."""
+        values = self._values.get(epoch)
+        if values is None:
+            return True
+        insort(values, value)
+        better = len(values) - bisect_right(values, value)
+        return better < max(1, len(values) // self._reduction)
+
+
+def rungs(search: SearchPlan) -> tuple[int, ...]:
+    """The epochs after which trials may be ended: min, min * reduction, ... before the last."""
+    if search.pruner.name == "none":
+        return ()
+    epoch, reduction = search.pruner.arguments["min"], search.pruner.arguments["reduction"]
+    assert isinstance(epoch, int)
+    assert isinstance(reduction, int)
+    found = []
+    while epoch < search.epochs:
+        found.append(epoch)
+        epoch *= reduction
+    return tuple(found)

@@ -1,1 +1,1 @@
-"""The benchmark of a user's own spec: what is measured, how, and what it predicts."""
+"""The benchmark of a user's spec: its measurements, and the duration that they predict."""

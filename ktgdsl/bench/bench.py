@@ -1,4 +1,4 @@
-"""The benchmark of a plan on this machine: what is measured, in what order."""
+"""Benchmarks a plan on this machine: the measurements, one after the other."""
 
 import gc
 import platform
@@ -9,32 +9,32 @@ from math import prod
 import torch
 
 from ktgdsl.bench import memory
-from ktgdsl.bench.candidates import Training, fastest, limit, product, training
+from ktgdsl.bench.candidates import Training, limit, peak_precision, product, training
 from ktgdsl.bench.duration import (
     Pace,
-    Part,
-    checks_of,
-    pretraining_of,
-    repeats_of,
-    trials_of,
+    PredictedWork,
+    confirmation_work,
+    pretraining_work,
+    run_work,
+    trials_work,
 )
 from ktgdsl.bench.flops import one_thread, operations
 from ktgdsl.bench.result import Bench, Machine, Memory
-from ktgdsl.bench.timing import Contender, Stopwatch, in_turns
-from ktgdsl.bench.workload import Subject, subject_of
+from ktgdsl.bench.timing import Candidate, Stopwatch, time_interleaved
+from ktgdsl.bench.workload import Workload, choose_workload
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.execution import Execution
 
 SECONDS = 10.0
-"""How long contenders take turns unless somebody says otherwise."""
+"""How long to time the candidates unless the caller says otherwise."""
 
 WARM_UP = 2
 """Steps before the peak of memory is read."""
 
-SHARE = 0.2
-"""Of the seconds, for each network that is pre-trained."""
+PRETRAINING_SHARE = 0.2
+"""The share of the seconds for each network that is pre-trained."""
 
 Progress = Callable[[str], object]
 
@@ -46,18 +46,18 @@ def bench(
     seconds: float = SECONDS,
     progress: Progress = lambda what: None,
 ) -> Bench:
-    """Measures a plan, or a graph of a space, on this machine. Nothing is kept.
+    """Measure a plan, or a typical graph of a space, on this machine. No file is written.
 
     Steps are taken on images of noise in the shape of the data set, with random labels, so a
     data set of known shape is not read. Our step, the limit (the same networks, each alone on
-    the labels), a matrix product and the parts of an epoch take turns for about `seconds`;
-    making networks, warming them up and two rounds of turns are the least, whatever they take.
+    the labels), a matrix product and the parts of an epoch are timed in an interleaved way.
 
     Args:
         plan: what to measure.
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
-        seconds: of the turns.
-        progress: is told what goes on, between measurements.
+        seconds: about how long to time them. It takes longer to make the networks, to warm them
+            up, and to go at least two rounds.
+        progress: is told what is being done, between measurements.
 
     Raises:
         RunError: when the device does not exist (E504), data of the user's own are missing or
@@ -66,59 +66,62 @@ def bench(
     """
     chosen = choose_device(device)
     progress("looking at the spec")
-    subject = subject_of(complete(plan))
+    workload = choose_workload(complete(plan))
+    plan = workload.plan
     watch = Stopwatch(chosen)
-    before = memory.begin(chosen)
+    before = memory.start(chosen)
     progress("making the networks")
-    ours, start = _made(subject.plan, watch, chosen, progress)
-    held = _memory(subject.plan, chosen, before)
+    ours, start = _started(plan, watch, chosen, progress)
+    peak = _memory(plan, chosen, before)
     progress("counting operations")
     with one_thread():
-        count = operations(training(subject.plan, chosen, compiled=False).plainly)
+        count = operations(training(plan, chosen, compiled=False).take_uncaptured)
     gc.collect()  # graphs refer to themselves, and the next needs their memory
-    multiply, product_operations, told = product(chosen, fastest(subject.plan, chosen))
+    multiply, product_operations, product_what = product(chosen, peak_precision(plan, chosen))
     evaluations, images = _evaluations(ours)
-    contenders = [
-        Contender("step", ours.take),
-        limit(subject.plan, chosen, ours.image, ours.label),
+    candidates = [
+        Candidate("step", ours.take),
+        limit(plan, chosen, ours.image, ours.label),
         multiply,
-        Contender("besides", ours.besides(), warmed=False),
+        Candidate("batch and metrics", ours.batch_and_metrics(), warmed=False),
         *evaluations.values(),
     ]
-    times = in_turns(contenders, watch, seconds, lambda share: progress(f"measuring, {share:.0%}"))
+    times = time_interleaved(
+        candidates, watch, seconds, lambda share: progress(f"measuring, {share:.0%}")
+    )
     image = {name: times[each.name].median / images for name, each in evaluations.items()}
-    besides = times["besides"].median
-    before_it = []
-    for what, own in subject.pretrainings:
-        progress(f"measuring the pre-training of {what}")
-        pace = _alone(own, chosen, watch, besides, SHARE * seconds)
-        before_it.append(Part(pretraining_of(own, what, subject.plan.train.repeats), pace))
+    besides = times["batch and metrics"].median
+    pretrainings = []
+    for nodes, alone in workload.pretrainings:
+        progress(f"measuring the pre-training of {nodes}")
+        pace = _pretraining_pace(alone, chosen, watch, besides, PRETRAINING_SHARE * seconds)
+        pretrainings.append(PredictedWork(pretraining_work(alone, nodes, plan.train.repeats), pace))
         gc.collect()
     return Bench(
-        plan=subject.plan,
-        subject=subject.told,
+        plan=plan,
+        subject=workload.description,
         machine=_machine(chosen, ours.step.execution, watch),
         batch=len(ours.label),
         step=times["step"],
         limit=times["limit"],
-        besides=times["besides"],
+        besides=times["batch and metrics"],
         evaluation=sum(image.values()),
         operations=count,
         product=times["product"],
         product_operations=product_operations,
-        product_what=told,
-        memory=held,
-        parts=(*before_it, *_trainings(subject, start, times["step"].median + besides, image)),
-        expected=subject.expected,
+        product_what=product_what,
+        memory=peak,
+        parts=(*pretrainings, *_trainings(workload, start, times["step"].median + besides, image)),
+        expected=workload.search,
     )
 
 
-def _made(
+def _started(
     plan: Plan, watch: Stopwatch, device: torch.device, progress: Progress
 ) -> tuple[Training, float]:
-    """A training whose peak of memory is reached, and the seconds before its first step.
+    """A training that has reached its peak of memory, and the seconds before its first step.
 
-    Those of compilation are in them.
+    Compilation is part of these seconds.
     """
     began = time.monotonic()
     made = training(plan, device)
@@ -135,42 +138,50 @@ def _made(
 def _memory(plan: Plan, device: torch.device, before: int) -> Memory:
     facts = plan.data.known
     samples = facts.train_samples + facts.test_samples
-    return Memory(memory.what(device), before, memory.peak(device), samples * prod(facts.shape))
+    return Memory(memory.kind(device), before, memory.peak(device), samples * prod(facts.shape))
 
 
-def _evaluations(ours: Training) -> tuple[dict[str, Contender], int]:
+def _evaluations(ours: Training) -> tuple[dict[str, Candidate], int]:
     """The evaluation of each node, by its name, and of how many images."""
-    found, images = {}, 0
+    candidates, images = {}, 0
     for name in ours.step.graph.networks:
         call, images = ours.evaluation(name)
-        found[name] = Contender(f"evaluating {name}", call, samples=1, warmed=False)
-    return found, images
+        candidates[name] = Candidate(f"evaluating {name}", call, samples=1, warmed=False)
+    return candidates, images
 
 
-def _alone(
+def _pretraining_pace(
     plan: Plan, device: torch.device, watch: Stopwatch, besides: float, seconds: float
 ) -> Pace:
-    """The pace of a pre-training."""
+    """The pace of a pre-training, by its plan; `besides` are the seconds of batch and metrics."""
     began = time.monotonic()
     made = training(plan, device)
     start = time.monotonic() - began
     evaluations, images = _evaluations(made)
     (evaluation,) = evaluations.values()
-    times = in_turns([Contender("step", made.take), evaluation], watch, seconds)
+    times = time_interleaved([Candidate("step", made.take), evaluation], watch, seconds)
     return Pace(start, times["step"].median + besides, times[evaluation.name].median / images)
 
 
 def _trainings(
-    subject: Subject, start: float, step: float, image: Mapping[str, float]
-) -> tuple[Part, ...]:
-    """What a run or a search does with the whole graph, at the pace that was measured."""
-    plan, expected = subject.plan, subject.expected
-    if expected is None:
-        return (Part(repeats_of(plan), Pace(start, step, sum(image.values()))),)
+    workload: Workload, start: float, step: float, image: Mapping[str, float]
+) -> tuple[PredictedWork, ...]:
+    """What a run or a search does with the whole graph, at the pace that was measured.
+
+    Args:
+        workload: that was measured.
+        start: seconds of making the networks.
+        step: seconds of a step with its batch and metrics.
+        image: seconds of evaluating an image, by node.
+    """
+    plan, search = workload.plan, workload.search
+    if search is None:
+        return (PredictedWork(run_work(plan), Pace(start, step, sum(image.values()))),)
     assert plan.search is not None
-    # A search measures the node that counts, and no other.
+    # A search evaluates its objective's node, and no other.
     pace = Pace(start, step, image[plan.search.node])
-    return Part(trials_of(plan, expected), pace), Part(checks_of(plan, expected), pace)
+    trials, confirmation = trials_work(plan, search), confirmation_work(plan, search)
+    return PredictedWork(trials, pace), PredictedWork(confirmation, pace)
 
 
 def _machine(device: torch.device, execution: Execution, watch: Stopwatch) -> Machine:
@@ -183,5 +194,5 @@ def _machine(device: torch.device, execution: Execution, watch: Stopwatch) -> Ma
         precision=execution.precision.value,
         compile=execution.compile.value,
         memory_format=execution.memory_format.value,
-        clock=watch.told,
+        clock=watch.clock_name,
     )

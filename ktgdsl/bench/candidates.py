@@ -1,4 +1,4 @@
-"""What is timed: a training's step and its parts, the limit, and a matrix product."""
+"""The candidates that are timed: a step and its parts, the limit, and a matrix product."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from ktgdsl.backend.initial import initial_network
-from ktgdsl.bench.duration import watched
-from ktgdsl.bench.timing import Contender
+from ktgdsl.bench.duration import evaluated_images
+from ktgdsl.bench.timing import Candidate
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import (
@@ -30,14 +30,13 @@ from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.step import Stepper
 
 ENDLESS = 10**9
-"""Steps of a training that nobody finishes."""
+"""Steps of a training that is never finished."""
 
 BATCHES = 4
-"""How many batches of random images there are to draw from."""
+"""How many batches of random images the training split has."""
 
-SIDES = {"cpu": 1024}
-"""Rows of the square matrices of the product, where they are not `SIDE`."""
-SIDE = 4096
+SIDE, SIDE_ON_CPU = 4096, 1024
+"""Rows of the square matrices of the product."""
 
 
 @dataclass(frozen=True)
@@ -54,38 +53,38 @@ class Training:
         """One step, on the same batch every time."""
         return self.step(self.image, self.label)
 
-    def plainly(self) -> object:
-        """The same operators, launched one by one, for those who count them."""
+    def take_uncaptured(self) -> object:
+        """The same, launched kernel by kernel, so that its operators can be counted."""
         return self.step.take_uncaptured(self.image, self.label)
 
-    def besides(self) -> Callable[[], None]:
-        """What an epoch does for each step besides: draw a batch, and add the metrics up."""
+    def batch_and_metrics(self) -> Callable[[], None]:
+        """What an epoch does besides a step: draw its batch, and add up its metrics."""
         meter = EpochMeter(self.plan.graph, self.step.device)
         output = self.step(self.image, self.label)
-        drawn = self._drawn()
+        endless = self._batches()
 
         def prepare() -> None:
-            _, label = next(drawn)
+            _, label = next(endless)
             meter.update(output, label, 1)
 
         return prepare
 
-    def _drawn(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Batch]:
         epoch = 0
         while True:
             epoch += 1
             yield from batches(self.split, len(self.label), 0, epoch)
 
     def evaluation(self, name: str) -> tuple[Callable[[], object], int]:
-        """A node's evaluation of some images, as many at once as a run takes; and their number."""
-        size = min(max(self.plan.data.batch, EVALUATION_BATCH), max(1, watched(self.plan)))
+        """The evaluation of one batch of images by a node, and the number of these images."""
+        size = min(max(self.plan.data.batch, EVALUATION_BATCH), max(1, evaluated_images(self.plan)))
         split = random_split(self.plan, size, self.step.device)
         network = self.step.graph.networks[name]
         return lambda: evaluate({name: network}, batches_in_order(split, size)), size
 
 
 def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Training:
-    """A training of a plan, on random images. What is frozen counts as pre-trained.
+    """A training of a plan, on random images. Frozen nodes are not pre-trained.
 
     Raises RunError (E505) when a network does not fit the data.
     """
@@ -100,10 +99,10 @@ def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Trai
 
 
 def random_split(plan: Plan, count: int, device: torch.device) -> Split:
-    """So many images of noise, and labels without meaning, that look like the data of a plan."""
-    own = torch.Generator().manual_seed(0)
-    image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=own)
-    label = torch.randint(plan.data.classes, (count,), generator=own)
+    """`count` images of noise with random labels, in the shape of the plan's data."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=generator)
+    label = torch.randint(plan.data.classes, (count,), generator=generator)
     return Split(
         image.to(device), label.to(device), preprocessing=_preprocessing(plan.data, device)
     )
@@ -116,15 +115,15 @@ def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
     return Preprocessing(augmentation(data), mean, mean)
 
 
-def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Contender:
-    """The same networks, each trained alone on the labels; a frozen one is only asked.
+def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Candidate:
+    """The same networks, each trained alone on the labels; of a frozen one only the forward.
 
     In the same memory format and precision, by the same optimisers, one for each; not compiled.
     """
     execution = choose_execution(plan, device)
     half = execution.precision.value == "bf16"
     learning: list[tuple[nn.Module, Optimizer]] = []
-    asked: list[nn.Module] = []
+    frozen: list[nn.Module] = []
     for node in plan.graph.nodes:
         network = initial_network(plan, node, 0).to(device)
         apply_memory_format(network, node.network.name, execution)
@@ -133,53 +132,53 @@ def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Con
             (optimizer,) = make_optimizers([node], {node.name: network}, device).values()
             learning.append((network, optimizer))
         else:
-            asked.append(network)
+            frozen.append(network)
 
-    def logits(network: nn.Module) -> Tensor:
+    def forward(network: nn.Module) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            found: Tensor = network(image)
-        return found
+            logits: Tensor = network(image)
+        return logits
 
     def take() -> None:
-        for network in asked:
+        for network in frozen:
             with torch.no_grad():
-                logits(network)
+                forward(network)
         for network, optimizer in learning:
             optimizer.zero_grad()
-            torch.autograd.backward(cross_entropy(logits(network).float(), label))
+            torch.autograd.backward(cross_entropy(forward(network).float(), label))
             optimizer.step()
 
-    return Contender("limit", take)
+    return Candidate("limit", take)
 
 
-def fastest(plan: Plan, device: torch.device) -> torch.dtype:
-    """What a product is fastest in that is no more exact than the plan: bf16 is not everywhere."""
+def peak_precision(plan: Plan, device: torch.device) -> torch.dtype:
+    """The precision of the matrix product: bf16 if the plan uses it and it is fast here."""
     auto = plan.train.model_copy(update={"precision": "auto"})
     plans = plan, plan.model_copy(update={"train": auto})
     half = all(choose_execution(each, device).precision.value == "bf16" for each in plans)
     return torch.bfloat16 if half else torch.float32
 
 
-def product(device: torch.device, dtype: torch.dtype) -> tuple[Contender, int, str]:
-    """A product of square matrices; its FLOPs, and what it is."""
-    side = SIDES.get(device.type, SIDE)
+def product(device: torch.device, dtype: torch.dtype) -> tuple[Candidate, int, str]:
+    """A product of square matrices, its FLOPs, and a description."""
+    side = SIDE_ON_CPU if device.type == "cpu" else SIDE
     a, b = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
-    told = f"{side} x {side} matrices in {'fp32' if dtype == torch.float32 else 'bf16'}"
+    description = f"{side} x {side} matrices in {'fp32' if dtype == torch.float32 else 'bf16'}"
     # On a GPU torch lets convolutions use TF32, and products not, whose peak is far lower.
-    short = device.type == "cuda" and dtype == torch.float32
-    if short := short and torch.backends.cudnn.allow_tf32:
-        told = f"{side} x {side} matrices in TF32, which convolutions use"
+    tf32 = device.type == "cuda" and dtype == torch.float32
+    if tf32 := tf32 and torch.backends.cudnn.allow_tf32:
+        description = f"{side} x {side} matrices in TF32, which convolutions use"
 
     def multiply() -> None:
-        with _tf32() if short else nullcontext():
+        with _tf32() if tf32 else nullcontext():
             torch.mm(a, b)
 
-    return Contender("product", multiply), 2 * side**3, told
+    return Candidate("product", multiply), 2 * side**3, description
 
 
 @contextmanager
 def _tf32() -> Iterator[None]:
-    """Products in TF32 meanwhile."""
+    """Compute products in TF32 meanwhile."""
     before = torch.backends.cuda.matmul.fp32_precision
     torch.backends.cuda.matmul.fp32_precision = "tf32"
     try:

@@ -1,4 +1,4 @@
-"""How long a run or a search takes, by arithmetic from measured times. Numbers in, numbers out."""
+"""The duration of a run or a search, predicted by arithmetic from measured times."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +9,12 @@ from ktgdsl.searching.estimate import Estimate
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: of making the networks of a training, of a step with its batch and metrics, and
-    of evaluating an image.
+    """Measured times of a training, in seconds.
+
+    Attributes:
+        start: of making its networks.
+        step: of a step, with its batch and metrics.
+        image: of evaluating an image.
     """
 
     start: float
@@ -20,10 +24,15 @@ class Pace:
 
 @dataclass(frozen=True)
 class Work:
-    """Trainings of a kind: `count` of them, of `epochs` each in the mean.
+    """Several trainings of one kind.
 
-    An epoch has `steps`, and `images` are evaluated after it; `last` more are at the end of a
-    training.
+    Attributes:
+        what: they are, in words.
+        count: how many.
+        epochs: of each, on average.
+        steps: of an epoch.
+        images: that are evaluated after an epoch.
+        last: more images that are evaluated after a training.
     """
 
     what: str
@@ -35,15 +44,15 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some work at a pace."""
+class PredictedWork:
+    """Some trainings, and the pace at which they are expected to run."""
 
     work: Work
     pace: Pace
 
     @property
     def making(self) -> float:
-        """Seconds in which networks are made."""
+        """Seconds of making networks."""
         return self.work.count * self.pace.start
 
     @property
@@ -59,42 +68,40 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """Of all that."""
+        """Seconds of everything."""
         return self.making + self.stepping + self.evaluating
 
 
-def total(parts: Iterable[Part]) -> float:
+def total(parts: Iterable[PredictedWork]) -> float:
     """Seconds of all parts, one after the other."""
     return sum(part.seconds for part in parts)
 
 
-def watched(plan: Plan) -> int:
-    """How many images are evaluated after an epoch: of the validation split, or the test split."""
+def evaluated_images(plan: Plan) -> int:
+    """How many images are evaluated after an epoch: the validation split, else the test split."""
     return plan.data.held_samples if plan.data.holdout else plan.data.known.test_samples
 
 
-def repeats_of(plan: Plan) -> Work:
-    """The trainings of a run, a seed each; in the end the test split is evaluated as well."""
+def run_work(plan: Plan) -> Work:
+    """The trainings of a run, one for each seed; under `holdout` each ends with the test split."""
     last = plan.data.known.test_samples if plan.data.holdout else 0
-    train = plan.train
-    return Work(
-        "training", train.repeats, train.epochs, plan.data.steps_per_epoch, watched(plan), last
-    )
+    return _work("training", plan, plan.train.repeats, plan.train.epochs, last)
 
 
-def pretraining_of(plan: Plan, what: str, count: int) -> Work:
-    """A network that is trained alone before, so many times. `plan` is that of its training."""
-    name = f"pre-training of {what}"
-    return Work(name, count, plan.train.epochs, plan.data.steps_per_epoch, watched(plan))
+def pretraining_work(plan: Plan, nodes: str, count: int) -> Work:
+    """`count` pre-trainings of a network, by the `plan` of a pre-training."""
+    return _work(f"pre-training of {nodes}", plan, count, plan.train.epochs)
 
 
-def trials_of(plan: Plan, expected: Estimate) -> Work:
-    """The trials of a search, ended by its rule as expected. `plan` is that of a trial."""
-    epochs = expected.epochs / expected.trials
-    return Work("trials", expected.trials, epochs, plan.data.steps_per_epoch, watched(plan))
+def trials_work(plan: Plan, search: Estimate) -> Work:
+    """The trials of a search, pruned as expected. `plan` is that of a trial."""
+    return _work("trials", plan, search.trials, search.epochs / search.trials)
 
 
-def checks_of(plan: Plan, expected: Estimate) -> Work:
-    """The trainings that judge the result of a search. `plan` is that of a trial."""
-    name, steps = "trainings to judge the result", plan.data.steps_per_epoch
-    return Work(name, expected.checks, expected.full, steps, watched(plan))
+def confirmation_work(plan: Plan, search: Estimate) -> Work:
+    """The trainings that confirm the result of a search. `plan` is that of a trial."""
+    return _work("trainings to judge the result", plan, search.checks, search.full)
+
+
+def _work(what: str, plan: Plan, count: int, epochs: float, last: int = 0) -> Work:
+    return Work(what, count, epochs, plan.data.steps_per_epoch, evaluated_images(plan), last)

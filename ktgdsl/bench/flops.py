@@ -1,4 +1,4 @@
-"""FLOPs that are counted, not derived: of a step, and of a network."""
+"""Counts the FLOPs of a step, and of the networks of a graph."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from ktgdsl.training.metrics import eval_mode
 def operations(call: Callable[[], object]) -> int:
     """The FLOPs of a call: of its convolutions and matrix products, backward included.
 
-    A multiplication and an addition are two. What the call compiles is not seen, nor what it
-    leaves to other threads: make and take a step under `one_thread`.
+    A multiplication and an addition are two. Compiled code and other threads are not counted:
+    make and take a step under `one_thread`.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # torch's tables take a second
+    from torch.utils.flop_counter import FlopCounterMode  # a second to import
 
     counter = FlopCounterMode(display=False)
     with counter:
@@ -27,7 +27,7 @@ def operations(call: Callable[[], object]) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Everything in the calling thread meanwhile: what is made then has no others."""
+    """Compute in the calling thread alone meanwhile; steppers made then use no other threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -36,8 +36,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Sizes:
-    """About how many FLOPs training an image takes, by plan: to compare graphs of a space.
+class ImageFlops:
+    """About how many FLOPs training takes for an image, to compare the graphs of a space.
 
     A network that learns counts three times its forward, a frozen one once; losses are left
     out.
@@ -47,14 +47,14 @@ class Sizes:
         self._forward: dict[str, int] = {}
 
     def of(self, plan: Plan) -> int:
-        """Of all networks of a plan."""
-        found = 0
+        """The FLOPs of all networks of a plan."""
+        count = 0
         for node in plan.graph.nodes:
             word = str(node.network)
             if word not in self._forward:
                 self._forward[word] = _forward(initial_network(plan, node, 0), plan.data.shape)
-            found += (3 if node.learns else 1) * self._forward[word]
-        return found
+            count += (3 if node.learns else 1) * self._forward[word]
+        return count
 
 
 @torch.no_grad()
@@ -62,5 +62,5 @@ def _forward(network: nn.Module, shape: tuple[int, int, int]) -> int:
     with eval_mode([network]):
         try:
             return operations(lambda: network(torch.zeros(1, *shape)))
-        except Exception:  # a network of the user's: what is wrong is told where it is trained
+        except Exception:  # a network of the user's; the error is reported when it is trained
             return 0

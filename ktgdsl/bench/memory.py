@@ -1,4 +1,4 @@
-"""How much memory this process has used at most, on a device."""
+"""The peak of memory that this process has used on a device."""
 
 import sys
 
@@ -13,15 +13,15 @@ RESIDENT = "resident memory of the process, torch included, so far"
 ALLOCATED = "memory allocated by torch on the device, without what its libraries take"
 
 
-def what(device: torch.device) -> str | None:
-    """What `peak` measures there; None where it cannot."""
+def kind(device: torch.device) -> str | None:
+    """What `peak` measures on the device, in words; None where it cannot."""
     if device.type == "cuda":
         return ALLOCATED
     return RESIDENT if device.type == "cpu" and resource is not None else None
 
 
-def begin(device: torch.device) -> int:
-    """The peak until now, in bytes; a GPU's is counted from here on."""
+def start(device: torch.device) -> int:
+    """The peak until now, in bytes; on a GPU a new peak starts here."""
     if device.type == "cuda":
         torch.zeros((), device=device)  # before its first tensor a GPU has no count to reset
         torch.cuda.reset_peak_memory_stats(device)
@@ -34,5 +34,5 @@ def peak(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     if device.type != "cpu" or resource is None:
         return 0
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else 1024 * found  # kilobytes elsewhere
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else 1024 * usage  # kilobytes elsewhere

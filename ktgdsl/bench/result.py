@@ -1,15 +1,15 @@
-"""What a benchmark has found: plain numbers, each with its unit. No torch."""
+"""The result of a benchmark: plain numbers, each with its unit. No torch."""
 
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Self
 
-from ktgdsl.bench.duration import Part, total
+from ktgdsl.bench.duration import PredictedWork, total
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import Estimate
 
 WALL, ONE_THREAD = "wall time", "CPU time of one thread"
-"""What is measured as the time of a call."""
+"""The clocks that a call is timed by."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class Spread:
 
     @property
     def median(self) -> float:
-        """Half of the samples are below."""
+        """The median of the samples."""
         return median(self.samples)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """A quarter of the samples is below the first, and above the second; linear between."""
+        """The first and the third quartile, interpolated linearly."""
         low, _, high = quantiles(self.samples, n=4, method="inclusive")
         return low, high
 
     def over(self, other: Self, factor: float = 1.0) -> "Spread":
-        """The ratios to samples that were taken in the same turns, times a factor.
+        """The ratios to samples that were taken in the same rounds, times a factor.
 
-        What slows a turn down slows both, so they vary less than the samples.
+        What slows a round down slows both, so they vary less than the samples.
         """
         pairs = zip(self.samples, other.samples, strict=True)
         return Spread(tuple(factor * own / its for own, its in pairs))
@@ -44,10 +44,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: `before` is the peak until the networks were made, `peak` that after some steps.
+    """The memory of a training, in bytes.
 
-    `what` says what is measured; None where nothing can be. `images` is what all images of the
-    data set take as bytes, which the measuring does not hold and a training does.
+    Attributes:
+        what: is measured, in words; None where nothing can be.
+        before: the peak before the networks were made.
+        peak: after some steps.
+        images: all images of the data set, which a training holds and the benchmark does not.
     """
 
     what: str | None
@@ -58,7 +61,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how it was computed. `clock` says what time the seconds are of."""
+    """The machine, and how steps are executed on it. `clock` is `WALL` or `ONE_THREAD`."""
 
     device: str
     name: str
@@ -72,12 +75,25 @@ class Machine:
 
 @dataclass(frozen=True)
 class Bench:
-    """All numbers of a benchmark.
+    """The numbers of a benchmark. Times are in seconds.
 
-    `plan` is what was measured, `subject` in words what that is. `operations` are the FLOPs of
-    a step: those of convolutions and matrix products, two for a multiplication and addition.
-    `product` is a matrix product of `product_operations` FLOPs, in words `product_what`.
-    `evaluation` is of an image, by all nodes. `expected` is None unless it is a space.
+    Attributes:
+        plan: that was measured.
+        subject: what plan that is, in words.
+        machine: where.
+        batch: images of a step.
+        step: the time of a step.
+        limit: the time of the same networks, each trained alone on the labels.
+        besides: the time of drawing a step's batch and adding up its metrics.
+        evaluation: the time of evaluating an image by all nodes.
+        operations: FLOPs of a step, of convolutions and matrix products; two for a
+            multiplication and an addition.
+        product: the time of a matrix product.
+        product_operations: its FLOPs.
+        product_what: the product, in words.
+        memory: the peak.
+        parts: what the run or search consists of, and how long each takes.
+        expected: the estimated cost of the search; None of a spec that is no space.
     """
 
     plan: Plan
@@ -93,17 +109,17 @@ class Bench:
     product_operations: int
     product_what: str
     memory: Memory
-    parts: tuple[Part, ...]
+    parts: tuple[PredictedWork, ...]
     expected: Estimate | None
 
     @property
     def images_per_second(self) -> float:
-        """Training images, by steps alone."""
+        """Training images a second, by steps alone."""
         return self.batch / self.step.median
 
     @property
     def rate(self) -> float:
-        """FLOP/s that are achieved."""
+        """FLOP/s of a step."""
         return self.operations / self.step.median
 
     @property
@@ -113,7 +129,7 @@ class Bench:
 
     @property
     def share(self) -> Spread:
-        """What is achieved over the rate of the matrix product."""
+        """The FLOP/s of a step over those of the matrix product."""
         return self.product.over(self.step, self.operations / self.product_operations)
 
     @property
@@ -123,5 +139,5 @@ class Bench:
 
     @property
     def seconds(self) -> float:
-        """The predicted duration."""
+        """The predicted duration of the run or search."""
         return total(self.parts)

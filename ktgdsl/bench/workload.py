@@ -1,9 +1,9 @@
-"""What is measured of a spec: the spec itself, or of a space a graph that is like its mean."""
+"""The plan that a benchmark measures: of a spec its own, of a space a typical point."""
 
 from dataclasses import dataclass
 from statistics import fmean
 
-from ktgdsl.bench.flops import Sizes
+from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import SAMPLED, Estimate, estimate, sampled
 from ktgdsl.space.size import size
@@ -12,44 +12,49 @@ from ktgdsl.vocabulary.networks import shortest
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The plan to measure, in words what it is, and what is pre-trained: names and plans.
+class Workload:
+    """What to measure.
 
-    `expected` is the cost of the search, counted, where it is one.
+    Attributes:
+        plan: to measure.
+        description: of the plan, in words.
+        pretrainings: the nodes, in words, and the plan of each pre-training.
+        search: the estimated cost of the search, if it is one.
     """
 
     plan: Plan
-    told: str
+    description: str
     pretrainings: tuple[tuple[str, Plan], ...]
-    expected: Estimate | None = None
+    search: Estimate | None = None
 
 
-def subject_of(plan: Plan) -> Subject:
-    """The subject of a plan with facts; of a space a graph of those that chance draws from it.
+def choose_workload(plan: Plan) -> Workload:
+    """The workload of a plan with the facts of its data.
 
-    It is the one whose arithmetic is nearest to their mean, trained as a trial is: so many epochs
-    of it take about as long as those of as many different graphs.
+    Of a space it is one of some points drawn at random: the graph whose FLOPs are nearest to
+    their mean, trained as a trial is, so that its epochs take about as long as those of the
+    different graphs of a search do on average.
     """
     if plan.space is None:
-        return Subject(plan, "the spec itself", _pretrainings([plan]))
+        return Workload(plan, "the spec itself", _pretrainings([plan]))
     from ktgdsl.searching.points import for_trial  # Optuna, only where something is searched
 
-    expected = estimate(plan, size(plan).distinct)
+    cost = estimate(plan, size(plan).distinct)
     drawn = [for_trial(each) for each in sampled(plan, SAMPLED)]
     points = drawn or [for_trial(plan)]
-    sizes = Sizes()
-    counts = [sizes.of(each) for each in points]
+    flops = ImageFlops()
+    counts = [flops.of(each) for each in points]
     mean = fmean(counts)
     nearest = min(range(len(points)), key=lambda i: abs(counts[i] - mean))
-    told = (
+    description = (
         f"of {len(points)} points drawn from the space, the graph whose arithmetic is nearest to "
         "their mean"
     )
-    return Subject(points[nearest], told, _pretrainings(points[: expected.trials]), expected)
+    return Workload(points[nearest], description, _pretrainings(points[: cost.trials]), cost)
 
 
 def _pretrainings(plans: list[Plan]) -> tuple[tuple[str, Plan], ...]:
-    """The trainings of all frozen nodes without weights, equal ones once, by what they train."""
+    """The nodes and plan of each pre-training that the plans need, equal ones once."""
     found: dict[str, tuple[Plan, list[str]]] = {}
     for plan in plans:
         for node in plan.graph.nodes:

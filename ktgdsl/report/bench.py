@@ -4,7 +4,7 @@ import json
 from textwrap import wrap
 from typing import Any
 
-from ktgdsl.bench.duration import Part
+from ktgdsl.bench.duration import PredictedWork
 from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.formatting import duration
@@ -129,7 +129,7 @@ def _ratio(spread: Spread) -> dict[str, Any]:
     return {"median": spread.median, "quartile_1": low, "quartile_3": high, "samples": n}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: PredictedWork) -> dict[str, Any]:
     return {
         "what": part.work.what,
         "count": part.work.count,

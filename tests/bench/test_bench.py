@@ -12,21 +12,21 @@ import torch
 import ktgdsl
 from ktgdsl.bench import bench as benching
 from ktgdsl.bench.bench import bench
-from ktgdsl.bench.candidates import fastest, limit, product, training
+from ktgdsl.bench.candidates import limit, peak_precision, product, training
 from ktgdsl.bench.duration import (
     Pace,
-    Part,
+    PredictedWork,
     Work,
-    checks_of,
-    pretraining_of,
-    repeats_of,
+    confirmation_work,
+    pretraining_work,
+    run_work,
     total,
-    trials_of,
+    trials_work,
 )
 from ktgdsl.bench.flops import operations
 from ktgdsl.bench.result import Bench, Machine, Memory, Spread
-from ktgdsl.bench.timing import LONG, Contender, Stopwatch, in_turns
-from ktgdsl.bench.workload import subject_of
+from ktgdsl.bench.timing import LONG, Candidate, Stopwatch, time_interleaved
+from ktgdsl.bench.workload import choose_workload
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.report.bench import as_json, digits, large, long, small, spread, text
@@ -150,9 +150,9 @@ class TestArithmetic:
         assert operations(limit(plan, CPU, made.image, made.label).call) == asked + learning
 
     def test_the_product_is_what_it_says(self) -> None:
-        contender, count, told = product(CPU, torch.float32)
+        candidate, count, told = product(CPU, torch.float32)
         assert (count, told) == (2 * 1024**3, "1024 x 1024 matrices in fp32")
-        assert operations(contender.call) == count
+        assert operations(candidate.call) == count
 
     @pytest.mark.parametrize(("fast", "best"), [(True, "bf16"), (False, "fp32")])
     def test_the_peak_is_of_a_precision_that_the_machine_has(
@@ -161,27 +161,27 @@ class TestArithmetic:
         monkeypatch.setattr("ktgdsl.training.execution._bf16_is_fast", lambda _: (fast, ""))
         plan = tiny_plan(precision="bf16")
         dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
-        assert fastest(plan, CPU) == dtypes[best]
-        assert fastest(tiny_plan(), CPU) == torch.float32
+        assert peak_precision(plan, CPU) == dtypes[best]
+        assert peak_precision(tiny_plan(), CPU) == torch.float32
 
 
-class TestTurns:
-    def test_contenders_take_turns(self) -> None:
+class TestTiming:
+    def test_candidates_are_interleaved(self) -> None:
         said: list[str] = []
 
-        def says(name: str, **how: Any) -> Contender:
-            return Contender(name, lambda: said.append(name), **how)
+        def says(name: str, **how: Any) -> Candidate:
+            return Candidate(name, lambda: said.append(name), **how)
 
         both = [says("a"), says("b", samples=1, warmed=False)]
         shares: list[float] = []
-        found = in_turns(both, Stopwatch(CPU), 1e-9, shares.append)
+        found = time_interleaved(both, Stopwatch(CPU), 1e-9, shares.append)
         # Once each for nothing, then two rounds at least: one more for nothing, and samples.
         assert "".join(said) == "ab" + 2 * "aaab"
         assert {name: len(each.samples) for name, each in found.items()} == {"a": 4, "b": 2}
         assert len(shares) == 2
 
     def test_the_number_of_rounds_has_an_end(self) -> None:
-        found = in_turns([Contender("a", lambda: None)], Stopwatch(CPU), 1e9)
+        found = time_interleaved([Candidate("a", lambda: None)], Stopwatch(CPU), 1e9)
         assert len(found["a"].samples) == 200
 
     def test_a_long_call_warms_itself(self) -> None:
@@ -191,7 +191,7 @@ class TestTurns:
                 return 2 * LONG
 
         said: list[int] = []
-        in_turns([Contender("a", lambda: said.append(1))], Slow(CPU), 1e-9)
+        time_interleaved([Candidate("a", lambda: said.append(1))], Slow(CPU), 1e-9)
         assert len(said) == 1 + (1 + 2) + 2
 
     def test_a_sample_is_long_enough_to_be_waited_for(self) -> None:
@@ -224,7 +224,7 @@ class TestTurns:
 class TestPrediction:
     def test_a_part_by_hand(self) -> None:
         work = Work("training", count=3, epochs=10, steps=20, images=500, last=100)
-        part = Part(work, Pace(start=2.0, step=0.5, image=0.01))
+        part = PredictedWork(work, Pace(start=2.0, step=0.5, image=0.01))
         assert part.making == 3 * 2.0
         assert part.stepping == 3 * 10 * 20 * 0.5
         assert part.evaluating == pytest.approx(3 * (10 * 500 + 100) * 0.01)
@@ -233,26 +233,28 @@ class TestPrediction:
 
     def test_a_run_evaluates_the_test_split(self) -> None:
         plan = tiny_plan(repeats=5, epochs=7, data={"batch": 64})
-        assert repeats_of(plan) == Work("training", 5, 7, 1297 // 64, 500)
+        assert run_work(plan) == Work("training", 5, 7, 1297 // 64, 500)
 
     def test_a_split_that_is_held_out_is_evaluated_instead(self) -> None:
         """And the test split once in the end."""
         plan = tiny_plan(epochs=7, data={"batch": 64, "holdout": True})
-        assert repeats_of(plan) == Work("training", 1, 7, (1297 - 259) // 64, 259, last=500)
-        assert pretraining_of(plan, "t", 3) == Work("pre-training of t", 3, 7, 16, 259)
+        assert run_work(plan) == Work("training", 1, 7, (1297 - 259) // 64, 259, last=500)
+        assert pretraining_work(plan, "t", 3) == Work("pre-training of t", 3, 7, 16, 259)
 
     def test_a_search_is_what_was_expected_of_it(self) -> None:
         plan = tiny_plan(epochs=8, data={"batch": 64, "holdout": True})
         expected = Estimate(30, complete=4.0, epochs=75.0, pretrainings=0, checks=2, full=8)
-        assert trials_of(plan, expected) == Work("trials", 30, 2.5, 16, 259)
-        assert checks_of(plan, expected) == Work("trainings to judge the result", 2, 8, 16, 259)
+        assert trials_work(plan, expected) == Work("trials", 30, 2.5, 16, 259)
+        assert confirmation_work(plan, expected) == Work(
+            "trainings to judge the result", 2, 8, 16, 259
+        )
 
 
-class TestSubject:
+class TestWorkload:
     def test_a_spec_is_measured_itself(self) -> None:
         plan = tiny_plan()
-        found = subject_of(plan)
-        assert (found.plan, found.pretrainings, found.expected) == (plan, (), None)
+        found = choose_workload(plan)
+        assert (found.plan, found.pretrainings, found.search) == (plan, (), None)
 
     def test_equal_teachers_are_pre_trained_once(self) -> None:
         plan = sound("""
@@ -264,7 +266,7 @@ class TestSubject:
             edge label, t, u, v -> a
         }
         """)
-        found = subject_of(plan).pretrainings
+        found = choose_workload(plan).pretrainings
         assert [what for what, _ in found] == ["t, u (resnet14)", "v (wrn10_2)"]
         assert [each.graph.nodes[0].learns for _, each in found] == [True, True]
 
@@ -278,13 +280,13 @@ class TestSubject:
         }
         search { trials = 30 epochs = 3 pruner = none }
         """)
-        found = subject_of(plan)
+        found = choose_workload(plan)
         assert found.plan.space is None
         assert str(found.plan.graph.nodes[0].network) == "resnet(depth=14, stride=1)"
         assert found.plan.train.epochs == 3
         assert found.plan.data.holdout
-        assert found.expected is not None
-        assert found.expected.trials == 3
+        assert found.search is not None
+        assert found.search.trials == 3
 
 
 class TestMeasured:
@@ -399,7 +401,7 @@ class TestMeasured:
         seconds = iter([100.0, 1.0])
         monkeypatch.setattr(Stopwatch, "time", lambda self, call, calls=1: next(seconds))
         plan = tiny_plan(["a"], compile="on")
-        made, start = benching._made(plan, Stopwatch(CPU), CPU, lambda _: None)
+        made, start = benching._started(plan, Stopwatch(CPU), CPU, lambda _: None)
         assert made.step.execution.compile.value == "on"
         assert 99 < start < 199
 
@@ -466,7 +468,7 @@ def by_hand(plan: Plan, memory: Memory | None = None) -> Bench:
         product_operations=1_000_000_000,
         product_what="1024 x 1024 matrices in fp32",
         memory=memory or Memory("resident memory", 100_000_000, 250_000_000, 115_008),
-        parts=(Part(repeats_of(plan), Pace(0.1, 0.011, 0.0001)),),
+        parts=(PredictedWork(run_work(plan), Pace(0.1, 0.011, 0.0001)),),
         expected=None,
     )
 

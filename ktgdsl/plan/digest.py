@@ -1,28 +1,29 @@
-"""What a plan trains, as hashes: one with all names, one of the graph whatever its names."""
+"""Digests of a plan: an exact one, and one that is the same for isomorphic graphs.
+
+Both take the plan as JSON data, so that nothing here depends on the model.
+"""
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import Any
 
 from ktgdsl.plan.isomorphism import Arc, canonical_order
 
-if TYPE_CHECKING:
-    from ktgdsl.plan.model import Plan
 
-
-def content(plan: "Plan") -> dict[str, Any]:
-    """Everything that changes a trained bit, names included, as plain data.
+def content(plan: dict[str, Any]) -> dict[str, Any]:
+    """Everything in a plan's JSON data that changes a trained bit, names included.
 
     Left out: the graph's name, what was dropped, how often checkpoints are written, where
     files lie (the content of weights counts), how often training is repeated, how data are
     loaded, the size of a split that is not held out, and how a space is searched, but for
     what its points are.
     """
-    facts: dict[str, Any] = plan.model_dump(mode="json")
+    facts = deepcopy(plan)
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"]
     del facts["data"]["root"], facts["data"]["workers"]
-    if not plan.data.holdout:
+    if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
@@ -31,12 +32,12 @@ def content(plan: "Plan") -> dict[str, Any]:
     return facts
 
 
-def digest(plan: "Plan") -> str:
-    """SHA-256 of the content."""
+def digest(plan: dict[str, Any]) -> str:
+    """SHA-256 of the content of a plan's JSON data."""
     return _hash(content(plan))
 
 
-def canonical_digest(plan: "Plan") -> str:
+def canonical_digest(plan: dict[str, Any]) -> str:
     """SHA-256 of the content with auxiliary nodes and all orders made the same.
 
     Equal for plans that are the same graph: one is the other after renaming auxiliary nodes,
@@ -46,20 +47,20 @@ def canonical_digest(plan: "Plan") -> str:
     facts = content(plan)
     graph = facts["graph"]
     targets = set(graph["targets"])
-    in_turn = plan.train.update == "sequential"
+    sequential = facts["train"]["update"] == "sequential"
     nodes: dict[str, str] = {}
     for position, node in enumerate([*graph["nodes"], *graph["derived"]]):
         own = {
             **node,
             "name": node["name"] if node["name"] in targets else None,
-            "turn": position if in_turn else None,
-            "phases": [i for i, p in enumerate(plan.phases) if node["name"] in p.learn],
+            "turn": position if sequential else None,
+            "phases": [i for i, p in enumerate(facts["phases"]) if node["name"] in p["learn"]],
         }
-        nodes[node["name"]] = _text(_read(_unnamed(own)))
-    ends = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
-    nodes |= {name: f"label {name}" for name in ends}
-    arcs = [Arc(*_ends(edge), _text(_nameless(edge))) for edge in graph["edges"]]
-    arcs += [arc for node in graph["derived"] for arc in _made_from(node)]
+        nodes[node["name"]] = _text(_without_unread(_unnamed(own)))
+    sources = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
+    nodes |= {name: f"label {name}" for name in sources}
+    arcs = [Arc(*_endpoints(edge), _text(_nameless(edge))) for edge in graph["edges"]]
+    arcs += [arc for node in graph["derived"] for arc in _membership_arcs(node)]
     for number, share in enumerate(graph["shares"]):
         # A share is told apart by what it shares, and its first node gives the weights.
         name = f"share {number}"
@@ -90,7 +91,7 @@ def _unnamed(node: dict[str, Any]) -> dict[str, Any]:
     return {**node, "sources": None}
 
 
-def _read(node: dict[str, Any]) -> dict[str, Any]:
+def _without_unread(node: dict[str, Any]) -> dict[str, Any]:
     """A node without the settings that nothing reads."""
     unread: set[str] = set()
     if "frozen" in node:
@@ -99,7 +100,7 @@ def _read(node: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in node.items() if name not in unread}
 
 
-def _made_from(node: dict[str, Any]) -> list[Arc]:
+def _membership_arcs(node: dict[str, Any]) -> list[Arc]:
     arcs = [Arc(source, node["name"], "made from") for source in node["sources"]]
     combine = node["made"]["arguments"].get("combine")
     if combine and "by" in combine["arguments"]:
@@ -108,13 +109,13 @@ def _made_from(node: dict[str, Any]) -> list[Arc]:
     return arcs
 
 
-def _ends(edge: dict[str, Any]) -> tuple[str, str]:
+def _endpoints(edge: dict[str, Any]) -> tuple[str, str]:
     return edge["source"]["node"], edge["destination"]["node"]
 
 
 def _nameless(edge: dict[str, Any]) -> dict[str, Any]:
-    ends = {end: edge[end]["tap"] for end in ("source", "destination")}
-    return {**edge, **ends}
+    taps = {endpoint: edge[endpoint]["tap"] for endpoint in ("source", "destination")}
+    return {**edge, **taps}
 
 
 def _text(facts: object) -> str:

@@ -7,39 +7,85 @@ unchanged, and its `digest` names the training that it describes.
 from functools import cached_property
 from typing import Literal
 
-from ktgdsl.plan.gate_expressions import Constant as Constant
-from ktgdsl.plan.gate_expressions import Gate as Gate
-from ktgdsl.plan.gate_expressions import Product as Product
-from ktgdsl.plan.gate_expressions import Sum as Sum
-from ktgdsl.plan.gate_expressions import Weight as Weight
-from ktgdsl.plan.gate_expressions import per_sample as per_sample
-from ktgdsl.plan.graph import LABEL as LABEL
-from ktgdsl.plan.graph import LOGITS as LOGITS
-from ktgdsl.plan.graph import Derived as Derived
-from ktgdsl.plan.graph import Dropped as Dropped
-from ktgdsl.plan.graph import Edge as Edge
-from ktgdsl.plan.graph import Endpoint as Endpoint
-from ktgdsl.plan.graph import Graph as Graph
-from ktgdsl.plan.graph import Labels as Labels
-from ktgdsl.plan.graph import Node as Node
-from ktgdsl.plan.graph import NodeOutput as NodeOutput
-from ktgdsl.plan.graph import NoSource as NoSource
-from ktgdsl.plan.graph import Part as Part
-from ktgdsl.plan.graph import Share as Share
-from ktgdsl.plan.graph import Term as Term
-from ktgdsl.plan.graph import Weights as Weights
-from ktgdsl.plan.graph import node_of as node_of
-from ktgdsl.plan.graph import tap_of as tap_of
-from ktgdsl.plan.settings import DataPlan as DataPlan
-from ktgdsl.plan.settings import Draw as Draw
-from ktgdsl.plan.settings import Facts as Facts
-from ktgdsl.plan.settings import Percent as Percent
-from ktgdsl.plan.settings import Phase as Phase
-from ktgdsl.plan.settings import SearchPlan as SearchPlan
-from ktgdsl.plan.settings import Space as Space
-from ktgdsl.plan.settings import TrainPlan as TrainPlan
-from ktgdsl.vocabulary.call import Call as Call
-from ktgdsl.vocabulary.call import Data as Data
+from ktgdsl.plan.digest import canonical_digest, digest
+from ktgdsl.plan.gate_expressions import (
+    Constant,
+    Gate,
+    Product,
+    Sum,
+    Weight,
+    per_sample,
+)
+from ktgdsl.plan.graph import (
+    LABEL,
+    LOGITS,
+    Derived,
+    Dropped,
+    Edge,
+    Endpoint,
+    Graph,
+    Labels,
+    Node,
+    NodeOutput,
+    NoSource,
+    Part,
+    Share,
+    Term,
+    Weights,
+    node_of,
+    tap_of,
+)
+from ktgdsl.plan.settings import (
+    DataPlan,
+    Draw,
+    Facts,
+    Percent,
+    Phase,
+    SearchPlan,
+    Space,
+    TrainPlan,
+)
+from ktgdsl.vocabulary.call import (
+    Call,
+    Data,
+)
+
+__all__ = [
+    "LABEL",
+    "LOGITS",
+    "Call",
+    "Constant",
+    "Data",
+    "DataPlan",
+    "Derived",
+    "Draw",
+    "Dropped",
+    "Edge",
+    "Endpoint",
+    "Facts",
+    "Gate",
+    "Graph",
+    "Labels",
+    "NoSource",
+    "Node",
+    "NodeOutput",
+    "Part",
+    "Percent",
+    "Phase",
+    "Plan",
+    "Product",
+    "SearchPlan",
+    "Share",
+    "Space",
+    "Sum",
+    "Term",
+    "TrainPlan",
+    "Weight",
+    "Weights",
+    "node_of",
+    "per_sample",
+    "tap_of",
+]
 
 
 class Plan(Data):
@@ -53,7 +99,7 @@ class Plan(Data):
     """In order; without any there is one, of all nodes that learn."""
     search: SearchPlan | None = None
     space: Space | None = None
-    """What is open; the rest of the plan is then that of one valid point (`plan.space`)."""
+    """What is open; the rest of the plan is then that of one valid point (package `space`)."""
     folder: str | None = None
     """Where the spec lies: modules that it names are looked up there first."""
 
@@ -77,13 +123,9 @@ class Plan(Data):
     @cached_property
     def digest(self) -> str:
         """SHA-256 over everything that changes a trained bit, names included."""
-        from ktgdsl.plan.digest import digest
-
-        return digest(self)
+        return digest(self.model_dump(mode="json"))
 
     @cached_property
     def canonical_digest(self) -> str:
         """SHA-256 that is the same for equal graphs, whatever auxiliary nodes are called."""
-        from ktgdsl.plan.digest import canonical_digest
-
-        return canonical_digest(self)
+        return canonical_digest(self.model_dump(mode="json"))

@@ -61,9 +61,24 @@ def __getattr__(name: str) -> object:
             return "unknown"
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
+        if name in ("Plan", "load", "loads"):
+            _draw_plans()
         globals()[name] = value
         return value
     raise AttributeError(f"module 'ktgdsl' has no attribute {name!r}")
+
+
+def _draw_plans() -> None:
+    """Let plans show their picture in a notebook."""
+    from ktgdsl.plan.model import Plan
+
+    Plan.picture = staticmethod(_svg)
+
+
+def _svg(plan: "Plan") -> str | None:
+    from ktgdsl.report.pictures.picture import drawable, picture
+
+    return picture(plan, ".svg").decode() if drawable(plan) else None
 
 
 def __dir__() -> list[str]:

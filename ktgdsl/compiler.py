@@ -1,5 +1,6 @@
 """From a file or a text to a plan: read, parse, override, validate, lower."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import SpecError
-from ktgdsl.given import require_several
 from ktgdsl.lowering.lower import Places, lower
 from ktgdsl.lowering.validate import validate
 from ktgdsl.lowering.values import ANYTHING
@@ -145,7 +145,7 @@ def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:
     `settings` are overrides such as "train.epochs=2" (see the language reference). Raises
     SpecError, with every diagnostic, when the file has an error.
     """
-    require_several(settings)
+    _require_list(settings)
     return _plan(compile_file(path, settings))
 
 
@@ -155,13 +155,13 @@ def loads(text: str, settings: Iterable[str] = (), *, name: str = "<text>") -> P
     Paths in it are relative to the current folder. Raises SpecError, with every
     diagnostic, when the text has an error.
     """
-    require_several(settings)
+    _require_list(settings)
     return _plan(compile_source(Source(name, text), Path.cwd(), settings))
 
 
 def check(path: str | Path, settings: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
     """All that there is to say about a file; nothing to fix when no severity is "error"."""
-    require_several(settings)
+    _require_list(settings)
     return compile_file(path, settings).diagnostics
 
 
@@ -169,3 +169,11 @@ def _plan(compiled: Compiled) -> Plan:
     if compiled.plan is None:
         raise SpecError(compiled.diagnostics, compiled.sources)
     return compiled.plan
+
+
+def _require_list(settings: Iterable[str]) -> None:
+    """Raises TypeError for a text, each of whose characters would be an override."""
+    if isinstance(settings, str):
+        raise TypeError(
+            f"overrides are a list of texts: [{json.dumps(settings, ensure_ascii=False)}]"
+        )

@@ -16,8 +16,8 @@ from ktgdsl.backend.supported import require_supported
 from ktgdsl.backend.weights import load_weights
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Node, Plan
+from ktgdsl.plan.require import require_plan
 from ktgdsl.vocabulary.registry import closest
 
 

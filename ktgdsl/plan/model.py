@@ -4,8 +4,9 @@ Everything behind the front end sees only plans. A plan is frozen, goes to JSON 
 unchanged, and its `digest` names the training that it describes.
 """
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ktgdsl.plan.digest import canonical_digest, digest
 from ktgdsl.plan.gate_expressions import (
@@ -91,6 +92,9 @@ __all__ = [
 class Plan(Data):
     """What a spec means, or a space: a spec with values left open."""
 
+    picture: ClassVar[Callable[["Plan"], str | None] | None] = None
+    """What draws a plan as SVG in a notebook; `ktgdsl` sets it, as drawing comes after plans."""
+
     version: Literal[1] = 1
     graph: Graph
     data: DataPlan
@@ -102,6 +106,25 @@ class Plan(Data):
     """What is open; the rest of the plan is then that of one valid point (package `space`)."""
     folder: str | None = None
     """Where the spec lies: modules that it names are looked up there first."""
+
+    def __repr__(self) -> str:
+        graph = self.graph
+        counts = [_count(len(graph.nodes), "node"), _count(len(graph.edges), "edge")]
+        if graph.derived:
+            counts.insert(1, _count(len(graph.derived), "derived node"))
+        if self.space is not None:
+            counts.append(_count(len(self.space.draws), "open value"))
+        targets = "targets" if len(graph.targets) > 1 else "target"
+        return (
+            f"<Plan {graph.name}: {', '.join(counts)}, {targets} {', '.join(graph.targets)}; "
+            f"{self.data.source}, {_count(self.train.epochs, 'epoch')}>"
+        )
+
+    __str__ = __repr__
+
+    def _repr_svg_(self) -> str | None:
+        """The picture that a notebook shows; None where the graph is too large for one."""
+        return None if Plan.picture is None else Plan.picture(self)
 
     @property
     def steps(self) -> int:
@@ -129,3 +152,7 @@ class Plan(Data):
     def canonical_digest(self) -> str:
         """SHA-256 that is the same for equal graphs, whatever auxiliary nodes are called."""
         return canonical_digest(self.model_dump(mode="json"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ktgdsl.plan.model import Call, Derived, Edge, Node, Percent, Phase, Plan, Share
 from ktgdsl.syntax.tree import Block, File
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import Network, shortest
+from ktgdsl.vocabulary.registry import entries
 
 
 def describe(plan: Plan, origins: Mapping[str, str]) -> str:
@@ -62,7 +63,17 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
     train = plan.train
     if (node.optimizer, node.schedule) != (train.optimizer, train.schedule):
         state += f", {node.optimizer}, {node.schedule}"
-    return node.name, shortest(node.network), role, state
+    return node.name, shortest(node.network) + _parameters(plan, node), role, state
+
+
+def _parameters(plan: Plan, node: Node) -> str:
+    """The number of parameters of a node's network, where its words and the data say it."""
+    if plan.data.facts is None:
+        return ""
+    network = entries("network")[node.network.name].model_validate(node.network.arguments)
+    assert isinstance(network, Network)
+    count = network.parameters(plan.data.classes, plan.data.shape[0])
+    return "" if count is None else f" ({count:,} parameters)"
 
 
 def made(node: Derived) -> str:

@@ -74,6 +74,16 @@ class SearchResult(_Record):
         """What one validation image is worth, in percent."""
         return 100 / self.validation_samples
 
+    def __repr__(self) -> str:
+        best = self.best
+        value = f"{best.value:.2f} %" if best.confirmed is None else str(best.confirmed)
+        return (
+            f"<SearchResult {self.target} {value} in trial {best.trial} of {self.trials}; "
+            f"{self.folder}>"
+        )
+
+    __str__ = __repr__
+
     def to_json(self) -> str:
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})

@@ -11,8 +11,8 @@ import torch
 
 from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
-from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.require import require_plan
 from ktgdsl.searching.cores import cores, threads_each
 from ktgdsl.searching.course import Course, Found
 from ktgdsl.searching.events import (

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.require import require_plan
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device

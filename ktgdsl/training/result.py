@@ -53,6 +53,13 @@ class RunResult(_Record):
     epochs: int
     seconds: float
 
+    def __repr__(self) -> str:
+        others = [name for name in self.nodes if name != self.target]
+        accuracies = [f"{name} {self.nodes[name].accuracy}" for name in (self.target, *others)]
+        return f"<RunResult {', '.join(accuracies)}; {self.folder}>"
+
+    __str__ = __repr__
+
     def to_json(self) -> str:
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})

@@ -10,8 +10,8 @@ import torch
 
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.errors import KtgError
-from ktgdsl.given import require_plan
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.require import require_plan
 from ktgdsl.training.checkpoint import (
     Accuracies,
     Checkpoint,

@@ -25,6 +25,18 @@ def test_plan_names_every_edge_and_setting(capsys: pytest.CaptureFixture[str]) -
     assert rows["clip"].split() == ["clip", "none", "default"]
 
 
+def test_plan_counts_the_parameters_of_networks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.ktg").write_text(
+        'graph g { node a = resnet8 node b = python("m:f") target a edge label -> * }'
+    )
+    assert cli.main(["plan", "p.ktg"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "resnet8 (75,002 parameters)" in rows["a"]
+    assert "parameters" not in rows["b"]  # of yours, and nothing of yours is run by `plan`
+
+
 def test_plan_as_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", DML3, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

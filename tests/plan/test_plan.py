@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
+import ktgdsl
 from ktgdsl.plan.model import (
     Call,
     Constant,
@@ -19,6 +21,7 @@ from ktgdsl.plan.model import (
     Weight,
     per_sample,
 )
+from ktgdsl.report.pictures.picture import write
 from tests.generate import specs
 from tests.paths import ROOT
 from tests.specs import sound
@@ -248,3 +251,24 @@ class TestSteps:
         assert graph.into("t") == ()
         with pytest.raises(KeyError):
             graph.node("z")
+
+
+class TestNotebook:
+    def test_a_plan_is_one_line(self) -> None:
+        plan = ktgdsl.loads("graph g { node a, b = resnet8 target a edge label, b -> a }")
+        expected = "<Plan g: 2 nodes, 2 edges, target a; digits, 20 epochs>"
+        assert (repr(plan), str(plan)) == (expected, expected)
+
+    def test_a_space_tells_how_much_is_open(self) -> None:
+        text = "graph g { node a, b = resnet8 | resnet14 target a edge label -> * }"
+        told = repr(ktgdsl.loads(text))
+        assert told == "<Plan g: 1 node, 1 edge, 2 open values, target a; digits, 20 epochs>"
+
+    def test_a_plan_shows_its_picture(self, tmp_path: Path) -> None:
+        plan = ktgdsl.loads("graph g { node a = resnet8 target a edge label -> a }")
+        write(tmp_path / "g.svg", plan)
+        assert plan._repr_svg_() == (tmp_path / "g.svg").read_text("utf-8")
+
+    def test_a_graph_too_large_for_a_picture_is_text(self) -> None:
+        plan = ktgdsl.loads("graph g { node a[30] = resnet8 target a[0] edge label, * -> * }")
+        assert plan._repr_svg_() is None

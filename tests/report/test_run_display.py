@@ -78,6 +78,11 @@ def result(accuracies: Mapping[str, list[float]], seconds: float = 83.4) -> RunR
     )
 
 
+def test_a_result_is_one_line() -> None:
+    told = repr(result({"b": [98.0], "a": [99.2, 99.4]}))
+    assert told == f"<RunResult a 99.30 ± 0.14 % (n = 2), b 98.00 %; {FOLDER}>"
+
+
 # Pace and time left
 
 

@@ -634,6 +634,13 @@ def result(**fields: Any) -> SearchResult:
     return SearchResult(**{**base, **fields})
 
 
+def test_a_result_is_one_line() -> None:
+    assert repr(result()) == f"<SearchResult a 97.30 % in trial 17 of 60; {FOLDER}>"
+    best = finalist(17, 97.297, 1, confirmed=Score.of([97.0, 97.2]))
+    told = repr(result(finalists=(best,)))
+    assert told == f"<SearchResult a 97.10 ± 0.14 % (n = 2) in trial 17 of 60; {FOLDER}>"
+
+
 def finalist(number: int, value: float, place: int, **fields: Any) -> Finalist:
     base: Mapping[str, Any] = {"epochs": 20, "seed": 7, "digest": "d", "canonical_digest": "c"}
     return Finalist(

@@ -1,15 +1,20 @@
-"""The picture of a plan in the format of a file, and what a run's folder says for it."""
+"""Writes the picture of a plan in the format of a file's suffix; accuracies come from a run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ktgdsl.compiler import load
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.files import write_whole
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.pictures.diagram import Diagram, diagram
 from ktgdsl.report.pictures.dot import dot
+from ktgdsl.report.pictures.layout import MOST, layout
 from ktgdsl.report.pictures.mermaid import mermaid
+from ktgdsl.report.pictures.svg import svg
+from ktgdsl.searching.result import SearchResult
+from ktgdsl.training.result import RunResult
 
 
 def picture(plan: Plan, suffix: str, accuracies: Mapping[str, str] | None = None) -> bytes:
@@ -18,6 +23,11 @@ def picture(plan: Plan, suffix: str, accuracies: Mapping[str, str] | None = None
     Raises KtgError (E504) where a drawing has no room for all nodes, or matplotlib is missing.
     """
     return FORMATS[suffix](diagram(plan, accuracies))
+
+
+def drawable(plan: Plan) -> bool:
+    """Whether a drawing has room for all nodes of a plan."""
+    return len(diagram(plan).vertices) <= MOST
 
 
 def write(path: str | Path, plan: Plan, accuracies: Mapping[str, str] | None = None) -> None:
@@ -57,23 +67,17 @@ def of_run(folder: str | Path) -> tuple[Plan, dict[str, str]]:
 
 
 def _of_nodes(result: str, folder: Path) -> dict[str, str]:
-    from ktgdsl.training.result import RunResult
-
     nodes = RunResult.from_json(result, folder).nodes
     return {name: _told(node.accuracy.mean, node.accuracy.std) for name, node in nodes.items()}
 
 
 def _of_search(folder: Path, space: Plan, result: str | None) -> tuple[Plan, dict[str, str]]:
-    from ktgdsl.compiler import load
-
     path = folder / "best.ktg"
     if not path.is_file():
         return space, {}
     plan = load(path)
     if result is None:
         return plan, {}
-    from ktgdsl.searching.result import SearchResult
-
     found = SearchResult.from_json(result, folder)
     score = found.best.confirmed
     told = _told(found.best.value) if score is None else _told(score.mean, score.std)
@@ -89,15 +93,11 @@ def _unusable(path: Path, message: str, help: str | None = None) -> RunError:
 
 
 def _svg(found: Diagram) -> bytes:
-    from ktgdsl.report.pictures.layout import layout
-    from ktgdsl.report.pictures.svg import svg
-
     _check_room(found)
     return svg(layout(found)).encode()
 
 
 def _png(found: Diagram) -> bytes:
-    from ktgdsl.report.pictures.layout import layout
     from ktgdsl.report.pictures.png import png
 
     _check_room(found)
@@ -105,8 +105,6 @@ def _png(found: Diagram) -> bytes:
 
 
 def _check_room(found: Diagram) -> None:
-    from ktgdsl.report.pictures.layout import MOST
-
     if len(found.vertices) > MOST:
         message = f"a drawing has room for {MOST} nodes, and this graph has {len(found.vertices)}"
         fix = "x.mmd and x.dot take graphs of any size"

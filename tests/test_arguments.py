@@ -1,4 +1,4 @@
-"""What the package's functions say of a type that they cannot take."""
+"""Public functions refuse arguments of another type, and say what to write."""
 
 from pathlib import Path
 from typing import Any

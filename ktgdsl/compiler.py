@@ -120,7 +120,7 @@ def _ordered(
 
 
 def _unread(source: Source, tree: File) -> frozenset[str]:
-    from ktgdsl.syntax.unread import unread_words  # only a mistake needs it
+    from ktgdsl.syntax.unparsed import unread_words  # only a mistake needs it
 
     return unread_words(source, tree)
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and the folder for caches."""
 
 import os
 import secrets
@@ -33,3 +33,24 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def cache_root() -> Path:
+    """$KTGDSL_CACHE, else ktgdsl in $XDG_CACHE_HOME or in ~/.cache. RuntimeError without a home."""
+    if own := os.environ.get("KTGDSL_CACHE"):
+        return Path(own).expanduser()
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "ktgdsl"
+    return Path.home() / ".cache" / "ktgdsl"
+
+
+def private_folder(path: Path) -> Path | None:
+    """The folder, created if it is missing; None unless it is ours and only we can write to it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except OSError:
+        return None
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+        return None
+    return path

@@ -17,10 +17,10 @@ from ktgdsl.lowering.names import MOST_NODES
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.space.size import ONE_BY_ONE
 from ktgdsl.space.space import MOST_OPTIONS, TRIES
+from ktgdsl.syntax.boundaries import MAX_LEVELS, RESERVED
 from ktgdsl.syntax.format import format_source
 from ktgdsl.syntax.includes import MOST_FILES
 from ktgdsl.syntax.read import MAX_BYTES
-from ktgdsl.syntax.statements import MAX_LEVELS, RESERVED
 from ktgdsl.vocabulary.registry import KINDS, entries
 from tests.paths import ROOT
 from tests.reference_tables import COMMAND, MARKED, README, settings, tables, with_tables, words

@@ -7,9 +7,9 @@ from typing import Any
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import listed
-from ktgdsl.syntax.numerals import comma_between
-from ktgdsl.syntax.spelling import Speller
+from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Argument, Binary, CallExpression, String, Value
+from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import respelled
 from ktgdsl.vocabulary.registry import closest, entries, kinds_of, words
@@ -39,7 +39,7 @@ def for_value(value: Value, kind: str) -> str:
                 return f"leave the quotes out: `{value.value}`"
         case Binary(operator="-"):
             # `cifar-10` is a difference.
-            name = Speller().value(value).replace(" - ", "")
+            name = Unparser().value(value).replace(" - ", "")
             guess = name if _is(name, kind) else closest(name, words(kind))
             if guess:
                 return f"did you mean `{guess}`?"
@@ -88,7 +88,7 @@ def _argument(cls: type[Parameters], name: str, value: Value) -> str | None:
             for word, entry in entries(kind).items():
                 required = {key for key, at in entry.model_fields.items() if at.is_required()}
                 if name in entry.model_fields and required <= {name}:
-                    call = f"{word}({name}={Speller().value(value)})"
+                    call = f"{word}({name}={Unparser().value(value)})"
                     return f"it belongs to the {kind}: `{setting} = {call}`"
     return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Weights
-from ktgdsl.syntax.paths import tree
+from ktgdsl.syntax.project import tree
 
 
 def weights(

@@ -12,7 +12,6 @@ from dataclasses import replace
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import calculated
 from ktgdsl.plan.settings import Draw
-from ktgdsl.syntax.spelling import Speller
 from ktgdsl.syntax.tree import (
     All,
     Binary,
@@ -27,10 +26,11 @@ from ktgdsl.syntax.tree import (
     Unary,
     Value,
 )
+from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.syntax.walk import children, walk
 from ktgdsl.vocabulary.registry import entries, kinds_of
 
-_SPELL = Speller().value
+_SPELL = Unparser().value
 
 Point = Mapping[str, int | float]
 """What was drawn: the index of an option, or a number of a range, by the draw's name."""

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.syntax.comments import Remarks
 from ktgdsl.syntax.layout import Item, render
+from ktgdsl.syntax.lexer import tokenize
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import MAX_BYTES
-from ktgdsl.syntax.spelling import Speller
-from ktgdsl.syntax.tokens import tokenize
 from ktgdsl.syntax.tree import (
     Block,
     Declared,
@@ -26,6 +24,8 @@ from ktgdsl.syntax.tree import (
     Term,
     Use,
 )
+from ktgdsl.syntax.trivia import Trivia
+from ktgdsl.syntax.unparse import Unparser
 
 _Part = Statement | GraphStatement | Setting
 
@@ -37,23 +37,23 @@ def format_source(source: Source) -> tuple[str | None, tuple[Diagnostic, ...]]:
     language. Raises AssertionError if the new text said anything else than the old, or a
     comment were lost: that would be a mistake of ours.
     """
-    words = tokenize(source)
-    tree, diagnostics = parse(source, words)
+    lexed = tokenize(source)
+    tree, diagnostics = parse(source, lexed)
     if tree is None or diagnostics:
         return None, diagnostics
-    remarks = Remarks(source, words[0])
-    text = render(_Layout(remarks).file(tree))
-    again = Source(source.path, text)
-    words = tokenize(again)
-    found = Remarks(again, words[0])
+    before = Trivia(source, lexed)
+    text = render(_Layout(before).file(tree))
+    formatted = Source(source.path, text)
+    lexed = tokenize(formatted)
+    after = Trivia(formatted, lexed)
     # Equal words are an equal tree, which saves the second parse of most files.
-    if words[1] or found.words != remarks.words or len(text) > MAX_BYTES:
-        same, problems = parse(again, words)
+    if lexed.errors or after.words != before.words or len(text) > MAX_BYTES:
+        same, problems = parse(formatted, lexed)
         if problems and all(problem.code == "E003" for problem in problems):
             message = "the file cannot be formatted: it would then exceed a limit of the language"
             return None, (Diagnostic("E003", message, path=source.path),)
         _require(same == tree, source)
-    _require(found.count() == remarks.count(), source)
+    _require(after.count() == before.count(), source)
     return text, ()
 
 
@@ -68,11 +68,11 @@ def format_file(file: File) -> str:
 
 
 class _Layout:
-    """Makes items of a tree, with the remarks of the source that it was parsed from."""
+    """Makes items of a tree, with the trivia of the source that it was parsed from."""
 
-    def __init__(self, remarks: Remarks | None) -> None:
-        self._remarks = remarks
-        self._spell = Speller(remarks.literal) if remarks else Speller()
+    def __init__(self, trivia: Trivia | None) -> None:
+        self._trivia = trivia
+        self._unparse = Unparser(trivia.literal) if trivia else Unparser()
 
     def file(self, file: File) -> tuple[Item, ...]:
         return self._container(file.statements, file.span.end)
@@ -86,38 +86,38 @@ class _Layout:
 
     def _comments(self, end: int) -> list[Item]:
         """The comments that have lines of their own before `end`."""
-        if self._remarks is None:
+        if self._trivia is None:
             return []
-        blank = self._remarks.blank
+        blank = self._trivia.blank
         return [
             Item("comment", tail=comment.text, blank=blank(comment.start))
-            for comment in self._remarks.until(end)
+            for comment in self._trivia.until(end)
         ]
 
     def _part(self, part: _Part) -> list[Item]:
         """A statement or setting after the comments from its middle, which move above it."""
         item, inner = self._item(part)
-        remarks = self._remarks
-        if remarks is None:
+        trivia = self._trivia
+        if trivia is None:
             inline = not isinstance(part, Graph | Block)
             body = None if inner is None else self._container(inner, part.span.end)
             return [item._replace(body=body, inline=inline)]
-        opening, end = remarks.brace(part.span), part.span.end
-        above = remarks.until(end if opening is None else opening)
-        if opening is not None and (inner is not None or remarks.any_until(end)):
-            comment = remarks.beside(opening + 1)
+        opening, end = trivia.brace(part.span), part.span.end
+        above = trivia.until(end if opening is None else opening)
+        if opening is not None and (inner is not None or trivia.any_until(end)):
+            comment = trivia.beside(opening + 1)
             body = self._container(inner or (), end - 1)
-            inline = not isinstance(part, Graph) and remarks.one_line(opening, end)
-            closing = remarks.beside(end)
+            inline = not isinstance(part, Graph) and trivia.one_line(opening, end)
+            closing = trivia.beside(end)
             item = item._replace(body=body, inline=inline, comment=comment, closing=closing)
         else:
-            item = item._replace(comment=remarks.beside(end))
+            item = item._replace(comment=trivia.beside(end))
         first, *rest = (*(Item("comment", tail=comment.text) for comment in above), item)
-        return [first._replace(blank=remarks.blank(part.span.start)), *rest]
+        return [first._replace(blank=trivia.blank(part.span.start)), *rest]
 
     def _item(self, part: _Part) -> tuple[Item, Sequence[_Part] | None]:
         """A statement or setting without comments, and what its block holds, if it has one."""
-        value = self._spell.value
+        value = self._unparse.value
         match part:
             case Setting():
                 return Item("setting", (part.name,), f"= {value(part.value)}"), None
@@ -141,22 +141,22 @@ class _Layout:
                 head = f"node {', '.join(self._declared(name) for name in part.names)}"
                 return Item("node", (head,), f"= {value(part.network)}"), part.settings or None
             case Target():
-                return Item("target", tail=f"target {self._spell.references(part.names)}"), None
+                return Item("target", tail=f"target {self._unparse.references(part.names)}"), None
             case ShareStatement():
-                names = self._spell.references(part.names)
+                names = self._unparse.references(part.names)
                 return Item("share", tail=f"share {names}"), part.settings
             case Edge():
                 return self._edge(part), None
 
     def _declared(self, declared: Declared) -> str:
-        return declared.name + (f"[{self._spell.value(declared.size)}]" if declared.size else "")
+        return declared.name + (f"[{self._unparse.value(declared.size)}]" if declared.size else "")
 
     def _edge(self, edge: Edge) -> Item:
         """Endpoints, loss and gate in columns, as far as there is one of each."""
-        spell = self._spell
-        cells = [f"edge {spell.references(edge.sources)}"]
+        unparse = self._unparse
+        cells = [f"edge {unparse.references(edge.sources)}"]
         if edge.arrow:
-            cells.append(f"{edge.arrow} {spell.references(edge.destinations)}")
+            cells.append(f"{edge.arrow} {unparse.references(edge.destinations)}")
         if len(edge.terms) > 1:
             if not edge.arrow:
                 return Item("edge", tail=f"{cells[0]} :", terms=self._terms(edge))
@@ -165,9 +165,9 @@ class _Layout:
             if term.loss is None or not edge.arrow:
                 cells[-1] += (" : " if term.loss else " ") + self._term(term)
                 continue
-            cells.append(f": {spell.value(term.loss)}")
+            cells.append(f": {unparse.value(term.loss)}")
             if term.gate:
-                cells.append(f"via {spell.value(term.gate)}")
+                cells.append(f"via {unparse.value(term.gate)}")
         *heads, tail = cells
         return Item("edge", tuple(heads), tail)
 
@@ -175,7 +175,7 @@ class _Layout:
         return tuple(self._term(term) for term in edge.terms)
 
     def _term(self, term: Term) -> str:
-        parts = [self._spell.value(term.loss)] if term.loss else []
+        parts = [self._unparse.value(term.loss)] if term.loss else []
         if term.gate:
-            parts.append(f"via {self._spell.value(term.gate)}")
+            parts.append(f"via {self._unparse.value(term.gate)}")
         return " ".join(parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax.parse import parse
-from ktgdsl.syntax.paths import tree
+from ktgdsl.syntax.project import tree
 from ktgdsl.syntax.read import nearby, read
 from ktgdsl.syntax.tree import Block, File, Graph, Let, Statement, Use
 

@@ -2,33 +2,33 @@
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax import machine
-from ktgdsl.syntax import statements as outline
-from ktgdsl.syntax.build import actions
+from ktgdsl.syntax.boundaries import too_deep
+from ktgdsl.syntax.lexer import MAX_ERRORS, Lexed, tokenize
+from ktgdsl.syntax.parse_failure import VALUE, ParseFailure
+from ktgdsl.syntax.parser import locate_failure, parse_tokens
 from ktgdsl.syntax.read import MAX_BYTES
-from ktgdsl.syntax.tokens import MAX_ERRORS, Words, tokenize
+from ktgdsl.syntax.recovery import Recovery, nested
+from ktgdsl.syntax.syntax_errors import explain
 from ktgdsl.syntax.tree import File, Statement, Value
 
 
-def parse(source: Source, words: Words | None = None) -> tuple[File | None, tuple[Diagnostic, ...]]:
+def parse(source: Source, lexed: Lexed | None = None) -> tuple[File | None, tuple[Diagnostic, ...]]:
     """The tree of a file and every syntax error in it; never raises for any text.
 
     With errors, the tree holds the statements that are sound, and there is none when
-    nothing is. At most `MAX_ERRORS` errors are looked for. `words` is what `tokenize` makes
+    nothing is. At most `MAX_ERRORS` errors are looked for. `lexed` is what `tokenize` makes
     of the source, where that is known.
     """
     if len(source.text) > MAX_BYTES:
         message = "the text is larger than 1 MiB, the most that a spec may have"
         return None, (Diagnostic("E003", message, path=source.path),)
-    tokens, errors = words or tokenize(source)
-    if not errors and outline.too_deep(tokens) is None:
-        statements = machine.run("file", tokens, actions(source.path))
+    tokens, _, errors = lexed or tokenize(source)
+    if not errors and too_deep(tokens) is None:
+        statements = parse_tokens("file", tokens, source.path)
         if statements is not None:
             return _file(source, statements), ()
     if len(errors) >= MAX_ERRORS:
         return None, _capped(source, errors)
-    from ktgdsl.syntax.recovery import Recovery  # only a mistake needs it
-
     recovery = Recovery(source, tokens, errors)
     recovery.run()
     tree_of_rest = _file(source, tuple(recovery.statements)) if recovery.statements else None
@@ -37,22 +37,18 @@ def parse(source: Source, words: Words | None = None) -> tuple[File | None, tupl
 
 def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
     """A value alone, as `--set` takes it, and what is wrong with it."""
-    tokens, errors = tokenize(source)
+    tokens, _, errors = tokenize(source)
     if errors:
         return None, tuple(errors)
     if not tokens:
         return None, (Diagnostic("E103", "a value is missing", path=source.path),)
-    deep = outline.too_deep(tokens)
+    deep = too_deep(tokens)
     if deep is not None:
-        from ktgdsl.syntax.recovery import nested
-
         return None, (nested(source, tokens[deep]),)
-    value: Value | None = machine.run("value", tokens, actions(source.path))
+    value: Value | None = parse_tokens("value", tokens, source.path)
     if value is None:
-        from ktgdsl.syntax.mistakes import explain
-        from ktgdsl.syntax.stop import VALUE, Stop
-
-        return None, (explain(Stop(source.path, tokens, *machine.stop("value", tokens), VALUE)),)
+        index, accepts = locate_failure("value", tokens, source.path)
+        return None, (explain(ParseFailure(source.path, tokens, index, accepts, VALUE)),)
     return value, ()
 
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from lark import Token
+
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax import machine
-from ktgdsl.syntax import statements as outline
+from ktgdsl.syntax import boundaries
 from ktgdsl.syntax import tree as s
-from ktgdsl.syntax.build import actions
-from ktgdsl.syntax.mistakes import explain
-from ktgdsl.syntax.stop import SETTING, Stop, shown, span
-from ktgdsl.syntax.tokens import MAX_ERRORS, Token
+from ktgdsl.syntax.lexer import MAX_ERRORS
+from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
+from ktgdsl.syntax.parser import locate_failure, parse_tokens
+from ktgdsl.syntax.syntax_errors import explain
+from ktgdsl.syntax.tokens import end_offset, shown, span, start_offset
 
 
 @dataclass
@@ -40,18 +42,17 @@ class Recovery:
         self.errors = list(errors)
         self._source = source
         self._tokens = tokens
-        self._inside = outline.enclosed(tokens)
-        self._actions = actions(source.path)
+        self._inside = boundaries.enclosed(tokens)
         self._bad = [error.span.start for error in errors if error.span]
         self._graph: _OpenGraph | None = None
         self._homeless = False
 
     def run(self) -> None:
         """Go through all statements, up to `MAX_ERRORS` complaints."""
-        starts = outline.starts(self._tokens)
+        starts = boundaries.starts(self._tokens)
         if self._tokens and (not starts or starts[0].index):
-            starts.insert(0, outline.Start(0, ""))
-        for start, following in pairwise([*starts, outline.Start(len(self._tokens), "")]):
+            starts.insert(0, boundaries.Start(0, ""))
+        for start, following in pairwise([*starts, boundaries.Start(len(self._tokens), "")]):
             self._statement(start, following.index)
             if len(self.errors) >= MAX_ERRORS:
                 break
@@ -60,12 +61,12 @@ class Recovery:
 
     # Statements
 
-    def _statement(self, start: outline.Start, end: int) -> None:
+    def _statement(self, start: boundaries.Start, end: int) -> None:
         i, kind = start.index, start.kind
         known = len(self.errors)
         if start.misspelt:
             self._misspelt(i, kind)
-        if kind in outline.MEMBERS:
+        if kind in boundaries.MEMBERS:
             self._enter(i, start.misspelt)
         elif kind:
             self._leave(i)
@@ -94,14 +95,16 @@ class Recovery:
         self._report(
             "E102", f"{shown(word)} starts no statement", word, f"did you mean `{kind.lower()}`?"
         )
-        self._tokens[i] = word.become(kind, kind.lower())
+        self._tokens[i] = word.update(type=kind, value=kind.lower())
 
     def _words(self, i: int, end: int) -> int:
         """Words that no keyword introduces, up to a `}`."""
         stop = self._until(i, end, "RBRACE")
         if stop > i and not self._lexical(i, stop):
             where = (
-                outline.MEMBERS if self._graph and not self._graph.closing else outline.TOP_LEVEL
+                boundaries.MEMBERS
+                if self._graph and not self._graph.closing
+                else boundaries.TOP_LEVEL
             )
             words = ", ".join(f"`{kind.lower()}`" for kind in where)
             self._report(
@@ -115,7 +118,7 @@ class Recovery:
     def _part(self, i: int, end: int, kind: str) -> int:
         """One statement other than a graph; the index after its last token."""
         stop = self._end(i, end)
-        start = "member" if kind in outline.MEMBERS else "file"
+        start = "member" if kind in boundaries.MEMBERS else "file"
         made = self._make(start, i, stop)
         if made is None:
             made = self._pieces(start, i, stop, kind)
@@ -137,13 +140,13 @@ class Recovery:
         if opening == stop:
             return self._head(start, i, stop, kind)
         brace = self._tokens[opening]
-        closing = brace.become("RBRACE", "}")
+        closing = brace.update(type="RBRACE", value="}")
         head = self._head(start, i, opening + 1, kind, closing)
         closed = self._tokens[stop - 1].type == "RBRACE"
         last = stop - 1 if closed else stop
         settings = []
         if len(self.errors) == known:
-            begins = outline.settings(self._tokens, opening + 1, last, self._inside)
+            begins = boundaries.settings(self._tokens, opening + 1, last, self._inside)
             for j, k in pairwise([*begins, last]):
                 setting = self._head("setting", j, k, SETTING)
                 if setting is not None:
@@ -156,7 +159,7 @@ class Recovery:
             self._stopped(start, i, stop, kind)
         if head is None:
             return None
-        place = Span(self._source.path, head.span.start, self._tokens[stop - 1].end)
+        place = Span(self._source.path, head.span.start, end_offset(self._tokens[stop - 1]))
         return replace(head, settings=tuple(settings), span=place)
 
     # Graphs
@@ -164,7 +167,7 @@ class Recovery:
     def _open(self, i: int, end: int) -> int:
         stop = min(self._until(i, end, "LBRACE") + 1, end)
         brace = self._tokens[stop - 1]
-        closing = [brace.become("RBRACE", "}")] if brace.type == "LBRACE" else []
+        closing = [brace.update(type="RBRACE", value="}")] if brace.type == "LBRACE" else []
         head = self._head("file", i, stop, "GRAPH", *closing)
         self._graph = _OpenGraph(head, brace)
         self._homeless = False
@@ -229,16 +232,16 @@ class Recovery:
             if graph.opening.type == "LBRACE":
                 self._unclosed(graph.opening, last)
         if graph.head is not None:
-            place = Span(self._source.path, graph.head.span.start, last.end)
+            place = Span(self._source.path, graph.head.span.start, end_offset(last))
             self.statements.append(replace(graph.head, statements=tuple(graph.members), span=place))
 
     # Parsing
 
     def _make(self, start: str, i: int, stop: int, *more: Token) -> Any:
         """What the tokens say, if they and all characters among them are sound."""
-        if self._lexical(i, stop) or outline.too_deep(self._tokens[i:stop]) is not None:
+        if self._lexical(i, stop) or boundaries.too_deep(self._tokens[i:stop]) is not None:
             return None
-        made = machine.run(start, [*self._tokens[i:stop], *more], self._actions)
+        made = parse_tokens(start, [*self._tokens[i:stop], *more], self._source.path)
         return made[0] if made is not None and start == "file" else made
 
     def _head(self, start: str, i: int, stop: int, kind: str, *more: Token) -> Any:
@@ -250,21 +253,22 @@ class Recovery:
     def _stopped(self, start: str, i: int, stop: int, kind: str) -> None:
         """Report what stops the parser in a part that does not parse."""
         tokens = self._tokens[i:stop]
-        deep = outline.too_deep(tokens)
+        deep = boundaries.too_deep(tokens)
         if deep is not None:
             self.errors.append(nested(self._source, tokens[deep]))
             return
-        index, accepts = machine.stop(start, tokens)
-        self.errors.append(explain(Stop(self._source.path, tokens, index, accepts, kind)))
+        path = self._source.path
+        index, accepts = locate_failure(start, tokens, path)
+        self.errors.append(explain(ParseFailure(path, tokens, index, accepts, kind)))
 
     # Places
 
     def _lexical(self, i: int, stop: int) -> bool:
         """Whether a bad character was reported among tokens i to stop."""
-        start = self._tokens[i].start
-        end = self._tokens[stop].start if stop < len(self._tokens) else len(self._source.text) + 1
-        found = bisect_left(self._bad, start)
-        return found < len(self._bad) and self._bad[found] < end
+        first = bisect_left(self._bad, start_offset(self._tokens[i]))
+        whole = stop == len(self._tokens)
+        limit = len(self._source.text) + 1 if whole else start_offset(self._tokens[stop])
+        return first < len(self._bad) and self._bad[first] < limit
 
     def _until(self, i: int, end: int, kind: str) -> int:
         return next((j for j in range(i, end) if self._tokens[j].type == kind), end)
@@ -299,7 +303,7 @@ class Recovery:
 
 def nested(source: Source, token: Token) -> Diagnostic:
     """The complaint about an expression with too many levels."""
-    message = f"this is nested more than {outline.MAX_LEVELS} levels deep"
+    message = f"this is nested more than {boundaries.MAX_LEVELS} levels deep"
     return Diagnostic(
         "E003", message, span(source.path, token, token), "name a part of it with `let`"
     )

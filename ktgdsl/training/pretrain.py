@@ -18,6 +18,7 @@ from torch import nn
 
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
+from ktgdsl.files import cache_root
 from ktgdsl.plan.model import (
     Call,
     Constant,
@@ -31,7 +32,6 @@ from ktgdsl.plan.model import (
     Term,
 )
 from ktgdsl.training.assemble import assemble
-from ktgdsl.training.cache import cache_root
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import (
     Listener,

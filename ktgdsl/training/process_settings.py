@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from ktgdsl.training.cache import cache_root
+from ktgdsl.files import cache_root
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _LARGEST_HEAP_BLOCK = 32 << 20

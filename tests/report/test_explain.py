@@ -10,7 +10,7 @@ from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, code_explanations
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.report.explain import BLOCKS, WIDTH, explain, keywords, overview, suggest
-from ktgdsl.syntax.statements import RESERVED
+from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import search, settings
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import KINDS, entries

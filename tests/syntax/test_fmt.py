@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from lark import Token
 
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax import format as format_module
 from ktgdsl.syntax.format import format_file, format_source
+from ktgdsl.syntax.lexer import tokenize
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import MAX_BYTES, read
-from ktgdsl.syntax.tokens import Token, tokenize
+from ktgdsl.syntax.tokens import end_offset, start_offset
 from ktgdsl.syntax.tree import File
 from tests.paths import TESTS
 from tests.trees import FILES
@@ -56,7 +58,7 @@ def test_every_spec_can_be_laid_out(path: Path) -> None:
 
 
 def _tokens(text: str) -> list[Token]:
-    return tokenize(Source("text", text))[0]
+    return tokenize(Source("text", text)).tokens
 
 
 def _literals(text: str) -> Counter[str]:
@@ -67,8 +69,8 @@ def _literals(text: str) -> Counter[str]:
 def _comments(text: str) -> Counter[str]:
     """The comments of a text: what stands from a `#` outside tokens to the end of its line."""
     found: Counter[str] = Counter()
-    ends = [token.end for token in _tokens(text)]
-    starts = [token.start for token in _tokens(text)]
+    ends = [end_offset(token) for token in _tokens(text)]
+    starts = [start_offset(token) for token in _tokens(text)]
     for start, end in zip([0, *ends], [*starts, len(text)], strict=True):
         for line in text[start:end].split("\n"):
             _, sign, comment = line.partition("#")

@@ -6,15 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse, parse_value
-from ktgdsl.syntax.spelling import Speller
 from ktgdsl.syntax.tree import File, Value
+from ktgdsl.syntax.unparse import Unparser
 from tests.trees import FILES, values
 
 
 @settings(max_examples=300, deadline=None)
 @given(values())
 def test_values(value: Value) -> None:
-    text = Speller().value(value)
+    text = Unparser().value(value)
     assert parse_value(Source("text", text)) == (value, ()), text
 
 
@@ -118,4 +118,4 @@ def _printed(text: str) -> str:
     value, diagnostics = parse_value(Source("text", text))
     assert value is not None
     assert diagnostics == ()
-    return Speller().value(value)
+    return Unparser().value(value)

@@ -1,9 +1,7 @@
-"""The grammar is strict LALR(1), and the tables stored beside it are made from it."""
+"""The grammar is strict LALR(1), and its saved parse table is used only where it is sound."""
 
-import json
 import os
-import subprocess
-import sys
+import stat
 from pathlib import Path
 
 import lark
@@ -11,7 +9,9 @@ import pytest
 
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax import grammar
-from ktgdsl.syntax.tokens import tokenize
+from ktgdsl.syntax.builder import source_path
+from ktgdsl.syntax.lexer import tokenize
+from ktgdsl.syntax.tree import Setting
 from tests.paths import TESTS
 
 GOOD = sorted((TESTS / "good").glob("*.ktg"))
@@ -23,65 +23,13 @@ def strict() -> lark.Lark:
     return grammar.build(strict=True)
 
 
-def test_tables_are_current() -> None:
-    """KTG_UPDATE_GOLDEN=1 makes them anew, with a fixed hash seed so that they compare."""
-    path = grammar.folder() / "tables.json"
-    if os.environ.get("KTG_UPDATE_GOLDEN"):
-        code = (
-            "import json; from ktgdsl.language import grammar;"
-            "facts = {'made_from': grammar.fingerprint(), **grammar.made()._asdict()};"
-            "print(json.dumps(facts, separators=(',', ':')))"
-        )
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        made = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, check=True
-        )
-        path.write_bytes(made.stdout)
-    assert json.loads(path.read_bytes())["made_from"] == grammar.fingerprint()
-
-
-def test_tables_are_those_of_the_grammar() -> None:
-    """States may have other numbers: from each start symbol the same rows are met."""
-    stored, fresh = grammar.tables(), grammar.made()
-    for name in ("rules", "terminals", "ignored"):
-        assert getattr(stored, name) == getattr(fresh, name)
-    same = {stored.first[start]: fresh.first[start] for start in grammar.STARTS}
-    waiting = list(same.items())
-    while waiting:
-        one, other = waiting.pop()
-        assert stored.states[one].keys() == fresh.states[other].keys()
-        for symbol, to in stored.states[one].items():
-            too = fresh.states[other][symbol]
-            if to < 0:
-                assert too == to
-            elif to not in same:
-                same[to] = too
-                waiting.append((to, too))
-            assert to < 0 or same[to] == too
-    assert sorted(same) == list(range(len(stored.states)))
-    assert {start: same[to] for start, to in stored.last.items()} == fresh.last
-
-
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_tokens_are_those_of_the_grammar(path: Path, strict: lark.Lark) -> None:
     text = path.read_text(encoding="utf-8-sig")
-    tokens, errors = tokenize(Source("a.ktg", text))
-    expected = [(t.type, t.value, t.start_pos, t.end_pos) for t in strict.lex(text)]
-    assert [token[:4] for token in tokens] == expected
-    assert errors == []
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"made_from": "abc"}'])
-def test_stale_tables_are_not_used(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (grammar.folder() / "ktg.lark").read_bytes()
-    (tmp_path / "ktg.lark").write_bytes(text)
-    if content is not None:
-        (tmp_path / "tables.json").write_bytes(content)
-    monkeypatch.setattr(grammar, "folder", lambda: tmp_path)
-    made = grammar.tables.__wrapped__()
-    assert (made.rules, made.terminals) == (grammar.made().rules, grammar.made().terminals)
+    grammar.comments.set([])
+    lexed = tokenize(Source("a.ktg", text))
+    assert lexed.tokens == list(strict.lex(text))
+    assert lexed.errors == []
 
 
 def test_every_terminal_has_a_name(strict: lark.Lark) -> None:
@@ -89,3 +37,73 @@ def test_every_terminal_has_a_name(strict: lark.Lark) -> None:
     assert not [t.name for t in strict.terminals if t.name.startswith("__")]
     filtered = [s for rule in strict.rules for s in rule.expansion if getattr(s, "filter_out", 0)]
     assert filtered == []
+
+
+class TestTheSavedParseTable:
+    """It is Lark's own, which loading unpickles."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+        return tmp_path / "parser"
+
+    def works(self, capfd: pytest.CaptureFixture[str]) -> bool:
+        """Whether a new parser parses and nothing was said on its way."""
+        parser = grammar.build(grammar.cache_file())
+        source_path.set("a.ktg")
+        setting = parser.parse("a = 1", start="setting")
+        return isinstance(setting, Setting) and capfd.readouterr() == ("", "")
+
+    def written(self, folder: Path) -> int:
+        """When the table was written."""
+        (path,) = folder.iterdir()
+        return path.stat().st_mtime_ns
+
+    def test_is_written_once_where_only_the_user_can_write(
+        self, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.works(capfd)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        first = self.written(folder)
+        assert self.works(capfd)
+        assert self.written(folder) == first
+
+    @pytest.mark.parametrize("fault", ["empty", "damaged", "stale", "cut off"])
+    def test_is_silently_made_anew_where_it_is_stale_or_damaged(
+        self, fault: str, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.works(capfd)
+        (path,) = folder.iterdir()
+        sound = path.read_bytes()
+        contents = {
+            "empty": b"",
+            "damaged": sound[:200] + b"damaged" + sound[207:],
+            "stale": b"0" * 64 + sound[64:],
+            "cut off": sound[:-100],
+        }
+        path.write_bytes(contents[fault])
+        assert self.works(capfd)
+        repaired = self.written(folder)
+        assert path.read_bytes() != contents[fault]
+        assert self.works(capfd)
+        assert self.written(folder) == repaired
+
+    def test_is_not_read_where_others_can_write(
+        self, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.works(capfd)
+        folder.chmod(0o777)
+        assert grammar.cache_file() is None
+        assert self.works(capfd)
+
+    def test_is_not_needed(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        folder.write_bytes(b"")  # no folder can be made there
+        assert grammar.cache_file() is None
+        assert self.works(capfd)
+
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root can write anywhere")
+    def test_is_not_needed_in_a_folder_that_cannot_be_written(
+        self, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        folder.mkdir(mode=0o500)
+        assert self.works(capfd)

@@ -2,21 +2,15 @@
 
 import json
 import re
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lark.exceptions import UnexpectedToken
 
 from ktgdsl.diagnostics.render import render
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.syntax import grammar, machine
-from ktgdsl.syntax.build import actions
 from ktgdsl.syntax.parse import parse, parse_value
-from ktgdsl.syntax.tokens import Token, tokenize
 from tests.paths import TESTS
 
-LARK = grammar.build()
 GOOD = [path.read_text("utf-8") for path in sorted((TESTS / "good").glob("*.ktg"))]
 WORDS = sorted({word for text in GOOD for word in re.findall(r"\w+|[^\w\s]+", text)})
 STRANGE = [
@@ -92,33 +86,3 @@ def test_a_sound_text_changed_somewhere(data: st.DataObject) -> None:
                 j = data.draw(st.integers(0, len(pieces) - 1))
                 pieces[i], pieces[j] = pieces[j], pieces[i]
     look("".join(pieces))
-
-
-def _stop_of_lark(start: str, tokens: list[Token]) -> tuple[int, frozenset[str]] | None:
-    """Where Lark's own driver stops, and what it would accept there; None if nowhere."""
-    driver: Any = LARK.parse_interactive(start=start)
-    for i, token in enumerate(tokens):
-        before = driver.copy(deepcopy_values=False)
-        try:
-            driver.feed_token(token)
-        except UnexpectedToken:
-            return i, frozenset(before.accepts())
-    accepts = frozenset(driver.accepts())
-    return None if "$END" in accepts else (len(tokens), accepts)
-
-
-@settings(deadline=None)
-@given(st.data(), st.sampled_from(grammar.STARTS))
-def test_the_automaton_stops_where_that_of_lark_does(data: st.DataObject, start: str) -> None:
-    words = re.findall(r"\w+|[^\w\s]+", data.draw(st.sampled_from(GOOD)))
-    i = data.draw(st.integers(0, len(words)))
-    words = words[i : i + data.draw(st.integers(0, 30))]
-    spoilt = data.draw(st.booleans())
-    if words and spoilt:
-        words[data.draw(st.integers(0, len(words) - 1))] = data.draw(st.sampled_from(WORDS))
-    tokens, _ = tokenize(Source("a.ktg", " ".join(words)))
-    expected = _stop_of_lark(start, tokens)
-    made = machine.run(start, tokens, actions("a.ktg"))
-    assert (made is None) == (expected is not None)
-    if expected is not None:
-        assert machine.stop(start, tokens) == expected

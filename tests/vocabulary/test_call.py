@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ktgdsl.syntax.statements import RESERVED
+from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary.call import Call, shown_path
 from ktgdsl.vocabulary.entry import Entry, Percentage
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ktgdsl.syntax.statements import RESERVED
+from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import (
     derived,
     feature_losses,

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from ktgdsl.errors import RunError
+from ktgdsl.files import cache_root
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.cache import cache_root
 from ktgdsl.training.datasets.errors import data_error
 
 

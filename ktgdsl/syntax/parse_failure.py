@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from lark import Token
+
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.syntax.tokens import Token
+from ktgdsl.syntax.tokens import span
 
 SETTING = "SETTING"
 VALUE = "VALUE"
@@ -27,7 +29,7 @@ EXAMPLES = {
 
 
 @dataclass(frozen=True)
-class Stop:
+class ParseFailure:
     """Where a part of a file cannot be parsed further.
 
     `tokens` are those of the part, `index` is the one that does not fit (their number when
@@ -104,14 +106,3 @@ class Stop:
         """A complaint about this place, unless told another."""
         where = self.place if place is None else place
         return Diagnostic(code or self.code, message, where, help_, labels=labels)
-
-
-def span(path: str, first: Token, last: Token) -> Span:
-    """The place of the tokens from `first` to `last`."""
-    return Span(path, first.start, last.end)
-
-
-def shown(token: Token) -> str:
-    """A token as a message quotes it."""
-    text = token.value if len(token.value) <= 30 else f"{token.value[:27]}..."
-    return f"`{text}`"

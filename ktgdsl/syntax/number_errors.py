@@ -2,9 +2,11 @@
 
 import re
 
+from lark import Token
+
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.syntax.stop import Stop, span
-from ktgdsl.syntax.tokens import Token
+from ktgdsl.syntax.parse_failure import ParseFailure
+from ktgdsl.syntax.tokens import end_offset, span, start_offset
 from ktgdsl.syntax.tree import Binary, Choice, Number, PercentLiteral, Range, Value
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -15,10 +17,10 @@ _BEFORE_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}")
 
 def touching(first: Token | None, second: Token | None) -> bool:
     """Whether nothing stands between two tokens."""
-    return first is not None and second is not None and first.end == second.start
+    return first is not None and second is not None and end_offset(first) == start_offset(second)
 
 
-def point(stop: Stop) -> Diagnostic | None:
+def point(stop: ParseFailure) -> Diagnostic | None:
     """`.5` and `1.`"""
     point, before, after = stop.token, stop.near(-1), stop.near(1)
     if point is None or point.type != "DOT":
@@ -34,7 +36,7 @@ def point(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def comma(stop: Stop) -> Diagnostic | None:
+def comma(stop: ParseFailure) -> Diagnostic | None:
     """`clip = 0,5` and `sgd(lr=0,1)`"""
     for offset in (0, -1):
         whole, sign, rest = (stop.near(offset + i) for i in (-1, 0, 1))
@@ -48,13 +50,13 @@ def comma(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def spaced(stop: Stop) -> Diagnostic | None:
+def spaced(stop: ParseFailure) -> Diagnostic | None:
     """`1 000`"""
     before, token = stop.near(-1), stop.token
     if before is None or not _BEFORE_THOUSANDS.fullmatch(before.value):
         return None
     groups: list[Token] = []
-    while token is not None and not token.first and _THOUSANDS.fullmatch(token.value):
+    while token is not None and token.line == before.line and _THOUSANDS.fullmatch(token.value):
         groups.append(token)
         token = stop.near(len(groups))
     if not groups:

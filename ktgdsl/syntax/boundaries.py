@@ -1,4 +1,4 @@
-"""Where statements and settings begin, found without parsing, for a file that has mistakes.
+"""Statement boundaries: where statements and settings begin, found without parsing.
 
 Statements start with reserved words, so their beginnings stand out whatever is broken
 around them. Everything here speaks of tokens by their index.
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from ktgdsl.syntax.tokens import Token
+from lark import Token
+
+from ktgdsl.syntax.tokens import starts_line
 
 MAX_LEVELS = 64
 
@@ -71,7 +73,7 @@ def enclosed(tokens: list[Token]) -> list[bool]:
     for i, token in enumerate(tokens):
         if token.type in ("LPAR", "LBRACKET"):
             opened.append(i)
-        elif token.type in _BRACES or (token.type in STATEMENTS and token.first):
+        elif token.type in _BRACES or (token.type in STATEMENTS and starts_line(tokens, i)):
             opened.clear()
         elif opened and _CLOSES.get(token.type) == tokens[opened[-1]].type:
             steps[opened.pop() + 1] += 1
@@ -105,15 +107,15 @@ def _start(tokens: list[Token], i: int, in_block: bool, in_graph: bool) -> Start
     if kind in STATEMENTS:
         if in_block and _kind(tokens, i + 1) not in _FOLLOWS[kind]:
             return None
-        if assigned and not tokens[i].first:
+        if assigned and not starts_line(tokens, i):
             return None
-        fresh = tokens[i].first or _ended(tokens, i)
+        fresh = starts_line(tokens, i) or _ended(tokens, i)
         return Start(i, kind) if fresh else None
     if kind != "NAME" or assigned or in_block:
         return None
-    if tokens[i].first:
+    if starts_line(tokens, i):
         # Two words side by side cannot go on with an unfinished line either.
-        words = _kind(tokens, i + 1) in ("NAME", "LABEL") and not tokens[i + 1].first
+        words = _kind(tokens, i + 1) in ("NAME", "LABEL") and not starts_line(tokens, i + 1)
         fresh = words or _ended(tokens, i)
     else:
         fresh = _kind(tokens, i - 1) in _BRACES
@@ -147,7 +149,7 @@ def settings(tokens: list[Token], start: int, end: int, inside: list[bool]) -> l
             assigned = _kind(tokens, i + 1) in ("EQUALS", "COLON")
             # In a bracket that is open to the end it may still be an argument.
             argument = open_brackets and before in ("LPAR", "LBRACKET", "COMMA")
-            begins = (tokens[i].first and (assigned or _ended(tokens, i))) or (
+            begins = (starts_line(tokens, i) and (assigned or _ended(tokens, i))) or (
                 assigned and _ended(tokens, i)
             )
             if begins and not (inside[i] or braces or argument):

@@ -27,7 +27,7 @@ _BINDING = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
 
 
-def spell(literal: Literal) -> str:
+def unparse_literal(literal: Literal) -> str:
     """A literal as the language writes it when nobody has written it before."""
     match literal:
         case Number():
@@ -39,10 +39,10 @@ def spell(literal: Literal) -> str:
             return '"' + "".join(_ESCAPES.get(char, char) for char in literal.value) + '"'
 
 
-class Speller:
+class Unparser:
     """Writes values; `literal` gives the text of a number, a percentage or a string."""
 
-    def __init__(self, literal: Callable[[Literal], str] = spell) -> None:
+    def __init__(self, literal: Callable[[Literal], str] = unparse_literal) -> None:
         self._literal = literal
 
     def value(self, value: Value) -> str:

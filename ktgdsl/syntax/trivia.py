@@ -1,4 +1,7 @@
-"""What a source says beside its tree: comments, blank lines, and how literals are spelt."""
+"""Trivia: what a source says beside its tree, for the formatter.
+
+Comments, blank lines, line breaks, and how literals are written.
+"""
 
 import re
 from bisect import bisect_left
@@ -6,8 +9,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax.spelling import Literal
-from ktgdsl.syntax.tokens import Token
+from ktgdsl.syntax.lexer import Lexed
+from ktgdsl.syntax.tokens import start_offset
+from ktgdsl.syntax.unparse import Literal
 
 _SAME_LINE = re.compile(r"[ \t\r]*#")
 _LITERALS = frozenset(("NUMBER", "PERCENT", "STRING"))
@@ -20,19 +24,20 @@ class Comment(NamedTuple):
     start: int
 
 
-class Remarks:
-    """The comments of a source that parses, each to be taken once and in order.
+class Trivia:
+    """The trivia of a source that parses; each comment is to be taken once and in order.
 
-    `words` are all words and signs, which alone decide what the source says.
+    `words` are all tokens as text, which alone decide what the source says.
     """
 
-    def __init__(self, source: Source, tokens: list[Token]) -> None:
+    def __init__(self, source: Source, lexed: Lexed) -> None:
+        tokens = lexed.tokens
         self._text = source.text
-        self._comments = _comments(source.text, tokens)
+        self._comments = [Comment(c.rstrip(" \t\r"), start_offset(c)) for c in lexed.comments]
         self._next = 0
-        self._braces = [token.start for token in tokens if token.type == "LBRACE"]
+        self._braces = [start_offset(token) for token in tokens if token.type == "LBRACE"]
         self._literals = [token for token in tokens if token.type in _LITERALS]
-        self._starts = [token.start for token in self._literals]
+        self._starts = [start_offset(token) for token in self._literals]
         self.words = [token.value for token in tokens]
 
     def count(self) -> Counter[str]:
@@ -41,7 +46,8 @@ class Remarks:
 
     def literal(self, value: Literal) -> str:
         """A literal as the source spells it; the span may have parentheses around it."""
-        return self._literals[bisect_left(self._starts, value.span.start)].value
+        literal: str = self._literals[bisect_left(self._starts, value.span.start)].value
+        return literal
 
     def brace(self, span: Span) -> int | None:
         """The offset of the brace that opens the block of a statement, if it has one."""
@@ -78,19 +84,3 @@ class Remarks:
             return ""
         self._next += 1
         return self._comments[self._next - 1].text
-
-
-def _comments(text: str, tokens: list[Token]) -> list[Comment]:
-    """Each `#` outside of all tokens, with the rest of its line."""
-    found: list[Comment] = []
-    end_of_text = Token("", "", len(text), len(text), False)
-    start = text.find("#")
-    for token in (*tokens, end_of_text):
-        while 0 <= start < token.start:
-            end = text.find("\n", start)
-            comment = text[start:end] if end >= 0 else text[start:]
-            found.append(Comment(comment.rstrip(" \t\r"), start))
-            start = text.find("#", start + len(comment))
-        if 0 <= start < token.end:
-            start = text.find("#", token.end)
-    return found

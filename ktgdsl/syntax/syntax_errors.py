@@ -8,9 +8,10 @@ import difflib
 from collections.abc import Callable
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
-from ktgdsl.syntax.numerals import comma, point, spaced, touching
-from ktgdsl.syntax.statements import RESERVED
-from ktgdsl.syntax.stop import SETTING, Stop, shown, span
+from ktgdsl.syntax.boundaries import RESERVED
+from ktgdsl.syntax.number_errors import comma, point, spaced, touching
+from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
+from ktgdsl.syntax.tokens import shown, span
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NAMED = {
@@ -43,7 +44,7 @@ _NAMELESS = {
 }
 
 
-def explain(stop: Stop) -> Diagnostic:
+def explain(stop: ParseFailure) -> Diagnostic:
     """The complaint about a place where the parser cannot go on."""
     for rule in _RULES:
         found = rule(stop)
@@ -56,7 +57,7 @@ def explain(stop: Stop) -> Diagnostic:
     return stop.complain(f"{shown(stop.token)} cannot {where}", stop.example)
 
 
-def _comment(stop: Stop) -> Diagnostic | None:
+def _comment(stop: ParseFailure) -> Diagnostic | None:
     """`// text`"""
     for first, second in ((stop.near(-1), stop.token), (stop.token, stop.near(1))):
         if first is None or second is None or not touching(first, second):
@@ -67,7 +68,7 @@ def _comment(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def _keyword(stop: Stop) -> Diagnostic | None:
+def _keyword(stop: ParseFailure) -> Diagnostic | None:
     """A reserved word where a name or a value is needed."""
     word = stop.token
     if word is None or word.type not in RESERVED or "NAME" not in stop.accepts:
@@ -87,14 +88,14 @@ def _keyword(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"`{word}` {why} and cannot {what}", code="E105")
 
 
-def _nameless(stop: Stop) -> Diagnostic | None:
+def _nameless(stop: ParseFailure) -> Diagnostic | None:
     """`graph {`, `data {`, `phase {`"""
     if stop.index != 1 or stop.type not in ("LBRACE", "") or stop.kind not in _NAMELESS:
         return None
     return stop.complain(_NAMELESS[stop.kind], stop.example, code="E103")
 
 
-def _unclosed(stop: Stop) -> Diagnostic | None:
+def _unclosed(stop: ParseFailure) -> Diagnostic | None:
     """A bracket that is open where its statement ends, or where another kind of it closes."""
     opened = stop.opened()
     if opened is None or opened.type == "LBRACE":
@@ -121,7 +122,7 @@ def _unclosed(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def _ends_early(stop: Stop) -> Diagnostic | None:
+def _ends_early(stop: ParseFailure) -> Diagnostic | None:
     """A part that ends where something more is needed."""
     if stop.token is not None:
         return None
@@ -135,14 +136,14 @@ def _ends_early(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"{missing} is missing after `{last}`", help_)
 
 
-def _path(stop: Stop) -> Diagnostic | None:
+def _path(stop: ParseFailure) -> Diagnostic | None:
     if stop.kind != "USE" or "STRING" not in stop.accepts:
         return None
     message = "`use` needs the path of a file between double quotes"
     return stop.complain(message, stop.example)
 
 
-def _argument(stop: Stop) -> Diagnostic | None:
+def _argument(stop: ParseFailure) -> Diagnostic | None:
     """`kl(T=4, 3)`"""
     opened = stop.opened()
     if opened is None or opened.type != "LPAR":
@@ -154,7 +155,7 @@ def _argument(stop: Stop) -> Diagnostic | None:
     return stop.complain(message, "put it first, or name it", place)
 
 
-def _assignment(stop: Stop) -> Diagnostic | None:
+def _assignment(stop: ParseFailure) -> Diagnostic | None:
     """No `=` where nothing else can stand."""
     if stop.accepts - {"COMMA", "LBRACKET", "EACH", "NAME"} != {"EQUALS"}:
         return None
@@ -175,7 +176,7 @@ def _assignment(stop: Stop) -> Diagnostic | None:
     return stop.complain(message, stop.example)
 
 
-def _word(stop: Stop) -> Diagnostic | None:
+def _word(stop: ParseFailure) -> Diagnostic | None:
     """A misspelt keyword within a statement, such as `via`."""
     if stop.token is None or stop.type != "NAME" or "NAME" in stop.accepts:
         return None
@@ -186,7 +187,7 @@ def _word(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"{shown(stop.token)} cannot stand here", f"did you mean `{match[0]}`?")
 
 
-def _edge(stop: Stop) -> Diagnostic | None:
+def _edge(stop: ParseFailure) -> Diagnostic | None:
     """What is particular to edges: the arrow, the colon, no settings."""
     if stop.kind != "EDGE":
         return None
@@ -206,7 +207,7 @@ def _edge(stop: Stop) -> Diagnostic | None:
     return None if message is None else stop.complain(message, stop.example)
 
 
-def _block(stop: Stop) -> Diagnostic | None:
+def _block(stop: ParseFailure) -> Diagnostic | None:
     """A `{` that is missing, or one that has no business here."""
     what = stop.kind.lower()
     if stop.type == "LBRACE" and "LBRACE" not in stop.accepts:
@@ -222,7 +223,7 @@ def _block(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"`{{` expected to open the block of `{what}`", stop.example)
 
 
-def _separator(stop: Stop) -> Diagnostic | None:
+def _separator(stop: ParseFailure) -> Diagnostic | None:
     """Commas that are missing or too many, and ranges in ranges."""
     opened = stop.opened()
     if stop.type == "DOTS" and "NUMBER" not in stop.accepts:
@@ -238,7 +239,7 @@ def _separator(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def _name(stop: Stop) -> Diagnostic | None:
+def _name(stop: ParseFailure) -> Diagnostic | None:
     """Something else where a name has to stand."""
     if stop.token is None or "NAME" not in stop.accepts or "NUMBER" in stop.accepts:
         return None
@@ -252,7 +253,7 @@ def _name(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"{what} is expected here, not {shown(stop.token)}", stop.example)
 
 
-def _value(stop: Stop) -> Diagnostic | None:
+def _value(stop: ParseFailure) -> Diagnostic | None:
     """Something else where a value has to stand."""
     if stop.token is None or "NUMBER" not in stop.accepts:
         return None
@@ -267,7 +268,7 @@ def _value(stop: Stop) -> Diagnostic | None:
     return stop.complain(f"{what} is expected here, not {shown(stop.token)}")
 
 
-_RULES: tuple[Callable[[Stop], Diagnostic | None], ...] = (
+_RULES: tuple[Callable[[ParseFailure], Diagnostic | None], ...] = (
     point,
     comma,
     spaced,

@@ -10,11 +10,14 @@ from inspect import cleandoc
 
 from pydantic.fields import FieldInfo
 
-from ktgdsl.backend.supported import DATASETS, GATES, LOSSES, NETWORKS, missing
+from ktgdsl.backend import gates, losses
+from ktgdsl.backend.initial import FACTORIES
+from ktgdsl.backend.missing import missing
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, subject
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.report.parameters import default, takes
+from ktgdsl.training.datasets.read import READERS
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.networks import Derived
@@ -128,11 +131,11 @@ def _trained() -> Iterator[Row]:
     """What of the language this version can train, and what it cannot train yet."""
     nodes = entries("network")
     derived = [word for word, entry in nodes.items() if issubclass(entry, Derived)]
-    yield _divided("networks", [word for word in nodes if word not in derived], NETWORKS)
+    yield _divided("networks", [word for word in nodes if word not in derived], FACTORIES)
     yield _divided("derived nodes", derived, [word for word in derived if _trains(_derived(word))])
-    yield _divided("losses", entries("loss"), LOSSES)
-    yield _divided("gates", entries("gate"), GATES | _constants())
-    yield _divided("data sets", entries("dataset"), DATASETS)
+    yield _divided("losses", entries("loss"), {word for word, _ in losses.FUNCTIONS})
+    yield _divided("gates", entries("gate"), gates.FUNCTIONS.keys() | _constants())
+    yield _divided("data sets", entries("dataset"), READERS)
     able = [what for what, text in _CONSTRUCTS.items() if _trains(text)]
     rest = [what for what in _CONSTRUCTS if what not in able]
     yield "constructs", ", ".join(able), ", ".join(rest)

@@ -1,11 +1,17 @@
 """Words of the vocabulary for tests: their entries, what each needs, and what a text means."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import product
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError, create_model
+from pydantic.fields import FieldInfo
 
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.parse import parse_value
-from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import KINDS, entries
 
@@ -16,32 +22,7 @@ STAGE1, STAGE2 = Tap("stage1"), Tap("stage2")
 ALL = [each for kind in KINDS for each in entries(kind).values()]
 """The entries of all kinds."""
 
-# What has no default, kind by kind.
-_REQUIRED: dict[str, dict[str, Any]] = {
-    "network resnet": {"depth": 8},
-    "network wrn": {"depth": 16, "widen": 2},
-    "network python": {"function": "m:f"},
-    "network torchvision": {"name": "resnet18"},
-    "network timm": {"name": "resnet18"},
-    "network ensemble": {"members": [NodeRef("h")]},
-    "network ema": {"of": A},
-    "network copy": {"of": A},
-    "loss python": {"function": "m:f"},
-    "loss fsp": {"with": STAGE2},
-    "loss irg": {"taps": [STAGE1, STAGE2]},
-    "gate until": {"moment": 3.0},
-    "gate after": {"moment": 3.0},
-    "gate rampup": {"length": 80.0},
-    "gate during": {"phases": [PhaseRef("hints")]},
-    "gate shard": {"index": 0, "count": 2},
-    "gate python": {"function": "m:f"},
-    "schedule step": {"every": 60.0},
-    "schedule multistep": {"at": [40.0, 60.0]},
-    "dataset folder": {"path": "flowers"},
-    "dataset python": {"function": "m:f"},
-    "combine gated": {"by": Tap("stage2", H0)},
-    "objective accuracy": {"of": A},
-}
+_EXAMPLES: list[Any] = [A, STAGE2, Tap("stage2", H0), PhaseRef("hints"), "m:f", "resnet18", 3.0]
 
 
 def name_of(entry: type[Entry]) -> str:
@@ -56,8 +37,31 @@ def named(name: str) -> type[Entry]:
 
 
 def required(entry: type[Entry]) -> dict[str, Any]:
-    """Values of the parameters that have no default."""
-    return _REQUIRED.get(name_of(entry), {})
+    """Values of the parameters that have no default, the first that fit their types and ranges."""
+    return {
+        name: _example(field) for name, field in entry.model_fields.items() if field.is_required()
+    }
+
+
+def _example(field: FieldInfo) -> Any:
+    takes = create_model("Takes", __base__=Parameters, value=(field.annotation, field))
+    least = [each.ge for each in field.metadata if hasattr(each, "ge")] or [1]
+    for value in (*least, *_EXAMPLES, *([each] for each in _EXAMPLES)):
+        with suppress(ValidationError):
+            takes(value=value)
+            return value
+    raise AssertionError(f"no example fits {field}")
+
+
+def variants(entry: type[Entry]) -> Iterator[Entry]:
+    """The entry with all that has a default left out, and with each word of an option."""
+    options = {
+        name: get_args(field.annotation)
+        for name, field in entry.model_fields.items()
+        if get_origin(field.annotation) is Literal
+    }
+    for chosen in product(*options.values()):
+        yield entry.model_validate(required(entry) | dict(zip(options, chosen, strict=True)))
 
 
 def resolved(kind: str, text: str, resolver: Resolver) -> Entry | None:

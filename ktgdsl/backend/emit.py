@@ -1,4 +1,4 @@
-"""Plan to fx graph: one call of each network, its losses and gates, named by their edges."""
+"""Emits the fx graph of a plan: networks, then losses and gates under the names of their edges."""
 
 import re
 from collections.abc import Callable
@@ -9,12 +9,13 @@ from typing import Any
 from torch import fx
 
 from ktgdsl.backend import gates, losses
+from ktgdsl.backend.missing import source_kind
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import (
     Call,
     Constant,
     Edge,
-    Gate,
+    Endpoint,
     NodeOutput,
     Part,
     Plan,
@@ -22,9 +23,14 @@ from ktgdsl.plan.model import (
     Sum,
     Term,
     Weight,
-    node_of,
     per_sample,
 )
+from ktgdsl.plan.model import Gate as GateExpression
+from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.gates import Gate
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.reads import Input, PhaseFraction, Read
+from ktgdsl.vocabulary.registry import entry_of
 
 Value = fx.Node | float
 
@@ -57,11 +63,6 @@ def _identifier(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-def _source_node(edge: Edge) -> str:
-    assert isinstance(edge.source, NodeOutput)
-    return edge.source.node
-
-
 class _Emitter:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -71,7 +72,7 @@ class _Emitter:
         self.progress = self.graph.placeholder("progress")
         self.logits: dict[str, fx.Node] = {}
         self.open: dict[tuple[str, str], fx.Node] = {}
-        self._made: dict[tuple[object, ...], fx.Node] = {}
+        self._cache: dict[tuple[object, ...], fx.Node] = {}
 
     def emit(self) -> fx.Graph:
         for node, module in module_names(self.plan).items():
@@ -98,8 +99,7 @@ class _Emitter:
 
     def _edge(self, edge: Edge) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
-        source = node_of(edge.source) or str(edge.source)
-        pair = f"{_identifier(source)}_to_{_identifier(edge.destination.node)}"
+        pair = f"{_identifier(str(edge.source))}_to_{_identifier(str(edge.destination))}"
         reduced = [self._term(edge, term, pair) for term in edge.terms]
         weights = [self._gate(term.gate, edge) for term in edge.terms]
         total = reduced[0]
@@ -139,48 +139,52 @@ class _Emitter:
         assert total is not None
         return total
 
-    def _loss(self, edge: Edge, loss: Call) -> fx.Node:
-        destination, arguments = edge.destination.node, loss.arguments
-        if edge.from_label:
-            log_p = self._log_p(destination, arguments.get("T", 1.0))
-            match loss.name:
-                case "ce":
-                    return self._call(losses.ce, log_p, self.label, arguments["smoothing"])
-                case "kl":
-                    return self._call(losses.kl_label, log_p, self.label, arguments["scale"])
-                case "mse":
-                    return self._call(losses.mse_label, log_p, self.label)
-        source = _source_node(edge)
-        match loss.name:
-            case "kl" | "reverse_kl" | "js":
-                T = arguments["T"]
-                function: Callable[..., object] = getattr(losses, loss.name)
-                teacher = self._detached(self._log_p(source, T))
-                return self._call(
-                    function, teacher, self._log_p(destination, T), arguments["scale"]
-                )
-            case "mse" if arguments["on"] == "probabilities":
-                p_s, p_t = (self._method("exp", self._log_p(n, 1.0)) for n in (source, destination))
-                return self._call(losses.mse, self._detached(p_s), p_t)
-            case "mse":
-                teacher = self._detached(self.logits[source])
-                return self._call(losses.mse, teacher, self.logits[destination])
-            case "cosine_distance":
-                teacher = self._detached(self.logits[source])
-                return self._call(losses.cosine_distance, teacher, self.logits[destination])
-        raise ValueError(f"no function computes the loss {loss} of the edge {edge.key}")
+    def _loss(self, edge: Edge, call: Call) -> fx.Node:
+        """The loss (B, *rest) of an edge's samples."""
+        source = source_kind(edge)
+        inputs = entry_of(Loss, call).inputs(source)
+        values = [self._input(each, edge, detach=True) for each in inputs]
+        return self._call(losses.FUNCTIONS[call.name, source], *values)
 
-    def _log_p(self, node: str, T: Any) -> fx.Node:
-        made = self._call(losses.log_softmax, self.logits[node], T)
-        at = "" if T == 1 else f"_T{_identifier(format(T, 'g'))}"
-        return self._name(made, f"log_p_{_identifier(node)}{at}")
+    # Inputs of losses and gates
+
+    def _input(self, value: Input, edge: Edge, *, detach: bool = False) -> Value:
+        """What a function gets for one of its inputs; `detach` stops gradients into the source."""
+        match value:
+            case Read(of="source"):
+                read = self._output(value, edge.source)
+                return self._detached(read) if detach else read
+            case Read(of="destination"):
+                return self._output(value, edge.destination)
+            case Read(form="label"):
+                return self.label
+            case Read():
+                clock = self._call(gates.clock, self.progress, self.image)
+                return self._name(clock, "k_over_k_end")
+            case PhaseFraction():
+                return self._fraction(value.moment)
+        return value
+
+    def _output(self, read: Read, endpoint: Endpoint) -> fx.Node:
+        """A node's logits, or log p or p of them."""
+        assert isinstance(endpoint, NodeOutput)
+        logits = self.logits[endpoint.node]
+        if read.form == "logits":
+            return logits
+        suffix = _identifier(endpoint.node)
+        if read.T != 1:
+            suffix += f"_T{_identifier(format(read.T, 'g'))}"
+        log_p = self._name(self._call(losses.log_softmax, logits, read.T), f"log_p_{suffix}")
+        if read.form == "log_p":
+            return log_p
+        return self._name(self._method("exp", log_p), f"p_{suffix}")
 
     def _detached(self, value: fx.Node) -> fx.Node:
         return self._name(self._method("detach", value), f"{value.name}_detached")
 
     # Gates
 
-    def _gate(self, gate: Gate, edge: Edge) -> Value:
+    def _gate(self, gate: GateExpression, edge: Edge) -> Value:
         match gate:
             case Constant():
                 return gate.value
@@ -195,46 +199,37 @@ class _Emitter:
             first = self._call(operator, first, value)
         return first
 
-    def _weight(self, gate: Call, edge: Edge) -> fx.Node:
-        arguments = gate.arguments
-        if gate.name == "correct":
-            source = _source_node(edge)
-            made = self._call(gates.correct, self.logits[source], self.label)
-            return self._name(made, f"correct_{_identifier(source)}")
-        clock = self._name(self._call(gates.clock, self.progress, self.image), "k_over_k_end")
-        match gate.name:
-            case "linear" | "cosine":
-                function: Callable[..., object] = getattr(gates, gate.name)
-                return self._call(function, clock, arguments["start"], arguments["stop"])
-            case "until" | "after":
-                function = getattr(gates, gate.name)
-                return self._call(function, clock, self._fraction(arguments["moment"]))
-            case "rampup":
-                return self._call(gates.rampup, clock, self._fraction(arguments["length"]))
-        raise ValueError(f"no function computes the gate {gate} of the edge {edge.key}")
+    def _weight(self, call: Call, edge: Edge) -> fx.Node:
+        inputs = entry_of(Gate, call).inputs()
+        values = (self._input(each, edge) for each in inputs)
+        weight = self._call(gates.FUNCTIONS[call.name], *values)
+        read = {each.of for each in inputs if isinstance(each, Read)}
+        endpoints = {"source": edge.source, "destination": edge.destination}
+        nodes = [_identifier(str(node)) for end, node in endpoints.items() if end in read]
+        return self._name(weight, f"{call.name}_{'_to_'.join(nodes)}") if nodes else weight
 
-    def _fraction(self, moment: Any) -> float:
-        """A moment as a share of the training, the number nearest to what is written.
+    def _fraction(self, moment: float | Percentage) -> float:
+        """The fraction of the training up to a moment, the number nearest to what is written.
 
         So it equals k / k_end in the step that it names: 33.3 / 100 would be below 333 / 1000.
         """
-        if isinstance(moment, dict):
-            return float(Fraction(str(moment["percent"])) / 100)
+        if isinstance(moment, Percentage):
+            return float(Fraction(str(moment.percent)) / 100)
         return float(Fraction(str(moment)) / self.plan.train.epochs)
 
     # Making nodes
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> fx.Node:
         key = (function, *arguments)
-        if key not in self._made:
-            self._made[key] = self.graph.call_function(function, arguments)
-        return self._made[key]
+        if key not in self._cache:
+            self._cache[key] = self.graph.call_function(function, arguments)
+        return self._cache[key]
 
     def _method(self, method: str, value: fx.Node) -> fx.Node:
         key = (method, value)
-        if key not in self._made:
-            self._made[key] = self.graph.call_method(method, (value,))
-        return self._made[key]
+        if key not in self._cache:
+            self._cache[key] = self.graph.call_method(method, (value,))
+        return self._cache[key]
 
     def _name(self, node: fx.Node, name: str) -> fx.Node:
         """Give a node its readable name, once."""

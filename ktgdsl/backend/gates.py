@@ -8,15 +8,34 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 Progress = TypeVar("Progress", float, Tensor)
 Weight = Tensor | float | None
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""The function of each gate that can be trained, by its word."""
 
 
+def computes(word: str) -> Callable[[Function], Function]:
+    """Decorate the function that computes a gate; it takes what the gate names in `inputs`.
+
+    Its result must carry no gradient: a gate weighs losses, it does not learn.
+    """
+
+    def register(function: Function) -> Function:
+        FUNCTIONS[word] = function
+        return function
+
+    return register
+
+
+@computes("correct")
 def correct(source_logits: Tensor, label: Tensor) -> Tensor:
     """Return 1 where the source's top-1 is the label, else 0 (paper, Eq. 7).
 
@@ -27,12 +46,14 @@ def correct(source_logits: Tensor, label: Tensor) -> Tensor:
     return (source_logits.argmax(1) == label).to(dtype)
 
 
+@computes("linear")
 def linear(progress: Progress, start: float = 0.0, stop: float = 1.0) -> Progress:
     """Return the weight on the line from start to stop; by default k / k_end (paper, Eq. 6)."""
     # This form, unlike start + (stop - start) * progress, ends at exactly stop.
     return start * (1 - progress) + stop * progress
 
 
+@computes("until")
 def until(progress: Progress, fraction: float) -> Progress:
     """Return 1 in the steps up to this share of the phase, 0 in the others."""
     if isinstance(progress, Tensor):
@@ -40,11 +61,13 @@ def until(progress: Progress, fraction: float) -> Progress:
     return 1.0 if progress <= fraction else 0.0
 
 
+@computes("after")
 def after(progress: Progress, fraction: float) -> Progress:
     """Return 1 in the steps after this share of the phase, 0 in the others."""
     return 1 - until(progress, fraction)
 
 
+@computes("rampup")
 def rampup(progress: Progress, fraction: float) -> Progress:
     """Return exp(-5 (1 - e)²) with e = min(progress / fraction, 1): 1 from fraction on.
 
@@ -56,6 +79,7 @@ def rampup(progress: Progress, fraction: float) -> Progress:
     return math.exp(-5 * (1 - min(progress / share, 1.0)) ** 2)
 
 
+@computes("cosine")
 def cosine(progress: Progress, start: float, stop: float) -> Progress:
     """Return start + (stop - start) (1 - cos(π progress)) / 2."""
     if isinstance(progress, Tensor):

@@ -18,7 +18,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.plan.require import require_plan
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 
 class Frozen(nn.Module):

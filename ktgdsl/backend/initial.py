@@ -1,5 +1,7 @@
-"""A node's network with its initial weights, from the node's own random stream."""
+"""Makes a node's network, its initial weights drawn from the node's own random stream."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +9,7 @@ from torch import nn
 
 from ktgdsl.backend import library, networks
 from ktgdsl.backend.seeds import derive
-from ktgdsl.backend.user_code import UnusableError, call, told
+from ktgdsl.backend.user_code import UnusableError, call, describe
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
@@ -30,42 +32,49 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
 
 def make(node: Node, plan: Plan) -> nn.Module:
     """The module that a node's network word stands for, for the data of the plan."""
-    network, channels, classes = node.network, plan.data.shape[0], plan.data.classes
-    match network.name:
-        case "python":
-            return _from_factory(node, plan.folder)
-        case "torchvision" | "timm":
-            return _from_library(node, channels, classes)
-    return networks.make(network.name, network.arguments, channels, classes)
+    return FACTORIES[node.network.name](node, plan)
 
 
-def _from_library(node: Node, channels: int, classes: int) -> nn.Module:
+def _built_in(node: Node, plan: Plan) -> nn.Module:
+    network, data = node.network, plan.data
+    return networks.make(network.name, network.arguments, data.shape[0], data.classes)
+
+
+def _from_library(factory: Callable[..., nn.Module], node: Node, plan: Plan) -> nn.Module:
     arguments: dict[str, Any] = dict(node.network.arguments)
-    word, name = node.network.name, arguments["name"]
     try:
-        if word == "timm":
-            return library.timm_network(name, arguments["pretrained"], channels, classes)
-        return library.torchvision_network(name, arguments["weights"], channels, classes)
+        return factory(**arguments, channels=plan.data.shape[0], classes=plan.data.classes)
     except UnusableError as error:
-        raise _unusable(node, name, str(error), error.help) from error
+        raise _unusable(node, arguments["name"], str(error), error.help) from error
     except Exception as error:  # a download, or what else a library may raise
-        raise _unusable(node, name, f"cannot be made: {told(error)}") from error
+        problem = f"cannot be made: {describe(error)}"
+        raise _unusable(node, arguments["name"], problem) from error
 
 
-def _from_factory(node: Node, folder: str | None) -> nn.Module:
+def _from_user(node: Node, plan: Plan) -> nn.Module:
     arguments = dict(node.network.arguments)
-    place = str(arguments.pop("function"))
+    function = str(arguments.pop("function"))
     try:
-        made = call(place, folder, **arguments)
+        network = call(function, plan.folder, **arguments)
     except UnusableError as error:
-        raise _unusable(node, place, str(error), error.help) from error
-    if not isinstance(made, nn.Module):
-        problem = f"gives a {type(made).__name__}, and a node needs an nn.Module"
-        raise _unusable(node, place, problem)
-    return made
+        raise _unusable(node, function, str(error), error.help) from error
+    if not isinstance(network, nn.Module):
+        problem = f"gives a {type(network).__name__}, and a node needs an nn.Module"
+        raise _unusable(node, function, problem)
+    return network
 
 
-def _unusable(node: Node, place: str, problem: str, help: str | None = None) -> RunError:
-    """The complaint about a factory, or about the network of a library."""
-    message = f'the network {node.network.name}("{place}") of node `{node.name}` {problem}'
+FACTORIES: Mapping[str, Callable[[Node, Plan], nn.Module]] = {
+    "resnet": _built_in,
+    "wrn": _built_in,
+    "torchvision": partial(_from_library, library.torchvision_network),
+    "timm": partial(_from_library, library.timm_network),
+    "python": _from_user,
+}
+"""What makes a network, by its word in the vocabulary."""
+
+
+def _unusable(node: Node, name: str, problem: str, help: str | None = None) -> RunError:
+    """The error about a factory of the user's, or about the network of a library."""
+    message = f'the network {node.network.name}("{name}") of node `{node.name}` {problem}'
     return RunError([Diagnostic("E505", message, help=help)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.user_code import UnusableError
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 AUXILIARY = frozenset({"googlenet", "inception_v3"})
 """Networks of torchvision that give more than logits while they train."""

@@ -10,10 +10,29 @@ Labels are int64 (B, *rest), -1 where unlabeled.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
+
+from ktgdsl.vocabulary.reads import SourceKind
+
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+FUNCTIONS: dict[tuple[str, SourceKind], Callable[..., Tensor]] = {}
+"""The function of each loss that can be trained, by its word and what the edge comes from."""
+
+
+def computes(word: str, source: SourceKind = "node") -> Callable[[Function], Function]:
+    """Decorate the function that computes a loss; it takes what the loss names in `inputs`."""
+
+    def register(function: Function) -> Function:
+        FUNCTIONS[word, source] = function
+        return function
+
+    return register
 
 
 def log_softmax(logits: Tensor, T: float = 1.0) -> Tensor:
@@ -22,6 +41,7 @@ def log_softmax(logits: Tensor, T: float = 1.0) -> Tensor:
     return torch.log_softmax(z if T == 1 else z / T, dim=1)
 
 
+@computes("ce", source="label")
 def ce(log_p: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return -Σ_c q_c log p_c with q = (1 - smoothing) · onehot + smoothing / C.
 
@@ -38,6 +58,7 @@ def ce(log_p: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     return (1 - smoothing) * hard + smoothing * even
 
 
+@computes("kl")
 def kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
     """Return scale · KL(p_s ‖ p_t), the paper's edge loss (Eq. 2) when scale is 1.
 
@@ -50,11 +71,13 @@ def kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
     return scale * (p * torch.where(p > 0, s - t, 0.0)).sum(1)
 
 
+@computes("reverse_kl")
 def reverse_kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
     """Return scale · KL(p_t ‖ p_s)."""
     return kl(destination_log_p, source_log_p, scale)
 
 
+@computes("js")
 def js(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
     """Return scale · (KL(p_s ‖ m) + KL(p_t ‖ m)) / 2 with m = (p_s + p_t) / 2."""
     s, t = _full(source_log_p), _full(destination_log_p)
@@ -64,6 +87,7 @@ def js(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
     return kl(s, m, scale / 2) + kl(t, m, scale / 2)
 
 
+@computes("kl", source="label")
 def kl_label(log_p: Tensor, label: Tensor, scale: float) -> Tensor:
     """Return scale · KL(onehot ‖ p) = -scale · log p[label]; 0 where the label is -1.
 
@@ -72,11 +96,13 @@ def kl_label(log_p: Tensor, label: Tensor, scale: float) -> Tensor:
     return scale * ce(log_p, label)
 
 
+@computes("mse")
 def mse(source: Tensor, destination: Tensor) -> Tensor:
     """Return the mean over classes of the squared difference, of logits or probabilities."""
     return (_full(source) - _full(destination)).square().mean(1)
 
 
+@computes("mse", source="label")
 def mse_label(log_p: Tensor, label: Tensor) -> Tensor:
     """Return the mean over classes of (onehot - p)²; 0 where the label is -1."""
     p = _full(log_p).exp()
@@ -84,6 +110,7 @@ def mse_label(log_p: Tensor, label: Tensor) -> Tensor:
     return torch.where(label >= 0, mse(onehot, p), 0.0)
 
 
+@computes("cosine_distance")
 def cosine_distance(source: Tensor, destination: Tensor) -> Tensor:
     """Return 1 - cos(s, t) over the classes, with torch's bound on the norms (1e-8)."""
     return 1 - torch.cosine_similarity(_full(source), _full(destination), dim=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
+from ktgdsl.vocabulary.networks import STAGES
 
 # What a batch norm gives is changed in place, here alone: nothing needs it later, and the memory
 # that is not written is time. Who holds the output of a module inside a block has to copy it.

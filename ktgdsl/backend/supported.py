@@ -1,13 +1,12 @@
-"""What the language has and this back end does not do yet, found in a plan. No torch."""
+"""Refuses plans that cannot be trained or searched, with the place in the spec that is why."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
+from ktgdsl.backend.missing import Missing, missing
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import LOGITS, Gate, Plan, Product, Sum, Weight, node_of, tap_of
-from ktgdsl.plan.model import Call as Word
+from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import every_option
 from ktgdsl.syntax.tree import (
     Block,
@@ -26,82 +25,6 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 from ktgdsl.syntax.walk import walk
-
-NETWORKS = frozenset({"resnet", "wrn", "python", "torchvision", "timm"})
-LOSSES = frozenset({"ce", "kl", "reverse_kl", "js", "mse", "cosine_distance"})
-GATES = frozenset({"linear", "cosine", "correct", "until", "after", "rampup"})
-DATASETS = frozenset(
-    {
-        "digits",
-        "mnist",
-        "fashion_mnist",
-        "cifar10",
-        "cifar100",
-        "svhn",
-        "tiny_imagenet",
-        "folder",
-        "python",
-    }
-)
-"""The words that there are functions for; a test holds them against the back end."""
-
-
-class Missing(NamedTuple):
-    """A part of a plan that cannot be trained yet: what it is, and the word that says it.
-
-    `kind` is what the word is, where one word may be of several kinds: `python` is a network,
-    a loss and a gate.
-    """
-
-    what: str
-    word: str
-    kind: str = ""
-
-
-def missing(plan: Plan) -> Iterator[Missing]:
-    """What of a plan this version cannot train, in no special order."""
-    graph, data = plan.graph, plan.data
-    for node in graph.nodes:
-        if node.network.name not in NETWORKS:
-            yield _word("network", node.network)
-        if node.device is not None:
-            yield Missing("a device of a node's own", "device")
-    for derived in graph.derived:
-        yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
-    if graph.shares:
-        yield Missing("`share`", "share")
-    if plan.phases:
-        yield Missing("training in phases", "phase")
-    for edge in graph.edges:
-        if edge.unary:
-            yield Missing("an edge without a source", "unary")
-        elif {tap_of(edge.source), edge.destination.tap} != {LOGITS}:
-            yield Missing("a tap inside of a network", "tap")
-        elif node_of(edge.source) == edge.destination.node:
-            yield Missing("an edge from one view of a node to the other", "views")
-        for term in edge.terms:
-            yield from (_word("loss", p.loss) for p in term.parts if p.loss.name not in LOSSES)
-            yield from (_word("gate", gate) for gate in _gates(term.gate) if gate.name not in GATES)
-    if data.source.name not in DATASETS:
-        yield _word("data set", data.source)
-    if data.views > 1:
-        yield Missing("this value of the setting `views`", "views")
-
-
-def _word(kind: str, call: Word) -> Missing:
-    return Missing(f"the {kind} `{call.name}`", call.name, kind)
-
-
-def _gates(gate: Gate) -> Iterator[Word]:
-    match gate:
-        case Weight():
-            yield gate.gate
-        case Product():
-            for factor in gate.factors:
-                yield from _gates(factor)
-        case Sum():
-            for term in gate.terms:
-                yield from _gates(term)
 
 
 def require_supported(plan: Plan, tree: File | None = None) -> None:
@@ -182,9 +105,6 @@ def _standing(tree: File, kind: str) -> Iterator[Value]:
                 value = term.loss if kind == "loss" else term.gate
                 if value is not None:
                     yield value
-    data = tree.block("data")
-    if kind == "data set" and data is not None and data.subject is not None:
-        yield data.subject
 
 
 def _first(tree: File, wanted: Callable[[Syntax], bool]) -> Span | None:

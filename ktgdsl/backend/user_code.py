@@ -35,15 +35,15 @@ def call(place: str, folder: str | None, /, *given: object, **arguments: object)
         try:
             function = getattr(import_module(module), name)
         except Exception as error:
-            raise UnusableError(f"cannot be imported: {told(error)}", where) from error
+            raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
         try:
             return function(*given, **arguments)
         except Exception as error:
-            raise UnusableError(f"fails: {told(error)}") from error
+            raise UnusableError(f"fails: {describe(error)}") from error
 
 
-def told(error: Exception) -> str:
-    """An exception in one line: its kind and what it says."""
+def describe(error: Exception) -> str:
+    """An exception in one line: its type and its message."""
     return f"{type(error).__name__}: {error}"
 
 

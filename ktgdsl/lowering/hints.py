@@ -12,7 +12,8 @@ from ktgdsl.syntax.tree import Argument, Binary, CallExpression, String, Value
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import respelled
-from ktgdsl.vocabulary.registry import closest, entries, kinds_of, words
+from ktgdsl.vocabulary.registry import entries, kinds_of, words
+from ktgdsl.vocabulary.spelling import closest
 
 TORCHVISION = 'a network of torchvision is written `torchvision("vgg16")`'
 PLACES = {

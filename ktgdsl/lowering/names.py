@@ -6,7 +6,7 @@ from ktgdsl.lowering.values import INVALID, whole
 from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.tree import All, Declared, Reference, Value
 from ktgdsl.vocabulary.refs import NodeRef
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 MOST_NODES = 256
 

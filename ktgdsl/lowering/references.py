@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from ktgdsl.lowering.values import INVALID, Scope, is_open
 from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
 from ktgdsl.vocabulary.refs import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 _KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase"}
 _LISTS = {

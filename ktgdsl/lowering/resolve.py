@@ -21,7 +21,8 @@ from ktgdsl.syntax.tree import (
 )
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import spelled_out
-from ktgdsl.vocabulary.registry import closest, entry, kinds_of
+from ktgdsl.vocabulary.registry import entry, kinds_of
+from ktgdsl.vocabulary.spelling import closest
 
 P = TypeVar("P", bound=Parameters)
 

@@ -5,7 +5,7 @@ from ktgdsl.lowering.draft import Drafting
 from ktgdsl.plan.model import LABEL, LOGITS
 from ktgdsl.syntax.tree import CallExpression, String, Value
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 ELEMENTWISE = ("ema", "copy")
 """What is made of each node of an array one by one."""

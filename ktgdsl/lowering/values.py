@@ -23,7 +23,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 from ktgdsl.vocabulary.entry import Percentage
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 _T = TypeVar("_T")
 

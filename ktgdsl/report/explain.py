@@ -20,7 +20,7 @@ from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import a, default, takes
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
-from ktgdsl.vocabulary.registry import KINDS, closest, entries, kinds_of
+from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of
 from ktgdsl.vocabulary.search import SearchSettings
 from ktgdsl.vocabulary.settings import (
     DataSettings,
@@ -29,6 +29,7 @@ from ktgdsl.vocabulary.settings import (
     ShareSettings,
     TrainSettings,
 )
+from ktgdsl.vocabulary.spelling import closest
 
 WIDTH = 80
 BLOCKS: dict[str, type[Parameters]] = {

@@ -21,7 +21,7 @@ from ktgdsl.syntax.tree import (
     String,
     Value,
 )
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 _Block = TypeVar("_Block", Block, Node)
 BlockKind = Literal["data", "train", "search"]

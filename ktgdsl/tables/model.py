@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
 from ktgdsl.vocabulary.call import Data
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 FILE = "table.toml"
 Number = Annotated[float, Field(allow_inf_nan=False)]

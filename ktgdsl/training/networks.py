@@ -12,7 +12,7 @@ from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.training.data import Preprocessing
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 MEAN, STD = "mean", "std"
 """In the header of a file of weights: what images were normalised by, in units of white."""

@@ -39,6 +39,3 @@ class Digits(Dataset):
     shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
     train_samples: ClassVar[int] = 1297
     test_samples: ClassVar[int] = 500
-
-
-ENTRIES: tuple[type[Entry], ...] = (Digits,)

@@ -175,7 +175,3 @@ class ConstantNode(Derived):
     word: ClassVar[str] = "constant"
 
     correct: Annotated[float, Field(gt=0, lt=1, description="probability of the label")] = 0.99
-
-
-ENTRIES: tuple[type[Entry], ...] = (Ensemble, Ema, StaleCopy, ConstantNode)
-COMBINES: tuple[type[Entry], ...] = (Mean, SumMix, Minimum, Gated, AttentionMix, Concat, LinearMix)

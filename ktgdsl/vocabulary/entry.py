@@ -3,7 +3,7 @@
 from functools import cache
 from inspect import get_annotations
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -41,6 +41,12 @@ class Entry(Parameters):
         arguments = {name: _plain(value) for name, value in given.items()}
         return Call.model_construct(name=self.word, arguments=arguments)
 
+    @classmethod
+    def from_call(cls, call: Call) -> Self:
+        """The entry that stands in a plan as `call`, if none of its arguments is a reference."""
+        arguments = {name: _from_plain(value) for name, value in call.arguments.items()}
+        return cls.model_validate(arguments)
+
 
 @cache
 def _positions(cls: type[Entry]) -> tuple[str, ...]:
@@ -72,6 +78,16 @@ def _plain(value: Any) -> JsonValue:
         return [_plain(item) for item in value]
     plain: JsonValue = value
     return plain
+
+
+def _from_plain(value: JsonValue) -> Any:
+    """The value that a plan has as `_plain` wrote it."""
+    match value:
+        case {"percent": int() | float() as percent}:
+            return Percentage(percent=percent)
+        case list():
+            return [_from_plain(item) for item in value]
+    return value
 
 
 def _wrong_type(needed: str) -> PydanticCustomError:

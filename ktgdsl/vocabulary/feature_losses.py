@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, create_model
 
-from ktgdsl.vocabulary.entry import Entry, NonNegative
+from ktgdsl.vocabulary.entry import NonNegative
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.refs import Layer, ReferringEntry, once
 
@@ -154,15 +154,3 @@ class Rkd(FeatureLoss):
 
     distance: Annotated[NonNegative, Field(description="weight of the pair distances")] = 25.0
     angle: Annotated[NonNegative, Field(description="weight of the angles of triples")] = 50.0
-
-
-ENTRIES: tuple[type[Entry], ...] = (
-    Hint,
-    Attention,
-    Fsp,
-    Overhaul,
-    Similarity,
-    Irg,
-    Metric,
-    Rkd,
-)

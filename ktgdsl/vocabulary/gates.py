@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, Percentage, PositiveMoment
+from ktgdsl.vocabulary.reads import LABEL, PROGRESS, Input, PhaseFraction, Read
 
 
 class Gate(Entry):
@@ -28,6 +29,10 @@ class Gate(Entry):
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest weight that the gate can give."""
         return 0.0, 1.0
+
+    def inputs(self) -> tuple[Input, ...]:
+        """What its function in `backend/gates.py` takes, in order."""
+        raise NotImplementedError(f"what `{self.word}` reads is not declared")
 
 
 class Through(Gate):
@@ -64,6 +69,10 @@ class Ramp(Gate):
         """From the lesser end to the greater."""
         return min(self.start, self.stop), max(self.start, self.stop)
 
+    def inputs(self) -> tuple[Input, ...]:
+        """k / k_end, the start and the stop."""
+        return PROGRESS, self.start, self.stop
+
 
 class Linear(Ramp):
     """start + (stop - start) k / k_end, by default k / k_end: opened over the training.
@@ -72,12 +81,6 @@ class Linear(Ramp):
     """
 
     word: ClassVar[str] = "linear"
-
-
-class Cosine(Ramp):
-    """start + (stop - start)(1 - cos(pi k / k_end)) / 2: a soft `linear`."""
-
-    word: ClassVar[str] = "cosine"
 
 
 class Correct(Gate):
@@ -91,6 +94,10 @@ class Correct(Gate):
     per_sample: ClassVar[bool] = True
     of_source: ClassVar[bool] = True
     certain: ClassVar[bool] = True
+
+    def inputs(self) -> tuple[Input, ...]:
+        """z_s and the label."""
+        return Read("logits", "source"), LABEL
 
 
 def _at_start(moment: float | Percentage) -> bool:
@@ -117,6 +124,10 @@ class Until(Gate):
         """Always 1 or 0 where the moment is the end or the start of the training."""
         return float(_at_end(self.moment)), float(not _at_start(self.moment))
 
+    def inputs(self) -> tuple[Input, ...]:
+        """k / k_end, and what it is at the moment."""
+        return PROGRESS, PhaseFraction(self.moment)
+
 
 class After(Gate):
     """0 up to a moment, that step included, then 1."""
@@ -130,6 +141,10 @@ class After(Gate):
         """Always 0 or 1 where the moment is the end or the start of the training."""
         return float(_at_start(self.moment)), float(not _at_end(self.moment))
 
+    def inputs(self) -> tuple[Input, ...]:
+        """k / k_end, and what it is at the moment."""
+        return PROGRESS, PhaseFraction(self.moment)
+
 
 class Rampup(Gate):
     """exp(-5 (1 - e)²) with e = k / length, then 1. Source: Laine and Aila, ICLR 2017."""
@@ -138,14 +153,12 @@ class Rampup(Gate):
 
     length: Annotated[PositiveMoment, Field(description="when the weight reaches 1")]
 
+    def inputs(self) -> tuple[Input, ...]:
+        """k / k_end, and what it is when the weight reaches 1."""
+        return PROGRESS, PhaseFraction(self.length)
 
-ENTRIES: tuple[type[Entry], ...] = (
-    Through,
-    Cutoff,
-    Linear,
-    Correct,
-    Until,
-    After,
-    Rampup,
-    Cosine,
-)
+
+class Cosine(Ramp):
+    """start + (stop - start)(1 - cos(pi k / k_end)) / 2: a soft `linear`."""
+
+    word: ClassVar[str] = "cosine"

@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset
-from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.python import Python
 
 
@@ -145,15 +144,3 @@ class PythonDataset(AnyDataset, Python):
     = a map-style Dataset of (image, label), the image a Pillow one or such a tensor; what does
     not fit into memory is read while it is needed.
     """
-
-
-ENTRIES: tuple[type[Entry], ...] = (
-    Mnist,
-    FashionMnist,
-    Cifar10,
-    Cifar100,
-    Svhn,
-    TinyImagenet,
-    Folder,
-    PythonDataset,
-)

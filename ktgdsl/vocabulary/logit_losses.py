@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative
+from ktgdsl.vocabulary.entry import Moment, NonNegative
 from ktgdsl.vocabulary.losses import Divergence, Loss, Temperature
 from ktgdsl.vocabulary.python import Python
+from ktgdsl.vocabulary.reads import Input, Read, SourceKind
 
 
 class Dkd(Loss):
@@ -68,6 +69,10 @@ class StandardizedKl(Divergence):
 
     T: Temperature = 2.0
 
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s and z_t, the temperature and the scale."""
+        return Read("logits", "source"), Read("logits", "destination"), self.T, self.factor
+
 
 class Entropy(Loss):
     """H(p_t) = -sum_c p_t,c log p_t,c: of the destination alone, `edge a : -0.1 * entropy`.
@@ -80,7 +85,7 @@ class Entropy(Loss):
     """
 
     word: ClassVar[str] = "entropy"
-    sources: ClassVar[frozenset[str]] = frozenset({"nothing"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"nothing"})
 
 
 class PythonLoss(Loss, Python):
@@ -91,8 +96,5 @@ class PythonLoss(Loss, Python):
     term and one-hot from the labels; label is (B,), -1 where unlabeled.
     """
 
-    sources: ClassVar[frozenset[str]] = frozenset({"node", "label", "nothing"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label", "nothing"})
     inside: ClassVar[bool] = True
-
-
-ENTRIES: tuple[type[Entry], ...] = (Dkd, Dist, StandardizedKl, Entropy, PythonLoss)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry, NonNegative
+from ktgdsl.vocabulary.reads import LABEL, Input, Read, SourceKind
 
 
 class Loss(Entry):
@@ -19,13 +20,20 @@ class Loss(Entry):
     """
 
     kind: ClassVar[str] = "loss"
-    sources: ClassVar[frozenset[str]] = frozenset({"node"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"node"})
     inside: ClassVar[bool] = False
     maps: ClassVar[bool] = False
 
     def from_label(self) -> str | None:
         """Why an edge from the labels cannot carry this loss; None if it can."""
         return None if "label" in self.sources else f"`{self.word}` cannot come from the labels"
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """What its function in `backend/losses.py` takes, in order, on an edge from `source`.
+
+        Values of the source arrive there without gradient.
+        """
+        raise NotImplementedError(f"what `{self.word}` reads is not declared")
 
 
 class Ce(Loss):
@@ -37,11 +45,15 @@ class Ce(Loss):
     """
 
     word: ClassVar[str] = "ce"
-    sources: ClassVar[frozenset[str]] = frozenset({"label"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"label"})
 
     smoothing: Annotated[
         float, Field(ge=0, lt=1, description="share of the target spread over all classes")
     ] = 0.0
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """log p_t, the label, the smoothing."""
+        return Read("log_p", "destination"), LABEL, self.smoothing
 
 
 # Far above what anyone uses, and its square is still a number.
@@ -58,10 +70,21 @@ class Divergence(Loss):
         NonNegative | None, Field(description="factor on the divergence; T² unless given")
     ] = None
 
+    @property
+    def factor(self) -> float:
+        """The scale, which is T² unless given."""
+        return self.T**2 if self.scale is None else self.scale
+
     def call(self) -> Call:
-        """The loss with T² written out where no scale is given."""
-        scale = self.T**2 if self.scale is None else self.scale
-        return Call.model_construct(name=self.word, arguments={"T": self.T, "scale": scale})
+        """The loss with its scale written out."""
+        return Call.model_construct(name=self.word, arguments={"T": self.T, "scale": self.factor})
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """log p_s, or the label, log p_t and the scale."""
+        log_p = Read("log_p", "destination", self.T)
+        if source == "label":
+            return log_p, LABEL, self.factor
+        return Read("log_p", "source", self.T), log_p, self.factor
 
 
 class Kl(Divergence):
@@ -72,7 +95,7 @@ class Kl(Divergence):
     """
 
     word: ClassVar[str] = "kl"
-    sources: ClassVar[frozenset[str]] = frozenset({"node", "label"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label"})
 
 
 class ReverseKl(Divergence):
@@ -97,7 +120,7 @@ class Mse(Loss):
     """
 
     word: ClassVar[str] = "mse"
-    sources: ClassVar[frozenset[str]] = frozenset({"node", "label"})
+    sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label"})
 
     on: Annotated[Literal["logits", "probabilities"], Field(description="what is compared")] = (
         "logits"
@@ -109,11 +132,20 @@ class Mse(Loss):
             return None
         return "the labels have no logits for `mse` to compare"
 
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s and z_t, or p_s and p_t; from the labels log p_t and the label."""
+        if source == "label":
+            return Read("log_p", "destination"), LABEL
+        if self.on == "probabilities":
+            return Read("p", "source"), Read("p", "destination")
+        return Read("logits", "source"), Read("logits", "destination")
+
 
 class CosineDistance(Loss):
     """1 - cos(z_s, z_t), the angle between the logits."""
 
     word: ClassVar[str] = "cosine_distance"
 
-
-ENTRIES: tuple[type[Entry], ...] = (Ce, Kl, ReverseKl, Js, Mse, CosineDistance)
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s and z_t."""
+        return Read("logits", "source"), Read("logits", "destination")

@@ -11,7 +11,7 @@ from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.refs import ReferringEntry
-from ktgdsl.vocabulary.registry import closest
+from ktgdsl.vocabulary.spelling import closest
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
 """The places inside of the built-in networks, from the input on."""
@@ -200,6 +200,3 @@ def shortest(call: Call) -> str:
         case "wrn", {"depth": depth, "widen": widen, "dropout": 0 | 0.0, "stride": 1}:
             return f"wrn{depth}_{widen}"
     return str(call)
-
-
-ENTRIES: tuple[type[Entry], ...] = (Resnet, Wrn, PythonNetwork, Torchvision, Timm)

@@ -104,7 +104,3 @@ class CosineRate(Schedule):
     word: ClassVar[str] = "cosine"
 
     minimum: Annotated[Unit, Field(description="share of the rate left at the end")] = 0.0
-
-
-OPTIMIZERS: tuple[type[Entry], ...] = (Sgd, Adamw)
-SCHEDULES: tuple[type[Entry], ...] = (ConstantRate, Step, Multistep, CosineRate)

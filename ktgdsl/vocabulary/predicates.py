@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.python import Python
+from ktgdsl.vocabulary.reads import Input, Read
 from ktgdsl.vocabulary.refs import Phase, ReferringEntry
 
 
@@ -53,6 +53,10 @@ class Confident(Predicate):
         """Always 1 where nothing is asked for."""
         return float(self.threshold == 0), 1.0
 
+    def inputs(self) -> tuple[Input, ...]:
+        """p_s and the threshold."""
+        return Read("p", "source"), self.threshold
+
 
 class Agree(Predicate):
     """w = 1 where argmax_c p_s,c = argmax_c p_t,c, else 0; 0 on unlabeled samples from `label`.
@@ -62,6 +66,10 @@ class Agree(Predicate):
 
     word: ClassVar[str] = "agree"
     of_source: ClassVar[bool] = True
+
+    def inputs(self) -> tuple[Input, ...]:
+        """z_s and z_t."""
+        return Read("logits", "source"), Read("logits", "destination")
 
 
 class Stable(Predicate):
@@ -115,6 +123,3 @@ class PythonGate(Gate, Python):
     """
 
     per_sample: ClassVar[bool] = True
-
-
-ENTRIES: tuple[type[Entry], ...] = (During, Confident, Agree, Stable, Shard, PythonGate)

@@ -110,8 +110,3 @@ class SearchSettings(Parameters):
         int | None,
         Field(ge=1, description="trials at a time; one a GPU, or one for two cores, unless given"),
     ] = None
-
-
-SAMPLERS: tuple[type[Entry], ...] = (Random, Tpe, All)
-PRUNERS: tuple[type[Entry], ...] = (Asha, NoPruner)
-OBJECTIVES: tuple[type[Entry], ...] = (Accuracy,)

@@ -10,7 +10,6 @@ from ktgdsl.vocabulary import (
     derived,
     feature_losses,
     gates,
-    images,
     logit_losses,
     networks,
     predicates,
@@ -19,11 +18,10 @@ from ktgdsl.vocabulary import (
 )
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Parameters, Percentage
-from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.optimizers import Sgd
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.registry import entries
-from tests.words import ALL, H0, STAGE1, STAGE2, A, named, required
+from tests.words import H0, STAGE1, STAGE2, A, named, required
 
 BLOCKS: list[type[Parameters]] = [
     search.SearchSettings,
@@ -165,24 +163,6 @@ class TestNetworks:
 
 
 class TestLosses:
-    def test_where_they_may_come_from(self) -> None:
-        losses = [each for each in ALL if issubclass(each, Loss)]
-        assert len(losses) == len(entries("loss"))
-        other = {loss.word: set(loss.sources) for loss in losses if loss.sources != {"node"}}
-        assert other == {
-            "ce": {"label"},
-            "kl": {"node", "label"},
-            "mse": {"node", "label"},
-            "entropy": {"nothing"},
-            "python": {"node", "label", "nothing"},
-        }
-
-        features = [e for e in feature_losses.ENTRIES if issubclass(e, feature_losses.FeatureLoss)]
-        assert len(features) == len(feature_losses.ENTRIES)
-        assert {e.word for e in features if e.connector} == {"hint", "overhaul"}
-        assert {e.word for e in features if e.maps} == {"attention", "fsp", "overhaul"}
-        assert {e.word for e in features if not e.inside} == {"irg"}
-
     def test_the_scale_of_a_standardised_divergence(self) -> None:
         loss = logit_losses.StandardizedKl(T=3.0, scale=1.0)
         assert loss.call().arguments == {"T": 3.0, "scale": 1.0}
@@ -219,27 +199,8 @@ class TestGates:
     def test_bounds(self, gate: gates.Gate, bounds: tuple[float, float]) -> None:
         assert gate.bounds == bounds
 
-    def test_which_tell_samples_apart(self) -> None:
-        told = {w for w, e in entries("gate").items() if getattr(e, "per_sample", None)}
-        assert told == {"correct", "confident", "agree", "stable", "shard", "python"}
-
-    def test_which_look_at_the_source(self) -> None:
-        told = {w for w, e in entries("gate").items() if getattr(e, "of_source", None)}
-        assert told == {"correct", "confident", "agree", "stable"}
-
-    def test_which_are_through_from_the_labels(self) -> None:
-        certain = {w for w, e in entries("gate").items() if getattr(e, "certain", None)}
-        assert certain == {"correct", "confident", "stable"}
-
-    def test_which_need_two_views(self) -> None:
-        assert {w for w, e in entries("gate").items() if getattr(e, "views", 1) > 1} == {"stable"}
-
 
 class TestDerived:
-    def test_which_combines_learn(self) -> None:
-        learned = {e.word for e in derived.COMBINES if getattr(e, "learned", False)}
-        assert learned == {"gated", "attention", "concat", "linear"}
-
     @pytest.mark.parametrize("word", ["mean", "attention", "linear"])
     def test_which_combine_probabilities(self, word: str) -> None:
         combine = entries("combine")[word]()
@@ -293,36 +254,6 @@ def test_a_node_is_no_tap_of_the_same_name() -> None:
     assert len({NodeRef("stem"), Tap("stem"), PhaseRef("stem")}) == 3
 
 
-@pytest.mark.parametrize(
-    ("word", "facts"),
-    [
-        ("digits", (10, (1, 8, 8), 1_297, 500)),
-        ("mnist", (10, (1, 28, 28), 60_000, 10_000)),
-        ("fashion_mnist", (10, (1, 28, 28), 60_000, 10_000)),
-        ("cifar10", (10, (3, 32, 32), 50_000, 10_000)),
-        ("cifar100", (100, (3, 32, 32), 50_000, 10_000)),
-        ("svhn", (10, (3, 32, 32), 73_257, 26_032)),
-        ("tiny_imagenet", (200, (3, 64, 64), 100_000, 10_000)),
-        ("folder", (None, None, None, None)),
-        ("python", (None, None, None, None)),
-    ],
-)
-def test_the_facts_about_data(word: str, facts: tuple[Any, ...]) -> None:
-    entry = entries("dataset")[word]
-    names = ("classes", "shape", "train_samples", "test_samples")
-    assert tuple(getattr(entry, name) for name in names) == facts
-
-
-def test_augmentations_of_images() -> None:
-    found = [e for e in images.ENTRIES if issubclass(e, images.Images)]
-    assert {e.word: (e.pad, e.flips) for e in found if e.pad or e.flips} == {
-        "cifar10": (4, True),
-        "cifar100": (4, True),
-        "svhn": (4, False),
-        "tiny_imagenet": (4, True),
-    }
-
-
 @pytest.mark.parametrize("block", BLOCKS)
 class TestSettings:
     def test_are_described(self, block: type[Parameters]) -> None:
@@ -341,26 +272,6 @@ class TestSettings:
 
     def test_none_is_named_like_a_keyword(self, block: type[Parameters]) -> None:
         assert not {keyword.lower() for keyword in RESERVED} & set(block.model_fields)
-
-
-@pytest.mark.parametrize(
-    ("block", "names"),
-    [
-        (search.SearchSettings,
-         "trials sampler pruner objective epochs confirm dedupe workers"),
-        (settings.PhaseSettings, "learn epochs optimizer schedule take"),
-        (settings.ShareSettings, "layers grad"),
-        (settings.DataSettings,
-         "batch samples validation holdout augment root classes labeled "
-         "views workers"),
-        (settings.TrainSettings,
-         "epochs optimizer schedule precision compile seed repeats update aggregate reduce "
-         "on_zero clip checkpoint"),
-        (settings.NodeSettings, "weights frozen optimizer schedule mode keep device"),
-    ],
-)  # fmt: skip
-def test_the_names_of_settings(block: type[Parameters], names: str) -> None:
-    assert list(block.model_fields) == names.split()
 
 
 @pytest.mark.parametrize(

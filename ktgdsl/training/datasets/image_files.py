@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ktgdsl.backend.user_code import told
+from ktgdsl.backend.user_code import describe
 from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
@@ -34,7 +34,7 @@ class ImageFiles(LazyImages):
             with Image.open(path) as opened:
                 image = pixels(opened, self.shape[0])
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UnreadableError(f"the image {path} cannot be read ({told(error)})") from None
+            raise UnreadableError(f"the image {path} cannot be read ({describe(error)})") from None
         if image.shape != self.shape:
             raise UnreadableError(_other_size(str(path), tuple(image.shape), self.shape))
         return image
@@ -65,7 +65,7 @@ def common_shape(paths: Sequence[Path]) -> tuple[int, int, int]:
                 sizes.setdefault(opened.size, path)
                 grey = grey and opened.mode in GREY
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UnreadableError(f"the image {path} cannot be read ({told(error)})") from None
+            raise UnreadableError(f"the image {path} cannot be read ({describe(error)})") from None
         if len(sizes) > 1:
             (width, height), (other_width, other_height) = sizes
             first = sizes[width, height]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ktgdsl.backend.user_code import UnusableError, call, told
+from ktgdsl.backend.user_code import UnusableError, call, describe
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import data_error
@@ -109,7 +109,7 @@ class _DatasetImages(LazyImages):
         try:
             image, label = self._dataset[index]
         except Exception as error:
-            raise UnreadableError(f"sample {index} cannot be read ({told(error)})") from error
+            raise UnreadableError(f"sample {index} cannot be read ({describe(error)})") from error
         return image, label
 
 

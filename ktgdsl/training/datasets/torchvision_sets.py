@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ktgdsl.backend.user_code import told
+from ktgdsl.backend.user_code import describe
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
@@ -60,7 +60,7 @@ def cifar(data: DataPlan) -> DataSet:
                 found = reader(str(folder().parent), train=train)
                 read.append((_tensor(found.data), torch.tensor(found.targets)))
             except Exception as error:  # of pickle, NumPy or torchvision
-                raise damaged_file(data, folder() / name, told(error), how) from error
+                raise damaged_file(data, folder() / name, describe(error), how) from error
         image, label = (torch.cat(each) for each in zip(*read, strict=True))
         return ImageSet(image.permute(0, 3, 1, 2).contiguous(), label)
 
@@ -100,7 +100,7 @@ def mnist(data: DataPlan) -> DataSet:
         try:
             return _read_idx(file, read)
         except Exception as error:  # of gzip, NumPy or torchvision
-            raise damaged_file(data, file, told(error), how) from error
+            raise damaged_file(data, file, describe(error), how) from error
 
     def part(name: str) -> ImageSet:
         image = content(f"{name}-images-idx3-ubyte", sets.mnist.read_image_file)
@@ -148,7 +148,7 @@ def svhn(data: DataPlan) -> DataSet:
             found = reader(str(root), split=split)
             return ImageSet(_tensor(found.data), torch.from_numpy(np.atleast_1d(found.labels)))
         except Exception as error:  # of scipy, NumPy or torchvision
-            raise damaged_file(data, root / files[split], told(error), how) from error
+            raise damaged_file(data, root / files[split], describe(error), how) from error
 
     return DataSet(part("train"), part("test"))
 
@@ -170,7 +170,7 @@ def _ensure_files(
             data_root(data).mkdir(parents=True, exist_ok=True)
             download()
         except Exception as error:  # of the network, the disk or torchvision
-            why = f", and the download failed ({told(error)})"
+            why = f", and the download failed ({describe(error)})"
     if still := missing():
         raise missing_files(data, still, how, why)
 

@@ -1,0 +1,162 @@
+"""Every loss and gate that has a function: what it reads, its gradients, and no host waits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ktgdsl.backend import gates, losses
+from ktgdsl.backend.graph import TrainingGraph, build
+from ktgdsl.backend.initial import FACTORIES
+from ktgdsl.vocabulary.gates import Gate
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.networks import Derived
+from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.registry import entries
+from tests.specs import graph, sound
+from tests.words import named, variants
+
+B, C = 6, 10
+
+
+def loss_edges() -> Iterator[str]:
+    """An edge into `a` for each loss that has a function, and for each of its options."""
+    for word, source in losses.FUNCTIONS:
+        for loss in variants(named(f"loss {word}")):
+            assert isinstance(loss, Loss)
+            if source == "node":
+                yield f"edge b -> a : {loss.call()}"
+            elif loss.from_label() is None:
+                yield f"edge label -> a : {loss.call()}"
+
+
+def gates_with_functions() -> Iterator[Gate]:
+    for word in gates.FUNCTIONS:
+        for gate in variants(named(f"gate {word}")):
+            assert isinstance(gate, Gate)
+            yield gate
+
+
+GATES = list(gates_with_functions())
+EDGES = [*loss_edges(), *(f"edge b -> a : kl via {gate.call()}" for gate in GATES)]
+
+
+class Logits(nn.Module):
+    """A network that gives its parameters as logits."""
+
+    def __init__(self, z: Tensor) -> None:
+        super().__init__()
+        self.z = nn.Parameter(z)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.z
+
+
+def built(edge: str, reduce: str = "mean") -> TrainingGraph:
+    body = f"node a, b = resnet8 {{ keep = true }} target a edge label -> b {edge}"
+    if "edge label -> a" not in edge:
+        body += " edge label -> a"
+    torch.manual_seed(0)
+    networks = {name: Logits(torch.randn(B, C)) for name in "ab"}
+    return build(sound(graph(body, f"train {{ reduce = {reduce} }}")), networks)
+
+
+def batch(device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels of which two are unknown, and the progress."""
+    label = torch.tensor([3, -1, 2, 0, -1, 1], device=device)
+    progress = torch.tensor(0.04, dtype=torch.float64, device=device)
+    return torch.zeros(B, 1, 8, 8, device=device), label, progress
+
+
+def step(module: TrainingGraph, device: str = "cpu") -> None:
+    out = module(*batch(device))
+    torch.autograd.backward([*out.losses.values()])
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_an_edge_teaches_its_destination_and_never_its_source(edge: str) -> None:
+    module = built(edge)
+    out = module(*batch())
+    value = out.edges["label" if "label" in edge else "b", "a"]
+    assert value.isfinite()
+    value.backward()
+    assert module.networks["b"].get_parameter("z").grad is None
+    assert module.networks["a"].get_parameter("z").grad is not None
+
+
+@pytest.mark.parametrize(("word", "source"), losses.FUNCTIONS)
+def test_a_function_is_for_a_source_that_its_loss_may_have(word: str, source: SourceKind) -> None:
+    loss = entries("loss")[word]
+    assert issubclass(loss, Loss)
+    assert source in loss.sources
+
+
+@pytest.mark.parametrize("gate", GATES, ids=str)
+class TestGates:
+    def test_says_of_itself_what_it_reads(self, gate: Gate) -> None:
+        read = [each for each in gate.inputs() if isinstance(each, Read)]
+        assert gate.of_source == any(each.of == "source" for each in read)
+        assert gate.per_sample == any(each.form != "progress" for each in read)
+
+    def test_is_within_its_bounds_and_carries_no_gradient(self, gate: Gate) -> None:
+        z = torch.randn(64, C, requires_grad=True)
+        forms = {"logits": z, "log_p": z.log_softmax(1), "p": z.softmax(1)}
+        low, high = gate.bounds
+        for k in range(1, 101):
+            values: dict[str, Any] = {
+                **forms,
+                "label": z.argmax(1).masked_fill(torch.rand(64) < 0.5, -1),
+                "progress": torch.tensor(k / 100, dtype=torch.float64),
+            }
+            weight = gates.FUNCTIONS[gate.word](
+                *(values[each.form] if isinstance(each, Read) else 0.5 for each in gate.inputs())
+            )
+            assert weight.shape == ((64,) if gate.per_sample else ())
+            assert not weight.requires_grad
+            assert low - 1e-12 <= weight.min()
+            assert weight.max() <= high + 1e-12
+
+
+def test_every_network_of_the_vocabulary_is_made_by_something() -> None:
+    words = {word for word, each in entries("network").items() if not issubclass(each, Derived)}
+    assert words == set(FACTORIES)
+
+
+class CountReads(TorchDispatchMode):  # type: ignore[no-untyped-call]  # untyped in torch
+    """Counts reads of a tensor's value by the host."""
+
+    reads = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.reads += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "active", "sum"])
+@pytest.mark.parametrize("edge", EDGES)
+def test_the_host_reads_no_value_in_a_step(edge: str, reduce: str) -> None:
+    module = built(edge, reduce)
+    counter = CountReads()  # type: ignore[no-untyped-call]  # untyped in torch
+    with counter:
+        step(module)
+        assert counter.reads == 0
+        torch.ones(()).item()
+        assert counter.reads == 1  # the counter does count
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="asks CUDA itself")
+@pytest.mark.parametrize("reduce", ["mean", "active", "sum"])
+@pytest.mark.parametrize("edge", EDGES)
+def test_nothing_in_a_step_waits_for_the_device(edge: str, reduce: str) -> None:
+    module = built(edge, reduce).to("cuda")
+    step(module, "cuda")  # library handles are made at the first call
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(module, "cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

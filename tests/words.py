@@ -44,11 +44,12 @@ def required(entry: type[Entry]) -> dict[str, Any]:
 
 
 def _example(field: FieldInfo) -> Any:
-    takes = create_model("Takes", __base__=Parameters, value=(field.annotation, field))
+    definition: Any = (field.annotation, field)
+    takes = create_model("Takes", __base__=Parameters, value=definition)
     least = [each.ge for each in field.metadata if hasattr(each, "ge")] or [1]
     for value in (*least, *_EXAMPLES, *([each] for each in _EXAMPLES)):
         with suppress(ValidationError):
-            takes(value=value)
+            takes.model_validate({"value": value})
             return value
     raise AssertionError(f"no example fits {field}")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import SpecError
-from ktgdsl.lowering.lower import Places, lower
+from ktgdsl.lowering.lower import lower
+from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.validate import validate
 from ktgdsl.lowering.values import ANYTHING
 from ktgdsl.plan.model import Plan
@@ -65,14 +66,14 @@ def compile_source(
         return Compiled(sources, diagnostics=diagnostics)
     # What parsed is looked at even when something else did not, to find all errors in one go.
     unread = _unread(source, tree) if diagnostics else frozenset()
-    places = Places(folder, root=None if root is None else Path(root))
+    paths = SpecPaths(folder, root=None if root is None else Path(root))
     if any(isinstance(statement, Use) for statement in tree.statements):
         from ktgdsl.lowering.validate import validate_used
         from ktgdsl.syntax.includes import flatten  # most specs stand alone
 
-        tree, used = flatten(tree, source.path, folder, places.root)
+        tree, used = flatten(tree, source.path, folder, paths.root)
         sources |= used.sources
-        places = replace(places, used=used.folders)
+        paths = replace(paths, used=used.folders)
         diagnostics += tuple(used.diagnostics)
         for text, alone, broken in used.trees:
             diagnostics += validate_used(alone)
@@ -88,9 +89,9 @@ def compile_source(
     if _is_open(tree, sources.values(), certain=not diagnostics):
         from ktgdsl.space.space import lower_space  # most specs leave nothing open
 
-        lowered = lower_space(tree, places, diagnostics, unread)
+        lowered = lower_space(tree, paths, diagnostics, unread)
     else:
-        lowered = lower(tree, places, diagnostics, unread)
+        lowered = lower(tree, paths, diagnostics, unread)
     plan, found = lowered.plan, lowered.diagnostics
     if pedantic and plan is not None:
         from ktgdsl.lowering.lint import pedantic as suspicions

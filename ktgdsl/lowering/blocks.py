@@ -1,7 +1,7 @@
 """The blocks of settings: data, training and search, resolved and with their defaults."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
@@ -9,14 +9,13 @@ from ktgdsl.lowering.closing import Closed, Closing
 from ktgdsl.lowering.closing import settings as closed
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.search import Accuracy, SearchSettings
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
-
-if TYPE_CHECKING:
-    from ktgdsl.lowering.lower import Places
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def phase_blocks(file: File) -> list[Block]:
     return list({block.name: block for block in reversed(named)}.values())[::-1]
 
 
-def settings(resolver: Resolver, closing: Closing, file: File, places: "Places") -> Settings | None:
+def settings(resolver: Resolver, closing: Closing, file: File, paths: SpecPaths) -> Settings | None:
     """The settings of a file; None after a complaint."""
     written, learning = _block(file, "data"), _block(file, "train")
     dataset: object = Digits.model_construct()
@@ -49,7 +48,7 @@ def settings(resolver: Resolver, closing: Closing, file: File, places: "Places")
         return None
     facts = _facts(dataset)
     _check_samples(resolver, written, dataset, data, facts)
-    plan = _data(dataset, data, facts, _root(written, data, places, facts))
+    plan = _data(dataset, data, facts, _root(written, data, paths, facts))
     return Settings(data, train, plan, _train(train))
 
 
@@ -112,14 +111,14 @@ def _count(samples: int | Percentage, whole: int | model.Percent | None) -> int 
 
 
 def _root(
-    block: Block, data: DataSettings, places: "Places", facts: model.Facts | None
+    block: Block, data: DataSettings, paths: SpecPaths, facts: model.Facts | None
 ) -> str | None:
     """The folder of the data, absolute; the user's own lie beside the file that names them."""
     if data.root is None and facts is not None:
         return None
     source = block.subject or block
     span = next((s.value.span for s in block.settings if s.name == "root"), source.span)
-    return str((places.used.get(span.path, places.folder) / (data.root or "")).resolve())
+    return str((paths.base(span) / (data.root or "")).resolve())
 
 
 def _data(
@@ -156,8 +155,6 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
         if isinstance(drafting.closing, Closed):
             return None
         block = Block(span=file.span, kind="search")
-    from ktgdsl.vocabulary.search import Accuracy, SearchSettings
-
     resolver = drafting.resolver
     closed_ones = []
     for setting in block.settings:

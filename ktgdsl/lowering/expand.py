@@ -6,6 +6,7 @@ from ktgdsl.lowering.edges import add_edges
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.nodes import add_nodes
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.shares import add_shares
 from ktgdsl.syntax.tree import Edge, Graph, Node, Reference, ShareStatement, Target
 
 
@@ -20,8 +21,6 @@ def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Dr
             for reference in statement.names:
                 _add_target(drafting, reference)
     if shares := [s for s in statements if isinstance(s, ShareStatement)]:
-        from ktgdsl.lowering.shares import add_shares  # most graphs share nothing
-
         add_shares(drafting, shares)
     return drafting
 

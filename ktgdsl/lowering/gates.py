@@ -10,6 +10,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
 from ktgdsl.syntax.tree import Binary, CallExpression, Choice, Number, Range, Unary, Value
@@ -73,8 +74,6 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Bounded | Non
             left = _expression(resolver, value.left, ends)
             right = _expression(resolver, value.right, ends)
             return _finite(resolver, value, _binary(resolver, value, left, right))
-    from ktgdsl.lowering.hints import unquoted  # only a mistake needs it
-
     resolver.complain(
         "E301",
         "a gate is made of numbers and gates",

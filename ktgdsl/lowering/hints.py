@@ -1,12 +1,11 @@
 """What to write instead of a value, word or setting that means nothing. For mistakes only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.resolve import listed
 from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Argument, Binary, CallExpression, String, Value
 from ktgdsl.syntax.unparse import Unparser
@@ -22,6 +21,11 @@ PLACES = {
 }
 _NOT_OURS = ("resnet18", "resnet34", "resnet101")
 """Networks of torchvision whose names are like ours, of depths that ours do not have."""
+
+
+def listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    """Names in a sentence."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def such_as(kind: str) -> str:

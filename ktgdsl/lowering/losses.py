@@ -3,6 +3,7 @@
 from math import isfinite
 
 from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import is_open
 from ktgdsl.plan.model import Part
@@ -44,8 +45,6 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
             left = _expression(resolver, value.left, ends)
             right = _expression(resolver, value.right, ends)
             return None if left is None or right is None else _binary(resolver, value, left, right)
-    from ktgdsl.lowering.hints import unquoted  # only a mistake needs it
-
     resolver.complain(
         "E301",
         "a loss is made of numbers and losses",

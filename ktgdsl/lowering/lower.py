@@ -1,8 +1,7 @@
 """The checked tree to the plan, every default written out."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
@@ -24,26 +23,15 @@ from ktgdsl.lowering.passes import (
     drop,
     freeze,
 )
+from ktgdsl.lowering.phases import check_phases, keep_needed, learning, phases, settled
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, Choice, File, Graph, Let
 
 Opening = Callable[[Resolver], Closing]
 """How the open values of a file are closed."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the paths of a spec begin: the folder of its file and of those that it uses.
-
-    `used` has the folders of the used files by the paths that spans have. Files lie inside
-    of `root`, by default the project that `folder` is part of.
-    """
-
-    folder: Path
-    used: Mapping[str, Path] = field(default_factory=dict)
-    root: Path | None = None
 
 
 class Lowered(NamedTuple):
@@ -65,30 +53,30 @@ class Lowered(NamedTuple):
 
 def lower(
     file: File,
-    places: Places,
+    paths: SpecPaths,
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
     opening: Opening | None = None,
 ) -> Lowered:
     """The plan of a validated file, and what more there is to complain about.
 
-    `places` is where the paths in it begin. `told` is what has been found wrong so far, and
+    `paths` is where the paths in it begin. `told` is what has been found wrong so far, and
     `unread` has the words of the parts that did not parse: what may only be a consequence of
     those is not complained about. `opening` closes what the file leaves open.
     """
     resolver = Resolver(lets(file), unread)
     closing = Closed() if opening is None else opening(resolver)
     resolver.phases = [block.name or "" for block in phase_blocks(file)]
-    found = settings(resolver, closing, file, places)
+    found = settings(resolver, closing, file, paths)
     if file.graph is None:
         return Lowered(None, tuple(resolver.diagnostics))
-    return _lowered(file, file.graph, places, told, resolver, closing, found)
+    return _lowered(file, file.graph, paths, told, resolver, closing, found)
 
 
 def _lowered(
     file: File,
     graph: Graph,
-    places: Places,
+    paths: SpecPaths,
     told: Sequence[Diagnostic],
     resolver: Resolver,
     closing: Closing,
@@ -96,12 +84,10 @@ def _lowered(
 ) -> Lowered:
     drafting = expand(resolver, closing, graph, found.data.views if found else 1)
     draft = drafting.draft
-    files = _weights(resolver, draft, places)
+    files = _weights(resolver, draft, paths)
     timed: tuple[model.Phase, ...] | None = ()
     times: tuple[Learning, ...] = ()
     if phase_blocks(file):
-        from ktgdsl.lowering.phases import learning, phases  # most trainings have one phase
-
         timed = phases(drafting, file, found)
         times = learning(timed or (), file)
     sought = search(drafting, file, found)
@@ -109,14 +95,10 @@ def _lowered(
     if _settled(file, [*told, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
         if times:
-            from ktgdsl.lowering.phases import check_phases
-
             state = check_phases(state)
         if not has_errors(state.diagnostics):
             state = check_mixes(drop(state))
             if timed and times:
-                from ktgdsl.lowering.phases import keep_needed, settled
-
                 state = keep_needed(state)
                 timed = settled(timed, state)
     about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
@@ -128,7 +110,7 @@ def _lowered(
         train=found.train_plan,
         phases=timed,
         search=sought,
-        folder=str(places.folder.resolve()),
+        folder=str(paths.folder.resolve()),
     )
     return Lowered(plan, about_words, about_graph)
 
@@ -161,12 +143,14 @@ def lets(file: File) -> dict[str, Let]:
     return found
 
 
-def _weights(resolver: Resolver, written: Draft, places: Places) -> dict[str, model.Weights | None]:
+def _weights(
+    resolver: Resolver, written: Draft, paths: SpecPaths
+) -> dict[str, model.Weights | None]:
     """The files that nodes name, each looked at once."""
     found: dict[str, model.Weights | None] = {}
     for node in written.nodes.values():
         path, span = node.settings.weights, node.weights_span
         if path is not None and span is not None and path not in found:
-            folder = places.used.get(span.path, places.folder)
-            found[path] = weights(resolver, path, span, folder, places.root)
+            folder = paths.base(span)
+            found[path] = weights(resolver, path, span, folder, paths.root)
     return found

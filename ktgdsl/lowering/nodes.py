@@ -1,5 +1,6 @@
 """The `node` statements of a graph: networks, and nodes made from other nodes."""
 
+from ktgdsl.lowering.derived import check_derived, derive
 from ktgdsl.lowering.draft import Drafting, DraftNode
 from ktgdsl.lowering.taps import ELEMENTWISE
 from ktgdsl.syntax.tree import All, CallExpression, Declared, Node, Reference
@@ -24,8 +25,6 @@ def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
     for statement, new in fresh:
         _add(drafting, statement, new)
     if drafting.draft.derived:
-        from ktgdsl.lowering.derived import check_derived
-
         check_derived(drafting)
 
 
@@ -67,8 +66,6 @@ def _add(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
                 continue
             if isinstance(network, Derived):
                 position = index if declared.name in drafting.names.arrays else None
-                from ktgdsl.lowering.derived import derive  # most nodes are networks
-
                 derive(drafting, statement, declared, (name, position), network, settings)
             else:
                 weights = next(

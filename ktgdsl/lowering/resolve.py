@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering import hints
+from ktgdsl.lowering.hints import listed
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import Pointed, pointing
 from ktgdsl.lowering.values import INVALID, is_open, whole
@@ -44,8 +46,6 @@ class Resolver(Pointed):
         if is_open(value):
             return None
         if not isinstance(value, CallExpression):
-            from ktgdsl.lowering import hints  # only a mistake needs them, here and below
-
             fix = hints.for_value(value, kind)
             self.complain("E301", f"{_a(kind)} is needed here", value.span, fix)
             return None
@@ -68,16 +68,12 @@ class Resolver(Pointed):
         before = len(self.diagnostics)
         bound = self.bind(found, given, value.span, value.name)
         if bound is None:
-            from ktgdsl.lowering import hints
-
             fix = hints.for_short(value.name)
             told = self.diagnostics[before:]
             self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in told]
         return bound
 
     def _no_word(self, value: CallExpression, kind: str) -> None:
-        from ktgdsl.lowering import hints
-
         name, span = value.name, value.name_span
         if name in self.lets:
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
@@ -97,8 +93,6 @@ class Resolver(Pointed):
         before = len(self.diagnostics)
         bound = self._arguments(entry, call)
         if bound is None:
-            from ktgdsl.lowering import hints
-
             self.diagnostics[before:] = hints.with_commas(call, self.diagnostics[before:])
         return bound
 
@@ -174,8 +168,6 @@ class Resolver(Pointed):
 
     def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
         """Complain about a name that `cls` does not have; the one that was meant, if any."""
-        from ktgdsl.lowering import hints
-
         guess, fix = hints.for_name(cls, item.name, item.value)
         code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
         self.complain(
@@ -292,8 +284,3 @@ def _either(names: Sequence[str]) -> str:
 
 def _a(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
-
-
-def listed(names: "Sequence[str] | Mapping[str, object]") -> str:
-    """Names in a sentence."""
-    return ", ".join(f"`{name}`" for name in names)

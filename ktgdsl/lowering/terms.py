@@ -10,6 +10,7 @@ from ktgdsl.lowering.gates import THROUGH, gate
 from ktgdsl.lowering.losses import Combination, losses, plain
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Term
+from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Edge, Value
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.losses import Ce, Kl
@@ -78,8 +79,6 @@ def _terms(
 
 def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) -> None:
     """Where `0,9` made two terms of one number, say that and no more of the two."""
-    from ktgdsl.syntax.number_errors import comma_between  # only a mistake needs it
-
     for one, other in pairwise(written):
         comma = comma_between(one.gate or one.loss, other.loss)
         if comma is None:

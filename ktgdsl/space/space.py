@@ -10,8 +10,9 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.lowering.ends import Ends
 from ktgdsl.lowering.gates import gate
-from ktgdsl.lowering.lower import Lowered, Places, lets, lower
+from ktgdsl.lowering.lower import Lowered, lets, lower
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
 from ktgdsl.space.opening import AtPoint, Covering, Point
@@ -49,7 +50,7 @@ class Chosen(NamedTuple):
 
 def lower_space(
     file: File,
-    places: Places,
+    paths: SpecPaths,
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
 ) -> Lowered:
@@ -67,18 +68,18 @@ def lower_space(
     found = list(_gates(file, resolver))
     negative = bool(found)
     for turn in range(rounds):
-        lowered = lower(file, places, told, unread, partial(Covering, turn=turn))
+        lowered = lower(file, paths, told, unread, partial(Covering, turn=turn))
         found += [d for d in lowered.about_words if not (negative and d.code == "E304")]
         found += [d for d in lowered.about_graph if d.code == "E403"]
     found = list(dict.fromkeys(found))
     if has_errors((*told, *found)):
         return Lowered(None, tuple(found))
-    draws = _draws(file, places)
-    first = next(_valid(file, places, draws, rounds), None)
+    draws = _draws(file, paths)
+    first = next(_valid(file, paths, draws, rounds), None)
     if first is None:
         message = "no point of this space has a target that learns"
         fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
-        if (other := _wrong_at(file, places)) is not None:
+        if (other := _wrong_at(file, paths)) is not None:
             message = "no point of this space is a graph that can train"
             fix = f"of the {TRIES:,} that were tried; at the first, {other.message}"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
@@ -108,29 +109,29 @@ def _gates(file: File, resolver: Resolver) -> Iterator[Diagnostic]:
                 yield from (d for d in trial.diagnostics if d.code == "E304")
 
 
-def _draws(file: File, places: Places) -> tuple[Draw, ...]:
+def _draws(file: File, paths: SpecPaths) -> tuple[Draw, ...]:
     """All draws of a space; where counts are open, those of the largest graph."""
-    found = _met(file, places, 0)
+    found = _met(file, paths, 0)
     # What a node is may decide which edges there are: `*` leaves some nodes out.
     turns = [len(draw.options) for name, draw in found.items() if name.startswith("node.")]
     for turn in range(1, max(turns, default=1)):
-        for name, draw in _met(file, places, turn).items():
+        for name, draw in _met(file, paths, turn).items():
             found.setdefault(name, draw)
     return tuple(found.values())
 
 
-def _met(file: File, places: Places, turn: int) -> dict[str, Draw]:
+def _met(file: File, paths: SpecPaths, turn: int) -> dict[str, Draw]:
     closers: list[AtPoint] = []
 
     def largest(resolver: Resolver) -> AtPoint:
         closers.append(AtPoint(resolver, {}, turn=turn))
         return closers[-1]
 
-    lower(file, places, opening=largest)
+    lower(file, paths, opening=largest)
     return closers[0].draws
 
 
-def _valid(file: File, places: Places, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:
+def _valid(file: File, paths: SpecPaths, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:
     """Valid points: the first options, then every n-th options, then at random."""
     generator = random.Random(0)
     points: Iterator[Point] = (
@@ -138,22 +139,22 @@ def _valid(file: File, places: Places, draws: tuple[Draw, ...], rounds: int) -> 
         for turn in range(rounds)
     )
     for point in points:
-        if (plan := _at(file, places, point)) is not None:
+        if (plan := _at(file, paths, point)) is not None:
             yield Chosen(point, plan)
     for _ in range(TRIES):
         point = {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
-        if (plan := _at(file, places, point)) is not None:
+        if (plan := _at(file, paths, point)) is not None:
             yield Chosen(point, plan)
 
 
-def _wrong_at(file: File, places: Places) -> Diagnostic | None:
+def _wrong_at(file: File, paths: SpecPaths) -> Diagnostic | None:
     """What is wrong at the first point of a space, if it is not that its target is idle."""
-    found = lower(file, places, opening=partial(AtPoint, point={})).diagnostics
+    found = lower(file, paths, opening=partial(AtPoint, point={})).diagnostics
     return next((d for d in found if d.severity == "error" and d.code != "E402"), None)
 
 
-def _at(file: File, places: Places, point: Point) -> Plan | None:
-    return lower(file, places, opening=partial(AtPoint, point=point)).plan
+def _at(file: File, paths: SpecPaths, point: Point) -> Plan | None:
+    return lower(file, paths, opening=partial(AtPoint, point=point)).plan
 
 
 def at(plan: Plan, point: Point) -> Plan | None:
@@ -193,9 +194,9 @@ def every_option(plan: Plan) -> Iterator[Plan]:
             yield found
 
 
-def _anywhere(plan: Plan) -> Places:
+def _anywhere(plan: Plan) -> SpecPaths:
     """The folder of the plan; its paths have been looked at before, and may lie anywhere."""
-    return Places(Path(plan.folder or "."), root=Path(Path.cwd().anchor))
+    return SpecPaths(Path(plan.folder or "."), root=Path(Path.cwd().anchor))
 
 
 def _check_point(space: model.Space, point: Point) -> None:

@@ -29,7 +29,8 @@ def test_plan_counts_the_parameters_of_networks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "p.ktg").write_text(
-        'graph g { node a = resnet8 node b = python("m:f") { keep = true } target a edge label -> * }'
+        'graph g { node a = resnet8 node b = python("m:f") { keep = true } '
+        "target a edge label -> * }"
     )
     assert cli.main(["plan", "p.ktg"]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}

@@ -1,0 +1,24 @@
+"""Where the paths that a spec names begin, and where they may lead."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ktgdsl.diagnostics.source import Span
+
+
+@dataclass(frozen=True)
+class SpecPaths:
+    """The folder of a spec's file and those of the files that it includes with `use`.
+
+    `used` has the folders of included files by the path that spans have. Files lie inside
+    `root`, by default the project that `folder` is part of.
+    """
+
+    folder: Path
+    used: Mapping[str, Path] = field(default_factory=dict)
+    root: Path | None = None
+
+    def base(self, span: Span) -> Path:
+        """The folder that a path written at a place is relative to."""
+        return self.used.get(span.path, self.folder)

@@ -9,11 +9,11 @@ from typing import Literal
 
 from ktgdsl.backend.supported import require_searchable, require_supported
 from ktgdsl.compiler import Compiled, compile_file
-from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError, SpecError
 from ktgdsl.plan.model import Plan
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
+from ktgdsl.training.run_files import folder_error
 
 
 @dataclass(frozen=True)
@@ -145,4 +145,4 @@ def task_hash(plan: Plan) -> str:
 
 def _unusable(path: Path, message: str) -> RunError:
     help = "move it away, or choose another folder with `--out`"
-    return RunError([Diagnostic("E502", message, help=help, path=str(path))])
+    return folder_error(path, message, help)

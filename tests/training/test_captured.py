@@ -1,4 +1,4 @@
-"""Captured steps are the plain ones. What records here is a stand-in: a CPU has no CUDA graphs."""
+"""Captured steps equal plain ones. The recordings are simulated where there is no CUDA."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,7 +114,7 @@ def losses(step: Stepper, numbers: range = range(STEPS), size: int = 8) -> list[
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", PLANS)
-def test_steps_are_the_plain_ones(name: str) -> None:
+def test_captured_steps_equal_plain_ones(name: str) -> None:
     """Over a fall of the learning rate, with random streams, and all that an optimiser keeps."""
     one, other = plain(PLANS[name]), captured(PLANS[name])
     assert losses(other) == pytest.approx(losses(one), rel=1e-4)
@@ -129,7 +129,7 @@ def test_steps_are_the_plain_ones(name: str) -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_batch_of_another_shape_is_a_plain_step() -> None:
+def test_a_batch_of_another_shape_is_not_captured() -> None:
     told = []
     for step in (plain(PLANS["sgd"]), captured(PLANS["sgd"])):
         parts = (losses(step, range(2)), losses(step, range(2, 3), size=5), losses(step, range(3)))
@@ -137,7 +137,7 @@ def test_a_batch_of_another_shape_is_a_plain_step() -> None:
     assert told[1] == pytest.approx(told[0], rel=1e-4)
 
 
-def test_what_a_step_gave_is_not_changed_by_the_next() -> None:
+def test_the_output_of_a_step_is_not_changed_by_the_next() -> None:
     step = captured(PLANS["sgd"])
     output = step(*batch(0))
     before = [each.clone() for part in output for each in part.values()]
@@ -148,7 +148,7 @@ def test_what_a_step_gave_is_not_changed_by_the_next() -> None:
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("ways", ["captured to plain", "plain to captured", "captured to captured"])
-def test_a_state_goes_on_either_way(name: str, ways: str) -> None:
+def test_a_state_resumes_captured_or_not(name: str, ways: str) -> None:
     plan = PLANS[name]
     whole = losses(plain(plan))
     first, second = (plain if way == "plain" else captured for way in ways.split(" to "))
@@ -176,7 +176,7 @@ def test_a_recording_that_fails_is_not_used(record: type[Again], why: str) -> No
     assert Again.made == 1
 
 
-def test_nobody_moves_where_there_is_nothing_to_learn() -> None:
+def test_a_step_without_updates_is_recorded_all_the_same() -> None:
     """No way to go, and none gone: the recording does what it should."""
     weight = torch.zeros(2, requires_grad=True)
     calls: list[int] = []
@@ -193,7 +193,7 @@ def test_nobody_moves_where_there_is_nothing_to_learn() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.filterwarnings("error:steps are launched")
 @pytest.mark.parametrize("name", PLANS)
-def test_a_gpu_takes_captured_steps(name: str) -> None:
+def test_captured_steps_on_a_gpu_equal_plain_ones(name: str) -> None:
     """To the accuracy that two orders of the same sums leave after some steps."""
     teacher = build(PLANS[name], seed=3).networks["t"]
     with deterministically(True):
@@ -206,7 +206,7 @@ def test_a_gpu_takes_captured_steps(name: str) -> None:
 # What talks to CUDA, with another CUDA
 
 
-def test_a_graph_knows_the_random_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_streams_are_registered_with_the_cuda_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
 
     class Graph:

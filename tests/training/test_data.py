@@ -93,7 +93,7 @@ def test_a_held_out_split_is_stratified_and_taken_from_training() -> None:
     assert content(splits.train, splits.validation) == content(whole)
 
 
-def test_what_is_watched_is_what_is_held_out_or_else_the_test_split() -> None:
+def test_training_data_have_the_validation_split_or_else_the_test_split() -> None:
     for holdout, size, name in ((True, 259, "validation"), (False, 500, "test")):
         given = data(holdout=holdout, validation=259)
         splits, watched = load_splits(given, 3, CPU), load_training_data(given, 3, CPU)
@@ -157,7 +157,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert [n for batch in labels(split, 16, 0, 1) for n in batch] == whole
 
 
-def test_the_order_leaves_the_global_stream_alone() -> None:
+def test_the_order_leaves_the_global_random_state_alone() -> None:
     before = torch.random.get_rng_state()
     list(batches(numbered(8), 4, seed=0, epoch=1))
     load_splits(data(holdout=True), seed=0, device=CPU)
@@ -175,7 +175,7 @@ def test_as_many_batches_as_the_plan_counts(n: int, size: int) -> None:
     assert len(labels(numbered(n), size, seed=0, epoch=1)) == plan.steps_per_epoch
 
 
-def test_in_order_everything_comes_once() -> None:
+def test_batches_in_order_have_every_sample_once() -> None:
     drawn = [label.tolist() for _, label in batches_in_order(numbered(10), 4)]
     assert drawn == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
@@ -227,7 +227,7 @@ def test_as_many_labels_as_there_are_can_be_kept() -> None:
     assert (train.label >= 0).all()
 
 
-def test_standard_normalises_every_split_by_what_is_learned() -> None:
+def test_standard_normalises_every_split_by_the_training_samples() -> None:
     splits = load_splits(data(holdout=True, augment="standard"), 0, CPU)
     assert splits.validation is not None
     learned = splits.train.image.numpy() / 16
@@ -240,7 +240,7 @@ def test_standard_normalises_every_split_by_what_is_learned() -> None:
         np.testing.assert_allclose(image.numpy(), expected, atol=1e-6)
 
 
-def test_the_paper_moves_training_images_only_and_normalises_nothing() -> None:
+def test_paper_augments_training_images_only_and_does_not_normalise() -> None:
     splits = load_splits(data(augment="paper"), 0, CPU)
     plain = load_splits(data(), 0, CPU)
     moved, label = next(batches(splits.train, 64, 0, 1))

@@ -1,4 +1,4 @@
-"""Deterministic runs: the same bits, no short cut, kept over a cut, and what cannot be so."""
+"""Deterministic runs: bit-equal, without fast paths, also when resumed; and refused operators."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def switches() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
 
 
-def test_the_switches_are_on_inside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_switches_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with deterministically(True):
@@ -87,7 +87,7 @@ def test_two_runs_are_the_same_to_the_bit(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_a_run_that_goes_on_is_as_deterministic_as_it_began(tmp_path: Path) -> None:
+def test_a_resumed_run_is_deterministic_if_it_was_before(tmp_path: Path) -> None:
     seen: list[bool] = []
 
     def listen(event: Event) -> None:
@@ -118,7 +118,7 @@ def putting(**data: Any) -> Plan:
 SAYS = "`--deterministic` is not possible: put_ does not have a deterministic implementation"
 
 
-def test_an_operator_that_cannot_be_so_is_named(tmp_path: Path) -> None:
+def test_an_operator_without_a_deterministic_algorithm_is_named(tmp_path: Path) -> None:
     run(putting(), out=tmp_path / "any", device="cpu")
     with pytest.raises(RunError) as caught:
         run(putting(), out=tmp_path / "same", device="cpu", deterministic=True)
@@ -127,7 +127,7 @@ def test_an_operator_that_cannot_be_so_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "same").exists()
 
 
-def test_a_worker_tells_its_owner(tmp_path: Path) -> None:
+def test_a_search_worker_reports_such_an_operator(tmp_path: Path) -> None:
     owner = Owner(task(putting(holdout=True)))
     with pytest.raises(Killed):  # when there is no other task
         Worker(owner, CPU, tmp_path, deterministic=True).serve()

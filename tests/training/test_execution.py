@@ -30,7 +30,7 @@ def pair(**train: Any) -> Plan:
 # What is chosen
 
 
-def test_a_plan_that_says_it_all_has_it_so() -> None:
+def test_settings_of_the_spec_are_followed() -> None:
     chosen = choose_execution(pair(), CPU)
     assert (chosen.precision.value, chosen.compile.value) == ("fp32", "off")
     assert chosen.precision.why == chosen.compile.why == "the spec says so"

@@ -34,7 +34,7 @@ def gradients(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return found
 
 
-def test_what_is_compiled_is_kept_with_the_other_caches(
+def test_compiled_code_is_in_our_cache_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
@@ -46,14 +46,14 @@ def test_what_is_compiled_is_kept_with_the_other_caches(
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled")
 
 
-def test_only_our_own_networks_are_laid_out() -> None:
+def test_the_memory_format_of_modules_of_the_caller_is_left() -> None:
     given = make("resnet", {"depth": 8}, 1, 10)
     step = stepper(pair(), "cpu", networks={"b": given})
     weights = [step.graph.networks[name].get_parameter("stage1.0.conv1.weight") for name in "ab"]
     assert [w.is_contiguous(memory_format=torch.channels_last) for w in weights] == [True, False]
 
 
-def test_the_first_step_is_the_plain_one() -> None:
+def test_the_first_step_equals_the_plain_graph() -> None:
     plain = build(pair())
     image, label = batch()
     output = plain(image, label, 1 / 4)
@@ -71,7 +71,7 @@ def assert_close(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], boun
         np.testing.assert_allclose(given[name], tensor, rtol=bound, atol=bound, err_msg=name)
 
 
-def test_in_float64_fifty_steps_are_the_plain_ones() -> None:
+def test_fifty_steps_in_float64_equal_plain_ones() -> None:
     def trained(*, fast: bool) -> dict[str, Tensor]:
         torch.manual_seed(0)
         networks = {name: make("resnet", {"depth": 8}, 1, 10).double() for name in "ab"}
@@ -118,12 +118,12 @@ def test_the_graph_compiles_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_step_is_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_step_equals_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, plain = compiled_step("inductor", monkeypatch)
     assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)
 
 
-def test_a_step_side_by_side_is_the_one_by_one_step() -> None:
+def test_a_step_side_by_side_equals_a_step_one_by_one() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

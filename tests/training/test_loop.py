@@ -1,4 +1,4 @@
-"""A training with one seed: its epochs, what it tells, how it goes on and how it fails."""
+"""A training with one seed: its epochs and events, how it resumes, and losses not finite."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -55,7 +55,7 @@ def right(trained: Trained, name: str) -> float:
     return 100 * sum(hits) / 500
 
 
-def test_it_learns_and_says_how_well() -> None:
+def test_a_training_learns_and_reports_accuracies() -> None:
     heard: list[Event] = []
     trained = train_plan(pair(epochs=3), listener=heard.append)
     told = [event for event in heard if isinstance(event, EpochDone)]
@@ -71,7 +71,7 @@ def test_it_learns_and_says_how_well() -> None:
         assert trained.accuracy.test[name] == pytest.approx(right(trained, name))
 
 
-def test_what_is_said_of_an_epoch_adds_up() -> None:
+def test_the_loss_of_a_node_is_the_sum_over_its_edges() -> None:
     """Eq. 3: a node's loss is the sum over its edges."""
     heard: list[Event] = []
     train_plan(pair(), listener=heard.append)
@@ -84,7 +84,7 @@ def test_what_is_said_of_an_epoch_adds_up() -> None:
     assert edges[("b", "a")].open == pytest.approx(metrics.accuracy["b"] / 100, abs=1e-6)
 
 
-def test_steps_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_reported_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("ktgdsl.training.loop.time.monotonic", lambda: next(clock) * 0.04)
     heard: list[Event] = []
@@ -93,7 +93,7 @@ def test_steps_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [event.step for event in heard if isinstance(event, StepsDone)] == [3, 6, 9]
 
 
-def test_a_held_out_split_is_watched_and_the_test_split_left_for_the_end(
+def test_under_holdout_the_test_split_is_evaluated_once_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes: list[int] = []
@@ -114,7 +114,7 @@ def test_a_held_out_split_is_watched_and_the_test_split_left_for_the_end(
     assert trained.accuracy.test["a"] == pytest.approx(right(trained, "a"))
 
 
-def test_a_frozen_node_is_measured_and_left_alone() -> None:
+def test_a_frozen_node_is_evaluated_and_not_changed() -> None:
     plan = tiny_plan(
         "st",
         [("label", "s"), ("t", "s")],
@@ -135,7 +135,7 @@ def test_a_frozen_node_is_measured_and_left_alone() -> None:
     assert set(last.metrics.loss) == set(last.learning_rate) == {"s"}
 
 
-def test_going_on_gives_the_same_bits() -> None:
+def test_a_resumed_training_is_bit_equal() -> None:
     plan = pair(epochs=3)
     states: list[Any] = []
 
@@ -184,7 +184,7 @@ def test_a_state_of_another_training_is_refused() -> None:
 # Losses that are not finite
 
 
-def test_a_loss_that_breaks_is_named() -> None:
+def test_a_loss_that_is_not_finite_is_named() -> None:
     plan = pair(epochs=4, optimizer=sgd(lr=1e30))
     with pytest.raises(RunError) as raised:
         train_plan(plan)
@@ -196,7 +196,7 @@ def test_a_loss_that_breaks_is_named() -> None:
     assert "learning rate" in found.help
 
 
-def test_weights_that_only_the_last_step_breaks_are_found() -> None:
+def test_weights_that_are_not_finite_after_the_last_step_are_an_error() -> None:
     plan = tiny_plan("a", data={"batch": 1297}, optimizer=sgd(lr=1e39))
     with pytest.raises(RunError, match="weights of node a are not finite after epoch 1, step 1"):
         train_plan(plan)

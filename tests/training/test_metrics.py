@@ -1,4 +1,4 @@
-"""What an epoch is summed up to, by hand, and that it is read at once."""
+"""The metrics of an epoch, by hand, and that reading them is one transfer."""
 
 import math
 from typing import Any
@@ -65,7 +65,7 @@ def test_an_epoch_is_the_mean_over_its_steps() -> None:
     assert metrics.nonfinite is None
 
 
-def test_pixels_are_samples() -> None:
+def test_accuracy_counts_pixels_of_dense_labels() -> None:
     meter = EpochMeter(tiny_plan("a").graph, CPU)
     logits = torch.zeros(1, 2, 1, 4)
     logits[0, 1] = torch.tensor([1.0, 1.0, -1.0, 1.0])  # top-1: 1, 1, 0, 1
@@ -76,7 +76,7 @@ def test_pixels_are_samples() -> None:
     assert meter.read().accuracy["a"] == pytest.approx(100 * 2 / 3)
 
 
-def test_no_label_at_all_is_an_accuracy_of_zero() -> None:
+def test_without_labels_the_accuracy_is_zero() -> None:
     meter = EpochMeter(plan().graph, CPU)
     meter.update(output(0.0, 0.0, 0.0, 1.0, RIGHT), torch.tensor([-1, -1]), 1)
     assert meter.read().accuracy == {"a": 0.0, "b": 0.0, "t": 0.0}
@@ -87,7 +87,7 @@ def test_a_meter_without_a_step_cannot_be_read() -> None:
         EpochMeter(plan().graph, CPU).read()
 
 
-def test_half_precision_is_summed_in_full() -> None:
+def test_sums_of_half_precision_losses_are_exact() -> None:
     meter = EpochMeter(tiny_plan("a").graph, CPU)
     loss = torch.tensor(0.1, dtype=torch.bfloat16)
     for k in range(1, 1001):
@@ -96,7 +96,7 @@ def test_half_precision_is_summed_in_full() -> None:
     assert meter.read().loss["a"] == pytest.approx(loss.item(), rel=1e-12)
 
 
-def test_the_first_step_that_is_not_finite_is_kept_with_its_edge() -> None:
+def test_the_first_loss_that_is_not_finite_is_reported_with_its_edge() -> None:
     meter = EpochMeter(plan().graph, CPU)
     meter.update(output(1.0, 1.0, 1.0, 1.0, RIGHT), LABEL, 41)
     meter.update(output(1.0, math.inf, 1.0, 1.0, RIGHT), LABEL, 42)
@@ -104,7 +104,7 @@ def test_the_first_step_that_is_not_finite_is_kept_with_its_edge() -> None:
     assert meter.read().nonfinite == NonFinite("a", TA, step=42, value=math.inf)
 
 
-def test_edges_that_break_together_are_counted() -> None:
+def test_further_losses_that_are_not_finite_are_counted() -> None:
     meter = EpochMeter(plan().graph, CPU)
     meter.update(output(math.nan, 1.0, math.nan, 1.0, RIGHT), LABEL, 7)
     found = meter.read().nonfinite
@@ -113,7 +113,7 @@ def test_edges_that_break_together_are_counted() -> None:
     assert math.isnan(found.value)
 
 
-def test_a_sum_of_edges_may_break_alone() -> None:
+def test_a_nodes_loss_may_overflow_although_its_edges_do_not() -> None:
     meter = EpochMeter(plan().graph, CPU)
     broken = output(3e38, 3e38, 1.0, 1.0, RIGHT)
     broken.losses["a"] = torch.tensor(math.inf)  # what 3e38 + 3e38 is in float32
@@ -137,7 +137,7 @@ class Reads(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_meter_is_read_in_one_go() -> None:
+def test_a_meter_is_read_by_one_transfer() -> None:
     meter = EpochMeter(plan().graph, CPU)
     with Reads() as reads:
         for k in range(1, 11):
@@ -147,7 +147,7 @@ def test_a_meter_is_read_in_one_go() -> None:
     assert reads.count == 1
 
 
-def test_a_step_is_added_without_looking_at_it() -> None:
+def test_adding_a_step_does_not_wait_for_the_device() -> None:
     """Tensors on the meta device have no content: to look at one is an error."""
     meta = torch.device("meta")
     meter = EpochMeter(plan().graph, meta)
@@ -192,7 +192,7 @@ def test_accuracy_is_over_all_labeled_samples() -> None:
     assert evaluate({"a": Answers(), "b": Always0()}, batches) == {"a": 75.0, "b": 25.0}
 
 
-def test_every_module_gets_its_own_mode_back() -> None:
+def test_evaluation_restores_the_mode_of_every_module() -> None:
     learning, held, frozen = Answers().train(), Answers().train(), Answers().eval()
     held.norm.eval()
     evaluate({"a": learning, "b": held, "t": frozen}, [(answers(0), torch.tensor([0]))])
@@ -202,7 +202,7 @@ def test_every_module_gets_its_own_mode_back() -> None:
     assert (frozen.training, frozen.norm.training) == (False, False)
 
 
-def test_modes_come_back_when_a_network_fails() -> None:
+def test_modes_are_restored_when_a_network_fails() -> None:
     class Fails(nn.Module):
         def forward(self, image: Tensor) -> Tensor:
             raise RuntimeError("out of memory")

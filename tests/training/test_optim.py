@@ -43,7 +43,7 @@ def trained(optimizer: Call) -> Vector:
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
-def test_sgd_is_its_formula(momentum: float, nesterov: bool) -> None:
+def test_sgd_follows_its_formula(momentum: float, nesterov: bool) -> None:
     w, v = START.copy(), np.zeros(3)
     for gradient in GRADIENTS:
         g = gradient + 5e-4 * w
@@ -53,7 +53,7 @@ def test_sgd_is_its_formula(momentum: float, nesterov: bool) -> None:
     np.testing.assert_allclose(given, w, rtol=1e-12)
 
 
-def test_adamw_is_its_formula() -> None:
+def test_adamw_follows_its_formula() -> None:
     lr, beta1, beta2, eps, decay = 1e-3, 0.9, 0.999, 1e-8, 0.01
     w, m, v = START.copy(), np.zeros(3), np.zeros(3)
     for t, g in enumerate(GRADIENTS, start=1):
@@ -65,7 +65,7 @@ def test_adamw_is_its_formula() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [sgd(lr=0.1, momentum=0.9), adamw()], ids=str)
-def test_updates_and_states_are_torchs_to_the_bit(optimizer: Call) -> None:
+def test_updates_and_states_are_bit_equal_to_torchs(optimizer: Call) -> None:
     """And a state goes over to torch's own optimiser and back."""
     theirs = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer.name]
     settings: dict[str, Any] = {**optimizer.arguments, "fused": True}
@@ -97,7 +97,7 @@ def test_a_step_does_not_import_the_compiler() -> None:
     assert found == {"compiler": False}
 
 
-def test_one_optimiser_a_kind_and_one_group_a_node() -> None:
+def test_nodes_with_the_same_optimiser_share_it_with_a_group_each() -> None:
     nodes = [node("a", sgd(lr=0.1)), node("b", adamw()), node("c", sgd(lr=0.2, momentum=0.5))]
     networks = {each.name: Free() for each in nodes}
     made = make_optimizers(nodes, networks, CPU)

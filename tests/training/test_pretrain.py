@@ -1,4 +1,4 @@
-"""Frozen nodes: what pre-trains them, and how the cache keeps it."""
+"""Pre-training of frozen nodes, and the cache of their weights."""
 
 import errno
 import fcntl
@@ -110,7 +110,7 @@ def test_the_plan_is_the_network_alone_on_the_labels() -> None:
     assert Plan.from_json(own.to_json()) == own
 
 
-def test_the_digest_knows_what_counts_and_nothing_else() -> None:
+def test_the_digest_depends_on_what_determines_the_weights_alone() -> None:
     def digest(plan: Plan, name: str = "t", seed: int = 0) -> str:
         return pretraining_plan(plan, plan.graph.node(name), seed).digest
 
@@ -167,7 +167,7 @@ def test_pre_training_happens_once(cache: Path, trainings: list[Plan]) -> None:
     assert len(trainings) == 2
 
 
-def test_trainings_with_seeds_of_their_own_may_share_it(trainings: list[Plan]) -> None:
+def test_trainings_with_different_seeds_may_share_it(trainings: list[Plan]) -> None:
     shared = Pretraining(seed=9)
     first = stepper(kd(), "cpu", seed=1, pretraining=shared)
     second = stepper(kd(), "cpu", seed=2, pretraining=shared)
@@ -188,7 +188,7 @@ def test_equal_networks_share_one_training(trainings: list[Plan]) -> None:
     assert same(weights(step, "t"), weights(step, "u"))
 
 
-def test_a_module_of_ones_own_counts_as_pre_trained(trainings: list[Plan]) -> None:
+def test_a_module_of_the_caller_counts_as_pre_trained(trainings: list[Plan]) -> None:
     own = make("resnet", {"depth": 8}, 1, 10)
     before = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     step = stepper(kd(), "cpu", networks={"t": own})
@@ -227,7 +227,7 @@ def test_the_validation_split_is_held_out_of_pre_training(
     assert torch.equal(outer, inner)
 
 
-def test_listeners_hear_of_it_once() -> None:
+def test_it_is_reported_once() -> None:
     heard: list[Event] = []
     stepper(kd(), "cpu", listener=heard.append)
     first, *_, last = heard
@@ -275,7 +275,7 @@ def test_a_file_that_cannot_be_used_is_replaced(
     assert load_weights(make("resnet", {"depth": 8}, 1, 10), file) is None
 
 
-def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "own"))
@@ -288,7 +288,7 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert cache_folder() == tmp_path / "home" / ".cache" / "ktgdsl" / "pretrained"
 
 
-def test_without_a_cache_the_process_keeps_it(
+def test_without_a_cache_folder_weights_last_as_long_as_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
 ) -> None:
     (tmp_path / "file").touch()
@@ -317,7 +317,7 @@ def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.Monke
     assert same(weights(step, "t"), weights(stepper(kd(), "cpu"), "t"))
 
 
-def test_who_comes_second_waits_and_loads(
+def test_a_second_process_waits_and_loads_the_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
 ) -> None:
     """An open file has a lock of its own, as if it were another process's."""
@@ -363,7 +363,7 @@ def module_on_path(tmp_path: Path) -> Iterator[str]:
     sys.modules.pop(name, None)
 
 
-def test_code_of_ones_own_is_never_cached_on_disk(
+def test_networks_of_user_code_are_not_in_the_cache_folder(
     cache: Path, tmp_path: Path, module_on_path: str, trainings: list[Plan]
 ) -> None:
     network = Call(name="python", arguments={"function": f"{module_on_path}:factory"})

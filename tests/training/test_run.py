@@ -1,4 +1,4 @@
-"""Runs: the folder, going on after a kill to the same bits, and what cannot be written."""
+"""Runs: the folder, bit-equal resume after a kill, full disks and damaged files."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def code(error: pytest.ExceptionInfo[RunError]) -> str:
 # What a run leaves
 
 
-def test_a_run_keeps_what_its_folder_promises(tmp_path: Path) -> None:
+def test_the_files_of_a_finished_run(tmp_path: Path) -> None:
     plan = pair(epochs=2, repeats=2, seed=5)
     heard: list[Event] = []
     spec = "graph tiny { }  # é\n"
@@ -142,7 +142,7 @@ def test_a_run_keeps_what_its_folder_promises(tmp_path: Path) -> None:
     assert heard[-1] == RunFinished(plan, result)
 
 
-def test_what_the_plan_leaves_to_the_machine_is_told(tmp_path: Path) -> None:
+def test_the_values_of_auto_settings_are_reported(tmp_path: Path) -> None:
     heard: list[Event] = []
     plan = pair(compile="auto", precision="auto")
     run(plan, out=tmp_path / "r", device="cpu", listener=heard.append)
@@ -155,7 +155,7 @@ def test_what_the_plan_leaves_to_the_machine_is_told(tmp_path: Path) -> None:
     assert heard[0].chosen[1].endswith("it pays from 10,000 steps on, and these are 5")
 
 
-def test_one_run_has_no_spread_and_a_frozen_node_no_loss(tmp_path: Path) -> None:
+def test_a_single_seed_has_no_deviation_and_a_frozen_node_no_loss(tmp_path: Path) -> None:
     frozen = {"t": {"frozen": "no edge enters it"}}
     edges: list[Edge | tuple[str, str]] = [("label", "s"), ("t", "s")]
     plan = tiny_plan("ts", edges, settings=frozen, targets=["s"], data={"batch": 256})
@@ -207,20 +207,20 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_folder_with_a_run_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_folder_with_a_run_says_how_to_resume_it(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{}")
     with pytest.raises(RunError, match="exists and is not empty") as error:
         run(pair(), out=tmp_path, device="cpu")
     assert f"ktgc run --resume {tmp_path}" in str(error.value.diagnostics[0].help)
 
 
-def test_an_empty_folder_will_do(tmp_path: Path) -> None:
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     assert run(pair(), out=str(tmp_path / "r"), device="cpu").folder == tmp_path / "r"
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/ktgdsl-run"])
-def test_a_place_that_cannot_be_written_is_refused_before_training(
+def test_a_folder_that_cannot_be_written_is_refused_before_training(
     tmp_path: Path, out: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
@@ -355,7 +355,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
         ("result.json", 1, (3, 0)),  # all is done but for the result
     ],
 )
-def test_after_kill_9_it_goes_on_to_the_same_bits(
+def test_after_kill_9_a_run_resumes_bit_equal(
     tmp_path: Path, whole: Path, moment: str, count: int, kept: tuple[int, int] | None
 ) -> None:
     folder = tmp_path / "r"
@@ -372,7 +372,7 @@ def test_after_kill_9_it_goes_on_to_the_same_bits(
     assert len(json.loads((folder / "environment.json").read_text())["resumed"]) == 1
 
 
-def test_after_kill_9_a_resnet_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_after_kill_9_a_resnet_resumes_bit_equal(tmp_path: Path) -> None:
     plan = pair(epochs=4, network=RESNET8)
     kill(plan, tmp_path / "r", "epoch", 2)
     resume(tmp_path / "r")
@@ -401,7 +401,7 @@ def interrupt(after: int) -> Callable[[Event], None]:
     return listen
 
 
-def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_says_what_is_kept_and_how_to_resume(tmp_path: Path) -> None:
     folder = tmp_path / "my run"
     with pytest.raises(RunInterrupted) as stop:
         run(long(), out=folder, device="cpu", listener=interrupt(after=3))
@@ -413,7 +413,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
     assert not (folder / "result.json").exists()
 
 
-def test_a_finished_run_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+def test_resuming_a_finished_run_returns_its_result(tmp_path: Path) -> None:
     result = run(pair(), out=tmp_path / "r", device="cpu")
     before = {path: path.read_bytes() for path in (tmp_path / "r").rglob("*.*")}
     heard: list[Event] = []
@@ -422,7 +422,7 @@ def test_a_finished_run_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in (tmp_path / "r").rglob("*.*")} == before
 
 
-def test_a_run_goes_on_with_its_own_number_of_threads(tmp_path: Path) -> None:
+def test_a_run_resumes_with_its_own_number_of_threads(tmp_path: Path) -> None:
     """The sums of a network depend on how many threads share them."""
     here = torch.get_num_threads()
     with pytest.raises(RunInterrupted):
@@ -446,7 +446,7 @@ def cut(tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
-def test_a_folder_that_is_no_run_cannot_go_on(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="there is no folder") as error:
         resume(tmp_path / "nowhere")
     assert code(error) == "E502"
@@ -457,7 +457,7 @@ def test_a_folder_that_is_no_run_cannot_go_on(tmp_path: Path) -> None:
         resume(tmp_path / "file")
 
 
-def test_a_folder_of_runs_names_them(cut: Path) -> None:
+def test_for_a_folder_of_runs_the_error_names_them(cut: Path) -> None:
     with pytest.raises(RunError) as error:
         resume(cut.parent)
     assert error.value.diagnostics[0].help == f"the runs in it are {cut}"
@@ -513,7 +513,7 @@ def test_a_damaged_result_is_refused(cut: Path, content: str) -> None:
     assert code(error) == "E502"
 
 
-def test_a_torn_line_of_metrics_is_dropped(cut: Path) -> None:
+def test_a_partly_written_line_of_metrics_is_dropped(cut: Path) -> None:
     before = (cut / "metrics.jsonl").read_text()
     (cut / "metrics.jsonl").write_text(before + '{"repeat": 1, "epoch": 2, "no')
     resume(cut)
@@ -535,9 +535,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("spare", "at_fault"), [(100, "metrics.jsonl"), (5_000, "checkpoint.pt")])
-def test_a_full_disk_ends_a_run_with_all_that_was_kept(
-    cut: Path, spare: int, at_fault: str
-) -> None:
+def test_on_a_full_disk_a_run_ends_and_can_be_resumed(cut: Path, spare: int, at_fault: str) -> None:
     checkpoint, lines = (cut / "checkpoint.pt").read_bytes(), metrics(cut)
     size = (cut / "metrics.jsonl").stat().st_size
     stack = ExitStack()
@@ -570,7 +568,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("augment", ["none", "standard"])
-def test_a_network_is_ready_to_use(tmp_path: Path, augment: str) -> None:
+def test_a_trained_network_loads_ready_to_use(tmp_path: Path, augment: str) -> None:
     plan = pair(epochs=2, repeats=2, data={"augment": augment})
     result = run(plan, out=tmp_path / "r", device="cpu")
     test = load_splits(plan.data, 0, torch.device("cpu")).test
@@ -586,7 +584,7 @@ def test_a_network_is_ready_to_use(tmp_path: Path, augment: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_network_that_is_not_there(tmp_path: Path) -> None:
+def test_a_network_that_does_not_exist(tmp_path: Path) -> None:
     plan = tiny_plan(["student"], data={"batch": 1297})
     run(plan, out=tmp_path / "r", device="cpu")
     with pytest.raises(RunError, match="has no node `studnt`") as error:
@@ -611,7 +609,7 @@ def test_a_network_of_a_run_that_is_not_finished(cut: Path) -> None:
     assert error.value.diagnostics[0].help == f"finish it with `ktgc run --resume {cut}`"
 
 
-def test_two_processes_do_not_work_in_one_folder(cut: Path) -> None:
+def test_two_processes_cannot_train_in_one_folder(cut: Path) -> None:
     seen: list[str] = []
 
     def again(event: object) -> None:

@@ -42,7 +42,7 @@ def test_the_papers_schedule_drops_after_60_120_and_180_epochs() -> None:
     assert given == pytest.approx([0.1, 0.01, 0.01, 0.001, 0.001, 0.0001], rel=1e-12)
 
 
-def test_a_share_of_the_steps_is_exact() -> None:
+def test_a_percentage_of_the_steps_is_exact() -> None:
     assert rates("step", {"every": {"percent": 30}, "gamma": 0.5}, steps=420) == (
         [1.0] * 126 + [0.5] * 126 + [0.25] * 126 + [0.125] * 42
     )
@@ -53,18 +53,18 @@ def test_a_share_of_the_steps_is_exact() -> None:
     # In floating point 7 / 100 * 100 is more than 7, and so on: the drop would come late.
     [(7, 100, 7), (14, 300, 42), (55, 420, 231), (56, 50, 28), (12.5, 1000, 125), (100, 30, 30)],
 )
-def test_no_share_is_rounded(percent: float, steps: int, full: int) -> None:
+def test_no_percentage_is_rounded(percent: float, steps: int, full: int) -> None:
     given = rates("multistep", {"at": [{"percent": percent}], "gamma": 0.0}, steps=steps)
     assert given == [1.0] * full + [0.0] * (steps - full)
 
 
-def test_a_share_between_two_steps_drops_at_the_next() -> None:
+def test_a_percentage_between_two_steps_drops_at_the_next() -> None:
     # 30 % of 5 steps is 1.5: step 2 begins before it, step 3 after it.
     given = rates("step", {"every": {"percent": 30}, "gamma": 0.5}, steps=5)
     assert given == [1.0, 1.0, 0.5, 0.25, 0.25]
 
 
-def test_multistep_mixes_epochs_and_shares() -> None:
+def test_multistep_mixes_epochs_and_percentages() -> None:
     given = rates("multistep", {"at": [2.0, {"percent": 50}, 9.5], "gamma": 0.5})
     assert given == [1.0] * 20 + [0.5] * 30 + [0.25] * 45 + [0.125] * 5
 

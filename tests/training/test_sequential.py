@@ -1,4 +1,4 @@
-"""`update = sequential` and `on_zero = skip`: whose turn it is, and who takes no step."""
+"""`update = sequential` and `on_zero = skip`: the order of updates, and skipped ones."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -112,7 +112,7 @@ def test_a_step_is_algorithm_1_of_the_dml_paper() -> None:
 
 
 @pytest.mark.parametrize("names", ["ab", "ba"])
-def test_the_order_is_that_of_declaration(names: str) -> None:
+def test_nodes_are_updated_in_the_order_of_declaration(names: str) -> None:
     first, second = list(names)
     plan = tiny_plan(names, MUTUAL, targets=names, data=THREE, optimizer=PLAIN, update="sequential")
     networks = {"a": Linear(0), "b": Linear(1)}
@@ -129,7 +129,7 @@ def logits(network: Linear) -> Array:
     return np.asarray(random_batch()[0].flatten(1).numpy() @ network.matrix.T)
 
 
-def test_statistics_move_once_a_step_in_the_nodes_own_turn() -> None:
+def test_batch_norm_statistics_change_once_a_step_in_the_nodes_own_update() -> None:
     plan = tiny_plan("ab", MUTUAL, targets="ab", data=THREE, optimizer=PLAIN, update="sequential")
     networks = {"a": Linear(0), "b": Linear(1)}
     before = {name: logits(network).mean(0) for name, network in networks.items()}
@@ -156,7 +156,7 @@ def counting(step: Stepper) -> Counter[str]:
     return count
 
 
-def test_a_turn_asks_the_sources_and_nobody_else() -> None:
+def test_an_update_computes_the_sources_of_its_node_only() -> None:
     edges = [*MUTUAL, ("label", "c"), ("t", "c"), ("c", "b")]
     settings = {name: {"frozen": "frozen = true", "keep": True} for name in "tu"}
     plan = tiny_plan("abctu", edges, settings=settings, targets="abc", update="sequential")
@@ -174,7 +174,7 @@ def test_a_turn_asks_the_sources_and_nobody_else() -> None:
     assert not any(z.requires_grad for z in output.logits.values())
 
 
-def test_every_node_of_a_turn_is_in_train_mode_but_the_frozen() -> None:
+def test_all_nodes_of_an_update_but_frozen_ones_are_in_train_mode() -> None:
     edges = [*MUTUAL, ("t", "a")]
     settings = {"t": {"frozen": "frozen = true"}}
     plan = tiny_plan("abt", edges, settings=settings, targets="ab", update="sequential")
@@ -188,7 +188,7 @@ def test_every_node_of_a_turn_is_in_train_mode_but_the_frozen() -> None:
     assert_equal(weights(step, "t"), teacher)
 
 
-def test_a_frozen_node_in_train_mode_moves_its_statistics_once_a_step() -> None:
+def test_statistics_of_a_frozen_node_in_train_mode_change_once_a_step() -> None:
     edges = [*MUTUAL, ("t", "a"), ("t", "b")]
     settings = {"t": {"frozen": "frozen = true", "mode": "train"}}
     plan = tiny_plan("abt", edges, settings=settings, targets="ab", update="sequential")
@@ -198,7 +198,7 @@ def test_a_frozen_node_in_train_mode_moves_its_statistics_once_a_step() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [sgd(), adamw()], ids=["sgd", "adamw"])
-def test_without_transfer_turns_change_nothing(optimizer: Call) -> None:
+def test_without_transfer_sequential_updates_equal_simultaneous_ones(optimizer: Call) -> None:
     settings = {"b": {"network": wrn10(dropout=0.3)}}
     trained = []
     for update in ("simultaneous", "sequential"):
@@ -210,7 +210,7 @@ def test_without_transfer_turns_change_nothing(optimizer: Call) -> None:
         assert_equal(weights(trained[0], name), weights(trained[1], name))
 
 
-def test_going_on_is_bit_equal() -> None:
+def test_a_resumed_stepper_is_bit_equal() -> None:
     plan = tiny_plan(
         ["a", "b"],
         MUTUAL,
@@ -229,7 +229,7 @@ def test_going_on_is_bit_equal() -> None:
         assert_equal(weights(whole, name), weights(second, name))
 
 
-def test_names_that_are_alike_keep_their_networks() -> None:
+def test_nodes_with_similar_names_keep_their_networks() -> None:
     """`a_b` and `a[b]` would share an attribute, which one of them does not keep in its turn."""
     names = ["p_0", "p[0]"]
     edges = [("label", "p_0"), ("label", "p[0]"), ("p[0]", "p_0")]
@@ -242,7 +242,7 @@ def test_names_that_are_alike_keep_their_networks() -> None:
             assert network is graph.networks[each], (name, each)
 
 
-def test_the_code_of_every_turn_is_printed(
+def test_the_code_of_every_update_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = tmp_path / "dml.ktg"
@@ -265,7 +265,7 @@ def test_pretraining_is_the_same_whatever_the_update() -> None:
     assert len(digests) == 1
 
 
-def test_a_run_learns_in_turns(tmp_path: Path) -> None:
+def test_a_run_with_sequential_updates_learns(tmp_path: Path) -> None:
     text = """
         graph dml { node a, b = resnet8 target a edge label -> * edge a <-> b : kl }
         train { epochs = 2 update = sequential on_zero = skip schedule = constant }
@@ -310,7 +310,7 @@ def taught(optimizer: Call, **train: Any) -> tuple[Stepper, Linear]:
     "optimizer", [sgd(weight_decay=0.1), sgd(momentum=0, nesterov=False), adamw()],
     ids=["nesterov", "plain", "adamw"],
 )  # fmt: skip
-def test_a_node_whose_loss_is_zero_takes_no_step(optimizer: Call, first: int, update: str) -> None:
+def test_a_node_whose_loss_is_zero_is_not_updated(optimizer: Call, first: int, update: str) -> None:
     """The same as if the batches with a loss of zero had never come."""
     given = zeros_and_others(8)[first:]
     step, network = taught(optimizer, on_zero="skip", update=update)
@@ -323,7 +323,7 @@ def test_a_node_whose_loss_is_zero_takes_no_step(optimizer: Call, first: int, up
     np.testing.assert_array_equal(network.matrix, reference.matrix)
 
 
-def test_the_other_nodes_step_all_the_same() -> None:
+def test_the_other_nodes_are_updated() -> None:
     edges = [edge("t", "a", CORRECT), edge("label", "b")]
     settings = {"t": {"frozen": "frozen = true"}}
     plan = tiny_plan("abt", edges, settings=settings, targets="ab", data=THREE, on_zero="skip")
@@ -337,7 +337,7 @@ def test_the_other_nodes_step_all_the_same() -> None:
     assert not torch.equal(after["b"], before["b"])
 
 
-def test_a_loss_that_is_nearly_zero_is_a_loss() -> None:
+def test_a_node_whose_loss_is_nearly_zero_is_updated() -> None:
     text = """
         graph g { node a, b = resnet8 node t = resnet8 { frozen = true }
                   target a, b edge t -> a, b : kl via 1e-30 }
@@ -350,7 +350,7 @@ def test_a_loss_that_is_nearly_zero_is_a_loss() -> None:
     assert not torch.equal(weights(step, "a")["logits.weight"], before)  # the weight decay
 
 
-def test_a_gradient_that_is_not_a_number_does_not_reach_a_node_that_skips() -> None:
+def test_a_gradient_that_is_not_a_number_does_not_change_a_skipped_node() -> None:
     class Broken(torch.autograd.Function):
         @staticmethod
         def forward(ctx: object, z: Tensor) -> Tensor:
@@ -381,7 +381,7 @@ def test_a_gradient_that_is_not_a_number_does_not_reach_a_node_that_skips() -> N
 
 @pytest.mark.parametrize("update", ["simultaneous", "sequential"])
 @pytest.mark.parametrize("optimizer", [sgd(), adamw()], ids=["sgd", "adamw"])
-def test_neither_turns_nor_skipping_wait_for_the_device(optimizer: Call, update: str) -> None:
+def test_updates_and_skipping_never_wait_for_the_device(optimizer: Call, update: str) -> None:
     plan = tiny_plan(
         "ab", MUTUAL, targets="ab", optimizer=optimizer, update=update, on_zero="skip", clip=1.0
     )

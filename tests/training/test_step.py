@@ -1,4 +1,4 @@
-"""Algorithm 1: what one step does, how often, and what it leaves alone."""
+"""Algorithm 1: what one step computes, how often, and what it does not change."""
 
 import io
 from collections import Counter
@@ -15,10 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ktgdsl.backend.networks import make
-from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan, Product
 from ktgdsl.training.data import batches, load_splits
-from ktgdsl.training.device import choose_device
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10
@@ -230,7 +228,7 @@ def operators(action: Callable[[], object]) -> Counter[str]:
     return mode.seen
 
 
-def test_the_count_of_operators_counts() -> None:
+def test_operators_are_counted_backward_included() -> None:
     def action() -> None:
         weight = torch.ones(1, requires_grad=True)
         torch.autograd.backward((weight * weight).sum())
@@ -351,7 +349,7 @@ def test_a_frozen_node_is_bit_equal_before_and_after() -> None:
 # Beside the user's own loop
 
 
-def test_an_epoch_of_ones_own_equals_the_loops() -> None:
+def test_steps_in_a_loop_of_the_caller_equal_those_of_a_run() -> None:
     plan = tiny_plan(["a", "b"], [("label", "a"), ("label", "b"), ("b", "a")], data={"batch": 128})
     theirs = train_plan(plan).stepper
     mine = stepper(plan, "cpu")
@@ -362,7 +360,7 @@ def test_an_epoch_of_ones_own_equals_the_loops() -> None:
         assert_equal(weights(mine, name), weights(theirs, name))
 
 
-def test_a_mode_left_behind_is_put_right() -> None:
+def test_a_step_restores_train_and_eval_modes() -> None:
     steps = [busy_stepper(), busy_stepper()]
     steps[1].graph.networks["t"].load_state_dict(steps[0].graph.networks["t"].state_dict())
     given = digits_of(steps[0].plan, 4)
@@ -398,7 +396,7 @@ def test_the_output_holds_no_graph() -> None:
     assert not any(tensor.requires_grad for tensor in tensors)
 
 
-def test_one_step_too_many_says_what_to_do() -> None:
+def test_a_step_beyond_the_last_is_an_error() -> None:
     step = stepper(tiny_plan(["a"]), "cpu", steps=2)
     (image, label), *_ = given = digits_of(step.plan, 2)
     take(step, given)
@@ -408,7 +406,7 @@ def test_one_step_too_many_says_what_to_do() -> None:
     assert_equal(weights(step, "a"), before)
 
 
-def test_a_step_that_fails_does_not_count() -> None:
+def test_a_failed_step_does_not_count() -> None:
     step = stepper(tiny_plan(["a"]), "cpu")
     with pytest.raises(RuntimeError):
         step(torch.rand(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64))
@@ -443,7 +441,7 @@ def through_a_file(state: Mapping[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
-def test_going_on_is_bit_equal(cut: int) -> None:
+def test_a_resumed_stepper_is_bit_equal(cut: int) -> None:
     plan = tiny_plan(
         ["a", "b", "c"],
         [("label", "a"), ("label", "b"), ("label", "c"), ("b", "a"), edge("a", "b", LINEAR)],
@@ -496,24 +494,3 @@ def test_statistics_of_a_frozen_node_in_train_mode_are_part_of_the_state() -> No
         "running_var",
         "num_batches_tracked",
     }
-
-
-# Devices
-
-
-def test_the_device_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there, expected in ((False, "cpu"), (True, "cuda")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert choose_device(None) == torch.device(expected)
-    assert choose_device("cpu") == choose_device(CPU) == CPU
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", "", "cpu:x"])
-def test_a_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(RunError) as caught:
-        choose_device(name)
-    (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == "E504"
-    assert diagnostic.message == f"there is no device `{name}` here"
-    assert diagnostic.help is not None
-    assert "`cpu`" in diagnostic.help

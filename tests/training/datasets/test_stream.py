@@ -54,7 +54,7 @@ def require_equal(one: Split, other: Split) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("augment", ["none", "paper", "standard"])
-def test_files_that_do_not_fit_give_the_same_batches(
+def test_streamed_files_give_the_same_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str, workers: int
 ) -> None:
     lookalikes.folder(tmp_path / "set")
@@ -75,7 +75,7 @@ def test_files_that_do_not_fit_give_the_same_batches(
         require_equal(one, other)
 
 
-def test_arrays_that_do_not_fit_on_the_device_stay_where_they_are(
+def test_arrays_that_do_not_fit_on_the_device_are_streamed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = tiny_plan(data={"augment": "paper", "holdout": True}).data
@@ -87,7 +87,7 @@ def test_arrays_that_do_not_fit_on_the_device_stay_where_they_are(
     require_equal(streamed.evaluation, resident.evaluation)
 
 
-def test_a_share_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_take_a_share_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # The digits: 1,797 images of 64 bytes.
     need = 1797 * 64
     for free, streamed in ((need / memory.SHARE + 1, False), (need / memory.SHARE - 9, True)):
@@ -96,12 +96,12 @@ def test_a_share_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
         assert (split.stream is not None) == streamed
 
 
-def test_what_is_free_is_known() -> None:
+def test_the_free_memory_is_known() -> None:
     assert 2**20 < memory.free(CPU) < 2**50
 
 
 @pytest.mark.usefixtures("full")
-def test_a_training_on_streamed_images_is_the_same_to_the_bit(tmp_path: Path) -> None:
+def test_a_training_on_streamed_images_is_bit_equal(tmp_path: Path) -> None:
     plan = tiny_plan(["a"], epochs=2, data={"augment": "paper", "batch": 256})
     streamed = train_plan(plan)
     with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +128,7 @@ class Counted(LazyImages):
         return torch.full((1, 1, 1), index, dtype=torch.uint8)
 
 
-def test_only_what_is_drawn_is_read_and_as_late_as_that() -> None:
+def test_images_are_read_when_they_are_drawn() -> None:
     images = Counted()
     stream = ImageStream(images, torch.arange(50) + 10)
     image = torch.empty((50, 1, 1, 1), dtype=torch.uint8, device="meta")
@@ -144,7 +144,7 @@ def test_only_what_is_drawn_is_read_and_as_late_as_that() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path: Path, workers: int) -> None:
+def test_a_file_damaged_during_training_is_named(tmp_path: Path, workers: int) -> None:
     path = tmp_path / "a.png"
     path.write_text("no image")
     stream = ImageStream(ImageFiles([path], (3, 8, 8)), torch.arange(1), workers)
@@ -156,7 +156,7 @@ def test_a_file_that_is_damaged_meanwhile_is_named(tmp_path: Path, workers: int)
     assert "\n" not in diagnostic.message
 
 
-def test_an_epoch_that_is_left_leaves_no_threads(tmp_path: Path) -> None:
+def test_an_epoch_that_is_left_early_leaves_no_threads(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     next(iter(ImageStream(Counted(), torch.arange(100), workers=1).images(torch.arange(100), 10)))
     for thread in set(threading.enumerate()) - before:

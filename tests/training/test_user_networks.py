@@ -1,4 +1,4 @@
-"""Networks of the user's own in a run: tried before they are trained, found from anywhere."""
+"""Networks of the user's code in a run: checked before training, imported from anywhere."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_a_network_that_does_not_fit_the_data(
     assert not (tmp_path / "r").exists()
 
 
-def test_a_run_is_found_from_another_folder(
+def test_networks_of_a_run_load_from_another_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "specs").mkdir()
@@ -90,7 +90,7 @@ def test_a_module_that_is_not_there_names_the_node_and_the_folder(tmp_path: Path
     assert str(tmp_path) in diagnostic.help
 
 
-def test_too_little_memory_is_no_bug_of_ours(
+def test_out_of_memory_is_an_error_with_advice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, "nets_greedy", "Greedy")

@@ -34,7 +34,7 @@ def test_crops_and_flips_are_those_of_numpy(
         np.testing.assert_array_equal(found[i].numpy(), expected)
 
 
-def test_every_place_and_both_ways_round_come_equally_often() -> None:
+def test_every_crop_and_flip_is_equally_likely() -> None:
     moves = Augment(pad=4, flips=True, reflect=True).draw(81_000, seed=0, epoch=1)
     assert (int(moves.down.min()), int(moves.down.max())) == (-4, 4)
     places = np.bincount(((moves.down + 4) * 9 + moves.right + 4).numpy(), minlength=81)
@@ -44,7 +44,7 @@ def test_every_place_and_both_ways_round_come_equally_often() -> None:
     assert not Augment(4, flips=False, reflect=True).draw(1000, 0, 1).flip.any()
 
 
-def test_what_is_drawn_depends_on_seed_and_epoch_alone() -> None:
+def test_crops_and_flips_depend_on_seed_and_epoch_alone() -> None:
     augment = Augment(pad=4, flips=True, reflect=True)
 
     def drawn(seed: int, epoch: int) -> list[int]:
@@ -57,7 +57,7 @@ def test_what_is_drawn_depends_on_seed_and_epoch_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_batches_cut_the_same_epoch_whatever_their_size() -> None:
+def test_augmentation_does_not_depend_on_the_batch_size() -> None:
     preprocessing = Preprocessing(Augment(pad=4, flips=True, reflect=True))
     split = Split(images(64, 3, 8, 8), torch.arange(64), preprocessing=preprocessing)
     small = torch.cat([image for image, _ in batches(split, 16, seed=0, epoch=1)])
@@ -65,7 +65,7 @@ def test_batches_cut_the_same_epoch_whatever_their_size() -> None:
     assert torch.equal(small, large)
 
 
-def test_normalisation_is_of_white_and_by_channel() -> None:
+def test_images_are_normalised_by_channel_where_white_is_one() -> None:
     mean, std = torch.tensor([0.5, 0.25, 0.0]), torch.tensor([0.5, 0.1, 2.0])
     preprocessing = Preprocessing(None, mean.view(3, 1, 1), std.view(3, 1, 1))
     split = Split(images(4, 3, 5, 5), torch.arange(4), preprocessing=preprocessing)
@@ -76,7 +76,7 @@ def test_normalisation_is_of_white_and_by_channel() -> None:
     np.testing.assert_allclose(image.numpy(), expected, atol=1e-6)
 
 
-def test_moves_are_cut_like_the_batches() -> None:
+def test_draws_can_be_sliced_like_batches() -> None:
     moves = AugmentDraws(torch.arange(6), torch.arange(6) + 10, torch.arange(6) > 2)[2:4]
     assert (moves.down.tolist(), moves.right.tolist()) == ([2, 3], [12, 13])
     assert moves.flip.tolist() == [False, True]

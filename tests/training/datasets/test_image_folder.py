@@ -1,0 +1,97 @@
+"""`folder("path")`: classes, facts, and images that do not fit."""
+
+from pathlib import Path
+
+from PIL import Image
+
+import ktgdsl
+from ktgdsl.plan.model import Percent, Plan
+from ktgdsl.training.datasets.read import complete
+from tests import lookalikes
+from tests.plans import tiny_plan
+from tests.training.datasets.plans import error_of, folder_data, loaded
+
+
+class TestFolder:
+    def test_the_facts_are_looked_up(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        plan = tiny_plan().model_copy(update={"data": folder_data(tmp_path)})
+        facts = complete(plan).data.known
+        assert facts.classes == 3
+        assert facts.shape == (3, 9, 10)
+        assert (facts.train_samples, facts.test_samples) == (15, 6)
+
+    def test_classes_are_in_the_order_of_their_names(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set", mode="L")
+        splits = loaded(folder_data(tmp_path))
+        assert splits.train.image.shape == (15, 1, 9, 10)
+        assert splits.train.label.tolist() == [0] * 4 + [1] * 5 + [2] * 6
+        assert splits.test.image[:, 0, 0, 0].tolist() == [1, 6, 51, 56, 101, 106]
+
+    def test_a_percentage_of_them_is_held_out(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        data = folder_data(
+            tmp_path, validation=Percent(percent=20), holdout=True, labeled=Percent(percent=40)
+        )
+        splits = loaded(data)
+        assert splits.validation is not None
+        assert splits.validation.label.bincount().tolist() == [1, 1, 1]
+        assert len(splits.train) == 12
+        assert int((splits.train.label >= 0).sum()) == 6
+
+    def test_an_image_of_another_size_is_named(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        odd = tmp_path / "set" / "train" / "bee" / "7.png"
+        Image.new("RGB", (10, 10)).save(odd)
+        told = error_of(folder_data(tmp_path))
+        assert told.message.startswith(f"the image {odd} has 10x10 pixels, and ")
+        assert told.message.endswith("9x10: all images of a data set have the same size")
+
+    def test_a_file_that_is_no_image_is_named(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        bad = tmp_path / "set" / "test" / "cat" / "7.png"
+        bad.write_text("no image")
+        assert f"the image {bad} cannot be read" in error_of(folder_data(tmp_path)).message
+
+    def test_missing_files_are_named(self, tmp_path: Path) -> None:
+        assert "there is no folder of images" in error_of(folder_data(tmp_path)).message
+        (tmp_path / "set").mkdir()
+        assert "there is no folder " in error_of(folder_data(tmp_path)).message
+        (tmp_path / "set" / "train").mkdir()
+        assert "there is no folder of a class" in error_of(folder_data(tmp_path)).message
+        (tmp_path / "set" / "train" / "ant").mkdir()
+        (tmp_path / "set" / "test" / "ant").mkdir(parents=True)
+        told = error_of(folder_data(tmp_path)).message
+        assert told == f"there is no image in {tmp_path / 'set' / 'train' / 'ant'}"
+        (tmp_path / "set" / "test" / "bee").mkdir()
+        assert "the class `bee`" in error_of(folder_data(tmp_path)).message
+
+    def test_the_classes_that_the_user_expects_have_to_be_there(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        told = error_of(folder_data(tmp_path, classes_expected=4))
+        assert told.message.endswith("have 3 classes, not 4")
+
+    def test_more_than_there_is_cannot_be_held_out(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        told = error_of(folder_data(tmp_path, validation=15, holdout=True))
+        assert "`validation` takes 15 of the training samples" in told.message
+
+    def test_a_spec_is_run_and_searched(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        spec = tmp_path / "spec.ktg"
+        text = (
+            "graph g { node a = resnet8 target a edge label -> a }\n"
+            'data folder("set") { batch = 4  augment = standard }\n'
+            "train { epochs = 1 }"
+        )
+        spec.write_text(text)
+        plan = ktgdsl.load(spec)
+        assert plan.data.facts is None
+        result = ktgdsl.run(plan, out=tmp_path / "out", device="cpu")
+        kept = Plan.from_json((tmp_path / "out" / "plan.json").read_text())
+        assert kept.data.known.train_samples == 15
+        assert kept.digest == result.digest != plan.digest
+        spec.write_text(text.replace("resnet8", "resnet8 | resnet14") + " search { trials = 2 }")
+        found = ktgdsl.search(ktgdsl.load(spec), out=tmp_path / "found", workers=1, device="cpu")
+        assert found.result.states == {"complete": 2}
+        assert found.best.data.known.classes == 3

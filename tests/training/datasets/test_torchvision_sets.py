@@ -1,0 +1,187 @@
+"""CIFAR, MNIST, Fashion-MNIST and SVHN: their files, downloads, and files that are damaged."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ktgdsl
+from ktgdsl.training.datasets import torchvision_sets
+from ktgdsl.vocabulary.images import Cifar10
+from tests import lookalikes
+from tests.training.datasets.plans import (
+    CIFAR10,
+    CIFAR100,
+    IDX,
+    assert_holds,
+    data_of,
+    error_of,
+    loaded,
+)
+
+
+class TestCifar:
+    def test_ten_classes(self, tmp_path: Path) -> None:
+        train, test = lookalikes.cifar10(tmp_path)
+        for root in (tmp_path, tmp_path / "cifar-10-batches-py"):
+            splits = loaded(data_of("cifar10", root, 20, 8, **CIFAR10))
+            assert_holds(splits.train, train, [0, 1, 2, 3] * 5)
+            assert_holds(splits.test, test, [*range(8)])
+
+    def test_a_hundred_classes_are_the_fine_ones(self, tmp_path: Path) -> None:
+        train, test = lookalikes.cifar100(tmp_path)
+        splits = loaded(data_of("cifar100", tmp_path, 20, 8, **CIFAR100))
+        assert_holds(splits.train, train, [*range(80, 100)])
+        assert_holds(splits.test, test, [*range(8)])
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        lookalikes.cifar10(tmp_path)
+        (tmp_path / "cifar-10-batches-py" / "data_batch_3").unlink()
+        told = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
+        assert told.message == (
+            f"the data set `cifar10` is not whole in {tmp_path}: "
+            "there is no cifar-10-batches-py/data_batch_3"
+        )
+        assert told.help is not None
+        assert "cifar-10-python.tar.gz and unpack it" in told.help
+
+    def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
+        lookalikes.cifar10(tmp_path)
+        file = tmp_path / "cifar-10-batches-py" / "data_batch_2"
+        file.write_bytes(file.read_bytes()[:1000])
+        told = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
+        assert f"is damaged: {file} cannot be read" in told.message
+
+    def test_a_set_with_too_few_images_is_not_taken_for_the_real_one(self, tmp_path: Path) -> None:
+        lookalikes.cifar10(tmp_path)
+        told = error_of(data_of("cifar10", tmp_path, 50_000, 10_000, **CIFAR10))
+        assert told.message.endswith("is not whole: train has 20 images and 20 labels of 50,000")
+
+    def test_a_label_out_of_range_is_an_error(self, tmp_path: Path) -> None:
+        lookalikes.cifar10(tmp_path)
+        told = error_of(data_of("cifar10", tmp_path, 20, 8, shape=(3, 32, 32), classes=3))
+        assert "has the label 3 in train, and labels of 3 classes are 0 to 2" in told.message
+
+    def test_a_spec_trains(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        lookalikes.cifar10(tmp_path / "data")
+        monkeypatch.setattr(Cifar10, "train_samples", 20)
+        monkeypatch.setattr(Cifar10, "test_samples", 8)
+        spec = tmp_path / "spec.ktg"
+        spec.write_text(
+            "graph g { node a, b = resnet8 target a edge label, b -> a edge label -> b }\n"
+            'data cifar10 { root = "data"  batch = 8  augment = paper  labeled = 10 }\n'
+            "train { epochs = 1 }"
+        )
+        result = ktgdsl.run(ktgdsl.load(spec), out=tmp_path / "out", device="cpu")
+        assert result.nodes["a"].accuracy.mean in {12.5 * i for i in range(9)}
+
+
+class TestIdx:
+    @pytest.mark.parametrize("packed", [True, False])
+    @pytest.mark.parametrize("inner", [".", "FashionMNIST/raw"])
+    def test_fashion_mnist_as_debian_and_as_torchvision_lay_it_out(
+        self, tmp_path: Path, packed: bool, inner: str
+    ) -> None:
+        train, test = lookalikes.idx(tmp_path / "set" / inner, packed=packed)
+        splits = loaded(data_of("fashion_mnist", tmp_path / "set", 20, 10, **IDX))
+        assert_holds(splits.train, train, [*range(10)] * 2)
+        assert_holds(splits.test, test, [*range(10)])
+
+    def test_mnist(self, tmp_path: Path) -> None:
+        train, _ = lookalikes.idx(tmp_path / "MNIST" / "raw", packed=False)
+        splits = loaded(data_of("mnist", tmp_path, 20, 10, **IDX))
+        assert_holds(splits.train, train, [*range(10)] * 2)
+
+    def test_the_files_that_are_missing_are_counted(self, tmp_path: Path) -> None:
+        told = error_of(data_of("fashion_mnist", tmp_path, 20, 10, **IDX))
+        assert "there is no train-images-idx3-ubyte, " in told.message
+        assert told.message.endswith(" and 1 more")
+        assert told.help is not None
+        assert "/usr/share/datasets/fashion-mnist" in told.help
+
+    @pytest.mark.parametrize("packed", [True, False])
+    def test_a_truncated_file_is_named(self, tmp_path: Path, packed: bool) -> None:
+        lookalikes.idx(tmp_path / "set", packed=packed)
+        (file,) = (tmp_path / "set").glob("t10k-images*")
+        file.write_bytes(file.read_bytes()[:-1])
+        told = error_of(data_of("fashion_mnist", tmp_path / "set", 20, 10, **IDX))
+        assert f"is damaged: {file} cannot be read" in told.message
+
+    def test_a_file_of_another_format_is_named(self, tmp_path: Path) -> None:
+        lookalikes.idx(tmp_path / "set", packed=True)
+        file = tmp_path / "set" / "train-labels-idx1-ubyte.gz"
+        file.write_bytes(gzip.compress(b"<html>"))
+        assert str(file) in error_of(data_of("mnist", tmp_path / "set", 20, 10, **IDX)).message
+
+    def test_more_images_than_labels_are_an_error(self, tmp_path: Path) -> None:
+        lookalikes.idx(tmp_path / "set", packed=False)
+        content = bytes([0, 0, 8, 1]) + (19).to_bytes(4, "big") + bytes(19)
+        (tmp_path / "set" / "train-labels-idx1-ubyte").write_bytes(content)
+        told = error_of(data_of("mnist", tmp_path / "set", 20, 10, **IDX))
+        assert "train has 20 images and 19 labels of 20" in told.message
+
+
+class TestDownload:
+    def test_without_a_root_the_set_is_downloaded_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KTGDSL_DATA", str(tmp_path / "data"))
+        asked: list[str] = []
+
+        def download(self: object) -> None:
+            asked.append(type(self).__name__)
+            lookalikes.cifar10(tmp_path / "data")
+
+        kind = torchvision_sets._torchvision().CIFAR10
+        monkeypatch.setattr(kind, "download", download)
+        monkeypatch.setattr(kind, "_check_integrity", lambda self: True)
+        monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": None})
+        for _ in range(2):
+            splits = loaded(data_of("cifar10", None, 20, 8, **CIFAR10))
+            assert len(splits.train) == 20
+        assert asked == ["CIFAR10"]
+
+    def test_a_download_that_fails_says_what_to_get_and_where_to_put_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KTGDSL_DATA", str(tmp_path / "data"))
+
+        def download(self: object) -> None:
+            raise OSError("no network")
+
+        monkeypatch.setattr(torchvision_sets._torchvision().CIFAR100, "download", download)
+        told = error_of(data_of("cifar100", None, 20, 8, **CIFAR100))
+        assert "the download failed (OSError: no network)" in told.message
+        assert str(tmp_path / "data") in told.message
+        assert told.help is not None
+        assert "cifar-100-python.tar.gz" in told.help
+        assert '`data cifar100 { root = "FOLDER" }`' in told.help
+
+    def test_with_a_root_nothing_is_downloaded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def download(self: object) -> None:
+            raise AssertionError("nobody asked for it")
+
+        monkeypatch.setattr(torchvision_sets._torchvision().CIFAR10, "download", download)
+        assert "the download" not in error_of(data_of("cifar10", tmp_path, 20, 8)).message
+
+
+class TestSvhn:
+    def test_zero_is_ten_in_the_files(self, tmp_path: Path) -> None:
+        io = pytest.importorskip("scipy.io")
+        image = lookalikes.images(12, 3, 32, 6)
+        label = np.arange(12) % 10 + 1
+        for name, count in (("train_32x32.mat", 12), ("test_32x32.mat", 5)):
+            content = {"X": image[:count].transpose(2, 3, 1, 0), "y": label[:count, None]}
+            io.savemat(tmp_path / name, content)
+        splits = loaded(data_of("svhn", tmp_path, 12, 5, **CIFAR10))
+        assert_holds(splits.train, image, [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2])
+        assert_holds(splits.test, image[:5], [1, 2, 3, 4, 5])
+
+    def test_a_missing_scipy_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(torchvision_sets, "find_spec", lambda name: None)
+        assert "needs the package scipy" in error_of(data_of("svhn", tmp_path, 12, 5)).message

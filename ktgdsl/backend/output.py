@@ -23,7 +23,7 @@ class Output(NamedTuple):
 
 
 def joined(outputs: list[Output]) -> Output:
-    """The outputs of all turns as one; the logits of a node that learns are its own turn's."""
+    """The outputs of all updates of a step as one, with each node's logits from its own update."""
     if len(outputs) == 1:
         return outputs[0]
     logits = {name: each for output in outputs for name, each in output.logits.items()}

@@ -1,11 +1,11 @@
-"""A training graph taken apart: its networks, and what is computed from their logits."""
+"""Splits a training graph into its networks, and the losses computed from their logits."""
 
 from torch import fx, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 
 
-def apart(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
+def split_networks(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
     """The networks in the order of their calls, and the rest of the graph.
 
     The rest takes (image, label, progress, *logits), with logits in that order, to an `Output`.
@@ -13,11 +13,11 @@ def apart(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
     called = [node for node in graph.graph.nodes if node.op == "call_module"]
     networks = [graph.get_submodule(str(node.target)) for node in called]
     rest = fx.Graph()
-    made: dict[fx.Node, fx.Node] = {}
+    copies: dict[fx.Node, fx.Node] = {}
     inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
     for node in [*inputs, *called]:
-        made[node] = rest.placeholder(node.name)
+        copies[node] = rest.placeholder(node.name)
     for node in graph.graph.nodes:
-        if node not in made:
-            made[node] = rest.node_copy(node, made.__getitem__)
+        if node not in copies:
+            copies[node] = rest.node_copy(node, copies.__getitem__)
     return networks, fx.GraphModule({}, rest)

@@ -1,7 +1,7 @@
-"""The networks of a graph at the same time on a CPU, each in a thread, over the same weights.
+"""Executor: the networks of a graph side by side on a CPU, each in a thread of its own.
 
-Small networks have small tensors, which several cores cannot share well. Whole networks they
-can: nothing passes between the nodes of a graph but logits.
+Cores gain little on the small tensors of small networks, and more with a network each: only
+logits pass between the nodes of a graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,22 +14,22 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.partition import apart
+from ktgdsl.backend.partition import split_networks
 
 
 def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor, Tensor], Output]:
-    """What the graph computes, and its gradients, with the networks side by side.
+    """A function that computes what the graph does, and its gradients, networks side by side.
 
-    Each network has a thread of its own, which computes with `threads` threads; what is left
-    of the graph, losses and gates, is computed by the caller, as is. Networks must not share
-    parameters or streams of random numbers.
+    Each network has a thread of its own, which computes with `threads` threads; the losses and
+    gates are computed in the caller's thread. Networks must not share parameters or streams of
+    random numbers.
     """
-    networks, rest = apart(graph)
-    # What autograd records needs an input with a gradient, and images have none.
+    networks, rest = split_networks(graph)
+    # Autograd records a function only if an input needs a gradient, and images do not.
     root = torch.zeros((), requires_grad=True)
 
     def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
-        logits = _SideBySide.apply(root, image, networks, _threads(len(networks), threads))
+        logits = _SideBySide.apply(root, image, networks, _thread_pools(len(networks), threads))
         output: Output = rest(image, label, progress, *logits)
         return output
 
@@ -37,15 +37,18 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor
 
 
 @cache
-def _threads(count: int, threads: int) -> tuple[ThreadPoolExecutor, ...]:
-    """So many threads, each of which computes with so many; a network has always the same one."""
+def _thread_pools(count: int, threads: int) -> tuple[ThreadPoolExecutor, ...]:
+    """`count` pools of one thread each, which computes with `threads` threads.
+
+    Cached, so that a network always has the same thread.
+    """
     before = torch.get_num_threads()
-    made = tuple(ThreadPoolExecutor(1, f"network-{number}") for number in range(count))
-    for begun in [each.submit(torch.set_num_threads, threads) for each in made]:
-        begun.result()
-    # Setting it in one thread is also the default of all that begin later.
+    pools = tuple(ThreadPoolExecutor(1, f"network-{number}") for number in range(count))
+    for done in [each.submit(torch.set_num_threads, threads) for each in pools]:
+        done.result()
+    # Setting it in one thread also sets the default of threads that start later.
     torch.set_num_threads(before)
-    return made
+    return pools
 
 
 class _SideBySide(torch.autograd.Function):
@@ -66,27 +69,27 @@ class _SideBySide(torch.autograd.Function):
         half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
         def call(network: nn.Module) -> Tensor:
-            # Modes of autograd and autocast are those of a thread.
+            # Each thread has its own modes of autograd and autocast.
             with torch.enable_grad(), torch.autocast("cpu", dtype, enabled=half):
                 logits: Tensor = network(image)
             return logits
 
-        begun = [each.submit(call, own) for each, own in zip(threads, networks, strict=True)]
-        ctx.logits, ctx.threads = [each.result() for each in begun], threads
+        calls = [each.submit(call, own) for each, own in zip(threads, networks, strict=True)]
+        ctx.logits, ctx.threads = [each.result() for each in calls], threads
         ctx.set_materialize_grads(False)
-        told = tuple(each.detach() for each in ctx.logits)
-        pairs = zip(ctx.logits, told, strict=True)
+        outputs = tuple(each.detach() for each in ctx.logits)
+        pairs = zip(ctx.logits, outputs, strict=True)
         ctx.mark_non_differentiable(*(own for each, own in pairs if not each.requires_grad))
-        return told
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, None, None, None]:
-        """Takes the gradient of each of the logits on to the parameters."""
-        begun = [
+        """Propagate the gradients of the logits to the parameters."""
+        calls = [
             each.submit(torch.autograd.backward, logits, gradient)
             for each, logits, gradient in zip(ctx.threads, ctx.logits, gradients, strict=True)
             if gradient is not None
         ]
-        for each in begun:
+        for each in calls:
             each.result()
         return None, None, None, None

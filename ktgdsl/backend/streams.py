@@ -1,4 +1,4 @@
-"""The networks of a graph on CUDA streams of their own, so that small kernels run side by side."""
+"""Executor: each network on a CUDA stream of its own, so that small kernels run concurrently."""
 
 from collections.abc import Callable
 
@@ -7,32 +7,32 @@ from torch import Tensor
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.partition import apart
+from ktgdsl.backend.partition import split_networks
 
 
 def on_streams(
     graph: TrainingGraph, device: torch.device
 ) -> Callable[[Tensor, Tensor, Tensor], Output]:
-    """What the graph computes, with each network on a stream of its own of the device.
+    """A function that computes what the graph does, each network on a stream of its own.
 
     Autograd computes the backward pass of each on the stream of its forward pass. Networks must
     not share parameters or streams of random numbers.
     """
-    networks, rest = apart(graph)
+    networks, rest = split_networks(graph)
     streams = [torch.cuda.Stream(device) for _ in networks]  # type: ignore[no-untyped-call]
 
     def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
-        here = torch.cuda.current_stream(device)
+        current = torch.cuda.current_stream(device)
         logits = []
         for network, stream in zip(networks, streams, strict=True):
-            stream.wait_stream(here)
+            stream.wait_stream(current)
             with torch.cuda.stream(stream):
                 logits.append(network(image))
-            # The memory of a tensor is free for its stream when Python lets go of it.
+            # Else the memory could be reused on its own stream as soon as Python drops the tensor.
             image.record_stream(stream)
         for each, stream in zip(logits, streams, strict=True):
-            here.wait_stream(stream)
-            each.record_stream(here)
+            current.wait_stream(stream)
+            each.record_stream(current)
         output: Output = rest(image, label, progress, *logits)
         return output
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.sequential import turns
+from ktgdsl.backend.sequential import sequential_graphs
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.backend.streams import on_streams
 from ktgdsl.training.execution import Execution, threads_per_network
@@ -28,7 +28,7 @@ def executors(graph: TrainingGraph, execution: Execution, device: torch.device) 
     """
     made: list[Executor]
     if graph.plan.train.update == "sequential":
-        made = [*turns(graph).values()]
+        made = [*sequential_graphs(graph).values()]
     elif execution.networks.value == "side by side":
         made = [side_by_side(graph, threads_per_network(len(graph.networks)))]
     elif execution.launches.value == "captured" and device.type == "cuda":

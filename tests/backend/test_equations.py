@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import ktgdsl
-from ktgdsl.backend.sequential import turns
+from ktgdsl.backend.sequential import sequential_graphs
 from tests import reference
 from tests.reference import LABEL, Array, Batch, Edge, Gate, Labels, Loss, Result, Term
 
@@ -622,7 +622,7 @@ def test_the_turns_of_random_graphs_agree_with_the_reference(
     written = f"epochs = {EPOCHS} reduce = {reduce} aggregate = {aggregate} update = sequential"
     networks: dict[str, nn.Module] = {name: Logits(value) for name, value in z.items()}
     plan = ktgdsl.loads(reference.spec(nodes, edges, written))
-    made = turns(ktgdsl.build(plan, networks=networks))
+    made = sequential_graphs(ktgdsl.build(plan, networks=networks))
     assert list(made) == [name for name in nodes if name in want.losses]
     for name, turn in made.items():
         out = turn(torch.zeros(4, 1, 8, 8), torch.tensor(label), sixteenths / 16)

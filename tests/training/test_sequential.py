@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ktgdsl
 from ktgdsl.backend.graph import build
 from ktgdsl.backend.networks import make
-from ktgdsl.backend.sequential import turns
+from ktgdsl.backend.sequential import sequential_graphs
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.training.data import batches, load_splits
@@ -235,7 +235,7 @@ def test_nodes_with_similar_names_keep_their_networks() -> None:
     edges = [("label", "p_0"), ("label", "p[0]"), ("p[0]", "p_0")]
     plan = tiny_plan(names, edges, targets=names, update="sequential")
     graph = build(plan)
-    made = turns(graph)
+    made = sequential_graphs(graph)
     assert list(made) == names
     for name, turn in made.items():
         for each, network in turn.networks.items():

@@ -6,6 +6,7 @@ from statistics import fmean
 from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import SAMPLED, Estimate, estimate, sampled
+from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.size import size
 from ktgdsl.training.pretrain import pretraining_plan
 from ktgdsl.vocabulary.networks import shortest
@@ -37,8 +38,6 @@ def choose_workload(plan: Plan) -> Workload:
     """
     if plan.space is None:
         return Workload(plan, "the spec itself", _pretrainings([plan]))
-    from ktgdsl.searching.points import for_trial  # Optuna, only where something is searched
-
     cost = estimate(plan, size(plan).distinct)
     drawn = [for_trial(each) for each in sampled(plan, SAMPLED)]
     points = drawn or [for_trial(plan)]

@@ -18,9 +18,9 @@ from ktgdsl.plan.model import (
     Plan,
     Term,
 )
-from ktgdsl.searching.points import labels, trial_plan
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
+from ktgdsl.searching.trial_plans import labels, trial_plan
 from ktgdsl.training.result import Score
 
 ALONE = "target alone, on labels"

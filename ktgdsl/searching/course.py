@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -34,12 +36,13 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.owner import Owner
-from ktgdsl.searching.points import Picker, point
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.rungs import rungs
+from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.size import size
 from ktgdsl.space.space import at
 from ktgdsl.training.result import Score
@@ -72,20 +75,37 @@ class SearchInterrupted(KeyboardInterrupt):
 
 
 class Course:
-    """A search under way. What is done of it is in its folder."""
+    """A search under way. What is done of it is in its folder.
 
-    def __init__(self, plan: Plan, folder: SearchFolder, listener: Listener) -> None:
+    `sampler` and `pruner` are those of the caller, if any, instead of the space's.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: SearchFolder,
+        listener: Listener,
+        sampler: BaseSampler | None = None,
+        pruner: BasePruner | None = None,
+    ) -> None:
         assert plan.search is not None
         self.plan, self.folder, self.listener = plan, folder, listener
         self.settings = plan.search
-        self.study = Study(folder.journal, plan.graph.name, pruner_of(plan.search))
+        self.rungs = rungs(plan.search) if pruner is None else ()
+        self.result = folder.result()
+        self.study = Study(
+            folder.journal,
+            plan.graph.name,
+            DistinctSampler(plan, sampler, size(plan).distinct) if self.result is None else None,
+            pruner or pruner_of(plan.search),
+        )
         self._table_due = time.monotonic() + TABLED
 
     def to_the_end(self) -> Found:
         """Trains what is left, and judges it."""
-        if (result := self.folder.result()) is not None:
-            self.listener(SearchFinished(self.plan, result, already=True))
-            return self._found(result)
+        if self.result is not None:
+            self.listener(SearchFinished(self.plan, self.result, already=True))
+            return self._found(self.result)
         environment = self.folder.run.environment()
         devices = [str(each) for each in environment.get("devices", ["cpu"])]
         workers = int(environment.get("workers", 1))
@@ -93,8 +113,7 @@ class Course:
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
         self.listener(self._started(workers))
-        picker = Picker(self.plan, size(self.plan).distinct)
-        owner = Owner(self.plan, self.study, picker, self._listen, self._improved)
+        owner = Owner(self.plan, self.study, self._listen, self._improved)
         try:
             with reporting_write_errors(self.folder.workers):
                 pool = Pool(
@@ -128,7 +147,7 @@ class Course:
             self.plan,
             self.folder.path,
             workers,
-            rungs(settings),
+            self.rungs,
             settings.epochs,
             settings.trials,
             [Past(STATES[trial.state], values_of(trial)) for trial in self.study.trials],

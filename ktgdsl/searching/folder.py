@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
-from ktgdsl.searching.points import point
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
+from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import at
 from ktgdsl.space.spelled import spelled
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file

@@ -21,9 +21,10 @@ from ktgdsl.searching.events import (
     WorkerLost,
 )
 from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
-from ktgdsl.searching.points import Picker, trial_plan
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.sampling import ExhaustedError
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
+from ktgdsl.searching.trial_plans import trial_plan
 
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of trainings that are no trials begin."""
@@ -45,7 +46,6 @@ class Owner:
         self,
         plan: Plan,
         study: Study,
-        picker: Picker,
         listener: Listener,
         improved: Callable[[FrozenTrial], None],
     ) -> None:
@@ -54,7 +54,6 @@ class Owner:
         self.search: SearchPlan = plan.search
         self.study = study
         self.exhausted = False
-        self._picker = picker
         self._listener = listener
         self._improved = improved
         self._pool: Pool | None = None
@@ -97,8 +96,6 @@ class Owner:
         """Take up what the journal says; the trials that are still under way."""
         trials = self.study.trials
         self._asked = len(trials)
-        for trial in trials:
-            self._picker.remember(dict(trial.params), str(attribute(trial, "graph")))
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         if complete:
             best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
@@ -119,17 +116,17 @@ class Owner:
     def _ask(self, pool: Pool) -> None:
         while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
             number = self._asked
-            picked = self._picker.pick(self.study.optuna, number)
-            if picked is None:
+            seed = derive(self.plan.train.seed, "trial", number) % 2**31
+            try:
+                sample = self.study.ask(seed)
+            except ExhaustedError:
                 self.exhausted = True
                 self._listener(Exhausted(number, self.search.trials))
                 return
-            seed = derive(self.plan.train.seed, "trial", number) % 2**31
-            self.study.ask(number, picked, self._picker.distributions, seed)
             self._asked += 1
             self._last[number] = 0, 0.0
-            self._listener(TrialStarted(number, picked.params, picked.plan))
-            pool.submit(self._task(number, picked.plan, seed))
+            self._listener(TrialStarted(number, sample.params, sample.plan))
+            pool.submit(self._task(number, sample.plan, seed))
 
     def _task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
         return Task(

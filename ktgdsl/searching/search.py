@@ -2,12 +2,15 @@
 
 import errno
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
@@ -24,6 +27,7 @@ from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
+from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import create_run_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -38,6 +42,8 @@ def search(
     device: str | None = None,
     listener: Listener = ignore,
     deterministic: bool = False,
+    sampler: BaseSampler | None = None,
+    pruner: BasePruner | None = None,
 ) -> Found:
     """Finds the best graph of a space and keeps everything in a folder.
 
@@ -50,6 +56,16 @@ def search(
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
         listener: is told how it goes (`ktgdsl.searching.events`).
         deterministic: whether to compute by deterministic algorithms alone, as `run` does.
+        sampler: one of Optuna's or of your own, instead of the one that the space names. It is
+            asked again, up to 64 times, while the graph at its point is invalid or (under
+            `dedupe`) known; then random points are tried. The parameters have the names of the
+            draws, as `ktgc plan` shows them.
+        pruner: one of Optuna's or of your own, instead of the one that the space names. It is
+            asked after every epoch but the last, by its `prune`; epochs are counted from 1.
+
+    No file keeps a sampler or a pruner that is passed here: `resume` has to have it again. What
+    such a one remembers beside the trials of the study is lost when a search is cut off, so its
+    later trials may be others.
 
     Raises:
         RunError: when nothing is open (E506), something is not supported yet (E901), the
@@ -68,6 +84,7 @@ def search(
             **describe_environment(plan, torch.device(devices[0]), (plan.train.seed,)),
             "devices": devices,
             "workers": workers,
+            **_names_of(sampler, pruner),
         }
     made = create_run_folder(plan, None if out is None else Path(out), None, environment)
     folder = SearchFolder(made.path)
@@ -75,7 +92,7 @@ def search(
     with made.locked():
         folder.write_space(plan.space.text)
         with _going_on(folder):
-            return Course(plan, folder, listener).to_the_end()
+            return Course(plan, folder, listener, sampler, pruner).to_the_end()
 
 
 def resume(
@@ -84,25 +101,63 @@ def resume(
     workers: int | None = None,
     device: str | None = None,
     listener: Listener = ignore,
+    sampler: BaseSampler | None = None,
+    pruner: BasePruner | None = None,
 ) -> Found:
     """Goes on with a search that was cut off, to the same number of trials.
 
     Workers and devices are those of the search unless they are given; the threads of each
     worker, and whether all is deterministic, are in any case, as numbers depend on them. A
-    finished search is left as it is and its result returned. Raises as `search` does.
+    finished search is left as it is and its result returned.
+
+    Raises as `search` does; and RunError (E502) where `sampler` and `pruner` are not of the
+    classes that were passed to `search`.
     """
     here = find(Path(folder))
     with here.run.locked():
         plan = here.run.plan()
         require_searchable(plan)
         environment = here.run.environment()
+        if here.result() is None:
+            _require_the_same(here.path, environment, _names_of(sampler, pruner))
         if device is not None:
             environment["devices"] = _devices(device)
         if workers is not None:
             environment["workers"] = workers
         here.run.write_environment(environment)
         with _going_on(here):
-            return Course(plan, here, listener).to_the_end()
+            return Course(plan, here, listener, sampler, pruner).to_the_end()
+
+
+def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[str, str]:
+    """What is noted of the caller's sampler and pruner: their classes."""
+    passed = {"sampler": sampler, "pruner": pruner}
+    return {
+        what: f"{type(each).__module__}.{type(each).__qualname__}"
+        for what, each in passed.items()
+        if each is not None
+    }
+
+
+def _require_the_same(path: Path, noted: Mapping[str, Any], passed: Mapping[str, str]) -> None:
+    for what in ("sampler", "pruner"):
+        before, now = noted.get(what), passed.get(what)
+        if before == now:
+            continue
+        if before is None:
+            raise folder_error(
+                path,
+                f"the search in {path} was begun with the {what} that its space names, and cannot "
+                f"go on with {now}",
+                f"go on without a {what}: it is in the folder",
+            )
+        raise folder_error(
+            path,
+            f"the search in {path} was begun with a {what} that no file keeps, {before}, and "
+            f"cannot go on with {now or 'another'}",
+            f"pass it again, from Python: ktgdsl.searching.search.resume({str(path)!r}, "
+            f"{what}=...)",
+        )
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from statistics import median
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import baselines, leaders
-from ktgdsl.searching.points import trial_plan
 from ktgdsl.searching.study import Study
+from ktgdsl.searching.trial_plans import trial_plan
 from ktgdsl.space.spelled import spelled
 from tests.benchmarks.output import options, show
 from tests.benchmarks.owner import space

@@ -15,8 +15,9 @@ from statistics import median
 from ktgdsl.searching.events import ignore
 from ktgdsl.searching.messages import Message, Report, Task
 from ktgdsl.searching.owner import Owner
-from ktgdsl.searching.points import Picker
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.pruning import pruner_of
+from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import Study
 from tests.benchmarks.output import options, show
 from tests.benchmarks.owner import space
@@ -55,8 +56,10 @@ def measured(workers: int, trials: int, folder: Path) -> dict[str, str | int | f
     """A search of so many trials by so many workers."""
     plan = space(trials, "random")
     began = time.perf_counter()
-    study = Study(folder / "study.journal", "space")
-    owner = Owner(plan, study, Picker(plan), ignore, improved=lambda _: None)
+    assert plan.search is not None
+    sampler, pruner = DistinctSampler(plan), pruner_of(plan.search)
+    study = Study(folder / "study.journal", "space", sampler, pruner)
+    owner = Owner(plan, study, ignore, improved=lambda _: None)
     with Timed(workers, folder / "workers") as pool:
         owner.trials(pool)
         ended = time.perf_counter()

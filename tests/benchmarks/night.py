@@ -19,8 +19,8 @@ from statistics import fmean, harmonic_mean, pstdev
 import ktgdsl
 from ktgdsl.plan.model import Node, Plan, SearchPlan
 from ktgdsl.searching.estimate import estimate, sampled
-from ktgdsl.searching.points import for_trial
 from ktgdsl.searching.rungs import Rungs, rungs
+from ktgdsl.searching.trial_plans import for_trial
 from tests.benchmarks.output import Row, machine, options, show
 from tests.benchmarks.simulated import (
     Keep,

@@ -24,7 +24,8 @@ from ktgdsl.searching.events import Event, TrialEnded
 from ktgdsl.searching.folder import SearchFolder
 from ktgdsl.searching.messages import Message, Report, Task
 from ktgdsl.searching.owner import Owner
-from ktgdsl.searching.points import Picker
+from ktgdsl.searching.pruning import pruner_of
+from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import Study
 from tests.benchmarks.output import options, show
 from tests.specs import sound
@@ -78,7 +79,7 @@ def measured(trials: int, sampler: str, folder: Path) -> dict[str, str | int | f
     """A search of so many trials; times in milliseconds but for the last ones."""
     plan, files = space(trials, sampler), SearchFolder(folder)
     assert plan.search is not None
-    epochs = plan.search.epochs
+    epochs, pruner = plan.search.epochs, pruner_of(plan.search)
     ends, work = [time.perf_counter()], [time.process_time()]
 
     def listen(event: Event) -> None:
@@ -90,8 +91,8 @@ def measured(trials: int, sampler: str, folder: Path) -> dict[str, str | int | f
         files.write_graph("best.ktg", plan, trial)
 
     def search() -> Study:
-        study = Study(files.journal, "space")
-        owner = Owner(plan, study, Picker(plan), listen, improved)
+        study = Study(files.journal, "space", DistinctSampler(plan), pruner)
+        owner = Owner(plan, study, listen, improved)
         pool: Any = Instant(epochs)
         owner.trials(pool)
         return study

@@ -70,7 +70,7 @@ class History:
         self.generator = random.Random(seed)
         self.plan = plan
         self.path = path
-        self.study = Study(path, "g", pruner_of(plan))
+        self.study = Study(path, "g", pruner=pruner_of(plan))
         self.values = [
             [self.generator.randrange(400) / 4 for _ in range(plan.epochs)] for _ in range(trials)
         ]
@@ -92,7 +92,7 @@ class History:
             if state != TrialState.RUNNING:
                 del alive[trial]
             if restarts:
-                self.study = Study(self.path, "g", pruner_of(self.plan))
+                self.study = Study(self.path, "g", pruner=pruner_of(self.plan))
 
 
 RULES = [(2, 1), (3, 1), (2, 2), (4, 3)]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import optuna
 import pytest
 import torch
 
@@ -25,13 +26,13 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import cores, course
 from ktgdsl.searching.checks import ALONE, OPEN
-from ktgdsl.searching.events import Event, Listener, SearchStarted
+from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
 from ktgdsl.searching.messages import Diverged, Message, Task
 from ktgdsl.searching.owner import FIRST_CHECK
-from ktgdsl.searching.points import point
 from ktgdsl.searching.search import resume
+from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import at
-from ktgdsl.training import checkpoint
+from ktgdsl.training import run_files
 from tests.searching.test_owner import Pretence
 from tests.specs import sound
 
@@ -237,7 +238,7 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
         write_whole(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_whole", write)
+        patch.setattr(run_files, "write_whole", write)
         with pytest.raises(RunError, match="No space left on device") as caught:
             ktgdsl.search(plan, out=tmp_path / "out", workers=1)
     assert "--resume" in str(caught.value.diagnostics[0].help)
@@ -279,6 +280,85 @@ def test_threads_and_determinism_of_a_worker_are_kept(
     resume(tmp_path / "out", workers=1)
     assert (pretended.threads, pretended.deterministic) == (each, True)
     assert json.loads((tmp_path / "out/environment.json").read_text())["threads"] == each
+
+
+class Strict(optuna.pruners.BasePruner):
+    """A pruner of one's own: every second trial is ended after its second epoch."""
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        return trial.number % 2 == 1 and trial.last_step == 2
+
+
+def grid() -> optuna.samplers.BaseSampler:
+    """A sampler of Optuna's, which goes through four points."""
+    plan = sound(SPACE)
+    assert plan.space is not None
+    points = {draw.name: list(draw.options[:1]) for draw in plan.space.draws}
+    points["edge.label->a.gate"] = ["through", "linear"]
+    points["edge.b->a.gate"] = ["correct", "linear"]
+    return optuna.samplers.GridSampler(points, seed=0)
+
+
+def stopped(event: Event) -> None:
+    """A listener by which a search is cut off after its first trial."""
+    if isinstance(event, TrialEnded):
+        raise KeyboardInterrupt
+
+
+def test_a_sampler_and_a_pruner_of_the_caller_decide(
+    pretended: type[Pretended], tmp_path: Path
+) -> None:
+    found = ktgdsl.search(
+        sound(SPACE), out=tmp_path / "out", workers=1, sampler=grid(), pruner=Strict()
+    )
+    table = rows(tmp_path / "out")
+    points = {(row["edge.label->a.gate"], row["edge.b->a.gate"]) for row in table}
+    assert len(table) == len(points) == 4
+    assert found.result.exhausted
+    assert [(row["state"], row["epochs"]) for row in table] == [
+        ("complete", "4"),
+        ("pruned", "2"),
+    ] * 2
+    assert resume(tmp_path / "out").result == found.result
+
+
+def test_an_optuna_pruner_is_asked(pretended: type[Pretended], tmp_path: Path) -> None:
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1)
+    found = ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1, pruner=pruner)
+    best = max(float(row["value"]) for row in rows(tmp_path / "out") if row["state"] == "complete")
+    assert found.result.best.value == pytest.approx(best)
+    assert found.result.states.get("pruned")
+
+
+def test_what_the_caller_passed_is_passed_again_or_refused(
+    pretended: type[Pretended], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(
+            sound(SPACE), out=out, workers=1, sampler=grid(), pruner=Strict(), listener=stopped
+        )
+    said = " ".join(refused(capsys, "search", "--resume", str(out)).split())
+    assert "E502" in said
+    assert "begun with a sampler that no file keeps, optuna.samplers._grid.GridSampler" in said
+    assert f"ktgdsl.searching.search.resume({str(out)!r}, sampler=...)" in said
+    with pytest.raises(RunError, match="a pruner that no file keeps"):
+        resume(out, sampler=grid())
+    with pytest.raises(RunError, match=r"cannot go on with .*RandomSampler"):
+        resume(out, sampler=optuna.samplers.RandomSampler(), pruner=Strict())
+    resume(out, sampler=grid(), pruner=Strict())
+    ktgdsl.search(sound(SPACE), out=tmp_path / "whole", workers=1, sampler=grid(), pruner=Strict())
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_the_sampler_of_the_space_is_not_exchanged_midway(
+    pretended: type[Pretended], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1, listener=stopped)
+    with pytest.raises(RunError, match="begun with the sampler that its space names") as caught:
+        resume(tmp_path / "out", sampler=grid())
+    assert caught.value.diagnostics[0].code == "E502"
 
 
 def test_a_baseline_that_diverges_is_named(

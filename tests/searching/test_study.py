@@ -5,31 +5,32 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from ktgdsl.errors import RunError
 from ktgdsl.searching.journal import FOLLOWING, quarantine
-from ktgdsl.searching.points import Picked, Picker
 from ktgdsl.searching.pruning import pruner_of
+from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, values_of
 from tests.specs import sound
 
 SPACE = "graph g { node a = resnet8 target a edge label -> a via through | linear | correct }"
 
 
+def opened(path: Path, more: str = "") -> Study:
+    """The study of a search in that journal."""
+    plan = sound(SPACE + f"train {{ epochs = 2 }} search {{ dedupe = false {more} }}")
+    assert plan.search is not None
+    return Study(path, "g", DistinctSampler(plan), pruner_of(plan.search))
+
+
 def journal(path: Path, trials: int = 2) -> Study:
     """A study with a trial that is complete, one that is pruned, and so on in turn."""
-    plan = sound(SPACE + "train { epochs = 2 } search { dedupe = false }")
-    assert plan.search is not None
-    study = Study(path, "g", pruner_of(plan.search))
-    picker = Picker(plan)
+    study = opened(path)
     for number in range(trials):
-        picked = picker.pick(study.optuna, number)
-        assert picked is not None
-        study.ask(number, picked, picker.distributions, seed=100 + number)
+        study.ask(seed=100 + number)
         study.report(number, 1, 50.0 - number % 2, last=False)
         if not number % 2:
             study.report(number, 2, 60.0 + number, last=True)
@@ -60,10 +61,7 @@ def test_any_program_of_optuna_s_can_open_it(tmp_path: Path) -> None:
 
 def test_why_a_trial_failed_is_kept(tmp_path: Path) -> None:
     study = journal(tmp_path / "study.journal", trials=1)
-    picker = Picker(sound(SPACE))
-    picked = picker.pick(study.optuna, 1)
-    assert picked is not None
-    study.ask(1, picked, picker.distributions, seed=0)
+    study.ask(seed=0)
     study.fail(1, "diverged: a loss became nan")
     (failed,) = [t for t in study.trials if t.state == TrialState.FAIL]
     assert attribute(failed, REASON) == "diverged: a loss became nan"
@@ -117,20 +115,12 @@ class Broken(optuna.pruners.BasePruner):
         raise ZeroDivisionError
 
 
-def another(study: Study) -> tuple[Picked, dict[str, BaseDistribution]]:
-    """A further point, and what it was drawn from."""
-    picker = Picker(sound(SPACE))
-    picked = picker.pick(study.optuna, len(study.trials))
-    assert picked is not None
-    return picked, picker.distributions
-
-
 def test_what_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     """Neither on the disk nor in memory, and the study goes on."""
     path = tmp_path / "study.journal"
     study = journal(path, trials=1)
     study.optuna.pruner = Broken()
-    study.ask(1, *another(study), seed=1)
+    study.ask(seed=1)
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError):
         study.report(1, 1, 50.0, last=False)
@@ -176,18 +166,15 @@ def test_the_lock_of_an_owner_that_was_killed_does_not_hold_the_next(tmp_path: P
     assert len(Study(path, "g").trials) == 2
 
 
-def test_a_trial_is_one_entry(tmp_path: Path) -> None:
-    """Asking is one write, so that no kill leaves a trial without its parameters."""
+def test_a_trial_and_all_about_it_are_one_group(tmp_path: Path) -> None:
+    """So that no kill leaves a trial without its parameters."""
     path = tmp_path / "study.journal"
     study = journal(path, trials=0)
-    before = len(path.read_text().splitlines())
-    picker = Picker(sound(SPACE))
-    picked = picker.pick(study.optuna, 0)
-    assert picked is not None
-    study.ask(0, picked, picker.distributions, seed=7)
-    entries = [json.loads(line) for line in path.read_text().splitlines()[before:]]
-    assert len(entries) == 1
-    assert "edge.label->a.gate" in json.dumps(entries[0])
+    before = groups(path.read_bytes())
+    study.ask(seed=7)
+    (asked,) = groups(path.read_bytes())[len(before) :]
+    assert b"edge.label->a.gate" in asked
+    assert b'"seed":7' in asked
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,228 @@
+"""The sampler of a search: one of Optuna's, asked again until its point is valid and new."""
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from ktgdsl.backend.seeds import derive
+from ktgdsl.plan.model import Draw, Plan, SearchPlan
+from ktgdsl.searching.trial_plans import labels, trial_plan
+
+GUIDED = 64
+"""How often a sampler that learns is asked for a graph that is new, before chance is."""
+
+BLIND = 20_000
+"""How many random draws without a new graph say that a large space has no more."""
+
+SMALL = 5_000
+"""Points of a space that can be gone through one by one when chance finds nothing new."""
+
+Params = dict[str, Any]
+"""The values of the draws by their names, as Optuna stores them."""
+
+
+class ExhaustedError(Exception):
+    """The space has no further graph, or the sampler no further point."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A valid point: its parameters, and the plan of a trial there."""
+
+    params: Params
+    plan: Plan
+
+
+def distribution(draw: Draw) -> BaseDistribution:
+    """The distribution that Optuna draws from."""
+    if draw.options:
+        return CategoricalDistribution(labels(draw))
+    if isinstance(draw.low, int) and isinstance(draw.high, int):
+        return IntDistribution(draw.low, draw.high, log=draw.log)
+    assert draw.low is not None
+    assert draw.high is not None
+    return FloatDistribution(draw.low, draw.high, log=draw.log)
+
+
+class DistinctSampler(BaseSampler):
+    """Draws whole points that are valid and, unless `dedupe` is off, of a graph that is new.
+
+    Another sampler proposes points; one that is invalid or known is proposed again, up to a
+    limit, after which random points are tried, and then, in a small space, all of them.
+
+    Of the space's own samplers, a fresh one makes each proposal, seeded by the study, the
+    trial's number and the attempt, so that the same trials follow whether a search was
+    interrupted or not.
+
+    Args:
+        plan: the space.
+        proposing: the sampler that proposes; by default the one that the space asks for.
+        distinct: how many distinct graphs there are, where that is known.
+    """
+
+    def __init__(
+        self, plan: Plan, proposing: BaseSampler | None = None, distinct: int | None = None
+    ) -> None:
+        assert plan.space is not None
+        assert plan.search is not None
+        self.plan = plan
+        self.search: SearchPlan = plan.search
+        self.draws = plan.space.draws
+        self.distributions = {draw.name: distribution(draw) for draw in self.draws}
+        self.sample: Sample | None = None
+        self._proposing = proposing
+        self._in_order = proposing is None and self.search.sampler.name == "all"
+        self._distinct = distinct
+        self._seen: set[str] = set()  # graphs
+        self._asked: set[tuple[Any, ...]] = set()  # points
+        self._known: dict[tuple[Any, ...], str | None] = {}  # graphs of points, None if invalid
+        self._points: Iterator[Params] = self._every_point()
+
+    def remember(self, params: Params, graph: str) -> None:
+        """Take a trial of the study into account."""
+        self._seen.add(graph)
+        self._asked.add(tuple(params[draw.name] for draw in self.draws))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it is known that no graph is left."""
+        known = self._distinct is not None and self.search.dedupe
+        return known and len(self._seen) >= (self._distinct or 0)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All draws, as points are drawn whole."""
+        return self.distributions
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> Params:
+        """A new point, kept in `sample` with its plan. Raises ExhaustedError if none is left."""
+        if not self.exhausted:
+            # In order, it goes on after the last point.
+            for params in self._points if self._in_order else self._proposals(study, trial):
+                self.sample = self._new(params)
+                if self.sample is not None:
+                    return params
+        raise ExhaustedError
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """There is no parameter beside the draws."""
+        raise ValueError(f"the space has no draw {param_name!r}")
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Let the sampler that proposes learn of a trial's end."""
+        if self._proposing is not None:
+            self._proposing.after_trial(study, trial, state, values)
+
+    def _new(self, params: Params) -> Sample | None:
+        """The sample at a point, None where it is invalid or known."""
+        key = tuple(params.values())
+        if self._in_order and key in self._asked:
+            return None
+        if self.search.dedupe and key in self._known:
+            graph = self._known[key]
+            if graph is None or graph in self._seen:
+                return None
+        plan = trial_plan(self.plan, params)
+        self._known[key] = graph = None if plan is None else plan.canonical_digest
+        if plan is None or (self.search.dedupe and graph in self._seen):
+            return None
+        return Sample(params, plan)
+
+    def _proposals(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Params]:
+        guided = GUIDED if self._proposing or self.search.sampler.name == "tpe" else 0
+        for attempt in range(guided):
+            yield self._guided(study, trial, attempt)
+        for attempt in range(guided, guided + BLIND):
+            sampler = RandomSampler(seed=self._seed(trial, attempt))
+            yield self._draw(sampler, {}, study, trial)
+            if attempt == guided + SMALL // 5 and self._size() <= SMALL:
+                break
+        if self._size() <= SMALL:
+            yield from self._every_point()
+
+    def _guided(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
+        """A point from the sampler that learns."""
+        if self._proposing is None:
+            # All values at once, as one look at the trials takes longer the more there are.
+            # Trials under way have no say: that no graph comes twice is seen to here.
+            sampler = TPESampler(
+                seed=self._seed(trial, attempt), multivariate=True, constant_liar=False
+            )
+            return self._draw(sampler, self.distributions, study, trial)
+        self._proposing.before_trial(study, trial)
+        trial = study.get_trials(deepcopy=False)[-1]  # which may have had attributes set
+        space = self._proposing.infer_relative_search_space(study, trial)
+        return self._draw(self._proposing, space, study, trial)
+
+    def _draw(
+        self,
+        sampler: BaseSampler,
+        space: dict[str, BaseDistribution],
+        study: optuna.Study,
+        trial: FrozenTrial,
+    ) -> Params:
+        """A point from a sampler, as `study.ask` has it: values of `space` together, then others.
+
+        The others are drawn in order, and the sampler sees those before in the trial.
+        """
+        together = sampler.sample_relative(study, trial, space) if space else {}
+        trial = copy(trial)
+        trial.params, trial.distributions = params, distributions = {}, {}
+        for name, each in self.distributions.items():
+            if name in together:
+                params[name] = together[name]
+            else:
+                params[name] = sampler.sample_independent(study, trial, name, each)
+            distributions[name] = each
+        return params
+
+    def _seed(self, trial: FrozenTrial, attempt: int) -> int:
+        seed = self.search.sampler.arguments.get("seed", 0)
+        assert isinstance(seed, int)
+        return derive(seed, "ask", trial.number, attempt) % 2**32
+
+    def _size(self) -> float:
+        size = 1.0
+        for draw in self.draws:
+            size *= draw.choices or float("inf")
+        return size
+
+    def _every_point(self) -> Iterator[Params]:
+        """All points in order; the last draw changes fastest."""
+        values = [
+            labels(draw) if draw.options else range(int(draw.low or 0), int(draw.high or 0) + 1)
+            for draw in self.draws
+        ]
+        names = [draw.name for draw in self.draws]
+        for chosen in product(*values):
+            yield dict(zip(names, chosen, strict=True))

@@ -57,7 +57,7 @@ def bench(
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
         seconds: about how long to time them. It takes longer to make the networks, to warm them
             up, and to go at least two rounds.
-        progress: is told what is being done, between measurements.
+        progress: is called with what is being done, between measurements.
 
     Raises:
         RunError: when the device does not exist (E504), data of the user's own are missing or

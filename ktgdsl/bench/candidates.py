@@ -178,7 +178,7 @@ def product(device: torch.device, dtype: torch.dtype) -> tuple[Candidate, int, s
 
 @contextmanager
 def _tf32() -> Iterator[None]:
-    """Compute products in TF32 meanwhile."""
+    """Compute products in TF32 in the block."""
     before = torch.backends.cuda.matmul.fp32_precision
     torch.backends.cuda.matmul.fp32_precision = "tf32"
     try:

@@ -27,7 +27,7 @@ def operations(call: Callable[[], object]) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in the calling thread alone meanwhile; steppers made then use no other threads."""
+    """Compute in the calling thread alone; steppers made in the block use no other threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

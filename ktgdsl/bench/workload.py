@@ -54,15 +54,15 @@ def choose_workload(plan: Plan) -> Workload:
 
 def _pretrainings(plans: list[Plan]) -> tuple[tuple[str, Plan], ...]:
     """The nodes and plan of each pre-training that the plans need, equal ones once."""
-    found: dict[str, tuple[Plan, list[str]]] = {}
+    by_digest: dict[str, tuple[Plan, list[str]]] = {}
     for plan in plans:
         for node in plan.graph.nodes:
             if node.pretrained:
                 own = pretraining_plan(plan, node, plan.train.seed)
-                _, names = found.setdefault(own.digest, (own, []))
+                _, names = by_digest.setdefault(own.digest, (own, []))
                 if node.name not in names:
                     names.append(node.name)
     return tuple(
         (f"{', '.join(names)} ({shortest(own.graph.nodes[0].network)})", own)
-        for own, names in found.values()
+        for own, names in by_digest.values()
     )

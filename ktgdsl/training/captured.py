@@ -160,7 +160,7 @@ class _State:
 
 @contextmanager
 def _side_stream(device: torch.device) -> Iterator[None]:
-    """Launch on another stream of a CUDA device meanwhile."""
+    """Launch on another stream of a CUDA device inside of the block."""
     if device.type != "cuda":
         yield
         return

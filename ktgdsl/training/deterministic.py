@@ -15,7 +15,7 @@ _NOT_IMPLEMENTED = "does not have a deterministic implementation"
 
 @contextmanager
 def deterministically(enabled: bool) -> Iterator[None]:
-    """Use deterministic algorithms alone meanwhile, if `enabled`.
+    """Use deterministic algorithms alone in the block, if `enabled`.
 
     `torch.use_deterministic_algorithms` is the switch, for torch and for us: where it is on, each
     edge is computed by itself and networks one after the other.

@@ -19,7 +19,7 @@ PACKAGES = ("ktgdsl", "torch", "torchvision", "safetensors", "lark", "pydantic")
 def describe_environment(
     plan: Plan, device: torch.device, seeds: tuple[int, ...]
 ) -> dict[str, Any]:
-    """What `environment.json` says of a training that starts now.
+    """The content of `environment.json` for a training that starts now.
 
     Versions, device, threads, seeds, whether only deterministic algorithms are used, the
     command, the time now (ISO 8601, UTC), and how steps are executed (`computing`).

@@ -10,9 +10,11 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from ktgdsl.backend.networks import StagedNetwork, make
+from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
+from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.registry import entry_of
 
 OUR_NETWORKS = frozenset({"resnet", "wrn"})
 
@@ -41,7 +43,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Execution:
-    """How steps are executed. `executors` makes what it says.
+    """How steps are executed; `executors` carries it out.
 
     Attributes:
         precision: of the networks, "fp32" or "bf16" (autocast).
@@ -174,8 +176,8 @@ def _missing_for_compile(device: torch.device) -> str | None:
     if device.type == "cuda":
         return None if find_spec("triton") else "the package triton"
     named = os.environ.get("CXX")
-    found = any(map(shutil.which, [named] if named else COMPILERS))
-    return None if found else "a C++ compiler"
+    available = any(map(shutil.which, [named] if named else COMPILERS))
+    return None if available else "a C++ compiler"
 
 
 def _memory_format(device: torch.device) -> Choice:
@@ -233,9 +235,9 @@ def _time_side_by_side(plan: Plan, threads: int) -> float:
 
 
 def _parameters(network: Call) -> int:
-    with torch.device("meta"):
-        made = make(network.name, network.arguments, channels=3, classes=10)
-    return sum(each.numel() for each in made.parameters())
+    count = entry_of(Network, network).parameters(classes=10, channels=3)
+    assert count is not None  # of one of ours
+    return count
 
 
 def _impossible(setting: str, why: str, help: str) -> RunError:

@@ -1,4 +1,4 @@
-"""Executors: the callables that compute a training graph as an `Execution` says."""
+"""Executors: callables that compute a training graph in the way that was chosen."""
 
 from collections.abc import Callable
 
@@ -26,19 +26,19 @@ def executors(graph: TrainingGraph, execution: Execution, device: torch.device) 
     That is one of the whole graph, or with `update = sequential` one for each node that learns.
     Capture as a CUDA graph is not among them, since it takes the updates in as well.
     """
-    made: list[Executor]
+    chosen: list[Executor]
     if graph.plan.train.update == "sequential":
-        made = [*sequential_graphs(graph).values()]
+        chosen = [*sequential_graphs(graph).values()]
     elif execution.networks.value == "side by side":
-        made = [side_by_side(graph, threads_per_network(len(graph.networks)))]
+        chosen = [side_by_side(graph, threads_per_network(len(graph.networks)))]
     elif execution.launches.value == "captured" and device.type == "cuda":
-        made = [on_streams(graph, device)]
+        chosen = [on_streams(graph, device)]
     else:
-        made = [graph]
+        chosen = [graph]
     if execution.compile.value == "on":
         keep_compiled_code()
-        made = [torch.compile(each, dynamic=False) for each in made]
-    return made
+        chosen = [torch.compile(each, dynamic=False) for each in chosen]
+    return chosen
 
 
 def apply_memory_format(network: nn.Module, word: str, execution: Execution) -> None:

@@ -58,8 +58,8 @@ def train(
         splits: the data of its plan.
         seed: of the order of the samples.
         resume: where to resume.
-        listener: is told of steps and epochs.
-        on_epoch: is called when an epoch is done, such as to save a checkpoint.
+        listener: receives the events of steps and epochs.
+        on_epoch: is called after each epoch, for example to save a checkpoint.
 
     Returns:
         The accuracies after the last epoch, in percent, of every node.
@@ -98,7 +98,7 @@ def epochs(
         data: what to learn, and what to evaluate the nodes on after each epoch.
         seed: of the order of the samples.
         resume: where to resume.
-        listener: is told of steps.
+        listener: receives the events of steps.
         evaluated: the nodes to evaluate; by default all.
 
     Raises:

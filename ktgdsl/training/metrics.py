@@ -1,4 +1,4 @@
-"""Losses, accuracies and open shares: summed on the device, read once an epoch."""
+"""The metrics of an epoch, summed on the device and read once; and evaluation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
 
 class EpochMeter:
-    """Adds up one epoch of training on the device; `read` is its only host transfer."""
+    """Adds up the metrics of one epoch on the device; only `read` waits for it."""
 
     def __init__(self, graph: Graph, device: torch.device) -> None:
         self._nodes = [node.name for node in graph.nodes]
@@ -101,7 +101,7 @@ def finite(networks: Iterable[nn.Module]) -> list[bool]:
 
 @contextmanager
 def eval_mode(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Eval mode meanwhile; afterwards every submodule has its own mode again."""
+    """Put the networks into eval mode, and restore the mode of every submodule afterwards."""
     modes = {part: part.training for network in networks for part in network.modules()}
     try:
         for part in modes:
@@ -118,8 +118,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each network over labeled (image, label) batches.
 
-    The networks are in eval mode meanwhile; every submodule gets its own mode back. 0 when
-    no sample is labeled.
+    The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
+    sample is labeled.
     """
     correct: list[Tensor] = []
     labeled: list[Tensor] = []

@@ -112,7 +112,7 @@ OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], torch.device], Optimize
 
 @contextmanager
 def skipping(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a step of the optimiser meanwhile skip the nodes whose loss is exactly 0.
+    """Let a step of the optimiser in the block skip the nodes whose loss is exactly 0.
 
     Such a node keeps its weights and its whole state: no decay, no momentum (as in the code of
     Minami et al.; the paper does not mention it). Nothing waits for the device.

@@ -38,7 +38,7 @@ def stepper(
         seed: of all random streams; by default the plan's.
         steps: k_end, the length of the training; by default the plan's epochs.
         pretraining: the seed and folder of pre-training; by default it has `seed` too.
-        listener: is told of pre-training.
+        listener: receives the events of pre-training.
 
     Raises:
         TypeError: when `plan` is not a plan.

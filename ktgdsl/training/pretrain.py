@@ -48,7 +48,7 @@ else:
     import fcntl
 
 NAME = "pretrained"
-"""What the node is called in its own plan, whatever it is called in the graph that needs it."""
+"""The name of the node in its own plan; its name in the graph that needs it does not matter."""
 
 LOCK_INTERVAL = 0.1
 """Seconds between two attempts to get the lock of another process that pre-trains the same."""
@@ -117,7 +117,7 @@ def load_pretrained(
         node: the frozen node.
         device: where to train.
         pretraining: seed and folder.
-        listener: is told of the training, and of waiting for another process.
+        listener: receives the events of the training, and of waiting for another process.
 
     Returns:
         The file of the weights.
@@ -174,8 +174,8 @@ def _train(alone: Plan, name: str, device: torch.device, listener: Listener) -> 
 def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock at `path`; while another process has it, call `waiting` again and again.
 
-    Where the system or the disk has no such locks, nobody is kept out. The file stays: were
-    it removed, a third process could make and lock a new one beside the old.
+    Where the system or the disk has no such locks, other processes are not kept out. The file
+    is not removed, since a third process could then create and lock a new one.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -19,7 +19,7 @@ _NEVER_TRIM = -1
 
 @cache
 def keep_freed_pages() -> bool:
-    """Let glibc keep the memory that a step frees for the next one; whether it could be told.
+    """Let glibc keep the memory that a step frees for the next one; False without glibc.
 
     By default each large tensor is mapped anew, and the system clears its pages every time.
     """

@@ -41,7 +41,7 @@ else:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder on disk. Every method raises RunError (E502) where a file fails it."""
+    """The folder of a run. Every method raises RunError (E502) when a file cannot be used."""
 
     path: Path
 
@@ -65,7 +65,7 @@ class RunFolder:
         """Hold the lock of the folder, so that no other process trains in it.
 
         Raises RunError (E502) when another process has it. Where the system or the disk has no
-        such locks, nobody is kept out.
+        such locks, other processes are not kept out.
         """
         if fcntl is None:
             yield

@@ -79,8 +79,8 @@ class Stepper:
         self._take = self._taker()
 
     def __repr__(self) -> str:
-        name, steps = self.plan.graph.name, f"{self.taken} of {self.steps} steps taken"
-        return f"<Stepper of {name} on {self.device}: {steps}>"
+        steps = f"{self.taken} of {self.steps} steps taken"
+        return f"<Stepper {self.plan.graph.name}: {steps} on {self.device}>"
 
     def __call__(self, image: Tensor, label: Tensor) -> Output:
         """Take one step and return what it computed.

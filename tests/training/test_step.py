@@ -494,3 +494,9 @@ def test_statistics_of_a_frozen_node_in_train_mode_are_part_of_the_state() -> No
         "running_var",
         "num_batches_tracked",
     }
+
+
+def test_the_repr_of_a_stepper_says_how_far_it_is() -> None:
+    step = stepper(tiny_plan(["a"]), "cpu", steps=2)
+    take(step, digits_of(step.plan, 1))
+    assert repr(step) == "<Stepper tiny: 1 of 2 steps taken on cpu>"

@@ -39,20 +39,20 @@ def _classes(split: Path) -> list[str]:
     """The names of the folders that stand for classes, sorted."""
     if not split.is_dir():
         raise data_error(f"there is no folder {split}", LAYOUT, split)
-    found = sorted(p.name for p in split.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not found:
+    names = sorted(p.name for p in split.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not names:
         raise data_error(f"there is no folder of a class in {split}", LAYOUT, split)
-    return found
+    return names
 
 
 def _labelled(split: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
     paths, labels = [], []
     for number, name in enumerate(classes):
-        found = files_in(split / name)
-        if not found and split.name == "train":
+        files = files_in(split / name)
+        if not files and split.name == "train":
             raise data_error(f"there is no image in {split / name}", LAYOUT, split)
-        paths += found
-        labels += [number] * len(found)
+        paths += files
+        labels += [number] * len(files)
     if not paths:
         raise data_error(f"there is no image in {split}", LAYOUT, split)
     return paths, labels

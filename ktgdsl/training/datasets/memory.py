@@ -24,8 +24,8 @@ def free(device: torch.device) -> int:
 def _free_on_host() -> int:
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            found = next(line for line in lines if line.startswith("MemAvailable"))
-        return int(found.split()[1]) * 1024
+            available = next(line for line in lines if line.startswith("MemAvailable"))
+        return int(available.split()[1]) * 1024
     except (OSError, StopIteration):
         pass
     try:  # half of all memory, where the system does not tell what is free

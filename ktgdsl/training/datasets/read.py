@@ -127,5 +127,5 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
 
 
 def _out_of_range(label: Tensor, classes: int) -> list[int]:
-    found: list[int] = label[(label < -1) | (label >= classes)][:1].tolist()
-    return found
+    first: list[int] = label[(label < -1) | (label >= classes)][:1].tolist()
+    return first

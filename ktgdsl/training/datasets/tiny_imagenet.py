@@ -33,9 +33,9 @@ def tiny_imagenet(data: DataPlan) -> DataSet:
     assert data.facts is not None  # of a known data set
     shape = data.facts.shape
 
-    def part(found: list[tuple[Path, int]]) -> ImageSet:
-        images = ImageFiles([path for path, _ in found], shape)
-        return ImageSet(images, torch.tensor([number for _, number in found], dtype=torch.int64))
+    def part(files: list[tuple[Path, int]]) -> ImageSet:
+        images = ImageFiles([path for path, _ in files], shape)
+        return ImageSet(images, torch.tensor([number for _, number in files], dtype=torch.int64))
 
     return DataSet(part(train), part(test))
 
@@ -47,16 +47,16 @@ def _images(folder: Path, name: str) -> list[Path]:
 def _test_images(data: DataPlan, val: Path, numbers: dict[str, int]) -> list[tuple[Path, int]]:
     """The files of the table, whose lines are: file, class, and a bounding box, not used here."""
     table = val / "val_annotations.txt"
-    found = []
+    files = []
     for line in _lines(data, table):
         file, _, rest = line.partition("\t")
         name = rest.partition("\t")[0]
         if name not in numbers:
             raise damaged_file(data, table, f"`{line}` names no class of wnids.txt", HOW)
-        found.append((val / "images" / file, numbers[name]))
-    if missing := [f"{FOLDER}/val/images/{p.name}" for p, _ in found if not p.is_file()]:
+        files.append((val / "images" / file, numbers[name]))
+    if missing := [f"{FOLDER}/val/images/{p.name}" for p, _ in files if not p.is_file()]:
         raise missing_files(data, missing, HOW)
-    return found
+    return files
 
 
 def _lines(data: DataPlan, path: Path) -> list[str]:

@@ -57,8 +57,8 @@ def cifar(data: DataPlan) -> DataSet:
             }
             reader: Any = type(kind.__name__, (kind,), alone)
             try:
-                found = reader(str(folder().parent), train=train)
-                read.append((_tensor(found.data), torch.tensor(found.targets)))
+                data_of_file = reader(str(folder().parent), train=train)
+                read.append((_tensor(data_of_file.data), torch.tensor(data_of_file.targets)))
             except Exception as error:  # of pickle, NumPy or torchvision
                 raise damaged_file(data, folder() / name, describe(error), how) from error
         image, label = (torch.cat(each) for each in zip(*read, strict=True))
@@ -84,8 +84,8 @@ def mnist(data: DataPlan) -> DataSet:
 
     def path(name: str) -> Path | None:
         folders = (root / kind.__name__ / "raw", root)
-        found = (folder / each for folder in folders for each in (name, f"{name}.gz"))
-        return next((each for each in found if each.is_file()), None)
+        candidates = (folder / each for folder in folders for each in (name, f"{name}.gz"))
+        return next((each for each in candidates if each.is_file()), None)
 
     _ensure_files(
         data,
@@ -145,8 +145,9 @@ def svhn(data: DataPlan) -> DataSet:
 
     def part(split: str) -> ImageSet:
         try:
-            found = reader(str(root), split=split)
-            return ImageSet(_tensor(found.data), torch.from_numpy(np.atleast_1d(found.labels)))
+            content = reader(str(root), split=split)
+            labels = torch.from_numpy(np.atleast_1d(content.labels))
+            return ImageSet(_tensor(content.data), labels)
         except Exception as error:  # of scipy, NumPy or torchvision
             raise damaged_file(data, root / files[split], describe(error), how) from error
 

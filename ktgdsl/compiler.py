@@ -94,9 +94,9 @@ def compile_source(
         lowered = lower(tree, paths, diagnostics, unread)
     plan, found = lowered.plan, lowered.diagnostics
     if pedantic and plan is not None:
-        from ktgdsl.lowering.lint import pedantic as suspicions
+        from ktgdsl.lowering.lint import lint
 
-        found = (*found, *suspicions(plan, tree))
+        found = (*found, *lint(plan, tree))
     return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
 
 

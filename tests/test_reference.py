@@ -11,7 +11,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.compiler import Compiled, compile_source
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.lowering import lets
+from ktgdsl.lowering import let_checks as lets
 from ktgdsl.lowering.edges import MOST_PAIRS
 from ktgdsl.lowering.names import MOST_NODES
 from ktgdsl.report.explain import BLOCKS

@@ -1,7 +1,7 @@
-"""The graph of a plan, put together from what the passes leave of a draft."""
+"""Builds the graph of a plan from what the passes leave of a draft."""
 
 from ktgdsl.lowering.draft import DraftDerived, DraftEdge, DraftNode
-from ktgdsl.lowering.passes import Lowering, peers
+from ktgdsl.lowering.passes import PassState, peers
 from ktgdsl.plan import model
 from ktgdsl.vocabulary.settings import TrainSettings
 
@@ -11,7 +11,7 @@ _POINTERS = ("members", "of")
 """The arguments of derived nodes that `sources` stands for."""
 
 
-def assemble(state: Lowering, train: TrainSettings, files: Files) -> model.Graph:
+def assemble(state: PassState, train: TrainSettings, files: Files) -> model.Graph:
     """The graph after all passes; `files` are the weights by the path that nodes name."""
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     sources = peers(state.edges) if train.aggregate == "mean" else {}

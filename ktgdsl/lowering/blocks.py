@@ -1,15 +1,14 @@
-"""The blocks of settings: data, training and search, resolved and with their defaults."""
+"""Lowers the blocks of settings: `data`, `train` and `search`, with their defaults."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.closing import Closed, Closing
-from ktgdsl.lowering.closing import settings as closed
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
+from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_settings
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
@@ -34,15 +33,17 @@ def phase_blocks(file: File) -> list[Block]:
     return list({block.name: block for block in reversed(named)}.values())[::-1]
 
 
-def settings(resolver: Resolver, closing: Closing, file: File, paths: SpecPaths) -> Settings | None:
+def settings(
+    resolver: Resolver, substitution: Substitution, file: File, paths: SpecPaths
+) -> Settings | None:
     """The settings of a file; None after a complaint."""
     written, learning = _block(file, "data"), _block(file, "train")
     dataset: object = Digits.model_construct()
     if (subject := written.subject) is not None:
-        dataset = resolver.word(closing.close(subject, "data.source"), "dataset")
-    of_data = closed(closing, written.settings, "data")
+        dataset = resolver.word(substitution.substitute(subject, "data.source"), "dataset")
+    of_data = substituted_settings(substitution, written.settings, "data")
     data = resolver.settings(DataSettings, of_data, "data", written.span)
-    of_train = closed(closing, learning.settings, "train")
+    of_train = substituted_settings(substitution, learning.settings, "train")
     train = resolver.settings(TrainSettings, of_train, "train", learning.span)
     if not isinstance(dataset, AnyDataset) or data is None or train is None:
         return None
@@ -152,13 +153,13 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
     """The `search` block; None where there is neither one nor a space, and after a complaint."""
     block = file.block("search")
     if block is None:
-        if isinstance(drafting.closing, Closed):
+        if isinstance(drafting.substitution, NothingOpen):
             return None
         block = Block(span=file.span, kind="search")
     resolver = drafting.resolver
     closed_ones = []
     for setting in block.settings:
-        if drafting.closing.is_open(setting.value):
+        if drafting.substitution.is_open(setting.value):
             message = f"how to search is not searched itself, so `{setting.name}` has one value"
             fix = "open values stand in the graph, in `data` and in `train`"
             resolver.complain("E411", message, setting.value.span, fix)

@@ -1,4 +1,4 @@
-"""Nodes made from others: ensembles, moving averages, stale copies, constants."""
+"""Lowers derived nodes: ensembles, moving averages, stale copies, constants."""
 
 from collections.abc import Sequence
 

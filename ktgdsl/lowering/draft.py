@@ -1,12 +1,12 @@
-"""A graph block written out: every node and every pair, before anything is cut or dropped."""
+"""The draft of a graph: every node and every pair, before the passes cut or drop anything."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.closing import Closing
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.substitution import Substitution
 from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term, node_of
 from ktgdsl.syntax.tree import All, Edge, Reference, Setting
 from ktgdsl.vocabulary.networks import Network
@@ -106,17 +106,18 @@ class Drafting:
     """
 
     resolver: Resolver
-    closing: Closing
+    substitution: Substitution
     names: Names
     draft: Draft
     views: int = 1
 
     def settings(self, written: tuple[Setting, ...], place: str) -> tuple[Setting, ...]:
         """The settings of a block at `place`, closed."""
-        if not any(self.closing.is_open(setting) for setting in written):
+        if not any(self.substitution.is_open(setting) for setting in written):
             return written
         return tuple(
-            replace(s, value=self.closing.close(s.value, f"{place}.{s.name}")) for s in written
+            replace(s, value=self.substitution.substitute(s.value, f"{place}.{s.name}"))
+            for s in written
         )
 
     def whole(self, reference: Reference, place: str) -> list[str]:
@@ -125,8 +126,8 @@ class Drafting:
             message = "a node is needed here, not a place inside of it"
             self.resolver.complain("E301", message, reference.tap.span, "leave the tap out")
         index = reference.index
-        if index is not None and self.closing.is_open(index):
+        if index is not None and self.substitution.is_open(index):
             assert not isinstance(index, All)
-            closed = self.closing.close(index, f"{place}.{reference.name}.index")
+            closed = self.substitution.substitute(index, f"{place}.{reference.name}.index")
             reference = replace(reference, index=closed)
         return self.names.nodes(reference)

@@ -1,4 +1,4 @@
-"""The `edge` statements of a graph: the pairs that they stand for, and what flows there."""
+"""Lowers `edge` statements: the pairs that they expand to, and the terms of each."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.lowering.draft import DraftEdge, Drafting
-from ktgdsl.lowering.ends import Ends, Source
-from ktgdsl.lowering.replacing import Edges, Pair, put
+from ktgdsl.lowering.edge_kind import EdgeKind, Source
+from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.taps import FLAT, check_tap, tap_path
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
@@ -37,7 +37,7 @@ MOST_PAIRS = 262_144
 
 def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
     """All edges of a graph; a later one replaces an earlier of the same pair as a whole."""
-    edges = Edges(drafting)
+    edges = EdgeTable(drafting)
     for statement in statements:
         _add(edges, statement)
     written = [*edges.pairs.values(), *edges.elsewhere]
@@ -52,7 +52,7 @@ def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
             )
 
 
-def _add(edges: Edges, statement: Edge) -> None:
+def _add(edges: EdgeTable, statement: Edge) -> None:
     drafting = edges.drafting
     before = len(drafting.resolver.diagnostics)
     _check_label(drafting, statement)
@@ -71,15 +71,15 @@ def _add(edges: Edges, statement: Edge) -> None:
         label = statement.sources[0].name == LABEL
         inside = any(r.tap is not None for r in (*statement.sources, *statement.destinations))
         if not inside and statement.arrow is not None and not _is_open(drafting, statement):
-            ends = Ends("label" if label else "node")
-            terms(drafting.resolver, drafting.closing, statement, ends, "edge")
+            edge_kind = EdgeKind("label" if label else "node")
+            terms(drafting.resolver, drafting.substitution, statement, edge_kind, "edge")
         if len(drafting.resolver.diagnostics) == before:
             drafting.draft.empty.append(statement)
     if not _is_open(drafting, statement):
         # What is replaced by a later statement is looked at as well.
-        for pair in {_ends(drafting, pair): pair for pair in pairs}.values():
+        for pair in {_edge_kind(drafting, pair): pair for pair in pairs}.values():
             _terms(edges, statement, pair)
-    put(edges, statement, pairs)
+    add_pairs(edges, statement, pairs)
 
 
 class _End(NamedTuple):
@@ -91,10 +91,10 @@ class _End(NamedTuple):
 
 
 def _end(drafting: Drafting, reference: Reference, *, labels: bool = False) -> _End:
-    drawn = reference.index is not None and drafting.closing.is_open(reference.index)
+    drawn = reference.index is not None and drafting.substitution.is_open(reference.index)
     if reference.index is not None and drawn:
         assert not isinstance(reference.index, All)
-        closed = drafting.closing.close(reference.index, f"edge.{reference.name}.index")
+        closed = drafting.substitution.substitute(reference.index, f"edge.{reference.name}.index")
         reference = replace(reference, index=closed)
     if reference.name == LABEL and reference.index is None:
         return _End(reference, [LABEL])
@@ -138,7 +138,9 @@ def _check_self(
             )
 
 
-def _too_many(edges: Edges, statement: Edge, sources: list[_End], destinations: list[_End]) -> bool:
+def _too_many(
+    edges: EdgeTable, statement: Edge, sources: list[_End], destinations: list[_End]
+) -> bool:
     """Whether the statements so far stand for too many pairs; told once."""
     before = edges.count
     edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
@@ -149,7 +151,7 @@ def _too_many(edges: Edges, statement: Edge, sources: list[_End], destinations: 
 
 
 def _pairs(
-    edges: Edges, statement: Edge, sources: list[_End], destinations: list[_End]
+    edges: EdgeTable, statement: Edge, sources: list[_End], destinations: list[_End]
 ) -> Iterator[Pair]:
     """Every pair that a statement stands for."""
     drafting = edges.drafting
@@ -186,12 +188,12 @@ def _apart(drafting: Drafting, pair: Pair) -> bool:
     return drafting.views > 1 or tap_of(pair.source) != pair.destination.tap
 
 
-def _teachable(edges: Edges, statement: Edge, destination: Reference, name: str) -> bool:
+def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: str) -> bool:
     derived = edges.drafting.draft.derived.get(name)
     if derived is None or derived.teachable:
         return True
-    if (id(statement), name) not in edges.told:
-        edges.told.add((id(statement), name))
+    if (id(statement), name) not in edges.reported:
+        edges.reported.add((id(statement), name))
         fix = "give the edge to the nodes that it is made from"
         if derived.made.word == "ensemble":
             fix = "with `detach = false` it passes on what it learns to its members"
@@ -206,7 +208,7 @@ def _teachable(edges: Edges, statement: Edge, destination: Reference, name: str)
 
 
 def _pair(
-    edges: Edges,
+    edges: EdgeTable,
     source: tuple[_End, str],
     destination: tuple[_End, str],
     *,
@@ -220,14 +222,14 @@ def _pair(
     for (end, node), name in zip((source, destination), ("source", "destination"), strict=True):
         tap = end.reference.tap if end.reference is not None else None
         drawn = drawn or end.drawn
-        if tap is not None and edges.drafting.closing.is_open(tap):
+        if tap is not None and edges.drafting.substitution.is_open(tap):
             drawn = True
-            tap = edges.drafting.closing.close(tap, f"{place}.{name}")
+            tap = edges.drafting.substitution.substitute(tap, f"{place}.{name}")
         path = tap_path(edges.drafting, tap)
         if path is None:
             return None
-        if tap is not None and path != LOGITS and (id(tap), node) not in edges.told:
-            edges.told.add((id(tap), node))
+        if tap is not None and path != LOGITS and (id(tap), node) not in edges.reported:
+            edges.reported.add((id(tap), node))
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
         paths.append(path)
@@ -235,65 +237,65 @@ def _pair(
     return Pair(starts, _output(edges, destination[1], paths[1]), by_name, place, drawn)
 
 
-def _source(edges: Edges, end: _End, node: str, tap: str) -> Endpoint:
+def _source(edges: EdgeTable, end: _End, node: str, tap: str) -> Endpoint:
     if end.reference is None:
         return _NO_SOURCE
     return _LABELS if end.reference.name == LABEL else _output(edges, node, tap)
 
 
-def _shown(edges: Edges, end: _End, node: str) -> str:
+def _shown(edges: EdgeTable, end: _End, node: str) -> str:
     """How a node stands in the name of a draw: without an index or tap that is drawn itself."""
     reference = end.reference
     if reference is None:
         return node
     node = reference.name if end.drawn else node
-    if reference.tap is None or edges.drafting.closing.is_open(reference.tap):
+    if reference.tap is None or edges.drafting.substitution.is_open(reference.tap):
         return node
     path = tap_path(edges.drafting, reference.tap)
     return node if path is None else str(_output(edges, node, path))
 
 
-def _output(edges: Edges, node: str, tap: str) -> NodeOutput:
+def _output(edges: EdgeTable, node: str, tap: str) -> NodeOutput:
     key = node, tap
     if key not in edges.outputs:
         edges.outputs[key] = NodeOutput.model_construct(node=node, tap=tap)
     return edges.outputs[key]
 
 
-def _terms(edges: Edges, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
+def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
     """What flows between a pair; the same for all pairs of a statement that leaves nothing open."""
     drafting = edges.drafting
-    ends = _ends(drafting, pair)
+    edge_kind = _edge_kind(drafting, pair)
     if _is_open(drafting, statement):
-        found = terms(drafting.resolver, drafting.closing, statement, ends, pair.place)
+        found = terms(drafting.resolver, drafting.substitution, statement, edge_kind, pair.place)
     else:
-        key = id(statement), ends
-        if key not in edges.found:
-            edges.found[key] = terms(
-                drafting.resolver, drafting.closing, statement, ends, pair.place
+        key = id(statement), edge_kind
+        if key not in edges.terms:
+            edges.terms[key] = terms(
+                drafting.resolver, drafting.substitution, statement, edge_kind, pair.place
             )
-        found = edges.found[key]
+        found = edges.terms[key]
     if found is not None:
         _check_layers(edges, statement, pair, found)
     return found
 
 
 def _is_open(drafting: Drafting, statement: Edge) -> bool:
-    return any(drafting.closing.is_open(term) for term in statement.terms)
+    return any(drafting.substitution.is_open(term) for term in statement.terms)
 
 
-def _ends(drafting: Drafting, pair: Pair) -> Ends:
+def _edge_kind(drafting: Drafting, pair: Pair) -> EdgeKind:
     taps = tap_of(pair.source), pair.destination.tap
     return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
 
 
 @cache
-def _joining(source: Source, taps: tuple[str, str], views: int) -> Ends:
+def _joining(source: Source, taps: tuple[str, str], views: int) -> EdgeKind:
     inside = taps != (LOGITS, LOGITS)
-    return Ends(source, inside, not inside or not FLAT.isdisjoint(taps), views)
+    return EdgeKind(source, inside, not inside or not FLAT.isdisjoint(taps), views)
 
 
-def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """The layers that losses name are in both networks."""
     for position, term in enumerate(found):
         loss = statement.terms[position].loss if statement.terms else None
@@ -301,9 +303,9 @@ def _check_layers(edges: Edges, statement: Edge, pair: Pair, found: tuple[Term, 
         for layer in _layers(term):
             nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
             for node in filter(None, nodes):
-                key = span, layer, _ends(edges.drafting, pair)
-                if key not in edges.told and not check_tap(edges.drafting, node, layer, span):
-                    edges.told.add(key)
+                key = span, layer, _edge_kind(edges.drafting, pair)
+                if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
+                    edges.reported.add(key)
 
 
 def _layers(term: Term) -> Iterator[str]:

@@ -1,18 +1,18 @@
-"""A graph block expanded into a draft: its nodes, edges, targets and shares, in that order."""
+"""Expands a graph block into a draft: its nodes, edges, targets and shares, in that order."""
 
-from ktgdsl.lowering.closing import Closing
 from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.edges import add_edges
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.nodes import add_nodes
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.shares import add_shares
+from ktgdsl.lowering.substitution import Substitution
 from ktgdsl.syntax.tree import Edge, Graph, Node, Reference, ShareStatement, Target
 
 
-def expand(resolver: Resolver, closing: Closing, graph: Graph, views: int) -> Drafting:
+def expand(resolver: Resolver, substitution: Substitution, graph: Graph, views: int) -> Drafting:
     """The graph written out; what is wrong with it is left out and complained about."""
-    drafting = Drafting(resolver, closing, Names(resolver), Draft(graph.name), views)
+    drafting = Drafting(resolver, substitution, Names(resolver), Draft(graph.name), views)
     statements = graph.statements
     add_nodes(drafting, [s for s in statements if isinstance(s, Node)])
     add_edges(drafting, [s for s in statements if isinstance(s, Edge)])

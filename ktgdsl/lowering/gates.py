@@ -1,4 +1,4 @@
-"""Gate expressions: from tree values to folded gates with bounds.
+"""Lowers gate expressions to folded gates with bounds.
 
 The laws: `through` is the unit and `cutoff` the zero of the product, constants fold, what
 is always 1 from the labels (`correct`, `confident`, `stable`) is `through` there, and so is
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import NamedTuple
 
-from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
@@ -31,13 +31,13 @@ class Bounded(NamedTuple):
     high: float
 
 
-def gate(resolver: Resolver, value: Value, ends: Ends) -> Gate | None:
+def gate(resolver: Resolver, value: Value, edge_kind: EdgeKind) -> Gate | None:
     """The folded gate that a value writes; None after a complaint.
 
     Bounds are interval arithmetic, so a gate is refused when it could be negative. That of an
     open value has the bounds of all that it may become.
     """
-    bounded = _expression(resolver, value, ends)
+    bounded = _expression(resolver, value, edge_kind)
     if bounded is None:
         return None
     if bounded.low < -_ROUNDING:
@@ -57,22 +57,22 @@ def _range(bounded: Bounded) -> str:
     return f"its weight lies between {bounded.low:g} and {bounded.high:g}"
 
 
-def _expression(resolver: Resolver, written: Value, ends: Ends) -> Bounded | None:
+def _expression(resolver: Resolver, written: Value, edge_kind: EdgeKind) -> Bounded | None:
     value = resolver.expand(written)
     match value:
         case Choice():
-            return _hull([_expression(resolver, option, ends) for option in value.options])
+            return _hull([_expression(resolver, option, edge_kind) for option in value.options])
         case Range():
-            return _hull([_expression(resolver, end, ends) for end in (value.low, value.high)])
+            return _hull([_expression(resolver, end, edge_kind) for end in (value.low, value.high)])
         case Number():
             return _constant(value.value)
         case CallExpression():
-            return _word(resolver, value, ends)
+            return _word(resolver, value, edge_kind)
         case Unary():
-            return _times(_constant(-1), _expression(resolver, value.operand, ends))
+            return _times(_constant(-1), _expression(resolver, value.operand, edge_kind))
         case Binary():
-            left = _expression(resolver, value.left, ends)
-            right = _expression(resolver, value.right, ends)
+            left = _expression(resolver, value.left, edge_kind)
+            right = _expression(resolver, value.right, edge_kind)
             return _finite(resolver, value, _binary(resolver, value, left, right))
     resolver.complain(
         "E301",
@@ -121,15 +121,15 @@ def _finite(resolver: Resolver, value: Value, bounded: Bounded | None) -> Bounde
     return None
 
 
-def _word(resolver: Resolver, value: CallExpression, ends: Ends) -> Bounded | None:
+def _word(resolver: Resolver, value: CallExpression, edge_kind: EdgeKind) -> Bounded | None:
     entry = resolver.word(value, "gate")
     if not isinstance(entry, vocabulary.Gate):
         return None
-    if problem := _unfit(entry, ends):
+    if problem := _unfit(entry, edge_kind):
         message, fix = problem
         resolver.complain("E407", message, value.span, fix)
         return None
-    if ends.source == "label" and entry.certain:
+    if edge_kind.source == "label" and entry.certain:
         return _constant(1)
     low, high = entry.bounds
     if resolver.phases is not None and entry.word == "during":
@@ -142,14 +142,14 @@ def _word(resolver: Resolver, value: CallExpression, ends: Ends) -> Bounded | No
     return Bounded(weight, low, high)
 
 
-def _unfit(entry: vocabulary.Gate, ends: Ends) -> tuple[str, str] | None:
-    """Why a gate does not go with the ends of its edge, and what does; None if it does."""
-    if entry.of_source and ends.source == "nothing":
+def _unfit(entry: vocabulary.Gate, edge_kind: EdgeKind) -> tuple[str, str] | None:
+    """Why a gate does not go with the kind of its edge, and what does; None if it does."""
+    if entry.of_source and edge_kind.source == "nothing":
         return (
             f"`{entry.word}` looks at the source, and this edge has none",
             "numbers, schedules such as `linear`, and `during` need no source",
         )
-    if entry.views > ends.views:
+    if entry.views > edge_kind.views:
         return (
             f"`{entry.word}` compares {entry.views} views of each sample, and the data have one",
             f"say `views = {entry.views}` in the `data` block",
@@ -168,8 +168,8 @@ def _folded(value: float) -> Constant:
 def _times(left: Bounded | None, right: Bounded | None) -> Bounded | None:
     if left is None or right is None:
         return None
-    ends = [a * b for a in left[1:] for b in right[1:]]
-    return Bounded(product([left.gate, right.gate]), min(ends), max(ends))
+    edge_kind = [a * b for a in left[1:] for b in right[1:]]
+    return Bounded(product([left.gate, right.gate]), min(edge_kind), max(edge_kind))
 
 
 def _plus(left: Bounded | None, right: Bounded | None) -> Bounded | None:

@@ -1,4 +1,4 @@
-"""What to write instead of a value, word or setting that means nothing. For mistakes only."""
+"""Help texts of diagnostics: what to write instead of an unknown value, word or setting."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Legal but suspicious: what `ktgc check --pedantic` asks about."""
+"""Lint: warnings of `ktgc check --pedantic` about what is legal but suspicious."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import get_args, get_origin
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.plan import model
+from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.syntax.tree import (
     CallExpression,
     Choice,
@@ -57,7 +58,7 @@ class _Spec:
         return Span(span.path, span.start, min(span.end, span.start + len("train")))
 
 
-def pedantic(plan: model.Plan, tree: File) -> tuple[Diagnostic, ...]:
+def lint(plan: model.Plan, tree: File) -> tuple[Diagnostic, ...]:
     """Warnings about a sound plan, in the order of the checks."""
     return tuple(each for check in CHECKS for each in check(_Spec(plan, tree)))
 
@@ -117,34 +118,20 @@ def small_teacher(spec: _Spec) -> Iterator[Diagnostic]:
     """A frozen teacher with fewer weights than its student."""
     graph = spec.plan.graph
     networks = {node.name: node for node in graph.nodes}
+    facts = spec.plan.data.facts
+    classes = 10 if facts is None else facts.classes  # which one is larger does not depend on it
     for edge in graph.edges:
         teacher = networks.get(model.node_of(edge.source) or "")
         student = networks.get(edge.destination.node)
         if teacher is None or teacher.learns or student is None:
             continue
-        sizes = size(teacher.network), size(student.network)
+        sizes = [parameter_count(node.network, classes, 3) for node in (teacher, student)]
         if sizes[0] and sizes[1] and sizes[0] < sizes[1]:
             message = (
                 f"the frozen teacher `{teacher.name}` is smaller than its student `{student.name}`"
             )
             fix = "a teacher is usually the larger network; is the arrow the right way round?"
             yield _warning("W203", message, spec.node(teacher.name), fix)
-
-
-def size(network: model.Call) -> int | None:
-    """About how many weights the convolutions of a network have; None for what we cannot know."""
-    depth, widen = network.arguments.get("depth"), network.arguments.get("widen", 1)
-    if network.name not in ("resnet", "wrn"):
-        return None
-    assert isinstance(depth, int)
-    assert isinstance(widen, int)
-    widths = [16 * widen, 32 * widen, 64 * widen]
-    convolutions = 2 * ((depth - (2 if network.name == "resnet" else 4)) // 6)
-    before = [16, *widths]
-    return 9 * sum(
-        narrow * wide + (convolutions - 1) * wide * wide
-        for narrow, wide in zip(before, widths, strict=False)
-    )
 
 
 def no_weight_decay(spec: _Spec) -> Iterator[Diagnostic]:

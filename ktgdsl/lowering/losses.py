@@ -1,8 +1,8 @@
-"""Loss expressions: from tree values to linear combinations of losses."""
+"""Lowers loss expressions to linear combinations of losses."""
 
 from math import isfinite
 
-from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import is_open
@@ -13,9 +13,9 @@ from ktgdsl.vocabulary.losses import Loss
 Combination = tuple[Part, ...]
 
 
-def losses(resolver: Resolver, value: Value, ends: Ends) -> Combination | None:
+def losses(resolver: Resolver, value: Value, edge_kind: EdgeKind) -> Combination | None:
     """The linear combination of losses that a value writes; None after a complaint."""
-    result = _expression(resolver, value, ends)
+    result = _expression(resolver, value, edge_kind)
     if isinstance(result, float):
         resolver.complain(
             "E303",
@@ -30,7 +30,9 @@ def losses(resolver: Resolver, value: Value, ends: Ends) -> Combination | None:
     return result
 
 
-def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination | float | None:
+def _expression(
+    resolver: Resolver, written: Value, edge_kind: EdgeKind
+) -> Combination | float | None:
     value = resolver.expand(written)
     if is_open(value):
         return None
@@ -38,12 +40,12 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
         case Number():
             return float(value.value)
         case CallExpression():
-            return _word(resolver, value, ends)
+            return _word(resolver, value, edge_kind)
         case Unary():
-            return _scaled(-1.0, _expression(resolver, value.operand, ends))
+            return _scaled(-1.0, _expression(resolver, value.operand, edge_kind))
         case Binary():
-            left = _expression(resolver, value.left, ends)
-            right = _expression(resolver, value.right, ends)
+            left = _expression(resolver, value.left, edge_kind)
+            right = _expression(resolver, value.right, edge_kind)
             return None if left is None or right is None else _binary(resolver, value, left, right)
     resolver.complain(
         "E301",
@@ -54,43 +56,43 @@ def _expression(resolver: Resolver, written: Value, ends: Ends) -> Combination |
     return None
 
 
-def _word(resolver: Resolver, value: CallExpression, ends: Ends) -> Combination | None:
+def _word(resolver: Resolver, value: CallExpression, edge_kind: EdgeKind) -> Combination | None:
     entry = resolver.word(value, "loss")
     if not isinstance(entry, Loss):
         return None
-    if problem := _unfit(entry, ends):
+    if problem := _unfit(entry, edge_kind):
         message, fix = problem
         resolver.complain("E407", message, value.span, fix)
         return None
     return (plain(entry),)
 
 
-def _unfit(entry: Loss, ends: Ends) -> tuple[str, str] | None:
-    """Why a loss does not go with the ends of its edge, and what does; None if it does."""
+def _unfit(entry: Loss, edge_kind: EdgeKind) -> tuple[str, str] | None:
+    """Why a loss does not go with the kind of its edge, and what does; None if it does."""
     word = entry.word
-    if ends.source == "label" and (reason := entry.from_label()):
+    if edge_kind.source == "label" and (reason := entry.from_label()):
         return reason, "`ce`, `kl` and `mse(on=probabilities)` can"
-    if ends.source == "nothing" and "nothing" not in entry.sources:
+    if edge_kind.source == "nothing" and "nothing" not in entry.sources:
         return (
             f"`{word}` compares two nodes, and this edge has no source",
             "an edge without a source can carry `entropy`: `edge a : -0.1 * entropy`",
         )
-    if ends.source == "node" and entry.sources == {"nothing"}:
+    if edge_kind.source == "node" and entry.sources == {"nothing"}:
         return (
             f"`{word}` is of one node alone, and this edge comes from another",
             f"write it without a source: `edge a : -0.1 * {word}`",
         )
-    if ends.source == "node" and "node" not in entry.sources:
+    if edge_kind.source == "node" and "node" not in entry.sources:
         return (
             f"`{word}` compares a node with the labels, and this edge comes from a node",
             "`kl` is the loss between two nodes; the labels teach by `edge label -> a`",
         )
-    if ends.inside and not entry.inside:
+    if edge_kind.inside and not entry.inside:
         return (
             f"`{word}` compares what networks give out, and this edge joins places inside of them",
             "leave the taps out, or take a loss on features such as `hint` or `attention`",
         )
-    if entry.maps and ends.flat:
+    if entry.maps and edge_kind.flat:
         return (
             f"`{word}` compares maps with height and width, and an end of this edge has none",
             "`stem`, `stage1`, `stage2` and `stage3` have: `a.stage2`",

@@ -1,4 +1,4 @@
-"""The checked tree to the plan, every default written out."""
+"""Lowers a checked tree to a plan in which every default is written out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,14 +8,13 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.assemble import assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
-from ktgdsl.lowering.closing import Closed, Closing
 from ktgdsl.lowering.draft import Draft
 from ktgdsl.lowering.expand import expand
-from ktgdsl.lowering.lets import unusable
+from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
-    Learning,
-    Lowering,
-    check_mixes,
+    PassState,
+    PhaseLearners,
+    check_combinations,
     check_patterns,
     check_shares,
     check_targets,
@@ -26,29 +25,30 @@ from ktgdsl.lowering.passes import (
 from ktgdsl.lowering.phases import check_phases, keep_needed, learning, phases, settled
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
+from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, Choice, File, Graph, Let
 
-Opening = Callable[[Resolver], Closing]
+SubstitutionFactory = Callable[[Resolver], Substitution]
 """How the open values of a file are closed."""
 
 
 class Lowered(NamedTuple):
     """A plan, or None when something is wrong.
 
-    `about_words` is what there is to complain about in the words of the file, `about_graph`
-    what is in the graph that they make.
+    `word_diagnostics` are about the words of the file, `graph_diagnostics` about the graph that
+    they declare.
     """
 
     plan: model.Plan | None
-    about_words: tuple[Diagnostic, ...]
-    about_graph: tuple[Diagnostic, ...] = ()
+    word_diagnostics: tuple[Diagnostic, ...]
+    graph_diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All of them."""
-        return (*self.about_words, *self.about_graph)
+        return (*self.word_diagnostics, *self.graph_diagnostics)
 
 
 def lower(
@@ -56,7 +56,7 @@ def lower(
     paths: SpecPaths,
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
-    opening: Opening | None = None,
+    substitute: SubstitutionFactory | None = None,
 ) -> Lowered:
     """The plan of a validated file, and what more there is to complain about.
 
@@ -65,12 +65,12 @@ def lower(
     those is not complained about. `opening` closes what the file leaves open.
     """
     resolver = Resolver(lets(file), unread)
-    closing = Closed() if opening is None else opening(resolver)
+    substitution = NothingOpen() if substitute is None else substitute(resolver)
     resolver.phases = [block.name or "" for block in phase_blocks(file)]
-    found = settings(resolver, closing, file, paths)
+    found = settings(resolver, substitution, file, paths)
     if file.graph is None:
         return Lowered(None, tuple(resolver.diagnostics))
-    return _lowered(file, file.graph, paths, told, resolver, closing, found)
+    return _lowered(file, file.graph, paths, told, resolver, substitution, found)
 
 
 def _lowered(
@@ -79,31 +79,31 @@ def _lowered(
     paths: SpecPaths,
     told: Sequence[Diagnostic],
     resolver: Resolver,
-    closing: Closing,
+    substitution: Substitution,
     found: Settings | None,
 ) -> Lowered:
-    drafting = expand(resolver, closing, graph, found.data.views if found else 1)
+    drafting = expand(resolver, substitution, graph, found.data.views if found else 1)
     draft = drafting.draft
     files = _weights(resolver, draft, paths)
     timed: tuple[model.Phase, ...] | None = ()
-    times: tuple[Learning, ...] = ()
+    times: tuple[PhaseLearners, ...] = ()
     if phase_blocks(file):
         timed = phases(drafting, file, found)
         times = learning(timed or (), file)
     sought = search(drafting, file, found)
-    state = freeze(cut(Lowering(draft, tuple(draft.edges.values()), times)))
+    state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))
     if _settled(file, [*told, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
         if times:
             state = check_phases(state)
         if not has_errors(state.diagnostics):
-            state = check_mixes(drop(state))
+            state = check_combinations(drop(state))
             if timed and times:
                 state = keep_needed(state)
                 timed = settled(timed, state)
-    about_words, about_graph = tuple(resolver.diagnostics), state.diagnostics
-    if found is None or timed is None or has_errors((*told, *about_words, *about_graph)):
-        return Lowered(None, about_words, about_graph)
+    word_diagnostics, graph_diagnostics = tuple(resolver.diagnostics), state.diagnostics
+    if found is None or timed is None or has_errors((*told, *word_diagnostics, *graph_diagnostics)):
+        return Lowered(None, word_diagnostics, graph_diagnostics)
     plan = model.Plan.model_construct(
         graph=assemble(state, found.train, files),
         data=found.data_plan,
@@ -112,7 +112,7 @@ def _lowered(
         search=sought,
         folder=str(paths.folder.resolve()),
     )
-    return Lowered(plan, about_words, about_graph)
+    return Lowered(plan, word_diagnostics, graph_diagnostics)
 
 
 def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:

@@ -1,4 +1,4 @@
-"""The `node` statements of a graph: networks, and nodes made from other nodes."""
+"""Lowers `node` statements: networks, and nodes derived from other nodes."""
 
 from ktgdsl.lowering.derived import check_derived, derive
 from ktgdsl.lowering.draft import Drafting, DraftNode
@@ -31,7 +31,7 @@ def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
 def _declare(drafting: Drafting, declared: Declared) -> None:
     size = declared.size
     if size is not None:
-        size = drafting.closing.size(size, f"node.{declared.name}.count")
+        size = drafting.substitution.substitute_size(size, f"node.{declared.name}.count")
     drafting.names.declare(declared, size)
 
 
@@ -55,7 +55,7 @@ def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
 
 def _add(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
     parts = (statement.network, *statement.settings)
-    is_open = any(drafting.closing.is_open(part) for part in parts)
+    is_open = any(drafting.substitution.is_open(part) for part in parts)
     once = None if is_open else _read(drafting, statement, "node")
     for declared in new:
         for index, name in enumerate(drafting.names.members[declared.name]):
@@ -79,7 +79,7 @@ def _read(
     drafting: Drafting, statement: Node, place: str
 ) -> tuple[Network | None, NodeSettings | None]:
     resolver = drafting.resolver
-    network = resolver.word(drafting.closing.close(statement.network, place), "network")
+    network = resolver.word(drafting.substitution.substitute(statement.network, place), "network")
     given = drafting.settings(statement.settings, place)
     settings = resolver.settings(NodeSettings, given, "node", statement.span)
     assert network is None or isinstance(network, Network)

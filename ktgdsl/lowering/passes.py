@@ -20,8 +20,8 @@ FROZEN = "frozen = true"
 
 
 @dataclass(frozen=True)
-class Learning:
-    """A phase: its name, the nodes that learn in it, and where it stands."""
+class PhaseLearners:
+    """A phase: its name, the nodes that learn in it, and its place in the file."""
 
     name: str
     learn: tuple[str, ...]
@@ -29,23 +29,23 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Lowering:
-    """A draft on its way: the live edges, why nodes are frozen, what was dropped."""
+class PassState:
+    """What the passes hand on: the live edges, why nodes are frozen, what was dropped."""
 
     draft: Draft
     edges: tuple[DraftEdge, ...]
-    phases: tuple[Learning, ...] = ()
+    phases: tuple[PhaseLearners, ...] = ()
     frozen: dict[str, str] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
-    def adding(self, found: Iterable[Diagnostic]) -> "Lowering":
-        """The same with more complaints, each once."""
+    def with_diagnostics(self, found: Iterable[Diagnostic]) -> "PassState":
+        """The same state with further diagnostics, each once."""
         return replace(self, diagnostics=tuple(dict.fromkeys((*self.diagnostics, *found))))
 
 
-def cut(state: Lowering) -> Lowering:
-    """Terms whose gate is 0 vanish, and edges without a term."""
+def cut(state: PassState) -> PassState:
+    """Remove terms whose gate is 0, and edges without a term left."""
     live, dropped = [], []
     for edge in state.edges:
         terms = tuple(term for term in edge.terms if term.gate != CUTOFF)
@@ -56,10 +56,10 @@ def cut(state: Lowering) -> Lowering:
     return replace(state, edges=tuple(live), dropped=(*state.dropped, *dropped))
 
 
-def freeze(state: Lowering) -> Lowering:
-    """Nodes that say so, and nodes that no live edge enters, do not learn.
+def freeze(state: PassState) -> PassState:
+    """Freeze nodes with `frozen = true` and nodes that no live edge enters.
 
-    Edges without a source, and those from a node to itself, do not count; they vanish where
+    EdgeTable without a source, and those from a node to itself, do not count; they vanish where
     the node does not learn. With phases every node that learns has one, and no other has.
     """
     frozen: dict[str, str] = dict(state.frozen)
@@ -88,12 +88,12 @@ def freeze(state: Lowering) -> Lowering:
         if not edge.transfers and edge.destination.node in frozen
     ]
     state = replace(state, frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
-    return state.adding(found)
+    return state.with_diagnostics(found)
 
 
-def _times(state: Lowering) -> dict[str, list[Learning]]:
+def _times(state: PassState) -> dict[str, list[PhaseLearners]]:
     """The phases that each node learns in."""
-    times: dict[str, list[Learning]] = {}
+    times: dict[str, list[PhaseLearners]] = {}
     for phase in state.phases:
         for name in phase.learn:
             times.setdefault(name, []).append(phase)
@@ -101,7 +101,7 @@ def _times(state: Lowering) -> dict[str, list[Learning]]:
 
 
 def _listed(
-    state: Lowering, node: DraftNode, phases: list[Learning], *, idle: bool
+    state: PassState, node: DraftNode, phases: list[PhaseLearners], *, idle: bool
 ) -> list[Diagnostic]:
     if idle:
         reason = "it is frozen" if node.settings.frozen else "no live edge enters it"
@@ -111,7 +111,7 @@ def _listed(
     return [_unlisted(state, node.name, node.span)] if state.phases and not phases else []
 
 
-def _unlisted(state: Lowering, name: str, span: Span) -> Diagnostic:
+def _unlisted(state: PassState, name: str, span: Span) -> Diagnostic:
     message = f"edges lead into `{name}`, and no phase lets it learn"
     fix = f"list it in the `learn` of a phase, such as `{state.phases[0].name}`"
     return Diagnostic("E410", message, span, fix)
@@ -127,7 +127,7 @@ def _into_frozen(edge: DraftEdge, node: DraftNode) -> Diagnostic:
     )
 
 
-def check_targets(state: Lowering) -> Lowering:
+def check_targets(state: PassState) -> PassState:
     """A target has to learn something, an ensemble through a member."""
     learns = {name for name in state.draft.nodes if name not in state.frozen}
     found = []
@@ -138,7 +138,7 @@ def check_targets(state: Lowering) -> Lowering:
             message = f"the target `{name}` learns nothing, since none of its members does"
             fix = "give a member something to learn from: `edge label -> a`"
             found.append(Diagnostic("E402", message, span, fix))
-    return state.adding(found)
+    return state.with_diagnostics(found)
 
 
 def _members(draft: Draft, name: str) -> set[str]:
@@ -161,7 +161,7 @@ def _idle(name: str, reason: str, span: Span) -> Diagnostic:
     return Diagnostic("E402", message, span, fix)
 
 
-def check_mixes(state: Lowering) -> Lowering:
+def check_combinations(state: PassState) -> PassState:
     """What learns how to combine needs an edge into it, unless nobody needs it at all."""
     taught = {edge.destination.node for edge in state.edges}
     gone = {dropped.name for dropped in state.dropped}
@@ -175,10 +175,10 @@ def check_mixes(state: Lowering) -> Lowering:
         for name, derived in state.draft.derived.items()
         if derived.learned and name not in taught and name not in gone
     ]
-    return state.adding(found)
+    return state.with_diagnostics(found)
 
 
-def check_shares(state: Lowering) -> Lowering:
+def check_shares(state: PassState) -> PassState:
     """Nodes that share layers learn at the same times, or none of them does."""
     found = []
     learning = _times(state)
@@ -197,21 +197,21 @@ def check_shares(state: Lowering) -> Lowering:
                     message = f"`{idle}` and `{busy}` share layers, and only `{busy}` learns"
                     fix = f"give `{idle}` something to learn from too: `edge label -> {idle}`"
                 found.append(Diagnostic("E409", message, share.span, fix))
-    return state.adding(found)
+    return state.with_diagnostics(found)
 
 
-def check_patterns(state: Lowering) -> Lowering:
+def check_patterns(state: PassState) -> PassState:
     """An edge statement without any edge is probably not what was meant."""
     message = "this edge stands for no pair of nodes"
     fix = "an edge joins two different nodes, and `*` leads into no node with `frozen = true`"
-    return state.adding(
+    return state.with_diagnostics(
         Diagnostic("W103", message, statement.span, fix, "warning")
         for statement in state.draft.empty
     )
 
 
-def drop(state: Lowering) -> Lowering:
-    """Nodes from which no path leads to a target or a kept node vanish (`plan.liveness`)."""
+def drop(state: PassState) -> PassState:
+    """Remove nodes from which no path leads to a target or a kept node (module `liveness`)."""
     draft = state.draft
     spans = {name: node.span for name, node in draft.nodes.items()}
     spans |= {name: node.span for name, node in draft.derived.items()}
@@ -235,7 +235,9 @@ def drop(state: Lowering) -> Lowering:
         for name in gone
     ]
     edges = tuple(edge for edge in state.edges if edge.destination.node in live)
-    return replace(state, edges=edges, dropped=(*state.dropped, *dropped)).adding(warnings)
+    return replace(state, edges=edges, dropped=(*state.dropped, *dropped)).with_diagnostics(
+        warnings
+    )
 
 
 def _edge(edge: DraftEdge, reason: str) -> Dropped:

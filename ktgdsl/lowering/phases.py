@@ -1,4 +1,4 @@
-"""The phases of a training: which nodes learn when, and what an edge is in each."""
+"""Lowers phases: which nodes learn in each, and the gate of an edge in a phase."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.blocks import Settings, phase_blocks
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
-from ktgdsl.lowering.passes import Learning, Lowering
+from ktgdsl.lowering.passes import PassState, PhaseLearners
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.settings import PhaseSettings
@@ -53,26 +53,26 @@ def phases(
     return tuple(found) if len(found) == len(written) else None
 
 
-def settled(found: tuple[model.Phase, ...], state: Lowering) -> tuple[model.Phase, ...]:
+def settled(found: tuple[model.Phase, ...], state: PassState) -> tuple[model.Phase, ...]:
     """The phases of the plan, with the nodes that the passes leave."""
     left = {phase.name: phase.learn for phase in state.phases}
     return tuple(phase.model_copy(update={"learn": left[phase.name]}) for phase in found)
 
 
-def learning(found: tuple[model.Phase, ...], file: File) -> tuple[Learning, ...]:
+def learning(found: tuple[model.Phase, ...], file: File) -> tuple[PhaseLearners, ...]:
     """What the passes need to know of phases."""
     spans = {block.name: head(block) for block in phase_blocks(file)}
-    return tuple(Learning(phase.name, phase.learn, spans[phase.name]) for phase in found)
+    return tuple(PhaseLearners(phase.name, phase.learn, spans[phase.name]) for phase in found)
 
 
-def check_phases(state: Lowering) -> Lowering:
+def check_phases(state: PassState) -> PassState:
     """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
         into.setdefault(edge.destination.node, []).append(edge)
     # Most edges are open in all phases, and then it does not matter which there are.
     always = {name for name, edges in into.items() if any(_always_open(edge) for edge in edges)}
-    return state.adding(
+    return state.with_diagnostics(
         Diagnostic(
             "W104",
             f"no edge into `{name}` is open in the phase `{phase.name}`, "
@@ -92,7 +92,7 @@ def check_phases(state: Lowering) -> Lowering:
     )
 
 
-def keep_needed(state: Lowering) -> Lowering:
+def keep_needed(state: PassState) -> PassState:
     """Phases forget the nodes that were dropped; one that has no other is a mistake."""
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     left = [replace(p, learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
@@ -106,7 +106,7 @@ def keep_needed(state: Lowering) -> Lowering:
         for phase in left
         if not phase.learn
     ]
-    return replace(state, phases=tuple(left)).adding(found)
+    return replace(state, phases=tuple(left)).with_diagnostics(found)
 
 
 def _always_open(edge: DraftEdge) -> bool:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in our words: a code and a sentence, never its own text."""
+"""Pydantic's validation errors as diagnostics: a code and a sentence of ours."""
 
 from collections.abc import Mapping
 from typing import Any

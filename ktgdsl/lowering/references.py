@@ -1,4 +1,4 @@
-"""Arguments that point at something: at a node, a place inside of one, or a phase."""
+"""Resolves arguments that refer to a node, to a tap inside one, or to a phase."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ _NEEDED = {
 }
 
 
-def pointing(field: FieldInfo) -> str | None:
+def referenced_kind(field: FieldInfo) -> str | None:
     """What a parameter points at: "node", "layer", "place" or "phase"; None for plain values.
 
     A list of those is written with "s" after it.
@@ -44,8 +44,8 @@ def _same(field: FieldInfo, kind: Any) -> bool:
     return field.annotation is base and all(note in field.metadata for note in notes)
 
 
-class Pointed(Scope):
-    """Finds what arguments point at.
+class ReferenceResolver(Scope):
+    """Resolves references in arguments.
 
     `node_check` complains about a reference to a node that there is not; without it, and
     without `phases`, the names of all phases, nobody looks.
@@ -56,7 +56,7 @@ class Pointed(Scope):
         self.node_check: Callable[[Reference], object] | None = None
         self.phases: Collection[str] | None = None
 
-    def pointed(self, value: Value, kind: str) -> Any:
+    def reference(self, value: Value, kind: str) -> Any:
         """What a value points at, or a list of it; INVALID after a complaint."""
         value = self.expand(value)
         if is_open(value):
@@ -66,7 +66,7 @@ class Pointed(Scope):
                 message = "a list is needed here, even of one"
                 self.complain("E301", message, value.span, _LISTS[kind[:-1]])
                 return INVALID
-            items = [self.pointed(item, kind[:-1]) for item in value.items]
+            items = [self.reference(item, kind[:-1]) for item in value.items]
             return INVALID if INVALID in items else items
         found = getattr(self, f"_{kind}")(value)
         if found is None:

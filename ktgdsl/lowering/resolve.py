@@ -1,4 +1,4 @@
-"""Words and settings of the vocabulary: the entry that a value names, its arguments bound."""
+"""Resolves words and settings: finds the vocabulary entry of a value and binds its arguments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering import hints
 from ktgdsl.lowering.hints import listed
 from ktgdsl.lowering.pydantic_errors import invalid
-from ktgdsl.lowering.references import Pointed, pointing
+from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
 from ktgdsl.lowering.values import INVALID, is_open, whole
 from ktgdsl.syntax.tree import (
     Boolean,
@@ -37,7 +37,7 @@ class Given(NamedTuple):
     value: Value
 
 
-class Resolver(Pointed):
+class Resolver(ReferenceResolver):
     """Finds what values name in the vocabulary, and checks arguments and settings."""
 
     def word(self, value: Value, kind: str) -> Entry | None:
@@ -192,8 +192,8 @@ class Resolver(Pointed):
             if isinstance(alternative, type) and issubclass(alternative, Entry):
                 entry = self.word(item.value, alternative.kind)
                 return INVALID if entry is None else entry
-        if points_at := pointing(field):
-            return self.pointed(item.value, points_at)
+        if points_at := referenced_kind(field):
+            return self.reference(item.value, points_at)
         choices = [w for a in types if get_origin(a) is Literal for w in get_args(a)]
         if choices or types == (bool,):
             return self._one_of(cls, item, choices or [True, False], owner)

@@ -1,4 +1,4 @@
-"""The `share` statements of a graph: layers that several networks have in common."""
+"""Lowers `share` statements: layers that several networks have in common."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -1,14 +1,14 @@
-"""The terms of an edge: its losses and gates, which have to go with what it joins."""
+"""Lowers the terms of an edge: losses and gates, which have to fit the kind of edge."""
 
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from ktgdsl.lowering.closing import Closing
-from ktgdsl.lowering.ends import Ends, Source
+from ktgdsl.lowering.edge_kind import EdgeKind, Source
 from ktgdsl.lowering.gates import THROUGH, gate
 from ktgdsl.lowering.losses import Combination, losses, plain
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.substitution import Substitution
 from ktgdsl.plan.model import Term
 from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Edge, Value
@@ -19,13 +19,13 @@ _spell = Unparser().value
 
 
 def terms(
-    resolver: Resolver, closing: Closing, statement: Edge, ends: Ends, place: str
+    resolver: Resolver, substitution: Substitution, statement: Edge, edge_kind: EdgeKind, place: str
 ) -> tuple[Term, ...] | None:
     """The losses and gates of an edge; None after a complaint.
 
     `place` is what the draws of open values are named after.
     """
-    default = None if ends.inside else _default(ends.source)
+    default = None if edge_kind.inside else _default(edge_kind.source)
     if default is None and (not statement.terms or any(t.loss is None for t in statement.terms)):
         resolver.complain(
             "E407",
@@ -39,15 +39,15 @@ def terms(
         return (Term.model_construct(parts=default, gate=THROUGH),)
     closed = [
         _Closed(
-            None if term.loss is None else closing.close(term.loss, f"{place}.loss"),
-            None if term.gate is None else closing.close(term.gate, f"{place}.gate"),
+            None if term.loss is None else substitution.substitute(term.loss, f"{place}.loss"),
+            None if term.gate is None else substitution.substitute(term.gate, f"{place}.gate"),
         )
         for term in statement.terms
     ]
     # A large graph says the same few things again and again.
-    what = tuple((_text(term.loss), _text(term.gate)) for term in closed), ends
+    what = tuple((_text(term.loss), _text(term.gate)) for term in closed), edge_kind
     before = len(resolver.diagnostics)
-    found = resolver.once(what, lambda: _terms(resolver, closed, ends, default))
+    found = resolver.once(what, lambda: _terms(resolver, closed, edge_kind, default))
     if found is None:
         _look_for_commas(resolver, closed, before)
     return found
@@ -66,12 +66,12 @@ def _text(value: Value | None) -> str:
 
 
 def _terms(
-    resolver: Resolver, written: list[_Closed], ends: Ends, default: Combination | None
+    resolver: Resolver, written: list[_Closed], edge_kind: EdgeKind, default: Combination | None
 ) -> tuple[Term, ...] | None:
     found = []
     for term in written:
-        parts = default if term.loss is None else losses(resolver, term.loss, ends)
-        weight = THROUGH if term.gate is None else gate(resolver, term.gate, ends)
+        parts = default if term.loss is None else losses(resolver, term.loss, edge_kind)
+        weight = THROUGH if term.gate is None else gate(resolver, term.gate, edge_kind)
         if parts is not None and weight is not None:
             found.append(Term.model_construct(parts=parts, gate=weight))
     return tuple(found) if len(found) == len(written) else None

@@ -1,10 +1,10 @@
-"""What a tree must hold before anything is looked up: a list of small checks."""
+"""Checks of a tree that need no lookup of words, each a small function."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.lets import unusable
+from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.syntax.tree import (
     Block,
     Declared,

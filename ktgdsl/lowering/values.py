@@ -1,4 +1,4 @@
-"""Plain values in the scope of a file's `let`s: numbers, strings, lists, arithmetic."""
+"""Evaluates plain values in the scope of a file's `let`s: numbers, strings, lists, arithmetic."""
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping

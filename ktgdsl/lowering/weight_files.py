@@ -1,4 +1,4 @@
-"""Files that a spec names: inside its folder tree, there, and known by their content."""
+"""Weight files that a spec names: found inside its folder tree and hashed."""
 
 import hashlib
 from pathlib import Path

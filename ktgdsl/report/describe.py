@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ktgdsl.plan.model import Call, Derived, Edge, Node, Percent, Phase, Plan, Share
+from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.syntax.tree import Block, File
-from ktgdsl.vocabulary.networks import Network, shortest
-from ktgdsl.vocabulary.registry import entries
+from ktgdsl.vocabulary.networks import shortest
 
 
 def describe(plan: Plan, origins: Mapping[str, str]) -> str:
@@ -70,9 +70,7 @@ def _parameters(plan: Plan, node: Node) -> str:
     """The number of parameters of a node's network, where its words and the data say it."""
     if plan.data.facts is None:
         return ""
-    network = entries("network")[node.network.name].model_validate(node.network.arguments)
-    assert isinstance(network, Network)
-    count = network.parameters(plan.data.classes, plan.data.shape[0])
+    count = parameter_count(node.network, plan.data.classes, plan.data.shape[0])
     return "" if count is None else f" ({count:,} parameters)"
 
 

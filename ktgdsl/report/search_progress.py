@@ -22,7 +22,7 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
-from ktgdsl.space.spelled_edges import edge_lines
+from ktgdsl.space.unparse_edges import edge_lines
 
 FEWEST_TRIALS = 3
 """Trials that have to be over before there is an estimate of the time left."""

@@ -44,7 +44,7 @@ from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.size import size
-from ktgdsl.space.space import at
+from ktgdsl.space.space import plan_at
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import reporting_write_errors
 
@@ -214,7 +214,7 @@ class Course:
     def _found(self, result: SearchResult) -> Found:
         trial = self.study.trials[result.best.trial]
         assert self.plan.space is not None
-        best = at(self.plan, point(self.plan.space.draws, trial.params))
+        best = plan_at(self.plan, point(self.plan.space.draws, trial.params))
         assert best is not None
         return Found(self.study.optuna, best, result)
 

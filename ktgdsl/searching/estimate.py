@@ -6,7 +6,7 @@ from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.searching.rungs import Rungs
-from ktgdsl.space.space import at
+from ktgdsl.space.space import plan_at
 
 SIMULATIONS = 20
 """How many searches are simulated."""
@@ -88,7 +88,7 @@ def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
     found = []
     for _ in range(count):
         point = {draw.name: _drawn(draw, generator) for draw in plan.space.draws}
-        if (at_point := at(plan, point)) is not None:
+        if (at_point := plan_at(plan, point)) is not None:
             found.append(at_point)
     return found
 

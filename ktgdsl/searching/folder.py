@@ -26,8 +26,8 @@ from ktgdsl.searching.events import State
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
 from ktgdsl.searching.trial_plans import point
-from ktgdsl.space.space import at
-from ktgdsl.space.spelled import spelled
+from ktgdsl.space.space import plan_at
+from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 from ktgdsl.training.run_folder import RunFolder, is_search_folder
 
@@ -81,7 +81,7 @@ class SearchFolder:
     def write_graph(self, name: str, plan: Plan, trial: FrozenTrial) -> Path:
         """The graph of a trial as a spec that can be run: on all training samples."""
         assert plan.space is not None
-        found = at(plan, point(plan.space.draws, trial.params))
+        found = plan_at(plan, point(plan.space.draws, trial.params))
         assert found is not None
         path = self.path / name
         with reporting_write_errors(path):
@@ -95,7 +95,7 @@ class SearchFolder:
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
-        write_file(path, spelled(found, path.parent, told).encode())
+        write_file(path, unparse_plan(found, path.parent, told).encode())
         return path
 
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktgdsl.plan.model import Draw, Plan
-from ktgdsl.space.opening import Point
-from ktgdsl.space.space import at
+from ktgdsl.space.space import plan_at
+from ktgdsl.space.substitutions import Point
 
 
 def labels(draw: Draw) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def trial_plan(plan: Plan, params: Mapping[str, Any]) -> Plan | None:
     None where the point is invalid. A validation split is held out, as it judges the trial.
     """
     assert plan.space is not None
-    at_point = at(plan, point(plan.space.draws, params))
+    at_point = plan_at(plan, point(plan.space.draws, params))
     return None if at_point is None else for_trial(at_point)
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ktgdsl.space.burnside import CUT, Box, Layout, Meter, classes, disjoint, work
-from ktgdsl.space.choices import Choices as Choices
-from ktgdsl.space.choices import EdgeChoices as EdgeChoices
-from ktgdsl.space.choices import NodeChoices as NodeChoices
-from ktgdsl.space.choices import Table, tables
+from ktgdsl.space.choice_tables import Choices as Choices
+from ktgdsl.space.choice_tables import EdgeChoices as EdgeChoices
+from ktgdsl.space.choice_tables import NodeChoices as NodeChoices
+from ktgdsl.space.choice_tables import Table, tables
 
 MOST_WORK = 6_000_000
 """How many steps (`orbits.Meter`) a count may take: some seconds."""

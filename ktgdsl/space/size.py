@@ -13,10 +13,10 @@ from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.lower import lets
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import LABEL, Draw, Plan, node_of, tap_of
-from ktgdsl.space.choices import Choices, EdgeChoices, NodeChoices
+from ktgdsl.space.choice_tables import Choices, EdgeChoices, NodeChoices
 from ktgdsl.space.counting import Counts, count
-from ktgdsl.space.opening import AtPoint, Point
-from ktgdsl.space.space import at, parsed
+from ktgdsl.space.space import parsed, plan_at
+from ktgdsl.space.substitutions import Point, PointSubstitution
 from ktgdsl.syntax.tree import File
 
 ONE_BY_ONE = 1_000
@@ -56,7 +56,7 @@ def size(plan: Plan) -> Size:
     if (counts := _counted(plan)) is not None:
         return Size(raw, counts.invalid, counts.distinct, counts.bound)
     if raw <= ONE_BY_ONE:
-        found = [at(plan, point) for point in points(plan.space.draws)]
+        found = [plan_at(plan, point) for point in points(plan.space.draws)]
         valid = [each.canonical_digest for each in found if each is not None]
         return Size(raw, raw - len(valid), len(set(valid)), len(set(valid)))
     return Size(raw, None, None, raw)
@@ -125,7 +125,7 @@ def _settings(plan: Plan, case: Point) -> tuple[str, str]:
 
     Both as text.
     """
-    found = at(plan, case)
+    found = plan_at(plan, case)
     settings = plan if found is None else found
     train = settings.train.model_dump(mode="json")
     default = {name: train.pop(name) for name in ("optimizer", "schedule")}
@@ -180,5 +180,5 @@ def _drafted(file: File, point: Point, views: int) -> Draft | None:
     """The graph of a file at a point, before anything is cut; None where something is wrong."""
     resolver = Resolver(lets(file))
     assert file.graph is not None
-    draft = expand(resolver, AtPoint(resolver, point), file.graph, views).draft
+    draft = expand(resolver, PointSubstitution(resolver, point), file.graph, views).draft
     return None if resolver.diagnostics else draft

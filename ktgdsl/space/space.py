@@ -1,4 +1,4 @@
-"""Spaces: specs with values left open, checked as a whole and lowered at their points."""
+"""Search spaces: checked for all of their options, and lowered at a point."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.gates import gate
 from ktgdsl.lowering.lower import Lowered, lets, lower
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
-from ktgdsl.space.opening import AtPoint, Covering, Point
+from ktgdsl.space.substitutions import CoveringSubstitution, Point, PointSubstitution
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.tree import Choice, Edge, File, Range
@@ -54,13 +54,13 @@ def lower_space(
     told: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
 ) -> Lowered:
-    """The plan of a validated space: that of a valid point, and with it all that is open.
+    """The plan of a validated space: that of its first valid point, with the space's draws.
 
-    Every option of every open value is looked at. What is wrong with a graph only, such as a
-    target that learns nothing, makes a point invalid and not the space.
+    Every option of every open value is checked. What is wrong with the graph of a point only,
+    such as a target that learns nothing, makes the point invalid and not the space.
     """
     resolver = Resolver(lets(file), unread)
-    rounds = Covering(resolver, 0).rounds(file)
+    rounds = CoveringSubstitution(resolver, 0).rounds(file)
     if rounds > MOST_OPTIONS:
         message = f"an open value has at most {MOST_OPTIONS:,} options, and here are {rounds:,}"
         found = [Diagnostic("E003", message, first_open(file).span)]
@@ -68,9 +68,9 @@ def lower_space(
     found = list(_gates(file, resolver))
     negative = bool(found)
     for turn in range(rounds):
-        lowered = lower(file, paths, told, unread, partial(Covering, turn=turn))
-        found += [d for d in lowered.about_words if not (negative and d.code == "E304")]
-        found += [d for d in lowered.about_graph if d.code == "E403"]
+        lowered = lower(file, paths, told, unread, partial(CoveringSubstitution, turn=turn))
+        found += [d for d in lowered.word_diagnostics if not (negative and d.code == "E304")]
+        found += [d for d in lowered.graph_diagnostics if d.code == "E403"]
     found = list(dict.fromkeys(found))
     if has_errors((*told, *found)):
         return Lowered(None, tuple(found))
@@ -79,7 +79,7 @@ def lower_space(
     if first is None:
         message = "no point of this space has a target that learns"
         fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
-        if (other := _wrong_at(file, paths)) is not None:
+        if (other := _wrong_lower_at(file, paths)) is not None:
             message = "no point of this space is a graph that can train"
             fix = f"of the {TRIES:,} that were tried; at the first, {other.message}"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
@@ -101,33 +101,33 @@ def _gates(file: File, resolver: Resolver) -> Iterator[Diagnostic]:
     """Gates that could be negative for some of their options, though not for the first."""
     for edge in (p for p in walk(file) if isinstance(p, Edge)):
         from_label = all(each.name == LABEL for each in edge.sources)
-        ends = Ends("label" if from_label else "node", views=2)
+        edge_kind = EdgeKind("label" if from_label else "node", views=2)
         for term in edge.terms:
-            if term.gate is not None and Covering(resolver, 0).is_open(term.gate):
+            if term.gate is not None and CoveringSubstitution(resolver, 0).is_open(term.gate):
                 trial = Resolver(resolver.lets, resolver.unread)
-                gate(trial, term.gate, ends)
+                gate(trial, term.gate, edge_kind)
                 yield from (d for d in trial.diagnostics if d.code == "E304")
 
 
 def _draws(file: File, paths: SpecPaths) -> tuple[Draw, ...]:
     """All draws of a space; where counts are open, those of the largest graph."""
-    found = _met(file, paths, 0)
+    found = _draws_at_turn(file, paths, 0)
     # What a node is may decide which edges there are: `*` leaves some nodes out.
     turns = [len(draw.options) for name, draw in found.items() if name.startswith("node.")]
     for turn in range(1, max(turns, default=1)):
-        for name, draw in _met(file, paths, turn).items():
+        for name, draw in _draws_at_turn(file, paths, turn).items():
             found.setdefault(name, draw)
     return tuple(found.values())
 
 
-def _met(file: File, paths: SpecPaths, turn: int) -> dict[str, Draw]:
-    closers: list[AtPoint] = []
+def _draws_at_turn(file: File, paths: SpecPaths, turn: int) -> dict[str, Draw]:
+    closers: list[PointSubstitution] = []
 
-    def largest(resolver: Resolver) -> AtPoint:
-        closers.append(AtPoint(resolver, {}, turn=turn))
+    def largest(resolver: Resolver) -> PointSubstitution:
+        closers.append(PointSubstitution(resolver, {}, turn=turn))
         return closers[-1]
 
-    lower(file, paths, opening=largest)
+    lower(file, paths, substitute=largest)
     return closers[0].draws
 
 
@@ -139,25 +139,25 @@ def _valid(file: File, paths: SpecPaths, draws: tuple[Draw, ...], rounds: int) -
         for turn in range(rounds)
     )
     for point in points:
-        if (plan := _at(file, paths, point)) is not None:
+        if (plan := _lower_at(file, paths, point)) is not None:
             yield Chosen(point, plan)
     for _ in range(TRIES):
         point = {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
-        if (plan := _at(file, paths, point)) is not None:
+        if (plan := _lower_at(file, paths, point)) is not None:
             yield Chosen(point, plan)
 
 
-def _wrong_at(file: File, paths: SpecPaths) -> Diagnostic | None:
+def _wrong_lower_at(file: File, paths: SpecPaths) -> Diagnostic | None:
     """What is wrong at the first point of a space, if it is not that its target is idle."""
-    found = lower(file, paths, opening=partial(AtPoint, point={})).diagnostics
+    found = lower(file, paths, substitute=partial(PointSubstitution, point={})).diagnostics
     return next((d for d in found if d.severity == "error" and d.code != "E402"), None)
 
 
-def _at(file: File, paths: SpecPaths, point: Point) -> Plan | None:
-    return lower(file, paths, opening=partial(AtPoint, point=point)).plan
+def _lower_at(file: File, paths: SpecPaths, point: Point) -> Plan | None:
+    return lower(file, paths, substitute=partial(PointSubstitution, point=point)).plan
 
 
-def at(plan: Plan, point: Point) -> Plan | None:
+def plan_at(plan: Plan, point: Point) -> Plan | None:
     """The plan at a point of its space, with nothing open; None where the point is invalid.
 
     What the point does not say is the first option, or the low end of a range. Facts of data
@@ -167,7 +167,7 @@ def at(plan: Plan, point: Point) -> Plan | None:
     if plan.space is None:
         raise ValueError("this plan leaves nothing open")
     _check_point(plan.space, point)
-    found = _at(parsed(plan.space.text), _anywhere(plan), point)
+    found = _lower_at(parsed(plan.space.text), _anywhere(plan), point)
     return None if found is None else _informed(found, plan.data)
 
 
@@ -186,10 +186,12 @@ def every_option(plan: Plan) -> Iterator[Plan]:
     """Plans at points of a space that together take every option, but for invalid points."""
     assert plan.space is not None
     file = parsed(plan.space.text)
-    rounds = Covering(Resolver(lets(file)), 0).rounds(file)
+    rounds = CoveringSubstitution(Resolver(lets(file)), 0).rounds(file)
     yield plan
     for turn in range(rounds):
-        found = lower(file, _anywhere(plan), opening=partial(Covering, turn=turn)).plan
+        found = lower(
+            file, _anywhere(plan), substitute=partial(CoveringSubstitution, turn=turn)
+        ).plan
         if found is not None:
             yield found
 

@@ -15,7 +15,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.study import Study
 from ktgdsl.searching.trial_plans import trial_plan
-from ktgdsl.space.spelled import spelled
+from ktgdsl.space.unparse_plan import unparse_plan
 from tests.benchmarks.output import options, show
 from tests.benchmarks.owner import space
 
@@ -49,7 +49,7 @@ def measured(trials: int, epochs: int, folder: Path) -> dict[str, str | int | fl
     plans = trained(out)
     for number, plan in enumerate(plans):
         spec = folder / f"{number}.ktg"
-        spec.write_text(spelled(plan, folder, []))
+        spec.write_text(unparse_plan(plan, folder, []))
         more = ["--epochs", str(epochs), "--out", str(folder / f"run-{number}")]
         runs += seconds("run", str(spec), "--set", "data.holdout=true", *more)
     return {

@@ -31,7 +31,7 @@ from ktgdsl.searching.messages import Diverged, Message, Task
 from ktgdsl.searching.owner import FIRST_CHECK
 from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
-from ktgdsl.space.space import at
+from ktgdsl.space.space import plan_at
 from ktgdsl.training import run_files
 from tests.searching.test_owner import Pretence
 from tests.specs import sound
@@ -90,7 +90,7 @@ def test_the_best_graph_is_a_spec_that_runs_unchanged(whole: Path) -> None:
     row = rows(whole)[result["finalists"][0]["trial"]]
     assert space.space is not None
     drawn = {draw.name: row[draw.name] for draw in space.space.draws}
-    chosen = at(space, point(space.space.draws, drawn))
+    chosen = plan_at(space, point(space.space.draws, drawn))
     assert chosen is not None
     assert best.digest == chosen.model_copy(update={"search": None}).digest
     assert not best.data.holdout

@@ -7,14 +7,14 @@ import pytest
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.size import Size, points, size
-from ktgdsl.space.space import at
+from ktgdsl.space.space import plan_at
 from tests.specs import compiled, sound
 
 
 def by_hand(plan: Plan) -> Size:
     """Every point on its own."""
     assert plan.space is not None
-    found = [at(plan, point) for point in points(plan.space.draws)]
+    found = [plan_at(plan, point) for point in points(plan.space.draws)]
     valid = [each.canonical_digest for each in found if each is not None]
     graphs = len(set(valid))
     return Size(len(found), len(found) - len(valid), graphs, graphs)

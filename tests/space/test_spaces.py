@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Draw, Plan
-from ktgdsl.space.space import at, every_option
+from ktgdsl.space.space import every_option, plan_at
 from tests.specs import edge, graph, of, pairs, said, sound, text_of
 
 TWO = "node a, b = resnet8 target a edge label -> *\n"
@@ -42,7 +42,7 @@ def points(plan: Plan) -> Iterator[dict[str, int | float]]:
 
 def point(plan: Plan, **chosen: int | float) -> Plan:
     """The plan at a point, `__` standing for the `.` of draws."""
-    found = at(plan, {name.replace("__", "."): value for name, value in chosen.items()})
+    found = plan_at(plan, {name.replace("__", "."): value for name, value in chosen.items()})
     assert found is not None
     assert found.space is None
     return found
@@ -179,12 +179,12 @@ class TestNames:
             "edge.b->a.stage1.gate",
         ]
         everything = {"edge.b.stage1->a.stage1.gate": 1, "edge.b->a.stage1.gate": 1}
-        both = at(plan, {**everything, "edge.b->a.stage1.source": 1})
+        both = plan_at(plan, {**everything, "edge.b->a.stage1.source": 1})
         assert both is not None
         assert pairs(both)[2:] == ["b.stage1 -> a.stage1", "b.stage2 -> a.stage1"]
         assert text_of(edge(both, "b.stage1", "a.stage1")) == "attention via 0.5"
         assert text_of(edge(both, "b.stage2", "a.stage1")) == "hint via 0.25"
-        one = at(plan, {**everything, "edge.b->a.stage1.source": 0})
+        one = plan_at(plan, {**everything, "edge.b->a.stage1.source": 0})
         assert one is not None
         assert text_of(edge(one, "b.stage1", "a.stage1")) == "hint via 0.25"
 
@@ -195,7 +195,7 @@ class TestNames:
         assert names(plan) == [f"{place}.source", f"{place}.source.1", f"{place}.gate",
                                f"{place}.gate.1"]  # fmt: skip
         for first, second in itertools.product(range(2), repeat=2):
-            found = at(plan, {f"{place}.source": first, f"{place}.source.1": second,
+            found = plan_at(plan, {f"{place}.source": first, f"{place}.source.1": second,
                               f"{place}.gate.1": 1})  # fmt: skip
             assert found is not None
             last = edge(found, f"b.stage{second + 1}", "a.stage1")
@@ -246,7 +246,7 @@ class TestNames:
             edge b -> a : kl(T=1 | 2) | js via linear | cutoff
         """
         plan = of(body)
-        found = [at(plan, each) for each in points(plan)]
+        found = [plan_at(plan, each) for each in points(plan)]
         assert len(found) == 2 * (2 * 2 * 2 * 2) ** 2
         assert None not in found
 
@@ -291,14 +291,14 @@ class TestValues:
         body = TWO + "edge b -> a : kl(T={0}) via {0} edge a -> b : kl(T={0})"
         plan = sound("let T = 1 | 2 | 4\n" + graph(body.format("T")))
         for index, value in enumerate((1, 2, 4)):
-            assert same(at(plan, {"let.T": index}), closed(body.format(value)))
+            assert same(plan_at(plan, {"let.T": index}), closed(body.format(value)))
 
     def test_let_each_is_drawn_afresh(self) -> None:
         body = TWO + "edge b -> a via {} edge a -> b via {}"
         plan = sound("let each g = linear | correct\n" + graph(body.format("g", "g")))
         for first, second in itertools.product(range(2), repeat=2):
             words = ("linear", "correct")
-            found = at(plan, {"edge.b->a.gate": first, "edge.a->b.gate": second})
+            found = plan_at(plan, {"edge.b->a.gate": first, "edge.a->b.gate": second})
             assert same(found, closed(body.format(words[first], words[second])))
 
     def test_a_let_that_nobody_says_leaves_nothing_open(self) -> None:
@@ -326,12 +326,12 @@ class TestValues:
 class TestPoints:
     def test_a_point_without_a_target_that_learns_is_invalid(self) -> None:
         plan = of("node a = resnet8 | resnet14 target a edge label -> a via cutoff | through")
-        assert at(plan, {"edge.label->a.gate": 0}) is None
+        assert plan_at(plan, {"edge.label->a.gate": 0}) is None
         assert point(plan, **{"edge__label->a__gate": 1}).graph.into("a")
 
     def test_the_plan_of_a_space_is_that_of_a_valid_point(self) -> None:
         plan = of("node a = resnet8 target a edge label -> a via cutoff | linear")
-        assert plan.model_copy(update={"space": None}) == at(plan, {"edge.label->a.gate": 1})
+        assert plan.model_copy(update={"space": None}) == plan_at(plan, {"edge.label->a.gate": 1})
 
     @pytest.mark.parametrize(
         ("chosen", "message"),
@@ -348,11 +348,11 @@ class TestPoints:
     def test_what_is_no_point(self, chosen: dict[str, float], message: str) -> None:
         plan = of(TWO + "edge b -> a : kl(T=2 .. 4) via linear | 0.5", "train { clip = 0.5 .. 2 }")
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-            at(plan, chosen)
+            plan_at(plan, chosen)
 
     def test_a_spec_has_no_points(self) -> None:
         with pytest.raises(ValueError, match="leaves nothing open"):
-            at(of(TWO), {})
+            plan_at(of(TWO), {})
 
     def test_an_option_that_is_wrong_is_an_error_of_the_space(self) -> None:
         text = graph(TWO + "edge b -> a : kl(T=1 | 0) via linear | lineer")
@@ -449,7 +449,7 @@ def test_a_point_is_the_spec_with_its_values_written_in(
             assert plan == spec
             continue
         chosen = {name: index for name, index in picked.items() if name in draws(plan)}
-        assert same(at(plan, chosen), spec)
+        assert same(plan_at(plan, chosen), spec)
         assert {name for name, some in options.items() if len(some) > 1} >= set(draws(plan))
 
 
@@ -487,6 +487,6 @@ def test_every_point_of_a_space_is_its_spec() -> None:
             edge b -> a : {loss} via {gate}, mse via {further}
             edge c -> b
         """
-        assert same(at(plan, chosen), closed(body))
+        assert same(plan_at(plan, chosen), closed(body))
         count += 1
     assert count == 2**6

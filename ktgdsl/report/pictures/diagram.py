@@ -18,7 +18,7 @@ from ktgdsl.plan.model import (
     node_of,
     tap_of,
 )
-from ktgdsl.space.spelled_calls import gate_text
+from ktgdsl.space.unparse_calls import gate_text
 from ktgdsl.vocabulary.call import shown, shown_path
 from ktgdsl.vocabulary.networks import shortest
 
@@ -122,14 +122,14 @@ def _points(plan: Plan, space: Space) -> Iterator[Plan]:
     graph survives. So there is a second round in which nothing is cut off, with as many
     nodes as there can be.
     """
-    from ktgdsl.space.space import at, every_option  # most plans leave nothing open
+    from ktgdsl.space.space import every_option, plan_at  # most plans leave nothing open
 
     yield from every_option(plan)
     point: dict[str, int | float] = {d.name: d.high for d in space.draws if d.high is not None}
     kept = {d.name: [i for i, o in enumerate(d.options) if o != "cutoff"] for d in space.draws}
     for turn in range(max(map(len, kept.values()))):
         turns = {name: several[turn % len(several)] for name, several in kept.items() if several}
-        if (found := at(plan, point | turns)) is not None:
+        if (found := plan_at(plan, point | turns)) is not None:
             yield found
 
 

@@ -11,8 +11,8 @@ from ktgdsl.compiler import compile_source
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.size import points
-from ktgdsl.space.space import at, every_option
-from ktgdsl.space.spelled import spelled
+from ktgdsl.space.space import every_option, plan_at
+from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.syntax.format import format_source
 from tests.generate import specs
 from tests.paths import ROOT
@@ -23,7 +23,7 @@ SPECS = [*sorted(ROOT.glob("specs/**/*.ktg")), *sorted(ROOT.glob("tests/good/*.k
 
 def again(plan: Plan, folder: Path) -> Plan:
     """What the plan's own spec means."""
-    text = spelled(plan, folder)
+    text = unparse_plan(plan, folder)
     compiled = compile_source(Source("again.ktg", text), folder)
     assert compiled.plan is not None, (text, [d.message for d in compiled.diagnostics])
     formatted, _ = format_source(Source("again.ktg", text))
@@ -61,7 +61,7 @@ def test_it_reads_as_a_person_would_write_it() -> None:
         train { epochs = 7  clip = 2 }
         """
     )
-    assert spelled(plan, Path("/nowhere"), ["best of 60 trials"]) == (
+    assert unparse_plan(plan, Path("/nowhere"), ["best of 60 trials"]) == (
         """\
 # best of 60 trials
 
@@ -107,9 +107,9 @@ def test_an_array_whose_nodes_differ_becomes_single_nodes() -> None:
         }
         """
     )
-    chosen = at(plan, {"node.p[1]": 1})
+    chosen = plan_at(plan, {"node.p[1]": 1})
     assert chosen is not None
-    text = spelled(chosen, Path("/nowhere"))
+    text = unparse_plan(chosen, Path("/nowhere"))
     assert "node p_0 = resnet8" not in text  # it stands with its equal
     assert "a, p_0 = resnet8" in text
     assert "ensemble(p_0, p_1, combine=gated(by=p_1.stage2))" in text
@@ -118,7 +118,7 @@ def test_an_array_whose_nodes_differ_becomes_single_nodes() -> None:
 
 def test_an_even_array_stays_one() -> None:
     plan = sound("graph g { node p[3] = resnet8 target p[0] edge label -> * edge * -> * }")
-    text = spelled(plan, Path("/nowhere"))
+    text = unparse_plan(plan, Path("/nowhere"))
     assert "node p[3] = resnet8" in text
     assert again(plan, Path("/nowhere")).digest == plan.digest
 
@@ -138,14 +138,14 @@ def test_weights_are_found_from_the_new_place(tmp_path: Path) -> None:
     """
     plan = compile_source(Source("x.ktg", text), tmp_path).plan
     assert plan is not None
-    assert 'weights = "../../t.safetensors"' in spelled(plan, tmp_path / "deep" / "er")
+    assert 'weights = "../../t.safetensors"' in unparse_plan(plan, tmp_path / "deep" / "er")
     assert again(plan, tmp_path / "deep" / "er").digest == plan.digest
 
 
 def test_a_space_is_no_spec() -> None:
     plan = sound("graph g { node a = resnet8 | resnet14 target a edge label -> a }")
     with pytest.raises(ValueError, match="open values"):
-        spelled(plan, Path("/nowhere"))
+        unparse_plan(plan, Path("/nowhere"))
 
 
 RICH = sound(
@@ -178,7 +178,7 @@ RICH = sound(
 def test_every_point_of_a_rich_space_means_itself(data: st.DataObject) -> None:
     assert RICH.space is not None
     point = {d.name: data.draw(st.integers(0, len(d.options) - 1)) for d in RICH.space.draws}
-    plan = at(RICH, point)
+    plan = plan_at(RICH, point)
     if plan is None:
         return
     told = again(plan, Path("/nowhere"))
@@ -198,7 +198,7 @@ def test_the_points_of_a_small_space_all_mean_themselves() -> None:
         """
     )
     assert plan.space is not None
-    found = [at(plan, point) for point in points(plan.space.draws)]
+    found = [plan_at(plan, point) for point in points(plan.space.draws)]
     for each in found:
         assert each is not None
         assert again(each, Path("/nowhere")).digest == each.digest
@@ -215,7 +215,7 @@ def test_any_spec_means_itself_when_written_again(text: str) -> None:
     plan = sound(text)
     told = again(plan, NOWHERE)
     assert told.digest == plan.digest
-    assert spelled(told, NOWHERE) == spelled(plan, NOWHERE)
+    assert unparse_plan(told, NOWHERE) == unparse_plan(plan, NOWHERE)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_arrays_derived_nodes_shares_and_phases_read_well() -> None:
         phase late { learn = [h, mix, t] schedule = constant }
         """
     )
-    assert spelled(plan, NOWHERE) == (
+    assert unparse_plan(plan, NOWHERE) == (
         """\
 graph one {
     node h[3] = resnet14
@@ -323,20 +323,20 @@ PHASES = """
 
 def test_a_phase_forgets_dropped_nodes() -> None:
     plan = sound(PHASES)
-    assert "learn = [a]" in spelled(plan, NOWHERE)
+    assert "learn = [a]" in unparse_plan(plan, NOWHERE)
     assert again(plan, NOWHERE).canonical_digest == plan.canonical_digest
 
 
 def test_every_line_of_the_header_is_a_comment() -> None:
     plan = sound("graph g { node a = resnet8 target a edge label -> a }")
-    text = spelled(plan, NOWHERE, ["one\ntwo", "", "three"])
+    text = unparse_plan(plan, NOWHERE, ["one\ntwo", "", "three"])
     assert text.startswith("# one\n# two\n#\n# three\n\ngraph g {\n")
 
 
 def test_a_plan_too_large_for_a_spec() -> None:
     plan = sound("graph g { node a = resnet8 target a edge label -> a }")
     with pytest.raises(ValueError, match="larger than 1 MiB"):
-        spelled(plan, NOWHERE, ["x" * 2**20])
+        unparse_plan(plan, NOWHERE, ["x" * 2**20])
 
 
 def test_weights_are_found_through_a_link(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pairs of a graph so far: a later one replaces an earlier of the same places as a whole."""
+"""The table of a graph's edges: a later edge replaces an earlier one between the same endpoints."""
 
 import itertools
 from collections.abc import Hashable, Iterator
@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.lowering.draft import Drafting
-from ktgdsl.lowering.ends import Ends
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term
 from ktgdsl.syntax.tree import Edge
 
 
 class Pair(NamedTuple):
-    """Two places that a statement joins, whether it names them, and what draws are named after.
+    """Two endpoints that a statement joins.
 
-    `drawn` tells a pair of which a draw says what it joins.
+    `by_name` is false for a pair that a pattern expands to; `place` is the prefix of the names of
+    its draws; `drawn` is true where a draw decides an endpoint.
     """
 
     source: Endpoint
@@ -26,12 +27,12 @@ class Pair(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells pairs apart: the two places."""
+        """The endpoints as text, by which pairs are compared."""
         return str(self.source), str(self.destination)
 
 
-class Written(NamedTuple):
-    """A pair and the statement that it is from; pairs are numbered in the order of the text."""
+class NumberedPair(NamedTuple):
+    """A pair and its statement; pairs are numbered in the order of the text."""
 
     pair: Pair
     statement: Edge
@@ -39,26 +40,28 @@ class Written(NamedTuple):
 
 
 @dataclass
-class Edges:
-    """The pairs so far. `count` also has those that were replaced.
+class EdgeTable:
+    """The pairs so far.
 
-    `elsewhere` are those that were replaced, and are not at other points of the space.
+    `elsewhere` has pairs that are replaced at this point of the space and not at others, `terms`
+    and `outputs` are caches, `reported` says what diagnostics exist, and `count` also counts the
+    pairs that were replaced.
     """
 
     drafting: Drafting
-    pairs: dict[tuple[str, str], Written] = field(default_factory=dict)
-    elsewhere: list[Written] = field(default_factory=list)
-    found: dict[tuple[int, Ends], tuple[Term, ...] | None] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], NumberedPair] = field(default_factory=dict)
+    elsewhere: list[NumberedPair] = field(default_factory=list)
+    terms: dict[tuple[int, EdgeKind], tuple[Term, ...] | None] = field(default_factory=dict)
     outputs: dict[tuple[str, str], NodeOutput] = field(default_factory=dict)
-    told: set[tuple[Hashable, ...]] = field(default_factory=set)
+    reported: set[tuple[Hashable, ...]] = field(default_factory=set)
     count: int = 0
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
 
-def put(edges: Edges, statement: Edge, pairs: list[Pair]) -> None:
-    """Add a statement's pairs; a later one replaces an earlier of the same places."""
-    refused: list[Written] = []
-    replaced: list[Written] = []
+def add_pairs(edges: EdgeTable, statement: Edge, pairs: list[Pair]) -> None:
+    """Add a statement's pairs; a later pair replaces an earlier one between the same endpoints."""
+    refused: list[NumberedPair] = []
+    replaced: list[NumberedPair] = []
     for pair in pairs:
         earlier = edges.pairs.get(pair.key)
         named = earlier is not None and earlier.pair.by_name and earlier.statement is not statement
@@ -67,33 +70,33 @@ def put(edges: Edges, statement: Edge, pairs: list[Pair]) -> None:
         if pair.by_name or not named:
             if earlier is not None and (earlier.pair.drawn or pair.drawn):
                 edges.elsewhere.append(earlier)
-            edges.pairs[pair.key] = Written(pair, statement, next(edges.numbers))
+            edges.pairs[pair.key] = NumberedPair(pair, statement, next(edges.numbers))
     if refused:
         edges.drafting.resolver.complain(
             "E404",
-            f"this pattern would replace {_told(refused)}, written out by name before",
+            f"this pattern would replace {_named(refused)}, written out by name before",
             statement.span,
             "put the general rule first and its exceptions after it",
-            _written_out(refused),
+            _labels(refused),
         )
     if replaced:
         warning = Diagnostic(
             "W102",
-            f"this edge replaces {_told(replaced)}, written out by name before",
+            f"this edge replaces {_named(replaced)}, written out by name before",
             statement.span,
             "several losses on one pair are the terms of one edge, with commas between them",
             "warning",
-            tuple(_written_out(replaced)),
+            tuple(_labels(replaced)),
         )
         edges.drafting.resolver.diagnostics.append(warning)
 
 
-def _told(written: list[Written]) -> str:
+def _named(written: list[NumberedPair]) -> str:
     pair = written[0].pair
     arrow = "" if isinstance(pair.source, NoSource) else f"{pair.source} -> "
     more = f" and {len(written) - 1} more" if len(written) > 1 else ""
     return f"the edge {arrow}{pair.destination}{more}"
 
 
-def _written_out(written: list[Written]) -> list[Label]:
+def _labels(written: list[NumberedPair]) -> list[Label]:
     return [Label(span, "here") for span in dict.fromkeys(w.statement.span for w in written)]

@@ -1,4 +1,7 @@
-"""Spaces as what their points choose between, and as tables of sets of values."""
+"""Spaces in which every node and edge chooses for itself, and their tables of bit sets.
+
+The input of counting: what a node or an edge may be, and how many raw choices lead to each.
+"""
 
 import itertools
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
@@ -38,7 +41,7 @@ class EdgeChoices:
 class Choices:
     """A space of which every node and edge chooses for itself.
 
-    Pairs that are not mentioned have no edge. Edges of a node with itself, and those without a
+    Pairs that are not mentioned have no edge. EdgeTable of a node with itself, and those without a
     source, are not part of this model. Raises ValueError for these, for an edge of a node that
     there is not, one declared twice, and a choice between nothing.
     """

@@ -1,4 +1,4 @@
-"""Open values closed: what a choice or a range is at one point of a space.
+"""Substitution of open values: by what a point draws, or so that every option has its turn.
 
 Each draw has one name, from where it stands: `edge.b->a.gate`, `node.b`, `train.optimizer.lr`,
 `let.T`; a second one at the same place is `.1`, a third `.2`. Names do not depend on what is
@@ -36,7 +36,7 @@ Point = Mapping[str, int | float]
 """What was drawn: the index of an option, or a number of a range, by the draw's name."""
 
 
-def logarithmic(value: Value) -> Range | None:
+def log_range(value: Value) -> Range | None:
     """The range inside of `log(1e-3 .. 1e-1)`; None for any other value."""
     if isinstance(value, CallExpression) and value.name == "log" and len(value.arguments) == 1:
         inside = value.arguments[0]
@@ -45,8 +45,8 @@ def logarithmic(value: Value) -> Range | None:
     return None
 
 
-class _Closer:
-    """What closing means for the values that are not open themselves."""
+class _Substitution:
+    """Base of the substitutions: what is open, and values that have open parts."""
 
     def __init__(self, lets: Mapping[str, Let]) -> None:
         self.lets = lets
@@ -65,29 +65,31 @@ class _Closer:
             return self.is_open(self.lets[part.name].value)
         return isinstance(part, Choice | Range)
 
-    def inside(self, value: Value, close: Callable[[Value, str], Value], place: str) -> Value:
-        """A value that is not open itself, with its parts closed."""
+    def substitute_parts(
+        self, value: Value, substitute: Callable[[Value, str], Value], place: str
+    ) -> Value:
+        """A value that is not open itself, with its open parts replaced by `substitute`."""
         match value:
             case CallExpression() if value.arguments:
-                closed = []
+                arguments = []
                 for index, each in enumerate(value.arguments):
                     name = each.name or _parameter(value.name, index, place)
-                    within = close(each.value, f"{place}.{name}")
-                    closed.append(replace(each, value=within))
-                return replace(value, arguments=tuple(closed))
+                    within = substitute(each.value, f"{place}.{name}")
+                    arguments.append(replace(each, value=within))
+                return replace(value, arguments=tuple(arguments))
             case List():
-                items = tuple(close(item, place) for item in value.items)
+                items = tuple(substitute(item, place) for item in value.items)
                 return replace(value, items=items)
             case Unary():
-                return replace(value, operand=close(value.operand, place))
+                return replace(value, operand=substitute(value.operand, place))
             case Binary():
-                left, right = close(value.left, place), close(value.right, place)
+                left, right = substitute(value.left, place), substitute(value.right, place)
                 return replace(value, left=left, right=right)
             case Reference():
                 if value.index is not None and not isinstance(value.index, All):
-                    value = replace(value, index=close(value.index, place))
+                    value = replace(value, index=substitute(value.index, place))
                 if value.tap is not None:
-                    value = replace(value, tap=close(value.tap, place))
+                    value = replace(value, tap=substitute(value.tap, place))
                 return value
         return value
 
@@ -108,12 +110,12 @@ def _parameter(word: str, index: int, place: str) -> str:
     return str(index)
 
 
-class AtPoint(_Closer):
-    """Closes values at a point; what it does not say is the first option, or the low end.
+class PointSubstitution(_Substitution):
+    """Substitutes what a point draws; by default the first option, or the low end of a range.
 
-    `draws` has every draw met so far, in the order of the text. With `turn`, every count of
-    nodes is as large as it can be and every choice the option of that turn, so that all draws
-    are met in as many turns as there are options.
+    `draws` collects every draw in the order of the text. With `turn`, arrays have their greatest
+    size and every choice takes the option of that turn, so that all draws are collected in as
+    many turns as there are options.
     """
 
     def __init__(self, resolver: Resolver, point: Point, *, turn: int | None = None) -> None:
@@ -125,27 +127,27 @@ class AtPoint(_Closer):
         self._used: Counter[str] = Counter()
         self._once: dict[str, Value] = {}
 
-    def close(self, value: Value, place: str) -> Value:
+    def substitute(self, value: Value, place: str) -> Value:
         """The value at the point."""
         if not self.is_open(value):
             return value
         if let := self._let(value):
             if let.each:
-                return self.close(let.value, place)
+                return self.substitute(let.value, place)
             if let.name not in self._once:
-                self._once[let.name] = self.close(let.value, f"let.{let.name}")
+                self._once[let.name] = self.substitute(let.value, f"let.{let.name}")
             return self._once[let.name]
-        if inside := logarithmic(value):
+        if inside := log_range(value):
             return self._range(inside, place, log=True)
         if isinstance(value, Range):
             return self._range(value, place, log=False)
         if isinstance(value, Choice):
             return self._choice(value, place)
-        return self.inside(value, self.close, place)
+        return self.substitute_parts(value, self.substitute, place)
 
-    def size(self, value: Value, place: str) -> Value:
+    def substitute_size(self, value: Value, place: str) -> Value:
         """The number of nodes of an array at the point, or the greatest."""
-        closed = self.close(value, place)
+        closed = self.substitute(value, place)
         if self.turn is None or not self.is_open(value):
             return closed
         bounds = self._bounds(value)
@@ -163,15 +165,15 @@ class AtPoint(_Closer):
         known = [bounds for bounds in inner if bounds is not None]
         if not known or len(known) < len(inner):
             return None
-        ends = [end for bounds in known for end in bounds]
+        bounds = [end for bounds in known for end in bounds]
         if isinstance(part, Unary):
-            ends = [-end for end in ends]
+            bounds = [-end for end in bounds]
         if isinstance(part, Binary):
             left, right = known
             if part.operator == "/" and 0 in right:
                 return None
-            ends = [calculated(part.operator, a, b) for a in left for b in right]
-        return min(ends), max(ends)
+            bounds = [calculated(part.operator, a, b) for a in left for b in right]
+        return min(bounds), max(bounds)
 
     def _choice(self, choice: Choice, place: str) -> Value:
         if not choice.options:
@@ -179,15 +181,15 @@ class AtPoint(_Closer):
         name = self._fresh(place)
         texts = tuple(_SPELL(option) for option in choice.options)
         self.draws[name] = Draw.model_construct(name=name, options=texts)
-        closed = [self.close(option, place) for option in choice.options]
+        closed = [self.substitute(option, place) for option in choice.options]
         return closed[int(self.point.get(name, (self.turn or 0) % len(closed)))]
 
     def _range(self, value: Range, place: str, *, log: bool) -> Value:
         name = self._fresh(place)
-        ends = drawn_between(self.resolver, value, log=log)
-        if ends is None:
+        bounds = range_bounds(self.resolver, value, log=log)
+        if bounds is None:
             return Choice(span=value.span, options=())
-        low, high = ends
+        low, high = bounds
         self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
         return Number(span=value.span, value=self.point.get(name, low))
 
@@ -197,8 +199,8 @@ class AtPoint(_Closer):
         return f"{place}.{count}" if count else place
 
 
-def drawn_between(resolver: Resolver, value: Range, *, log: bool) -> tuple[float, float] | None:
-    """The ends of a range; None after a complaint."""
+def range_bounds(resolver: Resolver, value: Range, *, log: bool) -> tuple[float, float] | None:
+    """The least and the greatest value of a range; None after a diagnostic."""
     low, high = resolver.number(value.low), resolver.number(value.high)
     if low is None or high is None:
         return None
@@ -216,11 +218,11 @@ def drawn_between(resolver: Resolver, value: Range, *, log: bool) -> tuple[float
     return None
 
 
-class Covering(_Closer):
-    """Closes values by turns: in as many rounds as `rounds` says each option has its turn.
+class CoveringSubstitution(_Substitution):
+    """Takes every option of every open value once, in as many rounds as `rounds` says.
 
-    So that every option is looked at, and yet no more often than need be: independent values
-    take their turns side by side.
+    Independent values change in the same round, so there are only as many rounds as the value
+    with the most options needs.
     """
 
     def __init__(self, resolver: Resolver, turn: int) -> None:
@@ -230,7 +232,7 @@ class Covering(_Closer):
         self._rounds: dict[int, tuple[Syntax, int]] = {}
 
     def rounds(self, part: Syntax) -> int:
-        """How many turns it takes until everything in a part of the tree has been seen."""
+        """The number of rounds that take every option in a part of the tree."""
         known = self._rounds.get(id(part))
         if known is None or known[0] is not part:
             known = part, self._count(part)
@@ -245,26 +247,26 @@ class Covering(_Closer):
         inner = [self.rounds(child) for child in children(part)]
         return sum(inner) if isinstance(part, Choice) else max(inner, default=1)
 
-    def close(self, value: Value, place: str) -> Value:
-        """The value at this turn; `place` does not matter."""
+    def substitute(self, value: Value, place: str) -> Value:
+        """The value in this round; `place` does not matter."""
         return self._at(value, self.turn)
 
-    def size(self, value: Value, place: str) -> Value:
+    def substitute_size(self, value: Value, place: str) -> Value:
         """The number of nodes of an array."""
-        return self.close(value, place)
+        return self.substitute(value, place)
 
     def _at(self, value: Value, turn: int) -> Value:
         if not self.is_open(value):
             return value
         if let := self._let(value):
             return self._at(let.value, turn)
-        if (inside := logarithmic(value)) or isinstance(value, Range):
+        if (inside := log_range(value)) or isinstance(value, Range):
             spread = inside or value
             assert isinstance(spread, Range)
-            ends = drawn_between(self.resolver, spread, log=inside is not None)
-            if ends is None:
+            bounds = range_bounds(self.resolver, spread, log=inside is not None)
+            if bounds is None:
                 return Choice(span=value.span, options=())
-            return Number(span=value.span, value=ends[turn % 2])
+            return Number(span=value.span, value=bounds[turn % 2])
         if isinstance(value, Choice):
             turn %= max(1, self.rounds(value))
             for option in value.options:
@@ -272,4 +274,4 @@ class Covering(_Closer):
                     return self._at(option, turn)
                 turn -= self.rounds(option)
             return value
-        return self.inside(value, lambda part, _: self._at(part, turn), "")
+        return self.substitute_parts(value, lambda part, _: self._at(part, turn), "")

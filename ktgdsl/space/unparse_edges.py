@@ -1,4 +1,4 @@
-"""The edges of a plan as a spec writes them: neighbours that say the same stand together."""
+"""Unparses the edges of a plan; neighbours with equal terms become one statement."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ktgdsl.lowering.passes import FROZEN
 from ktgdsl.plan.model import LOGITS, Constant, Edge, Endpoint, NodeOutput, Plan, node_of, tap_of
-from ktgdsl.space.spelled_calls import added, call_text, gate_text, weighted
+from ktgdsl.space.unparse_calls import added, call_text, gate_text, weighted
 
 
 def listed(places: Iterable[str], arrays: Mapping[str, int]) -> str:

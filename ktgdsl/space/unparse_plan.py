@@ -1,4 +1,4 @@
-"""A plan as a spec: the text of a `.ktg` file that means it."""
+"""Unparses a plan: the text of a `.ktg` file that compiles to it."""
 
 import os
 import re
@@ -17,15 +17,15 @@ from ktgdsl.plan.model import (
     Percent,
     Plan,
 )
-from ktgdsl.space.spelled_calls import arguments_text, call_text, defaults_of, value_text
-from ktgdsl.space.spelled_edges import edges_text, listed
+from ktgdsl.space.unparse_calls import arguments_text, call_text, defaults_of, value_text
+from ktgdsl.space.unparse_edges import edges_text, listed
 from ktgdsl.syntax.format import format_source
 from ktgdsl.vocabulary.call import shown, shown_path
 from ktgdsl.vocabulary.networks import shortest, spelled_out
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 
 
-def spelled(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
+def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     """The spec that means a plan: compiled in `folder`, it has the plan's digest.
 
     `header` stands above it as comments. Nodes of an array that differ from each other, or

@@ -1,4 +1,4 @@
-"""Which `let`s cannot be used: those defined by themselves, and those that grow too large."""
+"""Finds `let`s that cannot be used: those defined by themselves, and those that grow too large."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

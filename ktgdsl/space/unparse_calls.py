@@ -1,4 +1,4 @@
-"""The words of a plan as a spec writes them: gates, calls and their arguments, values."""
+"""Unparses what plans are made of: gates, calls with their arguments, values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_origin

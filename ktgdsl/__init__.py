@@ -72,13 +72,13 @@ def _draw_plans() -> None:
     """Let plans show their picture in a notebook."""
     from ktgdsl.plan.model import Plan
 
-    Plan.picture = staticmethod(_svg)
+    Plan.svg_renderer = staticmethod(_svg)
 
 
 def _svg(plan: "Plan") -> str | None:
-    from ktgdsl.report.pictures.picture import drawable, picture
+    from ktgdsl.report.pictures.picture import notebook_svg
 
-    return picture(plan, ".svg").decode() if drawable(plan) else None
+    return notebook_svg(plan)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from ktgdsl.cli.compiling import compile_named, plan_of
 from ktgdsl.cli.console import FINE, usage_error
 from ktgdsl.cli.options import add_overrides, overrides
-from ktgdsl.report.pictures.picture import of_run, picture, write
+from ktgdsl.report.pictures.picture import picture, write_picture
+from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
     elif overrides(options):
         return usage_error("graph", "a run is drawn as it is, without --set")
     else:
-        plan, reached = of_run(options.file)
+        plan, reached = plan_and_accuracies(options.file)
     if options.out is None:
         print(picture(plan, ".mmd", reached).decode(), end="")
     else:
-        write(options.out, plan, reached)
+        write_picture(options.out, plan, reached)
     return FINE

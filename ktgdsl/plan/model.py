@@ -92,8 +92,8 @@ __all__ = [
 class Plan(Data):
     """What a spec means, or a space: a spec with values left open."""
 
-    picture: ClassVar[Callable[["Plan"], str | None] | None] = None
-    """What draws a plan as SVG in a notebook; `ktgdsl` sets it, as drawing comes after plans."""
+    svg_renderer: ClassVar[Callable[["Plan"], str | None] | None] = None
+    """Draws a plan for a notebook. `ktgdsl` sets it: this package may not import `report`."""
 
     version: Literal[1] = 1
     graph: Graph
@@ -124,7 +124,7 @@ class Plan(Data):
 
     def _repr_svg_(self) -> str | None:
         """The picture that a notebook shows; None where the graph is too large for one."""
-        return None if Plan.picture is None else Plan.picture(self)
+        return None if Plan.svg_renderer is None else Plan.svg_renderer(self)
 
     @property
     def steps(self) -> int:

@@ -21,7 +21,7 @@ from ktgdsl.plan.model import (
     Weight,
     per_sample,
 )
-from ktgdsl.report.pictures.picture import write
+from ktgdsl.report.pictures.picture import write_picture
 from tests.generate import specs
 from tests.paths import ROOT
 from tests.specs import sound
@@ -266,7 +266,7 @@ class TestNotebook:
 
     def test_a_plan_shows_its_picture(self, tmp_path: Path) -> None:
         plan = ktgdsl.loads("graph g { node a = resnet8 target a edge label -> a }")
-        write(tmp_path / "g.svg", plan)
+        write_picture(tmp_path / "g.svg", plan)
         assert plan._repr_svg_() == (tmp_path / "g.svg").read_text("utf-8")
 
     def test_a_graph_too_large_for_a_picture_is_text(self) -> None:

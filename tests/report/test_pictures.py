@@ -41,9 +41,7 @@ FULL = "node m[{n}] = resnet8 target m[0] edge label -> * edge * -> * : kl via c
 
 def arrows(drawn: Diagram) -> list[tuple[str, str, str]]:
     """What each arrow joins and its gate, in order."""
-    return [
-        (a.source or a.beside, a.destination, a.key.gate if a.key else "") for a in drawn.arrows
-    ]
+    return [(a.source or a.box, a.destination, a.key.gate if a.key else "") for a in drawn.arrows]
 
 
 def texts(drawing: Drawing) -> list[str]:
@@ -53,9 +51,9 @@ def texts(drawing: Drawing) -> list[str]:
 def circles(drawing: Drawing) -> dict[str, Circle]:
     """The circles of the vertices, by what they say when pointed at."""
     return {
-        shape.about.partition(":")[0]: shape
+        shape.tooltip.partition(":")[0]: shape
         for shape in drawing.shapes
-        if isinstance(shape, Circle) and shape.about
+        if isinstance(shape, Circle) and shape.tooltip
     }
 
 
@@ -216,7 +214,7 @@ class TestLayout:
         def bends(body: str) -> list[float]:
             curves = [s for s in layout(diagram(of(body))).shapes if isinstance(s, Curve)]
             found = []
-            for (ax, ay), (bx, by), (cx, cy) in (c.points for c in curves if "->" in c.about):
+            for (ax, ay), (bx, by), (cx, cy) in (c.points for c in curves if "->" in c.tooltip):
                 found.append((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
             return found
 

@@ -1,4 +1,4 @@
-"""What a picture of a plan shows: vertices, arrows with named and coloured gates, notes."""
+"""A plan as a diagram: vertices, and arrows with gates in colours. No positions yet."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from ktgdsl.plan.model import (
     node_of,
     tap_of,
 )
+from ktgdsl.space.space import every_option, plan_at
 from ktgdsl.space.unparse_calls import gate_text
 from ktgdsl.vocabulary.call import shown, shown_path
 from ktgdsl.vocabulary.networks import shortest
@@ -27,9 +28,9 @@ Role = Literal["target", "frozen", "auxiliary"]
 
 @dataclass(frozen=True)
 class Vertex:
-    """A node: its networks (several where that is open), and its accuracy if it is known.
+    """A node with its network (several where that is open), and its accuracy if it is known.
 
-    `derived` tells those made from others, whose one network is the word that makes them.
+    Where `derived`, it is made from other nodes, and its one network is the word for how.
     """
 
     name: str
@@ -40,10 +41,11 @@ class Vertex:
 
 
 @dataclass(frozen=True)
-class Key:
-    """What an arrow's colour and, where there is no room for the gate, its tag stand for.
+class GateKey:
+    """How a gate is drawn: its colour, and its tag, which is short enough for an arrow.
 
-    `open` is a gate that a space leaves open.
+    The legend explains the tag where it is not the gate itself. `open` says that a space
+    leaves the gate open.
     """
 
     gate: str
@@ -54,54 +56,63 @@ class Key:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A live edge, or, without a key, that a vertex is made from another.
+    """A live edge or, without a key, that a derived vertex is made from another.
 
-    `source` is a vertex, or None where the edge comes from what stands beside its
-    destination: `beside` says what that is, "Label" mostly. `place` names the taps of an edge
-    inside of networks, `about` is the whole edge as text.
+    Without a `source` vertex it starts at a small box with the text `box`, mostly "Label".
+    `taps` names taps other than the logits. `tooltip` is the whole edge as text.
     """
 
     source: str | None
     destination: str
-    key: Key | None
-    beside: str = ""
-    place: str = ""
-    about: str = ""
+    key: GateKey | None
+    box: str = ""
+    taps: str = ""
+    tooltip: str = ""
+
+    @property
+    def text(self) -> str:
+        """The taps and the gate in full."""
+        return ": ".join(filter(None, [self.taps, self.key.gate if self.key else ""]))
+
+    @property
+    def short_text(self) -> str:
+        """The taps and the gate's tag."""
+        return ": ".join(filter(None, [self.taps, self.key.tag if self.key else ""]))
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """Vertices, arrows, the gates' keys, and notes.
+    """Vertices, arrows, the keys of all gates, and notes below the drawing.
 
-    Targets come first and derived vertices last; what comes from beside a vertex comes first.
+    Targets come first and derived vertices last; arrows from a box come before the others.
     """
 
     name: str
     vertices: tuple[Vertex, ...]
     arrows: tuple[Arrow, ...]
-    keys: tuple[Key, ...]
+    keys: tuple[GateKey, ...]
     notes: tuple[str, ...] = ()
 
 
 # Dark enough for small text on white (contrast 4.5 to 1), and told apart by colour-blind
 # people. Those of the paper's gates are always the same, so that pictures can be compared.
-_FIXED = {"through": "#333333", "linear": "#0072B2", "correct": "#C04F00"}
-_OTHERS = ("#8A3D8F", "#00806A", "#7A6A00", "#B0305C", "#5B5FC7", "#6B4A2B")
+_PAPER_GATES = {"through": "#333333", "linear": "#0072B2", "correct": "#C04F00"}
+_OTHER_COLOURS = ("#8A3D8F", "#00806A", "#7A6A00", "#B0305C", "#5B5FC7", "#6B4A2B")
 
-ROOM = 13
-"""How many letters of a gate an arrow has room for."""
+MAX_TAG_LETTERS = 13
+"""A longer gate does not fit on an arrow, and gets a tag."""
 
 
 def diagram(plan: Plan, accuracies: Mapping[str, str] | None = None) -> Diagram:
-    """The picture of a plan, or of a space: every node and edge of it, with what is open.
+    """The diagram of a plan or, for a space, of all nodes and edges of its points.
 
     `accuracies` are texts such as "72.88 ± 0.41" by the names of nodes.
     """
     plans = [plan]
     if plan.space is not None:
-        plans = list(_points(plan, plan.space))
-    found = {edge.key: edge for each in plans for edge in each.graph.edges}
-    edges = sorted(found.values(), key=lambda edge: edge.transfers)
+        plans = list(_sample_plans(plan, plan.space))
+    edges_by_pair = {edge.key: edge for each in plans for edge in each.graph.edges}
+    edges = sorted(edges_by_pair.values(), key=lambda edge: edge.transfers)
     gates = _gates(plan, plans)
     keys = _keys(list(dict.fromkeys(gates[edge.key] for edge in edges)))
     arrows = [_arrow(edge, keys[gates[edge.key]]) for edge in edges]
@@ -109,32 +120,30 @@ def diagram(plan: Plan, accuracies: Mapping[str, str] | None = None) -> Diagram:
     return Diagram(
         name=plan.graph.name,
         vertices=tuple(vertices),
-        arrows=(*arrows, *_made(plans)),
+        arrows=(*arrows, *_membership_arrows(plans)),
         keys=tuple(keys.values()),
         notes=tuple(_notes(plan)),
     )
 
 
-def _points(plan: Plan, space: Space) -> Iterator[Plan]:
-    """Plans of a space that together have all there is to see in it.
+def _sample_plans(plan: Plan, space: Space) -> Iterator[Plan]:
+    """Plans of a space in which every node, edge and option occurs.
 
-    Where all values take their turns side by side, a turn may cut off all labels, which no
-    graph survives. So there is a second round in which nothing is cut off, with as many
-    nodes as there can be.
+    First one plan for each option of the longest draw, all draws going through their options
+    together. One of these may cut off all labels, and then it is no valid graph; so the same
+    follows without `cutoff`, with as many nodes as there can be.
     """
-    from ktgdsl.space.space import every_option, plan_at  # most plans leave nothing open
-
     yield from every_option(plan)
     point: dict[str, int | float] = {d.name: d.high for d in space.draws if d.high is not None}
     kept = {d.name: [i for i, o in enumerate(d.options) if o != "cutoff"] for d in space.draws}
-    for turn in range(max(map(len, kept.values()))):
-        turns = {name: several[turn % len(several)] for name, several in kept.items() if several}
-        if (found := plan_at(plan, point | turns)) is not None:
-            yield found
+    for step in range(max(map(len, kept.values()))):
+        chosen = {name: options[step % len(options)] for name, options in kept.items() if options}
+        if (sample := plan_at(plan, point | chosen)) is not None:
+            yield sample
 
 
 def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) -> Iterator[Vertex]:
-    """The targets in their order, other networks, and what is made from others."""
+    """The targets in their order, the other networks, then derived nodes."""
     nodes: dict[str, list[Node | Derived]] = {name: [] for name in plan.graph.targets}
     for each in plans:
         for network in each.graph.nodes:
@@ -144,108 +153,115 @@ def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) 
             nodes.setdefault(made.name, []).append(made)
     draws = plan.space.draws if plan.space else ()
     open_networks = {draw.name: draw.options for draw in draws}
-    for name, seen in nodes.items():
+    for name, variants in nodes.items():
         role: Role = "target" if name in plan.graph.targets else "auxiliary"
-        if all(isinstance(node, Node) and not node.learns for node in seen):
+        if all(isinstance(node, Node) and not node.learns for node in variants):
             role = "frozen"
-        derived = isinstance(seen[0], Derived)
-        words = [n.made.name if isinstance(n, Derived) else shortest(n.network) for n in seen]
+        derived = isinstance(variants[0], Derived)
+        words = [n.made.name if isinstance(n, Derived) else shortest(n.network) for n in variants]
         networks = open_networks.get(f"node.{name}") or tuple(dict.fromkeys(words))
         yield Vertex(name, role, networks, accuracies.get(name), derived)
 
 
 _Pair = tuple[str, str]
-_Gate = tuple[str, bool]
+_GateText = tuple[str, bool]
 """The text of a gate, and whether it is open."""
 
 
-def _gates(plan: Plan, plans: Sequence[Plan]) -> dict[_Pair, _Gate]:
-    """What weights each edge: one gate or, in a space, all that it may be."""
-    found: dict[_Pair, dict[str, tuple[Gate, ...]]] = {}
+def _gates(plan: Plan, plans: Sequence[Plan]) -> dict[_Pair, _GateText]:
+    """The gate of each edge, or all that it may be in a space."""
+    gates_of: dict[_Pair, dict[str, tuple[Gate, ...]]] = {}
     nodes: dict[_Pair, set[str | None]] = {}
     for edge in (edge for each in plans for edge in each.graph.edges):
         nodes[edge.key] = {node_of(edge.source), edge.destination.node}
         gates = tuple(term.gate for term in edge.terms)
-        found.setdefault(edge.key, {})[_told(gates)] = gates
+        gates_of.setdefault(edge.key, {})[_gates_text(gates)] = gates
     if plan.space is None:
-        return {pair: (text, False) for pair, texts in found.items() for text in texts}
-    met = Counter(edge.key for each in plans for edge in each.graph.edges)
-    there = [
+        return {pair: (text, False) for pair, texts in gates_of.items() for text in texts}
+    occurrences = Counter(edge.key for each in plans for edge in each.graph.edges)
+    names_in_plans = [
         {None, *(v.name for v in p.graph.nodes), *(v.name for v in p.graph.derived)} for p in plans
     ]
     result = {}
-    for pair, texts in found.items():
+    for pair, texts in gates_of.items():
         name = "->".join(filter(None, pair))
         draws = [d for d in plan.space.draws if d.name.startswith(f"edge.{name}.gate")]
         if not draws and len(texts) > 1:
             draws = [d for d in plan.space.draws if d.name.startswith("let.")]
-        cut = met[pair] < sum(nodes[pair] <= names for names in there)
+        # An edge that is absent although both its nodes are there has been cut off.
+        cut = occurrences[pair] < sum(nodes[pair] <= names for names in names_in_plans)
         cut = cut or any("cutoff" in draw.options for draw in draws)
         result[pair] = _alternatives(texts, cut, draws)
     return result
 
 
-def _alternatives(gates: Mapping[str, tuple[Gate, ...]], cut: bool, draws: Iterable[Draw]) -> _Gate:
+def _alternatives(
+    gates: Mapping[str, tuple[Gate, ...]], cut: bool, draws: Iterable[Draw]
+) -> _GateText:
+    """All that a gate may be as one text; `cut` where the edge may be cut off."""
     if len(gates) == 1 and not cut:
         return next(iter(gates)), False
     numbers = [g.value for several in gates.values() for g in several if isinstance(g, Constant)]
     ranges = any(not draw.options for draw in draws)
     if ranges and not cut and len(numbers) == sum(map(len, gates.values())):
         return f"{shown(min(numbers))} .. {shown(max(numbers))}", True
-    return " | ".join([*sorted(gates, key=_place_of), *["cutoff"] * cut]), True
+    return " | ".join([*sorted(gates, key=_gate_order), *["cutoff"] * cut]), True
 
 
-def _place_of(gate: str) -> tuple[int, str]:
+def _gate_order(gate: str) -> tuple[int, str]:
     """The paper's gates first, so that equal choices read the same."""
-    return ([*_FIXED].index(gate) if gate in _FIXED else len(_FIXED)), gate
+    paper_gates = [*_PAPER_GATES]
+    return (paper_gates.index(gate) if gate in paper_gates else len(paper_gates)), gate
 
 
-def _told(gates: Iterable[Gate]) -> str:
+def _gates_text(gates: Iterable[Gate]) -> str:
     return ", ".join("through" if g == Constant(value=1.0) else gate_text(g) for g in gates)
 
 
-def _keys(gates: Sequence[_Gate]) -> dict[_Gate, Key]:
+def _keys(gates: Sequence[_GateText]) -> dict[_GateText, GateKey]:
     """A colour for each gate, and a tag: the gate itself where it is short."""
-    fixed = [gate for gate in gates if gate[0] in _FIXED]
-    others = [gate for gate in gates if gate[0] not in _FIXED]
-    letters = iter(f"G{number}" for number in range(1, len(others) + 1))
-    marks = iter(["?", *(f"?{number}" for number in range(2, len(others) + 1))])
-    keys = {gate: Key(gate[0], gate[0], _FIXED[gate[0]]) for gate in fixed}
+    paper_gates = [gate for gate in gates if gate[0] in _PAPER_GATES]
+    others = [gate for gate in gates if gate[0] not in _PAPER_GATES]
+    tags = iter(f"G{number}" for number in range(1, len(others) + 1))
+    open_tags = iter(["?", *(f"?{number}" for number in range(2, len(others) + 1))])
+    keys = {gate: GateKey(gate[0], gate[0], _PAPER_GATES[gate[0]]) for gate in paper_gates}
     for index, (text, is_open) in enumerate(others):
-        tag = text if len(text) <= ROOM else next(marks if is_open else letters)
-        keys[text, is_open] = Key(text, tag, _OTHERS[index % len(_OTHERS)], is_open)
+        tag = text if len(text) <= MAX_TAG_LETTERS else next(open_tags if is_open else tags)
+        keys[text, is_open] = GateKey(
+            text, tag, _OTHER_COLOURS[index % len(_OTHER_COLOURS)], is_open
+        )
     return keys
 
 
-def _arrow(edge: Edge, key: Key) -> Arrow:
-    taps = [shown_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
-    place = "" if taps == [LOGITS, LOGITS] else " → ".join(dict.fromkeys(taps))
-    about = f"{edge}: {', '.join(_term(term.parts, term.gate) for term in edge.terms)}"
+def _arrow(edge: Edge, key: GateKey) -> Arrow:
+    ends = [shown_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
+    taps = "" if ends == [LOGITS, LOGITS] else " → ".join(dict.fromkeys(ends))
+    tooltip = f"{edge}: {', '.join(_term_text(term.parts, term.gate) for term in edge.terms)}"
     if key.open:
-        about = f"{edge}: via {key.gate}"
+        tooltip = f"{edge}: via {key.gate}"
     elif edge.scale != 1:
-        about += f", times {edge.scale:.6g}"
-    beside = ""
+        tooltip += f", times {edge.scale:.6g}"
+    box = ""
     if edge.from_label:
-        beside = "Label"
+        box = "Label"
     elif edge.unary:
-        beside, place = ", ".join(p.loss.name for term in edge.terms for p in term.parts), ""
+        box, taps = ", ".join(p.loss.name for term in edge.terms for p in term.parts), ""
     elif not edge.transfers:
-        beside = "other view"
-    source = None if beside else node_of(edge.source)
-    return Arrow(source, edge.destination.node, key, beside, place, about)
+        box = "other view"
+    source = None if box else node_of(edge.source)
+    return Arrow(source, edge.destination.node, key, box, taps, tooltip)
 
 
-def _term(parts: Iterable[object], gate: Gate) -> str:
-    return f"{' + '.join(map(str, parts))} via {_told([gate])}"
+def _term_text(parts: Iterable[object], gate: Gate) -> str:
+    return f"{' + '.join(map(str, parts))} via {_gates_text([gate])}"
 
 
-def _made(plans: Sequence[Plan]) -> Iterator[Arrow]:
-    """From what each derived vertex is made of."""
+def _membership_arrows(plans: Sequence[Plan]) -> Iterator[Arrow]:
+    """Arrows into derived vertices from the nodes that they are made from."""
     derived = {node.name: node for plan in plans for node in plan.graph.derived}
     for node in derived.values():
         for source in node.sources:
-            yield Arrow(source, node.name, None, about=f"{node.name} is made from {source}")
+            yield Arrow(source, node.name, None, tooltip=f"{node.name} is made from {source}")
 
 
 def _notes(plan: Plan) -> Iterator[str]:

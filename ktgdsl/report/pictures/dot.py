@@ -1,9 +1,9 @@
-"""A diagram as DOT, the language of Graphviz."""
+"""Writes a diagram as DOT, the language of Graphviz."""
 
 from collections.abc import Iterator
 
 from ktgdsl.report.pictures.diagram import Diagram
-from ktgdsl.report.pictures.style import GREY, INK, ROLES
+from ktgdsl.report.pictures.style import GREY, INK, ROLE_COLOURS
 
 
 def dot(diagram: Diagram) -> str:
@@ -16,7 +16,7 @@ def _lines(diagram: Diagram) -> Iterator[str]:
     yield 'node [fontname="Helvetica" fontsize=11]'
     yield 'edge [fontname="Helvetica" fontsize=10]'
     for vertex in diagram.vertices:
-        fill, stroke, ink = ROLES[vertex.role]
+        fill, stroke, ink = ROLE_COLOURS[vertex.role]
         accuracy = [] if vertex.accuracy is None else [f"({vertex.accuracy})"]
         label = "\n".join([vertex.name, " | ".join(vertex.networks), *accuracy])
         style = "filled,dashed" if vertex.derived else "filled"
@@ -27,16 +27,16 @@ def _lines(diagram: Diagram) -> Iterator[str]:
     for index, arrow in enumerate(diagram.arrows):
         source = arrow.source
         if source is None:
-            source = f"beside {index}"  # no name of a node has a space
-            label = _quoted(arrow.beside)
+            source = f"beside {index}"  # names of nodes have no space
+            label = _quoted(arrow.box)
             yield f'{_quoted(source)} [label={label} shape=box style=rounded color="{INK}"]'
         key = arrow.key
         colour = key.colour if key else GREY
-        label = _quoted(": ".join(filter(None, [arrow.place, key.gate if key else ""])))
+        label = _quoted(arrow.text)
         dashed = " style=dashed" if key is None or key.open else ""
         yield (
             f"{_quoted(source)} -> {_quoted(arrow.destination)} [label={label} "
-            f'color="{colour}" fontcolor="{colour}" tooltip={_quoted(arrow.about)}{dashed}]'
+            f'color="{colour}" fontcolor="{colour}" tooltip={_quoted(arrow.tooltip)}{dashed}]'
         )
     if diagram.notes:
         yield f"label={_quoted(chr(10).join(diagram.notes))}"

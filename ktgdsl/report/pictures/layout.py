@@ -1,7 +1,8 @@
-"""A diagram as shapes: vertices on a circle, arrows bent where a pair has several.
+"""Layout: a diagram becomes shapes with positions.
 
-The gate of an arrow stands near its head, along it, where no other arrow comes near; labels
-stand beside the vertices they supervise, outside of the circle.
+Vertices stand on a circle; the arrows of a pair that has several are bent. The text of an
+arrow is near its head and along it, where no other arrow comes near. Boxes such as "Label"
+stand outside of the circle, beside their vertices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,52 +13,64 @@ from math import atan2, cos, degrees, dist, pi, radians, sin, tan
 from ktgdsl.report.pictures.diagram import Arrow, Diagram, Vertex
 from ktgdsl.report.pictures.legend import legend
 from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Point, Polygon, Shape, Text
-from ktgdsl.report.pictures.style import GATE, GREY, INK, RADIUS, ROLES, SMALL, WHITE, cut, width_of
+from ktgdsl.report.pictures.style import (
+    GATE_SIZE,
+    GREY,
+    INK,
+    RADIUS,
+    ROLE_COLOURS,
+    SMALL_SIZE,
+    WHITE,
+    shortened,
+    width_of,
+)
 
-MOST = 24
-"""How many vertices a drawing has room for; the text formats take any number."""
+MAX_VERTICES = 24
+"""The most vertices of a readable drawing; Mermaid and DOT take any number."""
 
 _MARGIN = 16.0
-_HEAD = 9.0
-_TAG = 3  # letters
-_STEP = 230.0  # between neighbours, at least
+_HEAD_LENGTH = 9.0
+_UPRIGHT_LETTERS = 3  # text as short as this is not turned along its arrow
+_MIN_SPACING = 230.0  # between neighbours
 
 
 def layout(diagram: Diagram) -> Drawing:
-    """The shapes of a diagram of up to `MOST` vertices."""
+    """The shapes of a diagram of up to `MAX_VERTICES` vertices."""
     centres = _centres(diagram)
     lines: list[Shape] = []
     texts: list[Shape] = []
-    for arrow, bend in _bent(diagram):
+    for arrow, bend in _with_bends(diagram):
         start, end = centres[arrow.source or ""], centres[arrow.destination]
-        _between(arrow, start, end, bend, lines, texts)
+        _add_arrow_between(arrow, start, end, bend, lines, texts)
     for vertex in diagram.vertices:
-        beside = [a for a in diagram.arrows if a.source is None and a.destination == vertex.name]
+        from_box = [a for a in diagram.arrows if a.source is None and a.destination == vertex.name]
         side = pi if centres[vertex.name][0] < -1 or len(centres) == 1 else 0.0
-        for number, arrow in enumerate(beside):
-            _from_beside(arrow, centres[vertex.name], _fanned(side, number), lines, texts)
+        for number, arrow in enumerate(from_box):
+            _add_arrow_from_box(
+                arrow, centres[vertex.name], _box_direction(side, number), lines, texts
+            )
     for vertex in diagram.vertices:
-        texts += _vertex(vertex, centres[vertex.name])
-    return _on_a_sheet(diagram, [*lines, *texts])
+        texts += _vertex_shapes(vertex, centres[vertex.name])
+    return _fit_to_sheet(diagram, [*lines, *texts])
 
 
 def _centres(diagram: Diagram) -> dict[str, Point]:
-    """On a circle around the origin, clockwise, the first at the top; two side by side."""
+    """Centres on a circle around the origin, clockwise from the top; two stand side by side."""
     names = [vertex.name for vertex in diagram.vertices]
     count = len(names)
-    room = max((width_of(_shown(arrow), GATE) for arrow in diagram.arrows), default=0.0)
-    step = max(_STEP, 2 * RADIUS + room + 3 * _HEAD + 20)
+    widest = max((width_of(arrow.short_text, GATE_SIZE) for arrow in diagram.arrows), default=0.0)
+    step = max(_MIN_SPACING, 2 * RADIUS + widest + 3 * _HEAD_LENGTH + 20)
     radius = 0.0 if count == 1 else step / (2 * sin(pi / count))
     first = pi if count == 2 else -pi / 2
-    turns = [first + 2 * pi * index / count for index in range(count)]
-    return {n: (radius * cos(a), radius * sin(a)) for n, a in zip(names, turns, strict=True)}
+    angles = [first + 2 * pi * index / count for index in range(count)]
+    return {n: (radius * cos(a), radius * sin(a)) for n, a in zip(names, angles, strict=True)}
 
 
-def _bent(diagram: Diagram) -> Iterator[tuple[Arrow, float]]:
-    """Each arrow between vertices, and by what angle it leaves the straight line.
+def _with_bends(diagram: Diagram) -> Iterator[tuple[Arrow, float]]:
+    """Each arrow between vertices, with the angle between it and the straight line at its ends.
 
-    A pair's only arrow is straight. Others keep to their right, so that both directions
-    stand apart, and evenly so between all neighbours on the circle.
+    A pair's only arrow is straight. Several bend to their right, so that the two directions
+    do not overlap, and less so the more vertices there are.
     """
     pairs: dict[frozenset[str], list[Arrow]] = {}
     for arrow in diagram.arrows:
@@ -65,23 +78,18 @@ def _bent(diagram: Diagram) -> Iterator[tuple[Arrow, float]]:
             pairs.setdefault(frozenset((arrow.source, arrow.destination)), []).append(arrow)
     most = min(radians(14), pi / max(3, len(diagram.vertices)) / 4)
     for arrows in pairs.values():
-        seen: dict[str, int] = {}
+        drawn: dict[str, int] = {}
         for arrow in arrows:
-            number = seen.setdefault(arrow.destination, 0)
-            seen[arrow.destination] += 1
+            number = drawn.setdefault(arrow.destination, 0)
+            drawn[arrow.destination] += 1
             yield arrow, 0.0 if len(arrows) == 1 else most * (1 + number)
-
-
-def _shown(arrow: Arrow) -> str:
-    """What stands on an arrow."""
-    return ": ".join(filter(None, [arrow.place, arrow.key.tag if arrow.key else ""]))
 
 
 def _polar(centre: Point, length: float, angle: float) -> Point:
     return centre[0] + length * cos(angle), centre[1] + length * sin(angle)
 
 
-def _between(
+def _add_arrow_between(
     arrow: Arrow, start: Point, end: Point, bend: float, lines: list[Shape], texts: list[Shape]
 ) -> None:
     """An arrow that leaves and enters the circles of two vertices at right angles."""
@@ -93,33 +101,35 @@ def _between(
     points = (
         _polar(start, RADIUS, ahead + bend),
         control,
-        _polar(end, RADIUS + _HEAD - 1, enters),
+        _polar(end, RADIUS + _HEAD_LENGTH - 1, enters),
     )
-    _drawn(arrow, points, tip, enters, lines)
-    if _shown(arrow):
-        at, along = _near_the_head(points, _HEAD / 2 + width_of(_shown(arrow), GATE) / 2 + 3)
-        texts += _on_the_line(arrow, at, along)
+    _add_line_and_head(arrow, points, tip, enters, lines)
+    if arrow.short_text:
+        at, along = _point_near_end(
+            points, _HEAD_LENGTH / 2 + width_of(arrow.short_text, GATE_SIZE) / 2 + 3
+        )
+        texts += _label_on_line(arrow, at, along)
 
 
-def _drawn(
+def _add_line_and_head(
     arrow: Arrow,
     points: tuple[Point, Point, Point],
     tip: Point,
     enters: float,
     lines: list[Shape],
 ) -> None:
-    """The line, and the head, which points to the tip from the direction `enters`."""
+    """The line of an arrow, and its head at `tip`, coming from the direction `enters`."""
     key = arrow.key
     colour = key.colour if key else GREY
     dashed = key is None or key.open
-    lines.append(Curve(points, colour, 1.6 if key else 1.2, dashed, arrow.about))
-    base = _polar(tip, _HEAD, enters)
+    lines.append(Curve(points, colour, 1.6 if key else 1.2, dashed, arrow.tooltip))
+    base = _polar(tip, _HEAD_LENGTH, enters)
     corners = (tip, _polar(base, 3.6, enters + pi / 2), _polar(base, 3.6, enters - pi / 2))
     lines.append(Polygon(corners, colour))
 
 
-def _near_the_head(points: tuple[Point, Point, Point], length: float) -> tuple[Point, float]:
-    """The point of a curve so far before its end, or half-way, and the direction there."""
+def _point_near_end(points: tuple[Point, Point, Point], length: float) -> tuple[Point, float]:
+    """The point at `length` before the end of a curve, or half-way, and the direction there."""
     (ax, ay), (bx, by), (cx, cy) = points
     steps = [step / 100 for step in range(100, -1, -1)]
     path = [
@@ -129,89 +139,92 @@ def _near_the_head(points: tuple[Point, Point, Point], length: float) -> tuple[P
         )
         for t in steps
     ]
-    gone = 0.0
+    walked = 0.0
     for later, earlier in pairwise(path):
-        gone += dist(later, earlier)
-        if gone >= length:
+        walked += dist(later, earlier)
+        if walked >= length:
             return earlier, atan2(later[1] - earlier[1], later[0] - earlier[0])
     return path[50], atan2(cy - ay, cx - ax)
 
 
-def _on_the_line(arrow: Arrow, at: Point, along: float) -> Iterator[Shape]:
-    """The gate along the line, a tag across it, on a white ground that interrupts the line."""
-    text = _shown(arrow)
+def _label_on_line(arrow: Arrow, at: Point, along: float) -> Iterator[Shape]:
+    """The text of an arrow along it, or upright where short, on a white ground."""
+    text = arrow.short_text
     angle = degrees(along)
     angle -= 180 * round(angle / 180)  # never upside down
-    if len(text) <= _TAG:
+    if len(text) <= _UPRIGHT_LETTERS:
         angle = 0.0
     turned = radians(angle)
-    half, high = width_of(text, GATE) / 2 + 2, GATE * 0.6
-    ends = [_polar(at, sign * half, turned) for sign in (-1, 1)]
+    half, high = width_of(text, GATE_SIZE) / 2 + 2, GATE_SIZE * 0.6
+    sides = [_polar(at, sign * half, turned) for sign in (-1, 1)]
     corners = [
         _polar(end, sign * high, turned + pi / 2)
-        for end, signs in zip(ends, ((-1, 1), (1, -1)), strict=True)
+        for end, signs in zip(sides, ((-1, 1), (1, -1)), strict=True)
         for sign in signs
     ]
     yield Polygon(tuple(corners), WHITE)
     assert arrow.key is not None
-    yield Text(at, text, GATE, arrow.key.colour, angle=angle)
+    yield Text(at, text, GATE_SIZE, arrow.key.colour, angle=angle)
 
 
-def _fanned(side: float, number: int) -> float:
-    """The direction of what stands beside a vertex: sideways, then above, then below."""
+def _box_direction(side: float, number: int) -> float:
+    """The direction from a vertex to its box of that number: sideways, then above, then below."""
     return side + radians(38) * ((number + 1) // 2) * (1 if (number % 2) == (side == 0) else -1)
 
 
-def _from_beside(
+def _add_arrow_from_box(
     arrow: Arrow, centre: Point, direction: float, lines: list[Shape], texts: list[Shape]
 ) -> None:
-    """An arrow into a vertex from a small box outside of the circle, and the box."""
-    text = cut(arrow.beside, 18)
-    gate = width_of(_shown(arrow), GATE)
-    width, height = width_of(text, SMALL) + 18, 22.0
-    box = _polar(centre, RADIUS + _HEAD + gate + 24 + width / 2, direction)
+    """A box outside of the circle, and the arrow from it into a vertex."""
+    text = shortened(arrow.box, 18)
+    gate = width_of(arrow.short_text, GATE_SIZE)
+    width, height = width_of(text, SMALL_SIZE) + 18, 22.0
+    box = _polar(centre, RADIUS + _HEAD_LENGTH + gate + 24 + width / 2, direction)
     edge = min(
         width / 2 / max(abs(cos(direction)), 1e-9), height / 2 / max(abs(sin(direction)), 1e-9)
     )
     start = _polar(box, edge, direction + pi)
     tip = _polar(centre, RADIUS + 1.5, direction)
-    end = _polar(centre, RADIUS + _HEAD - 1, direction)
+    end = _polar(centre, RADIUS + _HEAD_LENGTH - 1, direction)
     middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    _drawn(arrow, (start, middle, end), tip, direction, lines)
-    at = _polar(centre, RADIUS + _HEAD + 7 + gate / 2, direction)
-    texts += _on_the_line(arrow, at, direction)
-    texts += [Box(box, width, height, WHITE, INK), Text(box, text, SMALL, INK)]
+    _add_line_and_head(arrow, (start, middle, end), tip, direction, lines)
+    at = _polar(centre, RADIUS + _HEAD_LENGTH + 7 + gate / 2, direction)
+    texts += _label_on_line(arrow, at, direction)
+    texts += [Box(box, width, height, WHITE, INK), Text(box, text, SMALL_SIZE, INK)]
 
 
-def _vertex(vertex: Vertex, centre: Point) -> Iterator[Shape]:
+def _vertex_shapes(vertex: Vertex, centre: Point) -> Iterator[Shape]:
     """The circle with its name, its networks and its accuracy."""
-    fill, stroke, ink = ROLES[vertex.role]
-    networks = [cut(name, 13) for name in vertex.networks]
+    fill, stroke, ink = ROLE_COLOURS[vertex.role]
+    networks = [shortened(name, 13) for name in vertex.networks]
     if len(networks) > 3:
         networks = [f"{len(networks)} networks"]
-    about = f"{vertex.name}: {' | '.join(vertex.networks)}"
-    yield Circle(centre, RADIUS, fill, stroke, 2.0, vertex.derived, about)
-    lines = [(cut(vertex.name, 10), 13.0, True), *((name, SMALL, False) for name in networks)]
+    tooltip = f"{vertex.name}: {' | '.join(vertex.networks)}"
+    yield Circle(centre, RADIUS, fill, stroke, 2.0, vertex.derived, tooltip)
+    lines = [
+        (shortened(vertex.name, 10), 13.0, True),
+        *((name, SMALL_SIZE, False) for name in networks),
+    ]
     if vertex.accuracy is not None:
-        lines.append((f"({vertex.accuracy})", SMALL, False))
+        lines.append((f"({vertex.accuracy})", SMALL_SIZE, False))
     top = centre[1] - (len(lines) - 1) * 7
     for number, (text, size, bold) in enumerate(lines):
         yield Text((centre[0], top + 14 * number), text, size, ink, bold)
 
 
-def _on_a_sheet(diagram: Diagram, shapes: Sequence[Shape]) -> Drawing:
-    """All shapes moved onto a sheet that holds them, and the legend below."""
-    corners = [corner for shape in shapes for corner in _corners(shape)]
+def _fit_to_sheet(diagram: Diagram, shapes: Sequence[Shape]) -> Drawing:
+    """The drawing of all shapes, moved to positive coordinates, with the legend below."""
+    corners = [corner for shape in shapes for corner in _extreme_points(shape)]
     left, top = (min(corner[axis] for corner in corners) - _MARGIN for axis in (0, 1))
     right, bottom = (max(corner[axis] for corner in corners) + _MARGIN for axis in (0, 1))
     width = max(right - left, 320.0)
     left -= (width - (right - left)) / 2
     below, height = legend(diagram, (left + _MARGIN, bottom + 4), width - 2 * _MARGIN)
-    moved = tuple(_moved(shape, -left, -top) for shape in (*shapes, *below))
+    moved = tuple(_translated(shape, -left, -top) for shape in (*shapes, *below))
     return Drawing(diagram.name, width, bottom + height - top, moved)
 
 
-def _corners(shape: Shape) -> Iterator[Point]:
+def _extreme_points(shape: Shape) -> Iterator[Point]:
     match shape:
         case Circle(centre=(x, y), radius=r):
             yield from ((x - r, y - r), (x + r, y + r))
@@ -223,7 +236,7 @@ def _corners(shape: Shape) -> Iterator[Point]:
             yield from corners
 
 
-def _moved(shape: Shape, dx: float, dy: float) -> Shape:
+def _translated(shape: Shape, dx: float, dy: float) -> Shape:
     def to(point: Point) -> Point:
         return point[0] + dx, point[1] + dy
 

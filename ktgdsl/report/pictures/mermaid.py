@@ -1,9 +1,9 @@
-"""A diagram as Mermaid, which many Markdown viewers draw."""
+"""Writes a diagram as Mermaid, which many Markdown viewers draw."""
 
 from collections.abc import Iterator
 
-from ktgdsl.report.pictures.diagram import Arrow, Diagram, Vertex
-from ktgdsl.report.pictures.style import GREY, ROLES
+from ktgdsl.report.pictures.diagram import Diagram, Vertex
+from ktgdsl.report.pictures.style import GREY, ROLE_COLOURS
 
 
 def mermaid(diagram: Diagram) -> str:
@@ -17,9 +17,9 @@ def _lines(diagram: Diagram) -> Iterator[str]:
         yield f'{numbers[vertex.name]}(("{_vertex(vertex)}")):::{vertex.role}'
     styles = []
     for index, arrow in enumerate(diagram.arrows):
-        source = numbers[arrow.source] if arrow.source else f's{index}(["{_text(arrow.beside)}"])'
+        source = numbers[arrow.source] if arrow.source else f's{index}(["{_text(arrow.box)}"])'
         line = "-.->" if arrow.key is None or arrow.key.open else "-->"
-        gate = f'|"{_text(shown)}"|' if (shown := _shown(arrow)) else ""
+        gate = f'|"{_text(arrow.text)}"|' if arrow.text else ""
         yield f"{source} {line}{gate} {numbers[arrow.destination]}"
         colour = arrow.key.colour if arrow.key else GREY
         styles.append(f"linkStyle {index} stroke:{colour},color:{colour}")
@@ -28,7 +28,7 @@ def _lines(diagram: Diagram) -> Iterator[str]:
         if vertex.derived:
             yield f"style {numbers[vertex.name]} stroke-dasharray:5 3"
     for role in sorted({vertex.role for vertex in diagram.vertices}):
-        fill, stroke, ink = ROLES[role]
+        fill, stroke, ink = ROLE_COLOURS[role]
         yield f"classDef {role} fill:{fill},stroke:{stroke},color:{ink}"
     for note in diagram.notes:
         yield f"%% {note}"
@@ -40,10 +40,6 @@ def _vertex(vertex: Vertex) -> str:
     return "<br/>".join(map(_text, lines))
 
 
-def _shown(arrow: Arrow) -> str:
-    return ": ".join(filter(None, [arrow.place, arrow.key.gate if arrow.key else ""]))
-
-
 def _text(text: str) -> str:
-    """Text as it may stand in quotes; Mermaid names characters by `#`."""
+    """Text with the characters escaped that mean something within quotes."""
     return text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")

@@ -1,4 +1,4 @@
-"""A drawing as PNG, by matplotlib, which is imported here only."""
+"""Writes a drawing as PNG with matplotlib."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING

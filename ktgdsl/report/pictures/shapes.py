@@ -1,4 +1,4 @@
-"""Shapes of a drawing, in points from the upper left corner, in the order they are drawn in."""
+"""Shapes of a drawing, in drawing order. Units are points, the origin is the upper left corner."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Circle:
-    """A disc with an outline."""
+    """A disc with an outline; SVG shows the tooltip under the pointer."""
 
     centre: Point
     radius: float
@@ -15,7 +15,7 @@ class Circle:
     stroke: str
     width: float
     dashed: bool = False
-    about: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Curve:
     stroke: str
     width: float
     dashed: bool = False
-    about: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """An area with corners, without an outline."""
+    """A filled polygon without an outline."""
 
     corners: tuple[Point, ...]
     fill: str

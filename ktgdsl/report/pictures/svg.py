@@ -1,4 +1,4 @@
-"""A drawing as SVG: the same bytes for the same drawing."""
+"""Writes a drawing as SVG, deterministically."""
 
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
@@ -9,7 +9,7 @@ _DASHES = ' stroke-dasharray="5 3"'
 
 
 def svg(drawing: Drawing) -> str:
-    """The text of an SVG file. Edges and nodes say all about themselves where one points."""
+    """The text of an SVG file. Edges and nodes have tooltips with their full text."""
     width, height = _n(drawing.width), _n(drawing.height)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -24,19 +24,19 @@ def _element(shape: Shape) -> str:
     match shape:
         case Circle():
             (x, y), dashes = shape.centre, _DASHES if shape.dashed else ""
-            return _told(
+            return _with_tooltip(
                 "circle",
                 f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(shape.radius)}" fill="{shape.fill}" '
                 f'stroke="{shape.stroke}" stroke-width="{_n(shape.width)}"{dashes}',
-                shape.about,
+                shape.tooltip,
             )
         case Curve():
             start, control, end = map(_point, shape.points)
-            return _told(
+            return _with_tooltip(
                 "path",
                 f'd="M{start} Q{control} {end}" fill="none" stroke="{shape.stroke}" '
                 f'stroke-width="{_n(shape.width)}"{_DASHES if shape.dashed else ""}',
-                shape.about,
+                shape.tooltip,
             )
         case Polygon():
             return f'<polygon points="{" ".join(map(_point, shape.corners))}" fill="{shape.fill}"/>'
@@ -62,10 +62,10 @@ def _text(shape: Text) -> Iterator[str]:
         yield f'transform="rotate({_n(shape.angle)} {_point(shape.at)})"'
 
 
-def _told(tag: str, attributes: str, about: str) -> str:
-    if not about:
+def _with_tooltip(tag: str, attributes: str, tooltip: str) -> str:
+    if not tooltip:
         return f"<{tag} {attributes}/>"
-    return f"<{tag} {attributes}><title>{escape(about)}</title></{tag}>"
+    return f"<{tag} {attributes}><title>{escape(tooltip)}</title></{tag}>"
 
 
 def _point(point: Point) -> str:
@@ -73,5 +73,5 @@ def _point(point: Point) -> str:
 
 
 def _n(number: float) -> str:
-    """A tenth of a point is finer than any screen."""
+    """A number as text, to a tenth of a point."""
     return f"{round(number, 1) + 0.0:.1f}".removesuffix(".0")

@@ -30,16 +30,16 @@ STEPS = 6
 FALLING = Call(name="multistep", arguments={"at": [1], "gamma": 0.1, "warmup": 0})
 
 
-class Again:
+class FakeRecording:
     """Records a step on a CPU: a replay computes it again and writes to the same memory."""
 
     made = 0
 
     def __init__(self, compute: Callable[[], Output], dropouts: Sequence[Dropout]) -> None:
-        Again.made += 1
+        FakeRecording.made += 1
         assert all(each.generator is not None for each in dropouts)
         self._compute = compute
-        self.output = compute()  # where it is made nothing happens: what this did is undone
+        self.output = compute()  # the caller restores what this changes
 
     def replay(self) -> None:
         pairs: Any = zip(self.output, self._compute(), strict=True)
@@ -48,13 +48,13 @@ class Again:
                 old[key].copy_(each)
 
 
-class Broken(Again):
+class FailingRecording(FakeRecording):
     def __init__(self, compute: Callable[[], Output], dropouts: Sequence[Dropout]) -> None:
         super().__init__(compute, dropouts)
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
 
-class Idle(Again):
+class EmptyRecording(FakeRecording):
     def replay(self) -> None:
         pass
 
@@ -92,9 +92,9 @@ def plain(plan: Plan) -> Stepper:
     return stepper(plan, "cpu", networks={"t": teacher}, steps=STEPS)
 
 
-def captured(plan: Plan, record: type[Again] = Again) -> Stepper:
+def captured(plan: Plan, record: type[FakeRecording] = FakeRecording) -> Stepper:
     """A stepper that computes as on a GPU, but for the recording."""
-    Again.made = 0
+    FakeRecording.made = 0
     teacher = build(plan, seed=3).networks["t"]
     graph = build(plan, {"t": teacher}, seed=plan.train.seed)
     execution = replace(
@@ -118,7 +118,7 @@ def test_captured_steps_equal_plain_ones(name: str) -> None:
     """Over a fall of the learning rate, with random streams, and all that an optimiser keeps."""
     one, other = plain(PLANS[name]), captured(PLANS[name])
     assert losses(other) == pytest.approx(losses(one), rel=1e-4)
-    assert Again.made == 1
+    assert FakeRecording.made == 1
     assert other.learning_rates == one.learning_rates
     now, then = other.state_dict(), one.state_dict()
     for node, state in then["networks"].items():
@@ -130,11 +130,11 @@ def test_captured_steps_equal_plain_ones(name: str) -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_batch_of_another_shape_is_not_captured() -> None:
-    told = []
+    actual = []
     for step in (plain(PLANS["sgd"]), captured(PLANS["sgd"])):
         parts = (losses(step, range(2)), losses(step, range(2, 3), size=5), losses(step, range(3)))
-        told.append([each for part in parts for each in part])
-    assert told[1] == pytest.approx(told[0], rel=1e-4)
+        actual.append([each for part in parts for each in part])
+    assert actual[1] == pytest.approx(actual[0], rel=1e-4)
 
 
 def test_the_output_of_a_step_is_not_changed_by_the_next() -> None:
@@ -152,28 +152,28 @@ def test_a_state_resumes_captured_or_not(name: str, ways: str) -> None:
     plan = PLANS[name]
     whole = losses(plain(plan))
     first, second = (plain if way == "plain" else captured for way in ways.split(" to "))
-    begun, goes_on = first(plan), second(plan)
-    told = losses(begun, range(3))
+    interrupted, resumed = first(plan), second(plan)
+    actual = losses(interrupted, range(3))
     if second is captured:
-        losses(goes_on, range(1))  # it has captured already, with another state
-    goes_on.load_state_dict(begun.state_dict())
-    assert told + losses(goes_on, range(3, STEPS)) == pytest.approx(whole, rel=1e-4)
+        losses(resumed, range(1))  # it has captured already, with another state
+    resumed.load_state_dict(interrupted.state_dict())
+    assert actual + losses(resumed, range(3, STEPS)) == pytest.approx(whole, rel=1e-4)
 
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        (Broken, "operation not permitted when stream is capturing$"),
-        (Idle, "a replayed step moves the weights otherwise, by 100%"),
+        (FailingRecording, "operation not permitted when stream is capturing$"),
+        (EmptyRecording, "a replayed step moves the weights otherwise, by 100%"),
     ],
 )
-def test_a_recording_that_fails_is_not_used(record: type[Again], why: str) -> None:
+def test_a_recording_that_fails_is_not_used(record: type[FakeRecording], why: str) -> None:
     step = captured(PLANS["adamw"], record)
     with pytest.warns(UserWarning, match=f"one kernel after the other: {why}"):
-        told = losses(step)
-    assert told == pytest.approx(losses(plain(PLANS["adamw"])), rel=1e-4)
-    assert Again.made == 1
+        actual = losses(step)
+    assert actual == pytest.approx(losses(plain(PLANS["adamw"])), rel=1e-4)
+    assert FakeRecording.made == 1
 
 
 def test_a_step_without_updates_is_recorded_all_the_same() -> None:
@@ -185,7 +185,7 @@ def test_a_step_without_updates_is_recorded_all_the_same() -> None:
         calls.append(len(image))
         return Output({}, {}, {}, {})
 
-    step = CapturedStep(compute, lambda: [weight], [], record=Again)
+    step = CapturedStep(compute, lambda: [weight], [], record=FakeRecording)
     step(*batch(0))
     assert len(calls) == WARM_UP + 1 + 1 + 1  # recorded, proven, taken
 
@@ -203,24 +203,24 @@ def test_captured_steps_on_a_gpu_equal_plain_ones(name: str) -> None:
     assert losses(other) == pytest.approx(losses(one), rel=0.05)
 
 
-# What talks to CUDA, with another CUDA
+# Calls of torch.cuda, on a fake of it
 
 
 def test_random_streams_are_registered_with_the_cuda_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+    calls: list[object] = []
 
     class Graph:
         def register_generator_state(self, generator: torch.Generator) -> None:
-            told.append(generator)
+            calls.append(generator)
 
         def replay(self) -> None:
-            told.append("replay")
+            calls.append("replay")
 
     @contextmanager
     def recording(graph: Graph) -> Iterator[None]:
-        told.append("begin")
+        calls.append("begin")
         yield
-        told.append("end")
+        calls.append("end")
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", recording)
@@ -229,38 +229,38 @@ def test_random_streams_are_registered_with_the_cuda_graph(monkeypatch: pytest.M
     nothing = Output({}, {}, {}, {})
 
     def compute() -> Output:
-        told.append("compute")
+        calls.append("compute")
         return nothing
 
     graph = CudaGraph(compute, [drawn, idle])
     graph.replay()
-    assert told == [drawn.generator, "begin", "compute", "end", "replay"]
+    assert calls == [drawn.generator, "begin", "compute", "end", "replay"]
     assert graph.output is nothing
 
 
 def test_networks_on_streams_compute_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stream waits for the caller's before, the caller's for each after."""
-    told: list[str] = []
+    calls: list[str] = []
 
     class Stream:
         def __init__(self, device: torch.device) -> None:
             assert device == CUDA
-            self.name = f"s{len(made)}" if made else "here"
+            self.name = f"s{len(made)}" if made else "current"
             made.append(self)
 
         def wait_stream(self, other: "Stream") -> None:
-            told.append(f"{self.name} waits for {other.name}")
+            calls.append(f"{self.name} waits for {other.name}")
 
     made: list[Stream] = []
-    here = Stream(CUDA)
+    current = Stream(CUDA)
 
     @contextmanager
     def on(stream: Stream) -> Iterator[None]:
-        told.append(f"on {stream.name}")
+        calls.append(f"on {stream.name}")
         yield
 
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: here)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current)
     monkeypatch.setattr(torch.cuda, "stream", on)
     monkeypatch.setattr(Tensor, "record_stream", lambda *_: None)
     graph = build(mutual(), seed=0)
@@ -269,7 +269,7 @@ def test_networks_on_streams_compute_the_graph(monkeypatch: pytest.MonkeyPatch) 
     wanted, found = graph(*given), on_streams(graph, CUDA)(*given)
     for one, other in zip(wanted, found, strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=0)
-    assert told == [
-        *(line for s in ("s1", "s2", "s3") for line in (f"{s} waits for here", f"on {s}")),
-        *(f"here waits for {s}" for s in ("s1", "s2", "s3")),
+    assert calls == [
+        *(line for s in ("s1", "s2", "s3") for line in (f"{s} waits for current", f"on {s}")),
+        *(f"current waits for {s}" for s in ("s1", "s2", "s3")),
     ]

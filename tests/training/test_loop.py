@@ -56,16 +56,16 @@ def right(trained: Trained, name: str) -> float:
 
 
 def test_a_training_learns_and_reports_accuracies() -> None:
-    heard: list[Event] = []
-    trained = train_plan(pair(epochs=3), listener=heard.append)
-    told = [event for event in heard if isinstance(event, EpochDone)]
-    assert [event.epoch for event in told] == [1, 2, 3]
-    assert {event.split for event in told} == {"test"}
-    assert all(event.metrics.steps == 10 for event in told)
-    assert told[2].metrics.loss["a"] < told[0].metrics.loss["a"] / 2
-    assert told[2].learning_rate == {"a": 0.1, "b": 0.1}
+    events: list[Event] = []
+    trained = train_plan(pair(epochs=3), listener=events.append)
+    epochs_done = [event for event in events if isinstance(event, EpochDone)]
+    assert [event.epoch for event in epochs_done] == [1, 2, 3]
+    assert {event.split for event in epochs_done} == {"test"}
+    assert all(event.metrics.steps == 10 for event in epochs_done)
+    assert epochs_done[2].metrics.loss["a"] < epochs_done[0].metrics.loss["a"] / 2
+    assert epochs_done[2].learning_rate == {"a": 0.1, "b": 0.1}
     assert trained.accuracy.validation is None
-    assert trained.accuracy.test == told[2].accuracy
+    assert trained.accuracy.test == epochs_done[2].accuracy
     assert trained.accuracy.test["a"] > 80  # ten classes: chance is 10
     for name in ("a", "b"):
         assert trained.accuracy.test[name] == pytest.approx(right(trained, name))
@@ -73,9 +73,9 @@ def test_a_training_learns_and_reports_accuracies() -> None:
 
 def test_the_loss_of_a_node_is_the_sum_over_its_edges() -> None:
     """Eq. 3: a node's loss is the sum over its edges."""
-    heard: list[Event] = []
-    train_plan(pair(), listener=heard.append)
-    metrics = next(event for event in heard if isinstance(event, EpochDone)).metrics
+    events: list[Event] = []
+    train_plan(pair(), listener=events.append)
+    metrics = next(event for event in events if isinstance(event, EpochDone)).metrics
     edges = metrics.edges
     total = edges[("label", "a")].loss + edges[("b", "a")].loss
     assert metrics.loss["a"] == pytest.approx(total, rel=1e-6)
@@ -87,10 +87,10 @@ def test_the_loss_of_a_node_is_the_sum_over_its_edges() -> None:
 def test_steps_are_reported_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("ktgdsl.training.loop.time.monotonic", lambda: next(clock) * 0.04)
-    heard: list[Event] = []
-    train_plan(pair(), listener=heard.append)
+    events: list[Event] = []
+    train_plan(pair(), listener=events.append)
     # A look at the clock every 0.04 s: at least 0.1 s have passed at every third.
-    assert [event.step for event in heard if isinstance(event, StepsDone)] == [3, 6, 9]
+    assert [event.step for event in events if isinstance(event, StepsDone)] == [3, 6, 9]
 
 
 def test_under_holdout_the_test_split_is_evaluated_once_at_the_end(
@@ -104,13 +104,13 @@ def test_under_holdout_the_test_split_is_evaluated_once_at_the_end(
         return evaluate(networks, kept)
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
-    heard: list[Event] = []
+    events: list[Event] = []
     plan = tiny_plan("a", data={"batch": 128, "holdout": True}, epochs=2)
-    trained = train_plan(plan, listener=heard.append)
+    trained = train_plan(plan, listener=events.append)
     assert sizes == [259, 259, 500]
-    told = [event for event in heard if isinstance(event, EpochDone)]
-    assert {event.split for event in told} == {"validation"}
-    assert trained.accuracy.validation == told[-1].accuracy
+    epochs_done = [event for event in events if isinstance(event, EpochDone)]
+    assert {event.split for event in epochs_done} == {"validation"}
+    assert trained.accuracy.validation == epochs_done[-1].accuracy
     assert trained.accuracy.test["a"] == pytest.approx(right(trained, "a"))
 
 
@@ -122,15 +122,15 @@ def test_a_frozen_node_is_evaluated_and_not_changed() -> None:
         data={"batch": 256},
         epochs=2,
     )
-    kept: list[list[Tensor]] = []
+    states: list[list[Tensor]] = []
 
     def keep(_: EpochDone, step: Stepper) -> None:
-        kept.append([one.clone() for one in step.graph.networks["t"].state_dict().values()])
+        states.append([one.clone() for one in step.graph.networks["t"].state_dict().values()])
 
-    heard: list[Event] = []
-    train_plan(plan, listener=heard.append, on_epoch=keep)
-    last = [event for event in heard if isinstance(event, EpochDone)][-1]
-    assert all(torch.equal(one, other) for one, other in zip(*kept, strict=True))
+    events: list[Event] = []
+    train_plan(plan, listener=events.append, on_epoch=keep)
+    last = [event for event in events if isinstance(event, EpochDone)][-1]
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
     assert set(last.accuracy) == {"s", "t"}
     assert set(last.metrics.loss) == set(last.learning_rate) == {"s"}
 
@@ -145,11 +145,11 @@ def test_a_resumed_training_is_bit_equal() -> None:
 
     whole = train_plan(plan, seed=3, on_epoch=keep)
     for cut in (1, 3):
-        heard: list[Event] = []
+        events: list[Event] = []
         resume = ResumePoint(cut, states[cut - 1])
-        rest = train_plan(plan, seed=3, listener=heard.append, resume=resume)
-        told = [event.epoch for event in heard if isinstance(event, EpochDone)]
-        assert told == [*range(cut + 1, 4)]
+        rest = train_plan(plan, seed=3, listener=events.append, resume=resume)
+        epochs_done = [event.epoch for event in events if isinstance(event, EpochDone)]
+        assert epochs_done == [*range(cut + 1, 4)]
         assert rest.accuracy == whole.accuracy
         for one, other in zip(weights(whole), weights(rest), strict=True):
             assert torch.equal(one, other)

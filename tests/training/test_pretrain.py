@@ -44,7 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """The plans that are trained from here on."""
+    """The plans that are trained in the test."""
     seen: list[Plan] = []
 
     def watched(step: Stepper, *data: Any, **options: Any) -> Iterator[EpochDone]:
@@ -228,15 +228,15 @@ def test_the_validation_split_is_held_out_of_pre_training(
 
 
 def test_it_is_reported_once() -> None:
-    heard: list[Event] = []
-    stepper(kd(), "cpu", listener=heard.append)
-    first, *_, last = heard
+    events: list[Event] = []
+    stepper(kd(), "cpu", listener=events.append)
+    first, *_, last = events
     assert isinstance(first, PretrainStarted)
     assert (first.node, first.plan.graph.name) == ("t", "pretrained")
     assert last == PretrainDone("t")
-    heard.clear()
-    stepper(kd(), "cpu", listener=heard.append)
-    assert not heard
+    events.clear()
+    stepper(kd(), "cpu", listener=events.append)
+    assert not events
 
 
 def test_a_failure_names_the_node(cache: Path) -> None:
@@ -326,16 +326,16 @@ def test_a_second_process_waits_and_loads_the_weights(
     away = file.rename(tmp_path / "away")
     other = file.with_suffix(".lock").open()
     fcntl.flock(other, fcntl.LOCK_EX)
-    heard: list[Event] = []
+    events: list[Event] = []
 
     def listen(event: Event) -> None:
-        heard.append(event)
-        if len(heard) == 3:
+        events.append(event)
+        if len(events) == 3:
             away.rename(file)
             other.close()
 
     step = stepper(kd(), "cpu", listener=listen)
-    assert heard == [PretrainAwaited("t")] * 3
+    assert events == [PretrainAwaited("t")] * 3
     assert len(trainings) == 1
     assert same(weights(step, "t"), good)
 

@@ -147,9 +147,9 @@ def test_the_values_of_auto_settings_are_reported(tmp_path: Path) -> None:
     plan = pair(compile="auto", precision="auto")
     run(plan, out=tmp_path / "r", device="cpu", listener=heard.append)
     assert isinstance(heard[0], RunStarted)
-    told = json.loads((tmp_path / "r/environment.json").read_text())["computing"]
+    computing = json.loads((tmp_path / "r/environment.json").read_text())["computing"]
     assert heard[0].chosen == tuple(
-        f"{name} = auto: {told[name]['value']}, {told[name]['why']}"
+        f"{name} = auto: {computing[name]['value']}, {computing[name]['why']}"
         for name in ("precision", "compile")
     )
     assert heard[0].chosen[1].endswith("it pays from 10,000 steps on, and these are 5")
@@ -392,7 +392,7 @@ def test_checkpoints_may_be_rarer_than_epochs(tmp_path: Path) -> None:
 
 
 def interrupt(after: int) -> Callable[[Event], None]:
-    """A listener during which somebody presses Ctrl-C, when so many epochs are done."""
+    """A listener during which Ctrl-C is pressed after so many epochs."""
 
     def listen(event: Event) -> None:
         if isinstance(event, EpochDone) and event.epoch == after:
@@ -424,15 +424,15 @@ def test_resuming_a_finished_run_returns_its_result(tmp_path: Path) -> None:
 
 def test_a_run_resumes_with_its_own_number_of_threads(tmp_path: Path) -> None:
     """The sums of a network depend on how many threads share them."""
-    here = torch.get_num_threads()
+    threads = torch.get_num_threads()
     with pytest.raises(RunInterrupted):
         run(pair(epochs=2), out=tmp_path / "r", device="cpu", listener=interrupt(after=1))
     path = tmp_path / "r/environment.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": here + 1}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": threads + 1}))
     seen: list[int] = []
     resume(tmp_path / "r", listener=lambda event: seen.append(torch.get_num_threads()))
-    assert set(seen) == {here + 1}
-    assert torch.get_num_threads() == here
+    assert set(seen) == {threads + 1}
+    assert torch.get_num_threads() == threads
 
 
 # Folders that are no runs, or damaged

@@ -135,7 +135,7 @@ def test_batch_norm_statistics_change_once_a_step_in_the_nodes_own_update() -> N
     before = {name: logits(network).mean(0) for name, network in networks.items()}
     stepper(plan, "cpu", networks=networks)(*random_batch())
     for name, network in networks.items():
-        # b is asked again after a's update and a after its own, which leaves no trace.
+        # b is computed again after a's update and a after its own, which leaves no trace.
         np.testing.assert_allclose(network.mean, before[name], rtol=1e-12)
         assert network.norm.num_batches_tracked == 1
         assert network.norm.track_running_stats
@@ -147,7 +147,7 @@ def counting(step: Stepper) -> Counter[str]:
     def counted(name: str) -> Callable[..., None]:
         def hook(*_: object) -> None:
             # A source has no graph for gradients.
-            count[f"{name} {'learns' if torch.is_grad_enabled() else 'is asked'}"] += 1
+            count[f"{name} {'learns' if torch.is_grad_enabled() else 'is computed'}"] += 1
 
         return hook
 
@@ -164,9 +164,9 @@ def test_an_update_computes_the_sources_of_its_node_only() -> None:
     count = counting(step)
     output = step(*digits_of(plan, 1)[0])
     assert count == {
-        "a learns": 1, "b is asked": 1, "u is asked": 1,  # u teaches nobody, and is reported
-        "b learns": 1, "a is asked": 1, "c is asked": 1,
-        "c learns": 1, "t is asked": 1,
+        "a learns": 1, "b is computed": 1, "u is computed": 1,  # u is no source, and is reported
+        "b learns": 1, "a is computed": 1, "c is computed": 1,
+        "c learns": 1, "t is computed": 1,
     }  # fmt: skip
     assert set(output.logits) == set("abctu")
     assert set(output.losses) == set("abc")

@@ -47,7 +47,7 @@ def write(folder: Path, module: str, name: str, more: str = "") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "more", "told"),
+    ("module", "name", "more", "problem"),
     [
         ("nets_seven", "of", ", classes=7", "gives (2, 7) of torch.float32, and logits of these"),
         ("nets_pair", "Pair", "", "gives a tuple, not a tensor of logits"),
@@ -55,14 +55,14 @@ def write(folder: Path, module: str, name: str, more: str = "") -> Path:
     ],
 )
 def test_a_network_that_does_not_fit_the_data(
-    tmp_path: Path, module: str, name: str, more: str, told: str
+    tmp_path: Path, module: str, name: str, more: str, problem: str
 ) -> None:
     plan = ktgdsl.load(write(tmp_path, module, name, more))
     with pytest.raises(ktgdsl.RunError) as error:
         ktgdsl.run(plan, out=tmp_path / "r", device="cpu")
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "E505"
-    assert diagnostic.message.startswith(f"the network of node `a` {told}")
+    assert diagnostic.message.startswith(f"the network of node `a` {problem}")
     assert not (tmp_path / "r").exists()
 
 
@@ -95,7 +95,7 @@ def test_out_of_memory_is_an_error_with_advice(
 ) -> None:
     path = write(tmp_path, "nets_greedy", "Greedy")
     assert cli.main(["run", str(path), "--out", str(tmp_path / "r"), "--device", "cpu"]) == 1
-    told = capsys.readouterr().err
-    assert "error[E504]: the memory of cpu is too small for this training: " in told
-    assert "you tried to allocate 281474976710656 bytes" in told
-    assert "`batch`" in told
+    output = capsys.readouterr().err
+    assert "error[E504]: the memory of cpu is too small for this training: " in output
+    assert "you tried to allocate 281474976710656 bytes" in output
+    assert "`batch`" in output

@@ -43,9 +43,9 @@ class TestFolder:
         lookalikes.folder(tmp_path / "set")
         odd = tmp_path / "set" / "train" / "bee" / "7.png"
         Image.new("RGB", (10, 10)).save(odd)
-        told = error_of(folder_data(tmp_path))
-        assert told.message.startswith(f"the image {odd} has 10x10 pixels, and ")
-        assert told.message.endswith("9x10: all images of a data set have the same size")
+        error = error_of(folder_data(tmp_path))
+        assert error.message.startswith(f"the image {odd} has 10x10 pixels, and ")
+        assert error.message.endswith("9x10: all images of a data set have the same size")
 
     def test_a_file_that_is_no_image_is_named(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
@@ -61,20 +61,20 @@ class TestFolder:
         assert "there is no folder of a class" in error_of(folder_data(tmp_path)).message
         (tmp_path / "set" / "train" / "ant").mkdir()
         (tmp_path / "set" / "test" / "ant").mkdir(parents=True)
-        told = error_of(folder_data(tmp_path)).message
-        assert told == f"there is no image in {tmp_path / 'set' / 'train' / 'ant'}"
+        message = error_of(folder_data(tmp_path)).message
+        assert message == f"there is no image in {tmp_path / 'set' / 'train' / 'ant'}"
         (tmp_path / "set" / "test" / "bee").mkdir()
         assert "the class `bee`" in error_of(folder_data(tmp_path)).message
 
     def test_the_classes_that_the_user_expects_have_to_be_there(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
-        told = error_of(folder_data(tmp_path, classes_expected=4))
-        assert told.message.endswith("have 3 classes, not 4")
+        error = error_of(folder_data(tmp_path, classes_expected=4))
+        assert error.message.endswith("have 3 classes, not 4")
 
     def test_more_than_there_is_cannot_be_held_out(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
-        told = error_of(folder_data(tmp_path, validation=15, holdout=True))
-        assert "`validation` takes 15 of the training samples" in told.message
+        error = error_of(folder_data(tmp_path, validation=15, holdout=True))
+        assert "`validation` takes 15 of the training samples" in error.message
 
     def test_a_spec_is_run_and_searched(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")

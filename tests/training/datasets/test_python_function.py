@@ -75,7 +75,7 @@ class TestPython:
         assert sorted(splits.train.label.tolist()) == [-1] * 8 + [0, 0, 1, 1]
 
     @pytest.mark.parametrize(
-        ("name", "text", "told"),
+        ("name", "text", "message"),
         [
             ("floats", ARRAYS.format(labels="[0] * n").replace("np.uint8", "float"),
              'for "train": the images are torch.float64, not uint8'),
@@ -83,7 +83,7 @@ class TestPython:
              "the images have the shape (12, 64), not (samples, channels, height, width)"),
             ("fractions", ARRAYS.format(labels="[0.5] * n"), "the labels are (12,) of"),
             ("short", ARRAYS.format(labels="[0]"), "the labels are (1,) of"),
-            ("nobody", ARRAYS.format(labels="[-1] * n"), "have no labels that say how many"),
+            ("unlabeled", ARRAYS.format(labels="[-1] * n"), "have no labels that say how many"),
             ("other", "def fn(split): return 7", 'gives a int for "train"'),
             ("fails", "def fn(split): return 1 / 0", "fails: ZeroDivisionError"),
             ("lacking", "", "cannot be imported: AttributeError"),
@@ -94,10 +94,10 @@ class TestPython:
         ],
     )  # fmt: skip
     def test_a_result_that_does_not_fit_is_an_error(
-        self, tmp_path: Path, name: str, text: str, told: str
+        self, tmp_path: Path, name: str, text: str, message: str
     ) -> None:
         (tmp_path / f"data_{name}.py").write_text(text)
-        assert told in error_of(python_data(f"data_{name}", tmp_path)).message
+        assert message in error_of(python_data(f"data_{name}", tmp_path)).message
 
     def test_a_spec_finds_it_beside_itself(self, tmp_path: Path) -> None:
         (tmp_path / "data_beside.py").write_text(ARRAYS.format(labels="np.arange(n) % 4"))

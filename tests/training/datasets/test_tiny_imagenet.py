@@ -29,30 +29,30 @@ class TestTinyImagenet:
     def test_missing_files_are_named(self, tmp_path: Path, lost: str) -> None:
         lookalikes.tiny_imagenet(tmp_path)
         (tmp_path / "tiny-imagenet-200" / lost).unlink()
-        told = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
-        assert f"tiny-imagenet-200/{lost}" in told.message
-        assert told.help is not None
-        assert "tiny-imagenet-200.zip" in told.help
+        error = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
+        assert f"tiny-imagenet-200/{lost}" in error.message
+        assert error.help is not None
+        assert "tiny-imagenet-200.zip" in error.help
 
     def test_a_missing_training_image_is_an_error(self, tmp_path: Path) -> None:
         classes = lookalikes.tiny_imagenet(tmp_path)
         inner = tmp_path / "tiny-imagenet-200" / "train" / classes[0] / "images"
         next(inner.iterdir()).unlink()
-        told = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
-        assert "train has 11 images and 11 labels of 12" in told.message
+        error = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
+        assert "train has 11 images and 11 labels of 12" in error.message
 
     def test_a_damaged_image_is_named(self, tmp_path: Path) -> None:
         classes = lookalikes.tiny_imagenet(tmp_path)
         file = tmp_path / "tiny-imagenet-200" / "train" / classes[1] / "images"
         file /= f"{classes[1]}_4.JPEG"
         file.write_bytes(file.read_bytes()[:200])
-        told = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
-        assert f"the image {file} cannot be read" in told.message
+        error = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
+        assert f"the image {file} cannot be read" in error.message
 
     def test_a_table_with_an_unknown_class_is_damaged(self, tmp_path: Path) -> None:
         lookalikes.tiny_imagenet(tmp_path)
         table = tmp_path / "tiny-imagenet-200" / "val" / "val_annotations.txt"
         table.write_text("val_0.JPEG\tn09999999\t0\t0\t1\t1\n")
-        told = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
-        assert str(table) in told.message
-        assert "n09999999" in told.message
+        error = error_of(data_of("tiny_imagenet", tmp_path, 12, 4, **TINY))
+        assert str(table) in error.message
+        assert "n09999999" in error.message

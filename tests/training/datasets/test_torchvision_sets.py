@@ -38,30 +38,30 @@ class TestCifar:
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         lookalikes.cifar10(tmp_path)
         (tmp_path / "cifar-10-batches-py" / "data_batch_3").unlink()
-        told = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
-        assert told.message == (
+        error = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
+        assert error.message == (
             f"the data set `cifar10` is not whole in {tmp_path}: "
             "there is no cifar-10-batches-py/data_batch_3"
         )
-        assert told.help is not None
-        assert "cifar-10-python.tar.gz and unpack it" in told.help
+        assert error.help is not None
+        assert "cifar-10-python.tar.gz and unpack it" in error.help
 
     def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
         lookalikes.cifar10(tmp_path)
         file = tmp_path / "cifar-10-batches-py" / "data_batch_2"
         file.write_bytes(file.read_bytes()[:1000])
-        told = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
-        assert f"is damaged: {file} cannot be read" in told.message
+        error = error_of(data_of("cifar10", tmp_path, 20, 8, **CIFAR10))
+        assert f"is damaged: {file} cannot be read" in error.message
 
     def test_a_set_with_too_few_images_is_not_taken_for_the_real_one(self, tmp_path: Path) -> None:
         lookalikes.cifar10(tmp_path)
-        told = error_of(data_of("cifar10", tmp_path, 50_000, 10_000, **CIFAR10))
-        assert told.message.endswith("is not whole: train has 20 images and 20 labels of 50,000")
+        error = error_of(data_of("cifar10", tmp_path, 50_000, 10_000, **CIFAR10))
+        assert error.message.endswith("is not whole: train has 20 images and 20 labels of 50,000")
 
     def test_a_label_out_of_range_is_an_error(self, tmp_path: Path) -> None:
         lookalikes.cifar10(tmp_path)
-        told = error_of(data_of("cifar10", tmp_path, 20, 8, shape=(3, 32, 32), classes=3))
-        assert "has the label 3 in train, and labels of 3 classes are 0 to 2" in told.message
+        error = error_of(data_of("cifar10", tmp_path, 20, 8, shape=(3, 32, 32), classes=3))
+        assert "has the label 3 in train, and labels of 3 classes are 0 to 2" in error.message
 
     def test_a_spec_trains(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lookalikes.cifar10(tmp_path / "data")
@@ -94,19 +94,19 @@ class TestIdx:
         assert_holds(splits.train, train, [*range(10)] * 2)
 
     def test_the_files_that_are_missing_are_counted(self, tmp_path: Path) -> None:
-        told = error_of(data_of("fashion_mnist", tmp_path, 20, 10, **IDX))
-        assert "there is no train-images-idx3-ubyte, " in told.message
-        assert told.message.endswith(" and 1 more")
-        assert told.help is not None
-        assert "/usr/share/datasets/fashion-mnist" in told.help
+        error = error_of(data_of("fashion_mnist", tmp_path, 20, 10, **IDX))
+        assert "there is no train-images-idx3-ubyte, " in error.message
+        assert error.message.endswith(" and 1 more")
+        assert error.help is not None
+        assert "/usr/share/datasets/fashion-mnist" in error.help
 
     @pytest.mark.parametrize("packed", [True, False])
     def test_a_truncated_file_is_named(self, tmp_path: Path, packed: bool) -> None:
         lookalikes.idx(tmp_path / "set", packed=packed)
         (file,) = (tmp_path / "set").glob("t10k-images*")
         file.write_bytes(file.read_bytes()[:-1])
-        told = error_of(data_of("fashion_mnist", tmp_path / "set", 20, 10, **IDX))
-        assert f"is damaged: {file} cannot be read" in told.message
+        error = error_of(data_of("fashion_mnist", tmp_path / "set", 20, 10, **IDX))
+        assert f"is damaged: {file} cannot be read" in error.message
 
     def test_a_file_of_another_format_is_named(self, tmp_path: Path) -> None:
         lookalikes.idx(tmp_path / "set", packed=True)
@@ -118,8 +118,8 @@ class TestIdx:
         lookalikes.idx(tmp_path / "set", packed=False)
         content = bytes([0, 0, 8, 1]) + (19).to_bytes(4, "big") + bytes(19)
         (tmp_path / "set" / "train-labels-idx1-ubyte").write_bytes(content)
-        told = error_of(data_of("mnist", tmp_path / "set", 20, 10, **IDX))
-        assert "train has 20 images and 19 labels of 20" in told.message
+        error = error_of(data_of("mnist", tmp_path / "set", 20, 10, **IDX))
+        assert "train has 20 images and 19 labels of 20" in error.message
 
 
 class TestDownload:
@@ -127,10 +127,10 @@ class TestDownload:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("KTGDSL_DATA", str(tmp_path / "data"))
-        asked: list[str] = []
+        downloaded: list[str] = []
 
         def download(self: object) -> None:
-            asked.append(type(self).__name__)
+            downloaded.append(type(self).__name__)
             lookalikes.cifar10(tmp_path / "data")
 
         kind = torchvision_sets._torchvision().CIFAR10
@@ -140,7 +140,7 @@ class TestDownload:
         for _ in range(2):
             splits = loaded(data_of("cifar10", None, 20, 8, **CIFAR10))
             assert len(splits.train) == 20
-        assert asked == ["CIFAR10"]
+        assert downloaded == ["CIFAR10"]
 
     def test_a_download_that_fails_says_what_to_get_and_where_to_put_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -151,18 +151,18 @@ class TestDownload:
             raise OSError("no network")
 
         monkeypatch.setattr(torchvision_sets._torchvision().CIFAR100, "download", download)
-        told = error_of(data_of("cifar100", None, 20, 8, **CIFAR100))
-        assert "the download failed (OSError: no network)" in told.message
-        assert str(tmp_path / "data") in told.message
-        assert told.help is not None
-        assert "cifar-100-python.tar.gz" in told.help
-        assert '`data cifar100 { root = "FOLDER" }`' in told.help
+        error = error_of(data_of("cifar100", None, 20, 8, **CIFAR100))
+        assert "the download failed (OSError: no network)" in error.message
+        assert str(tmp_path / "data") in error.message
+        assert error.help is not None
+        assert "cifar-100-python.tar.gz" in error.help
+        assert '`data cifar100 { root = "FOLDER" }`' in error.help
 
     def test_with_a_root_nothing_is_downloaded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def download(self: object) -> None:
-            raise AssertionError("nobody asked for it")
+            raise AssertionError("no download was wanted")
 
         monkeypatch.setattr(torchvision_sets._torchvision().CIFAR10, "download", download)
         assert "the download" not in error_of(data_of("cifar10", tmp_path, 20, 8)).message

@@ -11,6 +11,7 @@ from ktgdsl.plan.model import (
     Edge,
     Facts,
     Gate,
+    GateCall,
     Graph,
     Labels,
     Node,
@@ -19,15 +20,14 @@ from ktgdsl.plan.model import (
     Plan,
     Term,
     TrainPlan,
-    Weight,
 )
 
 RESNET8 = Call(name="resnet", arguments={"depth": 8, "stride": 1})
 DIGITS = Call(name="digits")
 CONSTANT = Call(name="constant", arguments={"warmup": 0.0})
 THROUGH = Constant(value=1.0)
-LINEAR = Weight(gate=Call(name="linear", arguments={"start": 0.0, "stop": 1.0}), per_sample=False)
-CORRECT = Weight(gate=Call(name="correct"), per_sample=True)
+LINEAR = GateCall(gate=Call(name="linear", arguments={"start": 0.0, "stop": 1.0}), per_sample=False)
+CORRECT = GateCall(gate=Call(name="correct"), per_sample=True)
 
 
 def sgd(

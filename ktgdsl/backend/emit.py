@@ -16,13 +16,13 @@ from ktgdsl.plan.model import (
     Constant,
     Edge,
     Endpoint,
+    GateCall,
     NodeOutput,
     Part,
     Plan,
     Product,
     Sum,
     Term,
-    Weight,
     per_sample,
 )
 from ktgdsl.plan.model import Gate as GateExpression
@@ -188,7 +188,7 @@ class _Emitter:
         match gate:
             case Constant():
                 return gate.value
-            case Weight():
+            case GateCall():
                 return self._weight(gate.gate, edge)
             case Product():
                 operator, parts = mul, gate.factors

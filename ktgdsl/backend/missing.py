@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ktgdsl.plan.graph import LOGITS, Edge, Labels, NodeOutput, NoSource, node_of, tap_of
-from ktgdsl.plan.model import Call, Gate, Plan, Product, Sum, Weight
+from ktgdsl.plan.model import Call, Gate, GateCall, Plan, Product, Sum
 from ktgdsl.vocabulary import gates as vocabulary
 from ktgdsl.vocabulary.reads import Read, SourceKind
 from ktgdsl.vocabulary.registry import entry_of
@@ -79,7 +79,7 @@ def _missing_functions(edge: Edge) -> Iterator[Missing]:
 
 def _gates(gate: Gate) -> Iterator[Call]:
     match gate:
-        case Weight():
+        case GateCall():
             yield gate.gate
         case Product():
             for factor in gate.factors:

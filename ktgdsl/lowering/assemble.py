@@ -5,7 +5,7 @@ from ktgdsl.lowering.passes import PassState, peers
 from ktgdsl.plan import model
 from ktgdsl.vocabulary.settings import TrainSettings
 
-Files = dict[str, model.Weights | None]
+Files = dict[str, model.WeightsFile | None]
 
 _POINTERS = ("members", "of")
 """The arguments of derived nodes that `sources` stands for."""
@@ -37,7 +37,9 @@ def assemble(state: PassState, train: TrainSettings, files: Files) -> model.Grap
             _derived(node, train) for name, node in state.draft.derived.items() if name not in gone
         ),
         shares=tuple(
-            model.Share.model_construct(nodes=share.nodes, layers=share.layers, grad=share.grad)
+            model.SharedLayers.model_construct(
+                nodes=share.nodes, layers=share.layers, grad=share.grad
+            )
             for share in state.draft.shares
             if share.nodes[0] not in gone
         ),
@@ -67,11 +69,11 @@ def _node(node: DraftNode, frozen: str | None, train: TrainSettings, files: File
     )
 
 
-def _derived(node: DraftDerived, train: TrainSettings) -> model.Derived:
+def _derived(node: DraftDerived, train: TrainSettings) -> model.DerivedNode:
     call = node.made.call()
     arguments = {name: v for name, v in call.arguments.items() if name not in _POINTERS}
     settings = node.settings
-    return model.Derived.model_construct(
+    return model.DerivedNode.model_construct(
         name=node.name,
         made=call.model_copy(update={"arguments": arguments}),
         sources=node.sources,

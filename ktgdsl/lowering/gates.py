@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.plan.model import Constant, Gate, Product, Sum, Weight
+from ktgdsl.plan.model import Constant, Gate, GateCall, Product, Sum
 from ktgdsl.syntax.tree import Binary, CallExpression, Choice, Number, Range, Unary, Value
 from ktgdsl.vocabulary import gates as vocabulary
 
@@ -138,7 +138,7 @@ def _word(resolver: Resolver, value: CallExpression, edge_kind: EdgeKind) -> Bou
         low = float({phase.name for phase in phases} >= set(resolver.phases))
     if low == high:
         return _constant(low)
-    weight = Weight.model_construct(gate=entry.call(), per_sample=entry.per_sample)
+    weight = GateCall.model_construct(gate=entry.call(), per_sample=entry.per_sample)
     return Bounded(weight, low, high)
 
 

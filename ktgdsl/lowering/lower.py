@@ -145,9 +145,9 @@ def lets(file: File) -> dict[str, Let]:
 
 def _weights(
     resolver: Resolver, written: Draft, paths: SpecPaths
-) -> dict[str, model.Weights | None]:
+) -> dict[str, model.WeightsFile | None]:
     """The files that nodes name, each looked at once."""
-    found: dict[str, model.Weights | None] = {}
+    found: dict[str, model.WeightsFile | None] = {}
     for node in written.nodes.values():
         path, span = node.settings.weights, node.weights_span
         if path is not None and span is not None and path not in found:

@@ -115,7 +115,7 @@ def _always_open(edge: DraftEdge) -> bool:
 
 def _names_no_phase(gate: model.Gate) -> bool:
     match gate:
-        case model.Weight():
+        case model.GateCall():
             return gate.gate.name != "during"
         case model.Product():
             return all(_names_no_phase(factor) for factor in gate.factors)
@@ -127,7 +127,7 @@ def _names_no_phase(gate: model.Gate) -> bool:
 def in_phase(gate: model.Gate, phase: str) -> model.Gate:
     """A gate as it is in one phase: `during` is 1 or 0 there."""
     match gate:
-        case model.Weight(gate=model.Call(name="during", arguments={"phases": list() as named})):
+        case model.GateCall(gate=model.Call(name="during", arguments={"phases": list() as named})):
             return THROUGH if {"phase": phase} in named else CUTOFF
         case model.Product():
             return product(in_phase(factor, phase) for factor in gate.factors)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.plan.model import Weights
+from ktgdsl.plan.model import WeightsFile
 from ktgdsl.syntax.project import tree
 
 
 def weights(
     resolver: Resolver, written: str, span: Span, folder: Path, root: Path | None
-) -> Weights | None:
+) -> WeightsFile | None:
     """The file of weights at a path relative to `folder`; None after a complaint.
 
     It has to lie inside of `root`, by default the project that `folder` is part of.
@@ -25,7 +25,7 @@ def weights(
         else:
             with place.open("rb") as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()
-            return Weights.model_construct(path=written, file=str(place), sha256=digest)
+            return WeightsFile.model_construct(path=written, file=str(place), sha256=digest)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         problem = f'the weights "{written}" cannot be read: {reason}'

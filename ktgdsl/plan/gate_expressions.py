@@ -17,7 +17,7 @@ class Constant(Data):
         return {1.0: "through", 0.0: "cutoff"}.get(self.value, shown(self.value))
 
 
-class Weight(Data):
+class GateCall(Data):
     """A gate of the vocabulary: a schedule (one weight a step) or a sample predicate."""
 
     op: Literal["weight"] = "weight"
@@ -60,7 +60,7 @@ def _factor(gate: "Gate") -> str:
     return str(gate)
 
 
-Gate = Annotated[Constant | Weight | Product | Sum, Field(discriminator="op")]
+Gate = Annotated[Constant | GateCall | Product | Sum, Field(discriminator="op")]
 
 
 def per_sample(gate: Gate) -> bool:
@@ -68,7 +68,7 @@ def per_sample(gate: Gate) -> bool:
     match gate:
         case Constant():
             return False
-        case Weight():
+        case GateCall():
             return gate.per_sample
         case Product():
             return any(per_sample(factor) for factor in gate.factors)

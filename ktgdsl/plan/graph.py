@@ -124,7 +124,7 @@ class Edge(Data):
         return str(self.destination) if self.unary else f"{self.source} -> {self.destination}"
 
 
-class Weights(Data):
+class WeightsFile(Data):
     """A file of weights, by its path and the SHA-256 of its content.
 
     `path` is as the spec writes it, `file` where it was found.
@@ -146,7 +146,7 @@ class Node(Data):
     name: str
     network: Call
     frozen: str | None = None
-    weights: Weights | None = None
+    weights: WeightsFile | None = None
     mode: Literal["eval", "train"] = "eval"
     keep: bool = False
     optimizer: Call
@@ -164,7 +164,7 @@ class Node(Data):
         return self.frozen is not None and self.weights is None
 
 
-class Derived(Data):
+class DerivedNode(Data):
     """A node made from others: an ensemble, a moving average, a stale copy, a constant.
 
     `sources` are the nodes that it is made from. `optimizer` and `schedule` are those of the
@@ -179,7 +179,7 @@ class Derived(Data):
     schedule: Call | None = None
 
 
-class Share(Data):
+class SharedLayers(Data):
     """Layers that are one module with one set of weights, computed once.
 
     The first node gives the initial values, and its optimiser updates them with the sum or
@@ -206,8 +206,8 @@ class Graph(Data):
     targets: tuple[str, ...]
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    derived: tuple[Derived, ...] = ()
-    shares: tuple[Share, ...] = ()
+    derived: tuple[DerivedNode, ...] = ()
+    shares: tuple[SharedLayers, ...] = ()
     dropped: tuple[Dropped, ...] = ()
 
     def node(self, name: str) -> Node:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ktgdsl.plan.model import Call, Derived, Edge, Node, Percent, Phase, Plan, Share
+from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
 from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.networks import shortest
@@ -74,13 +74,13 @@ def _parameters(plan: Plan, node: Node) -> str:
     return "" if count is None else f" ({count:,} parameters)"
 
 
-def made(node: Derived) -> str:
+def made(node: DerivedNode) -> str:
     """A node made from others as it would be written."""
     arguments = str(node.made).removeprefix(node.made.name).strip("()")
     return f"{node.made.name}({', '.join(filter(None, [*node.sources, arguments]))})"
 
 
-def _derived(plan: Plan, node: Derived) -> tuple[str, str, str, str]:
+def _derived(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
     role = "target" if node.name in plan.graph.targets else "auxiliary"
     state = "made from others" if node.sources else "made from the labels"
     if node.optimizer is not None:
@@ -88,7 +88,7 @@ def _derived(plan: Plan, node: Derived) -> tuple[str, str, str, str]:
     return node.name, made(node), role, state
 
 
-def _share(share: Share) -> tuple[str, str, str]:
+def _share(share: SharedLayers) -> tuple[str, str, str]:
     return ", ".join(share.nodes), ", ".join(share.layers), f"{share.grad} of the gradients"
 
 

@@ -1,6 +1,6 @@
 """What differs between two plans in meaning, not in text."""
 
-from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, Share
+from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
 from ktgdsl.report.describe import columns, made, open_values, terms, told
 from ktgdsl.vocabulary.networks import shortest
 
@@ -53,7 +53,7 @@ def _node(node: Node) -> str:
     return f"{shortest(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
 
 
-def _share(share: Share) -> str:
+def _share(share: SharedLayers) -> str:
     return f"{', '.join(share.layers)}, {share.grad} of the gradients"
 
 

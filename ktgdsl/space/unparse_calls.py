@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_origin
 
-from ktgdsl.plan.model import Call, Constant, Gate, Product, Sum, Weight
+from ktgdsl.plan.model import Call, Constant, Gate, GateCall, Product, Sum
 from ktgdsl.vocabulary.call import shown, shown_path
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import entry
@@ -14,7 +14,7 @@ def gate_text(gate: Gate) -> str:
     match gate:
         case Constant():
             return shown(gate.value)
-        case Weight():
+        case GateCall():
             return call_text("gate", gate.gate)
         case Product(factors=(Constant(value=-1.0), *others)):
             return f"-{gate_text(Product(factors=tuple(others)))}"

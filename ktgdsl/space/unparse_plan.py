@@ -12,7 +12,7 @@ from ktgdsl.lowering.passes import FROZEN
 from ktgdsl.lowering.taps import ELEMENTWISE
 from ktgdsl.plan.model import (
     Call,
-    Derived,
+    DerivedNode,
     Node,
     Percent,
     Plan,
@@ -65,8 +65,8 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
 
 def _names(plan: Plan) -> dict[str, str]:
     """What each node is called: as in the plan, but for arrays that are not whole or not even."""
-    nodes: list[Node | Derived] = [*plan.graph.nodes, *plan.graph.derived]
-    arrays: dict[str, list[Node | Derived]] = {}
+    nodes: list[Node | DerivedNode] = [*plan.graph.nodes, *plan.graph.derived]
+    arrays: dict[str, list[Node | DerivedNode]] = {}
     for node in nodes:
         if match := re.fullmatch(r"(\w+)\[(\d+)\]", node.name):
             arrays.setdefault(match[1], []).append(node)
@@ -88,18 +88,18 @@ def _names(plan: Plan) -> dict[str, str]:
     return names
 
 
-def _alike(members: Sequence[Node | Derived], kept: Mapping[str, Sequence[str]]) -> bool:
+def _alike(members: Sequence[Node | DerivedNode], kept: Mapping[str, Sequence[str]]) -> bool:
     """Whether one statement can declare the nodes of an array; `kept` are those before it."""
     first, *others = map(_declared, members)
     if any(other != first for other in others):
         return False
     if isinstance(first, Node) or first.made.name not in ELEMENTWISE:
         return True
-    sources = [node.sources[0] for node in members if isinstance(node, Derived)]
+    sources = [node.sources[0] for node in members if isinstance(node, DerivedNode)]
     return sources in kept.values()
 
 
-def _declared(node: Node | Derived) -> Node | Derived:
+def _declared(node: Node | DerivedNode) -> Node | DerivedNode:
     """What a statement says of a node. Edges say whether it is frozen without `frozen = true`."""
     if isinstance(node, Node):
         frozen = FROZEN if node.frozen == FROZEN else None

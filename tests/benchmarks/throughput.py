@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ktgdsl.plan.model import Constant, Gate, Plan, Weight
+from ktgdsl.plan.model import Constant, Gate, GateCall, Plan
 from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.study import Study, values_of
 from ktgdsl.searching.trial_plans import trial_plan
@@ -91,7 +91,7 @@ def _gate(gate: Gate) -> str:
     match gate:
         case Constant(value=1.0):
             return "through"
-        case Weight(gate=call) if call.name in ("linear", "correct"):
+        case GateCall(gate=call) if call.name in ("linear", "correct"):
             return call.name
     raise ValueError(f"the reference has no gate {gate}")
 

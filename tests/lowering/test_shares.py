@@ -2,7 +2,7 @@
 
 import pytest
 
-from ktgdsl.plan.model import Share
+from ktgdsl.plan.model import SharedLayers
 from tests.specs import graph, of, said
 
 THREE = "node a, b, c = resnet8 target a edge label -> *\nedge b, c -> a\n"
@@ -17,7 +17,7 @@ class TestWhat:
     def test_as_it_is_written(self) -> None:
         plan = of(THREE + "share b, a { layers = [stem, stage1] grad = mean }")
         assert plan.graph.shares == (
-            Share(nodes=("b", "a"), layers=("stem", "stage1"), grad="mean"),
+            SharedLayers(nodes=("b", "a"), layers=("stem", "stage1"), grad="mean"),
         )
 
     def test_gradients_are_summed_by_default(self) -> None:

@@ -13,12 +13,12 @@ import ktgdsl
 from ktgdsl.plan.model import (
     Call,
     Constant,
+    GateCall,
     NodeOutput,
     Part,
     Plan,
     Product,
     Sum,
-    Weight,
     per_sample,
 )
 from ktgdsl.report.pictures.picture import write_picture
@@ -158,8 +158,8 @@ class TestDigest:
         assert found == {sound(BASE).digest}
 
 
-LINEAR = Weight(gate=Call(name="linear"), per_sample=False)
-CORRECT = Weight(gate=Call(name="correct"), per_sample=True)
+LINEAR = GateCall(gate=Call(name="linear"), per_sample=False)
+CORRECT = GateCall(gate=Call(name="correct"), per_sample=True)
 
 
 class TestText:
@@ -202,7 +202,7 @@ class TestText:
             ),
         ],
     )
-    def test_gate(self, gate: Constant | Weight | Product | Sum, text: str) -> None:
+    def test_gate(self, gate: Constant | GateCall | Product | Sum, text: str) -> None:
         assert str(gate) == text
 
     def test_parts_and_places(self) -> None:
@@ -223,7 +223,7 @@ class TestText:
         (Sum(terms=(LINEAR, Product(factors=(LINEAR, CORRECT)))), True),
     ],
 )
-def test_per_sample(gate: Constant | Weight | Product | Sum, expected: bool) -> None:
+def test_per_sample(gate: Constant | GateCall | Product | Sum, expected: bool) -> None:
     assert per_sample(gate) is expected
 
 

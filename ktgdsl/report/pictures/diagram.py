@@ -8,7 +8,7 @@ from typing import Literal
 from ktgdsl.plan.model import (
     LOGITS,
     Constant,
-    Derived,
+    DerivedNode,
     Draw,
     Edge,
     Gate,
@@ -144,7 +144,7 @@ def _sample_plans(plan: Plan, space: Space) -> Iterator[Plan]:
 
 def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) -> Iterator[Vertex]:
     """The targets in their order, the other networks, then derived nodes."""
-    nodes: dict[str, list[Node | Derived]] = {name: [] for name in plan.graph.targets}
+    nodes: dict[str, list[Node | DerivedNode]] = {name: [] for name in plan.graph.targets}
     for each in plans:
         for network in each.graph.nodes:
             nodes.setdefault(network.name, []).append(network)
@@ -157,8 +157,10 @@ def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) 
         role: Role = "target" if name in plan.graph.targets else "auxiliary"
         if all(isinstance(node, Node) and not node.learns for node in variants):
             role = "frozen"
-        derived = isinstance(variants[0], Derived)
-        words = [n.made.name if isinstance(n, Derived) else shortest(n.network) for n in variants]
+        derived = isinstance(variants[0], DerivedNode)
+        words = [
+            n.made.name if isinstance(n, DerivedNode) else shortest(n.network) for n in variants
+        ]
         networks = open_networks.get(f"node.{name}") or tuple(dict.fromkeys(words))
         yield Vertex(name, role, networks, accuracies.get(name), derived)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ktgdsl.errors import RunError as RunError
     from ktgdsl.errors import SpecError as SpecError
     from ktgdsl.plan.model import Plan as Plan
-    from ktgdsl.searching.course import Found as Found
     from ktgdsl.searching.search import search as search
+    from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
     from ktgdsl.training.datasets.read import complete as complete
     from ktgdsl.training.networks import load_network as load_network
     from ktgdsl.training.prepare import stepper as stepper
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Diagnostic": "ktgdsl.diagnostics.diagnostic",
-    "Found": "ktgdsl.searching.course",
     "KtgError": "ktgdsl.errors",
     "Output": "ktgdsl.backend.output",
     "Plan": "ktgdsl.plan.model",
     "RunError": "ktgdsl.errors",
+    "SearchOutcome": "ktgdsl.searching.search_run",
     "SpecError": "ktgdsl.errors",
     "TrainingGraph": "ktgdsl.backend.graph",
     "build": "ktgdsl.backend.graph",

@@ -7,7 +7,7 @@ from math import ceil
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.formatting import Clock, one_line
-from ktgdsl.searching.estimate import CHECKED
+from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.events import (
     BestFound,
     CheckDone,
@@ -100,7 +100,7 @@ class SearchProgress:
         self.total = self.started.trials
         self.rungs = {rung: RungCounts() for rung in self.started.rungs}
         confirm = self.plan.search.confirm if self.plan.search else 0
-        self.checks_total = 2 * max(1, confirm) + min(CHECKED, self.total) * confirm
+        self.checks_total = 2 * max(1, confirm) + min(FINALISTS, self.total) * confirm
         for trial in self.started.past:
             self._count_earlier(trial)
 

@@ -1,4 +1,4 @@
-"""What a search's result is judged by: baselines at the same epochs, and further seeds."""
+"""Checks of a search's result: baselines with the same epochs, and finalists with other seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from ktgdsl.plan.model import (
     Plan,
     Term,
 )
+from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
 from ktgdsl.searching.trial_plans import labels, trial_plan
@@ -26,12 +27,10 @@ from ktgdsl.training.result import Score
 ALONE = "target alone, on labels"
 OPEN = "all gates through"
 
-FINALISTS = 3
-
 
 @dataclass(frozen=True)
 class Check:
-    """A training beside the trials: what it is of, its plan and its seed."""
+    """A training beside the trials: its name, plan and seed."""
 
     name: str
     plan: Plan
@@ -39,14 +38,14 @@ class Check:
 
     @property
     def key(self) -> str:
-        """What its value is noted under."""
+        """The name of its value in the study."""
         return f"{self.name} / {self.seed}"
 
 
 def leaders(trials: Sequence[FrozenTrial], count: int = FINALISTS) -> list[FrozenTrial]:
-    """The best trials, the best first: complete ones, or else those that came furthest.
+    """The best trials, the best first: complete ones, or else those with the most epochs.
 
-    Of equal values the earlier trial's graph is taken.
+    Of equal values the earlier trial comes first.
     """
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     if complete:
@@ -68,10 +67,10 @@ def seeds(plan: Plan) -> tuple[int, ...]:
 
 
 def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
-    """What a graph has to be better than, at the epochs of a trial.
+    """What a graph has to be better than, trained for the epochs of a trial.
 
-    The target alone on the labels, and the best trial's networks with every gate that was
-    searched open; the latter only where a gate was searched that can be `through`.
+    The target alone on the labels, and the best trial's networks with `through` for every gate
+    that was searched; the latter only where a gate that can be `through` was searched.
     """
     found = trial_plan(plan, best.params)
     assert found is not None
@@ -87,7 +86,7 @@ def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
 
 
 def _alone(plan: Plan, target: Node) -> Plan:
-    """The target and its edge from the labels, and nothing else."""
+    """The target with its edge from the labels, and nothing else."""
     supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
     edge = Edge(
         source=Labels(),
@@ -99,44 +98,43 @@ def _alone(plan: Plan, target: Node) -> Plan:
 
 
 def confirmations(plan: Plan, finalists: Sequence[FrozenTrial]) -> list[Check]:
-    """The finalists with further seeds, where the search says so."""
+    """The finalists with other seeds, where the search has `confirm`."""
     assert plan.search is not None
     if not plan.search.confirm:
         return []
     checks = []
     for trial in finalists:
-        found = trial_plan(plan, trial.params)
-        assert found is not None
-        checks += [Check(name_of(trial), found, seed) for seed in seeds(plan)]
+        own = trial_plan(plan, trial.params)
+        assert own is not None
+        checks += [Check(name_of(trial), own, seed) for seed in seeds(plan)]
     return checks
 
 
 def name_of(trial: FrozenTrial) -> str:
-    """What the training of a finalist with further seeds is called."""
+    """The name of a finalist's checks."""
     return f"trial {trial.number}"
 
 
-def scores(noted: Mapping[str, float | str], names: Sequence[str]) -> dict[str, Score]:
-    """What was noted, by name; trainings without a value are left out: see `unjudged`."""
-    found = {}
-    for name in names:
-        values = [v for k, v in _of(noted, name).items() if not isinstance(v, str)]
-        if values:
-            found[name] = Score.of(values)
-    return found
+def scores(checked: Mapping[str, float | str], names: Sequence[str]) -> dict[str, Score]:
+    """The scores of checks by name; checks without a value are left out: see `unjudged`."""
+    values = {
+        name: [value for value in _by_seed(checked, name).values() if not isinstance(value, str)]
+        for name in names
+    }
+    return {name: Score.of(each) for name, each in values.items() if each}
 
 
-def unjudged(noted: Mapping[str, float | str], names: Sequence[str]) -> tuple[Unjudged, ...]:
-    """The trainings of these names that gave no value, and why."""
+def unjudged(checked: Mapping[str, float | str], names: Sequence[str]) -> tuple[Unjudged, ...]:
+    """The checks of these names that gave no value, and why."""
     return tuple(
         Unjudged(name=name, seed=seed, reason=reason)
         for name in names
-        for seed, reason in _of(noted, name).items()
+        for seed, reason in _by_seed(checked, name).items()
         if isinstance(reason, str)
     )
 
 
-def _of(noted: Mapping[str, float | str], name: str) -> dict[int, float | str]:
-    """What was noted of a name, by seed."""
-    keys = ((key.rpartition(" / "), value) for key, value in noted.items())
+def _by_seed(checked: Mapping[str, float | str], name: str) -> dict[int, float | str]:
+    """The values, or the reasons why there is none, of a name by seed."""
+    keys = ((key.rpartition(" / "), value) for key, value in checked.items())
     return {int(seed): value for (of, _, seed), value in keys if of == name}

@@ -1,4 +1,4 @@
-"""What a search will cost, before it begins: the pruner, simulated. No torch, no Optuna."""
+"""The expected cost of a search, by simulation of its pruner. No torch, no Optuna."""
 
 import random
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ SIMULATIONS = 20
 """How many searches are simulated."""
 
 SAMPLED = 64
-"""How many points are drawn to see which nodes have to be pre-trained."""
+"""How many points are drawn to see which nodes need pre-training."""
 
-CHECKED = 3
-"""How many finalists are trained with further seeds."""
+FINALISTS = 3
+"""How many finalists are trained again with other seeds."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """The expected cost of a search.
 
-    `trials` are made, of which `complete` are trained to the end, in `epochs` epochs
-    together. `pretrainings` networks are trained before, each for as many epochs as a full
-    trial, and `checks` trainings judge the result.
+    Of `trials` trials `complete` are trained to the end; all together take `epochs` epochs.
+    Besides, `pretrainings` networks are trained and `checks` trainings judge the result, each
+    for `full` epochs, the length of a full trial.
     """
 
     trials: int
@@ -33,19 +33,18 @@ class Estimate:
     pretrainings: int
     checks: int
     full: int
-    """Epochs of a full trial."""
 
     @property
     def all_epochs(self) -> float:
-        """Epochs of everything together."""
+        """The epochs of trials, pre-trainings and checks together."""
         return self.epochs + (self.pretrainings + self.checks) * self.full
 
 
 def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
     """Estimate the cost of searching a space of `distinct` graphs, if that is known.
 
-    Trials are taken to be of lasting quality: one that leads early leads later. Raises
-    ValueError when nothing is open.
+    The ranking of trials is assumed to stay the same over the epochs. Raises ValueError when
+    the plan has no open values.
     """
     search = plan.search
     if plan.space is None or search is None:
@@ -60,13 +59,13 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
         complete=fmean(complete for complete, _ in runs),
         epochs=fmean(epochs for _, epochs in runs),
         pretrainings=_pretrainings(plan, trials),
-        checks=2 * seeds + min(CHECKED, trials) * search.confirm,
+        checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
         full=search.epochs,
     )
 
 
 def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> tuple[int, int]:
-    """How many trials of a search are trained to the end, and all epochs."""
+    """How many trials of a simulated search are trained to the end, and the epochs of all."""
     rungs = Rungs(search)
     complete = epochs = 0
     for _ in range(trials):
@@ -82,7 +81,7 @@ def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> tup
 
 
 def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
-    """Plans at some random points of a space, invalid ones left out."""
+    """Plans at `count` random points of a space, without the invalid ones."""
     assert plan.space is not None
     generator = random.Random(seed)
     found = []
@@ -102,7 +101,7 @@ def _drawn(draw: Draw, generator: random.Random) -> int | float:
 
 
 def _pretrainings(plan: Plan, trials: int) -> int:
-    """How many different networks the trials need pre-trained, as far as a sample shows."""
+    """How many different pre-trained networks the trials need, as far as a sample shows."""
     needed = {
         (node.network.model_dump_json(), node.optimizer.model_dump_json(), str(node.schedule))
         for point in sampled(plan, min(trials, SAMPLED))

@@ -1,24 +1,22 @@
-"""What a search tells whoever watches it: plain, frozen data, without torch.
+"""Events of a search, for whoever watches it: frozen data, without torch.
 
-A listener is any callable that takes one event, and is called in the owner's thread.
+A listener is any callable that takes an event; it is called in the coordinator's thread.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ktgdsl.plan.model import Plan
-
-if TYPE_CHECKING:
-    from ktgdsl.searching.result import SearchResult
+from ktgdsl.searching.result import SearchResult
 
 State = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
 class Past:
-    """A trial of an earlier owner: what became of it, and its values in percent by epoch."""
+    """A trial from before a resume: its state, and its values in percent by epoch."""
 
     state: State | Literal["running"]
     values: Mapping[int, float]
@@ -26,10 +24,10 @@ class Past:
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """A search begins or goes on; `past` has the trials of before.
+    """A search begins or is resumed; `past` has the trials from before.
 
-    `rungs` are the epochs after which trials may be ended early, `epochs` is the length of a
-    full trial.
+    `rungs` are the epochs after which the space's pruner may end trials, `epochs` is the length
+    of a full trial.
     """
 
     plan: Plan
@@ -48,9 +46,9 @@ class SearchStarted:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial is given to a worker, or given again after `epoch` epochs that are known.
+    """A trial is given to a worker, or again after a resume, `epoch` of its epochs being known.
 
-    `drawn` says what was drawn, by the names of the draws.
+    `drawn` has the value of each draw by its name.
     """
 
     trial: int
@@ -63,7 +61,7 @@ class TrialStarted:
 class TrialReported:
     """An epoch of a trial is trained: `value` is the objective, in percent.
 
-    `kept` says whether the trial goes on, or was complete.
+    `kept` is false when the pruner ended the trial.
     """
 
     trial: int
@@ -85,7 +83,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """An attempt at a trial was lost with its worker, and the trial goes on with another."""
+    """An attempt at a trial was lost with its worker, and another worker continues it."""
 
     trial: int
     attempt: int
@@ -94,7 +92,7 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class BestFound:
-    """There is a new best graph: the trial, its value and its plan."""
+    """A complete trial has the best value so far: its number, its value and its plan."""
 
     trial: int
     value: float
@@ -103,7 +101,7 @@ class BestFound:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """The space has no further graph: only `found` of `trials` trials could be made."""
+    """No further graph is left: only `found` of `trials` trials could be asked for."""
 
     found: int
     trials: int
@@ -111,7 +109,7 @@ class Exhausted:
 
 @dataclass(frozen=True)
 class CheckStarted:
-    """A training that judges the result begins: of a baseline, or of a finalist once more."""
+    """A check begins: the training of a baseline, or of a finalist with another seed."""
 
     name: str
     seed: int
@@ -121,7 +119,7 @@ class CheckStarted:
 
 @dataclass(frozen=True)
 class CheckReported:
-    """An epoch of a training that judges the result is over; `value` as of a trial."""
+    """An epoch of a check is trained; `value` is as of a trial."""
 
     name: str
     seed: int
@@ -131,9 +129,9 @@ class CheckReported:
 
 @dataclass(frozen=True)
 class CheckDone:
-    """A training that judges the result is over, with which `done` of `of` are.
+    """A check is over, and with it `done` of `of`.
 
-    `value` is None where there is none, and `reason` then says why.
+    `value` is None where it gave none, and `reason` then says why.
     """
 
     name: str
@@ -146,10 +144,10 @@ class CheckDone:
 
 @dataclass(frozen=True)
 class SearchFinished:
-    """The search is over and its result is written; `already` if it was before."""
+    """The search is over and its result written; `already` if it was before a resume."""
 
     plan: Plan
-    result: "SearchResult"
+    result: SearchResult
     already: bool = False
 
 
@@ -170,4 +168,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore(_: Event) -> None:
-    """The listener of those who do not want to know."""
+    """A listener that does nothing."""

@@ -1,14 +1,14 @@
-"""The folder of a search: its layout, and what is written of its trials.
+"""The folder of a search: its layout, and the files about its trials.
 
 space.ktg            the space in one file
 plan.json            its plan
 environment.json     versions, devices, workers, command, start
 study.journal        every trial, as an Optuna journal
-workers/             the states of trials under way, and what workers print
+workers/             checkpoints of running trials, and the output of workers
 trials.csv           one line a trial
 best.ktg             the best graph so far, as a spec
 top/01.ktg, ...      the best ones
-result.json          the end: a folder that has it is finished
+result.json          the result; a folder that has it is finished
 """
 
 import csv
@@ -47,7 +47,7 @@ class SearchFolder:
 
     @property
     def run(self) -> RunFolder:
-        """What it has in common with the folder of a run: plan, environment and lock."""
+        """What it shares with the folder of a run: plan, environment and lock."""
         return RunFolder(self.path)
 
     @property
@@ -57,7 +57,7 @@ class SearchFolder:
 
     @property
     def workers(self) -> Path:
-        """What workers keep while they are at it."""
+        """The files of workers while the search is under way."""
         return self.path / "workers"
 
     def result(self) -> SearchResult | None:
@@ -75,27 +75,27 @@ class SearchFolder:
             ) from error
 
     def write_space(self, text: str) -> None:
-        """Keep the space that is searched."""
+        """Write the space that is searched, as one file."""
         write_file(self.path / "space.ktg", text.encode())
 
     def write_graph(self, name: str, plan: Plan, trial: FrozenTrial) -> Path:
-        """The graph of a trial as a spec that can be run: on all training samples."""
+        """Write the graph of a trial as a spec that can be run, on all training samples."""
         assert plan.space is not None
-        found = plan_at(plan, point(plan.space.draws, trial.params))
-        assert found is not None
+        graph = plan_at(plan, point(plan.space.draws, trial.params))
+        assert graph is not None
         path = self.path / name
         with reporting_write_errors(path):
             path.parent.mkdir(exist_ok=True)
         values = values_of(trial)
         epoch = max(values)
-        told = [
+        comments = [
             f"{STATES[trial.state]}: {values[epoch]:.2f} % on the validation split "
             f"after epoch {epoch}",
             f"trial {trial.number}, seed {attribute(trial, SEED)}",
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
-        write_file(path, unparse_plan(found, path.parent, told).encode())
+        write_file(path, unparse_plan(graph, path.parent, comments).encode())
         return path
 
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
@@ -116,12 +116,12 @@ class SearchFolder:
         write_file(self.path / "trials.csv", text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:
-        """Write the result, which ends the search; only then the workers' files are let go."""
+        """Write the result, which ends the search, and only then remove the workers' files."""
         write_file(self.path / "result.json", result.to_json().encode())
         shutil.rmtree(self.workers, ignore_errors=True)
 
 
-def find(path: Path) -> SearchFolder:
+def open_search_folder(path: Path) -> SearchFolder:
     """The search folder at `path`. Raises RunError (E502) when there is none."""
     if not path.exists():
         raise folder_error(path, f"there is no folder {path}", "check the path")

@@ -1,4 +1,4 @@
-"""How long an epoch of a search takes on this machine."""
+"""The time of an epoch of a search, measured on this machine."""
 
 import time
 from statistics import fmean, median
@@ -19,9 +19,9 @@ STEPS = 8
 
 
 def epoch_seconds(plan: Plan, device: str | None = None) -> float:
-    """The mean time of an epoch of training over some graphs of a space, in seconds.
+    """The mean time of a training epoch over some graphs of a space, in seconds.
 
-    On random images. What evaluation takes is not in it: a fifth more with the digits.
+    Measured on random images, without evaluation: a fifth more with the digits.
     """
     plan = complete(plan)
     plans = sampled(plan, 4 * GRAPHS)[:GRAPHS] or [plan]

@@ -1,4 +1,4 @@
-"""The workers of a search, as their owner sees them: started, given trials, replaced, ended."""
+"""A pool of worker processes: gives them trials, and replaces those that die or hang."""
 
 import signal
 import statistics
@@ -14,7 +14,8 @@ from typing import Self
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.searching.messages import (
+from ktgdsl.searching.process import RunningTrial, WorkerProcess
+from ktgdsl.searching.protocol import (
     Busy,
     Decision,
     Diverged,
@@ -30,41 +31,40 @@ from ktgdsl.searching.messages import (
     Task,
     state_path,
 )
-from ktgdsl.searching.process import Trial, WorkerProcess
 
 MEDIANS = 10
-"""A worker hangs that gives no sign of life for so many times the median epoch."""
+"""A worker counts as hung when it is silent for so many times the median epoch."""
 
 FIRST = 600.0
-"""Seconds until an attempt's first report in which a worker may be silent, at least: a graph
-may be compiled in its first step and again when it is first evaluated, and data be loaded."""
+"""Seconds that a worker may be silent before an attempt's first report, at least: data may be
+loaded, and a graph be compiled in its first step and again in its first evaluation."""
 
 STARTUP = 600.0
 """Seconds that a worker has to start: importing torch from a cold disk takes its time."""
 
 TICK = 1.0
-"""Seconds between two looks at the workers, at most."""
+"""Seconds between two checks for hung workers, at most."""
 
 FAREWELL = 5.0
-"""Seconds that workers have to end when they are told to."""
+"""Seconds that workers have to end after they are told to."""
 
 
 class Pool:
-    """Worker processes that train trials. A context manager; its end is that of the workers.
+    """Worker processes that train trials. A context manager, at whose end the workers end.
 
-    Every trial that is submitted ends in exactly one of four ways: the owner decides not to
-    keep it, or decides about its last report; it diverges; it fails.
+    A trial that is submitted ends in exactly one of four ways: by a decision not to keep it, by
+    the decision about its last report, by diverging, or by failing.
 
     Args:
         workers: how many trials are trained at a time.
-        devices: where; the workers take turns.
-        folder: for the states of trials and the workers' output; made if need be. Trials
-            that an earlier pool left unfinished in it go on from there.
+        devices: the devices; they are given to the workers in turn.
+        folder: for checkpoints of trials and the workers' output; made if need be. Trials
+            that an earlier pool left unfinished in it resume from there.
         threads: how many each worker computes with.
-        deterministic: whether by deterministic algorithms alone.
-        patience: seconds without a sign of life, at least, before a worker counts as hung
-            that has reported an epoch of its trial.
-        attempts: how many workers a trial may cost.
+        deterministic: whether to use deterministic algorithms alone.
+        patience: seconds of silence, at least, before a worker counts as hung that has
+            reported an epoch of its trial.
+        attempts: how many workers may be lost with a trial before it fails.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Pool:
         self._patience = patience
         self._attempts = attempts
         self._folder = folder.absolute()
-        self._trials: dict[int, Trial] = {}
-        self._queue: deque[Trial] = deque()
-        self._told: list[Message] = []
-        self._seconds: deque[float] = deque(maxlen=101)
+        self._trials: dict[int, RunningTrial] = {}
+        self._queue: deque[RunningTrial] = deque()
+        self._messages: list[Message] = []
+        self._epoch_seconds: deque[float] = deque(maxlen=101)
         self._false_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         setups = [
@@ -105,7 +105,7 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """Ends all workers, whatever they are at; what is kept of their trials stays."""
+        """End all workers at once; the checkpoints of their trials stay."""
         for worker in self._workers:
             worker.process.terminate()
         until = time.monotonic() + FAREWELL
@@ -119,38 +119,38 @@ class Pool:
         return len(self._workers) - len(self._trials)
 
     def submit(self, task: Task) -> None:
-        """Has a trial trained, as soon as there is a worker for it."""
+        """Have a trial trained as soon as a worker is free."""
         if task.trial in self._trials:
             raise ValueError(f"trial {task.trial} is under way")
-        self._trials[task.trial] = trial = Trial(task)
+        self._trials[task.trial] = trial = RunningTrial(task)
         self._queue.append(trial)
-        self._give()
+        self._assign()
 
     def decide(self, trial: int, keep: bool) -> None:
-        """Answers the last report of a trial; one that is not kept is over.
+        """Answer the last report of a trial; without `keep` the trial is over.
 
-        Whatever has to last, such as a journal's entry about the report, has to be written
-        before.
+        What must survive a kill, such as the journal's entry about the report, has to be
+        written before.
         """
-        it = self._trials[trial]
-        report, it.asked = it.asked, None
+        running = self._trials[trial]
+        report, running.pending = running.pending, None
         if report is None:
-            raise ValueError(f"trial {trial} has not asked")
-        it.task = replace(it.task, kept=report.epoch)
+            raise ValueError(f"trial {trial} has no report to decide about")
+        running.task = replace(running.task, kept=report.epoch)
         over = report.last or not keep
-        worker = next((each for each in self._workers if each.trial is it), None)
+        worker = next((each for each in self._workers if each.trial is running), None)
         if worker is not None:
             worker.send(Decision(keep))
         if over:
-            self._over(it, worker)
+            self._finish(running, worker)
         elif worker is None:
-            self._again(it)
+            self._retry(running)
 
     def wait(self, timeout: float | None = None) -> list[Message]:
-        """What has happened since, in order: something, unless `timeout` seconds pass first.
+        """Messages about trials, in order: at least one, unless `timeout` seconds pass first.
 
-        Of a trial that is not over there comes something as long as every report is answered;
-        with no trial under way there is nothing to wait for.
+        A trial that is not over sends messages as long as every report is answered. With no
+        trial under way there are none, and this returns at once.
 
         Raises:
             RunError: when workers cannot start (E504, E505).
@@ -158,20 +158,20 @@ class Pool:
         until = float("inf") if timeout is None else time.monotonic() + timeout
         while True:
             left = max(0.0, until - time.monotonic())
-            self._look(0.0 if self._told else min(left, TICK))
-            if self._told or not self._trials or left == 0.0:
-                told, self._told = self._told, []
-                return told
+            self._poll(0.0 if self._messages else min(left, TICK))
+            if self._messages or not self._trials or left == 0.0:
+                messages, self._messages = self._messages, []
+                return messages
 
-    def _look(self, timeout: float) -> None:
+    def _poll(self, timeout: float) -> None:
         connection.wait([worker.pipe for worker in self._workers], timeout)
         for worker in self._workers:
-            self._listen(worker)
-        self._give()
+            self._read(worker)
+        self._assign()
 
-    def _listen(self, worker: WorkerProcess) -> None:
+    def _read(self, worker: WorkerProcess) -> None:
         for message in worker.read():
-            self._hear(worker, message)
+            self._handle(worker, message)
         if worker.gone:
             code = worker.end(FAREWELL)
             self._replace(worker, f"{_cause(code)}; its output is in {worker.log}")
@@ -183,10 +183,10 @@ class Pool:
     def _limit(self, worker: WorkerProcess) -> float:
         if not worker.started:
             return STARTUP
-        median = statistics.median(self._seconds) if self._seconds else 0.0
+        median = statistics.median(self._epoch_seconds) if self._epoch_seconds else 0.0
         return max(self._patience if worker.reported else FIRST, MEDIANS * median)
 
-    def _hear(self, worker: WorkerProcess, message: FromWorker) -> None:
+    def _handle(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
             case Ready():
                 worker.started = worker.idle = True
@@ -197,14 +197,14 @@ class Pool:
                 self._lose(worker, reason, trace)
             case Report(trial):
                 worker.reported = True
-                self._trials[trial].asked = message
-                self._seconds.append(message.seconds)
-                self._told.append(message)
+                self._trials[trial].pending = message
+                self._epoch_seconds.append(message.seconds)
+                self._messages.append(message)
             case Diverged(trial):
-                self._over(self._trials[trial], worker)
-                self._told.append(message)
+                self._finish(self._trials[trial], worker)
+                self._messages.append(message)
             case Busy():
-                self._told.append(message)
+                self._messages.append(message)
 
     def _replace(self, worker: WorkerProcess, reason: str) -> None:
         self._lose(worker, reason)
@@ -215,29 +215,29 @@ class Pool:
         self._workers[self._workers.index(worker)] = WorkerProcess(worker.number, worker.setup)
 
     def _lose(self, worker: WorkerProcess, reason: str, trace: str = "") -> None:
-        """An attempt is lost. A report that still waits may yet end the trial by a decision."""
+        """Note a lost attempt. A report that waits for a decision may still end the trial."""
         trial, worker.trial = worker.trial, None
         if trial is None:
             return
-        trial.reasons.append(reason)
-        self._told.append(Lost(trial.task.trial, len(trial.reasons), reason, trace))
-        if trial.asked is None:
-            self._again(trial)
+        trial.lost.append(reason)
+        self._messages.append(Lost(trial.task.trial, len(trial.lost), reason, trace))
+        if trial.pending is None:
+            self._retry(trial)
 
-    def _again(self, trial: Trial) -> None:
-        if len(trial.reasons) < self._attempts:
+    def _retry(self, trial: RunningTrial) -> None:
+        if len(trial.lost) < self._attempts:
             self._queue.appendleft(trial)
             return
-        self._over(trial, None)
-        self._told.append(Failed(trial.task.trial, tuple(trial.reasons)))
+        self._finish(trial, None)
+        self._messages.append(Failed(trial.task.trial, tuple(trial.lost)))
 
-    def _give(self) -> None:
+    def _assign(self) -> None:
         for worker in self._workers:
             if worker.idle and self._queue:
                 worker.trial, worker.idle, worker.reported = self._queue.popleft(), False, False
                 worker.send(worker.trial.task)
 
-    def _over(self, trial: Trial, worker: WorkerProcess | None) -> None:
+    def _finish(self, trial: RunningTrial, worker: WorkerProcess | None) -> None:
         if worker is not None:
             worker.trial = None
         del self._trials[trial.task.trial]

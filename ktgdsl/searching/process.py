@@ -1,4 +1,4 @@
-"""A worker process, as its owner sees it: started, talked to, listened to, ended."""
+"""A worker process: starting it, the pipe to it, and its end."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 
-from ktgdsl.searching.messages import FromWorker, Report, Setup, Task, ToWorker
+from ktgdsl.searching.protocol import FromWorker, Report, Setup, Task, ToWorker
 
 # A plain command instead of `multiprocessing.Process`, which would run the caller's main
 # module again in the worker, and has every script guard against that.
@@ -24,25 +24,26 @@ main(int(sys.argv[1]))
 
 
 @dataclass
-class Trial:
-    """A trial under way: `asked` is its report that waits for a decision."""
+class RunningTrial:
+    """A trial under way: its report that waits for a decision, and why attempts were lost."""
 
     task: Task
-    asked: Report | None = None
-    reasons: list[str] = field(default_factory=list)
+    pending: Report | None = None
+    lost: list[str] = field(default_factory=list)
 
 
 class WorkerProcess:
-    """A worker process and its state: starting, then idle, or at work on a trial.
+    """A worker process and its state: starting, then idle, or training a trial.
 
-    `reported` says whether an epoch of that trial has come from it.
+    `reported` says whether it has reported an epoch of that trial. `heard` is when the last
+    message came or went.
     """
 
     def __init__(self, number: int, setup: Setup) -> None:
         self.number = number
         self.setup = setup
         self.started = self.idle = self.reported = self.gone = False
-        self.trial: Trial | None = None
+        self.trial: RunningTrial | None = None
         self.heard = time.monotonic()
         self.pipe, theirs = connection.Pipe()
         with theirs, self.log.open("ab") as log:
@@ -54,24 +55,24 @@ class WorkerProcess:
                 # Threads that spin while they wait would take the cores of other workers.
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the owner
+                process_group=0,  # Ctrl-C goes to the coordinator alone
             )
         self.send(setup)
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """The file with its output."""
         return self.setup.folder / f"worker-{self.number}.log"
 
     def send(self, message: ToWorker) -> None:
-        """Tells it; that it is dead shows when it is listened to."""
+        """Send a message. A dead worker is noticed when it is read from."""
         with suppress(OSError):
             self.pipe.send(message)
         self.heard = time.monotonic()
 
     def read(self) -> Iterator[FromWorker]:
-        """All that it has said by now. Then `gone` says whether that was the end."""
-        # Asked first: what a process has said before its death is all in the pipe.
+        """The messages that have arrived. Afterwards `gone` says whether the process has ended."""
+        # Polled first: all that a process sent before its death is in the pipe then.
         ended = self.process.poll() is not None
         try:
             while self.pipe.poll():
@@ -83,12 +84,12 @@ class WorkerProcess:
         self.gone = ended
 
     def silent_for(self) -> float:
-        """Seconds without a word from one that owes us some; it may ponder while we do."""
-        waiting = self.idle or (self.trial is not None and self.trial.asked is not None)
+        """Seconds since its last message; none while it waits for a task or a decision."""
+        waiting = self.idle or (self.trial is not None and self.trial.pending is not None)
         return 0.0 if waiting else time.monotonic() - self.heard
 
     def end(self, patience: float = 0.0) -> int:
-        """Its exit code; kills it when it has not ended by itself by then."""
+        """Wait for the process to end, kill it after `patience` seconds; its exit code."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:

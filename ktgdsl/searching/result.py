@@ -1,4 +1,4 @@
-"""What a search has found: `result.json`."""
+"""The result of a search, as `result.json` keeps it."""
 
 import json
 from pathlib import Path

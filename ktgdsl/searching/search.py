@@ -1,4 +1,4 @@
-"""A search: a space in, the best graph out, and going on after a cut."""
+"""`search` and `resume`: from a space to its best graph, in a folder."""
 
 import errno
 import shlex
@@ -16,13 +16,13 @@ from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
-from ktgdsl.searching.cores import cores, threads_each
-from ktgdsl.searching.course import Course, Found
 from ktgdsl.searching.events import (
     Listener,
     ignore,
 )
-from ktgdsl.searching.folder import SearchFolder, find
+from ktgdsl.searching.folder import SearchFolder, open_search_folder
+from ktgdsl.searching.search_run import SearchOutcome, SearchRun
+from ktgdsl.searching.threads import cores, threads_each
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
@@ -31,7 +31,7 @@ from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import create_run_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What writing fails with on a disk that takes no more."""
+"""The errors of writing to a full disk."""
 
 
 def search(
@@ -44,8 +44,8 @@ def search(
     deterministic: bool = False,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
-) -> Found:
-    """Finds the best graph of a space and keeps everything in a folder.
+) -> SearchOutcome:
+    """Find the best graph of a space, and keep everything in a folder.
 
     Args:
         plan: the space.
@@ -54,8 +54,8 @@ def search(
             one for each GPU, or on a CPU one for two cores. Each computes with as many threads
             as OMP_NUM_THREADS says, else with its share of the cores.
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
-        listener: is told how it goes (`ktgdsl.searching.events`).
-        deterministic: whether to compute by deterministic algorithms alone, as `run` does.
+        listener: is called with every event (`ktgdsl.searching.events`).
+        deterministic: whether to use deterministic algorithms alone, as `run` does.
         sampler: one of Optuna's or of your own, instead of the one that the space names. It is
             asked again, up to 64 times, while the graph at its point is invalid or (under
             `dedupe`) known; then random points are tried. The parameters have the names of the
@@ -63,7 +63,7 @@ def search(
         pruner: one of Optuna's or of your own, instead of the one that the space names. It is
             asked after every epoch but the last, by its `prune`; epochs are counted from 1.
 
-    No file keeps a sampler or a pruner that is passed here: `resume` has to have it again. What
+    No file keeps a sampler or a pruner that is passed opened: `resume` has to have it again. What
     such a one remembers beside the trials of the study is lost when a search is cut off, so its
     later trials may be others.
 
@@ -78,21 +78,21 @@ def search(
     plan = complete(plan)
     devices = _devices(device)
     workers = workers or (plan.search and plan.search.workers) or _workers(devices)
-    as_a_worker = threads_of({"threads": threads_each(workers)})
-    with as_a_worker, deterministically(deterministic):
+    threads = threads_of({"threads": threads_each(workers)})
+    with threads, deterministically(deterministic):
         environment = {
             **describe_environment(plan, torch.device(devices[0]), (plan.train.seed,)),
             "devices": devices,
             "workers": workers,
             **_names_of(sampler, pruner),
         }
-    made = create_run_folder(plan, None if out is None else Path(out), None, environment)
-    folder = SearchFolder(made.path)
+    created = create_run_folder(plan, None if out is None else Path(out), None, environment)
+    folder = SearchFolder(created.path)
     assert plan.space is not None
-    with made.locked():
+    with created.locked():
         folder.write_space(plan.space.text)
-        with _going_on(folder):
-            return Course(plan, folder, listener, sampler, pruner).to_the_end()
+        with _explaining_full_disks(folder):
+            return SearchRun(plan, folder, listener, sampler, pruner).run()
 
 
 def resume(
@@ -103,30 +103,30 @@ def resume(
     listener: Listener = ignore,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
-) -> Found:
-    """Goes on with a search that was cut off, to the same number of trials.
+) -> SearchOutcome:
+    """Resume a search that was cut off, to the same number of trials.
 
-    Workers and devices are those of the search unless they are given; the threads of each
-    worker, and whether all is deterministic, are in any case, as numbers depend on them. A
-    finished search is left as it is and its result returned.
+    Workers and devices are those of the search unless they are passed opened; the threads of each
+    worker and `deterministic` always are, as the numbers depend on them. A finished search is
+    left as it is, and its outcome returned.
 
     Raises as `search` does; and RunError (E502) where `sampler` and `pruner` are not of the
     classes that were passed to `search`.
     """
-    here = find(Path(folder))
-    with here.run.locked():
-        plan = here.run.plan()
+    opened = open_search_folder(Path(folder))
+    with opened.run.locked():
+        plan = opened.run.plan()
         require_searchable(plan)
-        environment = here.run.environment()
-        if here.result() is None:
-            _require_the_same(here.path, environment, _names_of(sampler, pruner))
+        environment = opened.run.environment()
+        if opened.result() is None:
+            _require_the_same(opened.path, environment, _names_of(sampler, pruner))
         if device is not None:
             environment["devices"] = _devices(device)
         if workers is not None:
             environment["workers"] = workers
-        here.run.write_environment(environment)
-        with _going_on(here):
-            return Course(plan, here, listener, sampler, pruner).to_the_end()
+        opened.run.write_environment(environment)
+        with _explaining_full_disks(opened):
+            return SearchRun(plan, opened, listener, sampler, pruner).run()
 
 
 def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[str, str]:
@@ -161,8 +161,8 @@ def _require_the_same(path: Path, noted: Mapping[str, Any], passed: Mapping[str,
 
 
 @contextmanager
-def _going_on(folder: SearchFolder) -> Iterator[None]:
-    """Lets an error about a disk that takes no more say how to go on once it does."""
+def _explaining_full_disks(folder: SearchFolder) -> Iterator[None]:
+    """Let an error about a full disk say how to resume once there is room."""
     try:
         yield
     except RunError as error:

@@ -1,4 +1,4 @@
-"""The study of a search: an Optuna study in a journal, of which the owner is the only writer."""
+"""The Optuna study of a search, in a journal that the coordinator alone writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from ktgdsl.training.run_files import reporting_write_errors
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
 CHECK, SECONDS, STOPPED = "check", "seconds", "stopped"
-"""The attributes of trials and of the study: what was found beside parameters and values."""
+"""Names of user attributes, of trials and of the study."""
 
 
 class StoppableStudy(optuna.Study):
@@ -29,15 +29,15 @@ class StoppableStudy(optuna.Study):
 
 
 class Study:
-    """The trials of a search and what became of them, each written before it is acted upon.
+    """The trials of a search in an Optuna study, whose sampler and pruner decide.
 
-    Every method writes all that it has to say at once, or nothing, and raises RunError (E502)
-    when the journal cannot be written.
+    A method that changes the study writes all of the change or nothing, and raises RunError
+    (E502) when the journal cannot be written.
 
     Args:
         path: the journal; a new one is made if need be.
         name: of the study in it.
-        sampler: draws the trials; needed to ask for one.
+        sampler: draws the points of trials; needed to ask for one.
         pruner: is asked after every epoch but the last; by default it ends nobody.
     """
 
@@ -53,7 +53,7 @@ class Study:
         self._sampler = sampler
         self._pruner = pruner
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # Of an owner that was killed; the folder's own lock says that nobody else is at work.
+        # Left by a coordinator that was killed; the folder's own lock keeps others away.
         self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
         self._load()
         if sampler is not None:
@@ -74,7 +74,7 @@ class Study:
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """Write what a `with` block notes, all of it or nothing."""
+        """Write the changes of a `with` block, all or none of them."""
         try:
             with reporting_write_errors(self.path), self._journal.group():
                 yield
@@ -109,9 +109,9 @@ class Study:
         return sample
 
     def report(self, number: int, epoch: int, value: float, *, last: bool) -> TrialState:
-        """Note the value of a trial after an epoch, and what becomes of it.
+        """Report the value of a trial after an epoch; the state of the trial then.
 
-        It is complete after its last epoch; before, the pruner says whether it goes on.
+        It is complete after its last epoch; before, the pruner decides whether it continues.
         """
         with self._written():
             trial = self._trial(number)
@@ -125,34 +125,34 @@ class Study:
             return TrialState.RUNNING
 
     def fail(self, number: int, reason: str) -> None:
-        """End a trial that gives no value."""
+        """End a trial that gives no value, for that reason."""
         with self._written():
             trial = self._trial(number)
             trial.set_user_attr(REASON, reason)
             self.optuna.tell(trial, state=TrialState.FAIL)
 
     def _trial(self, number: int) -> Trial:
-        # Optuna's ids of trials are those of the storage, whose only study this is.
+        # Optuna numbers trials within a study and has ids for all of a storage: here the same.
         return Trial(self.optuna, number)
 
     @property
     def checks(self) -> dict[str, float | str]:
-        """The values of trainings beside the trials, by name and seed; or why there is none."""
+        """The values of checks by `Check.key`, or the reason why there is none."""
         attrs = self.optuna.user_attrs
         return {k[len(CHECK) + 1 :]: v for k, v in attrs.items() if k.startswith(f"{CHECK} ")}
 
     @property
     def seconds(self) -> float:
-        """How long the search has taken so far."""
+        """The seconds that the search has taken so far."""
         return float(self.optuna.user_attrs.get(SECONDS, 0.0))
 
-    def note_seconds(self, seconds: float) -> None:
-        """Keep how long the search has taken."""
+    def set_seconds(self, seconds: float) -> None:
+        """Write the seconds that the search has taken so far."""
         with self._written():
             self.optuna.set_user_attr(SECONDS, seconds)
 
-    def note_check(self, key: str, value: float | str) -> None:
-        """Keep the value of a training beside the trials, or why it has none."""
+    def set_check(self, key: str, value: float | str) -> None:
+        """Write the value of a check, or the reason why there is none."""
         with self._written():
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
 
@@ -163,5 +163,5 @@ def values_of(trial: FrozenTrial) -> dict[int, float]:
 
 
 def attribute(trial: FrozenTrial, name: str) -> Any:
-    """What was noted of a trial when it was asked, or when it failed."""
+    """A user attribute of a trial, or None."""
     return trial.user_attrs.get(name)

@@ -1,4 +1,4 @@
-"""A worker of a search: a process that trains one trial after another, and asks to go on."""
+"""A worker of a search: a process that trains trials and reports every epoch."""
 
 import atexit
 import gc
@@ -20,7 +20,7 @@ import torch
 
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.plan.model import DataPlan, Plan
-from ktgdsl.searching.messages import (
+from ktgdsl.searching.protocol import (
     Busy,
     Decision,
     Diverged,
@@ -44,23 +44,23 @@ from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 
 BEAT = 0.5
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 
 class Channel(Protocol):
-    """The way to the owner and back."""
+    """The connection of a worker to the coordinator."""
 
     def send(self, message: FromWorker) -> None:
-        """Tells the owner."""
+        """Send a message."""
 
     def receive(self) -> Any:
-        """Waits for what the owner says."""
+        """Wait for a message."""
 
 
 class Pipe:
-    """The worker's end of the pipe to its owner.
+    """The worker's end of the pipe to the coordinator.
 
-    A thread listens all the time, so that the owner's death ends the worker at once,
+    A thread reads all the time, so that the worker ends at once when the coordinator dies,
     whatever it is doing.
     """
 
@@ -77,19 +77,19 @@ class Pipe:
             os._exit(1)
 
     def send(self, message: FromWorker) -> None:
-        """Tells the owner; ends the process when there is none any more."""
+        """Send a message; ends the process when the coordinator is gone."""
         try:
             self._connection.send(message)
         except OSError:
             os._exit(1)
 
     def receive(self) -> Any:
-        """Waits for what the owner says."""
+        """Wait for a message."""
         return self._inbox.get()
 
 
 class Worker:
-    """Trains trials. Keeps the device and the data that it loaded last."""
+    """Trains trials. Keeps the data set that it loaded last on the device."""
 
     def __init__(
         self, channel: Channel, device: torch.device, folder: Path, deterministic: bool = False
@@ -101,7 +101,7 @@ class Worker:
         self._loaded: tuple[DataPlan, int, TrainingData] | None = None
 
     def serve(self) -> None:
-        """Trains what the owner gives, until an exception says that the process is unsound."""
+        """Train task after task, until an exception that may have left the process unsound."""
         while True:
             self._channel.send(Ready())
             task: Task = self._channel.receive()
@@ -115,43 +115,43 @@ class Worker:
                 self._channel.send(Raised(task.trial, reason, traceback.format_exc()))
                 if not isinstance(error, KtgError):
                     return
-            gc.collect()  # graphs refer to themselves, and the next needs their memory
+            gc.collect()  # graphs are cyclic, and the next one needs their memory
 
     def train(self, task: Task) -> None:
-        """Trains a trial for as long as the owner wants; or says that it diverged."""
-        asking = _Asking(self._channel, task)
+        """Train a trial until it is complete, or stopped, or has diverged, which is reported."""
+        reporter = _Reporter(self._channel, task)
         try:
-            self._train(task, asking)
+            self._train(task, reporter)
         except RunError as error:
             if all(each.code != "E503" for each in error.diagnostics):
                 raise
             reason = "; ".join(each.message for each in error.diagnostics)
-            self._channel.send(Diverged(task.trial, asking.epoch, reason))
+            self._channel.send(Diverged(task.trial, reporter.epoch, reason))
 
-    def _train(self, task: Task, asking: "_Asking") -> None:
+    def _train(self, task: Task, reporter: "_Reporter") -> None:
         plan = complete(Plan.from_json(task.plan))
         if not plan.data.holdout:
             raise ValueError("a trial is measured on a validation split, and none is held out")
-        beat = _Beat(self._channel.send, task.trial)
-        state = State(self._folder, task, plan)
-        resume, reports = state.load()
+        heartbeat = _Heartbeat(self._channel.send, task.trial)
+        checkpoint = TrialCheckpoint(self._folder, task, plan)
+        resume, reports = checkpoint.load()
         for report in reports:
-            if not asking.keep(report):
+            if not reporter.keep(report):
                 return
         step = stepper(
             plan,
             self._device,
             seed=task.seed,
             pretraining=Pretraining(task.study_seed, self._folder / "pretrained"),
-            listener=beat,
+            listener=heartbeat,
         )
-        asking.epoch = len(reports) + 1
+        reporter.epoch = len(reports) + 1
         training = epochs(
             step,
             self._data(plan.data, task.study_seed),
             seed=task.seed,
             resume=resume,
-            listener=beat,
+            listener=heartbeat,
             evaluated=[task.objective],
         )
         began = time.monotonic()
@@ -164,10 +164,10 @@ class Worker:
                 last=done.epoch == plan.train.epochs,
             )
             reports.append(report)
-            if not asking.keep(report):
+            if not reporter.keep(report):
                 return
             if not report.last and done.epoch.bit_count() == 1:
-                state.save(step.state_dict(), reports)
+                checkpoint.save(step.state_dict(), reports)
             began = time.monotonic()
 
     def _data(self, data: DataPlan, seed: int) -> TrainingData:
@@ -177,8 +177,8 @@ class Worker:
         return self._loaded[2]
 
 
-class _Asking:
-    """Asks whether a trial goes on. `epoch` is the one that it is in."""
+class _Reporter:
+    """Reports epochs and waits for the decisions. `epoch` is the one that the trial is in."""
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel = channel
@@ -186,7 +186,7 @@ class _Asking:
         self.epoch = 0
 
     def keep(self, report: Report) -> bool:
-        """What the owner decides, or has decided in an attempt before."""
+        """Whether to continue: the coordinator's decision, or the one from an earlier attempt."""
         self.epoch = report.epoch + 1
         if report.epoch <= self._task.kept:
             self._channel.send(Busy(report.trial))
@@ -196,10 +196,11 @@ class _Asking:
         return decision.keep
 
 
-class State:
-    """What is kept of a trial on the disk, for the next attempt at it.
+class TrialCheckpoint:
+    """The checkpoint of a trial, for the next attempt at it.
 
-    Its reports are kept with the stepper's state, as nobody knows whether they arrived.
+    It has the trial's reports beside the stepper's state, as it is not known whether they
+    arrived.
     """
 
     def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
@@ -208,19 +209,19 @@ class State:
         self._digest = " ".join(map(str, parts))
 
     def load(self) -> tuple[ResumePoint | None, list[Report]]:
-        """Where to go on, and all reports up to there; nothing if that is not known."""
+        """Where to resume, and the reports up to there; nothing without a usable checkpoint."""
         if not self.path.exists():
             return None, []
         try:
-            found = load_checkpoint(self.path, self._digest)
-            assert found.state is not None
-            reports = [Report(**each) for each in found.state["reports"]]
-            return ResumePoint(found.epoch, found.state["stepper"]), reports
+            stored = load_checkpoint(self.path, self._digest)
+            assert stored.state is not None
+            reports = [Report(**each) for each in stored.state["reports"]]
+            return ResumePoint(stored.epoch, stored.state["stepper"]), reports
         except (RunError, KeyError, TypeError):  # damaged, or of another plan
             return None, []
 
     def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
-        """Keeps it, if the disk can take it: all that is lost else is time."""
+        """Write the checkpoint. A full disk is ignored, as it only costs time later."""
         state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
         seconds = sum(each.seconds for each in reports)
         epoch = reports[-1].epoch
@@ -228,8 +229,8 @@ class State:
             save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
 
 
-class _Beat:
-    """Signs of life from what a training tells: so often that nobody worries."""
+class _Heartbeat:
+    """A listener of a training that sends heartbeats: often enough not to count as hung."""
 
     def __init__(self, send: Callable[[FromWorker], None], trial: int) -> None:
         self._send = send
@@ -238,7 +239,7 @@ class _Beat:
         self._sent = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Takes note of an event."""
+        """Send a heartbeat if one is due."""
         doing = self._doing
         match event:
             case PretrainStarted():
@@ -254,8 +255,8 @@ class _Beat:
 
 
 def main(descriptor: int) -> None:
-    """The life of a worker process, whose end of the pipe has that descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner has it too, and ends its workers
+    """Run a worker process, whose end of the pipe has that descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator gets it, too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     pipe = Pipe(Connection(descriptor))
     setup: Setup = pipe.receive()
@@ -267,6 +268,6 @@ def main(descriptor: int) -> None:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    gc.freeze()  # what is loaded by now stays, and is not worth a look after every trial
+    gc.freeze()  # what is loaded by now stays, and need not be scanned after every trial
     atexit.register(gc.unfreeze)
     Worker(pipe, device, setup.folder, setup.deterministic).serve()

@@ -16,8 +16,8 @@ from ktgdsl.searching.checks import baselines, leaders
 from ktgdsl.searching.study import Study
 from ktgdsl.searching.trial_plans import trial_plan
 from ktgdsl.space.unparse_plan import unparse_plan
+from tests.benchmarks.coordinator import space
 from tests.benchmarks.output import options, show
-from tests.benchmarks.owner import space
 
 PROGRAM = [sys.executable, "-m", "ktgdsl"]
 

@@ -1,7 +1,7 @@
 """How much of their time workers train: `python -m tests.benchmarks.busy`.
 
 A search of real trials with one worker and with two. An epoch's seconds are those that its
-worker has spent on training and measuring; all others are lost: the owner, messages, new
+worker has spent on training and measuring; all others are lost: the coordinator, messages, new
 networks, states on the disk. `training %` is taken from when all workers have a trial until the
 last trial begins; `of all %` of all time, from the start of the workers to the end of the last
 of them, where the others have nothing to do any more.
@@ -12,15 +12,15 @@ import time
 from pathlib import Path
 from statistics import median
 
+from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.events import ignore
-from ktgdsl.searching.messages import Message, Report, Task
-from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.protocol import Message, Report, Task
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import Study
+from tests.benchmarks.coordinator import space
 from tests.benchmarks.output import options, show
-from tests.benchmarks.owner import space
 
 
 class Timed(Pool):
@@ -59,9 +59,9 @@ def measured(workers: int, trials: int, folder: Path) -> dict[str, str | int | f
     assert plan.search is not None
     sampler, pruner = DistinctSampler(plan), pruner_of(plan.search)
     study = Study(folder / "study.journal", "space", sampler, pruner)
-    owner = Owner(plan, study, ignore, improved=lambda _: None)
+    coordinator = Coordinator(plan, study, ignore, improved=lambda _: None)
     with Timed(workers, folder / "workers") as pool:
-        owner.trials(pool)
+        coordinator.trials(pool)
         ended = time.perf_counter()
     first, last = max(pool.heard[trial] for trial in range(workers)), pool.last
     return {

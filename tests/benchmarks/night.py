@@ -103,7 +103,7 @@ class Search:
         return data.steps_per_epoch * step + data.held_samples * costs[graph.target].image
 
     def run(
-        self, keep: Keep, at: int, costs: Costs, start: float, owner: float
+        self, keep: Keep, at: int, costs: Costs, start: float, coordinator: float
     ) -> tuple[float, Outcome]:
         """Seconds of all three, one after the other, and what became of the trials."""
         assert self.plan.search is not None
@@ -112,7 +112,7 @@ class Search:
         def phase(graphs: Sequence[Mix], keep: Keep) -> Outcome:
             different = set(graphs)
             of = {each: Training(start, self.epoch(each, costs), length) for each in different}
-            return simulate([of[each] for each in graphs], stops, keep, at, owner)
+            return simulate([of[each] for each in graphs], stops, keep, at, coordinator)
 
         before, trials = phase(self.before, everybody), phase(self.trials, keep)
         after = phase(self.after, everybody)
@@ -135,21 +135,23 @@ class Search:
         whole = sum(epochs * graph.step(costs, batch) for epochs, graph in trained)
         return whole / sum(outcome.epochs)
 
-    def needed(self, make: Make, at: int, costs: Costs, owner: float, goal: float) -> float | None:
+    def needed(
+        self, make: Make, at: int, costs: Costs, coordinator: float, goal: float
+    ) -> float | None:
         """What a step of the mean graph may cost for all to be done in `goal` seconds.
 
-        The relations among `costs` stay. None where the owner alone takes longer than that.
+        The relations among `costs` stay. None where the coordinator alone takes longer than that.
         """
 
         def taken(factor: float) -> tuple[float, Outcome]:
             changed = {word: cost.times(factor) for word, cost in costs.items()}
-            return self.run(make(), at, changed, 0.0, owner)
+            return self.run(make(), at, changed, 0.0, coordinator)
 
         idle = taken(0.0)[0]
         if idle >= goal:
             return None
-        # What trainings take is in proportion to their costs, and what the owner takes comes on
-        # top: a line through two points, of which the second is too late by the owner's time.
+        # What trainings take is in proportion to their costs, and the coordinator's time comes on
+        # top: a line through two points, of which the second is too late by that time.
         late = goal / self.run(make(), at, costs, 0.0, 0.0)[0]
         seconds, outcome = taken(late)
         factor = late * (goal - idle) / (seconds - idle)
@@ -182,16 +184,16 @@ def row(
     make: Sequence[Make],
     at: int,
     rates: Rates | None,
-    owner: float,
+    coordinator: float,
     goal: float,
 ) -> Row:
     """A way of pruning, in the mean over simulations, with so many trials at a time."""
     relative = {word: each.times(ONE_TERA) for word, each in flops().items()}
     costs, start = (relative, 0.0) if rates is None else (rates.costs, rates.start)
-    runs = [search.run(each(), at, costs, start, owner) for each in make]
+    runs = [search.run(each(), at, costs, start, coordinator) for each in make]
     hours = fmean(seconds for seconds, _ in runs) / 3600
     operations = fmean(search.operations(outcome) for _, outcome in runs) / 1e12
-    needed = [search.needed(each, at, costs, owner, goal) for each in make]
+    needed = [search.needed(each, at, costs, coordinator, goal) for each in make]
     epochs = [sum(outcome.epochs) for _, outcome in runs]
     last = search.plan.train.epochs
     return {
@@ -207,7 +209,7 @@ def row(
     }
 
 
-def assumptions(search: Search, table: Table | None, owner: float) -> list[str]:
+def assumptions(search: Search, table: Table | None, coordinator: float) -> list[str]:
     """All that the hours rest on, a line each."""
     assert search.plan.search is not None
     data, length = search.plan.data, search.plan.search.epochs
@@ -226,8 +228,8 @@ def assumptions(search: Search, table: Table | None, owner: float) -> list[str]:
         f"before the trials {len(search.before)} networks are pre-trained, after them "
         f"{len(search.after)} baselines trained (of the second, the largest networks), all for "
         f"{length} epochs, and nothing else goes on meanwhile",
-        f"the owner needs {1000 * owner:g} ms a trial, one trial after the other; the start of "
-        "workers, and states on the disk, are not counted",
+        f"the coordinator needs {1000 * coordinator:g} ms a trial, one trial after the other; the "
+        "start of workers, and checkpoints on the disk, are not counted",
         "pruning, noisy: accuracies are a lasting quality N(0, 1) plus N(0, 1/e) after epoch e; "
         f"lasting: the quality alone, as `ktgc plan` takes it ({expected.epochs:,.0f} epochs); "
         "halves: exactly every second goes on, at random; nobody: each is better than all before",
@@ -264,7 +266,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--at", type=int, nargs="+", default=[1, 2, 4, 8, 16], metavar="N")
     parser.add_argument("--goal", type=float, default=8.0, help="hours")
-    parser.add_argument("--owner", type=float, default=10.0, help="its milliseconds a trial")
+    parser.add_argument("--coordinator", type=float, default=10.0, help="its milliseconds a trial")
     parser.add_argument("--quick", action="store_true", help="fewer steps and simulations")
     given = parser.parse_args()
     table = None
@@ -286,11 +288,11 @@ def main() -> None:
     }
     known = {} if table is None else {each.at: each for each in table.rates}
     rows = [
-        row(search, name, make, at, known.get(at), given.owner / 1000, given.goal * 3600)
+        row(search, name, make, at, known.get(at), given.coordinator / 1000, given.goal * 3600)
         for at in given.at
         for name, make in prunings.items()
     ]
-    lines = assumptions(search, table, given.owner / 1000)
+    lines = assumptions(search, table, given.coordinator / 1000)
     show(rows, "\n".join(f"- {line}" for line in lines), given.json)
 
 

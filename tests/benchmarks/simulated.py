@@ -37,18 +37,18 @@ def simulate(
     rungs: Sequence[int],
     keep: Keep,
     workers: int,
-    owner: float = 0.0,
+    coordinator: float = 0.0,
 ) -> Outcome:
     """Trainings in order, each by the first of the workers that is free.
 
     After each rung `keep` is asked, in the order of time, and one that does not go on makes its
-    worker free. `owner` are the seconds that the one owner needs for a training before it can
-    begin, while others wait for their turn.
+    worker free. `coordinator` are the seconds that the one coordinator needs for a training before
+    it can begin, while others wait for their turn.
     """
     waiting = deque(range(len(trainings)))
     trained = [0] * len(trainings)
     stops: list[tuple[float, int, int]] = []  # when, whose, after which epoch
-    owner_free = now = 0.0
+    coordinator_free = now = 0.0
 
     def go_on(number: int, since: float, done: int) -> None:
         training = trainings[number]
@@ -57,11 +57,11 @@ def simulate(
         heappush(stops, (since + (stop - done) * training.epoch, number, stop))
 
     def begin() -> None:
-        nonlocal owner_free
+        nonlocal coordinator_free
         if waiting:
             number = waiting.popleft()
-            owner_free = max(owner_free, now) + owner
-            go_on(number, owner_free + trainings[number].start, 0)
+            coordinator_free = max(coordinator_free, now) + coordinator
+            go_on(number, coordinator_free + trainings[number].start, 0)
 
     for _ in range(workers):
         begin()

@@ -18,7 +18,7 @@ import ktgdsl
 from ktgdsl.backend.initial import initial_network
 from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.cores import cores
+from ktgdsl.searching.threads import cores
 from ktgdsl.training.data import Preprocessing, Split, batches, batches_in_order
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.device import choose_device

@@ -26,7 +26,7 @@ def test_of_1500_trials_exactly_the_half_goes_on_at_each_rung(workers: int) -> N
 
 def test_one_worker_takes_the_sum() -> None:
     trainings = [Training(1, 2, 3), Training(0, 5, 1), Training(4, 0.5, 10)]
-    found = simulate(trainings, RUNGS, everybody, 1, owner=0.25)
+    found = simulate(trainings, RUNGS, everybody, 1, coordinator=0.25)
     assert found.seconds == (1 + 6) + 5 + (4 + 5) + 3 * 0.25
     assert found.epochs == (3, 1, 10)
 
@@ -45,8 +45,8 @@ def test_a_worker_is_free_as_soon_as_its_training_is_ended() -> None:
     assert found.seconds == 5  # the third one was under way from 1 to 4
 
 
-def test_workers_wait_for_the_one_owner() -> None:
-    found = simulate([Training(0, 10, 1)] * 3, (), everybody, 3, owner=2)
+def test_workers_wait_for_the_one_coordinator() -> None:
+    found = simulate([Training(0, 10, 1)] * 3, (), everybody, 3, coordinator=2)
     assert found.seconds == 3 * 2 + 10
 
 
@@ -117,7 +117,7 @@ def test_phases_come_one_after_the_other(plan: Plan) -> None:
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_the_step_that_is_needed(plan: Plan, at: int) -> None:
-    """Of 3 trials of 200 epochs of (625 + 10,000 / 4) steps' worth, and 10 s of the owner each."""
+    """Of 3 trials of 200 epochs of (625 + 10,000 / 4) steps' worth, and 10 s before each."""
     search = Search(plan, [], [Mix(("resnet32",), (), "resnet32")] * 3, [])
     found = search.needed(lambda: everybody, at, COSTS, 10.0, 8 * 3600.0)
     turns = 3 // at

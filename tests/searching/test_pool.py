@@ -18,7 +18,8 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import pool as pool_module
 from ktgdsl.searching import process
-from ktgdsl.searching.messages import (
+from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.protocol import (
     Busy,
     Diverged,
     Failed,
@@ -28,7 +29,6 @@ from ktgdsl.searching.messages import (
     Task,
     state_path,
 )
-from ktgdsl.searching.pool import Pool
 from tests.paths import ROOT
 from tests.plans import sgd, tiny_plan
 from tests.searching.test_worker import tensors
@@ -256,12 +256,12 @@ def test_two_workers_do_not_pre_train_the_same_network(pool: Pool, folder: Path)
     assert len(list((folder / "cache/pretrained").glob("*.safetensors"))) == 1
 
 
-# The owner
+# The coordinator
 
 OWNER = """
 import sys
 from pathlib import Path
-from ktgdsl.searching.messages import Task
+from ktgdsl.searching.protocol import Task
 from ktgdsl.searching.pool import Pool
 
 with Pool(1, ["cpu"], Path(sys.argv[2])) as pool:
@@ -288,11 +288,11 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
-def test_workers_end_with_their_owner(tmp_path: Path, by: signal.Signals) -> None:
+def test_workers_end_with_their_coordinator(tmp_path: Path, by: signal.Signals) -> None:
     """Even one that hangs in a step of the third epoch."""
     (tmp_path / "ktgdsl_test_pool_nets.py").write_text(NETWORKS)
     (tmp_path / "plan.json").write_text(plan_of(tmp_path, "hang", 1).to_json())
-    owner = subprocess.Popen(
+    coordinator = subprocess.Popen(
         [sys.executable, "-c", OWNER, tmp_path / "plan.json", tmp_path / "r"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -300,13 +300,13 @@ def test_workers_end_with_their_owner(tmp_path: Path, by: signal.Signals) -> Non
         text=True,
         process_group=0,
     )
-    with owner:
-        assert owner.stdout is not None
-        worker = int(owner.stdout.readline())
-        assert [owner.stdout.readline() for _ in range(2)] == ["1\n", "2\n"]
+    with coordinator:
+        assert coordinator.stdout is not None
+        worker = int(coordinator.stdout.readline())
+        assert [coordinator.stdout.readline() for _ in range(2)] == ["1\n", "2\n"]
         assert alive(worker)
-        os.killpg(owner.pid, by)  # the whole group, as a terminal does
-        _, errors = owner.communicate()
+        os.killpg(coordinator.pid, by)  # the whole group, as a terminal does
+        _, errors = coordinator.communicate()
     until = time.monotonic() + 30
     while alive(worker):
         assert time.monotonic() < until
@@ -315,7 +315,7 @@ def test_workers_end_with_their_owner(tmp_path: Path, by: signal.Signals) -> Non
     assert ("KeyboardInterrupt" in errors) == (by == signal.SIGINT)
 
 
-def test_the_owner_does_not_need_torch() -> None:
+def test_the_coordinator_does_not_need_torch() -> None:
     code = "import sys, ktgdsl.searching.pool; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -329,7 +329,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         "import json, os, sys, time\n"
         "sys.path[:] = json.loads(sys.argv[2])\n"
         "from multiprocessing.connection import Connection\n"
-        "from ktgdsl.searching.messages import *\n"
+        "from ktgdsl.searching.protocol import *\n"
         "pipe = Connection(int(sys.argv[1]))\n"
         "setup = pipe.recv()\n"
     )

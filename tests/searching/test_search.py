@@ -1,4 +1,4 @@
-"""The search as its users meet it: real workers, killed owners, and what lies in the folder."""
+"""A whole search: real workers, killed coordinators, full disks, and the files in the folder."""
 
 import csv
 import errno
@@ -24,16 +24,16 @@ from ktgdsl.errors import RunError
 from ktgdsl.files import write_whole
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
-from ktgdsl.searching import cores, course
+from ktgdsl.searching import search_run, threads
 from ktgdsl.searching.checks import ALONE, OPEN
+from ktgdsl.searching.coordinator import FIRST_CHECK
 from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
-from ktgdsl.searching.messages import Diverged, Message, Task
-from ktgdsl.searching.owner import FIRST_CHECK
+from ktgdsl.searching.protocol import Diverged, Message, Task
 from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
 from ktgdsl.training import run_files
-from tests.searching.test_owner import Pretence
+from tests.searching.test_coordinator import Pretence
 from tests.specs import sound
 
 SPACE = """
@@ -118,16 +118,16 @@ def values(folder: Path) -> list[dict[int, float]]:
 
 
 def killed_at(folder: Path, lines: int, *arguments: str) -> None:
-    """kill -9 of the owner once its journal has so many lines."""
-    owner = subprocess.Popen(command(*arguments), start_new_session=True)
+    """kill -9 of the coordinator once its journal has so many lines."""
+    coordinator = subprocess.Popen(command(*arguments), start_new_session=True)
     journal = folder / "study.journal"
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
             break
         time.sleep(0.01)
-    os.kill(owner.pid, signal.SIGKILL)
-    owner.wait(timeout=30)
+    os.kill(coordinator.pid, signal.SIGKILL)
+    coordinator.wait(timeout=30)
     assert not (folder / "result.json").exists()
 
 
@@ -174,7 +174,7 @@ class Pretended(Pretence):
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
     """Workers that only pretend, for all searches of a test."""
-    monkeypatch.setattr(course, "Pool", Pretended)
+    monkeypatch.setattr(search_run, "Pool", Pretended)
     monkeypatch.setattr(Pretended, "closed", 0)
     return Pretended
 
@@ -229,8 +229,8 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
 ) -> None:
     plan = sound(SPACE)
     ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
-    monkeypatch.setattr(course, "TABLED", 0.0)
-    monkeypatch.setattr(course, "SHARE", float("inf"))
+    monkeypatch.setattr(search_run, "TABLE_SECONDS", 0.0)
+    monkeypatch.setattr(search_run, "TABLE_SHARE", float("inf"))
 
     def write(path: Path, content: bytes) -> None:
         if path.name == name:
@@ -257,11 +257,11 @@ def test_threads_and_determinism_of_a_worker_are_kept(
 ) -> None:
     """Seven cores for two workers, or what OMP_NUM_THREADS says; and later the same again."""
 
-    def machine(count: int, threads: str | None) -> None:
-        monkeypatch.setattr(cores, "cores", lambda: count)
+    def machine(count: int, setting: str | None) -> None:
+        monkeypatch.setattr(threads, "cores", lambda: count)
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-        if threads is not None:
-            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        if setting is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", setting)
 
     def stop(event: Event) -> None:
         if isinstance(event, SearchStarted):

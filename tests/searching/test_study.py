@@ -69,9 +69,9 @@ def test_why_a_trial_failed_is_kept(tmp_path: Path) -> None:
 
 def test_what_is_beside_the_trials_is_kept_too(tmp_path: Path) -> None:
     study = journal(tmp_path / "study.journal")
-    study.note_check("alone / 3", 91.5)
-    study.note_check("alone / 4", "diverged at epoch 2: a loss became nan")
-    study.note_seconds(12.5)
+    study.set_check("alone / 3", 91.5)
+    study.set_check("alone / 4", "diverged at epoch 2: a loss became nan")
+    study.set_seconds(12.5)
     again = Study(tmp_path / "study.journal", "g")
     assert again.checks == {
         "alone / 3": 91.5,
@@ -126,7 +126,7 @@ def test_what_fails_midway_leaves_nothing(tmp_path: Path) -> None:
         study.report(1, 1, 50.0, last=False)
     assert path.read_bytes() == before
     assert values_of(study.trials[1]) == {}
-    study.note_seconds(2.0)
+    study.set_seconds(2.0)
     assert Study(path, "g").seconds == 2.0
 
 
@@ -159,7 +159,7 @@ def test_damage_before_the_end_is_told_and_not_touched(tmp_path: Path) -> None:
     assert path.read_bytes() == b"".join(lines)
 
 
-def test_the_lock_of_an_owner_that_was_killed_does_not_hold_the_next(tmp_path: Path) -> None:
+def test_the_lock_of_an_coordinator_that_was_killed_does_not_hold_the_next(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     journal(path)
     path.with_name("study.journal.lock").touch()
@@ -185,4 +185,4 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(JournalFileBackend, "append_logs", full)
     with pytest.raises(RunError, match="No space left on device"):
-        study.note_seconds(1.0)
+        study.set_seconds(1.0)

@@ -12,7 +12,7 @@ from ktgdsl.backend.networks import make
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import worker
-from ktgdsl.searching.messages import (
+from ktgdsl.searching.protocol import (
     Busy,
     Decision,
     Diverged,
@@ -49,8 +49,8 @@ class Killed(BaseException):
     """What a worker meets here instead of SIGKILL."""
 
 
-class Owner:
-    """An owner in the same thread: gives tasks, and keeps a trial as long as `keep` says."""
+class FakeCoordinator:
+    """A coordinator in the same thread: gives tasks, and keeps a trial as long as `keep` says."""
 
     def __init__(self, *tasks: Task, keep: Callable[[Report], bool] = lambda _: True) -> None:
         self.heard: list[FromWorker] = []
@@ -79,12 +79,12 @@ class Owner:
         return {each.epoch: each.value for each in self.reports}
 
 
-def serve(folder: Path, owner: Owner) -> Owner:
-    """A worker's life up to where the owner has no task left, or kills it."""
+def serve(folder: Path, coordinator: FakeCoordinator) -> FakeCoordinator:
+    """A worker's life up to where the coordinator has no task left, or kills it."""
     folder.mkdir(exist_ok=True)
     with pytest.raises(Killed):
-        Worker(owner, CPU, folder).serve()
-    return owner
+        Worker(coordinator, CPU, folder).serve()
+    return coordinator
 
 
 def task(plan: Plan, trial: int = 0, seed: int = 0, **more: Any) -> Task:
@@ -135,15 +135,15 @@ def tensors(content: object) -> Iterator[Tensor]:
 
 
 def test_a_trial_reports_epoch_after_epoch_to_its_end(tmp_path: Path) -> None:
-    owner = serve(tmp_path, Owner(task(alone(), trial=4)))
-    kinds = [type(each) for each in owner.heard if not isinstance(each, Busy)]
+    coordinator = serve(tmp_path, FakeCoordinator(task(alone(), trial=4)))
+    kinds = [type(each) for each in coordinator.heard if not isinstance(each, Busy)]
     assert kinds == [Ready, Report, Report, Report, Ready]
-    assert [(each.trial, each.epoch, each.last) for each in owner.reports] == [
+    assert [(each.trial, each.epoch, each.last) for each in coordinator.reports] == [
         (4, 1, False),
         (4, 2, False),
         (4, 3, True),
     ]
-    assert all(each.seconds > 0 for each in owner.reports)
+    assert all(each.seconds > 0 for each in coordinator.reports)
 
 
 def test_nothing_is_trained_that_is_not_kept(
@@ -158,13 +158,17 @@ def test_nothing_is_trained_that_is_not_kept(
 
     monkeypatch.setattr(worker, "epochs", counted)
     tasks = task(alone(8)), task(alone(8), trial=1)
-    owner = serve(tmp_path, Owner(*tasks, keep=lambda report: report.epoch < 2 + report.trial))
+    coordinator = serve(
+        tmp_path, FakeCoordinator(*tasks, keep=lambda report: report.epoch < 2 + report.trial)
+    )
     assert trained == [1, 2, 1, 2, 3]
-    assert [each.epoch for each in owner.reports] == trained
+    assert [each.epoch for each in coordinator.reports] == trained
 
 
 def test_the_value_is_the_accuracy_on_the_validation_split_of_the_study(tmp_path: Path) -> None:
-    owner = serve(tmp_path, Owner(task(alone(5, RESNET8), seed=3), keep=killed_at(5)))
+    coordinator = serve(
+        tmp_path, FakeCoordinator(task(alone(5, RESNET8), seed=3), keep=killed_at(5))
+    )
     network = make("resnet", {"depth": 8}, 1, 10)
     network.load_state_dict(state(tmp_path)["state"]["stepper"]["networks"]["a"])
     network.eval()
@@ -176,8 +180,8 @@ def test_the_value_is_the_accuracy_on_the_validation_split_of_the_study(tmp_path
             int(network(held.batch(slice(i, i + 1))[0]).argmax()) == int(held.label[i])
             for i in range(259)
         ]
-    assert owner.values[4] == pytest.approx(100 * sum(hits) / 259)
-    assert owner.values[4] > 20  # chance is 10
+    assert coordinator.values[4] == pytest.approx(100 * sum(hits) / 259)
+    assert coordinator.values[4] > 20  # chance is 10
 
 
 def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,26 +193,26 @@ def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", watched)
     plan = tiny_plan("abc", settings={name: {"network": LINEAR} for name in "abc"}, data=HELD)
-    owner = serve(tmp_path, Owner(task(plan, objective="b")))
+    coordinator = serve(tmp_path, FakeCoordinator(task(plan, objective="b")))
     assert measured == [["b"]]
-    assert owner.values == {1: 50.0}
+    assert coordinator.values == {1: 50.0}
 
 
 def test_the_test_split_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is none, every number is the same, pre-training included."""
-    with_it = serve(tmp_path / "one", Owner(task(kd())))
+    with_it = serve(tmp_path / "one", FakeCoordinator(task(kd())))
     image, label = digits.read()
     monkeypatch.setattr(digits, "read", lambda: (image[:1297], label[:1297]))
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "another"))
-    without = serve(tmp_path / "two", Owner(task(kd())))
+    without = serve(tmp_path / "two", FakeCoordinator(task(kd())))
     assert without.values == with_it.values
     assert list(without.values) == [1]
 
 
 def test_a_trial_without_a_validation_split_is_refused(tmp_path: Path) -> None:
-    owner = Owner(task(tiny_plan("a")))
-    Worker(owner, CPU, tmp_path).serve()
-    last = owner.heard[-1]
+    coordinator = FakeCoordinator(task(tiny_plan("a")))
+    Worker(coordinator, CPU, tmp_path).serve()
+    last = coordinator.heard[-1]
     assert isinstance(last, Raised)
     assert last.reason.startswith("ValueError: a trial is measured on a validation split")
 
@@ -224,9 +228,9 @@ def test_equal_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other = alone().data.model_copy(update={"batch": 1000})
     plans = [alone(1), alone(1, clip=1.0), alone(1).model_copy(update={"data": other})]
     tasks = [task(plan, trial, seed=trial) for trial, plan in enumerate(plans)]
-    owner = serve(tmp_path, Owner(*tasks))
+    coordinator = serve(tmp_path, FakeCoordinator(*tasks))
     assert loads == [256, 1000]
-    assert len(owner.reports) == 3
+    assert len(coordinator.reports) == 3
 
 
 # Going on
@@ -234,10 +238,10 @@ def test_equal_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_trial_that_was_cut_off_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     plan = alone(5, RESNET8)
-    serve(tmp_path / "whole", whole := Owner(task(plan, seed=5), keep=killed_at(5)))
-    serve(tmp_path / "cut", first := Owner(task(plan, seed=5), keep=killed_at(4)))
+    serve(tmp_path / "whole", whole := FakeCoordinator(task(plan, seed=5), keep=killed_at(5)))
+    serve(tmp_path / "cut", first := FakeCoordinator(task(plan, seed=5), keep=killed_at(4)))
     assert state(tmp_path / "cut")["epoch"] == 2
-    serve(tmp_path / "cut", rest := Owner(task(plan, seed=5), keep=killed_at(5)))
+    serve(tmp_path / "cut", rest := FakeCoordinator(task(plan, seed=5), keep=killed_at(5)))
     # What the first attempt has said is said again, as nobody knows whether it arrived.
     assert rest.reports[:2] == first.reports[:2]
     assert rest.values == whole.values
@@ -257,16 +261,16 @@ def test_states_are_kept_at_rungs_that_are_survived(tmp_path: Path) -> None:
         seen[report.epoch] = state(tmp_path)["epoch"] if path.exists() else None
         return True
 
-    serve(tmp_path, Owner(task(alone(8)), keep=keep))
+    serve(tmp_path, FakeCoordinator(task(alone(8)), keep=keep))
     assert seen == {1: None, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 4}
 
 
 def test_nobody_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = serve(tmp_path / "whole", Owner(task(alone(4))))
+    whole = serve(tmp_path / "whole", FakeCoordinator(task(alone(4))))
     # Without a state all is trained again; signs of life take the place of reports.
-    owner = serve(tmp_path / "again", Owner(task(alone(4), kept=3)))
-    assert owner.values == {4: whole.values[4]}
-    assert sum(isinstance(each, Busy) for each in owner.heard) >= 3
+    coordinator = serve(tmp_path / "again", FakeCoordinator(task(alone(4), kept=3)))
+    assert coordinator.values == {4: whole.values[4]}
+    assert sum(isinstance(each, Busy) for each in coordinator.heard) >= 3
 
 
 @pytest.mark.parametrize(
@@ -278,17 +282,17 @@ def test_nobody_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_the_state_of_another_trial_is_not_used(tmp_path: Path, other: Task) -> None:
-    clean = serve(tmp_path / "clean", Owner(other))
-    serve(tmp_path / "r", Owner(task(alone(4)), keep=killed_at(4)))
+    clean = serve(tmp_path / "clean", FakeCoordinator(other))
+    serve(tmp_path / "r", FakeCoordinator(task(alone(4)), keep=killed_at(4)))
     assert state(tmp_path / "r")["epoch"] == 2
-    assert serve(tmp_path / "r", Owner(other)).values == clean.values
+    assert serve(tmp_path / "r", FakeCoordinator(other)).values == clean.values
 
 
 @pytest.mark.parametrize("content", [b"", b"torn"])
 def test_a_damaged_state_costs_time_only(tmp_path: Path, content: bytes) -> None:
-    whole = serve(tmp_path, Owner(task(alone()), keep=killed_at(3)))
+    whole = serve(tmp_path, FakeCoordinator(task(alone()), keep=killed_at(3)))
     state_path(tmp_path, 0).write_bytes(content)
-    assert serve(tmp_path, Owner(task(alone()))).values == whole.values
+    assert serve(tmp_path, FakeCoordinator(task(alone()))).values == whole.values
 
 
 def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,17 +300,17 @@ def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.Mo
         raise folder_error(path, "No space left on device")
 
     monkeypatch.setattr(worker, "save_checkpoint", full)
-    assert [*serve(tmp_path, Owner(task(alone()))).values] == [1, 2, 3]
+    assert [*serve(tmp_path, FakeCoordinator(task(alone()))).values] == [1, 2, 3]
     assert not state_path(tmp_path, 0).exists()
 
 
 # Pre-training
 
 
-def doing(owner: Owner) -> dict[int, list[str]]:
+def doing(coordinator: FakeCoordinator) -> dict[int, list[str]]:
     """What trials said to do, besides their own training, each once."""
     found: dict[int, list[str]] = {}
-    for each in owner.heard:
+    for each in coordinator.heard:
         if isinstance(each, Busy) and each.doing not in ("", *found.get(each.trial, ())):
             found.setdefault(each.trial, []).append(each.doing)
     return found
@@ -315,9 +319,9 @@ def doing(owner: Owner) -> dict[int, list[str]]:
 def test_trials_of_a_study_share_what_is_pre_trained(tmp_path: Path) -> None:
     tasks = [task(kd(), trial, seed=trial) for trial in (1, 2)]
     elsewhere = task(kd(), 3, seed=1, study_seed=8)
-    owner = serve(tmp_path, Owner(*tasks, elsewhere))
-    assert doing(owner) == {1: ["pre-training t"], 3: ["pre-training t"]}
-    assert len(owner.reports) == 3
+    coordinator = serve(tmp_path, FakeCoordinator(*tasks, elsewhere))
+    assert doing(coordinator) == {1: ["pre-training t"], 3: ["pre-training t"]}
+    assert len(coordinator.reports) == 3
 
 
 def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
@@ -328,8 +332,8 @@ def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
     )
     call = Call(name="python", arguments={"function": "ktgdsl_test_worker_nets:net"})
     plan = kd(network=call).model_copy(update={"folder": str(tmp_path)})
-    first = serve(tmp_path / "r", Owner(task(plan)))
-    second = serve(tmp_path / "r", Owner(task(plan, trial=1, seed=1)))
+    first = serve(tmp_path / "r", FakeCoordinator(task(plan)))
+    second = serve(tmp_path / "r", FakeCoordinator(task(plan, trial=1, seed=1)))
     assert doing(first) == {0: ["pre-training t"]}
     assert doing(second) == {}
     assert len(list((tmp_path / "r/pretrained").glob("*.safetensors"))) == 1
@@ -340,25 +344,25 @@ def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path: Path) -> None:
     bad = task(alone(4, optimizer=sgd(lr=1e30)))
-    owner = serve(tmp_path, Owner(bad, task(alone(1), trial=1)))
-    ended = next(each for each in owner.heard if isinstance(each, Diverged))
+    coordinator = serve(tmp_path, FakeCoordinator(bad, task(alone(1), trial=1)))
+    ended = next(each for each in coordinator.heard if isinstance(each, Diverged))
     assert (ended.trial, ended.epoch) == (0, 1)
     assert "edge label -> a (into node a) became nan at epoch 1 of 4, step " in ended.reason
-    assert [each.trial for each in owner.reports] == [1]
+    assert [each.trial for each in coordinator.reports] == [1]
 
 
 def test_the_epoch_of_a_late_divergence(tmp_path: Path) -> None:
     # The rate grows by 1e40 after each epoch.
     steps = Call(name="step", arguments={"every": 1, "gamma": 1e40, "warmup": 0})
     plan = alone(optimizer=sgd(lr=1e-3), schedule=steps)
-    owner = serve(tmp_path, Owner(task(plan)))
-    assert [each.epoch for each in owner.reports] == [1]
-    assert [each.epoch for each in owner.heard if isinstance(each, Diverged)] == [2]
+    coordinator = serve(tmp_path, FakeCoordinator(task(plan)))
+    assert [each.epoch for each in coordinator.reports] == [1]
+    assert [each.epoch for each in coordinator.heard if isinstance(each, Diverged)] == [2]
 
 
 def test_a_pre_training_that_diverges_is_a_result_too(tmp_path: Path) -> None:
-    owner = serve(tmp_path, Owner(task(kd(optimizer=sgd(lr=1e39)))))
-    ended = next(each for each in owner.heard if isinstance(each, Diverged))
+    coordinator = serve(tmp_path, FakeCoordinator(task(kd(optimizer=sgd(lr=1e39)))))
+    ended = next(each for each in coordinator.heard if isinstance(each, Diverged))
     assert ended.epoch == 0
     assert ended.reason.startswith("pre-training of node t: the weights of node ")
 
@@ -368,9 +372,9 @@ def test_an_exception_ends_the_worker(tmp_path: Path, monkeypatch: pytest.Monkey
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(worker, "stepper", no_memory)
-    owner = Owner(task(alone(), trial=3))
-    Worker(owner, CPU, tmp_path).serve()
-    _, last = owner.heard
+    coordinator = FakeCoordinator(task(alone(), trial=3))
+    Worker(coordinator, CPU, tmp_path).serve()
+    _, last = coordinator.heard
     assert isinstance(last, Raised)
     assert (last.trial, last.reason) == (3, "OutOfMemoryError: CUDA out of memory")
     assert "in no_memory\n" in last.trace
@@ -379,8 +383,8 @@ def test_an_exception_ends_the_worker(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_user_s_mistake_does_not(tmp_path: Path) -> None:
     call = Call(name="python", arguments={"function": "ktgdsl_test_nowhere:net"})
     wrong = tiny_plan("a", settings={"a": {"network": call}}, data=HELD)
-    owner = serve(tmp_path, Owner(task(wrong), task(alone(1), trial=1)))
-    first = next(each for each in owner.heard if isinstance(each, Raised))
+    coordinator = serve(tmp_path, FakeCoordinator(task(wrong), task(alone(1), trial=1)))
+    first = next(each for each in coordinator.heard if isinstance(each, Raised))
     assert "of node `a` cannot be imported" in first.reason
     assert RunError.__name__ in first.trace
-    assert [each.trial for each in owner.reports] == [1]
+    assert [each.trial for each in coordinator.reports] == [1]

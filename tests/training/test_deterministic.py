@@ -13,7 +13,7 @@ from ktgdsl.backend.graph import build
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.searching.messages import Raised
+from ktgdsl.searching.protocol import Raised
 from ktgdsl.searching.worker import Worker
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone, Event
@@ -22,7 +22,7 @@ from ktgdsl.training.run import RunInterrupted, resume, run
 from tests.backend.test_batched import everybody
 from tests.paths import ROOT
 from tests.plans import tiny_plan
-from tests.searching.test_worker import Killed, Owner, task
+from tests.searching.test_worker import FakeCoordinator, Killed, task
 from tests.training.test_run import interrupt, metrics, pair
 
 CPU = torch.device("cpu")
@@ -128,10 +128,10 @@ def test_an_operator_without_a_deterministic_algorithm_is_named(tmp_path: Path) 
 
 
 def test_a_search_worker_reports_such_an_operator(tmp_path: Path) -> None:
-    owner = Owner(task(putting(holdout=True)))
+    coordinator = FakeCoordinator(task(putting(holdout=True)))
     with pytest.raises(Killed):  # when there is no other task
-        Worker(owner, CPU, tmp_path, deterministic=True).serve()
-    (raised,) = (each for each in owner.heard if isinstance(each, Raised))
+        Worker(coordinator, CPU, tmp_path, deterministic=True).serve()
+    (raised,) = (each for each in coordinator.heard if isinstance(each, Raised))
     assert raised.reason == SAYS
 
 

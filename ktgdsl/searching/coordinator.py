@@ -1,4 +1,4 @@
-"""The owner of a search: asks for trials, judges what workers report, and keeps the account."""
+"""The coordinator of a search: asks the study for trials and tells it what workers report."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,14 +20,14 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
-from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.protocol import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.sampling import ExhaustedError
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
 from ktgdsl.searching.trial_plans import trial_plan
 
 FIRST_CHECK = 1_000_000_000
-"""Where the numbers of trainings that are no trials begin."""
+"""Where the numbers of checks, which share the pool with trials, begin."""
 
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -35,11 +35,17 @@ _STATES: dict[TrialState, State] = {
 }
 
 
-class Owner:
-    """A search under way, in the one process that writes its journal.
+class Coordinator:
+    """Connects the study and the pool, in the one process that writes the journal.
 
-    What a worker reports is written down, then judged, then answered; so a search that is cut
-    off at any moment goes on as if it had not been.
+    A report and the decision about it are in the journal before the worker has the answer, so a
+    search that is killed at any moment resumes as if it had not been.
+
+    Args:
+        plan: the space.
+        study: is asked for trials and told of them.
+        listener: is called with every event.
+        improved: is called with a complete trial that has the best value so far.
     """
 
     def __init__(
@@ -56,32 +62,29 @@ class Owner:
         self.exhausted = False
         self._listener = listener
         self._improved = improved
-        self._pool: Pool | None = None
         self._best: float | None = None
-        self._asked = 0
-        self._last: dict[int, tuple[int, float]] = {}  # epoch and value of trials under way
+        self._asked = 0  # trials
+        self._last: dict[int, tuple[int, float]] = {}  # epoch and value of running trials
         self._checks: dict[int, Check] = {}
-        self._of = 0
+        self._check_count = 0
 
     def trials(self, pool: Pool) -> None:
-        """Train all trials, those first that an earlier owner has left under way."""
-        self._pool = pool
-        running = self._recall()
-        for trial in running:
-            self._go_on(pool, trial)
+        """Train all trials; first those that were running when the search was cut off."""
+        for trial in self._recall():
+            self._resume(pool, trial)
         while True:
             self._ask(pool)
             if not self._last:
                 return
             for message in pool.wait():
-                self._hear(pool, message)
+                self._handle(pool, message)
 
     def checks(self, pool: Pool, checks: Sequence[Check]) -> None:
-        """Train what judges the result, unless its value is known; all to the end."""
+        """Train the checks whose value is not known yet, all to the end."""
         known = self.study.checks
         waiting = [check for check in checks if check.key not in known]
         done = len(checks) - len(waiting)
-        self._of = len(checks)
+        self._check_count = len(checks)
         for number, check in enumerate(waiting, start=FIRST_CHECK):
             self._checks[number] = check
             self._listener(
@@ -90,20 +93,20 @@ class Owner:
             pool.submit(self._task(number, check.plan, check.seed))
         while self._checks:
             for message in pool.wait():
-                self._hear_check(pool, message)
+                self._handle_check(pool, message)
 
     def _recall(self) -> list[FrozenTrial]:
-        """Take up what the journal says; the trials that are still under way."""
+        """Take the trials in the journal into account; those that are still running."""
         trials = self.study.trials
         self._asked = len(trials)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         if complete:
             best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
-            self._tell_best(best)
+            self._improve(best)
         return [trial for trial in trials if trial.state == TrialState.RUNNING]
 
-    def _go_on(self, pool: Pool, trial: FrozenTrial) -> None:
-        """Give a trial to a worker again, after what is known of it."""
+    def _resume(self, pool: Pool, trial: FrozenTrial) -> None:
+        """Give a running trial to a worker, which resumes after the epochs in the journal."""
         reports = values_of(trial)
         epoch, value = max(reports.items(), default=(0, 0.0))
         self._last[trial.number] = epoch, value
@@ -138,10 +141,10 @@ class Owner:
             kept=kept,
         )
 
-    def _hear(self, pool: Pool, message: Message) -> None:
+    def _handle(self, pool: Pool, message: Message) -> None:
         match message:
             case Report():
-                self._judge(pool, message)
+                self._report(pool, message)
             case Diverged(trial=number, reason=reason):
                 self._fail(number, f"diverged: {reason}")
             case Failed(trial=number, reasons=reasons):
@@ -149,7 +152,7 @@ class Owner:
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
 
-    def _judge(self, pool: Pool, report: Report) -> None:
+    def _report(self, pool: Pool, report: Report) -> None:
         number, epoch, value = report.trial, report.epoch, report.value
         state = self.study.report(number, epoch, value, last=report.last)
         self._last[number] = epoch, value
@@ -164,14 +167,14 @@ class Owner:
         self._end(number, "failed", reason)
 
     def _end(self, number: int, state: State, reason: str = "") -> None:
-        """Say what has become of a trial that is over, as the study knows already."""
+        """Tell of the end of a trial, which the study knows already."""
         epoch, value = self._last.pop(number)
         self._listener(TrialEnded(number, state, epoch, value if epoch else None, reason))
         if state == "complete" and (self._best is None or value > self._best):
-            self._tell_best(self.study.trials[number])
+            self._improve(self.study.trials[number])
 
-    def _tell_best(self, trial: FrozenTrial) -> None:
-        """There is a best trial: its graph is written down and told."""
+    def _improve(self, trial: FrozenTrial) -> None:
+        """Tell of a new best trial."""
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         assert trial.value is not None
@@ -179,7 +182,7 @@ class Owner:
         self._improved(trial)
         self._listener(BestFound(trial.number, trial.value, plan))
 
-    def _hear_check(self, pool: Pool, message: Message) -> None:
+    def _handle_check(self, pool: Pool, message: Message) -> None:
         match message:
             case Report(trial=number, epoch=epoch, value=value):
                 check = self._checks[number]
@@ -198,6 +201,6 @@ class Owner:
 
     def _end_check(self, number: int, value: float | None, reason: str = "") -> None:
         check = self._checks.pop(number)
-        self.study.note_check(check.key, reason if value is None else value)
-        done = self._of - len(self._checks)
-        self._listener(CheckDone(check.name, check.seed, done, self._of, value, reason))
+        self.study.set_check(check.key, reason if value is None else value)
+        done = self._check_count - len(self._checks)
+        self._listener(CheckDone(check.name, check.seed, done, self._check_count, value, reason))

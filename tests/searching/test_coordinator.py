@@ -1,4 +1,4 @@
-"""The owner of a search with workers that only pretend: the account, and going on after a cut."""
+"""The coordinator, with a simulated pool: trials are accounted for, and a cut changes nothing."""
 
 import hashlib
 from collections import deque
@@ -20,6 +20,7 @@ from ktgdsl.searching.checks import (
     scores,
     unjudged,
 )
+from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.events import (
     CheckDone,
     CheckReported,
@@ -29,8 +30,7 @@ from ktgdsl.searching.events import (
     TrialReported,
     WorkerLost,
 )
-from ktgdsl.searching.messages import Diverged, Failed, Lost, Message, Report, Task
-from ktgdsl.searching.owner import Owner
+from ktgdsl.searching.protocol import Diverged, Failed, Lost, Message, Report, Task
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import REASON, Study, attribute, values_of
@@ -106,12 +106,12 @@ class Pretence:
 
 
 def searched(path: Path, plan: Plan, pool: Any, events: list[Event] | None = None) -> Study:
-    """A search by a fresh owner."""
+    """A search by a fresh coordinator."""
     assert plan.search is not None
     study = Study(path, "g", DistinctSampler(plan), pruner_of(plan.search))
     told = [] if events is None else events
-    owner = Owner(plan, study, told.append, improved=lambda _: None)
-    owner.trials(pool)
+    coordinator = Coordinator(plan, study, told.append, improved=lambda _: None)
+    coordinator.trials(pool)
     return study
 
 
@@ -284,8 +284,8 @@ class TestChecks:
 
         def train(wanted: list[Check]) -> None:
             again = Study(tmp_path / "j", "g")
-            owner = Owner(plan, again, lambda _: None, improved=lambda _: None)
-            owner.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
+            coordinator = Coordinator(plan, again, lambda _: None, improved=lambda _: None)
+            coordinator.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
 
         train(checks[:3])
         train(checks)
@@ -309,8 +309,8 @@ class TestChecks:
         def judge(wanted: list[Check]) -> list[Event]:
             events: list[Event] = []
             again = Study(tmp_path / "j", "g")
-            owner = Owner(plan, again, events.append, improved=lambda _: None)
-            owner.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
+            coordinator = Coordinator(plan, again, events.append, improved=lambda _: None)
+            coordinator.checks(Pretence(99, fate), wanted)  # type: ignore[arg-type]  # it pretends
             return events
 
         events = judge([first, second])

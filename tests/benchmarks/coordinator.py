@@ -1,6 +1,6 @@
-"""What the owner of a search costs a trial: `python -m tests.benchmarks.owner`.
+"""What the coordinator of a search costs a trial: `python -m tests.benchmarks.coordinator`.
 
-With workers that answer at once, so that nothing is measured but the owner: drawing, judging,
+With workers that answer at once, so that nothing is measured but the coordinator: drawing, judging,
 the journal on the disk, and now and then best.ktg. `first tenth` and `last tenth` are CPU
 milliseconds of those trials. Besides, what writing the table of trials and going on from the
 journal take at the end, and the memory that the trials have added.
@@ -20,10 +20,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from ktgdsl.plan.model import Plan
+from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.events import Event, TrialEnded
 from ktgdsl.searching.folder import SearchFolder
-from ktgdsl.searching.messages import Message, Report, Task
-from ktgdsl.searching.owner import Owner
+from ktgdsl.searching.protocol import Message, Report, Task
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import Study
@@ -92,9 +92,9 @@ def measured(trials: int, sampler: str, folder: Path) -> dict[str, str | int | f
 
     def search() -> Study:
         study = Study(files.journal, "space", DistinctSampler(plan), pruner)
-        owner = Owner(plan, study, listen, improved)
+        coordinator = Coordinator(plan, study, listen, improved)
         pool: Any = Instant(epochs)
-        owner.trials(pool)
+        coordinator.trials(pool)
         return study
 
     before = memory()

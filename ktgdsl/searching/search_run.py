@@ -1,4 +1,4 @@
-"""A search under way: from what is done of it to its result."""
+"""The run of a search, from what its folder has to its result."""
 
 import shlex
 import time
@@ -25,7 +25,7 @@ from ktgdsl.searching.checks import (
     seeds,
     unjudged,
 )
-from ktgdsl.searching.cores import threads_each
+from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.events import (
     Event,
     Listener,
@@ -35,28 +35,28 @@ from ktgdsl.searching.events import (
     TrialEnded,
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
-from ktgdsl.searching.owner import Owner
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import Finalist, SearchResult
 from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.searching.threads import threads_each
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.size import size
 from ktgdsl.space.space import plan_at
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import reporting_write_errors
 
-TABLED = 30.0
-"""Seconds between two writings of the table of trials while a search is under way, at least."""
+TABLE_SECONDS = 30.0
+"""Seconds between two writings of trials.csv during a search, at least."""
 
-SHARE = 0.01
-"""Of the owner's time that writing this table may take: it takes longer the more trials."""
+TABLE_SHARE = 0.01
+"""The share of the coordinator's time that this may take: it grows with the number of trials."""
 
 
-class Found(NamedTuple):
-    """What a search gives: its Optuna study, the best graph as a plan, and the result."""
+class SearchOutcome(NamedTuple):
+    """The outcome of a search: its Optuna study, the best graph as a plan, and the result."""
 
     study: optuna.Study
     best: Plan
@@ -64,7 +64,7 @@ class Found(NamedTuple):
 
 
 class SearchInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a search. Its text says what is kept, where, and how to go on."""
+    """Ctrl-C during a search. Its text says what is kept, where, and how to resume."""
 
     def __init__(self, folder: Path, done: int, trials: int) -> None:
         self.folder, self.done, self.trials = folder, done, trials
@@ -74,10 +74,10 @@ class SearchInterrupted(KeyboardInterrupt):
         )
 
 
-class Course:
-    """A search under way. What is done of it is in its folder.
+class SearchRun:
+    """The run of a search, new or resumed; its folder has what is done of it.
 
-    `sampler` and `pruner` are those of the caller, if any, instead of the space's.
+    `sampler` and `pruner` are the caller's, if any, instead of those that the space names.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class Course:
             DistinctSampler(plan, sampler, size(plan).distinct) if self.result is None else None,
             pruner or pruner_of(plan.search),
         )
-        self._table_due = time.monotonic() + TABLED
+        self._table_due = time.monotonic() + TABLE_SECONDS
 
-    def to_the_end(self) -> Found:
-        """Trains what is left, and judges it."""
+    def run(self) -> SearchOutcome:
+        """Train what is left, judge it, and write the result."""
         if self.result is not None:
             self.listener(SearchFinished(self.plan, self.result, already=True))
-            return self._found(self.result)
+            return self._outcome(self.result)
         environment = self.folder.run.environment()
         devices = [str(each) for each in environment.get("devices", ["cpu"])]
         workers = int(environment.get("workers", 1))
@@ -113,7 +113,7 @@ class Course:
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
         self.listener(self._started(workers))
-        owner = Owner(self.plan, self.study, self._listen, self._improved)
+        coordinator = Coordinator(self.plan, self.study, self._listen, self._improved)
         try:
             with reporting_write_errors(self.folder.workers):
                 pool = Pool(
@@ -124,22 +124,22 @@ class Course:
                     deterministic=deterministic,
                 )
             with pool:
-                owner.trials(pool)
+                coordinator.trials(pool)
                 finalists = leaders(self.study.trials)
                 if not finalists:
                     raise self._nothing()
-                owner.checks(pool, self._checks(finalists))
+                coordinator.checks(pool, self._checks(finalists))
         except KeyboardInterrupt:
             done = sum(trial.state.is_finished() for trial in self.study.trials)
             raise SearchInterrupted(self.folder.path, done, self.settings.trials) from None
         finally:
             with suppress(RunError):  # the disk may be full, and the journal has it all
-                self.study.note_seconds(time.monotonic() - began)
+                self.study.set_seconds(time.monotonic() - began)
                 self.folder.write_trials(self.study.trials, self.plan)
-        result = self._result(finalists, time.monotonic() - began, owner.exhausted)
+        result = self._result(finalists, time.monotonic() - began, coordinator.exhausted)
         self.folder.finish(result)
         self.listener(SearchFinished(self.plan, result))
-        return self._found(result)
+        return self._outcome(result)
 
     def _started(self, workers: int) -> SearchStarted:
         settings = self.settings
@@ -167,43 +167,43 @@ class Course:
     def _nothing(self) -> RunError:
         reasons = [str(attribute(t, "reason")) for t in self.study.trials if attribute(t, "reason")]
         message = f"none of {len(self.study.trials)} trials gave a value, so there is no best graph"
-        told = f"the last one: {reasons[-1]}" if reasons else None
-        return RunError([Diagnostic("E507", message, help=told)])
+        last = f"the last one: {reasons[-1]}" if reasons else None
+        return RunError([Diagnostic("E507", message, help=last)])
 
     def _listen(self, event: Event) -> None:
-        """Passes events on, and now and then writes the table of trials."""
+        """Pass an event on, and now and then write trials.csv."""
         began = time.monotonic()
         if isinstance(event, TrialEnded) and began >= self._table_due:
             self.folder.write_trials(self.study.trials, self.plan)
             ended = time.monotonic()
-            self._table_due = ended + max(TABLED, (ended - began) / SHARE)
+            self._table_due = ended + max(TABLE_SECONDS, (ended - began) / TABLE_SHARE)
         self.listener(event)
 
     def _result(
         self, finalists: list[FrozenTrial], seconds: float, exhausted: bool
     ) -> SearchResult:
-        trials, noted = self.study.trials, self.study.checks
+        trials, checked = self.study.trials, self.study.checks
         names = [name_of(trial) for trial in finalists]
         against = list(baselines(self.plan, finalists[0]))
-        confirmed = scores(noted, names)
+        confirmed = scores(checked, names)
         if confirmed:
             means = {name: score.mean for name, score in confirmed.items()}
             finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
-        told = []
+        described = []
         for place, trial in enumerate(finalists, start=1):
             spec = self.folder.write_graph(f"top/{place:02}.ktg", self.plan, trial)
-            told.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
+            described.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
         self.folder.write_graph("best.ktg", self.plan, finalists[0])
         states = [STATES[trial.state] for trial in trials]
         return SearchResult(
             folder=self.folder.path,
             target=self.settings.node,
-            finalists=tuple(told),
+            finalists=tuple(described),
             complete=STATES[finalists[0].state] == "complete",
             trials=len(trials),
             states={state: states.count(state) for state in sorted(set(states))},
-            baselines=scores(noted, against),
-            unjudged=unjudged(noted, [*names, *against]),
+            baselines=scores(checked, against),
+            unjudged=unjudged(checked, [*names, *against]),
             validation_samples=self.plan.data.held_samples,
             epochs=self.settings.epochs,
             epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),
@@ -211,12 +211,12 @@ class Course:
             exhausted=exhausted,
         )
 
-    def _found(self, result: SearchResult) -> Found:
+    def _outcome(self, result: SearchResult) -> SearchOutcome:
         trial = self.study.trials[result.best.trial]
         assert self.plan.space is not None
         best = plan_at(self.plan, point(self.plan.space.draws, trial.params))
         assert best is not None
-        return Found(self.study.optuna, best, result)
+        return SearchOutcome(self.study.optuna, best, result)
 
 
 def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:

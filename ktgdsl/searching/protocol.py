@@ -1,0 +1,143 @@
+"""Messages between the coordinator of a search, its pool and its workers: frozen data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+
+# From the coordinator to a worker
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The first message to a worker: where and how to train; `folder` is the pool's."""
+
+    device: str
+    threads: int
+    folder: Path
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to train.
+
+    `plan` is the JSON text of a plan without open values that holds out a validation split;
+    `objective` is the node whose accuracy on it is reported. `seed` seeds the trial's own random
+    streams, `study_seed` what all trials share: the held-out split and pre-training. The
+    coordinator has already decided to continue after the first `kept` epochs.
+    """
+
+    trial: int
+    plan: str
+    seed: int
+    study_seed: int
+    objective: str
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer to a report: whether the trial continues."""
+
+    keep: bool
+
+
+ToWorker = Setup | Task | Decision
+
+
+def state_path(folder: Path, trial: int) -> Path:
+    """The checkpoint of a running trial, in the pool's folder."""
+    return folder / f"trial-{trial}.pt"
+
+
+# From a worker to the coordinator, by way of the pool
+
+
+@dataclass(frozen=True)
+class Report:
+    """An epoch, counted from 1, is trained; the worker waits for the decision.
+
+    `value` is the objective's accuracy in percent, `seconds` is how long the epoch took, and
+    `last` says that no epoch follows.
+    """
+
+    trial: int
+    epoch: int
+    value: float
+    seconds: float
+    last: bool
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The trial ended in epoch `epoch`, as a loss or a weight was not a finite number.
+
+    The epoch is 0 when that happened in a pre-training.
+    """
+
+    trial: int
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A heartbeat. `doing` says what the worker does for a trial beside its epochs, or nothing."""
+
+    trial: int
+    doing: str = ""
+
+
+# From a worker to the pool alone
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started or finished a trial, and waits for the next."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The worker cannot start, and no other could: the device is missing, for example."""
+
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Training the trial raised an exception; `trace` is its traceback."""
+
+    trial: int
+    reason: str
+    trace: str
+
+
+FromWorker = Ready | Refused | Report | Diverged | Busy | Raised
+
+
+# From the pool to the coordinator
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An attempt, counted from 1, at a trial was lost: its worker died, hung or raised.
+
+    The trial continues on another worker, or `Failed` follows.
+    """
+
+    trial: int
+    attempt: int
+    reason: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial has failed: too many attempts were lost, for these reasons."""
+
+    trial: int
+    reasons: tuple[str, ...]
+
+
+Message = Report | Diverged | Busy | Lost | Failed

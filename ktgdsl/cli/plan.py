@@ -6,7 +6,7 @@ import json
 from ktgdsl.cli.compiling import compile_named, plan_of
 from ktgdsl.cli.console import FINE
 from ktgdsl.cli.options import add_overrides
-from ktgdsl.report.describe import describe, origins
+from ktgdsl.report.describe import describe, setting_origins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,6 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         assert compiled.tree is not None
-        print(describe(plan, origins(compiled.tree)), end="")
+        print(describe(plan, setting_origins(compiled.tree)), end="")
         print(cost_text and f"\n{cost_text}", end="")
     return FINE

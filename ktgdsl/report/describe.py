@@ -1,6 +1,6 @@
-"""A plan for people: nodes, edges, what was dropped and every setting, as plain text."""
+"""Describes a plan as plain text: nodes, edges, what was dropped, and every setting."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
 from ktgdsl.plan.parameters import parameter_count
@@ -11,24 +11,25 @@ from ktgdsl.vocabulary.networks import shortest
 def describe(plan: Plan, origins: Mapping[str, str]) -> str:
     """The plan as aligned columns, every default written out.
 
-    `origins` says where a setting such as "train.epochs" was given, for those that were.
+    `origins` has the file of each setting that was given, such as "train.epochs".
     """
     graph = plan.graph
     targets = ", ".join(graph.targets)
     dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
     nodes = [_node(plan, node) for node in graph.nodes]
     where = " (at the first valid point)" if plan.space else ""
+    title = f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}"
     sections = [
-        f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}\ndigest {plan.digest}",
+        "\n".join([title, f"digest {plan.digest}", *_total_parameters(plan)]),
         section("open values", open_values(plan)),
         section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
         section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
         section("shared layers", [_share(share) for share in graph.shares]),
         section("phases, in order", [_phase(phase) for phase in plan.phases]),
         section("dropped", dropped),
-        section("data", _traced("data", _data(plan), origins)),
-        section("train", _traced("train", _train(plan), origins)),
-        section("search", _traced("search", _search(plan), origins)),
+        section("data", _with_origins("data", _data(plan), origins)),
+        section("train", _with_origins("train", _train(plan), origins)),
+        section("search", _with_origins("search", _search(plan), origins)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -67,15 +68,28 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
 
 
 def _parameters(plan: Plan, node: Node) -> str:
-    """The number of parameters of a node's network, where its words and the data say it."""
-    if plan.data.facts is None:
-        return ""
-    count = parameter_count(node.network, plan.data.classes, plan.data.shape[0])
+    count = _parameter_count(plan, node)
     return "" if count is None else f" ({count:,} parameters)"
 
 
-def made(node: DerivedNode) -> str:
-    """A node made from others as it would be written."""
+def _parameter_count(plan: Plan, node: Node) -> int | None:
+    """None for foreign networks, and while the shape of the images is unknown."""
+    if plan.data.facts is None:
+        return None
+    return parameter_count(node.network, plan.data.classes, plan.data.shape[0])
+
+
+def _total_parameters(plan: Plan) -> Iterator[str]:
+    """A line for several networks whose counts are known and add up."""
+    graph = plan.graph
+    counts = [_parameter_count(plan, node) for node in graph.nodes]
+    known = [count for count in counts if count is not None]
+    if plan.space is None and len(known) == len(counts) > 1 and not graph.shares:
+        yield f"{sum(known):,} parameters in {len(known)} networks"
+
+
+def derived_text(node: DerivedNode) -> str:
+    """A derived node as a spec writes it."""
     arguments = str(node.made).removeprefix(node.made.name).strip("()")
     return f"{node.made.name}({', '.join(filter(None, [*node.sources, arguments]))})"
 
@@ -85,7 +99,7 @@ def _derived(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
     state = "made from others" if node.sources else "made from the labels"
     if node.optimizer is not None:
         state += f", learns how to combine, {node.optimizer}, {node.schedule}"
-    return node.name, made(node), role, state
+    return node.name, derived_text(node), role, state
 
 
 def _share(share: SharedLayers) -> tuple[str, str, str]:
@@ -95,12 +109,12 @@ def _share(share: SharedLayers) -> tuple[str, str, str]:
 def _phase(phase: Phase) -> tuple[str, ...]:
     own = [str(call) for call in (phase.optimizer, phase.schedule) if call is not None]
     best = ["goes on with the best epoch"] if phase.take == "best" else []
-    told = ", ".join([f"{phase.epochs:,} epochs", *own, *best])
-    return phase.name, f"{', '.join(phase.learn)} learn{'s' * (len(phase.learn) == 1)}", told
+    settings = ", ".join([f"{phase.epochs:,} epochs", *own, *best])
+    return phase.name, f"{', '.join(phase.learn)} learn{'s' * (len(phase.learn) == 1)}", settings
 
 
 def open_values(plan: Plan) -> list[tuple[str, str]]:
-    """The draws of a space, each with what there is to choose from."""
+    """The draws of a space, each with its options or its range."""
     return [(draw.name, str(draw)) for draw in plan.space.draws] if plan.space else []
 
 
@@ -113,76 +127,77 @@ def _search(plan: Plan) -> list[tuple[str, str]]:
         "workers": "" if plan.search.workers else " (one a GPU, else one for two cores)",
     }
     return [
-        (name, told(getattr(plan.search, name)) + notes.get(name, ""))
+        (name, value_text(getattr(plan.search, name)) + notes.get(name, ""))
         for name in type(plan.search).model_fields
     ]
 
 
 def _edge(edge: Edge) -> tuple[str, str, str]:
     scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
-    return str(edge), terms(edge), scale
+    return str(edge), terms_text(edge), scale
 
 
-def terms(edge: Edge) -> str:
+def terms_text(edge: Edge) -> str:
     """The losses of an edge and their gates."""
     return ", ".join(
         f"{' + '.join(str(part) for part in term.parts)} via {term.gate}" for term in edge.terms
     )
 
 
-def _traced(
+def _with_origins(
     block: str, rows: Iterable[tuple[str, str]], origins: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
-    facts = {"samples": ""}  # what nobody sets comes from nowhere
+    """Adds to each row the file that sets it, or "default"."""
+    unset = {"samples": ""}  # a fact of the data where no setting limits it
     return [
-        (name, told, origins.get(f"{block}.{name}", facts.get(name, "default")))
-        for name, told in rows
+        (name, text, origins.get(f"{block}.{name}", unset.get(name, "default")))
+        for name, text in rows
     ]
 
 
-def origins(file: File) -> dict[str, str]:
+def setting_origins(file: File) -> dict[str, str]:
     """Where the settings of the blocks were given: a file, or `--set` on the command line."""
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for block in file.statements:
         if isinstance(block, Block) and block.name is None:
-            places = {setting.name: setting.value.span for setting in block.settings}
+            spans = {setting.name: setting.value.span for setting in block.settings}
             if block.subject is not None:
-                places["source"] = block.subject.span
-            for name, span in places.items():
+                spans["source"] = block.subject.span
+            for name, span in spans.items():
                 command = span.path.startswith("--set ")
-                found[f"{block.kind}.{name}"] = "--set" if command else span.path
-    return found
+                origins[f"{block.kind}.{name}"] = "--set" if command else span.path
+    return origins
 
 
 def _data(plan: Plan) -> list[tuple[str, str]]:
     data = plan.data
     held = "held out" if data.holdout else "of the training samples, not held out of a run"
-    used = "" if data.samples is None else f"{_n(data.samples)} of "
+    used = "" if data.samples is None else f"{_samples_text(data.samples)} of "
     rows = [("source", str(data.source)), ("samples", f"{used}those that there are")]
     if (facts := data.facts) is not None:
         channels, height, width = data.shape
-        whole = f"{_n(facts.train_samples)} to train, {_n(facts.test_samples)} to test"
+        whole = f"{facts.train_samples:,} to train, {facts.test_samples:,} to test"
         rows = [
             ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
             ("samples", used + whole),
         ]
     rows += [
         ("batch", _batch(plan)),
-        ("validation", f"{_n(data.validation)} {held}"),
+        ("validation", f"{_samples_text(data.validation)} {held}"),
         ("holdout", str(data.holdout).lower()),
         ("augment", data.augment),
     ]
-    asked = {
+    optional = {
         "root": data.root,
         "classes": data.classes_expected,
-        "labeled": None if data.labeled is None else f"{_n(data.labeled)}",
+        "labeled": None if data.labeled is None else f"{_samples_text(data.labeled)}",
         "views": data.views if data.views > 1 else None,
         "workers": data.workers or None,
     }
-    return [*rows, *((name, str(value)) for name, value in asked.items() if value is not None)]
+    return [*rows, *((name, str(value)) for name, value in optional.items() if value is not None)]
 
 
-def _n(samples: int | Percent) -> str:
+def _samples_text(samples: int | Percent) -> str:
     return f"{samples:,}" if isinstance(samples, int) else f"{samples.percent:g}%"
 
 
@@ -206,13 +221,13 @@ def _train(plan: Plan) -> list[tuple[str, str]]:
         "aggregate": " (of the transfer losses into a node)",
     }
     return [
-        (name, told(getattr(train, name)) + notes.get(name, ""))
+        (name, value_text(getattr(train, name)) + notes.get(name, ""))
         for name in type(train).model_fields
     ]
 
 
-def told(value: object) -> str:
-    """A setting's value as it would be written, large numbers with separators."""
+def value_text(value: object) -> str:
+    """A setting's value as a spec writes it, but with separators in large numbers."""
     if value is None:
         return "none"
     if isinstance(value, bool):

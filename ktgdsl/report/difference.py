@@ -1,7 +1,7 @@
 """What differs between two plans in meaning, not in text."""
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
-from ktgdsl.report.describe import columns, made, open_values, terms, told
+from ktgdsl.report.describe import columns, derived_text, open_values, terms_text, value_text
 from ktgdsl.vocabulary.networks import shortest
 
 NOTHING = "-"
@@ -31,7 +31,7 @@ def _facts(plan: Plan) -> dict[str, str]:
     return {
         "targets": ", ".join(graph.targets),
         **{f"node {node.name}": _node(node) for node in graph.nodes},
-        **{f"node {node.name}": made(node) for node in graph.derived},
+        **{f"node {node.name}": derived_text(node) for node in graph.derived},
         **{f"edge {edge}": _edge(edge) for edge in graph.edges},
         **{f"shared by {', '.join(s.nodes)}": _share(s) for s in graph.shares},
         **{f"phase {phase.name}": _phase(phase) for phase in plan.phases},
@@ -43,7 +43,7 @@ def _facts(plan: Plan) -> dict[str, str]:
 
 
 def _settings(block: str, plan: Data) -> dict[str, str]:
-    return {f"{block}.{name}": told(getattr(plan, name)) for name in type(plan).model_fields}
+    return {f"{block}.{name}": value_text(getattr(plan, name)) for name in type(plan).model_fields}
 
 
 def _node(node: Node) -> str:
@@ -63,4 +63,4 @@ def _phase(phase: Phase) -> str:
 
 
 def _edge(edge: Edge) -> str:
-    return terms(edge) if edge.scale == 1 else f"{terms(edge)}, times {edge.scale:.6g}"
+    return terms_text(edge) if edge.scale == 1 else f"{terms_text(edge)}, times {edge.scale:.6g}"

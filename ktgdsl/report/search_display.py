@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ktgdsl.plan.model import Graph
-from ktgdsl.report.describe import made
+from ktgdsl.report.describe import derived_text
 from ktgdsl.report.formatting import Clock, count, duration
 from ktgdsl.report.run_display import NARROW
 from ktgdsl.report.search_progress import SearchProgress
@@ -207,7 +207,7 @@ def _nodes(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         yield f"{node.name} {shortest(node.network)}{'' if node.learns else ' (frozen)'}"
     for derived in graph.derived:
-        yield f"{derived.name} {made(derived)}"
+        yield f"{derived.name} {derived_text(derived)}"
 
 
 def _in_columns(cells: Sequence[str], width: int, limit: int) -> list[str]:

@@ -38,6 +38,33 @@ def test_plan_counts_the_parameters_of_networks(
     assert "parameters" not in rows["b"]  # of yours, and nothing of yours is run by `plan`
 
 
+def test_plan_adds_up_the_parameters_of_several_networks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.ktg"
+    spec.write_text("graph g { node a, b = resnet8 target a edge label, b -> a }")
+    assert cli.main(["plan", str(spec)]) == 0
+    assert "\n150,004 parameters in 2 networks\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "node a = resnet8 target a edge label -> a",
+        'node a = resnet8 node b = python("m:f") target a edge label, b -> a',
+        "node a, b = resnet8 target a share a, b { layers = [stem] } edge label -> * edge b -> a",
+        "node a, b = resnet8 | resnet14 target a edge label, b -> a",
+    ],
+)
+def test_plan_has_no_total_of_one_network_of_unknown_ones_or_of_shared_layers(
+    body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.ktg"
+    spec.write_text(f"graph g {{ {body} }}")
+    assert cli.main(["plan", str(spec)]) == 0
+    assert "parameters in" not in capsys.readouterr().out
+
+
 def test_plan_as_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", DML3, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

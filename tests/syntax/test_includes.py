@@ -8,7 +8,7 @@ import ktgdsl
 from ktgdsl.compiler import compile_file, compile_source
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.report.describe import describe, origins
+from ktgdsl.report.describe import describe, setting_origins
 from ktgdsl.syntax.format import format_file
 
 GRAPH = "graph g { node a, b = resnet8 target a edge label -> * edge b -> a : kl(T=T) }\n"
@@ -176,7 +176,7 @@ class TestOrigins:
         compiled = compile_file(path, ["train.repeats=2"])
         assert compiled.tree is not None
         assert compiled.plan is not None
-        found = origins(compiled.tree)
+        found = setting_origins(compiled.tree)
         assert found["train.seed"] == str(path)
         assert found["train.epochs"] == str(project / "recipes" / "base.ktg")
         assert found["data.source"] == str(project / "recipes" / "base.ktg")

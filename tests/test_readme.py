@@ -86,3 +86,12 @@ def test_both_commands_are_whole() -> None:
     assert tests.endswith(".venv/bin/pytest")
     for command in (first, tests):
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -e ")
+
+
+def test_links_lead_to_headings_and_files() -> None:
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
+    files = [link.partition("#")[0] for link in links if not link.startswith("#")]
+    assert [file for file in files if not (ROOT / file).exists()] == []

@@ -16,7 +16,7 @@ from ktgdsl.backend.missing import missing
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, subject
 from ktgdsl.report.explain import BLOCKS
-from ktgdsl.report.parameters import default, takes
+from ktgdsl.report.parameters import default_text, type_text
 from ktgdsl.training.datasets.read import READERS
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
@@ -90,7 +90,7 @@ def words(kind: str) -> Iterator[Row]:
 def settings(block: str) -> Iterator[Row]:
     """Each setting of a block, what it takes unless what, and its meaning."""
     for name, field in BLOCKS[block].model_fields.items():
-        yield f"`{name}`", f"{takes(field)}; {_default(field)}", field.description or ""
+        yield f"`{name}`", f"{type_text(field)}; {_default(field)}", field.description or ""
 
 
 def _table(head: Row, rows: Iterable[Row]) -> str:
@@ -116,14 +116,14 @@ def _parameter(entry: type[Entry], name: str) -> str:
         return f"{name}..."
     if field.is_required():
         return name
-    value = default(field)
+    value = default_text(field)
     return f"[{name}]" if value is None else f"{name}={value}"
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = default(field)
+    value = default_text(field)
     return "optional" if value is None else f"default `{value}`"
 
 

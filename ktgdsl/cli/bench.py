@@ -41,13 +41,13 @@ def run(options: argparse.Namespace) -> int:
     compiled = compile_named(options)
     is_space = compiled.plan is not None and compiled.plan.space is not None
     plan = supported_plan(compiled, require_searchable if is_space else require_supported)
-    from ktgdsl.report.bench import as_json, text
+    from ktgdsl.report.bench import bench_json, bench_text
 
     with _progress_line() as show:
         from ktgdsl.bench.bench import bench
 
         result = bench(plan, device=options.device, seconds=options.seconds, progress=show)
-    print(as_json(result) if options.json else text(result), end="")
+    print(bench_json(result) if options.json else bench_text(result), end="")
     return FINE
 
 

@@ -29,11 +29,11 @@ def run(options: argparse.Namespace) -> int:
     cost_facts: dict[str, object] = {}
     if plan.space is not None:
         from ktgdsl.cli.training import prepare_to_train
-        from ktgdsl.report.cost import cost
+        from ktgdsl.report.space_cost import space_cost
 
         if options.measure:
             prepare_to_train()
-        cost_text, cost_facts = cost(plan, measure=options.measure)
+        cost_text, cost_facts = space_cost(plan, measure=options.measure)
     if options.json:
         facts = {**json.loads(plan.to_json()), "digest": plan.digest, **cost_facts}
         print(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""A benchmark for people, as columns, and for programs, as JSON. Every number has its unit."""
+"""A benchmark as text in columns and as JSON. Every number has its unit."""
 
 import json
 from textwrap import wrap
@@ -11,103 +11,103 @@ from ktgdsl.report.formatting import duration
 from ktgdsl.vocabulary.networks import shortest
 
 WIDTH = 100
-SMALL = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
-LARGE = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
+TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 
 
-def text(found: Bench) -> str:
+def bench_text(bench: Bench) -> str:
     """The numbers in sections, and what they rest on."""
     parts = [
-        section("measured", _measured(found)),
-        section("step", _step(found)),
-        section("epoch, besides its steps", _besides(found)),
-        section("memory", _memory(found)),
-        section(f"predicted duration of the {_what(found)}", _predicted(found)),
-        "\n".join(line for note in notes(found) for line in wrap(note, WIDTH)),
+        section("measured", _measured(bench)),
+        section("step", _step(bench)),
+        section("epoch, besides its steps", _outside_steps(bench)),
+        section("memory", _memory(bench)),
+        section(f"predicted duration of the {_what(bench)}", _predicted(bench)),
+        "\n".join(line for note in notes(bench) for line in wrap(note, WIDTH)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def notes(found: Bench) -> list[str]:
+def notes(bench: Bench) -> list[str]:
     """What the numbers are of, and what is not in them."""
-    told = [
-        f"Times are medians of {found.machine.clock}, with quartiles and the number n of samples; "
+    lines = [
+        f"Times are medians of {bench.machine.clock}, with quartiles and the number n of samples; "
         "all take turns in one process, and ratios are those within a turn.",
         "Images are noise in the shape of the data set, labels are random: no data are trained on.",
         "FLOPs are those of convolutions and matrix products, counted as they run.",
         "The limit is the same networks, each trained alone on the labels, a frozen one only "
-        f"asked; {'not compiled, and ' * (found.machine.compile == 'on')}in the same precision "
+        f"asked; {'not compiled, and ' * (bench.machine.compile == 'on')}in the same precision "
         "and memory format.",
         "Not in the prediction: starting Python, reading data and images from a disk, writing "
         "results.",
     ]
-    if found.machine.clock == ONE_THREAD:
-        told.append(
+    if bench.machine.clock == ONE_THREAD:
+        lines.append(
             "CPU time does not pass while other work has the core: beside it all of this "
             "takes longer."
         )
-    if any(part.work.what.startswith("pre-training") for part in found.parts):
-        told.append("A pre-training whose weights are kept from before takes no time.")
-    if found.expected is not None:
-        told.append("The search is taken to have one worker, and its pruner is simulated.")
-    return told
+    if any(part.work.what.startswith("pre-training") for part in bench.parts):
+        lines.append("A pre-training whose weights are kept from before takes no time.")
+    if bench.expected is not None:
+        lines.append("The search is taken to have one worker, and its pruner is simulated.")
+    return lines
 
 
-def as_json(found: Bench) -> str:
+def bench_json(bench: Bench) -> str:
     """An object; keys end in the unit of their number, and what cannot be measured is null."""
-    held = found.memory
+    memory = bench.memory
     facts: dict[str, Any] = {
-        "graph": found.plan.graph.name,
-        "digest": found.plan.digest,
-        "subject": found.subject,
-        "networks": {node.name: shortest(node.network) for node in found.plan.graph.nodes},
-        "frozen": [node.name for node in found.plan.graph.nodes if not node.learns],
-        "edges": len(found.plan.graph.edges),
-        "batch_images": found.batch,
-        "image_shape": list(found.plan.data.shape),
+        "graph": bench.plan.graph.name,
+        "digest": bench.plan.digest,
+        "subject": bench.subject,
+        "networks": {node.name: shortest(node.network) for node in bench.plan.graph.nodes},
+        "frozen": [node.name for node in bench.plan.graph.nodes if not node.learns],
+        "edges": len(bench.plan.graph.edges),
+        "batch_images": bench.batch,
+        "image_shape": list(bench.plan.data.shape),
         "machine": {
-            "device": found.machine.device,
-            "name": found.machine.name,
-            "threads": found.machine.threads,
-            "torch": found.machine.torch,
-            "precision": found.machine.precision,
-            "compile": found.machine.compile,
-            "memory_format": found.machine.memory_format,
-            "clock": found.machine.clock,
+            "device": bench.machine.device,
+            "name": bench.machine.name,
+            "threads": bench.machine.threads,
+            "torch": bench.machine.torch,
+            "precision": bench.machine.precision,
+            "compile": bench.machine.compile,
+            "memory_format": bench.machine.memory_format,
+            "clock": bench.machine.clock,
         },
-        "step": _plain(found.step),
-        "images_per_s": found.images_per_second,
-        "flop_per_step": found.operations,
-        "flop_per_s": found.rate,
+        "step": _plain(bench.step),
+        "images_per_s": bench.images_per_second,
+        "flop_per_step": bench.operations,
+        "flop_per_s": bench.rate,
         "peak": {
-            "what": found.product_what,
-            "flop": found.product_operations,
-            **_plain(found.product),
-            "flop_per_s": found.peak_rate,
+            "what": bench.product_what,
+            "flop": bench.product_operations,
+            **_plain(bench.product),
+            "flop_per_s": bench.peak_rate,
         },
-        "share_of_peak": _ratio(found.share),
-        "limit": _plain(found.limit),
-        "overhead": _ratio(found.overhead),
-        "batch_and_metrics": _plain(found.besides),
-        "evaluation_s_per_image": found.evaluation,
+        "share_of_peak": _ratio(bench.share),
+        "limit": _plain(bench.limit),
+        "overhead": _ratio(bench.overhead),
+        "batch_and_metrics": _plain(bench.besides),
+        "evaluation_s_per_image": bench.evaluation,
         "memory": {
-            "what": held.what,
-            "peak_bytes": held.peak if held.what else None,
-            "before_bytes": held.before if held.what else None,
-            "data_bytes": held.images,
+            "what": memory.what,
+            "peak_bytes": memory.peak if memory.what else None,
+            "before_bytes": memory.before if memory.what else None,
+            "data_bytes": memory.images,
         },
         "prediction": {
-            "of": _what(found),
-            "seconds": found.seconds,
-            "parts": [_part(each) for each in found.parts],
+            "of": _what(bench),
+            "seconds": bench.seconds,
+            "parts": [_part(each) for each in bench.parts],
         },
-        "notes": notes(found),
+        "notes": notes(bench),
     }
-    if found.expected is not None:
+    if bench.expected is not None:
         facts["prediction"] |= {
-            "trials": found.expected.trials,
-            "complete_trials": found.expected.complete,
-            "trial_epochs": found.expected.epochs,
+            "trials": bench.expected.trials,
+            "complete_trials": bench.expected.complete,
+            "trial_epochs": bench.expected.epochs,
         }
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -146,8 +146,8 @@ def _part(part: PredictedWork) -> dict[str, Any]:
     }
 
 
-def _measured(found: Bench) -> list[tuple[str, str]]:
-    plan, machine = found.plan, found.machine
+def _measured(bench: Bench) -> list[tuple[str, str]]:
+    plan, machine = bench.plan, bench.machine
     nodes = ", ".join(
         f"{node.name} {shortest(node.network)}{'' if node.learns else ' (frozen)'}"
         for node in plan.graph.nodes
@@ -156,9 +156,9 @@ def _measured(found: Bench) -> list[tuple[str, str]]:
     shape = " x ".join(map(str, plan.data.shape))
     threads = f"{machine.threads} thread{'s' * (machine.threads != 1)}"
     return [
-        ("graph", f"{plan.graph.name}: {found.subject}"),
+        ("graph", f"{plan.graph.name}: {bench.subject}"),
         ("networks", f"{nodes}; {edges} edge{'s' * (edges != 1)}"),
-        ("batch", f"{found.batch} images of {shape}, {plan.data.source.name}"),
+        ("batch", f"{bench.batch} images of {shape}, {plan.data.source.name}"),
         ("device", f"{machine.device} ({machine.name}), {threads} of the CPU"),
         (
             "computing",
@@ -168,85 +168,92 @@ def _measured(found: Bench) -> list[tuple[str, str]]:
     ]
 
 
-def _step(found: Bench) -> list[tuple[str, str]]:
-    n = len(found.step.samples)
-    share, (low, high) = found.share, found.share.quartiles
-    over, (least, most) = found.overhead, found.overhead.quartiles
-    rate, peak = large(found.rate, "FLOP/s"), large(found.peak_rate, "FLOP/s")
+def _step(bench: Bench) -> list[tuple[str, str]]:
+    n = len(bench.step.samples)
+    share, (low, high) = bench.share, bench.share.quartiles
+    overhead, (least, most) = bench.overhead, bench.overhead.quartiles
+    rate, peak = with_prefix(bench.rate, "FLOP/s"), with_prefix(bench.peak_rate, "FLOP/s")
     return [
-        ("time", spread(found.step)),
-        ("images", f"{digits(found.images_per_second)} images/s"),
-        ("arithmetic", f"{large(found.operations, 'FLOP')} a step, {rate}"),
+        ("time", spread_text(bench.step)),
+        ("images", f"{digits(bench.images_per_second)} images/s"),
+        ("arithmetic", f"{with_prefix(bench.operations, 'FLOP')} a step, {rate}"),
         ("share of peak", f"{share.median:.0%} ({low:.0%} to {high:.0%}, n = {n})"),
-        ("peak", f"{peak}, in a product of {found.product_what}"),
-        ("overhead", f"{over.median:.3f} ({least:.3f} to {most:.3f}, n = {n}) of the limit"),
-        ("limit", spread(found.limit)),
+        ("peak", f"{peak}, in a product of {bench.product_what}"),
+        ("overhead", f"{overhead.median:.3f} ({least:.3f} to {most:.3f}, n = {n}) of the limit"),
+        ("limit", spread_text(bench.limit)),
     ]
 
 
-def _besides(found: Bench) -> list[tuple[str, str]]:
+def _outside_steps(bench: Bench) -> list[tuple[str, str]]:
     return [
-        ("batch and metrics", f"{spread(found.besides)}, a step"),
-        ("evaluation", f"{small(found.evaluation)} an image, by all nodes"),
+        ("batch and metrics", f"{spread_text(bench.besides)}, a step"),
+        ("evaluation", f"{short_time(bench.evaluation)} an image, by all nodes"),
     ]
 
 
-def _memory(found: Bench) -> list[tuple[str, str]]:
-    held = found.memory
-    images = ("images of the data set", f"{large(held.images, 'B')} as bytes, not in the peak")
-    if held.what is None:
+def _memory(bench: Bench) -> list[tuple[str, str]]:
+    memory = bench.memory
+    images = (
+        "images of the data set",
+        f"{with_prefix(memory.images, 'B')} as bytes, not in the peak",
+    )
+    if memory.what is None:
         return [("peak", "not measured on this device"), images]
-    before = f"{large(held.before, 'B')} of it before the networks were made"
-    return [("peak", f"{large(held.peak, 'B')}, {before}"), ("of", held.what), images]
+    before = f"{with_prefix(memory.before, 'B')} of it before the networks were made"
+    return [("peak", f"{with_prefix(memory.peak, 'B')}, {before}"), ("of", memory.what), images]
 
 
-def _predicted(found: Bench) -> list[tuple[str, str, str]]:
+def _predicted(bench: Bench) -> list[tuple[str, str, str]]:
     rows = []
-    for part in found.parts:
+    for part in bench.parts:
         work, pace = part.work, part.pace
         epochs = work.count * work.epochs
         images = epochs * work.images + work.count * work.last
         mean = "" if work.epochs == round(work.epochs) else " in the mean"
         rows += [
-            (work.what, long(part.seconds), f"{work.count:,} x {digits(work.epochs)} epochs{mean}"),
-            ("  networks", long(part.making), f"made in {small(pace.start)}"),
-            ("  steps", long(part.stepping), _times(epochs * work.steps, "step", pace.step)),
-            ("  evaluation", long(part.evaluating), _times(images, "image", pace.image)),
+            (
+                work.what,
+                long_time(part.seconds),
+                f"{work.count:,} x {digits(work.epochs)} epochs{mean}",
+            ),
+            ("  networks", long_time(part.making), f"made in {short_time(pace.start)}"),
+            ("  steps", long_time(part.stepping), _times(epochs * work.steps, "step", pace.step)),
+            ("  evaluation", long_time(part.evaluating), _times(images, "image", pace.image)),
         ]
-    return [*rows, ("all", long(found.seconds), "")]
+    return [*rows, ("all", long_time(bench.seconds), "")]
 
 
 def _times(count: float, what: str, seconds: float) -> str:
-    return f"{count:,.0f} {what}s of {small(seconds)}"
+    return f"{count:,.0f} {what}s of {short_time(seconds)}"
 
 
-def _what(found: Bench) -> str:
-    return "run" if found.expected is None else "search"
+def _what(bench: Bench) -> str:
+    return "run" if bench.expected is None else "search"
 
 
-def spread(found: Spread) -> str:
+def spread_text(spread: Spread) -> str:
     """Median, quartiles and n: `15.2 ms (14.9 to 15.8 ms, n = 120)`."""
-    unit, size = _unit(found.median, SMALL)
-    low, high = (digits(each / size) for each in found.quartiles)
-    calls = f" of {found.calls} calls each" if found.calls > 1 else ""
-    middle = digits(found.median / size)
-    return f"{middle} {unit} ({low} to {high} {unit}, n = {len(found.samples)}{calls})"
+    unit, size = _unit(spread.median, TIME_UNITS)
+    low, high = (digits(each / size) for each in spread.quartiles)
+    calls = f" of {spread.calls} calls each" if spread.calls > 1 else ""
+    middle = digits(spread.median / size)
+    return f"{middle} {unit} ({low} to {high} {unit}, n = {len(spread.samples)}{calls})"
 
 
-def long(seconds: float) -> str:
+def long_time(seconds: float) -> str:
     """A duration; of many hours without the minutes."""
     return f"{seconds / 3600:,.0f} h" if seconds >= 360_000 else duration(seconds)
 
 
-def small(seconds: float) -> str:
+def short_time(seconds: float) -> str:
     """A short time: `12.3 µs`."""
-    unit, size = _unit(seconds, SMALL)
+    unit, size = _unit(seconds, TIME_UNITS)
     return f"{digits(seconds / size)} {unit}"
 
 
-def large(number: float, unit: str) -> str:
+def with_prefix(number: float, unit: str) -> str:
     """A large number with a prefix: `857 MFLOP`."""
-    prefix, size = _unit(number, LARGE)
+    prefix, size = _unit(number, PREFIXES)
     return f"{digits(number / size)} {prefix}{unit}"
 
 

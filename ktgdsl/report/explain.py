@@ -17,7 +17,7 @@ from ktgdsl.diagnostics.explanations import (
     subject,
 )
 from ktgdsl.lowering.pydantic_errors import invalid
-from ktgdsl.report.parameters import a, default, takes
+from ktgdsl.report.parameters import default_text, type_text, with_article
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import respelled, spelled_out
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of
@@ -134,7 +134,7 @@ def _several(name: str) -> Iterator[str]:
     """What to know before the pages of a word of several kinds."""
     kinds = kinds_of(name)
     if len(kinds) > 1:
-        *others, last = [a(kind) for kind in kinds]
+        *others, last = [with_article(kind) for kind in kinds]
         yield _page(
             f"{name}: {', '.join(others)} and {last}",
             f"Each has its page below; `ktgc explain {kinds[-1]}:{name}` shows one alone.",
@@ -149,7 +149,7 @@ def _words(name: str) -> Iterator[str]:
 
 
 def _word(kind: str, word: str) -> str:
-    title = f"{word}, {a(kind)}"
+    title = f"{word}, {with_article(kind)}"
     if word in entries(kind):
         return _page(title, *_entry(entries(kind)[word]))
     short = spelled_out(word)
@@ -211,12 +211,12 @@ def _settings(name: str) -> Iterator[str]:
 def _parameter(cls: type[Parameters], name: str) -> str:
     """The name and default of a parameter, and below what it takes and means."""
     field = cls.model_fields[name]
-    value = default(field)
+    value = default_text(field)
     if field.is_required():
         head = f"{name} (required)"
     else:
         head = f"{name} (optional)" if value is None else f"{name} = {value}"
-    meaning = "; ".join(filter(None, [takes(field), field.description]))
+    meaning = "; ".join(filter(None, [type_text(field), field.description]))
     lines = _filled(head, "  ", "      "), _filled(meaning, "      ", "      ")
     return "\n".join(lines)
 

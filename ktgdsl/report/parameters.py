@@ -1,4 +1,4 @@
-"""Parameters and settings in words: what they take, and what they are unless given."""
+"""Parameters and settings in words: the type and range of their values, and their defaults."""
 
 from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
@@ -11,7 +11,7 @@ from ktgdsl.vocabulary.call import shown
 from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 
-_PLAIN: dict[object, str] = {
+_TYPES: dict[object, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -20,7 +20,7 @@ _PLAIN: dict[object, str] = {
     Tap: "a place inside a network",
     PhaseRef: "a phase",
 }
-_SHARES: dict[frozenset[object], str] = {
+_OR_PERCENTAGE: dict[frozenset[object], str] = {
     frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
     frozenset((int, Percentage)): "a number of samples, or a percentage of them",
 }
@@ -28,13 +28,13 @@ _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less 
 _AFTER_THE_START = get_args(PositiveMoment)[1]
 
 
-def takes(field: FieldInfo) -> str:
+def type_text(field: FieldInfo) -> str:
     """The type and range of a parameter, such as "a number, greater than 0"."""
     return _type(field.annotation, field.metadata)
 
 
-def default(field: FieldInfo) -> str | None:
-    """The value of a parameter unless given, as a spec writes it; None where there is none."""
+def default_text(field: FieldInfo) -> str | None:
+    """The default value of a parameter, as a spec writes it; None where there is none."""
     value = field.get_default(call_default_factory=True, validated_data={})
     match value:
         case Entry():
@@ -50,11 +50,11 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)
         metadata = [*inner, *metadata]
-    limits = list(_flat(metadata))
+    constraints = list(_flat(metadata))
     if get_origin(annotation) is list:
-        return f"a list{_length(limits)}, each {_type(get_args(annotation)[0])}"
-    limited = " and ".join(_bounds(limits))
-    return ", ".join(filter(None, [_base(annotation), limited]))
+        return f"a list{_length(constraints)}, each {_type(get_args(annotation)[0])}"
+    range_text = " and ".join(_bounds(constraints))
+    return ", ".join(filter(None, [_base(annotation), range_text]))
 
 
 def _base(annotation: Any) -> str:
@@ -62,18 +62,18 @@ def _base(annotation: Any) -> str:
     if get_origin(annotation) in (Union, UnionType):
         alternatives = [each for each in get_args(annotation) if each is not NoneType]
         if len(alternatives) > 1:
-            return _SHARES[frozenset(alternatives)]
+            return _OR_PERCENTAGE[frozenset(alternatives)]
         annotation = alternatives[0]
-    if annotation in _PLAIN:
-        return _PLAIN[annotation]
+    if annotation in _TYPES:
+        return _TYPES[annotation]
     if get_origin(annotation) is Literal:
         return one_of(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Entry):
-        return a(annotation.kind)
+        return with_article(annotation.kind)
     return _type(annotation)
 
 
-def a(kind: str) -> str:
+def with_article(kind: str) -> str:
     """A kind of words with its article."""
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
@@ -92,18 +92,18 @@ def _flat(metadata: Iterable[Any]) -> Iterator[Any]:
             yield each
 
 
-def _bounds(limits: Iterable[Any]) -> Iterator[str]:
-    for limit in limits:
-        if limit == _AFTER_THE_START:
+def _bounds(constraints: Iterable[Any]) -> Iterator[str]:
+    for constraint in constraints:
+        if constraint == _AFTER_THE_START:
             yield "greater than 0"
         for name, words in _BOUNDS.items():
-            if hasattr(limit, name):
-                yield f"{words} {getattr(limit, name)}"
+            if hasattr(constraint, name):
+                yield f"{words} {getattr(constraint, name)}"
 
 
-def _length(limits: Iterable[Any]) -> str:
-    least = [limit.min_length for limit in limits if hasattr(limit, "min_length")]
-    most = [limit.max_length for limit in limits if hasattr(limit, "max_length")]
+def _length(constraints: Iterable[Any]) -> str:
+    least = [each.min_length for each in constraints if hasattr(each, "min_length")]
+    most = [each.max_length for each in constraints if hasattr(each, "max_length")]
     if least == most:
         return f" of {least[0]}" if least else ""
     return f" of {least[0]} or more" if not most else f" of {(least or [0])[0]} to {most[0]}"

@@ -29,7 +29,15 @@ from ktgdsl.bench.timing import LONG, Candidate, Stopwatch, time_interleaved
 from ktgdsl.bench.workload import choose_workload
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Edge, Plan
-from ktgdsl.report.bench import as_json, digits, large, long, small, spread, text
+from ktgdsl.report.bench import (
+    bench_json,
+    bench_text,
+    digits,
+    long_time,
+    short_time,
+    spread_text,
+    with_prefix,
+)
 from ktgdsl.searching.estimate import Estimate
 from tests.paths import ROOT
 from tests.plans import edge, tiny_plan
@@ -411,22 +419,29 @@ class TestPrinted:
         assert [digits(n) for n in (4210.4, 999.96, 99.97, 15.23, 1.0, 0.03141)] == [
             "4,210", "1,000", "100", "15.2", "1", "0.0314",
         ]  # fmt: skip
-        assert [small(n) for n in (2.5, 0.0152, 12.3e-6, 5e-9)] == [
+        assert [short_time(n) for n in (2.5, 0.0152, 12.3e-6, 5e-9)] == [
             "2.5 s", "15.2 ms", "12.3 µs", "5 ns",
         ]  # fmt: skip
-        assert [large(n, "B") for n in (0, 12, 1500, 2.5e9)] == ["0 B", "12 B", "1.5 kB", "2.5 GB"]
-        assert [long(n) for n in (5, 7200, 3_600_000)] == ["5 s", "2 h 00 min", "1,000 h"]
-        assert spread(Spread((0.015, 0.016, 0.017), calls=9)) == (
+        assert [with_prefix(n, "B") for n in (0, 12, 1500, 2.5e9)] == [
+            "0 B",
+            "12 B",
+            "1.5 kB",
+            "2.5 GB",
+        ]
+        assert [long_time(n) for n in (5, 7200, 3_600_000)] == ["5 s", "2 h 00 min", "1,000 h"]
+        assert spread_text(Spread((0.015, 0.016, 0.017), calls=9)) == (
             "16 ms (15.5 to 16.5 ms, n = 3 of 9 calls each)"
         )
 
     def test_the_whole_text(self) -> None:
-        assert text(by_hand(tiny_plan(["a"]))) == EXPECTED
+        assert bench_text(by_hand(tiny_plan(["a"]))) == EXPECTED
 
     def test_what_cannot_be_measured_is_null(self) -> None:
-        found = json.loads(as_json(by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000))))
+        found = json.loads(bench_json(by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000))))
         assert found["memory"]["peak_bytes"] is None
-        assert "not measured" in text(by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000)))
+        assert "not measured" in bench_text(
+            by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000))
+        )
 
     def test_what_was_measured_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["bench", alone(), "--seconds", "0.01"]) == 0

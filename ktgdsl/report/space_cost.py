@@ -1,0 +1,84 @@
+"""The size of a space and the cost of its search, as text and as JSON data."""
+
+from typing import Any
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.report.describe import section
+from ktgdsl.searching.estimate import Estimate, estimate
+from ktgdsl.space.size import Size, size
+
+
+def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:
+    """How large a space is and what its search will cost, as text and as JSON data.
+
+    With `measure` some steps are trained on this machine to tell the hours.
+    """
+    space_size = size(plan)
+    expected = estimate(plan, space_size.distinct)
+    facts: dict[str, Any] = {
+        "raw": space_size.raw,
+        "invalid": space_size.invalid,
+        "distinct": space_size.distinct,
+        "bound": space_size.bound,
+        "estimate": {
+            "trials": expected.trials,
+            "complete": round(expected.complete, 1),
+            "epochs": round(expected.epochs),
+            "pretrainings": expected.pretrainings,
+            "checks": expected.checks,
+            "all_epochs": round(expected.all_epochs),
+        },
+    }
+    rows = [
+        ("points", _points(space_size)),
+        ("graphs", _graphs(space_size)),
+        *_search_rows(plan, expected),
+    ]
+    if measure:
+        from ktgdsl.searching.measure import epoch_seconds
+
+        seconds = epoch_seconds(plan)
+        hours = seconds * expected.all_epochs / 3600
+        facts["estimate"] |= {"epoch_seconds": round(seconds, 3), "hours": round(hours, 2)}
+        rows.append(("time", f"about {_duration(hours)} with one worker, {seconds:.2g} s an epoch"))
+    return section("size of the space, and cost of its search", rows) + "\n", facts
+
+
+def _points(space_size: Size) -> str:
+    if space_size.raw is None:
+        return "no end of them: a range of numbers is open"
+    invalid = "" if space_size.invalid is None else f", {space_size.invalid:,} of them invalid"
+    return f"{space_size.raw:,}{invalid}"
+
+
+def _graphs(space_size: Size) -> str:
+    if space_size.distinct is not None:
+        return f"{space_size.distinct:,} distinct"
+    bound = "" if space_size.bound is None else f": at most {space_size.bound:,}"
+    return f"too many to count{bound}"
+
+
+def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
+    all_epochs = expected.trials * expected.full
+    exhausted = plan.search is not None and expected.trials < plan.search.trials
+    note = ", as that is all there are" if exhausted else ""
+    pretrainings = _count(expected.pretrainings, "pre-training")
+    checks = _count(expected.checks, "training")
+    return [
+        ("trials", f"{expected.trials:,}{note}, about {expected.complete:.0f} trained to the end"),
+        ("epochs", f"about {expected.epochs:,.0f} of {all_epochs:,}, by simulation of the pruner"),
+        (
+            "besides",
+            f"{pretrainings}, and {checks} to judge the result, of {expected.full:,} epochs each",
+        ),
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'s' * (number != 1)}"
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} seconds"
+    return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"

@@ -62,6 +62,9 @@ class SearchOutcome(NamedTuple):
     best: Plan
     result: SearchResult
 
+    def __repr__(self) -> str:
+        return f"<SearchOutcome {self.result!r}, best {self.best!r}>"
+
 
 class SearchInterrupted(KeyboardInterrupt):
     """Ctrl-C during a search. Its text says what is kept, where, and how to resume."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from rich.console import Console
 
@@ -30,6 +31,7 @@ from ktgdsl.searching.events import (
     WorkerLost,
 )
 from ktgdsl.searching.result import Finalist, SearchResult, Unjudged
+from ktgdsl.searching.search_run import SearchOutcome
 from ktgdsl.training.result import Score
 from tests.plans import CORRECT, LINEAR, edge, tiny_plan
 from tests.specs import sound
@@ -639,6 +641,15 @@ def test_a_result_is_one_line() -> None:
     best = finalist(17, 97.297, 1, confirmed=Score.of([97.0, 97.2]))
     told = repr(result(finalists=(best,)))
     assert told == f"<SearchResult a 97.10 ± 0.14 % (n = 2) in trial 17 of 60; {FOLDER}>"
+
+
+def test_an_outcome_is_one_line_without_the_study() -> None:
+    best = sound("graph g { node a, b = resnet8 target a edge label, b -> a }")
+    outcome = SearchOutcome(optuna.create_study(), best, result())
+    assert repr(outcome) == (
+        f"<SearchOutcome <SearchResult a 97.30 % in trial 17 of 60; {FOLDER}>, "
+        "best <Plan g: 2 nodes, 2 edges, target a; digits, 20 epochs>>"
+    )
 
 
 def finalist(number: int, value: float, place: int, **fields: Any) -> Finalist:

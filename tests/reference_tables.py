@@ -11,7 +11,7 @@ from inspect import cleandoc
 from pydantic.fields import FieldInfo
 
 from ktgdsl.backend import gates, losses
-from ktgdsl.backend.initial import FACTORIES
+from ktgdsl.backend.factories import FACTORIES
 from ktgdsl.backend.missing import missing
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, subject

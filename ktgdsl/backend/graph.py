@@ -1,8 +1,7 @@
 """The training graph: an fx module that computes every loss of a plan for one batch."""
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,8 @@ from torch import fx, nn
 
 from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit, module_names
-from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.backend.weights import load_weights
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -19,61 +19,6 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.vocabulary.spelling import closest
-
-
-class Frozen(nn.Module):
-    """A network that does not learn: no gradients, and in eval mode whatever `train()` says.
-
-    `mode = "train"` lets its batch norm see the mode of the whole, as some published codes do.
-    """
-
-    def __init__(self, network: nn.Module, mode: str) -> None:
-        super().__init__()
-        self.network = network.requires_grad_(False)
-        self.mode = mode
-        self.train()
-
-    def forward(self, image: torch.Tensor) -> Any:
-        """The network's logits, without a graph for gradients."""
-        with torch.no_grad():
-            return self.network(image)
-
-    def train(self, mode: bool = True) -> "Frozen":
-        """Stay in eval mode, unless the mode of the whole is to be followed."""
-        super().train(mode and self.mode == "train")
-        return self
-
-
-class Source(nn.Module):
-    """A network that learns, asked for its outputs alone: no gradients, no trace of the call.
-
-    Its batch norm has the mode of the network, but running statistics stay as they are.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: torch.Tensor) -> Any:
-        """The network's logits, without a graph for gradients."""
-        with torch.no_grad(), _statistics_kept(self.network):
-            return self.network(image)
-
-
-@contextmanager
-def _statistics_kept(network: nn.Module) -> Iterator[None]:
-    moving: list[Any] = [
-        module
-        for module in network.modules()
-        if module.training and getattr(module, "track_running_stats", False)
-    ]
-    try:
-        for norm in moving:
-            norm.track_running_stats = False
-        yield
-    finally:
-        for norm in moving:
-            norm.track_running_stats = True
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -105,7 +50,7 @@ class TrainingGraph(fx.GraphModule):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its plan and modules: the code is made again, not stored."""
-        return _again, (self.plan.to_json(), dict(self._modules))
+        return _rebuild, (self.plan.to_json(), dict(self._modules))
 
     @property
     def plan(self) -> Plan:
@@ -118,7 +63,7 @@ class TrainingGraph(fx.GraphModule):
         """The network of each node by the node's name, frozen ones included."""
         modules = {name: getattr(self, at) for name, at in module_names(self.plan).items()}
         return {
-            name: module.network if isinstance(module, Frozen | Source) else module
+            name: module.network if isinstance(module, Frozen | ForwardOnly) else module
             for name, module in modules.items()
         }
 
@@ -134,7 +79,7 @@ class TrainingGraph(fx.GraphModule):
         return "\n".join(lines) + "\n\n\n" + super().code.strip() + "\n"
 
 
-def _again(plan: str, modules: Mapping[str, nn.Module]) -> TrainingGraph:
+def _rebuild(plan: str, modules: Mapping[str, nn.Module]) -> TrainingGraph:
     return TrainingGraph(Plan.from_json(plan), modules)
 
 
@@ -160,12 +105,12 @@ def build(
     require_plan(plan, "build")
     require_supported(plan)
     _require_known(plan)
-    given = dict(networks or {})
-    _check_given(plan, given)
+    own = dict(networks or {})
+    _check_networks(plan, own)
     seed = plan.train.seed if seed is None else seed
     modules: dict[str, nn.Module] = {}
     for node in plan.graph.nodes:
-        network = given.get(node.name)
+        network = own.get(node.name)
         if network is None:
             network = initial_network(plan, node, seed)
             _load(node, network)
@@ -191,17 +136,18 @@ def _load(node: Node, network: nn.Module) -> None:
         raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
 
 
-def _check_given(plan: Plan, given: dict[str, nn.Module]) -> None:
+def _check_networks(plan: Plan, networks: dict[str, nn.Module]) -> None:
+    """Check the caller's networks; those of dropped nodes are removed, with a warning."""
     names = [node.name for node in plan.graph.nodes]
     dropped = [d.name for d in plan.graph.dropped if d.kind == "node"]
     owners: dict[int, str] = {}
-    for name, module in list(given.items()):
+    for name, module in list(networks.items()):
         if name in dropped:
             warnings.warn(
                 f"the node `{name}` is dropped from the graph, so its network is not used",
                 stacklevel=3,
             )
-            del given[name]
+            del networks[name]
         elif name not in names:
             guess = closest(name, names)
             fix = f"did you mean `{guess}`?" if guess else f"there are {', '.join(names)}"

@@ -40,9 +40,9 @@ def torchvision_network(name: str, weights: str | None, channels: int, classes: 
         )
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
     if weights is not None:
-        _take_over(network, models.get_model_weights(name).__members__, weights)
+        _load_matching(network, models.get_model_weights(name).__members__, weights)
     if channels == 1:
-        _see_grey(network)
+        _sum_input_channels(network)
     return network
 
 
@@ -76,7 +76,7 @@ def _require_known(name: str, known: Iterable[str], library: str) -> None:
         raise UnusableError(f"is none of those that {library} has for classification", fix)
 
 
-def _take_over(network: nn.Module, known: Mapping[str, Any], weights: str) -> None:
+def _load_matching(network: nn.Module, known: Mapping[str, Any], weights: str) -> None:
     """Load the tensors of pre-trained weights wherever the shapes agree."""
     name = weights.rpartition(".")[2]
     if name not in known:
@@ -89,7 +89,7 @@ def _take_over(network: nn.Module, known: Mapping[str, Any], weights: str) -> No
 
 
 @torch.no_grad()
-def _see_grey(network: nn.Module) -> None:
+def _sum_input_channels(network: nn.Module) -> None:
     """Give the first convolution one input, with the sum of its weights over the three."""
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     first.weight = nn.Parameter(first.weight.sum(1, keepdim=True))

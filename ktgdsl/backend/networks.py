@@ -11,8 +11,8 @@ from torch.nn.functional import pad, relu
 
 from ktgdsl.vocabulary.networks import STAGES
 
-# What a batch norm gives is changed in place, here alone: nothing needs it later, and the memory
-# that is not written is time. Who holds the output of a module inside a block has to copy it.
+# ReLUs and sums overwrite the outputs of batch norms, which nothing needs later: writing less
+# memory is faster. A hook that keeps the output of a module inside a block has to copy it.
 
 
 class StagedNetwork(nn.Module):
@@ -209,7 +209,7 @@ def option_a(x: Tensor, channels: int) -> Tensor:
     return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, channels - x.shape[1]))
 
 
-_NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"resnet": ResNet, "wrn": WideResNet}
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"resnet": ResNet, "wrn": WideResNet}
 
 
 def make(name: str, arguments: Mapping[str, object], channels: int, classes: int) -> nn.Module:
@@ -225,10 +225,10 @@ def make(name: str, arguments: Mapping[str, object], channels: int, classes: int
     Raises:
         ValueError: when the name is unknown or an argument is outside its range.
     """
-    if name not in _NETWORKS:
-        known = ", ".join(_NETWORKS)
+    if name not in NETWORKS:
+        known = ", ".join(NETWORKS)
         raise ValueError(f"there is no built-in network {name!r}; known are {known}")
-    return _NETWORKS[name](**arguments, channels=channels, classes=classes)
+    return NETWORKS[name](**arguments, channels=channels, classes=classes)
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:

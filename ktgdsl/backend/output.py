@@ -1,5 +1,6 @@
 """What one forward of a training graph gives."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -21,8 +22,24 @@ class Output(NamedTuple):
     open: dict[tuple[str, str], Tensor]
     """Share of open samples, scalar in [0, 1], of each edge whose gate is not a constant."""
 
+    def detach(self) -> "Output":
+        """The same output without gradients."""
+        return self._apply(Tensor.detach)
 
-def joined(outputs: list[Output]) -> Output:
+    def clone(self) -> "Output":
+        """The same output in memory of its own."""
+        return self._apply(Tensor.clone)
+
+    def _apply(self, function: Callable[[Tensor], Tensor]) -> "Output":
+        return Output(
+            losses={name: function(loss) for name, loss in self.losses.items()},
+            edges={key: function(loss) for key, loss in self.edges.items()},
+            logits={name: function(logits) for name, logits in self.logits.items()},
+            open={key: function(share) for key, share in self.open.items()},
+        )
+
+
+def join_outputs(outputs: list[Output]) -> Output:
     """The outputs of all updates of a step as one, with each node's logits from its own update."""
     if len(outputs) == 1:
         return outputs[0]
@@ -33,24 +50,4 @@ def joined(outputs: list[Output]) -> Output:
         edges={key: each for output in outputs for key, each in output.edges.items()},
         logits=logits | own,
         open={key: each for output in outputs for key, each in output.open.items()},
-    )
-
-
-def detached(output: Output) -> Output:
-    """The same without gradients."""
-    return Output(
-        losses={name: loss.detach() for name, loss in output.losses.items()},
-        edges={key: loss.detach() for key, loss in output.edges.items()},
-        logits={name: logits.detach() for name, logits in output.logits.items()},
-        open=output.open,
-    )
-
-
-def copied(output: Output) -> Output:
-    """The same in other memory."""
-    return Output(
-        losses={name: each.clone() for name, each in output.losses.items()},
-        edges={key: each.clone() for key, each in output.edges.items()},
-        logits={name: each.clone() for name, each in output.logits.items()},
-        open={key: each.clone() for key, each in output.open.items()},
     )

@@ -3,7 +3,8 @@
 from torch import nn
 
 from ktgdsl.backend.emit import module_names
-from ktgdsl.backend.graph import Source, TrainingGraph
+from ktgdsl.backend.frozen import ForwardOnly
+from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.plan.graph import node_of
 from ktgdsl.plan.model import Plan
 
@@ -34,13 +35,13 @@ def sequential_graphs(graph: TrainingGraph) -> dict[str, TrainingGraph]:
         for node, attribute in module_names(own).items():
             whole = getattr(graph, at[node])
             computed_again = node != name and node in seen
-            modules[attribute] = Source(graph.networks[node]) if computed_again else whole
+            modules[attribute] = ForwardOnly(graph.networks[node]) if computed_again else whole
         seen |= needed[name]
         graphs[name] = TrainingGraph(own, modules)
     return graphs
 
 
-def program(graph: TrainingGraph) -> str:
+def step_code(graph: TrainingGraph) -> str:
     """The Python that a step runs: the code of the graph, or of one graph after the other."""
     if graph.plan.train.update == "simultaneous":
         return graph.code

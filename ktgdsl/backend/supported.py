@@ -56,23 +56,23 @@ def require_searchable(plan: Plan, tree: File | None = None) -> None:
 
 
 def _refuse(lacking: Iterable[Missing], tree: File | None) -> None:
-    found = [
+    diagnostics = [
         Diagnostic(
             "E901",
             f"{each.what} is not supported yet",
-            None if tree is None else _place(tree, each.word, each.kind),
+            None if tree is None else _span_of(tree, each.word, each.kind),
             "it is part of the language, and this version can check it but not train it",
         )
         for each in dict.fromkeys(lacking)
     ]
-    if found:
-        raise RunError(sorted(found, key=lambda each: each.span.start if each.span else -1))
+    if diagnostics:
+        raise RunError(sorted(diagnostics, key=lambda each: each.span.start if each.span else -1))
 
 
-def _place(tree: File, word: str, kind: str) -> Span | None:
-    """Where a file says what is missing: where words of the kind stand, else in a `let`."""
+def _span_of(tree: File, word: str, kind: str) -> Span | None:
+    """The span of what is missing: where a word of its kind can stand, else in a `let`."""
 
-    def says(part: Syntax) -> bool:
+    def is_missing(part: Syntax) -> bool:
         match part:
             case CallExpression() | Setting():
                 return part.name == word
@@ -86,16 +86,16 @@ def _place(tree: File, word: str, kind: str) -> Span | None:
                 return word == "tap"
         return False
 
-    named = [s for s in tree.statements if isinstance(s, Let) and kind]
-    places = (*_standing(tree, kind), *named)
-    found = next((p.span for part in places for p in walk(part) if says(p)), None)
-    found = found or _first(tree, says)
-    if found is None or word not in ("phase", "share"):
-        return found
-    return found._replace(end=found.start + len(word))
+    lets = [s for s in tree.statements if isinstance(s, Let) and kind]
+    values = (*_values_of_kind(tree, kind), *lets)
+    span = next((p.span for value in values for p in walk(value) if is_missing(p)), None)
+    span = span or _first(tree, is_missing)
+    if span is None or word not in ("phase", "share"):
+        return span
+    return span._replace(end=span.start + len(word))  # the keyword, not all of the block
 
 
-def _standing(tree: File, kind: str) -> Iterator[Value]:
+def _values_of_kind(tree: File, kind: str) -> Iterator[Value]:
     """The values of a file in which a word of the kind can stand."""
     for part in tree.graph.statements if tree.graph else ():
         if isinstance(part, Node) and kind == "network":
@@ -108,6 +108,6 @@ def _standing(tree: File, kind: str) -> Iterator[Value]:
 
 
 def _first(tree: File, wanted: Callable[[Syntax], bool]) -> Span | None:
-    """The first such part, in the graph before the rest, since a `let` may not be used."""
+    """The span of the first such part, in the graph first: a `let` may be unused."""
     parts = sorted(tree.statements, key=lambda statement: not isinstance(statement, Graph))
     return next((p.span for part in parts for p in walk(part) if wanted(p)), None)

@@ -1,4 +1,4 @@
-"""Callables of the user's own, imported from beside the spec or else from where Python looks."""
+"""Calls functions of the user's own code, imported from beside the spec or from `sys.path`."""
 
 import sys
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class UnusableError(Exception):
-    """A callable that cannot be found or that failed: the message follows its name.
+    """A function that cannot be imported or that failed; the message follows its name.
 
-    `help` says where it was looked up, when that is the question.
+    `help` says where it was looked up, if that is the question.
     """
 
     def __init__(self, problem: str, help: str | None = None) -> None:
@@ -20,24 +20,27 @@ class UnusableError(Exception):
         self.help = help
 
 
-def call(place: str, folder: str | None, /, *given: object, **arguments: object) -> Any:
-    """What the callable at `place`, "package.module:name", returns for these arguments.
+def call_user_function(path: str, folder: str | None, /, *args: object, **arguments: object) -> Any:
+    """Call the function at `path`, "package.module:name", and return its result.
 
-    Its module is looked up in `folder` first. Raises UnusableError when it is not there or fails.
+    Its module is looked up in `folder` first.
+
+    Raises:
+        UnusableError: when it cannot be imported, or raises an exception.
     """
-    module, _, name = place.partition(":")
+    module, _, name = path.partition(":")
     with _first_on_path(folder):
         where = folder and (
             f"modules are looked up beside the spec, in {folder}, then where Python looks"
         )
-        if other := _hidden_by(module, folder):
+        if other := _shadowed_by(module, folder):
             raise UnusableError(f"is hidden by a module of that name, imported from {other}", where)
         try:
             function = getattr(import_module(module), name)
         except Exception as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
         try:
-            return function(*given, **arguments)
+            return function(*args, **arguments)
         except Exception as error:
             raise UnusableError(f"fails: {describe(error)}") from error
 
@@ -47,17 +50,17 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _hidden_by(module: str, folder: str | None) -> str | None:
-    """The file of a module imported earlier under the name of one in the folder, or None.
+def _shadowed_by(module: str, folder: str | None) -> str | None:
+    """The file of a module of the same name that was imported from elsewhere, or None.
 
-    Python would use it without a word, such as the `nets.py` beside another spec.
+    Python would use it instead without a warning: the `nets.py` beside another spec, say.
     """
     top = module.partition(".")[0]
     loaded = getattr(sys.modules.get(top), "__file__", None)
-    found = PathFinder.find_spec(top, [folder]) if loaded and folder is not None else None
-    if loaded is None or found is None or found.origin is None:
+    wanted = PathFinder.find_spec(top, [folder]) if loaded and folder is not None else None
+    if loaded is None or wanted is None or wanted.origin is None:
         return None
-    same = Path(found.origin).resolve() == Path(loaded).resolve()
+    same = Path(wanted.origin).resolve() == Path(loaded).resolve()
     return None if same else loaded
 
 

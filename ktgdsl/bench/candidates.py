@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.factories import initial_network
 from ktgdsl.bench.duration import evaluated_images
 from ktgdsl.bench.timing import Candidate
 from ktgdsl.plan.model import DataPlan, Plan

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.factories import initial_network
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.metrics import eval_mode
 

@@ -9,7 +9,7 @@ from ktgdsl.searching.estimate import SAMPLED, Estimate, estimate, sampled
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.size import size
 from ktgdsl.training.pretrain import pretraining_plan
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,6 @@ def _pretrainings(plans: list[Plan]) -> tuple[tuple[str, Plan], ...]:
                 if node.name not in names:
                     names.append(node.name)
     return tuple(
-        (f"{', '.join(names)} ({shortest(own.graph.nodes[0].network)})", own)
+        (f"{', '.join(names)} ({shorthand(own.graph.nodes[0].network)})", own)
         for own, names in by_digest.values()
     )

@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         plan = supported_plan(compiled, require_supported)  # before torch is loaded
         from ktgdsl.backend.graph import build
-        from ktgdsl.backend.sequential import program
+        from ktgdsl.backend.sequential import step_code
         from ktgdsl.training.datasets.read import complete
 
-        print(program(build(complete(plan))), end="")
+        print(step_code(build(complete(plan))), end="")
     return FINE

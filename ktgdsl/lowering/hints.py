@@ -10,7 +10,7 @@ from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Argument, Binary, CallExpression, String, Value
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
-from ktgdsl.vocabulary.networks import respelled
+from ktgdsl.vocabulary.networks import suggest_shorthand
 from ktgdsl.vocabulary.registry import entries, kinds_of, words
 from ktgdsl.vocabulary.spelling import closest
 
@@ -66,7 +66,7 @@ def for_word(name: str, kind: str, names: Sequence[str]) -> str:
     """What to write instead of a word that is unknown; `names` could stand there as well."""
     guess = closest(name, [*words(kind), *names])
     if kind == "network":
-        guess = respelled(name) or guess
+        guess = suggest_shorthand(name) or guess
     if guess:
         return f"did you mean `{guess}`?"
     return f"{such_as(kind)}; {TORCHVISION}" if kind == "network" else such_as(kind)

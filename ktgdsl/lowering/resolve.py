@@ -22,7 +22,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
-from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.registry import entry, kinds_of
 from ktgdsl.vocabulary.spelling import closest
 
@@ -49,7 +49,7 @@ class Resolver(ReferenceResolver):
             fix = hints.for_value(value, kind)
             self.complain("E301", f"{_a(kind)} is needed here", value.span, fix)
             return None
-        if kind == "network" and (short := spelled_out(value.name)):
+        if kind == "network" and (short := expand_shorthand(value.name)):
             return self._short(value, *short)
         if found := entry(kind, value.name):
             return self._bound(found, value)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ktgdsl.vocabulary.call import Call, Data, shown
+from ktgdsl.vocabulary.call import Call, Data, format_number
 
 
 class Constant(Data):
@@ -14,7 +14,7 @@ class Constant(Data):
     value: float
 
     def __str__(self) -> str:
-        return {1.0: "through", 0.0: "cutoff"}.get(self.value, shown(self.value))
+        return {1.0: "through", 0.0: "cutoff"}.get(self.value, format_number(self.value))
 
 
 class GateCall(Data):
@@ -52,7 +52,7 @@ class Sum(Data):
 
 def _factor(gate: "Gate") -> str:
     if isinstance(gate, Constant):
-        return shown(gate.value)
+        return format_number(gate.value)
     if isinstance(gate, Sum):
         return f"({gate})"
     if isinstance(gate, Product) and gate.factors[0] == Constant(value=-1):

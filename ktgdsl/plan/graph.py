@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, PlainSerializer
 
 from ktgdsl.plan.gate_expressions import Gate
-from ktgdsl.vocabulary.call import Call, Data, shown, shown_path
+from ktgdsl.vocabulary.call import Call, Data, format_number, format_path
 
 LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
@@ -23,7 +23,7 @@ class NodeOutput(Data):
     def __str__(self) -> str:
         if self.tap == LOGITS:
             return self.node
-        return f"{self.node}.{shown_path(self.tap)}"
+        return f"{self.node}.{format_path(self.tap)}"
 
 
 class Labels(Data):
@@ -75,9 +75,8 @@ class Part(Data):
     loss: Call
 
     def __str__(self) -> str:
-        return (
-            str(self.loss) if self.coefficient == 1 else f"{shown(self.coefficient)} * {self.loss}"
-        )
+        loss = str(self.loss)
+        return loss if self.coefficient == 1 else f"{format_number(self.coefficient)} * {loss}"
 
 
 class Term(Data):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ktgdsl.vocabulary.call import Call, Data, shown
+from ktgdsl.vocabulary.call import Call, Data, format_number
 
 
 class Percent(Data):
@@ -171,7 +171,7 @@ class Draw(Data):
     def __str__(self) -> str:
         if self.options:
             return " | ".join(self.options)
-        low, high = shown(self.low or 0), shown(self.high or 0)
+        low, high = format_number(self.low or 0), format_number(self.high or 0)
         return f"log({low} .. {high})" if self.log else f"{low} .. {high}"
 
 

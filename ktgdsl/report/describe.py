@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
 from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.syntax.tree import Block, File
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 
 def describe(plan: Plan, origins: Mapping[str, str]) -> str:
@@ -64,7 +64,7 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
     train = plan.train
     if (node.optimizer, node.schedule) != (train.optimizer, train.schedule):
         state += f", {node.optimizer}, {node.schedule}"
-    return node.name, shortest(node.network) + _parameters(plan, node), role, state
+    return node.name, shorthand(node.network) + _parameters(plan, node), role, state
 
 
 def _parameters(plan: Plan, node: Node) -> str:

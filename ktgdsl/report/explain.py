@@ -19,7 +19,7 @@ from ktgdsl.diagnostics.explanations import (
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import default_text, type_text, with_article
 from ktgdsl.vocabulary.entry import Entry, Parameters
-from ktgdsl.vocabulary.networks import respelled, spelled_out
+from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of
 from ktgdsl.vocabulary.search import SearchSettings
 from ktgdsl.vocabulary.settings import (
@@ -83,7 +83,7 @@ def suggest(name: str) -> str | None:
     elsewhere = [f"{block}.{each}" for block, each in settings if dot and each == setting]
     if elsewhere:
         return elsewhere[0]
-    return respelled(name) or closest(
+    return suggest_shorthand(name) or closest(
         name,
         [
             *CODES,
@@ -152,7 +152,7 @@ def _word(kind: str, word: str) -> str:
     title = f"{word}, {with_article(kind)}"
     if word in entries(kind):
         return _page(title, *_entry(entries(kind)[word]))
-    short = spelled_out(word)
+    short = expand_shorthand(word)
     assert short is not None  # else it would be of no kind
     full, numbers = short
     entry = entries(kind)[full]

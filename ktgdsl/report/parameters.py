@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ktgdsl.lowering.pydantic_errors import quoted
-from ktgdsl.vocabulary.call import shown
+from ktgdsl.vocabulary.call import format_number
 from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 
@@ -42,7 +42,7 @@ def default_text(field: FieldInfo) -> str | None:
         case str():
             return value  # a word among several: no setting has a string as its default
         case float():
-            return shown(value)
+            return format_number(value)
     return None if value is None or field.is_required() else quoted(value)
 
 

@@ -16,7 +16,7 @@ from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import accuracy_columns, last_line, role, targets_first
 from ktgdsl.training.events import Event, Listener, RunFinished, RunStarted
 from ktgdsl.training.result import RunResult
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 NARROW = 68
 """Terminals of fewer columns are shown less."""
@@ -148,7 +148,7 @@ def _node_cells(graph: Graph, node: Node) -> list[Text]:
     return [
         Text(node.name, style=_ROLE_STYLES[its_role]),
         Text(its_role, style="dim"),
-        Text(shortest(node.network), style="dim"),
+        Text(shorthand(node.network), style="dim"),
     ]
 
 

@@ -17,7 +17,7 @@ from ktgdsl.training.events import (
     RunStarted,
 )
 from ktgdsl.training.result import RunResult
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 
 def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monotonic) -> Listener:
@@ -80,7 +80,7 @@ def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> 
     rows = zip(
         ["node", *(node.name for node in nodes)],
         ["role", *(role(plan.graph, node) for node in nodes)],
-        ["network", *(shortest(node.network) for node in nodes)],
+        ["network", *(shorthand(node.network) for node in nodes)],
         *accuracy_columns(plan, result),
         strict=True,
     )

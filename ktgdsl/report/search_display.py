@@ -19,7 +19,7 @@ from ktgdsl.report.run_display import NARROW
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import search_result_text
 from ktgdsl.searching.events import Event, Listener, SearchFinished, SearchStarted
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 BAR_WIDTH = 30
 """Columns of the bar at most, and a quarter of them at least or there is none."""
@@ -205,7 +205,7 @@ def _best_graph(progress: SearchProgress, width: int, lines: int) -> list[Text]:
 
 def _nodes(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
-        yield f"{node.name} {shortest(node.network)}{'' if node.learns else ' (frozen)'}"
+        yield f"{node.name} {shorthand(node.network)}{'' if node.learns else ' (frozen)'}"
     for derived in graph.derived:
         yield f"{derived.name} {derived_text(derived)}"
 

@@ -20,8 +20,8 @@ from ktgdsl.plan.model import (
 from ktgdsl.space.unparse_calls import arguments_text, call_text, defaults_of, value_text
 from ktgdsl.space.unparse_edges import edges_text, listed
 from ktgdsl.syntax.format import format_source
-from ktgdsl.vocabulary.call import shown, shown_path
-from ktgdsl.vocabulary.networks import shortest, spelled_out
+from ktgdsl.vocabulary.call import format_number, format_path
+from ktgdsl.vocabulary.networks import expand_shorthand, shorthand
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 
 
@@ -44,7 +44,7 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     for share in plan.graph.shares:
         shared = listed((names[name] for name in share.nodes), arrays)
         grad = None if share.grad == "sum" else share.grad
-        own = {"layers": f"[{', '.join(map(shown_path, share.layers))}]", "grad": grad}
+        own = {"layers": f"[{', '.join(map(format_path, share.layers))}]", "grad": grad}
         lines.append(f"share {shared}{_inline(own)}")
     lines += [*edges_text(plan, names, arrays), "}", "", *_data(plan, folder), "", *_train(plan)]
     for phase in plan.phases:
@@ -118,8 +118,8 @@ def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
     arrays = _arrays(names)
     told: dict[str, str] = {}
     for node in plan.graph.nodes:
-        short = shortest(node.network)
-        what = short if spelled_out(short) else call_text("network", node.network)
+        short = shorthand(node.network)
+        what = short if expand_shorthand(short) else call_text("network", node.network)
         base, bracket, _ = names[node.name].partition("[")
         name = f"{base}[{arrays[base]}]" if bracket else base
         told.setdefault(name, what + _inline(_node_settings(plan, node, folder)))
@@ -197,7 +197,7 @@ def _train(plan: Plan) -> list[str]:
     for name in type(train).model_fields:
         value = getattr(train, name)
         if name not in settings and value != defaults[name]:
-            settings[name] = shown(value) if isinstance(value, float) else str(value)
+            settings[name] = format_number(value) if isinstance(value, float) else str(value)
     return _block("train", settings)
 
 

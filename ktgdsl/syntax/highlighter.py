@@ -21,7 +21,7 @@ from pygments.token import (
     Whitespace,
 )
 
-from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.registry import kinds_of
 
 KEYWORDS = "graph node target edge share data train search phase let each use via true false label"
@@ -32,7 +32,7 @@ _DIGITS = r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?"
 
 @cache
 def _known(word: str) -> bool:
-    return bool(kinds_of(word)) or spelled_out(word) is not None
+    return bool(kinds_of(word)) or expand_shorthand(word) is not None
 
 
 def _word(_: RegexLexer, match: Match[str]) -> Iterator[tuple[int, object, str]]:

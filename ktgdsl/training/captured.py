@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.networks import Dropout
-from ktgdsl.backend.output import Output, copied
+from ktgdsl.backend.output import Output
 
 Compute = Callable[[Tensor, Tensor], Output]
 """A step: computes an output from images and labels, and updates weights and optimisers."""
@@ -98,7 +98,7 @@ class CapturedStep:
         self._label.copy_(label)
         self._recording.replay()
         # The next replay writes to the memory of the recording.
-        return copied(self._recording.output)
+        return self._recording.output.clone()
 
     def _verified_recording(self) -> Recording | None:
         """A recording that does what the plain step does; the state is left as it was."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.training.data import Preprocessing

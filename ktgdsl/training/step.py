@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.networks import Dropout
-from ktgdsl.backend.output import Output, detached, joined
+from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.training.captured import CapturedStep, CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
@@ -140,7 +140,7 @@ class Stepper:
         For those who count operators. Neither the learning rates nor k move on, and image and
         label have to be on the device.
         """
-        return joined([self._update(each, image, label) for each in self._executors])
+        return join_outputs([self._update(each, image, label) for each in self._executors])
 
     def _taker(self) -> Callable[[Tensor, Tensor], Output]:
         """What takes steps from here on, with the state as it is."""
@@ -174,7 +174,7 @@ class Stepper:
         for optimizer in self._optimizers.values():
             with skipping(optimizer, output.losses) if skip else nullcontext():
                 optimizer.step()
-        return detached(output)
+        return output.detach()
 
     def _set_learning_rates(self, k: int) -> None:
         per_epoch = self.plan.data.steps_per_epoch

@@ -50,12 +50,12 @@ class Call(Data):
         return value if is_word and isinstance(value, str) else _show(value)
 
 
-def shown(number: float) -> str:
+def format_number(number: float) -> str:
     """A number as people write it: every digit, but `4` for 4.0."""
     return repr(number).removesuffix(".0")
 
 
-def shown_path(path: str) -> str:
+def format_path(path: str) -> str:
     """A place inside of a network as people write it: `stage2`, but `"layer1.0.conv1"`."""
     bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path) and path not in _KEYWORDS
     return path if bare else _quoted(path)
@@ -70,7 +70,7 @@ def _show(value: JsonValue) -> str:
         return _quoted(value)
     if isinstance(value, list):
         return "[" + ", ".join(_show(item) for item in value) + "]"
-    return shown(value) if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def _show_tagged(value: dict[str, JsonValue]) -> str:
@@ -79,11 +79,11 @@ def _show_tagged(value: dict[str, JsonValue]) -> str:
             # A percentage has no exponent in a spec.
             return f"{Decimal(_show(percent)):f}%"
         case {"node": str(node), "tap": str(tap)}:
-            return f"{node}.{shown_path(tap)}"
+            return f"{node}.{format_path(tap)}"
         case {"node": str(name)} | {"phase": str(name)}:
             return name
         case {"tap": str(tap)}:
-            return shown_path(tap)
+            return format_path(tap)
         case {"name": str(name), "arguments": dict(arguments)}:
             return str(Call(name=name, arguments=arguments))
     raise ValueError(f"no argument of a plan is {value}")

@@ -176,7 +176,7 @@ def _stages(block: Callable[[int, int], int], blocks: int, widths: tuple[int, ..
     )
 
 
-def spelled_out(word: str) -> tuple[str, dict[str, Any]] | None:
+def expand_shorthand(word: str) -> tuple[str, dict[str, Any]] | None:
     """The word and arguments that `resnet32` or `wrn28_2` are short for, or None."""
     if match := re.fullmatch(r"resnet(\d{1,6})", word):
         return "resnet", {"depth": int(match[1])}
@@ -185,14 +185,14 @@ def spelled_out(word: str) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
-def respelled(word: str) -> str | None:
+def suggest_shorthand(word: str) -> str | None:
     """What a misspelt `resnt32` or `wnr28_2` probably meant, or None."""
     match = re.fullmatch(r"([A-Za-z_]+?)_?(\d+(?:_\d+)?)", word)
     name = match and closest(match[1], [Resnet.word, Wrn.word])
-    return f"{name}{match[2]}" if match and name and spelled_out(f"{name}{match[2]}") else None
+    return f"{name}{match[2]}" if match and name and expand_shorthand(f"{name}{match[2]}") else None
 
 
-def shortest(call: Call) -> str:
+def shorthand(call: Call) -> str:
     """The shortest way to write a network: `resnet32`, `wrn28_2`, else the call itself."""
     match call.name, call.arguments:
         case "resnet", {"depth": depth, "stride": 1}:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.networks import spelled_out
+from ktgdsl.vocabulary.networks import expand_shorthand
 
 # Where the words of a kind are. A module is imported when a word is looked up that none before
 # it has: `ktgc check` of a spec that needs the first ones only takes a tenth longer with all.
@@ -64,7 +64,7 @@ def words(kind: str) -> list[str]:
 def kinds_of(word: str) -> list[str]:
     """The kinds that have a word; `resnet8` and the like are networks."""
     kinds = [kind for kind in KINDS if word in entries(kind)]
-    return kinds or (["network"] if spelled_out(word) else [])
+    return kinds or (["network"] if expand_shorthand(word) else [])
 
 
 @cache

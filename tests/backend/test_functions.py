@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ktgdsl.backend import gates, losses
+from ktgdsl.backend.factories import FACTORIES
 from ktgdsl.backend.graph import TrainingGraph, build
-from ktgdsl.backend.initial import FACTORIES
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.networks import Derived

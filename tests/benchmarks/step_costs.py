@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 import ktgdsl
-from ktgdsl.backend.initial import initial_network
+from ktgdsl.backend.factories import initial_network
 from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.threads import cores

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ktgdsl.syntax.boundaries import RESERVED
-from ktgdsl.vocabulary.call import Call, shown_path
+from ktgdsl.vocabulary.call import Call, format_path
 from ktgdsl.vocabulary.entry import Entry, Percentage
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import entries
@@ -165,5 +165,5 @@ def test_what_is_not_given_is_not_shown() -> None:
 
 @pytest.mark.parametrize("keyword", sorted(KEYWORDS))
 def test_a_place_called_like_a_keyword_stands_in_quotes(keyword: str) -> None:
-    assert shown_path(keyword) == f'"{keyword}"'
-    assert shown_path(f"{keyword}1") == f"{keyword}1"
+    assert format_path(keyword) == f'"{keyword}"'
+    assert format_path(f"{keyword}1") == f"{keyword}1"

@@ -105,7 +105,7 @@ class TestNetworks:
         ],
     )
     def test_spelled_out(self, word: str, full: tuple[str, dict[str, int]] | None) -> None:
-        assert networks.spelled_out(word) == full
+        assert networks.expand_shorthand(word) == full
 
     @pytest.mark.parametrize(
         ("call", "short"),
@@ -121,7 +121,7 @@ class TestNetworks:
         ],
     )  # fmt: skip
     def test_shortest(self, call: Call, short: str) -> None:
-        assert networks.shortest(call) == short
+        assert networks.shorthand(call) == short
 
     @pytest.mark.parametrize(
         ("word", "meant"),
@@ -136,7 +136,7 @@ class TestNetworks:
         ],
     )
     def test_respelled(self, word: str, meant: str | None) -> None:
-        assert networks.respelled(word) == meant
+        assert networks.suggest_shorthand(word) == meant
 
     @pytest.mark.parametrize("depth", [8, 14, 20, 32, 44, 56, 110])
     def test_depths_of_resnet(self, depth: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ktgdsl.backend.user_code import UnusableError, call, describe
+from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import data_error
@@ -34,7 +34,7 @@ def _part(data: DataPlan, split: str) -> ImageSet:
         return data_error(f'the data python("{function}") {problem}', help)
 
     try:
-        result = call(function, data.root, split, **arguments)
+        result = call_user_function(function, data.root, split, **arguments)
     except UnusableError as error:
         raise error_of(str(error), error.help) from error
     try:

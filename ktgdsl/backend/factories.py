@@ -9,7 +9,7 @@ from torch import nn
 
 from ktgdsl.backend import library, networks
 from ktgdsl.backend.seeds import derive
-from ktgdsl.backend.user_code import UnusableError, call, describe
+from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
@@ -23,16 +23,11 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "initial", node.name))
-        network = make(node, plan)
+        network = FACTORIES[node.network.name](node, plan)
     for number, module in enumerate(network.modules()):
         if isinstance(module, networks.Dropout):
             module.seed(derive(seed, "dropout", node.name, number))
     return network
-
-
-def make(node: Node, plan: Plan) -> nn.Module:
-    """The module that a node's network word stands for, for the data of the plan."""
-    return FACTORIES[node.network.name](node, plan)
 
 
 def _built_in(node: Node, plan: Plan) -> nn.Module:
@@ -55,7 +50,7 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
     arguments = dict(node.network.arguments)
     function = str(arguments.pop("function"))
     try:
-        network = call(function, plan.folder, **arguments)
+        network = call_user_function(function, plan.folder, **arguments)
     except UnusableError as error:
         raise _unusable(node, function, str(error), error.help) from error
     if not isinstance(network, nn.Module):
@@ -65,8 +60,7 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
 
 
 FACTORIES: Mapping[str, Callable[[Node, Plan], nn.Module]] = {
-    "resnet": _built_in,
-    "wrn": _built_in,
+    **dict.fromkeys(networks.NETWORKS, _built_in),
     "torchvision": partial(_from_library, library.torchvision_network),
     "timm": partial(_from_library, library.timm_network),
     "python": _from_user,

@@ -1,0 +1,64 @@
+"""Networks that do not learn from the graph that calls them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Frozen(nn.Module):
+    """A network that does not learn: it has no gradients and stays in eval mode.
+
+    With `mode = "train"` it follows `train()` and `eval()` of the training graph, so that its
+    batch norm uses the statistics of the batch, as some published codes do.
+    """
+
+    def __init__(self, network: nn.Module, mode: str) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.mode = mode
+        self.train()
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """Return the logits (B, classes, ...) of images (B, channels, H, W), without gradient."""
+        with torch.no_grad():
+            return self.network(image)
+
+    def train(self, mode: bool = True) -> "Frozen":
+        """Stay in eval mode, or follow the training graph if the network is to."""
+        super().train(mode and self.mode == "train")
+        return self
+
+
+class ForwardOnly(nn.Module):
+    """A network that learns elsewhere: a call has no gradient and changes nothing in it.
+
+    In train mode its batch norm uses the statistics of the batch, and leaves the running ones.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """Return the logits (B, classes, ...) of images (B, channels, H, W), without gradient."""
+        with torch.no_grad(), _running_statistics_kept(self.network):
+            return self.network(image)
+
+
+@contextmanager
+def _running_statistics_kept(network: nn.Module) -> Iterator[None]:
+    moving: list[Any] = [
+        module
+        for module in network.modules()
+        if module.training and getattr(module, "track_running_stats", False)
+    ]
+    try:
+        for norm in moving:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in moving:
+            norm.track_running_stats = True

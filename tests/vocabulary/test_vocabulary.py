@@ -165,11 +165,4 @@ def test_words_that_a_spec_does_not_have_are_not_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     loaded = {name.rpartition(".")[2] for name in done.stdout.splitlines()[-1].split()}
     assert {"losses", "gates", "networks", "datasets"} <= loaded
-    assert not loaded & {
-        "logit_losses",
-        "feature_losses",
-        "predicates",
-        "images",
-        "derived",
-        "search",
-    }
+    assert not loaded & {"logit_losses", "feature_losses", "predicates", "images"}

@@ -2,7 +2,7 @@
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
 from ktgdsl.report.describe import columns, derived_text, open_values, terms_text, value_text
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 NOTHING = "-"
 
@@ -50,7 +50,7 @@ def _node(node: Node) -> str:
     state = "learns" if node.learns else f"frozen, {node.mode} mode"
     weights = f", from {node.weights.sha256[:12]}" if node.weights else ""
     own: tuple[Call, ...] = (node.optimizer, node.schedule)
-    return f"{shortest(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
+    return f"{shorthand(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
 
 
 def _share(share: SharedLayers) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_origin
 
 from ktgdsl.plan.model import Call, Constant, Gate, GateCall, Product, Sum
-from ktgdsl.vocabulary.call import shown, shown_path
+from ktgdsl.vocabulary.call import format_number, format_path
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import entry
 
@@ -13,7 +13,7 @@ def gate_text(gate: Gate) -> str:
     """A gate as it stands after `via`."""
     match gate:
         case Constant():
-            return shown(gate.value)
+            return format_number(gate.value)
         case GateCall():
             return call_text("gate", gate.gate)
         case Product(factors=(Constant(value=-1.0), *others)):
@@ -31,7 +31,7 @@ def weighted(coefficient: float, loss: str) -> str:
     """A loss with its coefficient, which goes without saying where it is 1."""
     if abs(coefficient) == 1:
         return loss if coefficient == 1 else f"-{loss}"
-    return f"{shown(coefficient)} * {loss}"
+    return f"{format_number(coefficient)} * {loss}"
 
 
 def added(terms: Sequence[str]) -> str:
@@ -91,7 +91,7 @@ def value_text(value: Any, names: Mapping[str, str] | None = None, *, exact: boo
     """A value as written; `exact` keeps whole numbers that are floats apart from integers."""
     match value:
         case {"node": node, "tap": tap}:
-            return f"{(names or {}).get(node, node)}.{shown_path(tap)}"
+            return f"{(names or {}).get(node, node)}.{format_path(tap)}"
         case {"node": name}:
             return (names or {}).get(name, name)
         case {"name": str(name), "arguments": dict(arguments)}:

@@ -20,8 +20,8 @@ from ktgdsl.plan.model import (
 )
 from ktgdsl.space.space import every_option, plan_at
 from ktgdsl.space.unparse_calls import gate_text
-from ktgdsl.vocabulary.call import shown, shown_path
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.call import format_number, format_path
+from ktgdsl.vocabulary.networks import shorthand
 
 Role = Literal["target", "frozen", "auxiliary"]
 
@@ -159,7 +159,7 @@ def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) 
             role = "frozen"
         derived = isinstance(variants[0], DerivedNode)
         words = [
-            n.made.name if isinstance(n, DerivedNode) else shortest(n.network) for n in variants
+            n.made.name if isinstance(n, DerivedNode) else shorthand(n.network) for n in variants
         ]
         networks = open_networks.get(f"node.{name}") or tuple(dict.fromkeys(words))
         yield Vertex(name, role, networks, accuracies.get(name), derived)
@@ -206,7 +206,7 @@ def _alternatives(
     numbers = [g.value for several in gates.values() for g in several if isinstance(g, Constant)]
     ranges = any(not draw.options for draw in draws)
     if ranges and not cut and len(numbers) == sum(map(len, gates.values())):
-        return f"{shown(min(numbers))} .. {shown(max(numbers))}", True
+        return f"{format_number(min(numbers))} .. {format_number(max(numbers))}", True
     return " | ".join([*sorted(gates, key=_gate_order), *["cutoff"] * cut]), True
 
 
@@ -236,7 +236,7 @@ def _keys(gates: Sequence[_GateText]) -> dict[_GateText, GateKey]:
 
 
 def _arrow(edge: Edge, key: GateKey) -> Arrow:
-    ends = [shown_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
+    ends = [format_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
     taps = "" if ends == [LOGITS, LOGITS] else " → ".join(dict.fromkeys(ends))
     tooltip = f"{edge}: {', '.join(_term_text(term.parts, term.gate) for term in edge.terms)}"
     if key.open:
@@ -268,5 +268,5 @@ def _membership_arrows(plans: Sequence[Plan]) -> Iterator[Arrow]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     for share in plan.graph.shares:
-        layers = ", ".join(map(shown_path, share.layers))
+        layers = ", ".join(map(format_path, share.layers))
         yield f"{', '.join(share.nodes)} share {layers} ({share.grad} of the gradients)"

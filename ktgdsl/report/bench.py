@@ -8,7 +8,7 @@ from ktgdsl.bench.duration import PredictedWork
 from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.formatting import duration
-from ktgdsl.vocabulary.networks import shortest
+from ktgdsl.vocabulary.networks import shorthand
 
 WIDTH = 100
 TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
@@ -60,7 +60,7 @@ def bench_json(bench: Bench) -> str:
         "graph": bench.plan.graph.name,
         "digest": bench.plan.digest,
         "subject": bench.subject,
-        "networks": {node.name: shortest(node.network) for node in bench.plan.graph.nodes},
+        "networks": {node.name: shorthand(node.network) for node in bench.plan.graph.nodes},
         "frozen": [node.name for node in bench.plan.graph.nodes if not node.learns],
         "edges": len(bench.plan.graph.edges),
         "batch_images": bench.batch,
@@ -149,7 +149,7 @@ def _part(part: PredictedWork) -> dict[str, Any]:
 def _measured(bench: Bench) -> list[tuple[str, str]]:
     plan, machine = bench.plan, bench.machine
     nodes = ", ".join(
-        f"{node.name} {shortest(node.network)}{'' if node.learns else ' (frozen)'}"
+        f"{node.name} {shorthand(node.network)}{'' if node.learns else ' (frozen)'}"
         for node in plan.graph.nodes
     )
     edges = len(plan.graph.edges)

@@ -1,1 +1,1 @@
-"""The search: trials trained by worker processes, each of them one point of a space."""
+"""Search: an Optuna study whose trials are points of a space, trained by worker processes."""

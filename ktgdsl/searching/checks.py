@@ -72,13 +72,13 @@ def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
     The target alone on the labels, and the best trial's networks with `through` for every gate
     that was searched; the latter only where a gate that can be `through` was searched.
     """
-    found = trial_plan(plan, best.params)
-    assert found is not None
+    best_plan = trial_plan(plan, best.params)
+    assert best_plan is not None
     assert plan.space is not None
     assert plan.search is not None
-    networks = {node.name: node for node in found.graph.nodes}
+    networks = {node.name: node for node in best_plan.graph.nodes}
     target = networks.get(plan.search.node)
-    plans = {} if target is None else {ALONE: _alone(found, target)}
+    plans = {} if target is None else {ALONE: _alone(best_plan, target)}
     opened = {d.name: "through" for d in plan.space.draws if "through" in labels(d)}
     if opened and (every := trial_plan(plan, {**best.params, **opened})) is not None:
         plans[OPEN] = every

@@ -1,4 +1,4 @@
-"""The coordinator of a search: asks the study for trials and tells it what workers report."""
+"""The coordinator of a search: asks the study for trials, has them trained, reports values."""
 
 from collections.abc import Callable, Sequence
 
@@ -43,7 +43,7 @@ class Coordinator:
 
     Args:
         plan: the space.
-        study: is asked for trials and told of them.
+        study: gives the trials and decides about their reports.
         listener: is called with every event.
         improved: is called with a complete trial that has the best value so far.
     """

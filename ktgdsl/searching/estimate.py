@@ -84,12 +84,12 @@ def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
     """Plans at `count` random points of a space, without the invalid ones."""
     assert plan.space is not None
     generator = random.Random(seed)
-    found = []
+    plans = []
     for _ in range(count):
         point = {draw.name: _drawn(draw, generator) for draw in plan.space.draws}
         if (at_point := plan_at(plan, point)) is not None:
-            found.append(at_point)
-    return found
+            plans.append(at_point)
+    return plans
 
 
 def _drawn(draw: Draw, generator: random.Random) -> int | float:

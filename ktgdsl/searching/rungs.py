@@ -1,7 +1,7 @@
-"""Rungs: after which epochs trials may be pruned, and who would be, to predict a search's cost.
+"""Rungs: after which epochs the pruner may end trials, and which ones it will, without Optuna.
 
-Optuna's pruner decides in a search (`ktgdsl.searching.pruning`). This is its rule without
-Optuna, for predictions that are made where Optuna is not imported.
+In a search Optuna's pruner decides (`ktgdsl.searching.pruning`). This is its rule for
+predictions of a search's cost, which must not import Optuna.
 """
 
 from bisect import bisect_right, insort
@@ -10,10 +10,10 @@ from ktgdsl.plan.model import SearchPlan
 
 
 class Rungs:
-    """Asynchronous successive halving on values that are known beforehand.
+    """Asynchronous successive halving, to simulate a search.
 
-    A trial goes on after a rung when its value is among the best `1 / reduction` of all values
-    seen there so far, its own included; of fewer than `reduction` values the best goes on, and
+    A trial continues after a rung when its value is among the best `1 / reduction` of all values
+    seen there so far, its own included; of fewer than `reduction` values the best continues, and
     equal values do so together.
 
     Source: Li et al., MLSys 2020, and Minami et al., ACCV 2020, Sec. 3.5.
@@ -27,7 +27,7 @@ class Rungs:
         self._values: dict[int, list[float]] = {epoch: [] for epoch in self.epochs}
 
     def goes_on(self, epoch: int, value: float) -> bool:
-        """Add a trial's value after an epoch, and whether the trial goes on."""
+        """Add a trial's value after an epoch; whether the trial continues."""
         values = self._values.get(epoch)
         if values is None:
             return True
@@ -37,14 +37,14 @@ class Rungs:
 
 
 def rungs(search: SearchPlan) -> tuple[int, ...]:
-    """The epochs after which trials may be ended: min, min * reduction, ... before the last."""
+    """The epochs after which trials may be ended: min, min * reduction, ..., before the last."""
     if search.pruner.name == "none":
         return ()
     epoch, reduction = search.pruner.arguments["min"], search.pruner.arguments["reduction"]
     assert isinstance(epoch, int)
     assert isinstance(reduction, int)
-    found = []
+    epochs = []
     while epoch < search.epochs:
-        found.append(epoch)
+        epochs.append(epoch)
         epoch *= reduction
-    return tuple(found)
+    return tuple(epochs)

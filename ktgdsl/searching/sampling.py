@@ -115,7 +115,7 @@ class DistinctSampler(BaseSampler):
     ) -> Params:
         """A new point, kept in `sample` with its plan. Raises ExhaustedError if none is left."""
         if not self.exhausted:
-            # In order, it goes on after the last point.
+            # `all` continues after the last point that it proposed.
             for params in self._points if self._in_order else self._proposals(study, trial):
                 self.sample = self._new(params)
                 if self.sample is not None:

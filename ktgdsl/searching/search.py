@@ -130,7 +130,7 @@ def resume(
 
 
 def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[str, str]:
-    """What is noted of the caller's sampler and pruner: their classes."""
+    """The classes of the caller's sampler and pruner, as environment.json notes them."""
     passed = {"sampler": sampler, "pruner": pruner}
     return {
         what: f"{type(each).__module__}.{type(each).__qualname__}"
@@ -140,6 +140,7 @@ def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[st
 
 
 def _require_the_same(path: Path, noted: Mapping[str, Any], passed: Mapping[str, str]) -> None:
+    """Raise RunError (E502) unless the sampler and the pruner are those that were noted."""
     for what in ("sampler", "pruner"):
         before, now = noted.get(what), passed.get(what)
         if before == now:

@@ -130,7 +130,7 @@ class SearchRun:
                 coordinator.trials(pool)
                 finalists = leaders(self.study.trials)
                 if not finalists:
-                    raise self._nothing()
+                    raise self._no_value_error()
                 coordinator.checks(pool, self._checks(finalists))
         except KeyboardInterrupt:
             done = sum(trial.state.is_finished() for trial in self.study.trials)
@@ -167,7 +167,7 @@ class SearchRun:
         ]
         return [*confirmations(self.plan, finalists), *checks]
 
-    def _nothing(self) -> RunError:
+    def _no_value_error(self) -> RunError:
         reasons = [str(attribute(t, "reason")) for t in self.study.trials if attribute(t, "reason")]
         message = f"none of {len(self.study.trials)} trials gave a value, so there is no best graph"
         last = f"the last one: {reasons[-1]}" if reasons else None

@@ -9,12 +9,12 @@ from ktgdsl.space.substitutions import Point
 
 
 def labels(draw: Draw) -> tuple[str, ...]:
-    """The options of a draw, told apart where two are written alike."""
-    found: list[str] = []
+    """The options of a draw, with a number added where two are written alike."""
+    unique: list[str] = []
     for option in draw.options:
-        again = sum(each == option or each.startswith(f"{option} (") for each in found)
-        found.append(f"{option} ({again + 1})" if again else option)
-    return tuple(found)
+        again = sum(each == option or each.startswith(f"{option} (") for each in unique)
+        unique.append(f"{option} ({again + 1})" if again else option)
+    return tuple(unique)
 
 
 def point(draws: tuple[Draw, ...], params: Mapping[str, Any]) -> Point:

@@ -8,17 +8,18 @@ from lark import Token
 
 from ktgdsl.vocabulary.registry import kinds_of
 
-_NUMBER_LIKE = re.compile(r"[0-9][0-9A-Za-z_]*(?:\.[0-9A-Za-z_]+)*%?")
-_STRING_LIKE = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"')
-_WORD = re.compile(r"\w+")
-_LINE_REST = re.compile(r"[^\r\n]*")
-_QUOTED = re.compile(
+# Compiled where they are used, since few checks meet any of them.
+_NUMBER_LIKE = r"[0-9][0-9A-Za-z_]*(?:\.[0-9A-Za-z_]+)*%?"
+_STRING_LIKE = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_WORD = r"\w+"
+_LINE_REST = r"[^\r\n]*"
+_QUOTED = (
     r"'[^'\"\r\n]*'|[\u201c\u201d][^\u201c\u201d\"\r\n]*[\u201c\u201d]"
     r"|[\u2018\u2019][^\u2018\u2019\"\r\n]*[\u2018\u2019]"
 )
-_NUMBER_START = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_BAD_ESCAPE = re.compile(r'\\[^"\\nt]')
-_BAD_RUN = re.compile(r"[^\sA-Za-z0-9_\"'#<>(){}\[\]=,:|*/+.-]{1,50}")
+_NUMBER_START = r"[0-9]+(?:\.[0-9]+)?"
+_BAD_ESCAPE = r'\\[^"\\nt]'
+_BAD_RUN = r"[^\sA-Za-z0-9_\"'#<>(){}\[\]=,:|*/+.-]{1,50}"
 
 # Characters that word processors and the papers' PDFs put where ASCII is meant.
 _LOOKALIKES = {
@@ -85,7 +86,7 @@ def explain_bad_text(text: str, start: int, before: list[Token]) -> BadText:
         return BadText(start, start + 1, token, "E101", message, f"did you mean `{token[1]}`?")
     if char.isalnum():
         return _foreign_word(text, start)
-    run = _BAD_RUN.match(text, start)
+    run = re.compile(_BAD_RUN).match(text, start)
     end = run.end() if run else start + 1
     found = text[start:end]
     for i, other in enumerate(found):
@@ -107,7 +108,7 @@ def _named(before: list[Token]) -> bool:
 
 
 def _other_quotes(text: str, start: int, before: str) -> BadText:
-    match = _QUOTED.match(text, start)
+    match = re.compile(_QUOTED).match(text, start)
     message = "a string is written between double quotes"
     if match is None:
         return BadText(start, start + 1, None, "E101", message, None)
@@ -132,7 +133,7 @@ def _foreign_word(text: str, start: int) -> BadText:
     begin = start
     while begin and (text[begin - 1].isalnum() or text[begin - 1] == "_"):
         begin -= 1
-    rest = _WORD.match(text, start)
+    rest = re.compile(_WORD).match(text, start)
     end = rest.end() if rest else start + 1
     message = f"`{quoted(text[begin:end])}` is not a name"
     help_ = "names consist of a-z, A-Z, 0-9 and _"
@@ -147,13 +148,13 @@ def _describe(char: str) -> str:
 
 
 def _bad_number(text: str, start: int, *, names: bool) -> BadText:
-    found = _NUMBER_LIKE.match(text, start)
+    found = re.compile(_NUMBER_LIKE).match(text, start)
     end = found.end() if found else start + 1
     word = text[start:end]
     if word[-1] in "eE" and text[end : end + 1] in ("+", "-"):
         end += 1
         word = text[start:end]
-    digits = _NUMBER_START.match(word)
+    digits = re.compile(_NUMBER_START).match(word)
     value = digits.group() if digits else "0"
     rest = word[len(value) :]
     if names and value.isdigit() and rest.isidentifier():
@@ -180,15 +181,15 @@ def _bad_number(text: str, start: int, *, names: bool) -> BadText:
 
 
 def _bad_string(text: str, start: int) -> BadText:
-    closed = _STRING_LIKE.match(text, start)
+    closed = re.compile(_STRING_LIKE).match(text, start)
     if closed is None:
-        rest = _LINE_REST.match(text, start)
+        rest = re.compile(_LINE_REST).match(text, start)
         end = rest.end() if rest else start + 1
         message = "this string is never closed"
         help_ = 'end it with `"` on the same line; `\\n` stands for a line break'
         return BadText(start, end, ("STRING", '""'), "E103", message, help_)
     end = closed.end()
-    escape = _BAD_ESCAPE.search(text, start, end)
+    escape = re.compile(_BAD_ESCAPE).search(text, start, end)
     found = escape.group() if escape else "\\"
     message = f"`{found}` means nothing in a string" if found.isprintable() else "a bad escape"
     help_ = 'a string knows `\\"`, `\\\\`, `\\n` and `\\t`; a backslash itself is `\\\\`'

@@ -9,10 +9,10 @@ from ktgdsl.syntax.parse_failure import ParseFailure
 from ktgdsl.syntax.tokens import end_offset, span, start_offset
 from ktgdsl.syntax.tree import Binary, Choice, Number, PercentLiteral, Range, Value
 
-_DIGITS = re.compile(r"[0-9]+")
-_FRACTION = re.compile(r"[0-9]+%?")
-_THOUSANDS = re.compile(r"[0-9]{3}")
-_BEFORE_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}")
+_DIGITS = r"[0-9]+"
+_FRACTION = r"[0-9]+%?"
+_THOUSANDS = r"[0-9]{3}"
+_BEFORE_THOUSANDS = r"[1-9][0-9]{0,2}"
 
 
 def touching(first: Token | None, second: Token | None) -> bool:
@@ -44,7 +44,7 @@ def comma(stop: ParseFailure) -> Diagnostic | None:
             continue
         if not (touching(whole, sign) and touching(sign, rest)):
             continue
-        if _DIGITS.fullmatch(whole.value) and _FRACTION.fullmatch(rest.value):
+        if re.fullmatch(_DIGITS, whole.value) and re.fullmatch(_FRACTION, rest.value):
             place = span(stop.path, whole, rest)
             return stop.complain(*_said(whole.value, rest.value), place, "E104")
     return None
@@ -53,10 +53,10 @@ def comma(stop: ParseFailure) -> Diagnostic | None:
 def spaced(stop: ParseFailure) -> Diagnostic | None:
     """`1 000`"""
     before, token = stop.near(-1), stop.token
-    if before is None or not _BEFORE_THOUSANDS.fullmatch(before.value):
+    if before is None or not re.fullmatch(_BEFORE_THOUSANDS, before.value):
         return None
     groups: list[Token] = []
-    while token is not None and token.line == before.line and _THOUSANDS.fullmatch(token.value):
+    while token is not None and token.line == before.line and re.fullmatch(_THOUSANDS, token.value):
         groups.append(token)
         token = stop.near(len(groups))
     if not groups:
@@ -88,7 +88,7 @@ def comma_between(first: Value | None, second: Value | None) -> Diagnostic | Non
 def _said(whole: str, rest: str) -> tuple[str, str]:
     """The complaint about `whole,rest`, and what was meant."""
     message = f"`{whole},{rest}` is not a number"
-    if whole != "0" and _THOUSANDS.fullmatch(rest):
+    if whole != "0" and re.fullmatch(_THOUSANDS, rest):
         return message, f"did you mean `{whole}_{rest}`? A number has no comma"
     return message, f"did you mean `{whole}.{rest}`? A number has a point"
 

@@ -4,7 +4,8 @@ Every node knows its place in the source. Two trees are equal when they say the 
 say it does not matter.
 """
 
-from dataclasses import field
+from dataclasses import FrozenInstanceError, field, fields
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, dataclass_transform
 
 from pydantic import ConfigDict, TypeAdapter
@@ -33,17 +34,50 @@ IsInstance = Annotated[_T, _IsInstance()]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def _node(cls: type[_T]) -> type[_T]:
-    """A class of nodes. Slots, since a large tree of objects with a `__dict__` costs the garbage
-    collector as much time as all of parsing."""
-    decorate = dataclass(frozen=True, kw_only=True, slots=True, config=_CONFIG)
+    """Make a class one of nodes.
+
+    They have slots, because a large tree of objects with a `__dict__` costs the garbage collector
+    more time than parsing takes. What `Syntax` defines for all of them is not generated for each,
+    which every start would pay for.
+    """
+    decorate = dataclass(kw_only=True, slots=True, eq=False, repr=False, config=_CONFIG)
     return cast(type[_T], decorate(cls))
 
 
 @_node
 class Syntax:
-    """A node of the tree. Equality and hash ignore its `span`."""
+    """A node of the tree. It is frozen; equality and hash ignore spans."""
 
-    span: IsInstance[Span] = field(repr=False, compare=False)
+    span: IsInstance[Span] = field(compare=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in field_names(self))
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in field_names(self))))
+
+    def __repr__(self) -> str:
+        values = (f"{name}={getattr(self, name)!r}" for name in field_names(self))
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+def field_names(node: Syntax) -> tuple[str, ...]:
+    """The fields of a node, without spans."""
+    cls: Any = type(node)
+    return _field_names(cls)
+
+
+@cache
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.compare)
 
 
 # Values
@@ -106,7 +140,7 @@ class CallExpression(Syntax):
 
     kind: Literal["call"] = "call"
     name: str
-    name_span: IsInstance[Span] = field(repr=False, compare=False)
+    name_span: IsInstance[Span] = field(compare=False)
     arguments: tuple[IsInstance[Argument], ...] = ()
 
 
@@ -192,7 +226,7 @@ class Setting(Syntax):
     """`name = value` in a block."""
 
     name: str
-    name_span: IsInstance[Span] = field(repr=False, compare=False)
+    name_span: IsInstance[Span] = field(compare=False)
     value: Value
 
 
@@ -284,7 +318,7 @@ class Let(Syntax):
 
     kind: Literal["let"] = "let"
     name: str
-    name_span: IsInstance[Span] = field(repr=False, compare=False)
+    name_span: IsInstance[Span] = field(compare=False)
     each: bool = False
     value: Value
 

@@ -1,11 +1,8 @@
 """Traversal of a syntax tree."""
 
 from collections.abc import Iterator
-from dataclasses import fields
-from functools import cache
-from typing import Any
 
-from ktgdsl.syntax.tree import Syntax
+from ktgdsl.syntax.tree import Syntax, field_names
 
 
 def walk(node: Syntax) -> Iterator[Syntax]:
@@ -20,17 +17,10 @@ def walk(node: Syntax) -> Iterator[Syntax]:
 def children(node: Syntax) -> list[Syntax]:
     """The nodes that a node consists of, in the order of the text."""
     inner: list[Syntax] = []
-    cls: Any = type(node)
-    for name in _field_names(cls):
+    for name in field_names(node):
         value = getattr(node, name)
         if isinstance(value, Syntax):
             inner.append(value)
         elif isinstance(value, tuple):
             inner.extend(item for item in value if isinstance(item, Syntax))
     return inner
-
-
-@cache
-def _field_names(cls: type[Any]) -> list[str]:
-    """The fields that may hold nodes."""
-    return [field.name for field in fields(cls) if field.compare]

@@ -1,4 +1,4 @@
-"""From a file or a text to a plan: read, parse, override, validate, lower."""
+"""The compiler: read, parse, include, override, validate, lower, lint."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,18 +8,24 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import SpecError
+from ktgdsl.lowering.lint import lint
 from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
-from ktgdsl.lowering.validate import validate
+from ktgdsl.lowering.validate import validate, validate_used
 from ktgdsl.lowering.values import ANYTHING
 from ktgdsl.plan.model import Plan
+from ktgdsl.space.space import lower_space
+from ktgdsl.syntax.format import format_file
+from ktgdsl.syntax.includes import flatten
+from ktgdsl.syntax.overrides import override
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import read
 from ktgdsl.syntax.tree import Choice, File, Range, Use
+from ktgdsl.syntax.unparsed import unparsed_words
 from ktgdsl.syntax.walk import walk
 
-_OPEN = ("|", "..")
-"""The signs without which nothing is open."""
+_OPEN_SIGNS = ("|", "..")
+"""Without one of them in its text a spec is no space."""
 
 
 @dataclass(frozen=True)
@@ -64,47 +70,36 @@ def compile_source(
     tree, diagnostics = parse(source)
     if tree is None:
         return Compiled(sources, diagnostics=diagnostics)
-    # What parsed is looked at even when something else did not, to find all errors in one go.
-    unread = _unread(source, tree) if diagnostics else frozenset()
+    # What parsed is checked even when something else did not, to find all errors in one go.
+    unparsed = unparsed_words(source, tree) if diagnostics else frozenset()
     paths = SpecPaths(folder, root=None if root is None else Path(root))
     if any(isinstance(statement, Use) for statement in tree.statements):
-        from ktgdsl.lowering.validate import validate_used
-        from ktgdsl.syntax.includes import flatten  # most specs stand alone
-
         tree, used = flatten(tree, source.path, folder, paths.root)
         sources |= used.sources
         paths = replace(paths, used=used.folders)
         diagnostics += tuple(used.diagnostics)
-        for text, alone, broken in used.trees:
-            diagnostics += validate_used(alone)
-            unread |= _unread(text, alone) if broken else frozenset()
-        unread |= {ANYTHING} if used.missing else frozenset()
+        for text, used_tree, is_broken in used.trees:
+            diagnostics += validate_used(used_tree)
+            unparsed |= unparsed_words(text, used_tree) if is_broken else frozenset()
+        unparsed |= {ANYTHING} if used.missing else frozenset()
     for setting in settings:
-        from ktgdsl.syntax.overrides import override  # most checks have none
-
-        tree, given, found = override(tree, setting, unread)
-        sources[given.path] = given
-        diagnostics += found
-    diagnostics += validate(tree, unread)
-    if _is_open(tree, sources.values(), certain=not diagnostics):
-        from ktgdsl.space.space import lower_space  # most specs leave nothing open
-
-        lowered = lower_space(tree, paths, diagnostics, unread)
-    else:
-        lowered = lower(tree, paths, diagnostics, unread)
-    plan, found = lowered.plan, lowered.diagnostics
-    if pedantic and plan is not None:
-        from ktgdsl.lowering.lint import lint
-
-        found = (*found, *lint(plan, tree))
-    return Compiled(sources, tree, plan, _ordered((*diagnostics, *found), sources))
+        tree, setting_source, problems = override(tree, setting, unparsed)
+        sources[setting_source.path] = setting_source
+        diagnostics += problems
+    diagnostics += validate(tree, unparsed)
+    is_space = _is_space(tree, sources.values(), is_whole=not diagnostics)
+    lowered = (lower_space if is_space else lower)(tree, paths, diagnostics, unparsed)
+    diagnostics += lowered.diagnostics
+    if pedantic and lowered.plan is not None:
+        diagnostics += tuple(lint(lowered.plan, tree))
+    return Compiled(sources, tree, lowered.plan, _ordered(diagnostics, sources))
 
 
-def _is_open(tree: File, sources: Iterable[Source], *, certain: bool) -> bool:
-    """Whether a tree leaves anything open; `certain` tells one that is all that sources say."""
-    if certain and not any(sign in source.text for source in sources for sign in _OPEN):
+def _is_space(tree: File, sources: Iterable[Source], *, is_whole: bool) -> bool:
+    """Whether a tree has open values; `is_whole` says that the sources have nothing beside it."""
+    if is_whole and not any(sign in source.text for source in sources for sign in _OPEN_SIGNS):
         return False  # which saves going through a large tree
-    return any(isinstance(part, Choice | Range) for part in walk(tree))
+    return any(isinstance(node, Choice | Range) for node in walk(tree))
 
 
 def _ordered(
@@ -113,17 +108,11 @@ def _ordered(
     """Each once, in the order of the text: the file, then those it uses, then overrides."""
     order = {path: number for number, path in enumerate(sources)}
 
-    def place(diagnostic: Diagnostic) -> tuple[int, int, int]:
+    def position(diagnostic: Diagnostic) -> tuple[int, int, int]:
         span = diagnostic.span
         return (0, 0, 0) if span is None else (order[span.path], span.start, span.end)
 
-    return tuple(sorted(dict.fromkeys(diagnostics), key=place))
-
-
-def _unread(source: Source, tree: File) -> frozenset[str]:
-    from ktgdsl.syntax.unparsed import unread_words  # only a mistake needs it
-
-    return unread_words(source, tree)
+    return tuple(sorted(dict.fromkeys(diagnostics), key=position))
 
 
 def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
@@ -133,8 +122,6 @@ def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
     """
     if not settings and len(compiled.sources) == 1:
         return next(iter(compiled.sources.values())).text
-    from ktgdsl.syntax.format import format_file  # a check has no use for it
-
     assert compiled.tree is not None
     comments = "".join(f"# --set {setting}\n" for setting in settings)
     return f"{comments}\n{format_file(compiled.tree)}"

@@ -1,4 +1,4 @@
-"""What a parser that met errors has left out, so that nobody draws conclusions from it."""
+"""The words of a file that its tree lacks because of syntax errors: they may be declarations."""
 
 import re
 
@@ -8,7 +8,7 @@ from ktgdsl.syntax.tree import File, Graph
 _WORD = re.compile(r"#[^\n]*|[A-Za-z_][A-Za-z0-9_]*")
 
 
-def unread_words(source: Source, file: File) -> frozenset[str]:
+def unparsed_words(source: Source, file: File) -> frozenset[str]:
     """All words of the text that no statement of the tree covers, comments left out.
 
     A name among them may well be declared there.

@@ -1,1 +1,1 @@
-"""The intermediate representation: what a spec means, with every default written out. Data only."""
+"""The intermediate representation: frozen data that says all of what a spec means."""

@@ -1,6 +1,6 @@
-"""Digests of a plan: an exact one, and one that is the same for isomorphic graphs.
+"""Digests of a plan: an exact one, and a canonical one, equal for isomorphic graphs.
 
-Both take the plan as JSON data, so that nothing here depends on the model.
+Both take the plan as JSON data, so that this module does not depend on the model.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from ktgdsl.plan.isomorphism import Arc, canonical_order
 def content(plan: dict[str, Any]) -> dict[str, Any]:
     """Everything in a plan's JSON data that changes a trained bit, names included.
 
-    Left out: the graph's name, what was dropped, how often checkpoints are written, where
-    files lie (the content of weights counts), how often training is repeated, how data are
-    loaded, the size of a split that is not held out, and how a space is searched, but for
-    what its points are.
+    Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; paths (a
+    weights file counts by its SHA-256); the number of repeats; the workers that load data; the
+    size of a split that is not held out; and the settings of a search. What a space leaves
+    open is part of it.
     """
     facts = deepcopy(plan)
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
@@ -38,11 +38,10 @@ def digest(plan: dict[str, Any]) -> str:
 
 
 def canonical_digest(plan: dict[str, Any]) -> str:
-    """SHA-256 of the content with auxiliary nodes and all orders made the same.
+    """SHA-256 of the content without names of auxiliary nodes, in a canonical order.
 
-    Equal for plans that are the same graph: one is the other after renaming auxiliary nodes,
-    with every mention of them. Where nodes are updated in turn only renamings that keep their
-    order count.
+    Equal for two plans where renaming auxiliary nodes, wherever they are mentioned, makes one
+    into the other. Under `update = sequential` the order of nodes counts too.
     """
     facts = content(plan)
     graph = facts["graph"]
@@ -50,37 +49,40 @@ def canonical_digest(plan: dict[str, Any]) -> str:
     sequential = facts["train"]["update"] == "sequential"
     nodes: dict[str, str] = {}
     for position, node in enumerate([*graph["nodes"], *graph["derived"]]):
-        own = {
+        description = {
             **node,
             "name": node["name"] if node["name"] in targets else None,
             "turn": position if sequential else None,
             "phases": [i for i, p in enumerate(facts["phases"]) if node["name"] in p["learn"]],
         }
-        nodes[node["name"]] = _text(_without_unread(_unnamed(own)))
+        nodes[node["name"]] = _text(_without_unread(_without_sources(description)))
+    # What is left are the labels, and "" of unary terms; neither is renamed.
     sources = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
     nodes |= {name: f"label {name}" for name in sources}
-    arcs = [Arc(*_endpoints(edge), _text(_nameless(edge))) for edge in graph["edges"]]
+    arcs = [Arc(*_nodes_of(edge), _text(_without_nodes(edge))) for edge in graph["edges"]]
     arcs += [arc for node in graph["derived"] for arc in _membership_arcs(node)]
     for number, share in enumerate(graph["shares"]):
-        # A share is told apart by what it shares, and its first node gives the weights.
+        # Shared layers are a node of their own; the first sharer, which gives the initial
+        # weights, is marked.
         name = f"share {number}"
         nodes[name] = _text({**share, "nodes": None})
         arcs += [
             Arc(node, name, "first" if i == 0 else "") for i, node in enumerate(share["nodes"])
         ]
-    at = {name: position for position, name in enumerate(canonical_order(nodes, arcs))}
-    graph["nodes"] = [nodes[name] for name in sorted(nodes, key=at.__getitem__)]
+    order = canonical_order(nodes, arcs)
+    at = {name: position for position, name in enumerate(order)}
+    graph["nodes"] = [nodes[name] for name in order]
     graph["edges"] = sorted((at[arc.source], at[arc.destination], arc.label) for arc in arcs)
     graph["targets"] = sorted(targets)
     graph["derived"] = graph["shares"] = None
-    # Every node has its own by now.
+    # Each node has its own optimiser and schedule written out.
     facts["train"]["optimizer"] = facts["train"]["schedule"] = None
     facts["phases"] = [{**phase, "learn": None} for phase in facts["phases"]]
     return _hash(facts)
 
 
-def _unnamed(node: dict[str, Any]) -> dict[str, Any]:
-    """A node made from others, without the names of those; arcs say them."""
+def _without_sources(node: dict[str, Any]) -> dict[str, Any]:
+    """A derived node without the names of its sources, which are arcs instead."""
     if "made" not in node:
         return node
     combine = node["made"]["arguments"].get("combine")
@@ -92,7 +94,7 @@ def _unnamed(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_unread(node: dict[str, Any]) -> dict[str, Any]:
-    """A node without the settings that nothing reads."""
+    """A node without the settings that its training does not read."""
     unread: set[str] = set()
     if "frozen" in node:
         unread |= {"mode"} if not node["frozen"] else set()
@@ -101,6 +103,7 @@ def _without_unread(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _membership_arcs(node: dict[str, Any]) -> list[Arc]:
+    """Arcs into a derived node from its sources and from the tap that its gate reads."""
     arcs = [Arc(source, node["name"], "made from") for source in node["sources"]]
     combine = node["made"]["arguments"].get("combine")
     if combine and "by" in combine["arguments"]:
@@ -109,11 +112,12 @@ def _membership_arcs(node: dict[str, Any]) -> list[Arc]:
     return arcs
 
 
-def _endpoints(edge: dict[str, Any]) -> tuple[str, str]:
+def _nodes_of(edge: dict[str, Any]) -> tuple[str, str]:
     return edge["source"]["node"], edge["destination"]["node"]
 
 
-def _nameless(edge: dict[str, Any]) -> dict[str, Any]:
+def _without_nodes(edge: dict[str, Any]) -> dict[str, Any]:
+    """An edge with its taps in place of its endpoints."""
     taps = {endpoint: edge[endpoint]["tap"] for endpoint in ("source", "destination")}
     return {**edge, **taps}
 

@@ -1,4 +1,4 @@
-"""Gates as plain data: expressions of per-sample weights, folded."""
+"""Gate expressions after folding: constants, calls of gates, products and sums."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ class Constant(Data):
 
 
 class GateCall(Data):
-    """A gate of the vocabulary: a schedule (one weight a step) or a sample predicate."""
+    """A gate of the vocabulary: a schedule (one weight per step) or a sample predicate."""
 
     op: Literal["weight"] = "weight"
     gate: Call
@@ -64,7 +64,7 @@ Gate = Annotated[Constant | GateCall | Product | Sum, Field(discriminator="op")]
 
 
 def per_sample(gate: Gate) -> bool:
-    """Whether a gate's weight differs from sample to sample."""
+    """Whether a gate's weight can differ between the samples of a batch."""
     match gate:
         case Constant():
             return False

@@ -1,4 +1,4 @@
-"""The graph of a plan: nodes, edges, and what is made from nodes. Frozen data."""
+"""The graph of a plan: nodes, edges and their endpoints, derived nodes, shared layers."""
 
 from typing import Annotated, Literal
 
@@ -11,11 +11,11 @@ LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
 
 LOGITS = "logits"
-"""The tap at the end of a network, which is meant where none is named."""
+"""The default tap: the output of a network."""
 
 
 class NodeOutput(Data):
-    """What a node computes at a tap: its logits, or the output of a place inside its network."""
+    """The output of a node at a tap: its logits, or the output of a module inside its network."""
 
     node: str
     tap: str = LOGITS
@@ -41,7 +41,7 @@ class NoSource(Data):
 
 
 Endpoint = NodeOutput | Labels | NoSource
-"""What an edge may come from; it leads to a `NodeOutput`."""
+"""The source of an edge; its destination is always a `NodeOutput`."""
 
 
 def node_of(endpoint: Endpoint) -> str | None:
@@ -116,7 +116,7 @@ class Edge(Data):
 
     @property
     def transfers(self) -> bool:
-        """Whether knowledge of another node flows: not from the labels, nothing or itself."""
+        """Whether another node is the source: not the labels, nothing, or the destination."""
         return node_of(self.source) not in (None, self.destination.node)
 
     def __str__(self) -> str:
@@ -124,10 +124,7 @@ class Edge(Data):
 
 
 class WeightsFile(Data):
-    """A file of weights, by its path and the SHA-256 of its content.
-
-    `path` is as the spec writes it, `file` where it was found.
-    """
+    """A file of weights: `path` as the spec writes it, `file` resolved, and its SHA-256."""
 
     path: str
     file: str
@@ -164,10 +161,10 @@ class Node(Data):
 
 
 class DerivedNode(Data):
-    """A node made from others: an ensemble, a moving average, a stale copy, a constant.
+    """A derived node: an ensemble, moving average, stale copy of `sources`, or a constant.
 
-    `sources` are the nodes that it is made from. `optimizer` and `schedule` are those of the
-    parameters of an ensemble that learns how to combine, None where there are none.
+    `made` is the call that says how. `optimizer` and `schedule` are None unless it has
+    parameters of its own: an ensemble that learns how to combine.
     """
 
     name: str
@@ -179,10 +176,10 @@ class DerivedNode(Data):
 
 
 class SharedLayers(Data):
-    """Layers that are one module with one set of weights, computed once.
+    """Layers that several networks have in common: one module, computed once.
 
-    The first node gives the initial values, and its optimiser updates them with the sum or
-    the mean of all gradients.
+    The first node's initial weights and optimiser are used. `grad` says whether the gradients
+    of all `nodes` are added or averaged.
     """
 
     nodes: tuple[str, ...]
@@ -191,7 +188,7 @@ class SharedLayers(Data):
 
 
 class Dropped(Data):
-    """A node or an edge that is not part of the training, and why."""
+    """A node or an edge that takes no part in the training, and the reason."""
 
     kind: Literal["node", "edge"]
     name: str
@@ -199,7 +196,7 @@ class Dropped(Data):
 
 
 class Graph(Data):
-    """The knowledge transfer graph after every pass: only what is computed."""
+    """A knowledge transfer graph; nodes and edges that nothing needs are in `dropped` only."""
 
     name: str
     targets: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The settings of a plan: data, training, phases, search, and what is left open. Frozen data."""
+"""The settings of a plan: data, training, phases, search, and the open values of a space."""
 
 from typing import Literal
 
@@ -6,13 +6,13 @@ from ktgdsl.vocabulary.call import Call, Data, format_number
 
 
 class Percent(Data):
-    """A share of samples whose number is not known before the data are loaded."""
+    """A percentage of samples, kept until the data are loaded and their number is known."""
 
     percent: float
 
 
 class Facts(Data):
-    """What is known of a data set: counts of samples, `shape` is (channels, height, width)."""
+    """Sizes of a data set; `shape` is (channels, height, width) in pixels."""
 
     classes: int
     shape: tuple[int, int, int]
@@ -27,30 +27,30 @@ class DataPlan(Data):
     facts: Facts | None
     batch: int
     samples: int | Percent | None = None
-    """How many of the training samples are used, None for all."""
+    """The number of training samples that are used, None for all."""
     validation: int | Percent
-    """How many of those a held-out split takes (drawn only under `holdout`)."""
+    """The number of those in the held-out split, which exists only under `holdout`."""
     holdout: bool
     augment: Literal["none", "paper", "standard"]
     root: str | None = None
     """The folder of the data, absolute."""
     classes_expected: int | None = None
-    """How many classes the user says there are."""
+    """The number of classes that the spec states, checked when the data are loaded."""
     labeled: int | Percent | None = None
-    """How many of the used training samples keep their label, None for all."""
+    """The number of used training samples that keep their label, None for all."""
     views: int = 1
     workers: int = 0
 
     @property
     def known(self) -> Facts:
-        """The facts; ValueError when the data have to be loaded first."""
+        """`facts`; raises ValueError where the data have to be loaded first."""
         if self.facts is None:
             raise ValueError("these data are not read yet: `ktgdsl.complete(plan)` does it")
         return self.facts
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return self.known.classes
 
     @property
@@ -60,28 +60,28 @@ class DataPlan(Data):
 
     @property
     def train_samples(self) -> int:
-        """How many training samples are used, to learn from or held out."""
+        """The number of training samples that are used, held-out ones included."""
         whole = self.known.train_samples
         return whole if self.samples is None else _count(self.samples, whole)
 
     @property
     def held_samples(self) -> int:
-        """How many training samples a held-out split takes."""
+        """The size of a held-out split."""
         return _count(self.validation, self.train_samples)
 
     @property
     def labeled_samples(self) -> int | None:
-        """How many training samples keep their label, None for all."""
+        """The number of training samples that keep their label, None for all."""
         return None if self.labeled is None else _count(self.labeled, self.train_samples)
 
     @property
     def learned_samples(self) -> int:
-        """How many samples training draws from."""
+        """The number of samples that are trained on."""
         return self.train_samples - (self.held_samples if self.holdout else 0)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches only: the rest of an epoch's shuffle is left out, as in the paper's code.
+        """The number of whole batches; a last incomplete one is dropped, as in the paper's code.
 
         A data set smaller than the batch is one batch.
         """
@@ -95,7 +95,7 @@ def _count(samples: int | Percent, whole: int) -> int:
 
 
 class TrainPlan(Data):
-    """How the graph trains. `clip` is the largest gradient norm of a node, None for no limit."""
+    """The settings of `train`. `clip` is the largest gradient norm of a node, None for no limit."""
 
     epochs: int
     optimizer: Call
@@ -110,13 +110,13 @@ class TrainPlan(Data):
     on_zero: Literal["step", "skip"] = "step"
     clip: float | None
     checkpoint: int
-    """A checkpoint is written every so many epochs, and at the end."""
+    """Epochs between checkpoints; one is written at the end too."""
 
 
 class Phase(Data):
-    """A part of the training, in which only the nodes of `learn` do.
+    """A phase of the training: only the nodes of `learn` are updated, the others are frozen.
 
-    `optimizer` and `schedule` are None where the nodes' own hold.
+    `optimizer` and `schedule` are None where the nodes' own are used.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Phase(Data):
 
 
 class SearchPlan(Data):
-    """How a space is searched. `epochs` is the length of a trial that nobody ends early."""
+    """The settings of `search`. `epochs` is the length of a trial that is not pruned."""
 
     trials: int
     sampler: Call
@@ -141,16 +141,16 @@ class SearchPlan(Data):
 
     @property
     def node(self) -> str:
-        """The node whose accuracy counts."""
-        pointed = self.objective.arguments["of"]
-        assert isinstance(pointed, dict)
-        return str(pointed["node"])
+        """The node whose accuracy is the objective."""
+        reference = self.objective.arguments["of"]
+        assert isinstance(reference, dict)
+        return str(reference["node"])
 
 
 class Draw(Data):
-    """A value that a space leaves open: one of `options`, or a number from `low` to `high`.
+    """An open value of a space: one of `options`, or a number from `low` to `high`, both included.
 
-    Numbers are whole when both ends are.
+    It is an integer where `low` and `high` are; `log` draws on a log scale.
     """
 
     name: str
@@ -161,7 +161,7 @@ class Draw(Data):
 
     @property
     def choices(self) -> int | None:
-        """How many values there are to choose from; None when that is no number."""
+        """The number of possible values; None for a range of real numbers."""
         if self.options:
             return len(self.options)
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -176,7 +176,7 @@ class Draw(Data):
 
 
 class Space(Data):
-    """What a plan leaves open. `text` is the spec in one file, laid out."""
+    """The open values of a plan; `text` is its whole spec, formatted, without `use`."""
 
     text: str
     draws: tuple[Draw, ...]

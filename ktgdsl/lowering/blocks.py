@@ -202,10 +202,10 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
 def _only_target(drafting: Drafting, block: Block) -> str | None:
     targets = list(drafting.draft.targets)
     if len(targets) > 1:
-        told = " and ".join(f"`{name}`" for name in targets)
+        names = " and ".join(f"`{name}`" for name in targets)
         drafting.resolver.complain(
             "E411",
-            f"a search is for one node, and the targets are {told}",
+            f"a search is for one node, and the targets are {names}",
             block.span._replace(end=block.span.start + len("search")),
             f"say which: `objective = accuracy({targets[0]})`",
         )

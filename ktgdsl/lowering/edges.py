@@ -141,7 +141,7 @@ def _check_self(
 def _too_many(
     edges: EdgeTable, statement: Edge, sources: list[_End], destinations: list[_End]
 ) -> bool:
-    """Whether the statements so far stand for too many pairs; told once."""
+    """Whether the statements so far stand for too many pairs; reported once."""
     before = edges.count
     edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
     if before <= MOST_PAIRS < edges.count:

@@ -102,9 +102,9 @@ def _kinds(annotations: Sequence[Any]) -> list[str]:
     return [a.kind for a in annotations if isinstance(a, type) and issubclass(a, Entry)]
 
 
-def with_commas(call: CallExpression, told: Sequence[Diagnostic]) -> list[Diagnostic]:
+def with_commas(call: CallExpression, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Complaints about a call, where those about `sgd(0,1)` are one: it is meant as one number."""
-    kept = list(told)
+    kept = list(diagnostics)
     for one, other in pairwise(call.arguments):
         comma = _comma(one, other)
         others = [each for each in kept if comma and not _inside(each.span, comma.span)]

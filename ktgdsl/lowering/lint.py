@@ -82,8 +82,8 @@ def no_supervision(spec: _Spec) -> Iterator[Diagnostic]:
         grown = bool(new)
     names = [node.name for node in graph.nodes if node.name not in informed]
     if names:
-        told = " and ".join(f"`{name}`" for name in names)
-        message = f"nothing that {told} learn{'s' * (len(names) == 1)} from has ever seen a label"
+        nodes = " and ".join(f"`{name}`" for name in names)
+        message = f"nothing that {nodes} learn{'s' * (len(names) == 1)} from has ever seen a label"
         fix = f"`edge label -> {names[0]}` would bring labels in"
         yield _warning("W201", message, spec.node(names[0]), fix)
 

@@ -54,13 +54,13 @@ class Lowered(NamedTuple):
 def lower(
     file: File,
     paths: SpecPaths,
-    told: Sequence[Diagnostic] = (),
+    earlier: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
     substitute: SubstitutionFactory | None = None,
 ) -> Lowered:
     """The plan of a validated file, and what more there is to complain about.
 
-    `paths` is where the paths in it begin. `told` is what has been found wrong so far, and
+    `paths` is where the paths in it begin. `earlier` are the diagnostics so far, and
     `unread` has the words of the parts that did not parse: what may only be a consequence of
     those is not complained about. `opening` closes what the file leaves open.
     """
@@ -70,14 +70,14 @@ def lower(
     found = settings(resolver, substitution, file, paths)
     if file.graph is None:
         return Lowered(None, tuple(resolver.diagnostics))
-    return _lowered(file, file.graph, paths, told, resolver, substitution, found)
+    return _lowered(file, file.graph, paths, earlier, resolver, substitution, found)
 
 
 def _lowered(
     file: File,
     graph: Graph,
     paths: SpecPaths,
-    told: Sequence[Diagnostic],
+    earlier: Sequence[Diagnostic],
     resolver: Resolver,
     substitution: Substitution,
     found: Settings | None,
@@ -92,7 +92,7 @@ def _lowered(
         times = learning(timed or (), file)
     sought = search(drafting, file, found)
     state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))
-    if _settled(file, [*told, *resolver.diagnostics]):
+    if _settled(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
         if times:
             state = check_phases(state)
@@ -102,7 +102,11 @@ def _lowered(
                 state = keep_needed(state)
                 timed = settled(timed, state)
     word_diagnostics, graph_diagnostics = tuple(resolver.diagnostics), state.diagnostics
-    if found is None or timed is None or has_errors((*told, *word_diagnostics, *graph_diagnostics)):
+    if (
+        found is None
+        or timed is None
+        or has_errors((*earlier, *word_diagnostics, *graph_diagnostics))
+    ):
         return Lowered(None, word_diagnostics, graph_diagnostics)
     plan = model.Plan.model_construct(
         graph=assemble(state, found.train, files),
@@ -135,7 +139,7 @@ def _within(inner: Span, outer: Span) -> bool:
 
 
 def lets(file: File) -> dict[str, Let]:
-    """The `let`s by name; one without a value, told by `validate`, has nothing to choose from."""
+    """The `let`s by name; one that `validate` refuses has no option to choose from."""
     found = {s.name: s for s in file.statements if isinstance(s, Let)}
     for name in unusable(file):
         nothing = Choice(span=found[name].span, options=())

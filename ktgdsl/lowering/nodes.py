@@ -80,7 +80,7 @@ def _read(
 ) -> tuple[Network | None, NodeSettings | None]:
     resolver = drafting.resolver
     network = resolver.word(drafting.substitution.substitute(statement.network, place), "network")
-    given = drafting.settings(statement.settings, place)
-    settings = resolver.settings(NodeSettings, given, "node", statement.span)
+    substituted = drafting.settings(statement.settings, place)
+    settings = resolver.settings(NodeSettings, substituted, "node", statement.span)
     assert network is None or isinstance(network, Network)
     return network, settings

@@ -27,8 +27,8 @@ def phases(
     held = settled is None or settled.data.holdout or file.block("search") is not None
     epochs = 1 if settled is None else settled.train.epochs
     for block in written:
-        given = drafting.settings(block.settings, f"phase.{block.name}")
-        settings = drafting.resolver.settings(PhaseSettings, given, "phase", block.span)
+        substituted = drafting.settings(block.settings, f"phase.{block.name}")
+        settings = drafting.resolver.settings(PhaseSettings, substituted, "phase", block.span)
         if settings is None:
             continue
         if settings.take == "best" and not held:

@@ -29,7 +29,7 @@ from ktgdsl.vocabulary.spelling import closest
 P = TypeVar("P", bound=Parameters)
 
 
-class Given(NamedTuple):
+class NamedValue(NamedTuple):
     """A setting or argument as written: its name, where the name stands, and its value."""
 
     name: str
@@ -64,13 +64,15 @@ class Resolver(ReferenceResolver):
             return None
         found = entry("network", name)
         assert found is not None  # it is a short form of it
-        given = [Given(k, value.span, Number(span=value.span, value=v)) for k, v in numbers.items()]
+        items = [
+            NamedValue(k, value.span, Number(span=value.span, value=v)) for k, v in numbers.items()
+        ]
         before = len(self.diagnostics)
-        bound = self.bind(found, given, value.span, value.name)
+        bound = self.bind(found, items, value.span, value.name)
         if bound is None:
             fix = hints.for_short(value.name)
-            told = self.diagnostics[before:]
-            self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in told]
+            new = self.diagnostics[before:]
+            self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in new]
         return bound
 
     def _no_word(self, value: CallExpression, kind: str) -> None:
@@ -97,17 +99,17 @@ class Resolver(ReferenceResolver):
         return bound
 
     def _arguments(self, entry: type[Entry], call: CallExpression) -> Entry | None:
-        given: list[Given] = []
+        items: list[NamedValue] = []
         several: list[Value] = []  # what goes into the parameter that takes any number
         positions = entry.positions()
         for position, argument in enumerate(call.arguments):
             if argument.name is not None:
                 name_span = argument.span._replace(end=argument.span.start + len(argument.name))
-                given.append(Given(argument.name, name_span, argument.value))
+                items.append(NamedValue(argument.name, name_span, argument.value))
             elif entry.variadic is not None:
                 several.append(argument.value)
             elif position < len(positions):
-                given.append(Given(positions[position], argument.span, argument.value))
+                items.append(NamedValue(positions[position], argument.span, argument.value))
             else:
                 takes = {0: "no arguments", 1: "one argument"}.get(
                     len(positions), f"at most {len(positions)} arguments"
@@ -119,24 +121,24 @@ class Resolver(ReferenceResolver):
                 return None
         if entry.variadic is not None and several:
             span = several[0].span.to(several[-1].span)
-            items = List(span=span, items=tuple(several))
-            given.insert(0, Given(entry.variadic, span, items))
-        return self.bind(entry, given, call.span, call.name)
+            values = List(span=span, items=tuple(several))
+            items.insert(0, NamedValue(entry.variadic, span, values))
+        return self.bind(entry, items, call.span, call.name)
 
     def settings(
         self, cls: type[P], settings: Sequence[Setting], block: str, span: Span
     ) -> P | None:
         """The settings of a block, defaults filled in; None after a complaint."""
-        given = [Given(s.name, s.name_span, s.value) for s in settings]
-        return self.bind(cls, given, span, block)
+        items = [NamedValue(s.name, s.name_span, s.value) for s in settings]
+        return self.bind(cls, items, span, block)
 
-    def bind(self, cls: type[P], given: Sequence[Given], span: Span, owner: str) -> P | None:
-        """An instance of `cls` from what is given; `owner` is what people call it."""
-        accepted: dict[str, Given] = {}
+    def bind(self, cls: type[P], items: Sequence[NamedValue], span: Span, owner: str) -> P | None:
+        """An instance of `cls` from named values; `owner` is its name in messages."""
+        accepted: dict[str, NamedValue] = {}
         values: dict[str, Any] = {}
         meant: set[str] = set()  # parameters whose names are misspelt, so that none is missing
         complete = True
-        for item in given:
+        for item in items:
             if item.name in accepted:
                 self._twice(cls, item, accepted[item.name], owner)
                 complete = False
@@ -149,15 +151,17 @@ class Resolver(ReferenceResolver):
                 complete = False
         required = [name for name, field in cls.model_fields.items() if field.is_required()]
         missing = [name for name in required if name not in accepted]
-        if told := [name for name in missing if name not in meant]:
-            self._missing(cls, told, span, owner)
+        if unmentioned := [name for name in missing if name not in meant]:
+            self._missing(cls, unmentioned, span, owner)
         if missing or not complete:
             values = {name: value for name, value in values.items() if value is not INVALID}
             self._checked(cls, values, accepted, span, owner, whole=False)
             return None
         return self._checked(cls, values, accepted, span, owner, whole=True)
 
-    def _twice(self, cls: type[Parameters], item: Given, first: Given, owner: str) -> None:
+    def _twice(
+        self, cls: type[Parameters], item: NamedValue, first: NamedValue, owner: str
+    ) -> None:
         self.complain(
             "E209" if issubclass(cls, Entry) else "E205",
             f"`{item.name}` of `{owner}` is given twice",
@@ -166,7 +170,7 @@ class Resolver(ReferenceResolver):
             labels=[Label(first.span, "first given here")],
         )
 
-    def _no_field(self, cls: type[Parameters], item: Given, owner: str) -> list[str]:
+    def _no_field(self, cls: type[Parameters], item: NamedValue, owner: str) -> list[str]:
         """Complain about a name that `cls` does not have; the one that was meant, if any."""
         guess, fix = hints.for_name(cls, item.name, item.value)
         code, what = ("E207", "argument") if issubclass(cls, Entry) else ("E204", "setting")
@@ -183,7 +187,7 @@ class Resolver(ReferenceResolver):
         needed = " and ".join(f"`{name}`" for name in names)
         self.complain("E208", f"`{owner}` needs {needed}", span, meanings)
 
-    def _field(self, cls: type[Parameters], item: Given, owner: str) -> Any:
+    def _field(self, cls: type[Parameters], item: NamedValue, owner: str) -> Any:
         field = cls.model_fields.get(item.name)
         if field is None:
             return self.plain(item.value)
@@ -205,7 +209,9 @@ class Resolver(ReferenceResolver):
         plain = self.plain(item.value)
         return whole(plain) if int in types else plain
 
-    def _one_of(self, cls: type[Parameters], item: Given, choices: list[Any], owner: str) -> Any:
+    def _one_of(
+        self, cls: type[Parameters], item: NamedValue, choices: list[Any], owner: str
+    ) -> Any:
         """The word among `choices` that a value is; INVALID after a complaint."""
         value = self.expand(item.value)
         if is_open(value):
@@ -216,13 +222,13 @@ class Resolver(ReferenceResolver):
         if name in choices:
             return name
         spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]
-        told = f", not `{name}`" if name else ""
+        contrast = f", not `{name}`" if name else ""
         guess = closest(name, spelt) if name else None
         if isinstance(value, String) and value.value in spelt:
-            guess, told = value.value, ", without quotes"
+            guess, contrast = value.value, ", without quotes"
         self.complain(
             "E301",
-            f"{_named(cls, item.name, owner)} must be {_either(spelt)}{told}",
+            f"{_named(cls, item.name, owner)} must be {_either(spelt)}{contrast}",
             value.span,
             f"did you mean `{guess}`?" if guess else None,
         )
@@ -232,7 +238,7 @@ class Resolver(ReferenceResolver):
         self,
         cls: type[P],
         values: dict[str, Any],
-        given: Mapping[str, Given],
+        items: Mapping[str, NamedValue],
         span: Span,
         owner: str,
         *,
@@ -253,15 +259,15 @@ class Resolver(ReferenceResolver):
             for error in failure.errors(include_url=False):
                 if whole or (error["loc"] and error["type"] != "missing"):
                     code, message = invalid(error, _named(cls, _first(error["loc"]), owner))
-                    self.complain(code, message, _place(error["loc"], given, span))
+                    self.complain(code, message, _place(error["loc"], items, span))
             return None
 
 
-def _place(location: tuple[int | str, ...], given: Mapping[str, Given], span: Span) -> Span:
+def _place(location: tuple[int | str, ...], items: Mapping[str, NamedValue], span: Span) -> Span:
     """Where the value stands that an error is about."""
-    if not location or location[0] not in given:
+    if not location or location[0] not in items:
         return span
-    value = given[str(location[0])].value
+    value = items[str(location[0])].value
     if len(location) > 1 and isinstance(value, List) and isinstance(location[1], int):
         return value.items[location[1]].span
     return value.span

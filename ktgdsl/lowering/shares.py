@@ -24,8 +24,8 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     place = "share." + ",".join(reference.name for reference in statement.names)
     meant = [drafting.whole(reference, place) for reference in statement.names]
     names = [name for each in meant for name in each]
-    given = drafting.settings(statement.settings, place)
-    settings = resolver.settings(ShareSettings, given, "share", statement.span)
+    substituted = drafting.settings(statement.settings, place)
+    settings = resolver.settings(ShareSettings, substituted, "share", statement.span)
     start = statement.span.start
     span = statement.span._replace(end=start + len("share"))
     derived = [name for name in names if name in draft.derived]
@@ -79,14 +79,16 @@ def _sharable(drafting: Drafting, names: list[str], layers: tuple[str, ...], spa
     if isinstance(first.network, Resnet | Wrn):
         expected = STAGES[: len(layers)]
         if set(layers) != set(expected):
-            told = ", ".join(expected)
+            differing = ", ".join(expected)
             message = "shared layers begin at the input, or they could not be computed once"
-            _refuse(drafting, message, span, f"such as `layers = [{told}]`")
+            _refuse(drafting, message, span, f"such as `layers = [{differing}]`")
             return False
     for other in others:
         if not _alike(first, other, layers):
-            told = " and ".join(f"`{layer}`" for layer in layers)
-            message = f"`{first.name}` and `{other.name}` differ in {told}, so they cannot share"
+            differing = " and ".join(f"`{layer}`" for layer in layers)
+            message = (
+                f"`{first.name}` and `{other.name}` differ in {differing}, so they cannot share"
+            )
             _refuse(drafting, message, span, "nodes with equal networks can share all layers")
             return False
     return True

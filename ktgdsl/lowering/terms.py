@@ -84,13 +84,13 @@ def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) ->
         if comma is None:
             continue
         values = [value for value in (*one, *other) if value is not None]
-        told = [
+        dropped = [
             each
             for each in resolver.diagnostics[before:]
             if each.span and any(v.span.start <= each.span.start < v.span.end for v in values)
         ]
-        if told:
-            kept = [each for each in resolver.diagnostics[before:] if each not in told]
+        if dropped:
+            kept = [each for each in resolver.diagnostics[before:] if each not in dropped]
             resolver.diagnostics[before:] = [*kept, comma]
 
 

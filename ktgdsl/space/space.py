@@ -51,7 +51,7 @@ class Chosen(NamedTuple):
 def lower_space(
     file: File,
     paths: SpecPaths,
-    told: Sequence[Diagnostic] = (),
+    earlier: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
 ) -> Lowered:
     """The plan of a validated space: that of its first valid point, with the space's draws.
@@ -68,11 +68,11 @@ def lower_space(
     found = list(_gates(file, resolver))
     negative = bool(found)
     for turn in range(rounds):
-        lowered = lower(file, paths, told, unread, partial(CoveringSubstitution, turn=turn))
+        lowered = lower(file, paths, earlier, unread, partial(CoveringSubstitution, turn=turn))
         found += [d for d in lowered.word_diagnostics if not (negative and d.code == "E304")]
         found += [d for d in lowered.graph_diagnostics if d.code == "E403"]
     found = list(dict.fromkeys(found))
-    if has_errors((*told, *found)):
+    if has_errors((*earlier, *found)):
         return Lowered(None, tuple(found))
     draws = _draws(file, paths)
     first = next(_valid(file, paths, draws, rounds), None)

@@ -52,12 +52,12 @@ def arguments_text(kind: str, call: Call, names: Mapping[str, str] | None = None
     """The arguments of a word; those of gates and the first text of others by position."""
     found = entry(kind, call.name)
     assert found is not None
-    given: dict[str, Any] = dict(call.arguments)
-    if "scale" in given and given["scale"] == given.get("T", 1.0) ** 2:
-        del given["scale"]  # which is the default at any temperature
+    arguments: dict[str, Any] = dict(call.arguments)
+    if "scale" in arguments and arguments["scale"] == arguments.get("T", 1.0) ** 2:
+        del arguments["scale"]  # which is the default at any temperature
     defaults = defaults_of(found)
     in_place = True
-    for name, value in given.items():
+    for name, value in arguments.items():
         usual = name in defaults and defaults[name] == value and kind != "optimizer"
         if usual or value is None:
             in_place = False

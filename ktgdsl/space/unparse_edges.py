@@ -12,11 +12,11 @@ from ktgdsl.space.unparse_calls import added, call_text, gate_text, weighted
 
 def listed(places: Iterable[str], arrays: Mapping[str, int]) -> str:
     """Places with commas between them, all nodes of an array in a row as the array."""
-    told = ", ".join(places)
+    text = ", ".join(places)
     for base, size in arrays.items():
         run = ", ".join(f"{base}[{index}]" for index in range(size))
-        told = re.sub(rf"(?<!\w){re.escape(run)}(?!\.)", base, told)
-    return told
+        text = re.sub(rf"(?<!\w){re.escape(run)}(?!\.)", base, text)
+    return text
 
 
 def edge_lines(plan: Plan) -> list[str]:
@@ -84,15 +84,15 @@ def _endpoint(endpoint: Endpoint, names: Mapping[str, str]) -> str:
 
 def _terms(edge: Edge, names: Mapping[str, str]) -> str:
     """The terms as written behind the colon; a default that stands alone is left out."""
-    told = []
+    terms = []
     for term in edge.terms:
         parts = [
             weighted(part.coefficient, call_text("loss", part.loss, names)) for part in term.parts
         ]
         via = "" if term.gate == Constant(value=1.0) else f" via {gate_text(term.gate)}"
-        told.append((added(parts), via))
+        terms.append((added(parts), via))
     default = "ce" if edge.from_label else "kl"
     tapped = {tap_of(edge.source), edge.destination.tap} != {LOGITS}
-    if len(told) == 1 and told[0][0] == default and not tapped and not edge.unary:
-        return told[0][1]
-    return ", ".join(loss + via for loss, via in told)
+    if len(terms) == 1 and terms[0][0] == default and not tapped and not edge.unary:
+        return terms[0][1]
+    return ", ".join(loss + via for loss, via in terms)

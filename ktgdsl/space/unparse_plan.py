@@ -116,14 +116,14 @@ def _arrays(names: Mapping[str, str]) -> Counter[str]:
 def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
     """Equal neighbours stand together; of an array there is one statement."""
     arrays = _arrays(names)
-    told: dict[str, str] = {}
+    networks: dict[str, str] = {}
     for node in plan.graph.nodes:
         short = shorthand(node.network)
         what = short if expand_shorthand(short) else call_text("network", node.network)
         base, bracket, _ = names[node.name].partition("[")
         name = f"{base}[{arrays[base]}]" if bracket else base
-        told.setdefault(name, what + _inline(_node_settings(plan, node, folder)))
-    for what, group in groupby(told.items(), key=lambda pair: pair[1]):
+        networks.setdefault(name, what + _inline(_node_settings(plan, node, folder)))
+    for what, group in groupby(networks.items(), key=lambda pair: pair[1]):
         yield f"node {', '.join(name for name, _ in group)} = {what}"
     made: dict[str, str] = {}
     for derived in plan.graph.derived:
@@ -206,8 +206,8 @@ def _block(head: str, settings: Mapping[str, str | None]) -> list[str]:
 
 
 def _inline(settings: Mapping[str, str | None]) -> str:
-    told = " ".join(_settings(settings))
-    return f" {{ {told} }}" if told else ""
+    text = " ".join(_settings(settings))
+    return f" {{ {text} }}" if text else ""
 
 
 def _settings(settings: Mapping[str, str | None]) -> Iterable[str]:

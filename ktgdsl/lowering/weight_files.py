@@ -6,7 +6,7 @@ from pathlib import Path
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import WeightsFile
-from ktgdsl.syntax.project import tree
+from ktgdsl.syntax.project import project_root
 
 
 def weights(
@@ -18,7 +18,7 @@ def weights(
     """
     try:
         place = (folder / written).resolve()
-        if not place.is_relative_to((root or tree(folder)).resolve()):
+        if not place.is_relative_to((root or project_root(folder)).resolve()):
             problem = f'the weights "{written}" lie outside of the folder tree of the spec'
         elif not place.is_file():
             problem = f'there is no file "{written}" with weights'

@@ -121,12 +121,12 @@ def _start(tokens: list[Token], i: int, in_block: bool, in_graph: bool) -> Start
         fresh = _kind(tokens, i - 1) in _BRACES
     if not fresh:
         return None
-    meant = _meant(tokens[i].value, _kind(tokens, i + 1), in_graph)
-    return Start(i, meant or "", misspelt=meant is not None)
+    intended = _intended_keyword(tokens[i].value, _kind(tokens, i + 1), in_graph)
+    return Start(i, intended or "", misspelt=intended is not None)
 
 
 @lru_cache(maxsize=1000)
-def _meant(word: str, following: str, in_graph: bool) -> str | None:
+def _intended_keyword(word: str, following: str, in_graph: bool) -> str | None:
     """The keyword that a word at the beginning of a statement was probably meant to be."""
     for kinds in (MEMBERS, TOP_LEVEL) if in_graph else (TOP_LEVEL,):
         fitting = {kind.lower(): kind for kind in kinds if following in _FOLLOWS[kind]}

@@ -1,4 +1,4 @@
-"""Tree to text, in one layout: with the comments of its source, or without."""
+"""The formatter: a tree as text in the one layout, with the comments of its source or without."""
 
 from collections.abc import Sequence
 

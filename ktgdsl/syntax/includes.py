@@ -1,4 +1,4 @@
-"""`use`: the blocks of other files as defaults, so that what comes out uses nothing."""
+"""Includes: the blocks of the files that a spec uses, merged as defaults into its own."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.syntax.parse import parse
-from ktgdsl.syntax.project import tree
+from ktgdsl.syntax.project import project_root
 from ktgdsl.syntax.read import nearby, read
 from ktgdsl.syntax.tree import Block, File, Graph, Let, Statement, Use
 
@@ -56,11 +56,13 @@ def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tu
     """
     used = Used()
     own = Path(folder, Path(path).name).resolve()
-    flat = _flat(file, _Place(path, folder, (own,)), (root or tree(folder)).resolve(), used)
+    flat = _flatten_file(
+        file, _Place(path, folder, (own,)), (root or project_root(folder)).resolve(), used
+    )
     return flat, used
 
 
-def _flat(file: File, place: _Place, root: Path, used: Used) -> File:
+def _flatten_file(file: File, place: _Place, root: Path, used: Used) -> File:
     below: list[Statement] = []
     own: list[Statement] = []
     for statement in file.statements:
@@ -103,16 +105,16 @@ def _other(use: Use, place: _Place, root: Path, used: Used) -> File | Diagnostic
 
 def _parsed(use: Use, source: Source, place: _Place, root: Path, used: Used) -> File | Diagnostic:
     file, found = parse(source)
-    told = source.path in used.sources
+    reported = source.path in used.sources
     used.sources[source.path] = source
     used.folders[source.path] = place.folder
     label = Label(use.file.span, "used here")
     labelled = [replace(each, labels=(*each.labels, label)) for each in found]
     if file is None:
         return labelled[0]
-    used.diagnostics += [] if told else labelled
+    used.diagnostics += [] if reported else labelled
     used.trees.append((source, file, bool(found)))
-    return _flat(file, place, root, used)
+    return _flatten_file(file, place, root, used)
 
 
 def _problem(use: Use, code: str, message: str, fix: str = _FIX) -> Diagnostic:
@@ -151,8 +153,8 @@ def _key(statement: Statement) -> tuple[str, str]:
 def _on_top(below: Statement | None, above: Statement) -> Statement:
     if not isinstance(below, Block) or not isinstance(above, Block) or above.kind == "phase":
         return above
-    said = {setting.name for setting in above.settings}
+    own_names = {setting.name for setting in above.settings}
     if above.subject is not None and above.subject != below.subject:
-        said |= OF_A_DATA_SET
-    inherited = (setting for setting in below.settings if setting.name not in said)
+        own_names |= OF_A_DATA_SET
+    inherited = (setting for setting in below.settings if setting.name not in own_names)
     return replace(above, settings=(*inherited, *above.settings))

@@ -55,7 +55,7 @@ class _Line(NamedTuple):
 def render(items: Iterable[Item]) -> str:
     """The text of a file."""
     settled = [_settle(item, "") for item in items]
-    lines = list(_container(_apart(settled), 0))
+    lines = list(_container(_separated(settled), 0))
     return "".join(f"{line}\n" for line in _with_comments(lines))
 
 
@@ -93,21 +93,21 @@ def _flat(item: Item) -> str:
     return " ".join((*item.heads, item.tail, *terms))
 
 
-def _apart(items: Sequence[Item]) -> list[Item]:
+def _separated(items: Sequence[Item]) -> list[Item]:
     """The items of a file with blank lines between them, save between those of one line."""
-    apart: list[Item] = []
+    separated: list[Item] = []
     before: Item | None = None
     leader = 0  # the first of the comments that stand right above the next statement
     for i, item in enumerate(items):
         if item.blank or (i and not items[i - 1].is_comment):
             leader = i
-        apart.append(item)
+        separated.append(item)
         if item.is_comment:
             continue
         if before is not None and not (_is_line(before) and _is_line(item)):
-            apart[leader] = apart[leader]._replace(blank=True)
+            separated[leader] = separated[leader]._replace(blank=True)
         before = item
-    return apart
+    return separated
 
 
 def _is_line(item: Item) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers as people write them elsewhere: `.5`, `1.`, `0,9` and `1 000`."""
+"""Syntax errors in numbers as they are written elsewhere: `.5`, `1.`, `0,9` and `1 000`."""
 
 import re
 
@@ -20,51 +20,51 @@ def touching(first: Token | None, second: Token | None) -> bool:
     return first is not None and second is not None and end_offset(first) == start_offset(second)
 
 
-def point(stop: ParseFailure) -> Diagnostic | None:
+def point(failure: ParseFailure) -> Diagnostic | None:
     """`.5` and `1.`"""
-    point, before, after = stop.token, stop.near(-1), stop.near(1)
+    point, before, after = failure.token, failure.near(-1), failure.near(1)
     if point is None or point.type != "DOT":
         return None
     if before is not None and before.type == "NUMBER" and touching(before, point):
-        place = span(stop.path, before, point)
+        place = span(failure.path, before, point)
         help_ = f"did you mean `{before}.0`?"
-        return stop.complain(f"`{before}.` is not a number", help_, place, "E104")
+        return failure.error(f"`{before}.` is not a number", help_, place, "E104")
     if after is not None and after.type in ("NUMBER", "PERCENT") and touching(point, after):
-        place = span(stop.path, point, after)
+        place = span(failure.path, point, after)
         help_ = f"did you mean `0.{after}`?"
-        return stop.complain(f"`.{after}` is not a number", help_, place, "E104")
+        return failure.error(f"`.{after}` is not a number", help_, place, "E104")
     return None
 
 
-def comma(stop: ParseFailure) -> Diagnostic | None:
+def comma(failure: ParseFailure) -> Diagnostic | None:
     """`clip = 0,5` and `sgd(lr=0,1)`"""
     for offset in (0, -1):
-        whole, sign, rest = (stop.near(offset + i) for i in (-1, 0, 1))
+        whole, sign, rest = (failure.near(offset + i) for i in (-1, 0, 1))
         if whole is None or sign is None or rest is None or sign.type != "COMMA":
             continue
         if not (touching(whole, sign) and touching(sign, rest)):
             continue
         if re.fullmatch(_DIGITS, whole.value) and re.fullmatch(_FRACTION, rest.value):
-            place = span(stop.path, whole, rest)
-            return stop.complain(*_said(whole.value, rest.value), place, "E104")
+            place = span(failure.path, whole, rest)
+            return failure.error(*_message(whole.value, rest.value), place, "E104")
     return None
 
 
-def spaced(stop: ParseFailure) -> Diagnostic | None:
+def spaced(failure: ParseFailure) -> Diagnostic | None:
     """`1 000`"""
-    before, token = stop.near(-1), stop.token
+    before, token = failure.near(-1), failure.token
     if before is None or not re.fullmatch(_BEFORE_THOUSANDS, before.value):
         return None
     groups: list[Token] = []
     while token is not None and token.line == before.line and re.fullmatch(_THOUSANDS, token.value):
         groups.append(token)
-        token = stop.near(len(groups))
+        token = failure.near(len(groups))
     if not groups:
         return None
     values = [before.value, *(group.value for group in groups)]
     help_ = f"did you mean `{'_'.join(values)}`?"
-    place = span(stop.path, before, groups[-1])
-    return stop.complain(f"`{' '.join(values)}` is not a number", help_, place, "E104")
+    place = span(failure.path, before, groups[-1])
+    return failure.error(f"`{' '.join(values)}` is not a number", help_, place, "E104")
 
 
 def comma_between(first: Value | None, second: Value | None) -> Diagnostic | None:
@@ -80,12 +80,12 @@ def comma_between(first: Value | None, second: Value | None) -> Diagnostic | Non
     # Only the number of digits tells `0,5` from `0,05`.
     sign = "%" if isinstance(rest, PercentLiteral) else ""
     digits = str(rest.value).zfill(rest.span.end - rest.span.start - len(sign))
-    message, help_ = _said(str(whole.value), digits + sign)
+    message, help_ = _message(str(whole.value), digits + sign)
     place = whole.span.to(rest.span)
     return Diagnostic("E104", message, place, help_) if isinstance(whole.value, int) else None
 
 
-def _said(whole: str, rest: str) -> tuple[str, str]:
+def _message(whole: str, rest: str) -> tuple[str, str]:
     """The complaint about `whole,rest`, and what was meant."""
     message = f"`{whole},{rest}` is not a number"
     if whole != "0" and re.fullmatch(_THOUSANDS, rest):

@@ -30,7 +30,7 @@ _FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or l
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Override:
     """An override taken apart: its path, its value, and where both stand."""
 
     path: tuple[str, ...]
@@ -60,8 +60,8 @@ def override(file: File, setting: str, unread: frozenset[str] = frozenset()) -> 
         problem = f"the override of `{left.strip()}` has no value"
     if problem is not None:
         return file, source, (Diagnostic("E210", problem, path_span, _FORMS),)
-    given = _Given(path, path_span, _value(source, path, left, right), unread)
-    changed = _apply(file, given)
+    change = _Override(path, path_span, _value(source, path, left, right), unread)
+    changed = _apply(file, change)
     if changed is None:
         return file, source, ()
     if isinstance(changed, Diagnostic):
@@ -82,48 +82,48 @@ def _value(source: Source, path: tuple[str, ...], left: str, right: str) -> Valu
     return value
 
 
-def _apply(file: File, given: _Given) -> File | Diagnostic | None:
+def _apply(file: File, change: _Override) -> File | Diagnostic | None:
     """The tree changed; None for what may be in a part that did not parse."""
-    match given.path:
+    match change.path:
         case ("data",):
-            return _block(file, "data", given, lambda block: replace(block, subject=given.value))
+            return _block(file, "data", change, lambda block: replace(block, subject=change.value))
         case ("data" | "train" | "search" as kind, name):
-            return _block(file, kind, given, lambda block: _with(block, given, name))
+            return _block(file, kind, change, lambda block: _with(block, change, name))
         case ("let", name):
-            return _let(file, given, name)
+            return _let(file, change, name)
         case ("phase", phase, name):
-            return _phase(file, given, phase, name)
+            return _phase(file, change, phase, name)
         case ("node", name):
-            return _node(file, given, name, None)
+            return _node(file, change, name, None)
         case ("node", name, setting):
-            return _node(file, given, name, setting)
+            return _node(file, change, name, setting)
         case (block, setting, argument) if block in ("data", "train", "search"):
             return Diagnostic(
                 "E210",
-                f"`{'.'.join(given.path)}` is part of a value, and values are replaced as a whole",
-                given.path_span,
+                f"`{'.'.join(change.path)}` is part of a value, and values are replaced as a whole",
+                change.path_span,
                 f"write `{block}.{setting}=NAME({argument}=...)` with all its arguments",
             )
-    text = ".".join(given.path)
-    guess = closest(given.path[0], _PATHS)
+    text = ".".join(change.path)
+    guess = closest(change.path[0], _PATHS)
     return Diagnostic(
         "E210",
         f"`{text}` is nothing that can be overridden",
-        given.path_span,
-        f"did you mean `{'.'.join((guess, *given.path[1:]))}`?"
-        if guess and guess != given.path[0]
+        change.path_span,
+        f"did you mean `{'.'.join((guess, *change.path[1:]))}`?"
+        if guess and guess != change.path[0]
         else _FORMS,
     )
 
 
-def _with(block: _Block, given: _Given, name: str) -> _Block:
+def _with(block: _Block, change: _Override, name: str) -> _Block:
     """The block or node with one setting replaced or added."""
     settings: tuple[Setting, ...] = block.settings
     new = Setting(
-        span=given.path_span.to(given.value.span),
+        span=change.path_span.to(change.value.span),
         name=name,
-        name_span=given.path_span,
-        value=given.value,
+        name_span=change.path_span,
+        value=change.value,
     )
     at: int = next((i for i, s in enumerate(settings) if s.name == name), len(settings))
     return replace(block, settings=(*settings[:at], new, *settings[at + 1 :]))
@@ -135,19 +135,19 @@ def _replaced(file: File, old: Statement, new: Statement) -> File:
     return replace(file, statements=statements)
 
 
-def _block(file: File, kind: BlockKind, given: _Given, change: Callable[[Block], Block]) -> File:
+def _block(file: File, kind: BlockKind, change: _Override, apply: Callable[[Block], Block]) -> File:
     """The file with its block of a kind changed, or with a new one."""
     old = file.block(kind)
     if old is not None:
-        return _replaced(file, old, change(old))
-    span = given.path_span
+        return _replaced(file, old, apply(old))
+    span = change.path_span
     # A file without a `data` block learns from the digits.
     digits = CallExpression(span=span, name="digits", name_span=span) if kind == "data" else None
-    new = change(Block(span=span, kind=kind, subject=digits))
+    new = apply(Block(span=span, kind=kind, subject=digits))
     return replace(file, statements=(*file.statements, new))
 
 
-def _phase(file: File, given: _Given, phase: str, name: str) -> File | Diagnostic | None:
+def _phase(file: File, change: _Override, phase: str, name: str) -> File | Diagnostic | None:
     phases = {
         s.name: s
         for s in reversed(file.statements)
@@ -155,29 +155,31 @@ def _phase(file: File, given: _Given, phase: str, name: str) -> File | Diagnosti
     }
     block = phases.get(phase)
     if block is None:
-        return _nothing("phase", phase, phases, given)
-    return _replaced(file, block, _with(block, given, name))
+        return _unknown("phase", phase, phases, change)
+    return _replaced(file, block, _with(block, change, name))
 
 
-def _let(file: File, given: _Given, name: str) -> File | Diagnostic | None:
+def _let(file: File, change: _Override, name: str) -> File | Diagnostic | None:
     lets = {s.name: s for s in file.statements if isinstance(s, Let)}
     if name not in lets:
-        return _nothing("let", name, lets, given)
-    return _replaced(file, lets[name], replace(lets[name], value=given.value))
+        return _unknown("let", name, lets, change)
+    return _replaced(file, lets[name], replace(lets[name], value=change.value))
 
 
-def _node(file: File, given: _Given, name: str, setting: str | None) -> File | Diagnostic | None:
+def _node(
+    file: File, change: _Override, name: str, setting: str | None
+) -> File | Diagnostic | None:
     graph = file.graph
     nodes = [s for s in graph.statements if isinstance(s, Node)] if graph else []
     names = [declared.name for node in nodes for declared in node.names]
     if graph is None or name not in names:
-        return _nothing("node", name, names, given)
+        return _unknown("node", name, names, change)
     statements: list[GraphStatement] = []
     for statement in graph.statements:
         if isinstance(statement, Node):
             statements += [
-                _changed(node, given, setting) if node.names[0].name == name else node
-                for node in _apart(statement, name)
+                _changed(node, change, setting) if node.names[0].name == name else node
+                for node in _split(statement, name)
             ]
         else:
             statements.append(statement)
@@ -185,13 +187,13 @@ def _node(file: File, given: _Given, name: str, setting: str | None) -> File | D
     return _replaced(file, graph, changed)
 
 
-def _changed(node: Node, given: _Given, setting: str | None) -> Node:
+def _changed(node: Node, change: _Override, setting: str | None) -> Node:
     if setting is None:
-        return replace(node, network=given.value)
-    return _with(node, given, setting)
+        return replace(node, network=change.value)
+    return _with(node, change, setting)
 
 
-def _apart(node: Node, name: str) -> list[Node]:
+def _split(node: Node, name: str) -> list[Node]:
     """The statement with the declaration of `name` in a statement of its own, order kept."""
     groups: list[list[Declared]] = [[]]
     for declared in node.names:
@@ -202,10 +204,10 @@ def _apart(node: Node, name: str) -> list[Node]:
     return [replace(node, names=tuple(group)) for group in groups if group]
 
 
-def _nothing(kind: str, name: str, names: Iterable[str], given: _Given) -> Diagnostic | None:
-    if name in given.unread:
+def _unknown(kind: str, name: str, names: Iterable[str], change: _Override) -> Diagnostic | None:
+    if name in change.unread:
         return None
     guess = closest(name.partition("[")[0], list(names))
     known = f"there is {', '.join(f'`{n}`' for n in names)}" if names else None
     fix = f"did you mean `{guess}`?" if guess else known
-    return Diagnostic("E210", f"the spec has no {kind} called `{name}`", given.path_span, fix)
+    return Diagnostic("E210", f"the spec has no {kind} called `{name}`", change.path_span, fix)

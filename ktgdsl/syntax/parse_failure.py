@@ -1,4 +1,4 @@
-"""The place where the parser cannot go on, and what stands around it."""
+"""A parse failure: the token where the parser stopped, and those around it."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class ParseFailure:
 
     @property
     def code(self) -> str:
-        """What a complaint is by default: unfinished, or something in the wrong place."""
+        """The code of an error by default: unfinished, or something in the wrong place."""
         return "E103" if self.token is None else "E102"
 
     @property
@@ -95,7 +95,7 @@ class ParseFailure:
                 stack.pop()
         return stack[-1] if stack else None
 
-    def complain(
+    def error(
         self,
         message: str,
         help_: str | None = None,
@@ -103,6 +103,6 @@ class ParseFailure:
         code: str | None = None,
         labels: tuple[Label, ...] = (),
     ) -> Diagnostic:
-        """A complaint about this place, unless told another."""
+        """An error at this place, or at another one."""
         where = self.place if place is None else place
         return Diagnostic(code or self.code, message, where, help_, labels=labels)

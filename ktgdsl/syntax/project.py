@@ -1,9 +1,9 @@
-"""Where the files that a spec names may lie."""
+"""The project that a spec is part of, which the files that it names must lie in."""
 
 from pathlib import Path
 
 
-def tree(folder: Path) -> Path:
+def project_root(folder: Path) -> Path:
     """The folder that paths of a spec stay inside: the project's, else the spec's own.
 
     A project is the nearest folder above with `.git` or `pyproject.toml` in it.

@@ -1,4 +1,4 @@
-"""A file, or standard input, to a `Source`: whatever is wrong with it becomes a diagnostic."""
+"""Reading: a file or standard input as a `Source`, or the diagnostic of what is wrong with it."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""A file with mistakes: its sound statements, and one complaint for each that is not.
+"""Error recovery: the sound statements of a file with mistakes, and an error for each other.
 
 The statements are found by their keywords, then parsed one by one; a broken one is taken
 apart further, into its head and its settings. So a mistake is seen alone, wherever braces
@@ -45,10 +45,10 @@ class Recovery:
         self._inside = boundaries.enclosed(tokens)
         self._bad = [error.span.start for error in errors if error.span]
         self._graph: _OpenGraph | None = None
-        self._homeless = False
+        self._outside_reported = False
 
     def run(self) -> None:
-        """Go through all statements, up to `MAX_ERRORS` complaints."""
+        """Go through all statements, up to `MAX_ERRORS` errors."""
         starts = boundaries.starts(self._tokens)
         if self._tokens and (not starts or starts[0].index):
             starts.insert(0, boundaries.Start(0, ""))
@@ -78,14 +78,14 @@ class Recovery:
         else:
             end_of_part = self._words(i, end)
         if start.misspelt:
-            # One complaint is enough for a statement whose keyword was a guess.
+            # One error is enough for a statement whose keyword was a guess.
             del self.errors[reported:]
         broken = len(self.errors) > known
         for j in range(end_of_part, end):
             token = self._tokens[j]
             if token.type == "RBRACE" and self._close(token):
                 continue
-            if not broken and not self._lexical(j, end):
+            if not broken and not self._has_lexical_error(j, end):
                 what = "closes nothing" if token.type == "RBRACE" else "cannot stand here"
                 self._report("E102", f"{shown(token)} {what}", token)
                 broken = True
@@ -100,7 +100,7 @@ class Recovery:
     def _words(self, i: int, end: int) -> int:
         """Words that no keyword introduces, up to a `}`."""
         stop = self._until(i, end, "RBRACE")
-        if stop > i and not self._lexical(i, stop):
+        if stop > i and not self._has_lexical_error(i, stop):
             where = (
                 boundaries.MEMBERS
                 if self._graph and not self._graph.closing
@@ -119,11 +119,11 @@ class Recovery:
         """One statement other than a graph; the index after its last token."""
         stop = self._end(i, end)
         start = "member" if kind in boundaries.MEMBERS else "file"
-        made = self._make(start, i, stop)
-        if made is None:
-            made = self._pieces(start, i, stop, kind)
-        if made is not None:
-            self._keep(made)
+        node = self._parse(start, i, stop)
+        if node is None:
+            node = self._pieces(start, i, stop, kind)
+        if node is not None:
+            self._keep(node)
         return stop
 
     def _keep(self, statement: s.Statement | s.GraphStatement) -> None:
@@ -155,7 +155,7 @@ class Recovery:
                     break
         if len(self.errors) == known and not closed:
             self._unclosed(brace, self._tokens[stop - 1])
-        if len(self.errors) == known and not self._lexical(i, stop):
+        if len(self.errors) == known and not self._has_lexical_error(i, stop):
             self._stopped(start, i, stop, kind)
         if head is None:
             return None
@@ -170,21 +170,21 @@ class Recovery:
         closing = [brace.update(type="RBRACE", value="}")] if brace.type == "LBRACE" else []
         head = self._head("file", i, stop, "GRAPH", *closing)
         self._graph = _OpenGraph(head, brace)
-        self._homeless = False
+        self._outside_reported = False
         return stop
 
     def _enter(self, i: int, reported: bool) -> None:
         """A member: it belongs to the open graph, or is outside of any."""
         token = self._tokens[i]
         if self._graph is None:
-            if not self._homeless and not reported:
+            if not self._outside_reported and not reported:
                 self._report(
                     "E102",
                     f"{shown(token)} stands outside of a graph",
                     token,
                     "put it between the braces of `graph my_graph { ... }`",
                 )
-            self._homeless = True
+            self._outside_reported = True
         elif self._graph.closing is not None and self._graph.outsider is None:
             self._graph.outsider = token
 
@@ -237,18 +237,21 @@ class Recovery:
 
     # Parsing
 
-    def _make(self, start: str, i: int, stop: int, *more: Token) -> Any:
+    def _parse(self, start: str, i: int, stop: int, *more: Token) -> Any:
         """What the tokens say, if they and all characters among them are sound."""
-        if self._lexical(i, stop) or boundaries.too_deep(self._tokens[i:stop]) is not None:
+        if (
+            self._has_lexical_error(i, stop)
+            or boundaries.too_deep(self._tokens[i:stop]) is not None
+        ):
             return None
-        made = parse_tokens(start, [*self._tokens[i:stop], *more], self._source.path)
-        return made[0] if made is not None and start == "file" else made
+        node = parse_tokens(start, [*self._tokens[i:stop], *more], self._source.path)
+        return node[0] if node is not None and start == "file" else node
 
     def _head(self, start: str, i: int, stop: int, kind: str, *more: Token) -> Any:
-        made = self._make(start, i, stop, *more)
-        if made is None and not self._lexical(i, stop):
+        node = self._parse(start, i, stop, *more)
+        if node is None and not self._has_lexical_error(i, stop):
             self._stopped(start, i, stop, kind)
-        return made
+        return node
 
     def _stopped(self, start: str, i: int, stop: int, kind: str) -> None:
         """Report what stops the parser in a part that does not parse."""
@@ -263,7 +266,7 @@ class Recovery:
 
     # Places
 
-    def _lexical(self, i: int, stop: int) -> bool:
+    def _has_lexical_error(self, i: int, stop: int) -> bool:
         """Whether a bad character was reported among tokens i to stop."""
         first = bisect_left(self._bad, start_offset(self._tokens[i]))
         whole = stop == len(self._tokens)
@@ -302,7 +305,7 @@ class Recovery:
 
 
 def nested(source: Source, token: Token) -> Diagnostic:
-    """The complaint about an expression with too many levels."""
+    """The error about an expression with too many levels."""
     message = f"this is nested more than {boundaries.MAX_LEVELS} levels deep"
     return Diagnostic(
         "E003", message, span(source.path, token, token), "name a part of it with `let`"

@@ -1,4 +1,4 @@
-"""What to tell people where the parser cannot go on: a sentence for each kind of mistake.
+"""Syntax error messages: one rule for each kind of mistake.
 
 Each rule knows one kind of mistake by the token that does not fit and those that would;
 the first that recognises its own speaks.
@@ -44,228 +44,230 @@ _NAMELESS = {
 }
 
 
-def explain(stop: ParseFailure) -> Diagnostic:
-    """The complaint about a place where the parser cannot go on."""
+def explain(failure: ParseFailure) -> Diagnostic:
+    """The error where the parser cannot go on."""
     for rule in _RULES:
-        found = rule(stop)
+        found = rule(failure)
         if found is not None:
             return found
-    if stop.token is None:
-        return stop.complain(f"something is missing after {shown(stop.tokens[-1])}", stop.example)
-    before = stop.near(-1)
+    if failure.token is None:
+        return failure.error(
+            f"something is missing after {shown(failure.tokens[-1])}", failure.example
+        )
+    before = failure.near(-1)
     where = "stand here" if before is None else f"follow {shown(before)}"
-    return stop.complain(f"{shown(stop.token)} cannot {where}", stop.example)
+    return failure.error(f"{shown(failure.token)} cannot {where}", failure.example)
 
 
-def _comment(stop: ParseFailure) -> Diagnostic | None:
+def _comment(failure: ParseFailure) -> Diagnostic | None:
     """`// text`"""
-    for first, second in ((stop.near(-1), stop.token), (stop.token, stop.near(1))):
+    for first, second in ((failure.near(-1), failure.token), (failure.token, failure.near(1))):
         if first is None or second is None or not touching(first, second):
             continue
         if first.type == second.type == "SLASH":
-            place = span(stop.path, first, second)
-            return stop.complain("`//` starts no comment", "a comment starts with `#`", place)
+            place = span(failure.path, first, second)
+            return failure.error("`//` starts no comment", "a comment starts with `#`", place)
     return None
 
 
-def _keyword(stop: ParseFailure) -> Diagnostic | None:
+def _keyword(failure: ParseFailure) -> Diagnostic | None:
     """A reserved word where a name or a value is needed."""
-    word = stop.token
-    if word is None or word.type not in RESERVED or "NAME" not in stop.accepts:
+    word = failure.token
+    if word is None or word.type not in RESERVED or "NAME" not in failure.accepts:
         return None
-    if word.type == "VIA" and stop.kind_near(-1) in ("COLON", "COMMA"):
-        message = f"a loss is missing between {shown(stop.tokens[stop.index - 1])} and `via`"
-        return stop.complain(message, stop.example, code="E103")
-    if stop.opened() is not None and stop.kind_near(1) == "EQUALS":
+    if word.type == "VIA" and failure.kind_near(-1) in ("COLON", "COMMA"):
+        message = f"a loss is missing between {shown(failure.tokens[failure.index - 1])} and `via`"
+        return failure.error(message, failure.example, code="E103")
+    if failure.opened() is not None and failure.kind_near(1) == "EQUALS":
         what = "name an argument"
-    elif "NUMBER" in stop.accepts:
+    elif "NUMBER" in failure.accepts:
         what = "stand for a value"
-    elif stop.kind_near(-1) == "DOT":
+    elif failure.kind_near(-1) == "DOT":
         what = "name a layer"
     else:
-        what = f"name {_NAMED.get(stop.kind, 'a node')}"
+        what = f"name {_NAMED.get(failure.kind, 'a node')}"
     why = "stands for the labels" if word.type == "LABEL" else "is a keyword"
-    return stop.complain(f"`{word}` {why} and cannot {what}", code="E105")
+    return failure.error(f"`{word}` {why} and cannot {what}", code="E105")
 
 
-def _nameless(stop: ParseFailure) -> Diagnostic | None:
+def _nameless(failure: ParseFailure) -> Diagnostic | None:
     """`graph {`, `data {`, `phase {`"""
-    if stop.index != 1 or stop.type not in ("LBRACE", "") or stop.kind not in _NAMELESS:
+    if failure.index != 1 or failure.type not in ("LBRACE", "") or failure.kind not in _NAMELESS:
         return None
-    return stop.complain(_NAMELESS[stop.kind], stop.example, code="E103")
+    return failure.error(_NAMELESS[failure.kind], failure.example, code="E103")
 
 
-def _unclosed(stop: ParseFailure) -> Diagnostic | None:
+def _unclosed(failure: ParseFailure) -> Diagnostic | None:
     """A bracket that is open where its statement ends, or where another kind of it closes."""
-    opened = stop.opened()
+    opened = failure.opened()
     if opened is None or opened.type == "LBRACE":
         return None
-    closing, place = _CLOSING[opened.value], span(stop.path, opened, opened)
-    finished = "NUMBER" not in stop.accepts or stop.near(-1) is opened
+    closing, place = _CLOSING[opened.value], span(failure.path, opened, opened)
+    finished = "NUMBER" not in failure.accepts or failure.near(-1) is opened
     ends = ("LBRACE", "RBRACE", "COLON", "ARROW", "BOTH")
     if (
-        stop.type in ends
-        or (stop.type == "EQUALS" and opened.type == "LBRACKET")
-        or (stop.token is None and (finished or stop.kind_near(-1) == "COMMA"))
+        failure.type in ends
+        or (failure.type == "EQUALS" and opened.type == "LBRACKET")
+        or (failure.token is None and (finished or failure.kind_near(-1) == "COMMA"))
     ):
         message = f"this `{opened}` is never closed"
-        return stop.complain(message, f"add a `{closing}`", place, "E103")
+        return failure.error(message, f"add a `{closing}`", place, "E103")
     if (
-        stop.type in ("RPAR", "RBRACKET")
-        and stop.token is not None
-        and stop.token.value != closing
+        failure.type in ("RPAR", "RBRACKET")
+        and failure.token is not None
+        and failure.token.value != closing
         and finished
     ):
         label = Label(place, "this is open")
-        message = f"{shown(stop.tokens[stop.index])} cannot close a `{opened}`"
-        return stop.complain(message, f"did you mean `{closing}`?", labels=(label,))
+        message = f"{shown(failure.tokens[failure.index])} cannot close a `{opened}`"
+        return failure.error(message, f"did you mean `{closing}`?", labels=(label,))
     return None
 
 
-def _ends_early(stop: ParseFailure) -> Diagnostic | None:
+def _ends_early(failure: ParseFailure) -> Diagnostic | None:
     """A part that ends where something more is needed."""
-    if stop.token is not None:
+    if failure.token is not None:
         return None
-    last = stop.tokens[-1]
+    last = failure.tokens[-1]
     missing = _MISSING.get(last.type)
     if last.type == "COMMA":
-        missing = "a value" if "NUMBER" in stop.accepts else "a name"
+        missing = "a value" if "NUMBER" in failure.accepts else "a name"
     if missing is None:
         return None
-    help_ = stop.example if "NUMBER" not in stop.accepts else None
-    return stop.complain(f"{missing} is missing after `{last}`", help_)
+    help_ = failure.example if "NUMBER" not in failure.accepts else None
+    return failure.error(f"{missing} is missing after `{last}`", help_)
 
 
-def _path(stop: ParseFailure) -> Diagnostic | None:
-    if stop.kind != "USE" or "STRING" not in stop.accepts:
+def _path(failure: ParseFailure) -> Diagnostic | None:
+    if failure.kind != "USE" or "STRING" not in failure.accepts:
         return None
     message = "`use` needs the path of a file between double quotes"
-    return stop.complain(message, stop.example)
+    return failure.error(message, failure.example)
 
 
-def _argument(stop: ParseFailure) -> Diagnostic | None:
+def _argument(failure: ParseFailure) -> Diagnostic | None:
     """`kl(T=4, 3)`"""
-    opened = stop.opened()
+    opened = failure.opened()
     if opened is None or opened.type != "LPAR":
         return None
-    if not stop.accepts <= {"EQUALS", "NAME", "RPAR"}:
+    if not failure.accepts <= {"EQUALS", "NAME", "RPAR"}:
         return None
     message = "an argument without a name cannot follow one with a name"
-    place = stop.before if stop.kind_near(-1) == "NAME" else stop.place
-    return stop.complain(message, "put it first, or name it", place)
+    place = failure.before if failure.kind_near(-1) == "NAME" else failure.place
+    return failure.error(message, "put it first, or name it", place)
 
 
-def _assignment(stop: ParseFailure) -> Diagnostic | None:
+def _assignment(failure: ParseFailure) -> Diagnostic | None:
     """No `=` where nothing else can stand."""
-    if stop.accepts - {"COMMA", "LBRACKET", "EACH", "NAME"} != {"EQUALS"}:
+    if failure.accepts - {"COMMA", "LBRACKET", "EACH", "NAME"} != {"EQUALS"}:
         return None
-    before = stop.near(-1)
-    if stop.kind == "LET" and stop.type == "NAME" and before is not None:
-        return stop.complain(
+    before = failure.near(-1)
+    if failure.kind == "LET" and failure.type == "NAME" and before is not None:
+        return failure.error(
             f"{shown(before)} cannot stand here",
             "a value drawn afresh at each mention is named by `let each g = ...`",
-            stop.before,
+            failure.before,
         )
-    if stop.kind == SETTING:
-        name = stop.tokens[0]
+    if failure.kind == SETTING:
+        name = failure.tokens[0]
         help_ = f"write `{name} = ...`" if name.type == "NAME" else None
-        return stop.complain("a setting is written `name = value`", help_)
-    if stop.kind == "NODE":
-        return stop.complain("a node needs a network: `=` is missing", stop.example)
-    message = f"`=` is missing after the name of {_NAMED.get(stop.kind, 'the value')}"
-    return stop.complain(message, stop.example)
+        return failure.error("a setting is written `name = value`", help_)
+    if failure.kind == "NODE":
+        return failure.error("a node needs a network: `=` is missing", failure.example)
+    message = f"`=` is missing after the name of {_NAMED.get(failure.kind, 'the value')}"
+    return failure.error(message, failure.example)
 
 
-def _word(stop: ParseFailure) -> Diagnostic | None:
+def _word(failure: ParseFailure) -> Diagnostic | None:
     """A misspelt keyword within a statement, such as `via`."""
-    if stop.token is None or stop.type != "NAME" or "NAME" in stop.accepts:
+    if failure.token is None or failure.type != "NAME" or "NAME" in failure.accepts:
         return None
-    words = [kind.lower() for kind in stop.accepts if kind in RESERVED]
-    match = difflib.get_close_matches(stop.token.value.lower(), words, n=1, cutoff=0.6)
+    words = [kind.lower() for kind in failure.accepts if kind in RESERVED]
+    match = difflib.get_close_matches(failure.token.value.lower(), words, n=1, cutoff=0.6)
     if not match:
         return None
-    return stop.complain(f"{shown(stop.token)} cannot stand here", f"did you mean `{match[0]}`?")
+    return failure.error(f"{shown(failure.token)} cannot stand here", f"did you mean `{match[0]}`?")
 
 
-def _edge(stop: ParseFailure) -> Diagnostic | None:
+def _edge(failure: ParseFailure) -> Diagnostic | None:
     """What is particular to edges: the arrow, the colon, no settings."""
-    if stop.kind != "EDGE":
+    if failure.kind != "EDGE":
         return None
     message = None
-    if "ARROW" in stop.accepts:
+    if "ARROW" in failure.accepts:
         message = "`->` expected after the sources of an edge"
-        if stop.type == "VIA":
+        if failure.type == "VIA":
             message = "a gate without a loss needs an edge with an arrow"
-    elif stop.type in ("ARROW", "BOTH") and stop.kind_near(-1) == "EDGE":
-        message = f"the source of the edge is missing before {shown(stop.tokens[stop.index])}"
-    elif stop.type in ("ARROW", "BOTH") and "NAME" not in stop.accepts:
-        return stop.complain("an edge has one arrow", "write an edge for each arrow")
-    elif stop.type == "LBRACE":
+    elif failure.type in ("ARROW", "BOTH") and failure.kind_near(-1) == "EDGE":
+        message = f"the source of the edge is missing before {shown(failure.tokens[failure.index])}"
+    elif failure.type in ("ARROW", "BOTH") and "NAME" not in failure.accepts:
+        return failure.error("an edge has one arrow", "write an edge for each arrow")
+    elif failure.type == "LBRACE":
         message = "an edge has no block of settings"
-    elif "COLON" in stop.accepts and stop.type in ("NAME", "NUMBER", "EQUALS", "LPAR"):
+    elif "COLON" in failure.accepts and failure.type in ("NAME", "NUMBER", "EQUALS", "LPAR"):
         message = "`:` expected between the destinations of an edge and its loss"
-    return None if message is None else stop.complain(message, stop.example)
+    return None if message is None else failure.error(message, failure.example)
 
 
-def _block(stop: ParseFailure) -> Diagnostic | None:
+def _block(failure: ParseFailure) -> Diagnostic | None:
     """A `{` that is missing, or one that has no business here."""
-    what = stop.kind.lower()
-    if stop.type == "LBRACE" and "LBRACE" not in stop.accepts:
-        if stop.kind in ("LET", "USE", "TARGET"):
-            return stop.complain(f"`{what}` has no block of settings", stop.example)
-        if stop.kind == SETTING:
+    what = failure.kind.lower()
+    if failure.type == "LBRACE" and "LBRACE" not in failure.accepts:
+        if failure.kind in ("LET", "USE", "TARGET"):
+            return failure.error(f"`{what}` has no block of settings", failure.example)
+        if failure.kind == SETTING:
             help_ = "what belongs to a value stands in parentheses: `sgd(lr=0.1)`"
-            return stop.complain("the value of a setting is no block", help_)
-    if "LBRACE" not in stop.accepts or stop.kind in ("NODE", "DATA"):
+            return failure.error("the value of a setting is no block", help_)
+    if "LBRACE" not in failure.accepts or failure.kind in ("NODE", "DATA"):
         return None
-    if stop.type == "EQUALS":
-        return stop.complain(f"`{what}` is followed by a block, without `=`", stop.example)
-    return stop.complain(f"`{{` expected to open the block of `{what}`", stop.example)
+    if failure.type == "EQUALS":
+        return failure.error(f"`{what}` is followed by a block, without `=`", failure.example)
+    return failure.error(f"`{{` expected to open the block of `{what}`", failure.example)
 
 
-def _separator(stop: ParseFailure) -> Diagnostic | None:
+def _separator(failure: ParseFailure) -> Diagnostic | None:
     """Commas that are missing or too many, and ranges in ranges."""
-    opened = stop.opened()
-    if stop.type == "DOTS" and "NUMBER" not in stop.accepts:
-        return stop.complain("a range has two ends: `low .. high`")
-    if stop.type in ("RPAR", "RBRACKET") and opened is None:
-        return stop.complain(f"{shown(stop.tokens[stop.index])} closes nothing")
-    if opened is not None and opened.type != "LBRACE" and "COMMA" in stop.accepts:
-        if stop.token is not None and stop.type not in ("RPAR", "RBRACKET", "EQUALS"):
+    opened = failure.opened()
+    if failure.type == "DOTS" and "NUMBER" not in failure.accepts:
+        return failure.error("a range has two ends: `low .. high`")
+    if failure.type in ("RPAR", "RBRACKET") and opened is None:
+        return failure.error(f"{shown(failure.tokens[failure.index])} closes nothing")
+    if opened is not None and opened.type != "LBRACE" and "COMMA" in failure.accepts:
+        if failure.token is not None and failure.type not in ("RPAR", "RBRACKET", "EQUALS"):
             closing = _CLOSING[opened.value]
-            return stop.complain(f"`,` or `{closing}` is missing before {shown(stop.token)}")
-    elif stop.kind == SETTING and stop.type == "COMMA" and "NUMBER" not in stop.accepts:
-        return stop.complain("settings are not separated by commas", "leave the `,` out")
+            return failure.error(f"`,` or `{closing}` is missing before {shown(failure.token)}")
+    elif failure.kind == SETTING and failure.type == "COMMA" and "NUMBER" not in failure.accepts:
+        return failure.error("settings are not separated by commas", "leave the `,` out")
     return None
 
 
-def _name(stop: ParseFailure) -> Diagnostic | None:
+def _name(failure: ParseFailure) -> Diagnostic | None:
     """Something else where a name has to stand."""
-    if stop.token is None or "NAME" not in stop.accepts or "NUMBER" in stop.accepts:
+    if failure.token is None or "NAME" not in failure.accepts or "NUMBER" in failure.accepts:
         return None
     what = "a name"
-    if stop.kind_near(-1) == "DOT":
+    if failure.kind_near(-1) == "DOT":
         what = "a layer"
-    elif "STAR" in stop.accepts:
+    elif "STAR" in failure.accepts:
         what = "a node, `*` or `label`"
-    elif stop.kind in _NAMED and stop.opened() is None:
-        what = f"the name of {_NAMED[stop.kind]}"
-    return stop.complain(f"{what} is expected here, not {shown(stop.token)}", stop.example)
+    elif failure.kind in _NAMED and failure.opened() is None:
+        what = f"the name of {_NAMED[failure.kind]}"
+    return failure.error(f"{what} is expected here, not {shown(failure.token)}", failure.example)
 
 
-def _value(stop: ParseFailure) -> Diagnostic | None:
+def _value(failure: ParseFailure) -> Diagnostic | None:
     """Something else where a value has to stand."""
-    if stop.token is None or "NUMBER" not in stop.accepts:
+    if failure.token is None or "NUMBER" not in failure.accepts:
         return None
-    what = {"COLON": "a loss", "VIA": "a gate"}.get(stop.kind_near(-1), "a value")
-    if stop.type == "STAR" and stop.opened() is not None:
+    what = {"COLON": "a loss", "VIA": "a gate"}.get(failure.kind_near(-1), "a value")
+    if failure.type == "STAR" and failure.opened() is not None:
         help_ = "`*` stands for all nodes only at the ends of an edge; name them here"
-        return stop.complain(f"{what} is expected here, not `*`", help_)
-    before = stop.near(-1)
-    if stop.type in ("RPAR", "RBRACKET", "RBRACE") and before is not None:
+        return failure.error(f"{what} is expected here, not `*`", help_)
+    before = failure.near(-1)
+    if failure.type in ("RPAR", "RBRACKET", "RBRACE") and before is not None:
         message = f"{what} is missing after {shown(before)}"
-        return stop.complain(message, None, stop.before, "E103")
-    return stop.complain(f"{what} is expected here, not {shown(stop.token)}")
+        return failure.error(message, None, failure.before, "E103")
+    return failure.error(f"{what} is expected here, not {shown(failure.token)}")
 
 
 _RULES: tuple[Callable[[ParseFailure], Diagnostic | None], ...] = (

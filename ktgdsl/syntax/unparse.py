@@ -1,4 +1,4 @@
-"""Values to text, with the parentheses that they need."""
+"""Unparsing: values as text, with the parentheses that they need."""
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal

@@ -49,8 +49,7 @@ MANY = 16
 # that are not used for a while.
 PEAK = """\
 import ctypes, sys
-from tests.benchmarks import (step)
-from tests.benchmarks import candidates as candidates
+from tests.benchmarks import candidates, step
 ctypes.CDLL(None).mlockall(7)
 empty = step.resident()
 candidate = getattr(candidates, sys.argv[1])(step.STEPS[sys.argv[2]])

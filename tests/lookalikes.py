@@ -1,4 +1,4 @@
-"""Small data sets in the formats of the real ones on the disk, for the real loaders."""
+"""Small data sets in the published file formats, to test the loaders."""
 
 import gzip
 import pickle

@@ -1,4 +1,4 @@
-"""Random images of the shape that a plan says, where its data set is not at hand."""
+"""Random images of the shape in a plan, for data sets that are not available in tests."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What the README shows is so."""
+"""Examples, numbers and links of the README work."""
 
 import re
 import subprocess
@@ -41,9 +41,9 @@ def test_the_numbers_of_the_space_are_what_plan_says(capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert f"points   {points}, " in printed
     assert f"graphs   {graphs} distinct" in printed
-    told = re.search(r"epochs   about (\d+)", printed)
-    assert told is not None
-    assert told[1] == epochs
+    cost = re.search(r"epochs   about (\d+)", printed)
+    assert cost is not None
+    assert cost[1] == epochs
 
 
 def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,11 +71,11 @@ def test_the_python_runs() -> None:
 
 def test_images_of_ones_own_train(tmp_path: Path) -> None:
     module = blocks("python")[0]
-    said = re.search(r"`(data .*)`", module)
-    assert said is not None
+    block = re.search(r"`(data .*)`", module)
+    assert block is not None
     (tmp_path / "mine.py").write_text(module)
     graph = "graph g { node a = resnet8 target a edge label -> a }"
-    (tmp_path / "mine.ktg").write_text(f"{graph} {said[1]} train {{ epochs = 1 }}")
+    (tmp_path / "mine.ktg").write_text(f"{graph} {block[1]} train {{ epochs = 1 }}")
     result = ktgdsl.run(ktgdsl.load(tmp_path / "mine.ktg"), out=tmp_path / "run")
     assert result.nodes["a"].accuracy.mean < 100
 
@@ -88,10 +88,26 @@ def test_both_commands_are_whole() -> None:
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -e ")
 
 
-def test_links_lead_to_headings_and_files() -> None:
-    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    assert {link[1:] for link in links if link.startswith("#")} <= anchors
-    files = [link.partition("#")[0] for link in links if not link.startswith("#")]
-    assert [file for file in files if not (ROOT / file).exists()] == []
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README", "CONTRIBUTING", "specs/README", "grammar/README", "tests/benchmarks/README"],
+)
+def test_links_lead_to_headings_and_files(page: str) -> None:
+    path = ROOT / f"{page}.md"
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_the_benchmarks_that_are_described_exist() -> None:
+    folder = ROOT / "tests" / "benchmarks"
+    names = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert "coordinator" in names
+    assert [name for name in names if not (folder / f"{name}.py").exists()] == []

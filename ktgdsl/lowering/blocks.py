@@ -175,7 +175,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
             return None
     else:
         assert isinstance(objective, Accuracy)
-        nodes = drafting.names.of(objective.of)
+        nodes = drafting.names.referenced(objective.of)
         if len(nodes) != 1:
             message = f"the objective is the accuracy of one node, not of {len(nodes)}"
             resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")

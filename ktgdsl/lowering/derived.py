@@ -29,14 +29,16 @@ def derive(
     sources: tuple[str, ...] = ()
     by, learned, passes = None, False, False
     if isinstance(made, Ensemble):
-        sources = tuple(source for each in made.members for source in drafting.names.of(each))
+        sources = tuple(
+            source for each in made.members for source in drafting.names.referenced(each)
+        )
         learned, passes = made.combine.learned, not made.detach
         if len(set(sources)) < len(sources):
             twice = next(source for source in sources if sources.count(source) > 1)
             _impossible(drafting, statement, f"`{name}` combines `{twice}` twice", "name it once")
             sources = tuple(dict.fromkeys(sources))
         if isinstance(made.combine, Gated) and made.combine.by.node is not None:
-            looked_at = drafting.names.of(made.combine.by.node)
+            looked_at = drafting.names.referenced(made.combine.by.node)
             by = looked_at[0] if looked_at else None
             if len(looked_at) > 1:
                 array = made.combine.by.node.name
@@ -44,7 +46,7 @@ def derive(
                 fix = f"name one: `{array}[0].{made.combine.by.path}`"
                 _impossible(drafting, statement, message, fix)
     elif isinstance(made, _FOLLOWING):
-        sources = tuple(drafting.names.of(made.of))
+        sources = tuple(drafting.names.referenced(made.of))
         if position is not None and len(sources) > position:
             size = len(drafting.names.members[declared.name])
             if size != len(sources):

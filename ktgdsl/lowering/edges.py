@@ -1,15 +1,14 @@
 """Lowers `edge` statements: the pairs that they expand to, and the terms of each."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.edge_kind import EdgeKind, Source
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
-from ktgdsl.lowering.taps import FLAT, check_tap, tap_path
+from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
+from ktgdsl.lowering.taps import FLAT, check_tap
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
     LABEL,
@@ -22,14 +21,13 @@ from ktgdsl.plan.model import (
     node_of,
     tap_of,
 )
-from ktgdsl.syntax.tree import All, Edge, Reference
+from ktgdsl.syntax.tree import Edge, Reference
 
 _SOURCES: dict[type[Endpoint], Source] = {
     NodeOutput: "node",
     Labels: "label",
     NoSource: "nothing",
 }
-_LABELS, _NO_SOURCE = Labels.model_construct(), NoSource.model_construct()
 
 MOST_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
@@ -57,10 +55,10 @@ def _add(edges: EdgeTable, statement: Edge) -> None:
     before = len(drafting.resolver.diagnostics)
     _check_label(drafting, statement)
     from_labels = statement.arrow == "->"
-    sources = [_end(drafting, each, labels=from_labels) for each in statement.sources]
-    destinations = [_end(drafting, each) for each in statement.destinations]
+    sources = [endpoint_pattern(drafting, each, labels=from_labels) for each in statement.sources]
+    destinations = [endpoint_pattern(drafting, each) for each in statement.destinations]
     if statement.arrow is None:
-        sources, destinations = [_End(None, [""])], sources
+        sources, destinations = [EndpointPattern(None, [""])], sources
     else:
         _check_self(drafting, statement, sources, destinations)
     if _too_many(edges, statement, sources, destinations):
@@ -82,25 +80,6 @@ def _add(edges: EdgeTable, statement: Edge) -> None:
     add_pairs(edges, statement, pairs)
 
 
-class _End(NamedTuple):
-    """A reference, its index closed, and the nodes that it means; `drawn` if a draw says which."""
-
-    reference: Reference | None
-    nodes: list[str]
-    drawn: bool = False
-
-
-def _end(drafting: Drafting, reference: Reference, *, labels: bool = False) -> _End:
-    drawn = reference.index is not None and drafting.substitution.is_open(reference.index)
-    if reference.index is not None and drawn:
-        assert not isinstance(reference.index, All)
-        closed = drafting.substitution.substitute(reference.index, f"edge.{reference.name}.index")
-        reference = replace(reference, index=closed)
-    if reference.name == LABEL and reference.index is None:
-        return _End(reference, [LABEL])
-    return _End(reference, drafting.names.nodes(reference, labels=labels), drawn)
-
-
 def _check_label(drafting: Drafting, statement: Edge) -> None:
     """Knowledge flows from the labels only."""
     learning = statement.destinations
@@ -117,7 +96,10 @@ def _check_label(drafting: Drafting, statement: Edge) -> None:
 
 
 def _check_self(
-    drafting: Drafting, statement: Edge, sources: list[_End], destinations: list[_End]
+    drafting: Drafting,
+    statement: Edge,
+    sources: list[EndpointPattern],
+    destinations: list[EndpointPattern],
 ) -> None:
     """An edge from one node to the same place is a mistake; a list or pattern leaves it out."""
     if len(sources) != 1 or len(destinations) != 1 or drafting.views > 1:
@@ -139,7 +121,10 @@ def _check_self(
 
 
 def _too_many(
-    edges: EdgeTable, statement: Edge, sources: list[_End], destinations: list[_End]
+    edges: EdgeTable,
+    statement: Edge,
+    sources: list[EndpointPattern],
+    destinations: list[EndpointPattern],
 ) -> bool:
     """Whether the statements so far stand for too many pairs; reported once."""
     before = edges.count
@@ -151,7 +136,10 @@ def _too_many(
 
 
 def _pairs(
-    edges: EdgeTable, statement: Edge, sources: list[_End], destinations: list[_End]
+    edges: EdgeTable,
+    statement: Edge,
+    sources: list[EndpointPattern],
+    destinations: list[EndpointPattern],
 ) -> Iterator[Pair]:
     """Every pair that a statement stands for."""
     drafting = edges.drafting
@@ -174,8 +162,8 @@ def _pairs(
                             continue
                         if not _teachable(edges, statement, destination, d):
                             continue
-                        pair = _pair(edges, (start, s), (end, d), by_name=not pattern)
-                        if pair is not None and (s != d or _apart(drafting, pair)):
+                        pair = make_pair(edges, (start, s), (end, d), by_name=not pattern)
+                        if pair is not None and (s != d or _differs_within(drafting, pair)):
                             yield pair
 
 
@@ -183,7 +171,7 @@ def _frozen(drafting: Drafting, name: str) -> bool:
     return name in drafting.draft.nodes and drafting.draft.nodes[name].settings.frozen
 
 
-def _apart(drafting: Drafting, pair: Pair) -> bool:
+def _differs_within(drafting: Drafting, pair: Pair) -> bool:
     """Whether an edge within one node joins two taps, or two views of the data."""
     return drafting.views > 1 or tap_of(pair.source) != pair.destination.tap
 
@@ -205,61 +193,6 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
             [Label(derived.span, "declared here")],
         )
     return False
-
-
-def _pair(
-    edges: EdgeTable,
-    source: tuple[_End, str],
-    destination: tuple[_End, str],
-    *,
-    by_name: bool,
-) -> Pair | None:
-    """The pair of two nodes, their taps looked up; None after a complaint."""
-    paths = []
-    drawn = False
-    shown = [_shown(edges, end, node) for end, node in (source, destination)]
-    place = "edge." + "->".join(name for name in shown if name)
-    for (end, node), name in zip((source, destination), ("source", "destination"), strict=True):
-        tap = end.reference.tap if end.reference is not None else None
-        drawn = drawn or end.drawn
-        if tap is not None and edges.drafting.substitution.is_open(tap):
-            drawn = True
-            tap = edges.drafting.substitution.substitute(tap, f"{place}.{name}")
-        path = tap_path(edges.drafting, tap)
-        if path is None:
-            return None
-        if tap is not None and path != LOGITS and (id(tap), node) not in edges.reported:
-            edges.reported.add((id(tap), node))
-            if not check_tap(edges.drafting, node, path, tap.span):
-                return None
-        paths.append(path)
-    starts = _source(edges, *source, paths[0])
-    return Pair(starts, _output(edges, destination[1], paths[1]), by_name, place, drawn)
-
-
-def _source(edges: EdgeTable, end: _End, node: str, tap: str) -> Endpoint:
-    if end.reference is None:
-        return _NO_SOURCE
-    return _LABELS if end.reference.name == LABEL else _output(edges, node, tap)
-
-
-def _shown(edges: EdgeTable, end: _End, node: str) -> str:
-    """How a node stands in the name of a draw: without an index or tap that is drawn itself."""
-    reference = end.reference
-    if reference is None:
-        return node
-    node = reference.name if end.drawn else node
-    if reference.tap is None or edges.drafting.substitution.is_open(reference.tap):
-        return node
-    path = tap_path(edges.drafting, reference.tap)
-    return node if path is None else str(_output(edges, node, path))
-
-
-def _output(edges: EdgeTable, node: str, tap: str) -> NodeOutput:
-    key = node, tap
-    if key not in edges.outputs:
-        edges.outputs[key] = NodeOutput.model_construct(node=node, tap=tap)
-    return edges.outputs[key]
 
 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:

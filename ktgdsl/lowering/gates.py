@@ -168,8 +168,8 @@ def _folded(value: float) -> Constant:
 def _times(left: Bounded | None, right: Bounded | None) -> Bounded | None:
     if left is None or right is None:
         return None
-    edge_kind = [a * b for a in left[1:] for b in right[1:]]
-    return Bounded(product([left.gate, right.gate]), min(edge_kind), max(edge_kind))
+    corners = [a * b for a in left[1:] for b in right[1:]]
+    return Bounded(product([left.gate, right.gate]), min(corners), max(corners))
 
 
 def _plus(left: Bounded | None, right: Bounded | None) -> Bounded | None:

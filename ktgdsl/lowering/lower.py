@@ -62,7 +62,7 @@ def lower(
 
     `paths` is where the paths in it begin. `earlier` are the diagnostics so far, and
     `unread` has the words of the parts that did not parse: what may only be a consequence of
-    those is not complained about. `opening` closes what the file leaves open.
+    those is not complained about. `substitute` makes what replaces open values.
     """
     resolver = Resolver(lets(file), unread)
     substitution = NothingOpen() if substitute is None else substitute(resolver)

@@ -68,7 +68,7 @@ class Names:
             self._resolver.complain("E302", f"`{name}` is not an array", reference.span)
             return []
         if name == "*":
-            networks = (of for name, of in self.members.items() if name not in self.derived)
+            networks = (nodes for name, nodes in self.members.items() if name not in self.derived)
             return [member for members in networks for member in members]
         if name == LABEL:
             message = "the labels are not a node that learns, and cannot stand here"
@@ -107,11 +107,11 @@ class Names:
             return []
         return [members[index]]
 
-    def of(self, pointed: NodeRef) -> list[str]:
-        """The nodes that an argument points at, after it has been looked at; maybe none."""
-        members = self.members.get(pointed.name, [])
-        if isinstance(pointed.index, int) and pointed.name in self.arrays:
-            return members[pointed.index : pointed.index + 1] if pointed.index >= 0 else []
+    def referenced(self, reference: NodeRef) -> list[str]:
+        """The nodes that a resolved argument refers to; none where there is no such element."""
+        members = self.members.get(reference.name, [])
+        if isinstance(reference.index, int) and reference.name in self.arrays:
+            return members[reference.index : reference.index + 1] if reference.index >= 0 else []
         return members
 
     def is_pattern(self, reference: Reference) -> bool:

@@ -59,7 +59,7 @@ def cut(state: PassState) -> PassState:
 def freeze(state: PassState) -> PassState:
     """Freeze nodes with `frozen = true` and nodes that no live edge enters.
 
-    EdgeTable without a source, and those from a node to itself, do not count; they vanish where
+    Edges without a source, and those from a node to itself, do not count; they vanish where
     the node does not learn. With phases every node that learns has one, and no other has.
     """
     frozen: dict[str, str] = dict(state.frozen)

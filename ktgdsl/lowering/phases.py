@@ -39,7 +39,7 @@ def phases(
                 place,
                 "say `holdout = true` in the `data` block",
             )
-        names = [name for each in settings.learn for name in drafting.names.of(each)]
+        names = [name for each in settings.learn for name in drafting.names.referenced(each)]
         found.append(
             model.Phase.model_construct(
                 name=block.name or "",

@@ -61,7 +61,7 @@ class Scope:
         self.lets = lets
         self.unread = unread
         self.diagnostics: list[Diagnostic] = []
-        self._ends: dict[str, Value] = {}  # what each `let` stands for in the end
+        self._expanded: dict[str, Value] = {}  # each `let` with the `let`s that it names expanded
         self._known: dict[Hashable, Any] = {}
 
     def complain(
@@ -98,8 +98,8 @@ class Scope:
         names = []
         while isinstance(value, CallExpression) and not value.arguments and value.name in self.lets:
             names.append(value.name)
-            value = self._ends.get(value.name) or self.lets[value.name].value
-        self._ends.update(dict.fromkeys(names, value))
+            value = self._expanded.get(value.name) or self.lets[value.name].value
+        self._expanded.update(dict.fromkeys(names, value))
         return value
 
     def number(self, value: Value) -> int | float | None:

@@ -133,8 +133,8 @@ def _conjugacy(layout: Layout) -> Iterator[tuple[Permutation, int]]:
 
 
 def _typed(start: int, lengths: tuple[int, ...]) -> tuple[Permutation, int]:
-    edge_kind = list(itertools.accumulate(lengths, initial=start))
-    cycles = tuple(tuple(range(one, end)) for one, end in itertools.pairwise(edge_kind))
+    starts = list(itertools.accumulate(lengths, initial=start))
+    cycles = tuple(tuple(range(one, end)) for one, end in itertools.pairwise(starts))
     alike = math.prod(
         length ** lengths.count(length) * math.factorial(lengths.count(length))
         for length in set(lengths)

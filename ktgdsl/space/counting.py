@@ -2,7 +2,7 @@
 
 Two points are the same graph when renaming nodes other than targets makes them so, once
 cut-off edges and dropped nodes are gone. For each set of nodes that are left, the graphs form
-a box (`plan.orbits`); the boxes for sets of which one could play the role of another are
+a box (`space.burnside`); the boxes for sets of which one could play the role of another are
 counted as a union.
 """
 
@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ktgdsl.space.burnside import CUT, Box, Layout, Meter, classes, disjoint, work
-from ktgdsl.space.choice_tables import Choices as Choices
-from ktgdsl.space.choice_tables import EdgeChoices as EdgeChoices
-from ktgdsl.space.choice_tables import NodeChoices as NodeChoices
-from ktgdsl.space.choice_tables import Table, tables
+from ktgdsl.space.choice_tables import Choices, Table, tables
 
 MOST_WORK = 6_000_000
-"""How many steps (`orbits.Meter`) a count may take: some seconds."""
+"""How many steps (`burnside.Meter`) a count may take: some seconds."""
 
 
 @dataclass(frozen=True)

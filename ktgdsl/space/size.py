@@ -45,7 +45,7 @@ def size(plan: Plan) -> Size:
     """Count the points of a space and the distinct graphs among them.
 
     Exact where nodes choose their networks and edges their terms, each for itself, and for
-    small spaces; see `plan.counting`. Raises ValueError when nothing is open.
+    small spaces; see `space.counting`. Raises ValueError when nothing is open.
     """
     if plan.space is None:
         raise ValueError("this plan leaves nothing open")

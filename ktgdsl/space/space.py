@@ -121,14 +121,14 @@ def _draws(file: File, paths: SpecPaths) -> tuple[Draw, ...]:
 
 
 def _draws_at_turn(file: File, paths: SpecPaths, turn: int) -> dict[str, Draw]:
-    closers: list[PointSubstitution] = []
+    substitutions: list[PointSubstitution] = []
 
     def largest(resolver: Resolver) -> PointSubstitution:
-        closers.append(PointSubstitution(resolver, {}, turn=turn))
-        return closers[-1]
+        substitutions.append(PointSubstitution(resolver, {}, turn=turn))
+        return substitutions[-1]
 
     lower(file, paths, substitute=largest)
-    return closers[0].draws
+    return substitutions[0].draws
 
 
 def _valid(file: File, paths: SpecPaths, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ktgdsl.space.counting import Choices, Counts, EdgeChoices, NodeChoices, count
+from ktgdsl.space.choice_tables import Choices, EdgeChoices, NodeChoices
+from ktgdsl.space.counting import Counts, count
 
 GATE: Mapping[str | None, int] = {None: 1, "through": 1, "linear": 1, "correct": 1}
 LABEL_GATE: Mapping[str | None, int] = {None: 1, "through": 2, "linear": 1}

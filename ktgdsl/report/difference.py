@@ -1,4 +1,4 @@
-"""What differs between two plans in meaning, not in text."""
+"""The difference of two plans in meaning, side by side."""
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
 from ktgdsl.report.describe import columns, derived_text, open_values, terms_text, value_text

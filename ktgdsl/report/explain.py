@@ -65,7 +65,7 @@ def explain(name: str) -> str | None:
     """
     pages = [
         *_codes(name),
-        *_several(name),
+        *_ambiguous(name),
         *_words(name),
         *_kinds(name),
         *_keywords(name),
@@ -130,7 +130,7 @@ def _explained(explanation: Explanation) -> Iterator[str]:
         yield indent(example.text, "    ")
 
 
-def _several(name: str) -> Iterator[str]:
+def _ambiguous(name: str) -> Iterator[str]:
     """What to know before the pages of a word of several kinds."""
     kinds = kinds_of(name)
     if len(kinds) > 1:
@@ -221,14 +221,14 @@ def _parameter(cls: type[Parameters], name: str) -> str:
     return "\n".join(lines)
 
 
-def _doc(documented: type) -> str:
-    return cleandoc(str(documented.__doc__))
+def _doc(cls: type) -> str:
+    return cleandoc(str(cls.__doc__))
 
 
 def _page(title: str, *parts: str) -> str:
     """Parts with blank lines between them; prose is filled, what is indented is left alone."""
-    told = [part for part in parts if part]
-    return "\n\n".join([title, *(p if p.startswith(" ") else _prose(p) for p in told)])
+    shown = [part for part in parts if part]
+    return "\n\n".join([title, *(p if p.startswith(" ") else _prose(p) for p in shown)])
 
 
 def _prose(text: str) -> str:
@@ -236,9 +236,9 @@ def _prose(text: str) -> str:
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    told = list(rows)
-    wide = max(len(name) for name, _ in told) + 4
-    return "\n".join(_filled(text, f"  {name}".ljust(wide), " " * wide) for name, text in told)
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows) + 4
+    return "\n".join(_filled(text, f"  {name}".ljust(width), " " * width) for name, text in rows)
 
 
 def _filled(text: str, first: str = "", others: str = "") -> str:

@@ -55,7 +55,7 @@ def test_json_and_back(text: str) -> None:
 
 
 @given(specs())
-def test_what_is_lowered_is_what_the_model_accepts(text: str) -> None:
+def test_lowered_plans_pass_validation(text: str) -> None:
     """The front end builds plans unvalidated: every value has the type the model says."""
     plan = sound(text)
     content = plan.model_dump()
@@ -66,7 +66,7 @@ def test_what_is_lowered_is_what_the_model_accepts(text: str) -> None:
     "text",
     ["", "{}", "[]", "null", '{"version": 2}', sound(BASE).to_json().replace("digits", '1"', 1)],
 )
-def test_what_is_no_plan(text: str) -> None:
+def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Plan.from_json(text)
 
@@ -136,7 +136,7 @@ class TestDigest:
         renamed = BASE.replace("b, c", "m, c").replace("-> a, b", "-> a, m")
         assert sound(renamed.replace("a, b", "a, m")).digest != sound(BASE).digest
 
-    def test_the_size_of_a_split_that_is_not_held_out_says_nothing(self) -> None:
+    def test_unchanged_by_the_size_of_a_split_that_is_not_held_out(self) -> None:
         text = BASE.replace("holdout = true", "")
         other = text.replace("validation = 100", "validation = 7")
         assert sound(text).digest == sound(other).digest
@@ -205,7 +205,7 @@ class TestText:
     def test_gate(self, gate: Constant | GateCall | Product | Sum, text: str) -> None:
         assert str(gate) == text
 
-    def test_parts_and_places(self) -> None:
+    def test_parts_and_node_outputs(self) -> None:
         assert str(Part(coefficient=1, loss=Call(name="kl"))) == "kl"
         assert str(Part(coefficient=-0.5, loss=Call(name="kl"))) == "-0.5 * kl"
         assert str(NodeOutput(node="a")) == "a"
@@ -244,7 +244,7 @@ class TestSteps:
         assert plan.data.steps_per_epoch == steps
         assert plan.steps == 3 * steps
 
-    def test_lookups(self) -> None:
+    def test_nodes_and_edges_by_name(self) -> None:
         graph = sound(BASE).graph
         assert graph.node("t").network.arguments == {"depth": 14, "stride": 1}
         assert [str(edge.source) for edge in graph.into("a")] == ["label", "b", "c", "t"]
@@ -259,10 +259,12 @@ class TestNotebook:
         expected = "<Plan g: 2 nodes, 2 edges, target a; digits, 20 epochs>"
         assert (repr(plan), str(plan)) == (expected, expected)
 
-    def test_a_space_tells_how_much_is_open(self) -> None:
+    def test_a_space_says_how_many_values_are_open(self) -> None:
         text = "graph g { node a, b = resnet8 | resnet14 target a edge label -> * }"
-        told = repr(ktgdsl.loads(text))
-        assert told == "<Plan g: 1 node, 1 edge, 2 open values, target a; digits, 20 epochs>"
+        assert (
+            repr(ktgdsl.loads(text))
+            == "<Plan g: 1 node, 1 edge, 2 open values, target a; digits, 20 epochs>"
+        )
 
     def test_a_plan_shows_its_picture(self, tmp_path: Path) -> None:
         plan = ktgdsl.loads("graph g { node a = resnet8 target a edge label -> a }")

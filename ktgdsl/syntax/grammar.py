@@ -23,8 +23,8 @@ def grammar_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "grammar"
 
 
-comments: ContextVar[list[Token]] = ContextVar("comments")
-"""Where the comments go of the text that is being lexed."""
+comments: ContextVar[list[Token] | None] = ContextVar("comments", default=None)
+"""The list that collects the comments of the text being lexed; None where nobody wants them."""
 
 
 @cache
@@ -54,7 +54,8 @@ def build(cache: str | None = None, *, strict: bool = False) -> Lark:
 
 
 def _keep_comment(token: Token) -> Token:
-    comments.get().append(token)
+    if (collected := comments.get()) is not None:
+        collected.append(token)
     return token
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from ktgdsl.plan.gate_expressions import Gate
+from ktgdsl.plan.gate_expressions import Constant, Gate
 from ktgdsl.vocabulary.call import Call, Data, format_number, format_path
 
 LABEL = "label"
@@ -121,6 +121,13 @@ class Edge(Data):
 
     def __str__(self) -> str:
         return str(self.destination) if self.unary else f"{self.source} -> {self.destination}"
+
+
+def supervised(node: str) -> Edge:
+    """The edge from the labels to a node that is trained on them alone (paper, Eq. 1)."""
+    cross_entropy = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
+    term = Term(parts=(cross_entropy,), gate=Constant(value=1.0))
+    return Edge(source=Labels(), destination=NodeOutput(node=node), terms=(term,))
 
 
 class WeightsFile(Data):

@@ -34,6 +34,7 @@ from ktgdsl.plan.graph import (
     Term,
     WeightsFile,
     node_of,
+    supervised,
     tap_of,
 )
 from ktgdsl.plan.settings import (
@@ -85,6 +86,7 @@ __all__ = [
     "WeightsFile",
     "node_of",
     "per_sample",
+    "supervised",
     "tap_of",
 ]
 

@@ -6,18 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
-from ktgdsl.plan.model import (
-    Call,
-    Constant,
-    Edge,
-    Graph,
-    Labels,
-    Node,
-    NodeOutput,
-    Part,
-    Plan,
-    Term,
-)
+from ktgdsl.plan.model import Graph, Node, Plan, supervised
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
@@ -87,13 +76,12 @@ def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
 
 def _alone(plan: Plan, target: Node) -> Plan:
     """The target with its edge from the labels, and nothing else."""
-    supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
-    edge = Edge(
-        source=Labels(),
-        destination=NodeOutput(node=target.name),
-        terms=(Term(parts=(supervised,), gate=Constant(value=1.0)),),
+    graph = Graph(
+        name=plan.graph.name,
+        targets=(target.name,),
+        nodes=(target,),
+        edges=(supervised(target.name),),
     )
-    graph = Graph(name=plan.graph.name, targets=(target.name,), nodes=(target,), edges=(edge,))
     return plan.model_copy(update={"graph": graph, "phases": ()})
 
 

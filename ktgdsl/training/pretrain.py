@@ -19,18 +19,7 @@ from torch import nn
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
-from ktgdsl.plan.model import (
-    Call,
-    Constant,
-    Edge,
-    Graph,
-    Labels,
-    Node,
-    NodeOutput,
-    Part,
-    Plan,
-    Term,
-)
+from ktgdsl.plan.model import Graph, Node, Plan, supervised
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import (
@@ -76,12 +65,6 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
     them. The node's name is no part of it, so that nodes with equal networks share a plan.
     """
     alone = Node(name=NAME, network=node.network, optimizer=node.optimizer, schedule=node.schedule)
-    supervised = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
-    edge = Edge(
-        source=Labels(),
-        destination=NodeOutput(node=NAME),
-        terms=(Term(parts=(supervised,), gate=Constant(value=1.0)),),
-    )
     train = plan.train.model_copy(
         update={
             "optimizer": node.optimizer,
@@ -92,7 +75,7 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
             "update": "simultaneous",  # of one node
         }
     )
-    graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(edge,))
+    graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(supervised(NAME),))
     return Plan(graph=graph, data=plan.data, train=train, folder=plan.folder)
 
 

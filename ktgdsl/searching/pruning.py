@@ -1,8 +1,67 @@
-"""The pruner of a search: Optuna's, with the settings of the space."""
+"""The pruner of a search: Optuna's successive halving, with a running index of what it has seen."""
 
+import math
+from bisect import insort
+
+from optuna import Study
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.trial import FrozenTrial
 
 from ktgdsl.plan.settings import SearchPlan
+
+
+class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
+    """Optuna's rule for studies that are maximised, without going through all trials each time.
+
+    The values at each rung are kept sorted, so that a decision does not take longer the more
+    trials there are. They are read from the trials again for another study object. What is stored
+    with a trial (`completed_rung_N`) is what Optuna's pruner stores.
+    """
+
+    def __init__(self, minimum: int, reduction: int) -> None:
+        super().__init__(
+            min_resource=minimum, reduction_factor=reduction, min_early_stopping_rate=0
+        )
+        self._minimum = minimum
+        self._reduction = reduction
+        self._study: Study | None = None
+        self._values: dict[str, list[float]] = {}
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether the trial ends here; notes its value at every rung that it has reached."""
+        step = trial.last_step
+        if step is None:
+            return False
+        if study is not self._study:
+            self._index(study)
+        value = trial.intermediate_values[step]
+        rung = 0
+        while _key(rung) in trial.system_attrs:
+            rung += 1
+        while step >= self._minimum * self._reduction**rung:
+            if math.isnan(value):
+                return True
+            study._storage.set_trial_system_attr(trial._trial_id, _key(rung), value)
+            values = self._values.setdefault(_key(rung), [])
+            insort(values, value)
+            if value < values[-max(1, len(values) // self._reduction)]:
+                return True
+            rung += 1
+        return False
+
+    def _index(self, study: Study) -> None:
+        self._study = study
+        self._values = {}
+        for trial in study.get_trials(deepcopy=False):
+            for name, value in trial.system_attrs.items():
+                if name.startswith(_key("")):
+                    self._values.setdefault(name, []).append(value)
+        for values in self._values.values():
+            values.sort()
+
+
+def _key(rung: int | str) -> str:
+    return f"completed_rung_{rung}"
 
 
 def pruner_of(search: SearchPlan) -> BasePruner:
@@ -17,6 +76,4 @@ def pruner_of(search: SearchPlan) -> BasePruner:
     minimum, reduction = search.pruner.arguments["min"], search.pruner.arguments["reduction"]
     assert isinstance(minimum, int)
     assert isinstance(reduction, int)
-    return SuccessiveHalvingPruner(
-        min_resource=minimum, reduction_factor=reduction, min_early_stopping_rate=0
-    )
+    return IndexedSuccessiveHalving(minimum, reduction)

@@ -2,10 +2,12 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
-from optuna.pruners import NopPruner
-from optuna.trial import TrialState
+from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Call, SearchPlan
 from ktgdsl.searching.pruning import pruner_of
@@ -66,11 +68,18 @@ def test_the_upper_half_goes_on() -> None:
 class History:
     """Trials with accuracies by epoch, coarse enough for many to be equal, out of order."""
 
-    def __init__(self, path: Path, plan: SearchPlan, trials: int, seed: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plan: SearchPlan,
+        trials: int,
+        seed: int,
+        pruner: BasePruner | None = None,
+    ) -> None:
         self.generator = random.Random(seed)
         self.plan = plan
         self.path = path
-        self.study = Study(path, "g", pruner=pruner_of(plan))
+        self.study = Study(path, "g", pruner=pruner or pruner_of(plan))
         self.values = [
             [self.generator.randrange(400) / 4 for _ in range(plan.epochs)] for _ in range(trials)
         ]
@@ -135,3 +144,45 @@ def test_what_was_judged_before_a_restart_counts_once(tmp_path: Path) -> None:
     one.play(at_once=4)
     other.play(at_once=4, restarts=True)
     assert one.arrivals == other.arrivals
+
+
+@pytest.mark.parametrize(("reduction", "minimum"), RULES)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_index_decides_and_stores_as_optunas_pruner_does(
+    tmp_path: Path, reduction: int, minimum: int, seed: int
+) -> None:
+    plan = search(minimum=minimum, reduction=reduction)
+    optunas = SuccessiveHalvingPruner(
+        min_resource=minimum, reduction_factor=reduction, min_early_stopping_rate=0
+    )
+    ours = History(tmp_path / "ours", plan, 120, seed)
+    theirs = History(tmp_path / "theirs", plan, 120, seed, pruner=optunas)
+    for history in (ours, theirs):
+        history.play(at_once=7)
+    assert ours.arrivals == theirs.arrivals
+    stored = [[t.system_attrs for t in each.study.trials] for each in (ours, theirs)]
+    assert stored[0] == stored[1]
+    assert sum(not kept for _, _, kept in ours.arrivals) > 30
+
+
+def test_a_decision_goes_through_the_trials_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "j", search(), 30, seed=1)
+    looks = 0
+    get_trials = optuna.Study.get_trials
+
+    def counted(self: optuna.Study, *args: Any, **options: Any) -> list[FrozenTrial]:
+        nonlocal looks
+        looks += 1
+        return get_trials(self, *args, **options)
+
+    pruner = pruner_of(search())
+    study = history.study.optuna
+    history.play(at_once=3)
+    monkeypatch.setattr(optuna.Study, "get_trials", counted)
+    trial = study.trials[0]
+    before = looks
+    for _ in range(5):
+        pruner.prune(study, trial)
+    assert looks - before == 1

@@ -131,7 +131,7 @@ def _load(node: Node, network: nn.Module) -> None:
         return
     from pathlib import Path
 
-    problem = load_weights(network, Path(node.weights.file))
+    problem = load_weights(network, Path(node.weights.file), node.weights.sha256)
     if problem is not None:
         raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
 

@@ -1,5 +1,7 @@
 """Weights of a network to and from files, with what does not fit as a diagnostic."""
 
+import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,15 +38,24 @@ def facts_of(path: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def load_weights(module: nn.Module, path: Path) -> Diagnostic | None:
+def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Diagnostic | None:
     """Load a file of weights into a network; on a diagnostic (E406) the network is as it was.
+
+    A file with another SHA-256 than `sha256` has changed, and is not loaded.
 
     The file is `.safetensors`, or `.pt` or `.pth` with a state dict, by itself or under
     `state_dict` or `model`, the names with `module.` in front or without. It has to have
     exactly the tensors of the network, in their shapes; dtypes are converted.
     """
     try:
-        content = _read(path)
+        stored = path.read_bytes()
+        if sha256 not in (None, hashlib.sha256(stored).hexdigest()):
+            return _unusable(
+                path,
+                f"the weights in {path} are not those of the plan: the file changed",
+                "put the file back from a copy, or start anew from the spec",
+            )
+        content = _read(path, stored)
     except FileNotFoundError:
         return _unusable(path, f"there is no file of weights {path}", "check the path")
     except OSError as error:
@@ -73,14 +84,13 @@ def load_weights(module: nn.Module, path: Path) -> Diagnostic | None:
     return None
 
 
-def _read(path: Path) -> Mapping[str, Tensor] | str:
-    """The tensors by name, or why the file holds none."""
+def _read(path: Path, stored: bytes) -> Mapping[str, Tensor] | str:
+    """The tensors by name in the content of a file, or why it holds none."""
     match path.suffix:
         case ".safetensors":
-            # Read whole: a mapped file would change under us when somebody replaces it.
-            return safetensors.torch.load(path.read_bytes())
+            return safetensors.torch.load(stored)
         case ".pt" | ".pth":
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
         case _:
             return f"{path} is not a file of weights by its name"
     for key in ("state_dict", "model"):

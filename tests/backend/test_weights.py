@@ -1,5 +1,6 @@
 """Files of weights: what comes back, what does not fit, and what is left after a failure."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,26 @@ def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
     content = safetensors.torch.load_file(tmp_path / "a.safetensors")
     assert content.keys() == network.state_dict().keys()
     assert torch.equal(content["logits.weight"], network.state_dict()["logits.weight"])
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_a_file_that_is_not_the_expected_one_is_refused(tmp_path: Path, suffix: str) -> None:
+    network, path = resnet(0), tmp_path / f"a.{suffix}"
+    if suffix == "pt":
+        torch.save(network.state_dict(), path)
+    else:
+        save_weights(network, path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load_weights(resnet(1), path, expected) is None
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    fresh = resnet(1)
+    diagnostic = load_weights(fresh, path, expected)
+    assert diagnostic is not None
+    assert diagnostic.code == "E406"
+    assert "the file changed" in diagnostic.message
+    assert same(fresh, resnet(1))
 
 
 def test_saving_replaces_a_file(tmp_path: Path) -> None:

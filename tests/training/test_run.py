@@ -1,5 +1,6 @@
 """Runs: the folder, bit-equal resume after a kill, full disks and damaged files."""
 
+import hashlib
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from ktgdsl.backend.weights import save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.training.checkpoint import load_checkpoint
@@ -492,6 +494,27 @@ def test_a_checkpoint_of_another_plan_is_refused(cut: Path) -> None:
     with pytest.raises(RunError, match=r"is of another training than plan\.json") as error:
         resume(cut)
     assert code(error) == "E502"
+
+
+def test_a_file_of_weights_that_changed_before_a_resume_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.safetensors"
+    save_weights(small(), path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    weights = {"path": path.name, "file": str(path), "sha256": sha256}
+    settings: dict[str, dict[str, Any]] = {
+        "a": {"network": SMALL},
+        "b": {"network": SMALL, "weights": weights},
+    }
+    plan = tiny_plan("ab", EDGES, settings=settings, data={"batch": 256}, epochs=2)
+    with pytest.raises(RunInterrupted):
+        run(plan, out=tmp_path / "r", device="cpu", listener=interrupt(after=1))
+    intact = path.read_bytes()
+    save_weights(small(), path)
+    with pytest.raises(RunError, match=r"node `b`: the weights in .*: the file changed") as error:
+        resume(tmp_path / "r")
+    assert code(error) == "E406"
+    path.write_bytes(intact)
+    assert resume(tmp_path / "r").epochs == 2
 
 
 def test_no_code_in_a_checkpoint_is_run(cut: Path, tmp_path: Path) -> None:

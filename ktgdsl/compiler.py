@@ -13,6 +13,7 @@ from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.validate import validate, validate_used
 from ktgdsl.lowering.values import ANYTHING
+from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import lower_space
 from ktgdsl.syntax.format import format_file
@@ -36,6 +37,8 @@ class Compiled:
     tree: File | None = None
     plan: Plan | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    paths: SpecPaths | None = None
+    """Where the paths in it begin; None where the text is as it was read, without `use`."""
 
 
 def compile_file(
@@ -73,10 +76,12 @@ def compile_source(
     # What parsed is checked even when something else did not, to find all errors in one go.
     unparsed = unparsed_words(source, tree) if diagnostics else frozenset()
     paths = SpecPaths(folder, root=None if root is None else Path(root))
-    if any(isinstance(statement, Use) for statement in tree.statements):
+    uses = any(isinstance(statement, Use) for statement in tree.statements)
+    if uses:
         tree, used = flatten(tree, source.path, folder, paths.root)
         sources |= used.sources
-        paths = replace(paths, used=used.folders)
+        base = used.folders.pop(source.path)
+        paths = replace(paths, folder=base, used=used.folders)
         diagnostics += tuple(used.diagnostics)
         for text, used_tree, is_broken in used.trees:
             diagnostics += validate_used(used_tree)
@@ -92,7 +97,8 @@ def compile_source(
     diagnostics += lowered.diagnostics
     if pedantic and lowered.plan is not None:
         diagnostics += tuple(lint(lowered.plan, tree))
-    return Compiled(sources, tree, lowered.plan, _ordered(diagnostics, sources))
+    found = _ordered(diagnostics, sources)
+    return Compiled(sources, tree, lowered.plan, found, paths if uses else None)
 
 
 def _is_space(tree: File, sources: Iterable[Source], *, is_whole: bool) -> bool:
@@ -120,11 +126,13 @@ def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
 
     `settings` are those that it was compiled with.
     """
-    if not settings and len(compiled.sources) == 1:
+    tree, paths = compiled.tree, compiled.paths
+    if not settings and paths is None:
         return next(iter(compiled.sources.values())).text
-    assert compiled.tree is not None
+    assert tree is not None
     comments = "".join(f"# --set {setting}\n" for setting in settings)
-    return f"{comments}\n{format_file(compiled.tree)}"
+    whole = tree if paths is None else in_one_file(tree, paths)
+    return f"{comments}\n{format_file(whole)}"
 
 
 def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.graph import LOGITS, Edge, Labels, NodeOutput, NoSource, node_of, tap_of
-from ktgdsl.plan.model import Call, Gate, GateCall, Plan, Product, Sum
+from ktgdsl.plan.model import Call, Plan
 from ktgdsl.vocabulary import gates as vocabulary
 from ktgdsl.vocabulary.reads import Read, SourceKind
 from ktgdsl.vocabulary.registry import entry_of
@@ -69,24 +70,12 @@ def _missing_functions(edge: Edge) -> Iterator[Missing]:
         for loss in (part.loss for part in term.parts):
             if (loss.name, source) not in losses.FUNCTIONS:
                 yield Missing(f"the loss `{loss.name}`", loss.name, "loss")
-        for gate in _gates(term.gate):
+        for gate in gate_calls(term.gate):
             if gate.name not in gates.FUNCTIONS:
                 yield Missing(f"the gate `{gate.name}`", gate.name, "gate")
             elif source == "label" and _reads_source(gate):
                 what = f"the gate `{gate.name}` of an edge from the labels"
                 yield Missing(what, gate.name, "gate")
-
-
-def _gates(gate: Gate) -> Iterator[Call]:
-    match gate:
-        case GateCall():
-            yield gate.gate
-        case Product():
-            for factor in gate.factors:
-                yield from _gates(factor)
-        case Sum():
-            for term in gate.terms:
-                yield from _gates(term)
 
 
 def _reads_source(gate: Call) -> bool:

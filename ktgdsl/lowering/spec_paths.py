@@ -9,8 +9,9 @@ from ktgdsl.diagnostics.source import Span
 
 @dataclass(frozen=True)
 class SpecPaths:
-    """The folder of a spec's file and those of the files that it includes with `use`.
+    """Where the paths of a spec begin, and those of the files that it includes with `use`.
 
+    That is the folder of the file, or the one that it names: `use "../"`.
     `used` has the folders of included files by the path that spans have. Files lie inside
     `root`, by default the project that `folder` is part of.
     """

@@ -1,5 +1,6 @@
 """Gate expressions after folding: constants, calls of gates, products and sums."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -74,3 +75,16 @@ def per_sample(gate: Gate) -> bool:
             return any(per_sample(factor) for factor in gate.factors)
         case Sum():
             return any(per_sample(term) for term in gate.terms)
+
+
+def gate_calls(gate: Gate) -> Iterator[Call]:
+    """The gates of the vocabulary that an expression calls, in order."""
+    match gate:
+        case GateCall():
+            yield gate.gate
+        case Product():
+            for factor in gate.factors:
+                yield from gate_calls(factor)
+        case Sum():
+            for term in gate.terms:
+                yield from gate_calls(term)

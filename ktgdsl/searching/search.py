@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
+from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.searching.events import (
@@ -90,7 +91,7 @@ def search(
     folder = SearchFolder(created.path)
     assert plan.space is not None
     with created.locked():
-        folder.write_space(plan.space.text)
+        folder.write_space(placed(plan.space.text, Path(plan.folder or "."), folder.path))
         with _explaining_full_disks(folder):
             return SearchRun(plan, folder, listener, sampler, pruner).run()
 

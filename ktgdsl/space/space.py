@@ -13,6 +13,7 @@ from ktgdsl.lowering.gates import gate
 from ktgdsl.lowering.lower import Lowered, lets, lower
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
+from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
 from ktgdsl.space.substitutions import CoveringSubstitution, Point, PointSubstitution
@@ -92,7 +93,7 @@ def lower_space(
         fix = "`sampler = random` or `tpe` can search it"
         problem = Diagnostic("E411", message, _sampler(file), fix)
         return Lowered(None, (*found, problem))
-    space = model.Space.model_construct(text=format_file(file), draws=draws)
+    space = model.Space.model_construct(text=format_file(in_one_file(file, paths)), draws=draws)
     plan = first.plan.model_copy(update={"space": space})
     return Lowered(plan, tuple(found))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.passes import FROZEN
 from ktgdsl.lowering.taps import ELEMENTWISE
+from ktgdsl.lowering.written_specs import use_base
+from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import (
     Call,
     DerivedNode,
@@ -20,8 +22,10 @@ from ktgdsl.plan.model import (
 from ktgdsl.space.unparse_calls import arguments_text, call_text, defaults_of, value_text
 from ktgdsl.space.unparse_edges import edges_text, listed
 from ktgdsl.syntax.format import format_source
+from ktgdsl.syntax.project import project_root
 from ktgdsl.vocabulary.call import format_number, format_path
 from ktgdsl.vocabulary.networks import expand_shorthand, shorthand
+from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 
 
@@ -39,7 +43,10 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     names = _names(plan)
     arrays = _arrays(names)
     lines = [f"# {line}" for text in header for line in text.splitlines() or [""]] + [""]
-    lines += [f"graph {plan.graph.name} {{", *_nodes(plan, names, folder)]
+    base = _base(plan, folder)
+    if base is not None:
+        lines += [use_base(base, folder), ""]
+    lines += [f"graph {plan.graph.name} {{", *_nodes(plan, names, base or folder)]
     lines += [f"target {listed((names[name] for name in plan.graph.targets), arrays)}", ""]
     for share in plan.graph.shares:
         shared = listed((names[name] for name in share.nodes), arrays)
@@ -61,6 +68,26 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     if text is None:
         raise ValueError(f"this plan is no spec: {problems[0].message}")
     return text
+
+
+def _base(plan: Plan, folder: Path) -> Path | None:
+    """Where the paths of the spec have to begin, None where that may be its own folder.
+
+    Own modules are looked up there, and weights have to lie in its project.
+    """
+    if plan.folder is None or Path(plan.folder) == folder.resolve():
+        return None
+    files = [Path(node.weights.file) for node in plan.graph.nodes if node.weights]
+    project = project_root(folder)
+    inside = all(file.is_relative_to(project) for file in files)
+    return None if inside and not _has_own_code(plan) else Path(plan.folder)
+
+
+def _has_own_code(plan: Plan) -> bool:
+    calls = [node.network for node in plan.graph.nodes]
+    for term in (term for edge in plan.graph.edges for term in edge.terms):
+        calls += [*(part.loss for part in term.parts), *gate_calls(term.gate)]
+    return any(call.name == Python.word for call in calls)
 
 
 def _names(plan: Plan) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Used:
 
     Texts and folders are by the path that diagnostics have. A tree is that of the file
     alone, and has with it whether some of the file did not parse. `missing` says that a file
-    could not be read at all.
+    could not be read at all. A folder is where the paths of the file begin.
     """
 
     sources: dict[str, Source] = field(default_factory=dict)
@@ -52,24 +52,39 @@ def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tu
     A later `use` wins over an earlier one and the file's own settings over all, setting by
     setting; a value is replaced as a whole. Own phases replace all inherited ones, and naming
     another data set drops what was said of the first. Paths are relative to the file that
-    says them and stay inside of `root`, by default the project that `folder` is part of.
+    says them and stay inside of `root`, by default the project that `folder` is part of. After
+    `use "FOLDER/"` the other paths of its file, those of no `use`, begin at that folder, which
+    lies inside of `root` if there is one, else anywhere.
     """
-    used = Used()
+    used = Used(folders={path: folder})
     own = Path(folder, Path(path).name).resolve()
-    flat = _flatten_file(
-        file, _Place(path, folder, (own,)), (root or project_root(folder)).resolve(), used
-    )
-    return flat, used
+    line = _Place(path, folder, (own,))
+    return _flatten_file(file, line, _Roots(folder, root), used), used
 
 
-def _flatten_file(file: File, place: _Place, root: Path, used: Used) -> File:
+class _Roots:
+    """Where files may lie: those that are used in the project, and folders where `--root` says."""
+
+    def __init__(self, folder: Path, stated: Path | None) -> None:
+        self.stated = stated and stated.resolve()
+        self.of_files = self.stated or project_root(folder)
+
+
+def _flatten_file(file: File, place: _Place, roots: _Roots, used: Used) -> File:
     below: list[Statement] = []
     own: list[Statement] = []
     for statement in file.statements:
         if not isinstance(statement, Use):
             own.append(statement)
             continue
-        other = _other(statement, place, root, used)
+        if statement.file.value.endswith("/"):
+            base = _base(statement, place, roots.stated)
+            if isinstance(base, Diagnostic):
+                used.diagnostics.append(base)
+            else:
+                used.folders[place.path] = base
+            continue
+        other = _other(statement, place, roots, used)
         if isinstance(other, Diagnostic):
             used.diagnostics.append(other)
             used.missing = True
@@ -78,14 +93,30 @@ def _flatten_file(file: File, place: _Place, root: Path, used: Used) -> File:
     return replace(file, statements=tuple(merged(below, own)))
 
 
-def _other(use: Use, place: _Place, root: Path, used: Used) -> File | Diagnostic:
+def _base(use: Use, place: _Place, root: Path | None) -> Path | Diagnostic:
+    """The folder that is used."""
+    written = use.file.value
+    try:
+        base = (place.folder / written).resolve()
+        exists = base.is_dir()
+    except (OSError, ValueError):  # ValueError: a path with a NUL character
+        exists = False
+    if not exists:
+        fix = "a folder, written with a slash at its end, is where the paths of this file begin"
+        return _problem(use, "E001", f'there is no folder "{written}"', fix)
+    if root is not None and not base.is_relative_to(root):
+        return _problem(use, "E107", f'"{written}" lies outside of the folder tree of the spec')
+    return base
+
+
+def _other(use: Use, place: _Place, roots: _Roots, used: Used) -> File | Diagnostic:
     """The file that is used, itself flat."""
     written = use.file.value
     try:
         target = (place.folder / written).resolve()
     except (OSError, ValueError):  # ValueError: a path with a NUL character
         return _problem(use, "E001", f'"{written}" is not the path of a file')
-    if not target.is_relative_to(root):
+    if not target.is_relative_to(roots.of_files):
         return _problem(use, "E107", f'"{written}" lies outside of the folder tree of the spec')
     if target in place.line:
         return _problem(use, "E107", f'"{written}" is used by itself')
@@ -100,10 +131,12 @@ def _other(use: Use, place: _Place, root: Path, used: Used) -> File | Diagnostic
         return _problem(use, problems[0].code, message, fix)
     shown = os.path.normpath(Path(place.path).parent / written)
     inner = _Place(shown, target.parent, (*place.line, target))
-    return _parsed(use, Source(shown, source.text), inner, root, used)
+    return _parsed(use, Source(shown, source.text), inner, roots, used)
 
 
-def _parsed(use: Use, source: Source, place: _Place, root: Path, used: Used) -> File | Diagnostic:
+def _parsed(
+    use: Use, source: Source, place: _Place, roots: _Roots, used: Used
+) -> File | Diagnostic:
     file, found = parse(source)
     reported = source.path in used.sources
     used.sources[source.path] = source
@@ -114,7 +147,7 @@ def _parsed(use: Use, source: Source, place: _Place, root: Path, used: Used) -> 
         return labelled[0]
     used.diagnostics += [] if reported else labelled
     used.trees.append((source, file, bool(found)))
-    return _flatten_file(file, place, root, used)
+    return _flatten_file(file, place, roots, used)
 
 
 def _problem(use: Use, code: str, message: str, fix: str = _FIX) -> Diagnostic:

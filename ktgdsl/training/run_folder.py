@@ -23,6 +23,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
@@ -185,7 +186,8 @@ def create_run_folder(
     try:
         write_file(folder.path / "plan.json", plan.to_json().encode())
         if spec is not None:
-            write_file(folder.path / "spec.ktg", spec.encode())
+            text = placed(spec, Path(plan.folder or "."), folder.path)
+            write_file(folder.path / "spec.ktg", text.encode())
         folder.write_environment(environment)
     except BaseException:
         folder.discard_unused()

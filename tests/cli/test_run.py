@@ -98,3 +98,22 @@ def test_a_run_keeps_a_spec_that_uses_others_in_one_file(tmp_path: Path) -> None
     saved = Path("here", "spec.ktg").read_text()
     assert "use" not in saved
     assert ktgdsl.loads(saved).digest == ktgdsl.load("v.ktg").digest
+
+
+def test_a_saved_spec_with_own_code_runs_from_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "flat_networks.py").write_text(
+        "from torch import nn\n"
+        "def flat():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    (tmp_path / "mine" / "v.ktg").write_text(
+        'graph v { node a = python("flat_networks:flat") target a edge label -> a }'
+    )
+    assert cli.main(["run", "mine/v.ktg", "--epochs", "1", "--quiet"]) == 0
+    first = json.loads(Path("runs/v/result.json").read_text())
+    monkeypatch.chdir("runs/v")
+    assert cli.main(["run", "spec.ktg", "--out", "../again", "--quiet"]) == 0
+    again = json.loads(Path("../again/result.json").read_text())
+    assert again["nodes"] == first["nodes"]

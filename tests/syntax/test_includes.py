@@ -163,6 +163,27 @@ class TestMistakes:
         assert all(d.severity == "error" for d in errors(path))
         assert errors(path)
 
+    def test_paths_may_begin_at_another_folder(self, project: Path) -> None:
+        (project / "recipes" / "t.pt").write_text("weights")
+        text = 'use "../recipes/"\nuse "../recipes/base.ktg"\n' + GRAPH
+        weights = text.replace("a, b = resnet8", 'a, b = resnet8 { weights = "t.pt" }')
+        plan = ktgdsl.load(write(project, weights))
+        assert plan.folder == str(project / "recipes")
+        assert plan.data.batch == 32  # files of `use` are still relative to the file
+
+    def test_a_folder_that_is_none(self, project: Path) -> None:
+        path = write(project, f'use "../recipes/base.ktg/" use "gone/"\n{GRAPH}let T = 1')
+        assert complaints(path) == [
+            ("E001", 'there is no folder "../recipes/base.ktg/"'),
+            ("E001", 'there is no folder "gone/"'),
+        ]
+
+    def test_a_folder_outside_of_the_root(self, project: Path) -> None:
+        path = write(project, f'use "../../"\n{GRAPH}let T = 1')
+        assert ktgdsl.load(path).folder == str(project.parent)
+        (error,) = compile_file(path, root=project).diagnostics
+        assert error.code == "E107"
+
     def test_a_text_without_a_file_may_use_some(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

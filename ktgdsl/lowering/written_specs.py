@@ -1,0 +1,159 @@
+"""Texts of specs that are written to another folder: their paths lead where they led before."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ktgdsl.diagnostics.source import Source, Span
+from ktgdsl.lowering.spec_paths import SpecPaths
+from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.project import project_root
+from ktgdsl.syntax.tree import (
+    Block,
+    CallExpression,
+    Choice,
+    File,
+    Graph,
+    Let,
+    Node,
+    Setting,
+    Statement,
+    String,
+    Syntax,
+    Value,
+)
+from ktgdsl.syntax.unparse import unparse_literal
+from ktgdsl.syntax.walk import walk
+
+_PATHS = ("root", "weights")
+"""The settings that are paths."""
+
+_OWN = ("folder", "python")
+"""The words whose files are the user's own: images below a folder, modules beside the spec."""
+
+
+def placed(text: str, base: Path, folder: Path) -> str:
+    """The text of a spec whose paths begin at `base`, for a file in `folder`.
+
+    Where it names own files, `use "BASE/"` stands above it; any other text is as it was. What
+    is no spec is returned as it is.
+    """
+    file, _ = parse(Source("<spec>", text))
+    if file is None or base.resolve() == folder.resolve() or not names_own_files(file):
+        return text
+    return f"{use_base(base, folder)}\n\n{text.lstrip()}"
+
+
+def use_base(base: Path, folder: Path) -> str:
+    """The statement that lets the paths of a file in `folder` begin at `base`.
+
+    Within one project it is relative, so that the project can be moved as a whole.
+    """
+    base, folder = base.resolve(), folder.resolve()
+    near = folder.is_relative_to(project_root(base))
+    path = Path(os.path.relpath(base, folder)) if near else base
+    return f"use {_quoted(path.as_posix().rstrip('/') + '/')}"
+
+
+def names_own_files(file: File) -> bool:
+    """Whether a spec names files or modules that are looked for from where it lies."""
+    return any(map(_is_looked_for, walk(file)))
+
+
+def _is_looked_for(part: Syntax) -> bool:
+    match part:
+        case CallExpression(name="python"):
+            return True
+        case Setting(name="root" | "weights", value=CallExpression(name="own")):
+            return False
+        case Setting(name="root" | "weights") | CallExpression(name="folder"):
+            paths = [each.value for each in walk(part) if isinstance(each, String)]
+            return not paths or any(not Path(path).is_absolute() for path in paths)
+    return False
+
+
+def in_one_file(file: File, paths: SpecPaths) -> File:
+    """A flattened file, with paths that begin at its own folder wherever they were written.
+
+    The folder of a used file's own data becomes its `root`.
+    """
+    if all(folder.resolve() == paths.folder.resolve() for folder in paths.used.values()):
+        return file
+    rebasing = _Rebasing(file, paths)
+    statements = [rebasing.statement(each) for each in file.statements]
+    return replace(file, statements=tuple(map(rebasing.let, statements)))
+
+
+class _Rebasing:
+    """Rewrites statements; a `let` that is used as a path is rewritten for who uses it."""
+
+    def __init__(self, file: File, paths: SpecPaths) -> None:
+        self._paths = paths
+        self._lets = {each.name: each for each in file.statements if isinstance(each, Let)}
+        self._bases: dict[str, Path] = {}
+
+    def statement(self, statement: Statement) -> Statement:
+        match statement:
+            case Block(kind="data"):
+                return replace(statement, settings=tuple(self._of_data(statement)))
+            case Graph():
+                inner = [
+                    replace(each, settings=tuple(self._setting(s) for s in each.settings))
+                    if isinstance(each, Node)
+                    else each
+                    for each in statement.statements
+                ]
+                return replace(statement, statements=tuple(inner))
+        return statement
+
+    def let(self, statement: Statement) -> Statement:
+        if isinstance(statement, Let) and statement.name in self._bases:
+            base = self._bases[statement.name]
+            return replace(statement, value=self._value(statement.value, base))
+        return statement
+
+    def _of_data(self, block: Block) -> Iterator[Setting]:
+        yield from (self._setting(each) for each in block.settings)
+        subject = block.subject
+        if subject is None or any(each.name == "root" for each in block.settings):
+            return
+        base, words = self._paths.base(subject.span), list(walk(subject))
+        own = any(isinstance(each, CallExpression) and each.name in _OWN for each in words)
+        if own and base.resolve() != self._paths.folder.resolve():
+            span = subject.span
+            path = self._from(base, ".")
+            yield Setting(span=span, name="root", name_span=span, value=_string(path, span))
+
+    def _setting(self, setting: Setting) -> Setting:
+        if setting.name not in _PATHS:
+            return setting
+        base = self._paths.base(setting.value.span)
+        return replace(setting, value=self._value(setting.value, base))
+
+    def _value(self, value: Value, base: Path) -> Value:
+        match value:
+            case String():
+                return replace(value, value=self._from(base, value.value))
+            case Choice():
+                options = tuple(self._value(each, base) for each in value.options)
+                return replace(value, options=options)
+            case CallExpression(name=name) if name in self._lets and name not in self._bases:
+                self._bases[name] = base
+                self._value(self._lets[name].value, base)  # for the names in it
+        return value
+
+    def _from(self, base: Path, path: str) -> str:
+        """A path below `base` as seen from the spec's folder."""
+        folder = self._paths.folder.resolve()
+        if base.resolve() == folder or Path(path).is_absolute() or path.startswith("~"):
+            return path
+        return Path(os.path.relpath(base.resolve() / path, folder)).as_posix()
+
+
+def _string(text: str, span: Span) -> String:
+    return String(span=span, value=text)
+
+
+def _quoted(text: str) -> str:
+    return unparse_literal(_string(text, Span("<spec>", 0, 0)))

@@ -13,6 +13,7 @@ from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import Constant, Gate, GateCall, Product, Sum
+from ktgdsl.syntax.parse import is_too_deep
 from ktgdsl.syntax.tree import Binary, CallExpression, Choice, Number, Range, Unary, Value
 from ktgdsl.vocabulary import gates as vocabulary
 
@@ -47,6 +48,10 @@ def gate(resolver: Resolver, value: Value, edge_kind: EdgeKind) -> Gate | None:
             value.span,
             "a gate weights samples from 0 on; a negative coefficient belongs to the loss",
         )
+        return None
+    if is_too_deep(str(bounded.gate)):
+        message = "this gate, written out, is nested more than 64 levels deep"
+        resolver.complain("E003", message, value.span, "write fewer sums and products")
         return None
     return CUTOFF if isinstance(bounded.gate, Constant) and bounded.low < 0 else bounded.gate
 

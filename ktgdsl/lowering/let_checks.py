@@ -1,9 +1,20 @@
-"""Finds `let`s that cannot be used: those defined by themselves, and those that grow too large."""
+"""Finds `let`s that cannot be used: defined by themselves, too large, too deep where used."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.syntax.tree import Argument, CallExpression, File, Let, Syntax
+from ktgdsl.syntax.tree import (
+    Argument,
+    Binary,
+    CallExpression,
+    Choice,
+    File,
+    Let,
+    List,
+    Range,
+    Syntax,
+    Unary,
+)
 from ktgdsl.syntax.walk import children, walk
 
 MOST_LEVELS = 64
@@ -15,6 +26,30 @@ Links = Mapping[str, Sequence[str]]
 
 def unusable(file: File) -> dict[str, Diagnostic]:
     """The `let`s that have no value, by name, and why."""
+    return _refused(file)[0]
+
+
+def too_deep(file: File) -> Iterator[Diagnostic]:
+    """What is nested too deep once the `let`s are in it, each of which is not."""
+    _, sizes = _refused(file)
+    if any(levels for levels, _ in sizes.values()):
+        for value in (v for s in file.statements if not isinstance(s, Let) for v in _values(s)):
+            if _size(value, sizes)[0] > MOST_LEVELS:
+                message = f"this, with the `let`s in it, is more than {MOST_LEVELS} levels deep"
+                yield Diagnostic("E003", message, value.span)
+
+
+def _values(part: Syntax) -> Iterator[Syntax]:
+    """The values in a part of the tree that may have others in them, the outermost of each."""
+    if isinstance(part, List | CallExpression | Unary | Binary | Choice | Range):
+        yield part
+    else:
+        for child in children(part):
+            yield from _values(child)
+
+
+def _refused(file: File) -> tuple[dict[str, Diagnostic], dict[str, tuple[int, int]]]:
+    """The `let`s that have no value, and the levels and parts of the others."""
     lets = {s.name: s for s in file.statements if isinstance(s, Let)}
     mentions = {
         name: [p.name for p in walk(let.value) if isinstance(p, CallExpression) and p.name in lets]
@@ -34,7 +69,7 @@ def unusable(file: File) -> dict[str, Diagnostic]:
                     found[name] = _too_large(lets[name], levels)
                 else:
                     sizes[name] = levels, parts
-    return found
+    return found, sizes
 
 
 def _circular(let: Let, knot: list[str]) -> Diagnostic:

@@ -7,6 +7,7 @@ from ktgdsl.lowering.hints import unquoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import is_open
 from ktgdsl.plan.model import Part
+from ktgdsl.syntax.parse import is_too_deep
 from ktgdsl.syntax.tree import Binary, CallExpression, Number, Unary, Value
 from ktgdsl.vocabulary.losses import Loss
 
@@ -26,6 +27,11 @@ def losses(resolver: Resolver, value: Value, edge_kind: EdgeKind) -> Combination
         return None
     if result is not None and not all(isfinite(part.coefficient) for part in result):
         resolver.complain("E305", "the result is too large for a number", value.span)
+        return None
+    if result is not None and is_too_deep(" + ".join(map(str, result)).replace("+ -", "- ")):
+        message = "this loss, multiplied out, is nested more than 64 levels deep"
+        fix = "write fewer losses, and a factor of all of them behind `via`"
+        resolver.complain("E003", message, value.span, fix)
         return None
     return result
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.let_checks import unusable
+from ktgdsl.lowering.let_checks import too_deep, unusable
 from ktgdsl.syntax.tree import (
     Block,
     Declared,
@@ -112,6 +112,7 @@ def names_of_lets(file: File) -> Iterator[Diagnostic]:
 def usable_lets(file: File) -> Iterator[Diagnostic]:
     """No `let` is defined by itself, or stands for more than anybody could write."""
     yield from unusable(file).values()
+    yield from too_deep(file)
 
 
 def has_target(file: File) -> Iterator[Diagnostic]:

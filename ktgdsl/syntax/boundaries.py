@@ -165,23 +165,30 @@ def settings(tokens: list[Token], start: int, end: int, inside: list[bool]) -> l
 
 
 def too_deep(tokens: list[Token]) -> int | None:
-    """The first token nested deeper than `MAX_LEVELS`, counting brackets and operators."""
-    level = 0
-    opened: list[int] = []
+    """The first token nested deeper than `MAX_LEVELS`, counting brackets and operators.
+
+    Those on the left of what is nested count as those on the right: `(a + b) + c` is as deep as
+    `a + (b + c)`.
+    """
+    level = height = 0  # what encloses the token; what is in the deepest bracket before it
+    opened: list[tuple[int, int]] = []  # both, outside of each open bracket
     for i, token in enumerate(tokens):
         kind = token.type
         if kind in ("LPAR", "LBRACKET"):
-            opened.append(level)
-            level += 1
+            opened.append((level, height))
+            level, height = level + 1, 0
         elif kind in _CLOSES:
-            level = opened.pop() if opened else 0
+            outside, before = opened.pop() if opened else (0, 0)
+            level, height = outside, max(before, level - outside + height)
         elif kind in ("PLUS", "MINUS", "STAR", "SLASH"):
             level += 1
-        elif kind in STATEMENTS or kind in _BRACES:
+        elif kind in _SEPARATORS and opened:
+            outside, before = opened[-1]
+            opened[-1] = outside, max(before, level - outside + height)
+            level, height = outside + 1, 0
+        elif kind in _SEPARATORS or kind in STATEMENTS or kind in _BRACES:
             opened.clear()
-            level = 0
-        elif kind in _SEPARATORS:
-            level = opened[-1] + 1 if opened else 0
-        if level > MAX_LEVELS:
+            level = height = 0
+        if level + height > MAX_LEVELS:
             return i
     return None

@@ -103,7 +103,7 @@ def _edge_of(value: Value | None, *, last: bool) -> Number | PercentLiteral | No
                 value = value.right if last else value.left
             case Range():
                 value = value.high if last else value.low
-            case Choice():
+            case Choice() if value.options:  # a `let` of itself has none
                 value = value.options[-1 if last else 0]
             case _:
                 return None

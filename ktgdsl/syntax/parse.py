@@ -2,7 +2,7 @@
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax.boundaries import too_deep
+from ktgdsl.syntax.boundaries import MAX_LEVELS, too_deep
 from ktgdsl.syntax.lexer import MAX_ERRORS, Lexed, tokenize
 from ktgdsl.syntax.parse_failure import VALUE, ParseFailure
 from ktgdsl.syntax.parser import locate_failure, parse_tokens
@@ -50,6 +50,11 @@ def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
         index, accepts = locate_failure("value", tokens, source.path)
         return None, (explain(ParseFailure(source.path, tokens, index, accepts, VALUE)),)
     return value, ()
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether a value of this text is refused because of its nesting."""
+    return len(text) > MAX_LEVELS and too_deep(tokenize(Source("", text)).tokens) is not None
 
 
 def _file(source: Source, statements: tuple[Statement, ...]) -> File:

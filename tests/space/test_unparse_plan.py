@@ -44,6 +44,24 @@ def test_the_spec_of_a_plan_means_the_plan(path: Path) -> None:
         assert not whole or told.digest == each.digest
 
 
+DEEPEST = {
+    "brackets on the left": "(" * 21 + "correct" + " * linear + 1)" * 21,
+    "brackets on the right": "linear * (1 + " * 21 + "correct" + ")" * 21,
+    "products in a product": " * ".join(["(linear * correct)"] * 32),
+    "`let`s": "g42",
+}
+
+
+@pytest.mark.parametrize("gate", DEEPEST.values(), ids=DEEPEST)
+def test_the_deepest_gates_are_specs_and_json(gate: str) -> None:
+    lets = "let g0 = correct\n" + "".join(
+        f"let g{i + 1} = {'1 +' if i % 2 else 'linear *'} g{i}\n" for i in range(42)
+    )
+    plan = sound(lets + graph(f"node a, b = resnet8 target a edge label, b -> a : kl via {gate}"))
+    assert again(plan, ROOT).digest == plan.digest
+    assert Plan.from_json(plan.to_json()) == plan
+
+
 def test_it_reads_as_a_person_would_write_it() -> None:
     plan = sound(
         """

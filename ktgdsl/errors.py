@@ -47,3 +47,11 @@ class SpecError(KtgError):
 
 class RunError(KtgError):
     """A run cannot go on: a loss that is not finite, a folder that cannot be written, ..."""
+
+
+class NodeError(RunError):
+    """The network of a node cannot be made or used; `node` is the node's name in the plan."""
+
+    def __init__(self, node: str, problem: Diagnostic) -> None:
+        self.node = node
+        super().__init__([problem])

@@ -11,7 +11,7 @@ from ktgdsl.backend import library, networks
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import RunError
+from ktgdsl.errors import NodeError
 from ktgdsl.plan.model import Node, Plan
 
 
@@ -38,7 +38,12 @@ def _built_in(node: Node, plan: Plan) -> nn.Module:
 def _from_library(factory: Callable[..., nn.Module], node: Node, plan: Plan) -> nn.Module:
     arguments: dict[str, Any] = dict(node.network.arguments)
     try:
-        return factory(**arguments, channels=plan.data.shape[0], classes=plan.data.classes)
+        return factory(
+            **arguments,
+            channels=plan.data.shape[0],
+            classes=plan.data.classes,
+            frozen=node.weights == "own",
+        )
     except UnusableError as error:
         raise _unusable(node, arguments["name"], str(error), error.help) from error
     except Exception as error:  # a download, or what else a library may raise
@@ -68,7 +73,7 @@ FACTORIES: Mapping[str, Callable[[Node, Plan], nn.Module]] = {
 """What makes a network, by its word in the vocabulary."""
 
 
-def _unusable(node: Node, name: str, problem: str, help: str | None = None) -> RunError:
+def _unusable(node: Node, name: str, problem: str, help: str | None = None) -> NodeError:
     """The error about a factory of the user's, or about the network of a library."""
     message = f'the network {node.network.name}("{name}") of node `{node.name}` {problem}'
-    return RunError([Diagnostic("E505", message, help=help)])
+    return NodeError(node.name, Diagnostic("E505", message, help=help))

@@ -127,11 +127,12 @@ def _require_known(plan: Plan) -> None:
 
 
 def _load(node: Node, network: nn.Module) -> None:
-    if node.weights is None:
+    file = node.weights_file
+    if file is None:
         return
     from pathlib import Path
 
-    problem = load_weights(network, Path(node.weights.file), node.weights.sha256)
+    problem = load_weights(network, Path(file.file), file.sha256)
     if problem is not None:
         raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ktgdsl.backend.supported import require_searchable, require_supported
-from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.cli.compiling import compile_named, naming_places, supported_plan
 from ktgdsl.cli.console import FINE
 from ktgdsl.cli.options import add_device, add_overrides
 from ktgdsl.cli.training import prepare_to_train
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     plan = supported_plan(compiled, require_searchable if is_space else require_supported)
     from ktgdsl.report.bench import bench_json, bench_text
 
-    with _progress_line() as show:
+    with naming_places(compiled), _progress_line() as show:
         from ktgdsl.bench.bench import bench
 
         result = bench(plan, device=options.device, seconds=options.seconds, progress=show)

@@ -3,7 +3,7 @@
 import argparse
 
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, plan_of, supported_plan
+from ktgdsl.cli.compiling import compile_named, naming_places, plan_of, supported_plan
 from ktgdsl.cli.console import FINE
 from ktgdsl.cli.options import add_overrides
 
@@ -33,5 +33,6 @@ def run(options: argparse.Namespace) -> int:
         from ktgdsl.backend.sequential import step_code
         from ktgdsl.training.datasets.read import complete
 
-        print(step_code(build(complete(plan))), end="")
+        with naming_places(compiled):
+            print(step_code(build(complete(plan))), end="")
     return FINE

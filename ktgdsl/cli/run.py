@@ -3,7 +3,7 @@
 import argparse
 
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.cli.compiling import compile_named, naming_places, supported_plan
 from ktgdsl.cli.console import FINE, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         return _resume(options)
     compiled = compile_named(options)
     plan = supported_plan(compiled, require_supported)
-    with run_listener(options.quiet) as listener:
+    with naming_places(compiled), run_listener(options.quiet) as listener:
         from ktgdsl.training.run import run
 
         run(

@@ -1,11 +1,16 @@
 """Builds the graph of a plan from what the passes leave of a draft."""
 
+from typing import Final, Literal
+
 from ktgdsl.lowering.draft import DraftDerived, DraftEdge, DraftNode
 from ktgdsl.lowering.passes import PassState, peers
 from ktgdsl.plan import model
 from ktgdsl.vocabulary.settings import TrainSettings
 
 Files = dict[str, model.WeightsFile | None]
+
+OWN: Final = "own"
+"""The weights that a network is made with."""
 
 _POINTERS = ("members", "of")
 """The arguments of derived nodes that `sources` stands for."""
@@ -60,13 +65,24 @@ def _node(node: DraftNode, frozen: str | None, train: TrainSettings, files: File
         name=node.name,
         network=node.network.call(),
         frozen=frozen,
-        weights=None if settings.weights is None else files[settings.weights],
+        weights=_weights(node, frozen, files),
         mode=settings.mode,
         keep=settings.keep,
         optimizer=(settings.optimizer or train.optimizer).call(),
         schedule=(settings.schedule or train.schedule).call(),
         device=settings.device,
     )
+
+
+def _weights(
+    node: DraftNode, frozen: str | None, files: Files
+) -> model.WeightsFile | Literal["own"] | None:
+    """The file that a node names; a node that learns begins with its own weights anyway."""
+    written = node.settings.weights
+    if written not in (None, OWN):
+        return files[written]
+    own = written == OWN or node.network.has_weights
+    return OWN if own and frozen is not None else None
 
 
 def _derived(node: DraftDerived, train: TrainSettings) -> model.DerivedNode:

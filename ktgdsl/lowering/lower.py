@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.assemble import assemble
+from ktgdsl.lowering.assemble import OWN, assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
 from ktgdsl.lowering.draft import Draft
 from ktgdsl.lowering.expand import expand
@@ -154,7 +154,7 @@ def _weights(
     found: dict[str, model.WeightsFile | None] = {}
     for node in written.nodes.values():
         path, span = node.settings.weights, node.weights_span
-        if path is not None and span is not None and path not in found:
+        if path not in (None, OWN) and span is not None and path not in found:
             folder = paths.base(span)
             found[path] = weights(resolver, path, span, folder, paths.root)
     return found

@@ -199,6 +199,8 @@ class Resolver(ReferenceResolver):
         if points_at := referenced_kind(field):
             return self.reference(item.value, points_at)
         choices = [w for a in types if get_origin(a) is Literal for w in get_args(a)]
+        if choices and str in types:
+            return self._word_or_string(cls, item, choices, owner)
         if choices or types == (bool,):
             return self._one_of(cls, item, choices or [True, False], owner)
         value = self.expand(item.value)
@@ -232,6 +234,21 @@ class Resolver(ReferenceResolver):
             value.span,
             f"did you mean `{guess}`?" if guess else None,
         )
+        return INVALID
+
+    def _word_or_string(
+        self, cls: type[Parameters], item: NamedValue, words: list[str], owner: str
+    ) -> Any:
+        """A string, or one of some words; INVALID after a complaint."""
+        value = self.expand(item.value)
+        name = value.name if isinstance(value, CallExpression) and not value.arguments else None
+        if name in words or is_open(value):
+            return name or INVALID
+        if isinstance(value, String) and value.value not in words:
+            return value.value
+        fix = "put a string between double quotes, and a word between none"
+        message = f"{_named(cls, item.name, owner)} must be {_either(words)} or a string"
+        self.complain("E301", message, value.span, fix)
         return INVALID
 
     def _checked(

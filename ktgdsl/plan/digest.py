@@ -27,7 +27,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         del facts["data"]["validation"]
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
-        if node["weights"] is not None:
+        if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
     return facts
 

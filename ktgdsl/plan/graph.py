@@ -142,14 +142,15 @@ class Node(Data):
     """A network node that takes part.
 
     `frozen` says why the node does not learn (paper, Sec. 3.4), None for one that does.
-    A frozen node without `weights` is pre-trained on the labels first.
+    A frozen node without `weights` is pre-trained on the labels first; with "own" it is used as
+    its network is made.
     `optimizer` and `schedule` are the node's own where it has them, else the block's.
     """
 
     name: str
     network: Call
     frozen: str | None = None
-    weights: WeightsFile | None = None
+    weights: WeightsFile | Literal["own"] | None = None
     mode: Literal["eval", "train"] = "eval"
     keep: bool = False
     optimizer: Call
@@ -165,6 +166,11 @@ class Node(Data):
     def pretrained(self) -> bool:
         """Whether the node has to be pre-trained before the graph can train."""
         return self.frozen is not None and self.weights is None
+
+    @property
+    def weights_file(self) -> WeightsFile | None:
+        """The file of its weights, None where there is none."""
+        return self.weights if isinstance(self.weights, WeightsFile) else None
 
 
 class DerivedNode(Data):

@@ -59,8 +59,10 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
         state = f"pre-trained on the labels, then frozen ({node.frozen}), {node.mode} mode"
     else:
         state = f"frozen ({node.frozen}), {node.mode} mode"
-    if node.weights is not None:
-        state += f", from {node.weights.path}"
+    if node.weights_file is not None:
+        state += f", from {node.weights_file.path}"
+    elif node.weights == "own":
+        state += ", with its own weights"
     train = plan.train
     if (node.optimizer, node.schedule) != (train.optimizer, train.schedule):
         state += f", {node.optimizer}, {node.schedule}"

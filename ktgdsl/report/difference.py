@@ -48,7 +48,8 @@ def _settings(block: str, plan: Data) -> dict[str, str]:
 
 def _node(node: Node) -> str:
     state = "learns" if node.learns else f"frozen, {node.mode} mode"
-    weights = f", from {node.weights.sha256[:12]}" if node.weights else ""
+    weights = f", from {node.weights_file.sha256[:12]}" if node.weights_file else ""
+    weights = ", its own weights" if node.weights == "own" else weights
     own: tuple[Call, ...] = (node.optimizer, node.schedule)
     return f"{shorthand(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
 

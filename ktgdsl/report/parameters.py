@@ -62,6 +62,8 @@ def _base(annotation: Any) -> str:
     if get_origin(annotation) in (Union, UnionType):
         alternatives = [each for each in get_args(annotation) if each is not NoneType]
         if len(alternatives) > 1:
+            if str in alternatives:
+                return " or ".join(map(_base, alternatives))
             return _OR_PERCENTAGE[frozenset(alternatives)]
         annotation = alternatives[0]
     if annotation in _TYPES:

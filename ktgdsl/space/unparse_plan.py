@@ -24,8 +24,9 @@ from ktgdsl.space.unparse_edges import edges_text, listed
 from ktgdsl.syntax.format import format_source
 from ktgdsl.syntax.project import project_root
 from ktgdsl.vocabulary.call import format_number, format_path
-from ktgdsl.vocabulary.networks import expand_shorthand, shorthand
+from ktgdsl.vocabulary.networks import Network, expand_shorthand, shorthand
 from ktgdsl.vocabulary.python import Python
+from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 
 
@@ -77,7 +78,7 @@ def _base(plan: Plan, folder: Path) -> Path | None:
     """
     if plan.folder is None or Path(plan.folder) == folder.resolve():
         return None
-    files = [Path(node.weights.file) for node in plan.graph.nodes if node.weights]
+    files = [Path(node.weights_file.file) for node in plan.graph.nodes if node.weights_file]
     project = project_root(folder)
     inside = all(file.is_relative_to(project) for file in files)
     return None if inside and not _has_own_code(plan) else Path(plan.folder)
@@ -172,10 +173,8 @@ def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 
 def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None]:
-    # The file is where links lead, and `..` of the spec begins there too.
-    weights = node.weights and os.path.relpath(node.weights.file, folder.resolve())
     return {
-        "weights": value_text(Path(weights).as_posix()) if weights else None,
+        "weights": _weights(node, folder),
         "frozen": "true" if node.frozen == FROZEN else None,
         "optimizer": _unless(node.optimizer, plan.train.optimizer, "optimizer"),
         "schedule": _unless(node.schedule, plan.train.schedule, "schedule"),
@@ -183,6 +182,15 @@ def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None
         "keep": "true" if node.keep else None,
         "device": None if node.device is None else value_text(node.device),
     }
+
+
+def _weights(node: Node, folder: Path) -> str | None:
+    if node.weights_file is None:
+        own = node.weights == "own" and not entry_of(Network, node.network).has_weights
+        return "own" if own else None
+    # The file is where links lead, and `..` of the spec begins there too.
+    relative = os.path.relpath(node.weights_file.file, folder.resolve())
+    return value_text(Path(relative).as_posix())
 
 
 def _unless(call: Call | None, default: Call | None, kind: str) -> str | None:

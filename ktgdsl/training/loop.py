@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
@@ -106,6 +107,8 @@ def epochs(
             (E503), a network does not fit the data (E505), or `resume` not the plan (E502).
     """
     plan, networks = step.plan, _networks(step)
+    shown = data.train.preprocessing
+    set_data_normalization(networks.values(), shown.mean, shown.std)
     step.check_networks(*next(iter(batches_in_order(data.train, CHECKED_IMAGES))))
     if resume is not None:
         _load_state(step, resume.state)

@@ -5,9 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.training.data import Preprocessing
@@ -67,6 +69,8 @@ def _with_normalisation(network: nn.Module, path: Path) -> nn.Module:
         return network
     transforms: Any = import_module("torchvision.transforms.v2")  # slow, and it has no types
     mean, std = json.loads(facts[MEAN]), json.loads(facts[STD])
+    of_data = (torch.tensor(each).view(-1, 1, 1) for each in (mean, std))
+    set_data_normalization([network], *of_data)
     return nn.Sequential(transforms.Normalize(mean, std), network)
 
 

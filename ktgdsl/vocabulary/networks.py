@@ -32,6 +32,11 @@ class Network(Entry):
         """
         return None
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it is made with trained weights, so that a frozen node is used as it is."""
+        return False
+
 
 class Derived(ReferringEntry, Network):
     """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
@@ -123,9 +128,10 @@ Name = Annotated[
 class Torchvision(Network):
     """A model of torchvision by name: `torchvision("resnet18", weights="DEFAULT")`.
 
-    Its classifier gets as many outputs as the data has classes; with `weights` it is new
-    where the number differs. Images of one channel count as grey: the first convolution is
-    the one that sees them in all three. Taps are module paths: `t."layer1.0.conv1"`.
+    Its classifier gets as many outputs as the data has classes. With `weights` it is new where
+    the number differs, which a frozen node refuses, and images are normalised for this network as
+    they were for its training. Images of one channel count as grey: the network sees them in all
+    three. Taps are module paths: `t."layer1.0.conv1"`.
 
     Source: `torchvision.models.get_model`.
     """
@@ -138,12 +144,18 @@ class Torchvision(Network):
         Field(description='pre-trained weights by the library\'s name, such as "DEFAULT"'),
     ] = None
 
+    @property
+    def has_weights(self) -> bool:
+        """With the weights of the library."""
+        return self.weights is not None
+
 
 class Timm(Network):
     """A model of timm by name: `timm("resnet18")`, once `pip install timm` has been run.
 
     Its classifier gets as many outputs as the data has classes, its first convolution as many
-    inputs as the images have channels. Taps are module paths.
+    inputs as the images have channels. With `pretrained=true` it is as `torchvision` with weights.
+    Taps are module paths.
 
     Source: `timm.create_model`.
     """
@@ -152,6 +164,11 @@ class Timm(Network):
 
     name: Name
     pretrained: Annotated[bool, Field(description="start from the library's weights")] = False
+
+    @property
+    def has_weights(self) -> bool:
+        """With the weights of the library."""
+        return self.pretrained
 
 
 def _of_form(depth: int, rest: int) -> int:

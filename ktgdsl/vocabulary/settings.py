@@ -14,7 +14,11 @@ class NodeSettings(Parameters):
     """`node a = resnet8 { ... }`."""
 
     weights: Annotated[
-        str | None, Field(description="file of weights, .safetensors or a state dict")
+        Literal["own"] | str | None,
+        Field(
+            description="file of weights, .safetensors or a state dict; or `own`, those that the "
+            "network is made with, the default with the weights of a library"
+        ),
     ] = None
     frozen: Annotated[bool, Field(description="never trained by this graph")] = False
     optimizer: Annotated[Optimizer | None, Field(description="instead of the `train` block's")] = (

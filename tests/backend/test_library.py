@@ -1,9 +1,11 @@
 """Networks of torchvision and timm: made by name, fitted to the data, or refused with a way out."""
 
 import builtins
+import hashlib
 import sys
 import types
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,17 @@ import ktgdsl
 from ktgdsl.backend import library
 from ktgdsl.backend.graph import build
 from ktgdsl.backend.library import torchvision_network
+from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.backend.user_code import UnusableError
+from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Call
+from ktgdsl.training import pretrain
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.prepare import stepper
 from tests.plans import tiny_plan
 
-models: Any = import_module("torchvision.models")  # it has no types
+torchvision: Any = import_module("torchvision")  # it has no types
+models: Any = torchvision.models
 SMALL = "squeezenet1_1"  # 0.7 million parameters, with a convolution as its classifier
 
 
@@ -74,25 +81,32 @@ def test_a_grey_image_gives_what_it_does_in_all_three_channels() -> None:
     assert made[1].get_submodule("conv1").state_dict()["weight"].shape == (64, 1, 7, 7)
 
 
-class Weights:
-    """Stands for pre-trained weights of 1000 classes, which would be downloaded."""
-
-    def __init__(self, state: Mapping[str, Tensor]) -> None:
-        self.state = state
-
-    def get_state_dict(self, **_: object) -> Mapping[str, Tensor]:
-        return self.state
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
 @pytest.fixture
-def downloaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """Weights of 1000 classes, which torchvision itself "downloads" from a file on the disk."""
     torch.manual_seed(9)
     state: dict[str, Tensor] = models.resnet18(weights=None).state_dict()
-    known = types.SimpleNamespace(
-        __members__={"IMAGENET1K_V1": Weights(state), "DEFAULT": Weights(state)}
-    )
-    monkeypatch.setattr(models, "get_model_weights", lambda name: known)
+    enum_of_weights(tmp_path, monkeypatch, state)
     return state
+
+
+def enum_of_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, state: Mapping[str, Tensor]
+) -> None:
+    """Let any network of torchvision have these weights alone, with ImageNet's normalisation."""
+    file = folder / "weights.pth"
+    torch.save(state, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    file = file.rename(folder / f"weights-{digest}.pth")  # torch.hub checks it
+    api = import_module("torchvision.models._api")
+    preset = import_module("torchvision.transforms._presets").ImageClassification
+    weights = api.Weights(file.as_uri(), partial(preset, crop_size=224), {})
+    known = api.WeightsEnum("Known", {"IMAGENET1K_V1": weights, "DEFAULT": weights})
+    monkeypatch.setattr(models, "get_model_weights", lambda name: known)
+    monkeypatch.setenv("TORCH_HOME", str(folder / "hub"))
 
 
 @pytest.mark.parametrize("weights", ["DEFAULT", "IMAGENET1K_V1", "ResNet18_Weights.IMAGENET1K_V1"])
@@ -111,9 +125,94 @@ def test_with_as_many_classes_the_classifier_is_kept(downloaded: dict[str, Tenso
     assert all(torch.equal(state[name], tensor) for name, tensor in downloaded.items())
 
 
-def test_weights_see_grey_images(downloaded: dict[str, Tensor]) -> None:
-    state = torchvision_network("resnet18", "DEFAULT", 1, 10).state_dict()
-    torch.testing.assert_close(state["conv1.weight"][:, 0], downloaded["conv1.weight"].sum(1))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_normalised_as_they_were_for_the_training(
+    downloaded: dict[str, Tensor], channels: int
+) -> None:
+    """Grey ones in all three channels, and other networks get the images as they were."""
+    network = torchvision_network("resnet18", "DEFAULT", channels, 1000).eval()
+    plain: nn.Module = models.resnet18(weights=None).eval()
+    plain.load_state_dict(downloaded)
+    image = torch.rand(2, channels, 32, 32)
+    before = image.clone()
+    normalized = torchvision.transforms.functional.normalize(image.expand(2, 3, 32, 32), MEAN, STD)
+    torch.testing.assert_close(network(image), plain(normalized))
+    assert torch.equal(image, before)
+    # A data set that is normalised already is not normalised twice.
+    mean, std = torch.full((channels, 1, 1), 0.3), torch.full((channels, 1, 1), 0.4)
+    set_data_normalization([network], mean, std)
+    torch.testing.assert_close(network((image - mean) / std), plain(normalized))
+
+
+def kd(weights: str | None = None) -> ktgdsl.Plan:
+    own = f"{{ weights = {weights} }}" if weights else ""
+    return ktgdsl.loads(f"""
+        graph g {{
+            node s = resnet8
+            node t = torchvision("resnet18", weights="DEFAULT") {own}
+            target s
+            edge label, t -> s
+        }}
+        data digits {{ batch = 256 }}
+        train {{ epochs = 1 }}
+    """)
+
+
+def test_a_teacher_of_the_library_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = models.resnet18(num_classes=10).state_dict()
+    enum_of_weights(tmp_path, monkeypatch, state)
+    monkeypatch.setattr(pretrain, "_train", None)  # nothing is trained
+    plan = kd()
+    step = stepper(plan, "cpu")
+    for _ in range(2):
+        step(torch.rand(4, 1, 8, 8), torch.arange(4))
+    actual = step.graph.networks["t"].state_dict()
+    assert actual.keys() == state.keys()
+    assert all(torch.equal(actual[name], tensor) for name, tensor in state.items())
+    assert plan.digest == kd("own").digest
+
+
+def test_a_run_with_it_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enum_of_weights(tmp_path, monkeypatch, models.resnet18(num_classes=10).state_dict())
+    result = ktgdsl.run(kd(), out=tmp_path / "run", device="cpu")
+    image, label = digits_of_test()
+    right = (ktgdsl.load_network(tmp_path / "run", "t")(image).argmax(1) == label).float().mean()
+    assert result.nodes["t"].accuracy.mean == pytest.approx(100 * right.item())
+
+
+def digits_of_test() -> tuple[Tensor, Tensor]:
+    split = load_splits(kd().data, 0, torch.device("cpu")).test
+    return split.batch(slice(None))
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_a_teacher_with_another_number_of_classes_is_refused() -> None:
+    message, help = refused(kd())
+    assert message == (
+        'the network torchvision("resnet18") of node `t` has weights for 1,000 classes, and the '
+        "data have 10: its classifier would be new, and frozen as it is"
+    )
+    assert help is not None
+    assert "in a run of its own" in help
+    build(plan_of("torchvision", name="resnet18", weights="DEFAULT"))  # where it learns it may
+
+
+@pytest.mark.usefixtures("downloaded")
+def test_the_refusal_shows_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "kd.ktg"
+    spec.write_text(KD)
+    assert cli.main(["run", str(spec), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert "error[E505]: the network torchvision" in error
+    assert "kd.ktg:1:46" in error
+    assert not (tmp_path / "run").exists()
+
+
+KD = """graph g { node s = resnet8 target s node t = torchvision("resnet18", weights="DEFAULT")
+    edge label, t -> s }
+"""
 
 
 @pytest.mark.parametrize(
@@ -186,15 +285,23 @@ def test_timm_is_told_the_classes_and_the_channels(monkeypatch: pytest.MonkeyPat
 
     def create_model(name: str, **options: Any) -> nn.Module:
         asked.append({"name": name, **options})
-        return nn.Sequential(nn.Flatten(), nn.Linear(64, options["num_classes"]))
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, options["num_classes"]))
+        network.__dict__["pretrained_cfg"] = {"num_classes": 1000, "mean": MEAN, "std": STD}
+        return network
 
     fake = types.ModuleType("timm")
     fake.__dict__.update(create_model=create_model, list_models=lambda: ["resnet18", "vit_tiny"])
     monkeypatch.setitem(sys.modules, "timm", fake)
     build(plan_of("timm", name="resnet18.a1_in1k", pretrained=True))
     assert asked == [
-        {"name": "resnet18.a1_in1k", "pretrained": True, "num_classes": 10, "in_chans": 1}
+        {"name": "resnet18.a1_in1k", "pretrained": True, "num_classes": 10, "in_chans": 3}
     ]
+    frozen = plan_of("timm", name="resnet18", pretrained=True)
+    teacher = frozen.graph.nodes[0].model_copy(update={"frozen": "it is given", "weights": "own"})
+    nodes = (teacher, *frozen.graph.nodes[1:])
+    graph = frozen.graph.model_copy(update={"nodes": nodes, "edges": frozen.graph.edges[1:]})
+    message, _ = refused(frozen.model_copy(update={"graph": graph}))
+    assert "has weights for 1,000 classes, and the data have 10" in message
     _, help = refused(plan_of("timm", name="resnet81", pretrained=False))
     assert help == "did you mean `resnet18`?"
 

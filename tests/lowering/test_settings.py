@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ktgdsl.plan.model import Call
+from ktgdsl.space.unparse_plan import unparse_plan
 from tests.specs import codes, compiled, graph, of, said, sound
 
 
@@ -204,12 +205,46 @@ class TestWeights:
             (tmp_path / name).write_bytes(content)
             plan = compiled(graph(self.body.format(path=f"../{name}")), folder=own).plan
             assert plan is not None
-            weights = plan.graph.node("a").weights
+            weights = plan.graph.node("a").weights_file
             assert weights is not None
             assert weights.sha256 == hashlib.sha256(content).hexdigest()
             assert (weights.path, weights.file) == (f"../{name}", str(tmp_path / name))
             digests.append(plan.digest)
         assert digests[0] == digests[1] != digests[2]
+
+    @pytest.mark.parametrize(
+        ("network", "settings", "weights"),
+        [
+            ("resnet8", "", None),
+            ("resnet8", "{ weights = own }", "own"),
+            ('torchvision("resnet18")', "", None),
+            ('torchvision("resnet18", weights="DEFAULT")', "", "own"),
+            ('timm("resnet18")', "", None),
+            ('timm("resnet18", pretrained=true)', "", "own"),
+            ('python("nets:net")', "{ weights = own }", "own"),
+        ],
+    )
+    def test_a_frozen_node_may_keep_its_own_weights(
+        self, tmp_path: Path, network: str, settings: str, weights: str | None
+    ) -> None:
+        body = "node a = resnet8 node t = {} {} target a edge label, t -> a {}"
+        plan = compiled(graph(body.format(network, settings, "")), folder=tmp_path).plan
+        assert plan is not None
+        teacher = plan.graph.node("t")
+        assert (teacher.weights, teacher.pretrained) == (weights, weights is None)
+        again = compiled(unparse_plan(plan, tmp_path), folder=tmp_path).plan
+        assert again is not None
+        assert again.digest == plan.digest
+        # A node that learns begins with them in any case.
+        taught = compiled(graph(body.format(network, settings, "edge label -> t")), folder=tmp_path)
+        assert taught.plan is not None
+        assert taught.plan.graph.node("t").weights is None
+
+    @pytest.mark.parametrize("written", ['"own"', "mine", "7"])
+    def test_weights_are_a_file_or_a_word(self, tmp_path: Path, written: str) -> None:
+        body = f"node a = resnet8 {{ weights = {written} }} target a edge label -> a"
+        (found,) = compiled(graph(body), folder=tmp_path).diagnostics
+        assert (found.code, found.message) == ("E301", "`weights` must be `own` or a string")
 
     def test_a_frozen_node_with_weights_is_not_pretrained(self, tmp_path: Path) -> None:
         (tmp_path / "t").write_bytes(b"one")

@@ -98,7 +98,7 @@ class TestMerging:
         graph = GRAPH.replace("resnet8", 'resnet8 { weights = "t.safetensors" }')
         write(project, graph + BASE, "recipes/graph.ktg")
         plan = ktgdsl.load(write(project, 'use "../recipes/graph.ktg"'))
-        found = plan.graph.node("a").weights
+        found = plan.graph.node("a").weights_file
         assert found is not None
         assert found.file == str(project / "recipes" / "t.safetensors")
 

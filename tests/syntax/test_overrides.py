@@ -133,7 +133,7 @@ class TestValues:
             (folder / "t.safetensors").touch()
         result = compiled(BASE, [f"node.b.weights={written}"], tmp_path)
         assert result.plan is not None
-        weights = result.plan.graph.node("b").weights
+        weights = result.plan.graph.node("b").weights_file
         assert weights is not None
         assert weights.path == written.strip('"')
 

@@ -42,8 +42,9 @@ def compiled(path: Path, settings: tuple[str, ...] = ()) -> Compiled:
 
 def leads(plan: Plan) -> tuple[object, ...]:
     """Where the paths of a plan lead; own modules are looked up in the folder of the plan."""
-    files = [node.weights_file and (node.weights.file, node.weights.sha256) for node in plan.graph.nodes]
-    return plan.digest, plan.folder, plan.data.root, files
+    files = [node.weights_file for node in plan.graph.nodes]
+    content = [each and (each.file, each.sha256) for each in files]
+    return plan.digest, plan.folder, plan.data.root, content
 
 
 OWN = {

@@ -1,5 +1,6 @@
 """The exceptions that leave the package: diagnostics that somebody has to answer."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
@@ -55,3 +56,27 @@ class NodeError(RunError):
     def __init__(self, node: str, problem: Diagnostic) -> None:
         self.node = node
         super().__init__([problem])
+
+
+class KtgWarning(UserWarning):
+    """What a run or its data make one ask about; `diagnostic` has the code and the help."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(diagnostic.message)
+
+
+def warn(code: str, message: str, *, help: str | None = None, path: Path | None = None) -> None:
+    """Warn by Python's `warnings`, which say the same only once; the command line shows the code.
+
+    Args:
+        code: of the diagnostic, such as "W301".
+        message: a sentence that stands alone.
+        help: what the user can do.
+        path: the file or folder that it is about.
+    """
+    where = None if path is None else str(path)
+    warnings.warn(
+        KtgWarning(Diagnostic(code, message, help=help, path=where, severity="warning")),
+        stacklevel=3,
+    )

@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -26,6 +28,23 @@ def print_diagnostics(
     if text:
         print(text, file=stream)
     return exit_code(diagnostics)
+
+
+@contextmanager
+def showing_warnings(style: "Style") -> Iterator[None]:
+    """Print a warning that has a code as a diagnostic on stderr, and any other as Python does."""
+    with warnings.catch_warnings():
+        as_usual = warnings.showwarning
+
+        def show(message: Warning | str, *place: Any, **more: Any) -> None:
+            diagnostic: Diagnostic | None = getattr(message, "diagnostic", None)
+            if diagnostic is None:
+                as_usual(message, *place, **more)
+            else:
+                print_diagnostics([diagnostic], {}, style, sys.stderr)
+
+        warnings.showwarning = show
+        yield
 
 
 def exit_code(diagnostics: "Sequence[Diagnostic]") -> int:

@@ -5,7 +5,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ktgdsl.cli.console import AT_FAULT, FINE, INTERRUPTED, OUR_BUG, print_diagnostics
+from ktgdsl.cli.console import (
+    AT_FAULT,
+    FINE,
+    INTERRUPTED,
+    OUR_BUG,
+    print_diagnostics,
+    showing_warnings,
+)
 from ktgdsl.cli.parser import parser
 
 if TYPE_CHECKING:
@@ -29,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)  # imports the verb
         style = options.output_format
-        code: int = options.verb(options)
+        with showing_warnings(style):
+            code: int = options.verb(options)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)

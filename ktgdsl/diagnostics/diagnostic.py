@@ -77,6 +77,9 @@ CODES = {
     "W205": "a very large learning rate",
     "W206": "gates judged before they have opened",
     "W207": "a part of an epoch that may be a percentage",
+    # W3: data, told when they are read
+    "W301": "labels that may be wrong",
+    "W302": "images that no seed can repeat",
 }
 """Every code and its title; `codes/` explains them."""
 

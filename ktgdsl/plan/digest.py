@@ -25,6 +25,9 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     del facts["data"]["root"], facts["data"]["workers"]
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
+    of_data = facts["data"]["facts"]
+    if of_data is not None and of_data["train_labeled"] is None:
+        del of_data["train_labeled"]  # as it was before plans could say it
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
         if isinstance(node["weights"], dict):

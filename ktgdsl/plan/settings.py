@@ -18,6 +18,8 @@ class Facts(Data):
     shape: tuple[int, int, int]
     train_samples: int
     test_samples: int
+    train_labeled: int | None = None
+    """The number of training samples that have a label, None where all have."""
 
 
 class DataPlan(Data):
@@ -65,9 +67,17 @@ class DataPlan(Data):
         return whole if self.samples is None else _count(self.samples, whole)
 
     @property
+    def labeled_train_samples(self) -> int:
+        """The number of training samples that are used and come with a label."""
+        facts = self.known
+        if facts.train_labeled is None:
+            return self.train_samples
+        return round(facts.train_labeled * self.train_samples / facts.train_samples)
+
+    @property
     def held_samples(self) -> int:
-        """The size of a held-out split."""
-        return _count(self.validation, self.train_samples)
+        """The size of a held-out split: of the samples that come with a label."""
+        return _count(self.validation, self.labeled_train_samples)
 
     @property
     def labeled_samples(self) -> int | None:

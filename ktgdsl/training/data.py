@@ -20,7 +20,7 @@ from ktgdsl.vocabulary.images import Images
 from ktgdsl.vocabulary.registry import entries
 
 Batch = tuple[Tensor, Tensor]
-"""Images (B, C, H, W) float32, in [0, 1] unless normalised, and labels (B,) int64."""
+"""Images (B, C, H, W) float32, of uint8 in [0, 1] unless normalised, and labels (B,) int64."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Split:
     """Labelled images, all on one device, or streamed to it when they are too many.
 
     Attributes:
-        image: (N, C, H, W) uint8; with a `stream` a meta tensor, a shape without content.
+        image: (N, C, H, W) uint8 or float32; with a `stream` a meta tensor, without content.
         label: (N,) int64, -1 where there is none.
-        white: the value of a pixel that is 1.0 in a batch.
+        white: the value of a uint8 pixel that is 1.0 in a batch.
         preprocessing: of the images.
         stream: reads the images where they are not on the device.
     """
@@ -64,11 +64,15 @@ class Split:
 
         Only of a split whose images are on the device.
         """
-        return self.normalized(self.image[index]), self.label[index]
+        image = self.image[index]
+        if image.dtype == torch.float32:
+            image = image.clone()  # a slice would be a view of the images
+        return self.normalized(image), self.label[index]
 
     def normalized(self, image: Tensor) -> Tensor:
-        """Images (B, C, H, W) uint8 as a network takes them."""
-        image = image.float().div_(self.white)
+        """Images (B, C, H, W) as a network takes them; those of float32 are changed in place."""
+        if image.dtype == torch.uint8:
+            image = image.float().div_(self.white)
         mean, std = self.preprocessing.mean, self.preprocessing.std
         return image if mean is None or std is None else image.sub_(mean).div_(std)
 
@@ -122,16 +126,17 @@ def load_training_data(data: DataPlan, seed: int, device: torch.device) -> Train
 
 
 def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) -> Splits:
-    data_set, on_device = _loaded(data_set, data.workers, device)
+    data_set, fits_device = _loaded(data_set, data.workers, device)
     train, test = data_set.train, data_set.test
     learned, held_out = torch.arange(len(train)), None
     if data.samples is not None:
-        mask = stratified(train.label, data.train_samples, derive(seed, "samples"))
-        learned = learned[mask]
+        learned = learned[_used(train.label, data, derive(seed, "samples"))]
     if data.holdout:
-        label = train.label[learned]
-        mask = stratified(label, data.held_samples, derive(seed, "validation"))
-        learned, held_out = learned[~mask], learned[mask]
+        # Only what has a label tells whether an answer is right.
+        labeled = learned[train.label[learned] >= 0]
+        mask = stratified(train.label[labeled], data.held_samples, derive(seed, "validation"))
+        held_out = labeled[mask]
+        learned = learned[~torch.isin(learned, held_out)]
     label = train.label[learned]
     if data.labeled_samples is not None:
         label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
@@ -139,12 +144,11 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
 
     def split(images: ImageSet, index: Tensor, label: Tensor) -> Split:
         label = label.to(device)
-        if on_device:
-            assert isinstance(images.image, Tensor)
+        if fits_device and isinstance(images.image, Tensor):
             whole = len(index) == len(images)
             image = (images.image if whole else images.image[index]).to(device)
             return Split(image, label, images.white, preprocessing)
-        image = torch.empty((len(index), *images.shape), dtype=torch.uint8, device="meta")
+        image = torch.empty((len(index), *images.shape), dtype=images.image.dtype, device="meta")
         stream = ImageStream(images.lazy, index, data.workers, pin=device.type == "cuda")
         return Split(image, label, images.white, preprocessing, stream)
 
@@ -155,17 +159,31 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     )
 
 
+def _used(label: Tensor, data: DataPlan, seed: int) -> Tensor:
+    """A mask (N,) of the training samples that the plan uses, of those without a label as well."""
+    labeled = label >= 0
+    mask = torch.zeros_like(labeled)
+    for part, count in (
+        (labeled, data.labeled_train_samples),
+        (~labeled, data.train_samples - data.labeled_train_samples),
+    ):
+        if bool(part.any()):
+            mask[part] = stratified(label[part], count, seed)
+    return mask
+
+
 def _loaded(data_set: DataSet, workers: int, device: torch.device) -> tuple[DataSet, bool]:
-    """The data set, in the host's memory if it fits there; and whether it fits on the device."""
-    size = data_set.train.bytes + data_set.test.bytes
+    """The data set, in the host's memory if it fits there; and whether that fits on the device."""
+    parts = [data_set.train, data_set.test]
+    size = sum(each.bytes for each in parts if not each.random)
     if memory.fits(size, torch.device("cpu")):
-        data_set = DataSet(_in_memory(data_set.train, workers), _in_memory(data_set.test, workers))
-    in_memory = all(isinstance(each.image, Tensor) for each in (data_set.train, data_set.test))
-    return data_set, in_memory and memory.fits(size, device)
+        data_set = DataSet(*(_in_memory(each, workers) for each in parts))
+    return data_set, memory.fits(size, device)
 
 
 def _in_memory(images: ImageSet, workers: int) -> ImageSet:
-    if isinstance(images.image, Tensor):
+    """The images in memory, except those that are drawn anew whenever they are read."""
+    if isinstance(images.image, Tensor) or images.random:
         return images
     return ImageSet(load_all(images.image, workers), images.label, images.white)
 
@@ -201,10 +219,10 @@ def _preprocessing(
 def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
     """Shuffled whole batches of one epoch, counted from 1, augmented if the split is to be.
 
-    The order depends on the seed, the epoch and the number of samples alone, and so does the
-    augmentation, whether the images are streamed or not. The samples that do not fill a batch
-    are left out, as in the paper's code; a split that is smaller than a batch is one batch.
-    Nothing waits for the device.
+    The order depends on the seed, the epoch and the number of samples alone, and so do the
+    augmentation and what is random in a user's Dataset, whether the images are streamed or not.
+    The samples that do not fill a batch are left out, as in the paper's code; a split that is
+    smaller than a batch is one batch. Nothing waits for the device.
     """
     n = len(split)
     size = min(size, n)
@@ -213,7 +231,8 @@ def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
     augment, draws = split.preprocessing.augment, None
     if augment is not None:
         draws = augment.draw(len(order), seed, epoch).to(split.label.device)
-    for start, image, label in _raw_batches(split, order, size):
+    draw = derive(seed, "read", epoch)
+    for start, image, label in _raw_batches(split, order, size, draw):
         if augment is not None and draws is not None:
             image = augment.apply(image, draws[start : start + size])
         yield split.normalized(image), label
@@ -221,7 +240,7 @@ def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
 
 def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
     """Every sample once, in the order of the split, never augmented; the last batch may be
-    smaller.
+    smaller. What is random in a user's Dataset is the same each time.
     """
     if split.stream is None:
         for start in range(0, len(split), size):
@@ -231,9 +250,11 @@ def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
             yield split.normalized(image), label
 
 
-def _raw_batches(split: Split, order: Tensor, size: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _raw_batches(
+    split: Split, order: Tensor, size: int, draw: int = 0
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """The samples at `order` (N,), which is on the CPU, in batches: the position of the first,
-    images (B, C, H, W) uint8 and labels (B,) on the device.
+    images (B, C, H, W) and labels (B,) on the device. `draw` seeds what is random in the images.
     """
     device = split.label.device
     index = order.to(device, non_blocking=True)
@@ -243,7 +264,7 @@ def _raw_batches(split: Split, order: Tensor, size: int) -> Iterator[tuple[int, 
             yield start, split.image[chosen], split.label[chosen]
         return
     start = 0
-    for image in split.stream.images(order, size):
+    for image in split.stream.images(order, size, draw):
         chosen = index[start : start + size]
         yield start, image.to(device, non_blocking=True), split.label[chosen]
         start += len(chosen)

@@ -139,8 +139,9 @@ class Folder(AnyDataset):
 class PythonDataset(AnyDataset, Python):
     """Data of yours: `python("pkg.module:fn", ...)`.
 
-    fn(split, **arguments) = (images, labels) for the splits "train" and "test": uint8 images
-    (samples, channels, height, width) and int64 labels (samples,), -1 where unlabeled. Or
-    = a map-style Dataset of (image, label), the image a Pillow one or such a tensor; what does
-    not fit into memory is read while it is needed.
+    fn(split, **arguments) = (images, labels) for the splits "train" and "test": images (samples,
+    channels, height, width), uint8 or floating-point, and whole labels (samples,), -1 where
+    unlabeled. Or = a map-style Dataset of (image, label, ...) or of dicts, the image a Pillow one,
+    an array (height, width, channels) or a tensor (channels, height, width). What does not fit
+    into memory, or is drawn at random, is read while it is needed.
     """

@@ -16,7 +16,7 @@ class Augment:
         pad: pixels of padding at each side; all (2 pad + 1)² crops are equally likely.
         flips: whether half of the images are flipped.
         reflect: whether the padding mirrors the image, without repeating its edge (the paper's
-            code); else it is black.
+            code); else it is 0, which is black.
     """
 
     pad: int
@@ -34,7 +34,7 @@ class Augment:
         return AugmentDraws(offsets[0] - self.pad, offsets[1] - self.pad, flip & self.flips)
 
     def apply(self, image: Tensor, draws: "AugmentDraws") -> Tensor:
-        """The augmented images (B, C, H, W) uint8; nothing waits for their device."""
+        """The augmented images (B, C, H, W), of the same type; nothing waits for their device."""
         B, C, H, W = image.shape
         rows = draws.down[:, None] + torch.arange(H, device=image.device)
         columns = draws.right[:, None] + torch.arange(W, device=image.device)

@@ -10,9 +10,17 @@ from torch.utils.data import Dataset
 
 
 class LazyImages(Dataset[Tensor]):
-    """Images that are read one by one: map-style, each (C, H, W) uint8 of the same `shape`."""
+    """Images that are read one by one: map-style, each (C, H, W) of the same `shape`.
+
+    Attributes:
+        shape: (channels, height, width) in pixels.
+        dtype: uint8, or float32 where the numbers are to stay as they are.
+        random: whether an image differs from one reading to the next.
+    """
 
     shape: tuple[int, int, int]
+    dtype: torch.dtype = torch.uint8
+    random: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -23,6 +31,10 @@ class LazyImages(Dataset[Tensor]):
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
         """The images of a batch (B, C, H, W): what a torch DataLoader asks for."""
         return torch.stack([self[i] for i in indices])
+
+    def drawn(self, seed: int) -> "LazyImages":
+        """The same images, with what is `random` in them drawn from this seed."""
+        return self
 
 
 class UnreadableError(Exception):
@@ -37,6 +49,7 @@ class TensorImages(LazyImages):
 
     def __init__(self, image: Tensor) -> None:
         self._image = image
+        self.dtype = image.dtype
         _, channels, height, width = image.shape
         self.shape = (channels, height, width)
 
@@ -55,9 +68,9 @@ class ImageSet:
     """The training or the test images of a data set, with their labels.
 
     Attributes:
-        image: (N, C, H, W) uint8, or N images that are read one by one.
+        image: (N, C, H, W) uint8 or float32, or N images that are read one by one.
         label: (N,) int64, -1 where there is none.
-        white: the value of a pixel that is 1.0 to a network.
+        white: the value of a uint8 pixel that is 1.0 to a network.
     """
 
     image: Tensor | LazyImages
@@ -79,7 +92,12 @@ class ImageSet:
     def bytes(self) -> int:
         """The memory that all images take, in bytes."""
         channels, height, width = self.shape
-        return len(self) * channels * height * width
+        return len(self) * channels * height * width * self.image.dtype.itemsize
+
+    @property
+    def random(self) -> bool:
+        """Whether an image differs from one reading to the next."""
+        return isinstance(self.image, LazyImages) and self.image.random
 
     @property
     def lazy(self) -> LazyImages:

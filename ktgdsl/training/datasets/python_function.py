@@ -1,23 +1,26 @@
 """The data set `python("pkg.module:fn", ...)`: what a function of the user's returns."""
 
-from collections.abc import Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
+from ktgdsl.backend.user_code import UnusableError, call_user_function
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
+from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import data_error
-from ktgdsl.training.datasets.image_files import pixels
-from ktgdsl.training.datasets.image_set import DataSet, ImageSet, LazyImages, UnreadableError
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet, UnreadableError
+from ktgdsl.training.datasets.samples import CHANNELS, as_pixels, as_tensor, label_number
+from ktgdsl.training.datasets.stream import chunks, read_batches
+from ktgdsl.training.datasets.user_images import UserImages
 
 EXPECTED = (
-    "fn(split, ...) gives (images, labels), uint8 (samples, channels, height, width) and whole "
-    "numbers (samples,), or a map-style Dataset of (image, label)"
+    "fn(split, ...) gives (images, labels), uint8 or floating-point (samples, channels, height, "
+    "width) and whole numbers (samples,), or a map-style Dataset of (image, label)"
 )
 
 
@@ -43,86 +46,79 @@ def _part(data: DataPlan, split: str) -> ImageSet:
         if (
             isinstance(result, Sized)
             and hasattr(result, "__getitem__")
-            and not isinstance(result, tuple)
+            and not isinstance(result, tuple | Mapping)
         ):
-            return _dataset(result)
+            return _dataset(result, f'the Dataset of python("{function}") for "{split}"', data)
     except (TypeError, ValueError, UnreadableError) as error:
         raise error_of(f'for "{split}": {error}') from error
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
 
 
 def _arrays(image: Any, label: Any) -> ImageSet:
-    image = torch.as_tensor(image)
-    if image.dtype != torch.uint8:
-        raise TypeError(f"the images are {image.dtype}, not uint8 from 0 to 255")
-    if image.ndim != 4 or image.shape[1] not in (1, 3) or len(image) == 0:
+    image = as_tensor(image)
+    if image.ndim != 4 or image.shape[1] not in CHANNELS or len(image) == 0:
         raise ValueError(
             f"the images have the shape {tuple(image.shape)}, not (samples, channels, height, "
             "width) with one channel or three"
         )
-    labels = torch.as_tensor(np.asarray(label))
-    if (
-        labels.dtype.is_floating_point
-        or labels.dtype == torch.bool
-        or labels.shape != image.shape[:1]
-    ):
+    try:
+        image = as_pixels(image)
+    except UnreadableError as error:
+        raise ValueError(f"the images: {error}") from error
+    labels = np.asarray(label.detach().cpu() if isinstance(label, Tensor) else label)
+    if labels.shape != image.shape[:1]:
         raise ValueError(
-            f"the labels are {tuple(labels.shape)} of {labels.dtype}, not ({len(image)},) whole "
-            "numbers"
+            f"the labels are {labels.shape} of {labels.dtype}, not ({len(image)},) whole numbers"
         )
-    return ImageSet(image.cpu(), labels.to("cpu", torch.int64))
+    return ImageSet(image, _numbers(labels))
 
 
-def _dataset(dataset: Any) -> ImageSet:
+def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
+    """A map-style Dataset: its images are read when they are needed, if they need memory.
+
+    Its labels are those of its samples; the list of them that it may have too is not asked, as
+    what a transform of labels makes of it does not show there.
+    """
     if len(dataset) == 0:
         raise ValueError("the Dataset is empty")
-    items = _DatasetImages(dataset)
-    targets = getattr(dataset, "targets", None)
-    if targets is None or len(targets) != len(dataset):
-        targets = [items.label(i) for i in range(len(dataset))]
-    return ImageSet(items, torch.as_tensor([int(each) for each in targets], dtype=torch.int64))
+    images = UserImages(dataset, name)
+    listed = images.listed_labels()
+    if listed is not None:
+        return ImageSet(images, torch.tensor(listed))
+    size = len(images) * images.dtype.itemsize * int(np.prod(images.shape))
+    kept = not images.random and memory.fits(size, torch.device("cpu"))
+    pixels = torch.empty((len(images) if kept else 0, *images.shape), dtype=images.dtype)
+    labels = torch.empty(len(images), dtype=torch.int64)
+    batches = chunks(torch.arange(len(images)))
+    read = read_batches(_Samples(images), batches, data.workers)
+    for chunk, (image, label) in zip(batches, read, strict=True):
+        labels[chunk] = label
+        if kept:
+            pixels[chunk] = image
+    return ImageSet(pixels if kept else images, labels)
 
 
-class _DatasetImages(LazyImages):
-    """The images of a map-style Dataset, all of the shape of the first."""
+class _Samples(Dataset[Any]):
+    """Images together with their labels."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-        _, height, width = shape = _image(self._item(0)[0], 0).shape
-        self.shape = (shape[0], height, width)
+    def __init__(self, images: UserImages) -> None:
+        self._images = images
 
-    def __len__(self) -> int:
-        return len(self._dataset)
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        return self._images.samples(indices)
 
-    def __getitem__(self, index: int) -> Tensor:
-        image = _image(self._item(index)[0], index)
-        if image.shape != self.shape:
-            shape = tuple(image.shape)
-            raise UnreadableError(f"image {index} has the shape {shape}, the first {self.shape}")
-        return image
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._images.sample(index)
 
-    def label(self, index: int) -> int:
-        """The label of a sample; the sample is read for it."""
-        return int(self._item(index)[1])
 
-    def _item(self, index: int) -> tuple[Any, Any]:
+def _numbers(labels: Any) -> Tensor:
+    """Labels (N,) as int64. Raises ValueError for one that is not a whole number."""
+    if labels.dtype.kind in "iub":
+        return torch.from_numpy(labels.astype(np.int64))
+    numbers = []
+    for index, label in enumerate(labels):
         try:
-            image, label = self._dataset[index]
-        except Exception as error:
-            raise UnreadableError(f"sample {index} cannot be read ({describe(error)})") from error
-        return image, label
-
-
-def _image(image: Any, index: int) -> Tensor:
-    """A Pillow image or a uint8 tensor (C, H, W), as such a tensor."""
-    if isinstance(image, Image.Image):
-        return pixels(image)
-    if not isinstance(image, Tensor):
-        kind = type(image).__name__
-        raise UnreadableError(f"image {index} is a {kind}, not a Pillow image or a tensor")
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise UnreadableError(
-            f"image {index} is {tuple(image.shape)} of {image.dtype}, not (channels, height, "
-            "width) of uint8: leave out what makes floating-point numbers of it"
-        )
-    return image
+            numbers.append(label_number(label))
+        except UnreadableError as error:
+            raise ValueError(f"sample {index}: {error}") from error
+    return torch.tensor(numbers)

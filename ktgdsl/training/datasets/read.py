@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from ktgdsl.errors import warn
 from ktgdsl.plan.model import DataPlan, Facts, Plan
 from ktgdsl.training import digits
 from ktgdsl.training.datasets.errors import data_error
@@ -52,7 +53,7 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
         facts = _facts(data_set, data)
         data = data.model_copy(update={"facts": facts})
         _require_count(data, data.train_samples, facts.train_samples + 1, "samples")
-        _require_count(data, data.held_samples, data.train_samples, "validation")
+        _require_count(data, data.held_samples, data.labeled_train_samples, "validation")
         _require_count(data, data.labeled_samples, data.train_samples, "labeled")
     _require_consistent(data_set, data, facts)
     return data_set, data
@@ -83,19 +84,45 @@ def _facts(data_set: DataSet, data: DataPlan) -> Facts:
     if expected is not None and data.source.name == "folder" and expected != present:
         message = f"the data {data.source} have {present} classes, not {expected}"
         raise data_error(message, "leave `classes` out")
+    if expected is None:
+        _ask_about_classes(data_set, data, present)
+    labeled = int((data_set.train.label >= 0).sum())
     return Facts(
         classes=expected or max(2, present),
         shape=data_set.train.shape,
         train_samples=len(data_set.train),
         test_samples=len(data_set.test),
+        train_labeled=None if labeled == len(data_set.train) else labeled,
+    )
+
+
+def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int) -> None:
+    """Warn (W301) of classes that no training sample has, by the greatest label."""
+    labels = data_set.train.label[data_set.train.label >= 0]
+    present = set(labels.tolist())
+    if len(present) == classes:
+        return
+    lacking = sorted(set(range(classes)).difference(present))
+    numbers = ", ".join(map(str, lacking[:3])) + f" and {len(lacking) - 3} more" * (
+        len(lacking) > 3
+    )
+    help = "a sample without a label has -1; or say how many classes there are: `classes = "
+    if lacking == [0]:
+        help = "if labels count from 1, subtract 1; or say how many classes there are: `classes = "
+    warn(
+        "W301",
+        f"the greatest label of the data {data.source} is {classes - 1}, so there are {classes} "
+        f"classes, and no training sample is of class {numbers}",
+        help=f"{help}{classes}` in the block `data`",
     )
 
 
 def _require_count(data: DataPlan, count: int | None, below: int, name: str) -> None:
+    labeled = name == "validation" and data.known.train_labeled is not None
     if count is not None and not 0 < count < below:
         message = (
-            f"`{name}` takes {count} of the training samples of {data.source}, "
-            f"and can take from 1 to {below - 1}"
+            f"`{name}` takes {count} of the {'labeled ' * labeled}training samples of "
+            f"{data.source}, and can take from 1 to {below - 1}"
         )
         raise data_error(message)
 
@@ -124,6 +151,9 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
                 f"classes are 0 to {facts.classes - 1}, or -1 for none"
             )
             raise data_error(message)
+    if not bool((data_set.test.label >= 0).any()):
+        message = f"{where}: no sample of test has a label, so that there is no test accuracy"
+        raise data_error(message, "give it the samples to test on that have labels")
 
 
 def _out_of_range(label: Tensor, classes: int) -> list[int]:

@@ -1,12 +1,12 @@
 """Images read from files while they are needed, by a torch DataLoader with worker processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
@@ -31,36 +31,53 @@ class ImageStream:
     workers: int = 0
     pin: bool = False
 
-    def images(self, order: Tensor, size: int) -> Iterator[Tensor]:
-        """Images in batches (B, C, H, W) uint8; the last batch may be smaller.
+    def images(self, order: Tensor, size: int, draw: int = 0) -> Iterator[Tensor]:
+        """Images in batches (B, C, H, W); the last batch may be smaller.
 
         Args:
             order: (n,) int64, positions in `index`.
             size: images in a batch.
+            draw: the seed of what is random in the images.
 
         Raises:
             RunError: when an image cannot be read (E508).
         """
-        chosen = self.index[order]
-        loader: DataLoader[Tensor] = DataLoader(
-            self.source,
-            batch_sampler=[chosen[i : i + size].tolist() for i in range(0, len(chosen), size)],
-            num_workers=self.workers,
-            collate_fn=_as_it_is,
-            pin_memory=self.pin,
-            generator=torch.Generator(),  # else torch's global random state would change
-        )
-        try:
-            yield from loader
-        except UnreadableError as error:
-            # From a worker the message follows the traceback of that process.
-            raise data_error(str(error).rpartition("UnreadableError: ")[2].strip()) from error
+        batches = chunks(self.index[order], size)
+        return read_batches(self.source.drawn(draw), batches, self.workers, pin=self.pin)
+
+
+def read_batches(
+    source: Dataset[Any], batches: Iterable[Tensor], workers: int, *, pin: bool = False
+) -> Iterator[Any]:
+    """What the `__getitems__` of a map-style Dataset gives for each batch of indices (B,).
+
+    Raises:
+        RunError: when a sample cannot be read (E508).
+    """
+    loader: DataLoader[Any] = DataLoader(
+        source,
+        batch_sampler=[batch.tolist() for batch in batches],
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin,
+        generator=torch.Generator(),  # else torch's global random state would change
+    )
+    try:
+        yield from loader
+    except UnreadableError as error:
+        # From a worker the message follows the traceback of that process.
+        raise data_error(str(error).rpartition("UnreadableError: ")[2].strip()) from error
+
+
+def chunks(index: Tensor, size: int = CHUNK) -> list[Tensor]:
+    """Indices (N,) in parts of `size`; the last may be smaller."""
+    return [index[start : start + size] for start in range(0, len(index), size)]
 
 
 def load_all(source: LazyImages, workers: int) -> Tensor:
-    """All images in memory (N, C, H, W) uint8. Raises RunError (E508) when one is unreadable."""
+    """All images in memory (N, C, H, W). Raises RunError (E508) when one is unreadable."""
     everything = torch.arange(len(source))
-    images = torch.empty((len(source), *source.shape), dtype=torch.uint8)
+    images = torch.empty((len(source), *source.shape), dtype=source.dtype)
     done = 0
     for batch in ImageStream(source, everything, workers).images(everything, CHUNK):
         images[done : done + len(batch)] = batch

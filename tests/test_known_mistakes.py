@@ -44,7 +44,7 @@ def trained(graph: str, settings: str) -> list[Seen]:
     seen: list[Seen] = []
 
     def keep(done: EpochDone, step: Stepper) -> None:
-        tensors = {name: copied(network) for name, network in step.graph.networks.items()}
+        tensors = {name: copied(network) for name, network in step.networks.items()}
         groups = [
             g for each in step.state_dict()["optimizers"].values() for g in each["param_groups"]
         ]

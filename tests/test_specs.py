@@ -42,12 +42,12 @@ class TestSpec:
         )
         assert plan.data.learned_samples == 8  # so that pre-training is short as well
         step = ktgdsl.stepper(plan, "cpu", steps=2)
-        before = {name: weights(net) for name, net in step.graph.networks.items()}
+        before = {name: weights(net) for name, net in step.networks.items()}
         for _ in range(2):
             out = step(torch.rand(4, *plan.data.shape), torch.arange(4))
         assert all(loss.isfinite() for loss in out.losses.values())
         for node in plan.graph.nodes:
-            moved = not torch.equal(before[node.name], weights(step.graph.networks[node.name]))
+            moved = not torch.equal(before[node.name], weights(step.networks[node.name]))
             assert moved == node.learns
 
     def test_formats_to_the_same_tree(self, path: Path) -> None:

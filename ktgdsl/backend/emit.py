@@ -1,107 +1,87 @@
-"""Emits the fx graph of a plan: networks, then losses and gates under the names of their edges."""
+"""Emits the fx graph of an update: calls of modules, then losses and gates under their edges."""
 
-import re
 from collections.abc import Callable
-from fractions import Fraction
 from operator import add, mul
 from typing import Any
 
 from torch import fx
 
 from ktgdsl.backend import gates, losses
-from ktgdsl.backend.missing import source_kind
 from ktgdsl.backend.output import Output
-from ktgdsl.plan.model import (
-    Call,
-    Constant,
-    Edge,
-    Endpoint,
-    GateCall,
-    NodeOutput,
-    Part,
-    Plan,
-    Product,
-    Sum,
+from ktgdsl.plan.model import LOGITS
+from ktgdsl.program.from_plan import identifier
+from ktgdsl.program.model import (
+    IMAGE,
+    LABEL,
+    PROGRESS,
+    Combined,
+    EdgeLoss,
+    Gate,
+    Loss,
+    Placeholder,
+    Read,
+    StageCall,
     Term,
-    per_sample,
+    Update,
+    Value,
+    Weight,
 )
-from ktgdsl.plan.model import Gate as GateExpression
-from ktgdsl.vocabulary.entry import Percentage
-from ktgdsl.vocabulary.gates import Gate
-from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.reads import Input, PhaseFraction, Read
-from ktgdsl.vocabulary.registry import entry_of
 
-Value = fx.Node | float
+Emitted = fx.Node | float
 
 
-def module_names(plan: Plan) -> dict[str, str]:
-    """The attribute that holds each node's network: `node_a`; an array's `p[0]` is `node_p_0`.
-
-    The prefix keeps names such as `train` or `code` apart from the module's own.
-    """
-    names: dict[str, str] = {}
-    for node in plan.graph.nodes:
-        name = f"node_{_identifier(node.name)}"
-        while name in names.values():
-            name += "_"
-        names[node.name] = name
-    return names
-
-
-def emit(plan: Plan) -> fx.Graph:
-    """The computation of one batch as an fx graph over the modules of `module_names`.
+def emit(update: Update) -> fx.Graph:
+    """The computation of one batch as an fx graph over the modules that the update calls.
 
     Placeholders are `image`, `label` and `progress`; the result is an `Output`. Sources are
     detached, so that the gradient of an edge's loss reaches its destination only (paper,
-    Sec. 3.1), and what several edges need is computed once.
+    Sec. 3.1), and what several edges read is computed once.
     """
-    return _Emitter(plan).emit()
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_")
+    return _Emitter(update).emit()
 
 
 class _Emitter:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, update: Update) -> None:
+        self.update = update
         self.graph = fx.Graph()
-        self.image = self.graph.placeholder("image")
-        self.label = self.graph.placeholder("label")
-        self.progress = self.graph.placeholder("progress")
-        self.logits: dict[str, fx.Node] = {}
+        self.placeholders = {
+            each: self.graph.placeholder(each.name) for each in (IMAGE, LABEL, PROGRESS)
+        }
+        self.outputs: dict[tuple[str, str], fx.Node] = {}
         self.open: dict[tuple[str, str], fx.Node] = {}
         self._cache: dict[tuple[object, ...], fx.Node] = {}
 
     def emit(self) -> fx.Graph:
-        for node, module in module_names(self.plan).items():
-            self.logits[node] = self._name(
-                self.graph.call_module(module, (self.image,)), f"logits_{_identifier(node)}"
-            )
-        edges = {edge.key: self._edge(edge) for edge in self.plan.graph.edges}
+        for call in self.update.calls:
+            self._stage_call(call)
+        edges = {edge.key: self._edge(edge) for edge in self.update.edges}
         sums = {
-            node.name: self._sum([edges[e.key] for e in self.plan.graph.into(node.name)], node.name)
-            for node in self.plan.graph.nodes
-            if node.learns
+            learner: self._sum([edges[e.key] for e in self.update.into(learner)], learner)
+            for learner in self.update.learns
         }
-        results: tuple[Any, ...] = (sums, edges, self.logits, self.open)
+        logits = {node: value for (node, tap), value in self.outputs.items() if tap == LOGITS}
+        results: tuple[Any, ...] = (sums, edges, logits, self.open)
         self.graph.output(self.graph.call_function(Output, results))
         self.graph.lint()
         return self.graph
 
-    def _sum(self, edges: list[fx.Node], node: str) -> fx.Node:
+    def _stage_call(self, call: StageCall) -> None:
+        inputs = tuple(self.placeholders[each] for each in call.inputs)
+        value = self.graph.call_module(call.module, inputs)
+        self.outputs[call.node, LOGITS] = self._name(value, f"logits_{identifier(call.node)}")
+
+    def _sum(self, edges: list[fx.Node], learner: str) -> fx.Node:
         """Eq. 3: a node's loss is the sum of its edges' losses."""
         total, *rest = edges
         for edge in rest:
             total = self.graph.call_function(add, (total, edge))
-        return self._name(total, f"loss_{_identifier(node)}") if rest else total
+        return self._name(total, f"loss_{identifier(learner)}") if rest else total
 
-    def _edge(self, edge: Edge) -> fx.Node:
+    def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
-        pair = f"{_identifier(str(edge.source))}_to_{_identifier(str(edge.destination))}"
-        reduced = [self._term(edge, term, pair) for term in edge.terms]
-        weights = [self._gate(term.gate, edge) for term in edge.terms]
+        pair = f"{identifier(edge.source)}_to_{identifier(edge.destination)}"
+        reduced = [self._term(term, pair) for term in edge.terms]
+        weights = [self._gate(term.gate) for term in edge.terms]
         total = reduced[0]
         for value in reduced[1:]:
             total = self.graph.call_function(add, (total, value))
@@ -112,110 +92,81 @@ class _Emitter:
             self.open[edge.key] = self._name(share, f"open_{pair}")
         return self._name(total, f"edge_{pair}")
 
-    def _term(self, edge: Edge, term: Term, pair: str) -> fx.Node:
-        values = self._combination(edge, term.parts, pair)
-        gate = self._gate(term.gate, edge)
+    def _term(self, term: Term, pair: str) -> fx.Node:
+        values = self._combination(term.losses, pair)
+        gate = self._gate(term.gate)
         weight = None if gate == 1.0 else gate
-        reduce = self.plan.train.reduce
-        if reduce == "sum":
-            return self._call(gates.reduce_sum, values, weight)
-        if edge.from_label:
-            labeled = self._call(gates.count_labeled, self.label)
-            return self._call(gates.reduce_labeled, values, weight, labeled)
-        if reduce == "active" and per_sample(term.gate):
-            # Where a schedule is 0 the count does not matter: every sample's loss is 0 too.
-            return self._call(gates.reduce_active, values, weight, weight)
-        return self._call(gates.reduce_mean, values, weight)
+        match term.reduction:
+            case "sum":
+                return self._call(gates.reduce_sum, values, weight)
+            case "labeled":
+                labeled = self._call(gates.count_labeled, self.placeholders[LABEL])
+                return self._call(gates.reduce_labeled, values, weight, labeled)
+            case "active":
+                return self._call(gates.reduce_active, values, weight, weight)
+            case "mean":
+                return self._call(gates.reduce_mean, values, weight)
 
-    # Losses
-
-    def _combination(self, edge: Edge, parts: tuple[Part, ...], pair: str) -> fx.Node:
+    def _combination(self, parts: tuple[Loss, ...], pair: str) -> fx.Node:
+        """The linear combination (B, *rest) of the losses of an edge's samples."""
         total: fx.Node | None = None
         for part in parts:
-            value = self._name(self._loss(edge, part.loss), f"{part.loss.name}_{pair}")
+            inputs = [self._value(each) for each in part.inputs]
+            value = self._call(losses.FUNCTIONS[part.word, part.source], *inputs)
+            value = self._name(value, f"{part.word}_{pair}")
             if part.coefficient != 1:
                 value = self.graph.call_function(mul, (value, part.coefficient))
             total = value if total is None else self.graph.call_function(add, (total, value))
         assert total is not None
         return total
 
-    def _loss(self, edge: Edge, call: Call) -> fx.Node:
-        """The loss (B, *rest) of an edge's samples."""
-        source = source_kind(edge)
-        inputs = entry_of(Loss, call).inputs(source)
-        values = [self._input(each, edge, detach=True) for each in inputs]
-        return self._call(losses.FUNCTIONS[call.name, source], *values)
+    def _gate(self, gate: Gate) -> Emitted:
+        match gate:
+            case Combined():
+                operator = mul if gate.operator == "*" else add
+                first, *rest = (self._gate(part) for part in gate.parts)
+                for value in rest:
+                    first = self._call(operator, first, value)
+                return first
+            case Weight():
+                return self._weight(gate)
+        return gate
 
-    # Inputs of losses and gates
+    def _weight(self, weight: Weight) -> fx.Node:
+        inputs = [self._value(each) for each in weight.inputs]
+        value = self._call(gates.FUNCTIONS[weight.word], *inputs)
+        read = dict.fromkeys(
+            identifier(each.node) for each in weight.inputs if isinstance(each, Read)
+        )
+        return self._name(value, f"{weight.word}_{'_to_'.join(read)}") if read else value
 
-    def _input(self, value: Input, edge: Edge, *, detach: bool = False) -> Value:
-        """What a function gets for one of its inputs; `detach` stops gradients into the source."""
+    def _value(self, value: Value) -> Emitted:
+        """What a function gets for one of its inputs."""
         match value:
-            case Read(of="source"):
-                read = self._output(value, edge.source)
-                return self._detached(read) if detach else read
-            case Read(of="destination"):
-                return self._output(value, edge.destination)
-            case Read(form="label"):
-                return self.label
-            case Read():
-                clock = self._call(gates.clock, self.progress, self.image)
+            case Placeholder(name="progress"):
+                clock = self._call(gates.clock, *map(self.placeholders.get, (PROGRESS, IMAGE)))
                 return self._name(clock, "k_over_k_end")
-            case PhaseFraction():
-                return self._fraction(value.moment)
+            case Placeholder():
+                return self.placeholders[value]
+            case Read(detached=True):
+                read = self._output(value)
+                return self._name(self._method("detach", read), f"{read.name}_detached")
+            case Read():
+                return self._output(value)
         return value
 
-    def _output(self, read: Read, endpoint: Endpoint) -> fx.Node:
-        """A node's logits, or log p or p of them."""
-        assert isinstance(endpoint, NodeOutput)
-        logits = self.logits[endpoint.node]
-        if read.form == "logits":
-            return logits
-        suffix = _identifier(endpoint.node)
+    def _output(self, read: Read) -> fx.Node:
+        """The output of a node at a tap as it is, or log p or p of its logits."""
+        output = self.outputs[read.node, read.tap]
+        if read.form in ("features", "logits"):
+            return output
+        suffix = identifier(read.node)
         if read.T != 1:
-            suffix += f"_T{_identifier(format(read.T, 'g'))}"
-        log_p = self._name(self._call(losses.log_softmax, logits, read.T), f"log_p_{suffix}")
+            suffix += f"_T{identifier(format(read.T, 'g'))}"
+        log_p = self._name(self._call(losses.log_softmax, output, read.T), f"log_p_{suffix}")
         if read.form == "log_p":
             return log_p
         return self._name(self._method("exp", log_p), f"p_{suffix}")
-
-    def _detached(self, value: fx.Node) -> fx.Node:
-        return self._name(self._method("detach", value), f"{value.name}_detached")
-
-    # Gates
-
-    def _gate(self, gate: GateExpression, edge: Edge) -> Value:
-        match gate:
-            case Constant():
-                return gate.value
-            case GateCall():
-                return self._weight(gate.gate, edge)
-            case Product():
-                operator, parts = mul, gate.factors
-            case Sum():
-                operator, parts = add, gate.terms
-        first, *rest = (self._gate(part, edge) for part in parts)
-        for value in rest:
-            first = self._call(operator, first, value)
-        return first
-
-    def _weight(self, call: Call, edge: Edge) -> fx.Node:
-        inputs = entry_of(Gate, call).inputs()
-        values = (self._input(each, edge) for each in inputs)
-        weight = self._call(gates.FUNCTIONS[call.name], *values)
-        read = {each.of for each in inputs if isinstance(each, Read)}
-        endpoints = {"source": edge.source, "destination": edge.destination}
-        nodes = [_identifier(str(node)) for end, node in endpoints.items() if end in read]
-        return self._name(weight, f"{call.name}_{'_to_'.join(nodes)}") if nodes else weight
-
-    def _fraction(self, moment: float | Percentage) -> float:
-        """The fraction of the training up to a moment, the number nearest to what is written.
-
-        So it equals k / k_end in the step that it names: 33.3 / 100 would be below 333 / 1000.
-        """
-        if isinstance(moment, Percentage):
-            return float(Fraction(str(moment.percent)) / 100)
-        return float(Fraction(str(moment)) / self.plan.train.epochs)
 
     # Making nodes
 

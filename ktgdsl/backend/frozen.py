@@ -9,7 +9,7 @@ from torch import nn
 
 
 class Frozen(nn.Module):
-    """A network that does not learn: it has no gradients and stays in eval mode.
+    """A network that does not learn: a call has no gradient, and it stays in eval mode.
 
     With `mode = "train"` it follows `train()` and `eval()` of the training graph, so that its
     batch norm uses the statistics of the batch, as some published codes do.
@@ -17,7 +17,7 @@ class Frozen(nn.Module):
 
     def __init__(self, network: nn.Module, mode: str) -> None:
         super().__init__()
-        self.network = network.requires_grad_(False)
+        self.network = network
         self.mode = mode
         self.train()
 

@@ -1,24 +1,18 @@
-"""The training graph: an fx module that computes every loss of a plan for one batch."""
+"""The training graph: an fx module that computes every loss of an update for one batch."""
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import fx, nn
 
 from ktgdsl.backend.batched import batch_edges
-from ktgdsl.backend.emit import emit, module_names
-from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.emit import emit
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
-from ktgdsl.backend.supported import require_supported
-from ktgdsl.backend.weights import load_weights
-from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import RunError
-from ktgdsl.plan.model import Node, Plan
-from ktgdsl.plan.require import require_plan
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.backend.initial import make_networks
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.model import Phase, StageCall, Update
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -34,34 +28,41 @@ class _ShortNames(fx.graph.CodeGen):
 
 
 class TrainingGraph(fx.GraphModule):
-    """Networks, losses and gates of a plan as one module (paper, Algorithm 1, one batch).
+    """Networks, losses and gates of an update as one module (paper, Algorithm 1, one batch).
 
     `graph(image, label, progress)` takes images (B, channels, height, width), labels (B,)
     as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`.
     """
 
-    def __init__(self, plan: Plan, modules: Mapping[str, nn.Module]) -> None:
-        graph = emit(plan)
+    def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
+        graph = emit(update)
         if not torch.are_deterministic_algorithms_enabled():
             batch_edges(graph)
         graph.set_codegen(_ShortNames())
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan
+        self.meta["update"] = update
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as its plan and modules: the code is made again, not stored."""
-        return _rebuild, (self.plan.to_json(), dict(self._modules))
+        """Pickled as its plan, update and modules: the code is made again, not stored."""
+        return _rebuild, (self.plan.to_json(), self.update, dict(self._modules))
 
     @property
     def plan(self) -> Plan:
-        """The plan that the graph computes."""
+        """The plan that the graph is of."""
         plan: Plan = self.meta["plan"]
         return plan
 
     @property
+    def update(self) -> Update:
+        """The update that the graph computes."""
+        update: Update = self.meta["update"]
+        return update
+
+    @property
     def networks(self) -> dict[str, nn.Module]:
-        """The network of each node by the node's name, frozen ones included."""
-        modules = {name: getattr(self, at) for name, at in module_names(self.plan).items()}
+        """The network of each node that is called, by the node's name, frozen ones included."""
+        modules = {call.node: getattr(self, call.module) for call in self.update.calls}
         return {
             name: module.network if isinstance(module, Frozen | ForwardOnly) else module
             for name, module in modules.items()
@@ -79,8 +80,8 @@ class TrainingGraph(fx.GraphModule):
         return "\n".join(lines) + "\n\n\n" + super().code.strip() + "\n"
 
 
-def _rebuild(plan: str, modules: Mapping[str, nn.Module]) -> TrainingGraph:
-    return TrainingGraph(Plan.from_json(plan), modules)
+def _rebuild(plan: str, update: Update, modules: Mapping[str, nn.Module]) -> TrainingGraph:
+    return TrainingGraph(Plan.from_json(plan), update, modules)
 
 
 def _is_ours(function: object) -> bool:
@@ -92,6 +93,7 @@ def build(
 ) -> TrainingGraph:
     """Build the training graph of a plan on the CPU; nothing is trained.
 
+    It computes all nodes at once, also where `update = sequential` trains them in turn.
     `networks` gives your own modules for nodes; each is used as it is and must map images
     to logits (B, classes, ...). The other networks are made by the plan, with initial
     weights from the node's own random stream of `seed` (the plan's seed by default), or
@@ -102,64 +104,48 @@ def build(
     node that the graph does not have, or the plan is one that cannot be trained (a space,
     E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
     """
-    require_plan(plan, "build")
-    require_supported(plan)
-    _require_known(plan)
-    own = dict(networks or {})
-    _check_networks(plan, own)
-    seed = plan.train.seed if seed is None else seed
-    modules: dict[str, nn.Module] = {}
-    for node in plan.graph.nodes:
-        network = own.get(node.name)
-        if network is None:
-            network = initial_network(plan, node, seed)
-            _load(node, network)
-        name = module_names(plan)[node.name]
-        modules[name] = network if node.learns else Frozen(network, node.mode)
-    return TrainingGraph(plan, modules)
+    made = make_networks(plan, networks, seed)
+    train = plan.train.model_copy(update={"update": "simultaneous"})
+    at_once = program_of(plan.model_copy(update={"train": train})).phases[0]
+    (graph,) = phase_graphs(plan, at_once, made)
+    return graph
 
 
-def _require_known(plan: Plan) -> None:
-    if plan.data.facts is None:
-        message = "the plan's data are not read yet, so their shape and classes are unknown"
-        help = "read them first: `plan = ktgdsl.complete(plan)`"
-        raise RunError([Diagnostic("E508", message, help=help)])
+def phase_graphs(
+    plan: Plan, phase: Phase, networks: Mapping[str, nn.Module]
+) -> tuple[TrainingGraph, ...]:
+    """The training graph of each update of a phase, over the same networks, by node."""
+    modes = {node.name: node.mode for node in plan.graph.nodes}
+    return tuple(
+        TrainingGraph(
+            plan,
+            update,
+            {
+                call.module: _called(call, networks[call.node], modes[call.node])
+                for call in update.calls
+            },
+        )
+        for update in phase.updates
+    )
 
 
-def _load(node: Node, network: nn.Module) -> None:
-    file = node.weights_file
-    if file is None:
-        return
-    from pathlib import Path
+def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
+    """The module that a call is to, with what its access forbids left out."""
+    match call.access:
+        case "learn":
+            return network
+        case "source":
+            return ForwardOnly(network)
+        case "frozen":
+            return Frozen(network, mode)
 
-    problem = load_weights(network, Path(file.file), file.sha256)
-    if problem is not None:
-        raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
 
-
-def _check_networks(plan: Plan, networks: dict[str, nn.Module]) -> None:
-    """Check the caller's networks; those of dropped nodes are removed, with a warning."""
-    names = [node.name for node in plan.graph.nodes]
-    dropped = [d.name for d in plan.graph.dropped if d.kind == "node"]
-    owners: dict[int, str] = {}
-    for name, module in list(networks.items()):
-        if name in dropped:
-            warnings.warn(
-                f"the node `{name}` is dropped from the graph, so its network is not used",
-                stacklevel=3,
-            )
-            del networks[name]
-        elif name not in names:
-            guess = closest(name, names)
-            fix = f"did you mean `{guess}`?" if guess else f"there are {', '.join(names)}"
-            message = f"`networks` names `{name}`, and the graph has no such node"
-            raise RunError([Diagnostic("E505", message, help=fix)])
-        elif not isinstance(module, nn.Module):
-            message = f"`networks` gives a {type(module).__name__} to `{name}`, not an nn.Module"
-            raise RunError([Diagnostic("E505", message, help="leave out what the plan makes")])
-        elif id(module) in owners:
-            message = f"`networks` gives one module to `{owners[id(module)]}` and to `{name}`"
-            fix = "each node needs a network of its own: copy.deepcopy(module)"
-            raise RunError([Diagnostic("E505", message, help=fix)])
-        else:
-            owners[id(module)] = name
+def step_code(plan: Plan) -> str:
+    """The Python that the steps of a plan run: that of one update after the other."""
+    networks = make_networks(plan)
+    graphs = [
+        graph for phase in program_of(plan).phases for graph in phase_graphs(plan, phase, networks)
+    ]
+    if plan.train.update == "simultaneous":
+        return graphs[0].code
+    return "\n\n".join(f"# The turn of {g.update.learns[0]}\n\n{g.code}" for g in graphs)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ktgdsl.plan.gate_expressions import gate_calls
-from ktgdsl.plan.graph import LOGITS, Edge, Labels, NodeOutput, NoSource, node_of, tap_of
+from ktgdsl.plan.graph import LOGITS, Edge, node_of, tap_of
 from ktgdsl.plan.model import Call, Plan
+from ktgdsl.program.edges import source_kind
 from ktgdsl.vocabulary import gates as vocabulary
-from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.reads import Read
 from ktgdsl.vocabulary.registry import entry_of
 
 
@@ -40,17 +41,6 @@ def missing(plan: Plan) -> Iterator[Missing]:
         yield from _missing_functions(edge)
     if plan.data.views > 1:
         yield Missing("this value of the setting `views`", "views")
-
-
-def source_kind(edge: Edge) -> SourceKind:
-    """What an edge comes from."""
-    match edge.source:
-        case Labels():
-            return "label"
-        case NoSource():
-            return "nothing"
-        case NodeOutput():
-            return "node"
 
 
 def _missing_ends(edge: Edge) -> Iterator[Missing]:

@@ -128,7 +128,7 @@ def _started(
     start = time.monotonic() - began
     progress("warming up")
     taken = [watch.time(made.take) for _ in range(WARM_UP)]
-    for name in made.step.graph.networks:
+    for name in made.step.networks:
         made.evaluation(name)[0]()
     if made.step.execution.compile.value == "on":
         start += max(0.0, taken[0] - taken[-1])
@@ -144,7 +144,7 @@ def _memory(plan: Plan, device: torch.device, before: int) -> Memory:
 def _evaluations(ours: Training) -> tuple[dict[str, Candidate], int]:
     """The evaluation of each node, by its name, and of how many images."""
     candidates, images = {}, 0
-    for name in ours.step.graph.networks:
+    for name in ours.step.networks:
         call, images = ours.evaluation(name)
         candidates[name] = Candidate(f"evaluating {name}", call, samples=1, warmed=False)
     return candidates, images

@@ -13,6 +13,7 @@ from ktgdsl.backend.factories import initial_network
 from ktgdsl.bench.duration import evaluated_images
 from ktgdsl.bench.timing import Candidate
 from ktgdsl.plan.model import DataPlan, Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import (
     Batch,
@@ -79,7 +80,7 @@ class Training:
         """The evaluation of one batch of images by a node, and the number of these images."""
         size = min(max(self.plan.data.batch, EVALUATION_BATCH), max(1, evaluated_images(self.plan)))
         split = random_split(self.plan, size, self.step.device)
-        network = self.step.graph.networks[name]
+        network = self.step.networks[name]
         return lambda: evaluate({name: network}, batches_in_order(split, size)), size
 
 
@@ -124,12 +125,14 @@ def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Can
     half = execution.precision.value == "bf16"
     learning: list[tuple[nn.Module, Optimizer]] = []
     frozen: list[nn.Module] = []
+    learners = {each.name: each for each in program_of(plan).phases[0].learners}
     for node in plan.graph.nodes:
         network = initial_network(plan, node, 0).to(device)
         apply_memory_format(network, node.network.name, execution)
         network.train(node.learns or node.mode == "train")
         if node.learns:
-            (optimizer,) = make_optimizers([node], {node.name: network}, device).values()
+            learner = learners[node.name]
+            (optimizer,) = make_optimizers([learner], {node.name: network}, device).values()
             learning.append((network, optimizer))
         else:
             frozen.append(network)

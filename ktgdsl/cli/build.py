@@ -6,6 +6,8 @@ from ktgdsl.backend.supported import require_supported
 from ktgdsl.cli.compiling import compile_named, naming_places, plan_of, supported_plan
 from ktgdsl.cli.console import FINE
 from ktgdsl.cli.options import add_overrides
+from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.text import program_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,26 +15,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
     parser.add_argument(
         "--emit",
-        choices=["tree", "plan", "code"],
+        choices=["tree", "plan", "program", "code"],
         default="code",
-        help="the syntax tree, the plan, or the Python that runs (default: code)",
+        help="the syntax tree, the plan, what is computed when, or the Python that runs "
+        "(default: code)",
     )
     add_overrides(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the tree, the plan or the code."""
+    """Print the tree, the plan, the program or the code."""
     compiled = compile_named(options)
     if options.emit == "tree" and compiled.tree is not None:
         print(compiled.tree.to_json())
-    elif options.emit != "code":
+        return FINE
+    if options.emit in ("tree", "plan"):
         print(plan_of(compiled).to_json(), end="")
-    else:
-        plan = supported_plan(compiled, require_supported)  # before torch is loaded
-        from ktgdsl.backend.graph import build
-        from ktgdsl.backend.sequential import step_code
-        from ktgdsl.training.datasets.read import complete
+        return FINE
+    plan = supported_plan(compiled, require_supported)  # before torch is loaded
+    with naming_places(compiled):
+        if plan.data.facts is None or options.emit == "code":
+            from ktgdsl.training.datasets.read import complete
 
-        with naming_places(compiled):
-            print(step_code(build(complete(plan))), end="")
+            plan = complete(plan)
+        if options.emit == "program":
+            print(program_text(program_of(plan)), end="")
+        else:
+            from ktgdsl.backend.graph import step_code
+
+            print(step_code(plan), end="")
     return FINE

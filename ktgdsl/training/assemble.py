@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ktgdsl.backend.graph import build
+from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
@@ -41,18 +42,16 @@ def assemble(
     execution = choose_execution(plan, device, own)
     keep_freed_pages()
     choose_convolutions_by_time(device)
-    graph = build(plan, own, seed=seed)
-    graph.to(device)
+    made = make_networks(plan, own, seed)
     for node in plan.graph.nodes:
+        network = made[node.name].to(device)
         if node.name not in own:
-            apply_memory_format(graph.networks[node.name], node.network.name, execution)
+            apply_memory_format(network, node.network.name, execution)
     unchecked = [
-        name
-        for name, network in graph.networks.items()
-        if not _gives_logits(network, plan.data.classes)
+        name for name, network in made.items() if not _gives_logits(network, plan.data.classes)
     ]
-    steps = plan.steps if steps is None else steps
-    return Stepper(graph, device, execution, steps=steps, unchecked=unchecked)
+    program = program_of(plan, steps)
+    return Stepper(plan, program, made, device, execution, unchecked=unchecked)
 
 
 def _gives_logits(network: nn.Module, classes: int) -> bool:

@@ -1,13 +1,12 @@
 """Executors: callables that compute a training graph in the way that was chosen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.sequential import sequential_graphs
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.backend.streams import on_streams
 from ktgdsl.training.execution import Execution, threads_per_network
@@ -20,21 +19,18 @@ Executor = Callable[[Tensor, Tensor, Tensor], Output]
 """(image, label, progress) to an `Output`, as a `TrainingGraph` has it."""
 
 
-def executors(graph: TrainingGraph, execution: Execution, device: torch.device) -> list[Executor]:
-    """The executors of one step, each of which is followed by an update of the nodes in it.
+def executors(
+    graphs: Sequence[TrainingGraph], execution: Execution, device: torch.device
+) -> list[Executor]:
+    """The executor of each update of a step, whose optimisers follow it.
 
-    That is one of the whole graph, or with `update = sequential` one for each node that learns.
-    Capture as a CUDA graph is not among them, since it takes the updates in as well.
+    Capture as a CUDA graph is not among them, since it takes the optimisers in as well.
     """
-    chosen: list[Executor]
-    if graph.plan.train.update == "sequential":
-        chosen = [*sequential_graphs(graph).values()]
-    elif execution.networks.value == "side by side":
-        chosen = [side_by_side(graph, threads_per_network(len(graph.networks)))]
-    elif execution.launches.value == "captured" and device.type == "cuda":
-        chosen = [on_streams(graph, device)]
-    else:
-        chosen = [graph]
+    chosen: list[Executor] = [*graphs]
+    if len(graphs) == 1 and execution.networks.value == "side by side":
+        chosen = [side_by_side(graphs[0], threads_per_network(len(graphs[0].networks)))]
+    elif len(graphs) == 1 and execution.launches.value == "captured" and device.type == "cuda":
+        chosen = [on_streams(graphs[0], device)]
     if execution.compile.value == "on":
         keep_compiled_code()
         chosen = [torch.compile(each, dynamic=False) for each in chosen]

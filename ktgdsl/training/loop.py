@@ -77,7 +77,7 @@ def train(
 
     def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
-        return last[name] if name in last else _evaluate(step.plan, split, _networks(step))
+        return last[name] if name in last else _evaluate(step.plan, split, step.networks)
 
     test, held_out = accuracy("test", splits.test), splits.validation
     return Accuracies(test, None if held_out is None else accuracy("validation", held_out))
@@ -106,7 +106,7 @@ def epochs(
         RunError: when a loss or, after the last epoch, a weight is not a finite number
             (E503), a network does not fit the data (E505), or `resume` not the plan (E502).
     """
-    plan, networks = step.plan, _networks(step)
+    plan, networks = step.plan, step.networks
     shown = data.train.preprocessing
     set_data_normalization(networks.values(), shown.mean, shown.std)
     step.check_networks(*next(iter(batches_in_order(data.train, CHECKED_IMAGES))))
@@ -119,10 +119,6 @@ def epochs(
             _require_finite_weights(plan, networks)
         accuracy = _evaluate(plan, data.evaluation, chosen)
         yield EpochDone(epoch, metrics, data.evaluation_name, accuracy, dict(step.learning_rates))
-
-
-def _networks(step: Stepper) -> dict[str, nn.Module]:
-    return {node.name: step.graph.networks[node.name] for node in step.plan.graph.nodes}
 
 
 def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:

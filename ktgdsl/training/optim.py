@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from ktgdsl.plan.model import Node
+from ktgdsl.program.model import Learner
 
 _Kind = TypeVar("_Kind", bound=Optimizer)
 FUSED = frozenset({"cpu", "cuda"})
@@ -17,18 +17,18 @@ FUSED = frozenset({"cpu", "cuda"})
 
 
 def make_optimizers(
-    nodes: Iterable[Node],
+    learners: Iterable[Learner],
     networks: Mapping[str, nn.Module],
     device: torch.device,
     captured: bool = False,
 ) -> dict[str, Optimizer]:
-    """One optimiser for all nodes that name the same one, with a parameter group for each node.
+    """One optimiser for all learners that name the same one, with a parameter group for each.
 
-    An update treats each element by itself, so a node is trained as it would be by an optimiser
-    of its own, to the bit.
+    An update treats each element by itself, so a learner is trained as it would be by an
+    optimiser of its own, to the bit.
 
     Args:
-        nodes: that learn.
+        learners: of a phase.
         networks: by node, on the device.
         device: where.
         captured: whether steps are captured as a CUDA graph; learning rates are tensors on the
@@ -38,13 +38,13 @@ def make_optimizers(
         The optimisers by their words. A group has the name of its node under `node`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
-    for node in nodes:
-        parameters = list(networks[node.name].parameters())
-        arguments = node.optimizer.arguments
-        group: dict[str, Any] = {"params": parameters, "node": node.name, **arguments}
+    for learner in learners:
+        parameters = list(networks[learner.name].parameters())
+        arguments = learner.optimizer.arguments
+        group: dict[str, Any] = {"params": parameters, "node": learner.name, **arguments}
         if captured:
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
-        groups.setdefault(node.optimizer.name, []).append(group)
+        groups.setdefault(learner.optimizer.name, []).append(group)
     return {word: OPTIMIZERS[word](params, device) for word, params in groups.items()}
 
 

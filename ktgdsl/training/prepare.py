@@ -56,7 +56,7 @@ def stepper(
     pretraining = Pretraining(seed) if pretraining is None else pretraining
     for node in plan.graph.nodes:
         if node.pretrained and node.name not in (networks or {}):
-            network = step.graph.networks[node.name]
+            network = step.networks[node.name]
             load_pretrained(
                 network, plan, node, device=chosen, pretraining=pretraining, listener=listener
             )

@@ -150,7 +150,7 @@ def _train(alone: Plan, name: str, device: torch.device, listener: Listener) -> 
             replace(each, message=f"pre-training of node {name}: {each.message}")
             for each in error.diagnostics
         ) from error
-    return step.graph.networks[NAME]
+    return step.networks[NAME]
 
 
 @contextmanager

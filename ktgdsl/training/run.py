@@ -239,7 +239,7 @@ class Run:
         self.checkpoint = replace(checkpoint, state=None)
 
     def _save_networks(self, repeat: int, step: Stepper, preprocessing: Preprocessing) -> None:
-        for name, network in step.graph.networks.items():
+        for name, network in step.networks.items():
             path = self.folder.weights(name, repeat)
             with reporting_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,10 @@ def plan_of(word: str, **arguments: Any) -> ktgdsl.Plan:
 def test_it_trains_as_a_node() -> None:
     plan = plan_of("torchvision", name="resnet18", weights=None)
     step = stepper(plan, "cpu")
-    before = step.graph.networks["a"].get_submodule("conv1").state_dict()["weight"].clone()
+    before = step.networks["a"].get_submodule("conv1").state_dict()["weight"].clone()
     output = step(torch.rand(4, 1, 8, 8), torch.arange(4))
     assert output.logits["a"].shape == (4, 10)
-    after = step.graph.networks["a"].get_submodule("conv1").state_dict()["weight"]
+    after = step.networks["a"].get_submodule("conv1").state_dict()["weight"]
     assert not torch.equal(after, before)
 
 

@@ -111,7 +111,7 @@ def reference(setting: Setting) -> Candidate:
 def limit(setting: Setting) -> Candidate:
     """The same networks as ours, each trained alone on the labels; a frozen one only asked."""
     step = our_stepper(setting)
-    networks = step.graph.networks
+    networks = step.networks
     image, label = setting.example()
     learning = [(networks[name], _sgd(networks[name])) for name in setting.names]
     frozen = [network for name, network in networks.items() if name not in setting.names]

@@ -295,13 +295,13 @@ def shortened(p: Plan) -> Plan:
 
 def trains_two_steps(p: Plan) -> None:
     step = ktgdsl.stepper(p, "cpu", steps=2)
-    before = {name: weights(network) for name, network in step.graph.networks.items()}
+    before = {name: weights(network) for name, network in step.networks.items()}
     for _ in range(2):
         out = step(torch.rand(4, *p.data.shape), torch.randint(p.data.classes, (4,)))
     assert all(loss.isfinite() for loss in out.losses.values())
     assert out.logits["m1"].shape == (4, p.data.classes)
     for node in p.graph.nodes:
-        moved = not torch.equal(before[node.name], weights(step.graph.networks[node.name]))
+        moved = not torch.equal(before[node.name], weights(step.networks[node.name]))
         assert moved == node.learns
 
 

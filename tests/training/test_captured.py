@@ -15,6 +15,7 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.streams import on_streams
 from ktgdsl.plan.model import Call, Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.captured import WARM_UP, CapturedStep, CudaGraph
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.execution import Choice, choose_execution
@@ -96,15 +97,16 @@ def captured(plan: Plan, record: type[FakeRecording] = FakeRecording) -> Stepper
     """A stepper that computes as on a GPU, but for the recording."""
     FakeRecording.made = 0
     teacher = build(plan, seed=3).networks["t"]
-    graph = build(plan, {"t": teacher}, seed=plan.train.seed)
+    networks = build(plan, {"t": teacher}, seed=plan.train.seed).networks
     execution = replace(
         choose_execution(plan, CPU),
         networks=Choice("one by one", "a test"),
         launches=Choice("captured", "a test"),
     )
     for node in plan.graph.nodes[:2]:
-        apply_memory_format(graph.networks[node.name], node.network.name, execution)
-    return Stepper(graph, CPU, execution, steps=STEPS, record=record)
+        apply_memory_format(networks[node.name], node.network.name, execution)
+    program = program_of(plan, STEPS)
+    return Stepper(plan, program, networks, CPU, execution, record=record)
 
 
 def losses(step: Stepper, numbers: range = range(STEPS), size: int = 8) -> list[float]:

@@ -49,7 +49,7 @@ def test_compiled_code_is_in_our_cache_folder(
 def test_the_memory_format_of_modules_of_the_caller_is_left() -> None:
     given = make("resnet", {"depth": 8}, 1, 10)
     step = stepper(pair(), "cpu", networks={"b": given})
-    weights = [step.graph.networks[name].get_parameter("stage1.0.conv1.weight") for name in "ab"]
+    weights = [step.networks[name].get_parameter("stage1.0.conv1.weight") for name in "ab"]
     assert [w.is_contiguous(memory_format=torch.channels_last) for w in weights] == [True, False]
 
 
@@ -62,7 +62,7 @@ def test_the_first_step_equals_the_plain_graph() -> None:
     fast = step(image, label)
     for node, loss in output.losses.items():
         assert fast.losses[node].item() == pytest.approx(loss.item(), rel=1e-5)
-    assert_close(gradients(step.graph.networks), gradients(plain.networks), 1e-5)
+    assert_close(gradients(step.networks), gradients(plain.networks), 1e-5)
 
 
 def assert_close(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], bound: float) -> None:
@@ -114,13 +114,13 @@ def compiled_step(backend: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Steppe
 def test_the_graph_compiles_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, plain = compiled_step("eager", monkeypatch)
     assert compiled.execution.compile.value == "on"
-    assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)
+    assert_close(gradients(compiled.networks), gradients(plain.networks), 1e-5)
 
 
 @pytest.mark.slow
 def test_a_compiled_step_equals_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, plain = compiled_step("inductor", monkeypatch)
-    assert_close(gradients(compiled.graph.networks), gradients(plain.graph.networks), 1e-5)
+    assert_close(gradients(compiled.networks), gradients(plain.networks), 1e-5)
 
 
 def test_a_step_side_by_side_equals_a_step_one_by_one() -> None:
@@ -139,6 +139,6 @@ def test_a_step_side_by_side_equals_a_step_one_by_one() -> None:
     assert outputs[0].losses.keys() == outputs[1].losses.keys()
     for name, loss in outputs[0].losses.items():
         torch.testing.assert_close(loss, outputs[1].losses[name], rtol=1e-5, atol=1e-5)
-    one, other = gradients(fast.graph.networks), gradients(plain.graph.networks)
+    one, other = gradients(fast.networks), gradients(plain.networks)
     for name, gradient in one.items():
         torch.testing.assert_close(gradient, other[name], rtol=1e-4, atol=1e-5)

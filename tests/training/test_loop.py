@@ -37,13 +37,13 @@ def pair(**train: Any) -> Plan:
 
 
 def weights(trained: Trained) -> Iterator[Tensor]:
-    for network in trained.stepper.graph.networks.values():
+    for network in trained.stepper.networks.values():
         yield from network.state_dict().values()
 
 
 def right(trained: Trained, name: str) -> float:
     """Top-1 in percent on the test split, counted image by image."""
-    network = trained.stepper.graph.networks[name].eval()
+    network = trained.stepper.networks[name].eval()
     test = load_splits(trained.stepper.plan.data, 0, CPU).test
     with torch.no_grad():
         hits = [
@@ -125,7 +125,7 @@ def test_a_frozen_node_is_evaluated_and_not_changed() -> None:
     states: list[list[Tensor]] = []
 
     def keep(_: EpochDone, step: Stepper) -> None:
-        states.append([one.clone() for one in step.graph.networks["t"].state_dict().values()])
+        states.append([one.clone() for one in step.networks["t"].state_dict().values()])
 
     events: list[Event] = []
     train_plan(plan, listener=events.append, on_epoch=keep)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from ktgdsl.plan.model import Call, Node
+from ktgdsl.plan.model import Call
+from ktgdsl.program.model import Learner
 from ktgdsl.training.optim import OPTIMIZERS, make_optimizers
 from ktgdsl.vocabulary.registry import words
-from tests.plans import CONSTANT, RESNET8, adamw, sgd
+from tests.plans import CONSTANT, adamw, sgd
 from tests.test_front_end import in_a_fresh_process
 
 CPU = torch.device("cpu")
@@ -29,13 +30,13 @@ class Free(nn.Module):
         self.w = nn.Parameter(torch.tensor(start))
 
 
-def node(name: str, optimizer: Call) -> Node:
-    return Node(name=name, network=RESNET8, optimizer=optimizer, schedule=CONSTANT)
+def learner(name: str, optimizer: Call) -> Learner:
+    return Learner(name, (f"node_{name}",), optimizer, CONSTANT)
 
 
 def trained(optimizer: Call) -> Vector:
     module = Free()
-    (made,) = make_optimizers([node("a", optimizer)], {"a": module}, CPU).values()
+    (made,) = make_optimizers([learner("a", optimizer)], {"a": module}, CPU).values()
     for gradient in GRADIENTS:
         module.w.grad = torch.tensor(gradient)
         made.step()
@@ -71,7 +72,7 @@ def test_updates_and_states_are_bit_equal_to_torchs(optimizer: Call) -> None:
     settings: dict[str, Any] = {**optimizer.arguments, "fused": True}
     settings |= {"betas": tuple(settings["betas"])} if "betas" in settings else {}
     ours, other = Free(), Free()
-    (own,) = make_optimizers([node("a", optimizer)], {"a": ours}, CPU).values()
+    (own,) = make_optimizers([learner("a", optimizer)], {"a": ours}, CPU).values()
     torchs: Optimizer = theirs(other.parameters(), **settings)
     for _ in range(2):
         for gradient in GRADIENTS:
@@ -97,10 +98,14 @@ def test_a_step_does_not_import_the_compiler() -> None:
     assert found == {"compiler": False}
 
 
-def test_nodes_with_the_same_optimiser_share_it_with_a_group_each() -> None:
-    nodes = [node("a", sgd(lr=0.1)), node("b", adamw()), node("c", sgd(lr=0.2, momentum=0.5))]
-    networks = {each.name: Free() for each in nodes}
-    made = make_optimizers(nodes, networks, CPU)
+def test_learners_with_the_same_optimiser_share_it_with_a_group_each() -> None:
+    learners = [
+        learner("a", sgd(lr=0.1)),
+        learner("b", adamw()),
+        learner("c", sgd(lr=0.2, momentum=0.5)),
+    ]
+    networks = {each.name: Free() for each in learners}
+    made = make_optimizers(learners, networks, CPU)
     groups = {
         kind: [(group["node"], group["lr"]) for group in optimizer.param_groups]
         for kind, optimizer in made.items()
@@ -118,7 +123,7 @@ def test_a_parameter_may_get_its_first_gradient_late() -> None:
 
     module = Two()
     settings = sgd(lr=1.0, momentum=0.5, nesterov=False, weight_decay=0)
-    (made,) = make_optimizers([node("a", settings)], {"a": module}, CPU).values()
+    (made,) = make_optimizers([learner("a", settings)], {"a": module}, CPU).values()
     for early, late in ((1.0, None), (1.0, 1.0)):
         module.early.grad = torch.tensor([early])
         module.late.grad = None if late is None else torch.tensor([late])

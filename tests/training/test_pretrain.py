@@ -67,7 +67,7 @@ def kd(teacher: str = "t", **train: Any) -> Plan:
 
 
 def weights(step: Stepper, node: str) -> dict[str, Tensor]:
-    return dict(step.graph.networks[node].state_dict())
+    return dict(step.networks[node].state_dict())
 
 
 def kept(cache: Path) -> list[Path]:
@@ -152,7 +152,7 @@ def test_a_frozen_node_has_the_weights_of_training_it_alone(trainings: list[Plan
     assert [each.graph.name for each in trainings] == ["pretrained"]
     alone = train_plan(trainings[0], seed=4).stepper
     assert same(weights(step, "t"), weights(alone, "pretrained"))
-    network = step.graph.networks["t"]
+    network = step.networks["t"]
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -193,7 +193,7 @@ def test_a_module_of_the_caller_counts_as_pre_trained(trainings: list[Plan]) -> 
     before = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     step = stepper(kd(), "cpu", networks={"t": own})
     assert not trainings
-    assert step.graph.networks["t"] is own
+    assert step.networks["t"] is own
     assert same(weights(step, "t"), before)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ktgdsl
-from ktgdsl.backend.graph import build
+from ktgdsl.backend.graph import build, phase_graphs
 from ktgdsl.backend.networks import make
-from ktgdsl.backend.sequential import sequential_graphs
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Call, Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.data import batches, load_splits
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import pretraining_plan
@@ -151,7 +151,7 @@ def counting(step: Stepper) -> Counter[str]:
 
         return hook
 
-    for name, network in step.graph.networks.items():
+    for name, network in step.networks.items():
         network.register_forward_hook(counted(name))
     return count
 
@@ -180,7 +180,7 @@ def test_all_nodes_of_an_update_but_frozen_ones_are_in_train_mode() -> None:
     plan = tiny_plan("abt", edges, settings=settings, targets="ab", update="sequential")
     step = stepper(plan, "cpu", networks={"t": resnet8()})
     modes: dict[str, set[bool]] = {name: set() for name in "abt"}
-    for name, network in step.graph.networks.items():
+    for name, network in step.networks.items():
         network.register_forward_pre_hook(lambda net, _, name=name: modes[name].add(net.training))
     teacher = weights(step, "t")
     take(step, digits_of(plan, 2))
@@ -234,12 +234,12 @@ def test_nodes_with_similar_names_keep_their_networks() -> None:
     names = ["p_0", "p[0]"]
     edges = [("label", "p_0"), ("label", "p[0]"), ("p[0]", "p_0")]
     plan = tiny_plan(names, edges, targets=names, update="sequential")
-    graph = build(plan)
-    made = sequential_graphs(graph)
-    assert list(made) == names
-    for name, turn in made.items():
+    networks = build(plan).networks
+    made = phase_graphs(plan, program_of(plan).phases[0], networks)
+    assert [turn.update.learns for turn in made] == [(name,) for name in names]
+    for turn in made:
         for each, network in turn.networks.items():
-            assert network is graph.networks[each], (name, each)
+            assert network is networks[each], (turn.update.learns, each)
 
 
 def test_the_code_of_every_update_is_printed(

@@ -46,7 +46,7 @@ def take(step: Stepper, given: Iterable[Batch]) -> Stepper:
 
 def weights(step: Stepper, node: str) -> dict[str, Tensor]:
     """A copy of a node's parameters and buffers."""
-    network = step.graph.networks[node]
+    network = step.networks[node]
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
@@ -179,7 +179,7 @@ def test_one_forward_one_backward_one_update(monkeypatch: pytest.MonkeyPatch) ->
 
         return hook
 
-    for name, network in step.graph.networks.items():
+    for name, network in step.networks.items():
         network.register_forward_hook(counted(f"forward {name}"))
         network.get_submodule("logits").register_full_backward_hook(counted(f"backward {name}"))
     backward = torch.autograd.backward
@@ -362,12 +362,12 @@ def test_steps_in_a_loop_of_the_caller_equal_those_of_a_run() -> None:
 
 def test_a_step_restores_train_and_eval_modes() -> None:
     steps = [busy_stepper(), busy_stepper()]
-    steps[1].graph.networks["t"].load_state_dict(steps[0].graph.networks["t"].state_dict())
+    steps[1].networks["t"].load_state_dict(steps[0].networks["t"].state_dict())
     given = digits_of(steps[0].plan, 4)
     for step in steps:
         take(step, given[:2])
-    steps[1].graph.networks["a"].eval()
-    steps[1].graph.networks["t"].train()
+    steps[1].networks["a"].eval()
+    steps[1].networks["t"].train()
     for step in steps:
         take(step, given[2:])
     for name in ("a", "b", "t"):
@@ -376,7 +376,7 @@ def test_a_step_restores_train_and_eval_modes() -> None:
 
 def test_a_module_inside_a_network_may_stay_in_eval_mode() -> None:
     step = stepper(tiny_plan(["a"]), "cpu")
-    norm = step.graph.networks["a"].get_submodule("stem.1").eval()
+    norm = step.networks["a"].get_submodule("stem.1").eval()
     before = norm.state_dict()["running_mean"].clone()
     take(step, digits_of(step.plan, 2))
     assert torch.equal(norm.state_dict()["running_mean"], before)
@@ -487,7 +487,7 @@ def test_statistics_of_a_frozen_node_in_train_mode_are_part_of_the_state() -> No
     take(second, given[2:])
     for name in ("a", "b"):
         assert_equal(weights(whole, name), weights(second, name))
-    moved = whole.graph.networks["b"].state_dict()
+    moved = whole.networks["b"].state_dict()
     before = teacher.state_dict()
     assert {n.rpartition(".")[2] for n in moved if not torch.equal(moved[n], before[n])} == {
         "running_mean",

@@ -107,7 +107,7 @@ def test_a_training_on_streamed_images_is_bit_equal(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "free", lambda device: 2**40)
         resident = train_plan(plan)
-    one, other = (each.stepper.graph.networks["a"].state_dict() for each in (streamed, resident))
+    one, other = (each.stepper.networks["a"].state_dict() for each in (streamed, resident))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert streamed.accuracy == resident.accuracy
 

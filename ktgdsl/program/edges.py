@@ -1,0 +1,105 @@
+"""The losses and gates of an edge in a phase, with what each of them reads of which node."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ktgdsl.plan import model as plan
+from ktgdsl.program.model import (
+    LABEL,
+    PROGRESS,
+    Combined,
+    EdgeLoss,
+    Gate,
+    Loss,
+    Read,
+    Reduction,
+    Term,
+    Value,
+    Weight,
+)
+from ktgdsl.vocabulary import gates, losses, reads
+from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.registry import entry_of
+
+
+def source_kind(edge: plan.Edge) -> reads.SourceKind:
+    """What an edge comes from."""
+    match edge.source:
+        case plan.Labels():
+            return "label"
+        case plan.NoSource():
+            return "nothing"
+        case plan.NodeOutput():
+            return "node"
+
+
+def edge_loss(edge: plan.Edge, reduce: str, epochs: int) -> EdgeLoss:
+    """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`."""
+    resolver = _Resolver(edge, epochs)
+    terms = tuple(
+        Term(
+            tuple(resolver.loss(part) for part in term.parts),
+            resolver.gate(term.gate),
+            _reduction(edge, term, reduce),
+        )
+        for term in edge.terms
+    )
+    return EdgeLoss(*edge.key, edge.destination.node, terms, edge.scale)
+
+
+def _reduction(edge: plan.Edge, term: plan.Term, reduce: str) -> Reduction:
+    if reduce == "sum":
+        return "sum"
+    if edge.from_label:
+        return "labeled"
+    # Where a schedule is 0 the count does not matter: every sample's loss is 0 too.
+    return "active" if reduce == "active" and plan.per_sample(term.gate) else "mean"
+
+
+@dataclass(frozen=True)
+class _Resolver:
+    """Turns what words read of the ends of an edge into values of its nodes."""
+
+    edge: plan.Edge
+    epochs: int
+
+    def loss(self, part: plan.Part) -> Loss:
+        source = source_kind(self.edge)
+        inputs = entry_of(losses.Loss, part.loss).inputs(source)
+        values = tuple(self._value(each, detached=True) for each in inputs)
+        return Loss(part.loss.name, source, values, part.coefficient)
+
+    def gate(self, gate: plan.Gate) -> Gate:
+        match gate:
+            case plan.Constant():
+                return gate.value
+            case plan.GateCall():
+                inputs = entry_of(gates.Gate, gate.gate).inputs()
+                return Weight(gate.gate.name, tuple(self._value(each) for each in inputs))
+            case plan.Product():
+                return Combined("*", tuple(self.gate(each) for each in gate.factors))
+            case plan.Sum():
+                return Combined("+", tuple(self.gate(each) for each in gate.terms))
+
+    def _value(self, read: reads.Input, *, detached: bool = False) -> Value:
+        """One input; `detached` where what is read of the source must carry no gradient."""
+        match read:
+            case reads.Read(form=("logits" | "log_p" | "p") as form):
+                is_source = read.of == "source"
+                end = self.edge.source if is_source else self.edge.destination
+                assert isinstance(end, plan.NodeOutput)
+                return Read(end.node, form, T=read.T, detached=detached and is_source)
+            case reads.Read():
+                return LABEL if read.form == "label" else PROGRESS
+            case reads.PhaseFraction():
+                return self._fraction(read.moment)
+        return read
+
+    def _fraction(self, moment: float | Percentage) -> float:
+        """The fraction of the phase up to a moment, the number nearest to what is written.
+
+        So it equals k / k_end in the step that it names: 33.3 / 100 would be below 333 / 1000.
+        """
+        if isinstance(moment, Percentage):
+            return float(Fraction(str(moment.percent)) / 100)
+        return float(Fraction(str(moment)) / self.epochs)

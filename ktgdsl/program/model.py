@@ -1,0 +1,168 @@
+"""The program: phases, updates, calls of modules and values that are read, as frozen data.
+
+Equal values are one value: whoever reads the log-probabilities of a node at a temperature reads
+the same `Read`, and the training graph computes it once.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ktgdsl.plan.model import LOGITS, Call
+
+Access = Literal["learn", "source", "frozen"]
+"""How an update calls a module: to teach it, for outputs of a module that learns in another
+update, or for those of one that does not learn in the phase."""
+
+Form = Literal["features", "logits", "log_p", "p"]
+"""What is read of a node: the output at a tap as it is, or of logits z at a temperature T
+z, log softmax(z / T) or softmax(z / T)."""
+
+Reduction = Literal["mean", "active", "labeled", "sum"]
+"""How the weighted values of a batch become one: their sum over the number of samples, of those
+with a weight, or of those with a label; or the sum itself."""
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """An input of a step: `image`, `label`, or `progress`, which is k / k_end of the phase."""
+
+    name: Literal["image", "label", "progress"]
+
+
+IMAGE, LABEL, PROGRESS = Placeholder("image"), Placeholder("label"), Placeholder("progress")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a loss or a gate reads of a node.
+
+    `detached` is true where no gradient may flow back: in the losses that the node is a source of.
+    """
+
+    node: str
+    form: Form
+    tap: str = LOGITS
+    T: float = 1.0
+    detached: bool = False
+
+
+Value = Read | Placeholder | float
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of a linear combination: its word, what the edge comes from, and its inputs."""
+
+    word: str
+    source: Literal["node", "label", "nothing"]
+    inputs: tuple[Value, ...]
+    coefficient: float
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The weight of a gate of the vocabulary: its word and its inputs."""
+
+    word: str
+    inputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Weights multiplied or added."""
+
+    operator: Literal["*", "+"]
+    parts: "tuple[Gate, ...]"
+
+
+Gate = float | Weight | Combined
+
+
+@dataclass(frozen=True)
+class Term:
+    """A linear combination of losses, weighted by a gate and reduced over the batch."""
+
+    losses: tuple[Loss, ...]
+    gate: Gate
+    reduction: Reduction
+
+
+@dataclass(frozen=True)
+class EdgeLoss:
+    """What flows along an edge: `scale` times the sum of its terms (paper, Eq. 2)."""
+
+    source: str
+    destination: str
+    learner: str
+    terms: tuple[Term, ...]
+    scale: float
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The pair that names the edge in outputs: (source, destination)."""
+        return self.source, self.destination
+
+
+@dataclass(frozen=True)
+class Module:
+    """What has weights: the network of a node. `name` is its attribute in a training graph."""
+
+    name: str
+    node: str
+
+
+@dataclass(frozen=True)
+class StageCall:
+    """A call of a node's module on the batch; `taps` are the outputs that are read of it."""
+
+    module: str
+    node: str
+    access: Access
+    inputs: tuple[Placeholder, ...] = (IMAGE,)
+    taps: tuple[str, ...] = (LOGITS,)
+
+
+@dataclass(frozen=True)
+class Update:
+    """One forward, one backward and one step of the optimisers of what `learns`."""
+
+    learns: tuple[str, ...]
+    calls: tuple[StageCall, ...]
+    edges: tuple[EdgeLoss, ...]
+
+    def into(self, learner: str) -> tuple[EdgeLoss, ...]:
+        """The edges that teach a learner, in order."""
+        return tuple(edge for edge in self.edges if edge.learner == learner)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What an optimiser trains in a phase, by the name of its node."""
+
+    name: str
+    modules: tuple[str, ...]
+    optimizer: Call
+    schedule: Call
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a training; a training without phases is one, without a name.
+
+    `steps` is k_end of Eq. 6. `take` says which epoch's weights go on.
+    """
+
+    name: str | None
+    epochs: int
+    steps: int
+    learners: tuple[Learner, ...]
+    updates: tuple[Update, ...]
+    take: Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """All that a training computes: its modules, and its phases in order."""
+
+    modules: tuple[Module, ...]
+    phases: tuple[Phase, ...]

@@ -1,0 +1,132 @@
+"""A program as text: modules, and for each phase its learners, calls, values and edges."""
+
+from collections.abc import Iterable, Iterator
+
+from ktgdsl.plan.model import LOGITS
+from ktgdsl.program.model import (
+    Combined,
+    Gate,
+    Learner,
+    Loss,
+    Phase,
+    Placeholder,
+    Program,
+    Read,
+    StageCall,
+    Term,
+    Update,
+    Value,
+    Weight,
+)
+from ktgdsl.vocabulary.call import format_number
+
+_DIVISORS = {
+    "mean": "over samples",
+    "active": "over samples with a weight",
+    "labeled": "over labeled samples",
+    "sum": "summed",
+}
+
+
+def program_text(program: Program) -> str:
+    """The program, a line for each thing that is computed; values are numbered in each update."""
+    lines = [f"module {module.name}: network of {module.node}" for module in program.modules]
+    for phase in program.phases:
+        lines += ["", *_phase(phase)]
+    return "\n".join(lines) + "\n"
+
+
+def _phase(phase: Phase) -> Iterator[str]:
+    name = "phase" if phase.name is None else f"phase {phase.name}"
+    yield f"{name}: {phase.epochs} epochs, {phase.steps} steps, then the {phase.take} epoch"
+    yield from (f"  {_learner(learner)}" for learner in phase.learners)
+    for update in phase.updates:
+        yield f"  update {', '.join(update.learns)}"
+        yield from (f"    {line}" for line in _update(update))
+
+
+def _learner(learner: Learner) -> str:
+    modules = ", ".join(learner.modules)
+    return f"learner {learner.name}: {modules} by {learner.optimizer}, {learner.schedule}"
+
+
+def _update(update: Update) -> Iterator[str]:
+    yield from (_call(call) for call in update.calls)
+    numbers = {read: f"%{i}" for i, read in enumerate(_reads(update), start=1)}
+    yield from (f"{number} = {_read(read)}" for read, number in numbers.items())
+    for edge in update.edges:
+        scale = "" if edge.scale == 1 else f", {format_number(edge.scale)} times"
+        yield f"edge {edge.source} -> {edge.destination}{scale}"
+        yield from (f"  {_term(term, numbers)}" for term in edge.terms)
+
+
+def _call(call: StageCall) -> str:
+    inputs = ", ".join(each.name for each in call.inputs)
+    return f"{', '.join(call.taps)} of {call.node} = {call.access} {call.module}({inputs})"
+
+
+def _reads(update: Update) -> Iterable[Read]:
+    """What is read, each once, in the order of its first use."""
+    found = (
+        value
+        for edge in update.edges
+        for term in edge.terms
+        for value in (*_of_losses(term.losses), *_of_gate(term.gate))
+    )
+    return dict.fromkeys(value for value in found if isinstance(value, Read))
+
+
+def _of_losses(losses: tuple[Loss, ...]) -> Iterator[Value]:
+    for loss in losses:
+        yield from loss.inputs
+
+
+def _of_gate(gate: Gate) -> Iterator[Value]:
+    match gate:
+        case Weight():
+            yield from gate.inputs
+        case Combined():
+            for part in gate.parts:
+                yield from _of_gate(part)
+
+
+def _read(read: Read) -> str:
+    place = read.node if read.tap == LOGITS else f"{read.node}.{read.tap}"
+    temperature = "" if read.T == 1 else f" at T = {format_number(read.T)}"
+    detached = ", detached" if read.detached else ""
+    return f"{read.form} of {place}{temperature}{detached}"
+
+
+def _term(term: Term, numbers: dict[Read, str]) -> str:
+    losses = " + ".join(_loss(loss, numbers) for loss in term.losses)
+    gate = "" if term.gate == 1.0 else f" via {_gate(term.gate, numbers)}"
+    return f"{losses}{gate}, {_DIVISORS[term.reduction]}"
+
+
+def _loss(loss: Loss, numbers: dict[Read, str]) -> str:
+    call = _function(loss.word, loss.inputs, numbers)
+    return call if loss.coefficient == 1 else f"{format_number(loss.coefficient)} * {call}"
+
+
+def _gate(gate: Gate, numbers: dict[Read, str]) -> str:
+    match gate:
+        case Weight():
+            return _function(gate.word, gate.inputs, numbers)
+        case Combined():
+            parts = [_gate(part, numbers) for part in gate.parts]
+            joined = f" {gate.operator} ".join(parts)
+            return f"({joined})" if gate.operator == "+" else joined
+    return format_number(gate)
+
+
+def _function(word: str, inputs: tuple[Value, ...], numbers: dict[Read, str]) -> str:
+    return f"{word}({', '.join(_input(each, numbers) for each in inputs)})"
+
+
+def _input(value: Value, numbers: dict[Read, str]) -> str:
+    match value:
+        case Read():
+            return numbers[value]
+        case Placeholder():
+            return value.name
+    return format_number(value)

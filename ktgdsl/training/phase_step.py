@@ -1,0 +1,136 @@
+"""The step of one phase: its graphs and executors, and optimisers that start afresh in it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.graph import phase_graphs
+from ktgdsl.backend.networks import Dropout
+from ktgdsl.backend.output import Output, join_outputs
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.model import Phase
+from ktgdsl.training.captured import CapturedStep, Record
+from ktgdsl.training.execution import Execution
+from ktgdsl.training.executors import Executor, executors
+from ktgdsl.training.optim import load_optimizer, make_optimizers, set_rate, skipping
+from ktgdsl.training.schedules import learning_rate
+
+
+class PhaseStep:
+    """Takes the steps of a phase.
+
+    Attributes:
+        phase: what is computed.
+        graphs: the training graph of each update.
+        learning_rates: of the last step, by node.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        phase: Phase,
+        networks: Mapping[str, nn.Module],
+        device: torch.device,
+        execution: Execution,
+        record: Record,
+    ) -> None:
+        self.plan = plan
+        self.phase = phase
+        self.graphs = phase_graphs(plan, phase, networks)
+        self.learning_rates: dict[str, float] = {}
+        self._networks = networks
+        self._device = device
+        self._execution = execution
+        self._record = record
+        self._captured = execution.launches.value == "captured"
+        self._learners = {learner.name: learner for learner in phase.learners}
+        called = dict.fromkeys(call.node for update in phase.updates for call in update.calls)
+        modes = {node.name: node.mode == "train" for node in plan.graph.nodes}
+        self._modes = {name: name in self._learners or modes[name] for name in called}
+        self._optimizers = make_optimizers(phase.learners, networks, device, self._captured)
+        self._executors = executors(self.graphs, execution, device)
+        # MPS has no float64.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._progress = torch.zeros((), dtype=dtype, device=device)
+        self._take = self._taker()
+
+    def __call__(self, k: int, image: Tensor, label: Tensor) -> Output:
+        """Take step k of the phase, on tensors that are on the device."""
+        self._progress.fill_(k / self.phase.steps)
+        self._set_learning_rates(k)
+        for name, training in self._modes.items():
+            # Somebody who evaluates between two steps may have left another mode.
+            network = self._networks[name]
+            if network.training != training:
+                network.train(training)
+        return self._take(image, label)
+
+    def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
+        """Compute a step and update the networks, kernel by kernel even if steps are captured."""
+        return join_outputs([self._update(each, image, label) for each in self._executors])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the optimisers."""
+        return {kind: each.state_dict() for kind, each in self._optimizers.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume with the optimisers' state, and with the networks as they are now."""
+        for kind, optimizer in self._optimizers.items():
+            load_optimizer(optimizer, state[kind])
+        self._take = self._taker()
+
+    def _taker(self) -> Callable[[Tensor, Tensor], Output]:
+        """What takes steps from here on, with the state as it is."""
+        if not self._captured:
+            return self.take_uncaptured
+        changing = (self._networks[name] for name, training in self._modes.items() if training)
+        drawing = [each for network in changing for each in dropouts(network)]
+        return CapturedStep(self.take_uncaptured, self._state_tensors, drawing, self._record)
+
+    def _state_tensors(self) -> Iterator[Tensor]:
+        """The tensors that a step changes."""
+        for name, training in self._modes.items():
+            if training:
+                yield from self._networks[name].parameters()
+                yield from self._networks[name].buffers()
+        for optimizer in self._optimizers.values():
+            for state in optimizer.state.values():
+                yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def _update(self, executor: Executor, image: Tensor, label: Tensor) -> Output:
+        """Update the nodes that learn in the executor's graph: they alone have gradients then."""
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad()
+        half = self._execution.precision.value == "bf16"
+        # Of the networks alone: losses and gates take their inputs to float32.
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            output = executor(image, label, self._progress)
+        torch.autograd.backward(list(output.losses.values()))
+        if self.plan.train.clip is not None:
+            for name in output.losses:
+                nn.utils.clip_grad_norm_(self._networks[name].parameters(), self.plan.train.clip)
+        skip = self.plan.train.on_zero == "skip"
+        for optimizer in self._optimizers.values():
+            with skipping(optimizer, output.losses) if skip else nullcontext():
+                optimizer.step()
+        return output.detach()
+
+    def _set_learning_rates(self, k: int) -> None:
+        per_epoch = self.plan.data.steps_per_epoch
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                learner = self._learners[group["node"]]
+                arguments: dict[str, Any] = learner.optimizer.arguments
+                rate = learning_rate(
+                    learner.schedule, arguments["lr"], k, per_epoch, self.phase.steps
+                )
+                self.learning_rates[learner.name] = rate
+                set_rate(group, rate)
+
+
+def dropouts(network: nn.Module) -> list[Dropout]:
+    """The modules of a network that draw random numbers of their own."""
+    return [module for module in network.modules() if isinstance(module, Dropout)]

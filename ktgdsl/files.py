@@ -6,6 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as users write it, with `~` for their home if they have one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Put `content` at `path` on the disk; at every moment the old file or the new is there.
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
+from ktgdsl.files import expanded
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
@@ -119,7 +120,7 @@ def _root(
         return None
     source = block.subject or block
     span = next((s.value.span for s in block.settings if s.name == "root"), source.span)
-    return str((paths.base(span) / (data.root or "")).resolve())
+    return str((paths.base(span) / expanded(data.root or "")).resolve())
 
 
 def _data(

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Span
+from ktgdsl.files import expanded
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import WeightsFile
 from ktgdsl.syntax.project import project_root
@@ -17,7 +18,7 @@ def weights(
     It has to lie inside of `root`, by default the project that `folder` is part of.
     """
     try:
-        place = (folder / written).resolve()
+        place = (folder / expanded(written)).resolve()
         if not place.is_relative_to((root or project_root(folder)).resolve()):
             problem = f'the weights "{written}" lie outside of the folder tree of the spec'
         elif not place.is_file():

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
+from ktgdsl.files import expanded
 from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
@@ -87,7 +88,7 @@ def search(
             "workers": workers,
             **_names_of(sampler, pruner),
         }
-    created = create_run_folder(plan, None if out is None else Path(out), None, environment)
+    created = create_run_folder(plan, None if out is None else expanded(out), None, environment)
     folder = SearchFolder(created.path)
     assert plan.space is not None
     with created.locked():
@@ -114,7 +115,7 @@ def resume(
     Raises as `search` does; and RunError (E502) where `sampler` and `pruner` are not of the
     classes that were passed to `search`.
     """
-    opened = open_search_folder(Path(folder))
+    opened = open_search_folder(expanded(folder))
     with opened.run.locked():
         plan = opened.run.plan()
         require_searchable(plan)

@@ -1,7 +1,7 @@
 """The splits of a data set, on the device or streamed to it, and batches drawn from them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -79,11 +79,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a data set. `validation` is None unless the plan holds it out."""
+    """The splits of a data set. `validation` is None unless the plan holds it out.
+
+    `classes` has the names of the classes in the order of their numbers, None where unknown.
+    """
 
     train: Split
     validation: Split | None
     test: Split
+    classes: tuple[str, ...] | None = None
 
     @property
     def for_training(self) -> "TrainingData":
@@ -121,7 +125,8 @@ def load_training_data(data: DataPlan, seed: int, device: torch.device) -> Train
     if data.holdout:
         test = data_set.test
         no_images = torch.empty((0, *test.shape), dtype=torch.uint8)
-        data_set = DataSet(data_set.train, ImageSet(no_images, test.label[:0], test.white))
+        nothing = ImageSet(no_images, test.label[:0], test.white)
+        data_set = replace(data_set, test=nothing)
     return _splits(data_set, data, seed, device).for_training
 
 
@@ -156,6 +161,7 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
         split(train, learned, label),
         None if held_out is None else split(train, held_out, train.label[held_out]),
         split(test, torch.arange(len(test)), test.label),
+        data_set.classes,
     )
 
 
@@ -177,7 +183,8 @@ def _loaded(data_set: DataSet, workers: int, device: torch.device) -> tuple[Data
     parts = [data_set.train, data_set.test]
     size = sum(each.bytes for each in parts if not each.random)
     if memory.fits(size, torch.device("cpu")):
-        data_set = DataSet(*(_in_memory(each, workers) for each in parts))
+        train, test = (_in_memory(each, workers) for each in parts)
+        data_set = replace(data_set, train=train, test=test)
     return data_set, memory.fits(size, device)
 
 

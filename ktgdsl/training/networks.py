@@ -12,6 +12,7 @@ from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.errors import RunError
+from ktgdsl.files import expanded
 from ktgdsl.training.data import Preprocessing
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.vocabulary.spelling import closest
@@ -43,7 +44,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
         RunError: when the folder is not that of a run (E502), has no such node or repeat, or
             has not trained it to the end yet (E505), or its file does not fit (E406).
     """
-    run = open_run_folder(Path(folder))
+    run = open_run_folder(expanded(folder))
     plan = run.plan()
     names = [node.name for node in plan.graph.nodes]
     if name not in names:

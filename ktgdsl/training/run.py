@@ -10,6 +10,7 @@ import torch
 
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.errors import KtgError
+from ktgdsl.files import expanded
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.training.checkpoint import (
@@ -96,7 +97,7 @@ def run(
     chosen = choose_device(device)
     with deterministically(deterministic):
         environment = describe_environment(plan, chosen, seeds(plan))
-    folder = create_run_folder(plan, None if out is None else Path(out), spec, environment)
+    folder = create_run_folder(plan, None if out is None else expanded(out), spec, environment)
     with folder.locked():
         try:
             with deterministically(deterministic):
@@ -130,7 +131,7 @@ def resume(
             in it is damaged or foreign.
         RunInterrupted: on Ctrl-C.
     """
-    run_folder = open_run_folder(Path(folder))
+    run_folder = open_run_folder(expanded(folder))
     with run_folder.locked():
         return _resume(run_folder, device, listener)
 
@@ -215,6 +216,8 @@ class Run:
             on_epoch=lambda done: self._save_epoch(done, step),
         )
         self._save_networks(repeat, step, splits.train.preprocessing)
+        if splits.classes is not None:
+            self.folder.write_classes(splits.classes)
         self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, accuracies))
 
     def _save_epoch(self, done: EpochDone, step: Stepper) -> None:

@@ -6,6 +6,7 @@
     metrics.jsonl                one line per epoch and node
     checkpoint.pt                where to resume; removed when the run is finished
     nodes/NAME.safetensors       the networks of the first seed
+    classes.json                 the names of the classes in the order of the logits, if known
     repeat-2/nodes/...           those of the second, and so on
     result.json                  the accuracies: a folder that has it is finished
 
@@ -125,6 +126,20 @@ class RunFolder:
         """Write `environment.json`, or replace it."""
         text = json.dumps(environment, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         write_file(self.path / "environment.json", text.encode())
+
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes in the order of the logits; None where they are not known."""
+        try:
+            names = json.loads((self.path / "classes.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return tuple(names) if known else None
+
+    def write_classes(self, names: tuple[str, ...]) -> None:
+        """Write `classes.json`, or replace it."""
+        text = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
+        write_file(self.path / "classes.json", text.encode("utf-8", "replace"))
 
     def plan(self) -> Plan:
         """The plan of the run."""

@@ -91,6 +91,7 @@ def test_the_files_of_a_finished_run(tmp_path: Path) -> None:
     written = {str(path.relative_to(tmp_path / "r")) for path in (tmp_path / "r").rglob("*.*")}
     assert written == FILES - {"checkpoint.pt"} | {
         "result.json",
+        "classes.json",
         "nodes/a.safetensors",
         "nodes/b.safetensors",
         "repeat-2/nodes/a.safetensors",

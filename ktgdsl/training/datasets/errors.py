@@ -1,8 +1,15 @@
-"""The error about data that are missing, damaged or do not fit the plan."""
+"""The errors about data that are missing, damaged or do not fit the plan."""
 
 from pathlib import Path
 
 from ktgdsl.errors import RunError
+
+
+class UnreadableError(Exception):
+    """An image that cannot be read. The message is a sentence about it.
+
+    Its message is its only argument, so that it can be pickled from a worker process.
+    """
 
 
 def data_error(message: str, help: str | None = None, path: Path | None = None) -> RunError:

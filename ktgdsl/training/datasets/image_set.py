@@ -37,13 +37,6 @@ class LazyImages(Dataset[Tensor]):
         return self
 
 
-class UnreadableError(Exception):
-    """An image that cannot be read. The message is a sentence about it.
-
-    Its message is its only argument, so that it can be pickled from a worker process.
-    """
-
-
 class TensorImages(LazyImages):
     """A tensor (N, C, H, W) with the interface of images that are read one by one."""
 
@@ -107,7 +100,11 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set in its own two parts."""
+    """A data set in its own two parts.
+
+    `classes` has the names of the classes in the order of their numbers, None where unknown.
+    """
 
     train: ImageSet
     test: ImageSet
+    classes: tuple[str, ...] | None = None

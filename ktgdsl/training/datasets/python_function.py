@@ -12,8 +12,8 @@ from ktgdsl.backend.user_code import UnusableError, call_user_function
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
-from ktgdsl.training.datasets.errors import data_error
-from ktgdsl.training.datasets.image_set import DataSet, ImageSet, UnreadableError
+from ktgdsl.training.datasets.errors import UnreadableError, data_error
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.samples import CHANNELS, as_pixels, as_tensor, label_number
 from ktgdsl.training.datasets.stream import chunks, read_batches
 from ktgdsl.training.datasets.user_images import UserImages
@@ -26,10 +26,12 @@ EXPECTED = (
 
 def python_function(data: DataPlan) -> DataSet:
     """What the user's function returns for the splits "train" and "test"."""
-    return DataSet(_part(data, "train"), _part(data, "test"))
+    (train, names), (test, _) = _part(data, "train"), _part(data, "test")
+    return DataSet(train, test, names)
 
 
-def _part(data: DataPlan, split: str) -> ImageSet:
+def _part(data: DataPlan, split: str) -> tuple[ImageSet, tuple[str, ...] | None]:
+    """The images of a split, and the names of the classes where a Dataset has them."""
     arguments = dict(data.source.arguments)
     function = str(arguments.pop("function"))
 
@@ -42,13 +44,14 @@ def _part(data: DataPlan, split: str) -> ImageSet:
         raise error_of(str(error), error.help) from error
     try:
         if isinstance(result, tuple) and len(result) == 2:
-            return _arrays(*result)
+            return _arrays(*result), None
         if (
             isinstance(result, Sized)
             and hasattr(result, "__getitem__")
             and not isinstance(result, tuple | Mapping)
         ):
-            return _dataset(result, f'the Dataset of python("{function}") for "{split}"', data)
+            name = f'the Dataset of python("{function}") for "{split}"'
+            return _dataset(result, name, data), _class_names(result)
     except (TypeError, ValueError, UnreadableError) as error:
         raise error_of(f'for "{split}": {error}') from error
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
@@ -96,6 +99,13 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
         if kept:
             pixels[chunk] = image
     return ImageSet(pixels if kept else images, labels)
+
+
+def _class_names(dataset: Any) -> tuple[str, ...] | None:
+    """The attribute `classes` of a Dataset, as those of torchvision have it."""
+    names = getattr(dataset, "classes", None)
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(names) if named and names else None
 
 
 class _Samples(Dataset[Any]):

@@ -1,6 +1,7 @@
 """Reads the data set that a plan names, and checks it against the facts that are known."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -20,7 +21,8 @@ def _digits(_: DataPlan) -> DataSet:
     image, label = digits.read()
     n = digits.TRAIN_SAMPLES
     train = ImageSet(image[:n], label[:n], digits.WHITE)
-    return DataSet(train, ImageSet(image[n:], label[n:], digits.WHITE))
+    test = ImageSet(image[n:], label[n:], digits.WHITE)
+    return DataSet(train, test, tuple("0123456789"))
 
 
 READERS: Mapping[str, Callable[[DataPlan], DataSet]] = {
@@ -56,6 +58,9 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
         _require_count(data, data.held_samples, data.labeled_train_samples, "validation")
         _require_count(data, data.labeled_samples, data.train_samples, "labeled")
     _require_consistent(data_set, data, facts)
+    names = data_set.classes
+    if names is not None and len(names) != facts.classes:
+        data_set = replace(data_set, classes=None)
     return data_set, data
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ktgdsl.backend.user_code import describe
+from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.image_files import pixels
-from ktgdsl.training.datasets.image_set import UnreadableError
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "data")
 LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")

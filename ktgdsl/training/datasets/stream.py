@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ktgdsl.training.datasets.errors import data_error
-from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
+from ktgdsl.training.datasets.errors import UnreadableError, data_error
+from ktgdsl.training.datasets.image_set import LazyImages
 
 CHUNK = 256
 """Images in a batch when all of a data set are read."""

@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.image_files import ImageFiles, files_in
+from ktgdsl.training.datasets.errors import UnreadableError, data_error
+from ktgdsl.training.datasets.image_files import ImageFiles
+from ktgdsl.training.datasets.image_paths import files_in
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.locations import damaged_file, data_root, missing_files
 
@@ -37,11 +39,14 @@ def tiny_imagenet(data: DataPlan) -> DataSet:
         images = ImageFiles([path for path, _ in files], shape)
         return ImageSet(images, torch.tensor([number for _, number in files], dtype=torch.int64))
 
-    return DataSet(part(train), part(test))
+    return DataSet(part(train), part(test), tuple(classes))
 
 
 def _images(folder: Path, name: str) -> list[Path]:
-    return files_in(folder / "train" / name / "images")
+    try:
+        return files_in(folder / "train" / name / "images")
+    except UnreadableError as error:
+        raise data_error(str(error)) from error
 
 
 def _test_images(data: DataPlan, val: Path, numbers: dict[str, int]) -> list[tuple[Path, int]]:

@@ -12,8 +12,9 @@ from torch.utils.data import Subset
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.user_code import describe
 from ktgdsl.errors import warn
-from ktgdsl.training.datasets.image_files import GREY
-from ktgdsl.training.datasets.image_set import LazyImages, UnreadableError
+from ktgdsl.training.datasets.errors import UnreadableError
+from ktgdsl.training.datasets.image_headers import GREY
+from ktgdsl.training.datasets.image_set import LazyImages
 from ktgdsl.training.datasets.random_states import preserved, seed_all
 from ktgdsl.training.datasets.samples import image_tensor, label_number, parts_of
 

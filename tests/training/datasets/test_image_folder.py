@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import ktgdsl
-from ktgdsl.plan.model import Percent, Plan
+from ktgdsl.compiler import compile_source
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.plan.model import Call, Percent, Plan
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.run_folder import RunFolder
 from tests import lookalikes
 from tests.plans import tiny_plan
-from tests.training.datasets.plans import error_of, folder_data, loaded
+from tests.training.datasets.plans import error_of, folder_data, loaded, user_data
 
 
 class TestFolder:
@@ -66,6 +70,57 @@ class TestFolder:
         (tmp_path / "set" / "test" / "bee").mkdir()
         assert "the class `bee`" in error_of(folder_data(tmp_path)).message
 
+    def test_what_systems_add_is_neither_an_image_nor_a_class(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        train = tmp_path / "set" / "train"
+        for name in (".git", "__MACOSX", "@eaDir"):
+            (train / name).mkdir()
+            Image.new("RGB", (10, 9)).save(train / name / "0.png")
+        (train / "__MACOSX" / "ant").mkdir()
+        (train / "ant" / "._0.png").write_bytes(b"a resource fork")
+        (train / "ant" / ".cache").mkdir()
+        (train / "ant" / ".cache" / "0.png").write_bytes(b"hidden")
+        (train / "ant" / "Thumbs.db").write_bytes(b"of Windows")
+        (train / "Thumbs.db").write_bytes(b"of Windows")
+        splits = loaded(folder_data(tmp_path))
+        assert splits.classes == ("ant", "bee", "cat")
+        assert splits.train.label.tolist() == [0] * 4 + [1] * 5 + [2] * 6
+
+    def test_a_linked_folder_is_followed_once(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        ant = tmp_path / "set" / "train" / "ant"
+        (tmp_path / "elsewhere").mkdir()
+        Image.new("RGB", (10, 9), (99, 0, 255)).save(tmp_path / "elsewhere" / "0.png")
+        (ant / "more").symlink_to(tmp_path / "elsewhere")
+        (ant / "again").symlink_to(tmp_path / "elsewhere")
+        (ant / "around").symlink_to(ant)
+        (tmp_path / "set" / "train" / "dog").symlink_to(tmp_path / "elsewhere")
+        splits = loaded(folder_data(tmp_path))
+        assert splits.train.label.tolist() == [0] * 5 + [1] * 5 + [2] * 6 + [3]
+        assert sorted(splits.train.image[:5, 0, 0, 0].tolist()) == [0, 5, 10, 15, 99]
+
+    @pytest.mark.parametrize("place", ["train/ant/7.png", "train/ant/more", "train/dog"])
+    def test_a_link_that_leads_nowhere_is_named(self, tmp_path: Path, place: str) -> None:
+        lookalikes.folder(tmp_path / "set")
+        (tmp_path / "set" / place).symlink_to("gone")
+        message = error_of(folder_data(tmp_path)).message
+        expected = f"the link {tmp_path / 'set' / place} leads to gone, which is not there"
+        assert message == expected
+
+    def test_a_tilde_is_the_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        lookalikes.folder(tmp_path / "home" / "set")
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        source = Source(
+            "s.ktg",
+            "graph g { node a = resnet8 target a edge label -> a }\n"
+            'data folder("set") { root = "~" }',
+        )
+        plan = compile_source(source, tmp_path / "spec").plan
+        assert plan is not None
+        assert plan.data.root == str(tmp_path / "home")
+        call = Call(name="folder", arguments={"path": "~/set"})
+        assert loaded(user_data(call, tmp_path)).classes == ("ant", "bee", "cat")
+
     def test_the_classes_that_the_user_expects_have_to_be_there(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
         error = error_of(folder_data(tmp_path, classes_expected=4))
@@ -91,6 +146,7 @@ class TestFolder:
         kept = Plan.from_json((tmp_path / "out" / "plan.json").read_text())
         assert kept.data.known.train_samples == 15
         assert kept.digest == result.digest != plan.digest
+        assert RunFolder(tmp_path / "out").classes() == ("ant", "bee", "cat")
         spec.write_text(text.replace("resnet8", "resnet8 | resnet14") + " search { trials = 2 }")
         found = ktgdsl.search(ktgdsl.load(spec), out=tmp_path / "found", workers=1, device="cpu")
         assert found.result.states == {"complete": 2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ktgdsl.training.datasets.image_set import UnreadableError
+from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.samples import image_tensor, label_number, parts_of
 
 PIXELS = torch.full((3, 2, 2), 0.25)

@@ -58,6 +58,10 @@ _VALUES = {
         "aggregate": "mean", "reduce": "active", "on_zero": "skip", "clip": "1",
         "checkpoint": "5",
     },
+    "pretrain": {
+        "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",
+        "compile": "on", "reduce": "active", "on_zero": "skip", "clip": "1",
+    },
 }  # fmt: skip
 """A value other than the default for every setting; `weights` of a node needs a file."""
 

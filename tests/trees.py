@@ -168,7 +168,7 @@ STATEMENTS = st.one_of(
     st.builds(lambda n, s: Block(span=AT, kind="phase", name=n, settings=s), NAMES, SETTINGS),
     st.builds(
         lambda kind, s: Block(span=AT, kind=kind, settings=s),
-        st.sampled_from(["train", "search"]),
+        st.sampled_from(["train", "pretrain", "search"]),
         SETTINGS,
     ),
     st.builds(

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal
 
+from ktgdsl.lowering.blocks import Settings
 from ktgdsl.lowering.draft import DraftDerived, DraftEdge, DraftNode
 from ktgdsl.lowering.passes import PassState, peers
 from ktgdsl.plan import model
@@ -16,15 +17,16 @@ _POINTERS = ("members", "of")
 """The arguments of derived nodes that `sources` stands for."""
 
 
-def assemble(state: PassState, train: TrainSettings, files: Files) -> model.Graph:
+def assemble(state: PassState, found: Settings, files: Files) -> model.Graph:
     """The graph after all passes; `files` are the weights by the path that nodes name."""
+    train = found.train
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     sources = peers(state.edges) if train.aggregate == "mean" else {}
     return model.Graph.model_construct(
         name=state.draft.name,
         targets=tuple(state.draft.targets),
         nodes=tuple(
-            _node(node, state.frozen.get(name), train, files)
+            _node(node, state.frozen.get(name), found, files)
             for name, node in state.draft.nodes.items()
             if name not in gone
         ),
@@ -59,17 +61,19 @@ def _scale(edge: DraftEdge, sources: dict[str, int]) -> float:
     return 1.0 / sources.get(destination, 1)
 
 
-def _node(node: DraftNode, frozen: str | None, train: TrainSettings, files: Files) -> model.Node:
+def _node(node: DraftNode, frozen: str | None, found: Settings, files: Files) -> model.Node:
     settings = node.settings
+    weights = _weights(node, frozen, files)
+    block = found.pretrain if frozen is not None and weights is None else found.train
     return model.Node.model_construct(
         name=node.name,
         network=node.network.call(),
         frozen=frozen,
-        weights=_weights(node, frozen, files),
+        weights=weights,
         mode=settings.mode,
         keep=settings.keep,
-        optimizer=(settings.optimizer or train.optimizer).call(),
-        schedule=(settings.schedule or train.schedule).call(),
+        optimizer=(settings.optimizer or block.optimizer).call(),
+        schedule=(settings.schedule or block.schedule).call(),
         device=settings.device,
     )
 

@@ -1,4 +1,4 @@
-"""Lowers the blocks of settings: `data`, `train` and `search`, with their defaults."""
+"""Lowers the blocks of settings: `data`, `train`, `pretrain` and `search`, with their defaults."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,17 +15,22 @@ from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.search import Accuracy, SearchSettings
-from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
+from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The blocks `data` and `train` of a file, as settings and as parts of a plan."""
+    """The blocks `data`, `train` and `pretrain` of a file, as settings and as parts of a plan.
+
+    `pretrain` has the settings of `train` where the block is silent.
+    """
 
     data: DataSettings
     train: TrainSettings
+    pretrain: TrainSettings
     data_plan: model.DataPlan
     train_plan: model.TrainPlan
+    pretrain_plan: model.PretrainPlan | None
 
 
 def phase_blocks(file: File) -> list[Block]:
@@ -46,12 +51,21 @@ def settings(
     data = resolver.settings(DataSettings, of_data, "data", written.span)
     of_train = substituted_settings(substitution, learning.settings, "train")
     train = resolver.settings(TrainSettings, of_train, "train", learning.span)
-    if not isinstance(dataset, AnyDataset) or data is None or train is None:
+    pretraining = file.block("pretrain")
+    of_pretrain = substituted_settings(
+        substitution, pretraining.settings if pretraining else (), "pretrain"
+    )
+    place = pretraining.span if pretraining else file.span
+    pretrain = resolver.settings(PretrainSettings, of_pretrain, "pretrain", place)
+    if not isinstance(dataset, AnyDataset) or data is None or train is None or pretrain is None:
         return None
+    own = {name: value for name, value in pretrain if value is not None}
+    completed = train.model_copy(update=own)
     facts = _facts(dataset)
     _check_samples(resolver, written, dataset, data, facts)
     plan = _data(dataset, data, facts, _root(written, data, paths, facts))
-    return Settings(data, train, plan, _train(train))
+    pretrain_plan = None if pretraining is None else _pretrain(completed)
+    return Settings(data, train, completed, plan, _train(train), pretrain_plan)
 
 
 def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:
@@ -148,6 +162,12 @@ def _train(settings: TrainSettings) -> model.TrainPlan:
     others = {name: getattr(settings, name) for name in type(settings).model_fields}
     calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
     return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def _pretrain(settings: TrainSettings) -> model.PretrainPlan:
+    plan = _train(settings)
+    shared = {name: getattr(plan, name) for name in model.PretrainPlan.model_fields}
+    return model.PretrainPlan.model_construct(**shared)
 
 
 def search(drafting: Drafting, file: File, found: Settings | None) -> model.SearchPlan | None:

@@ -109,9 +109,10 @@ def _lowered(
     ):
         return Lowered(None, word_diagnostics, graph_diagnostics)
     plan = model.Plan.model_construct(
-        graph=assemble(state, found.train, files),
+        graph=assemble(state, found, files),
         data=found.data_plan,
         train=found.train_plan,
+        pretrain=found.pretrain_plan,
         phases=timed,
         search=sought,
         folder=str(paths.folder.resolve()),

@@ -16,8 +16,9 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
 
     Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; paths (a
     weights file counts by its SHA-256); the number of repeats; the workers that load data; the
-    size of a split that is not held out; and the settings of a search. What a space leaves
-    open is part of it.
+    size of a split that is not held out; the settings of pre-trainings where there is none or
+    they are those of `train`; and the settings of a search. What a space leaves open is part of
+    it.
     """
     facts = deepcopy(plan)
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
@@ -32,6 +33,10 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         node["frozen"] = node["frozen"] is not None
         if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
+    pretrained = any(n["frozen"] and n["weights"] is None for n in facts["graph"]["nodes"])
+    pretrain = facts.pop("pretrain") or {}
+    if pretrained and any(facts["train"][name] != value for name, value in pretrain.items()):
+        facts["pretrain"] = pretrain
     return facts
 
 
@@ -79,7 +84,8 @@ def canonical_digest(plan: dict[str, Any]) -> str:
     graph["targets"] = sorted(targets)
     graph["derived"] = graph["shares"] = None
     # Each node has its own optimiser and schedule written out.
-    facts["train"]["optimizer"] = facts["train"]["schedule"] = None
+    for block in ("train", "pretrain"):
+        facts.get(block, {}).update(optimizer=None, schedule=None)
     facts["phases"] = [{**phase, "learn": None} for phase in facts["phases"]]
     return _hash(facts)
 

@@ -43,6 +43,7 @@ from ktgdsl.plan.settings import (
     Facts,
     Percent,
     Phase,
+    PretrainPlan,
     SearchPlan,
     Space,
     TrainPlan,
@@ -76,6 +77,7 @@ __all__ = [
     "Percent",
     "Phase",
     "Plan",
+    "PretrainPlan",
     "Product",
     "SearchPlan",
     "SharedLayers",
@@ -101,6 +103,8 @@ class Plan(Data):
     graph: Graph
     data: DataPlan
     train: TrainPlan
+    pretrain: PretrainPlan | None = None
+    """What is different in pre-trainings; None where nothing is said of them."""
     phases: tuple[Phase, ...] = ()
     """In order; without any there is one, of all nodes that learn."""
     search: SearchPlan | None = None
@@ -132,6 +136,11 @@ class Plan(Data):
     def steps(self) -> int:
         """k_end of Eq. 6: the number of steps of the whole training."""
         return self.train.epochs * self.data.steps_per_epoch
+
+    @property
+    def pretraining_epochs(self) -> int:
+        """The length of each pre-training."""
+        return (self.pretrain or self.train).epochs
 
     def to_json(self) -> str:
         """The plan as JSON text; `from_json` gives an equal plan."""

@@ -123,6 +123,19 @@ class TrainPlan(Data):
     """Epochs between checkpoints; one is written at the end too."""
 
 
+class PretrainPlan(Data):
+    """The settings of `pretrain`, of nodes that are pre-trained; those of `train` where silent."""
+
+    epochs: int
+    optimizer: Call
+    schedule: Call
+    precision: Literal["fp32", "bf16", "auto"]
+    compile: Literal["off", "on", "auto"]
+    reduce: Literal["mean", "active", "sum"]
+    on_zero: Literal["step", "skip"]
+    clip: float | None
+
+
 class Phase(Data):
     """A phase of the training: only the nodes of `learn` are updated, the others are frozen.
 

@@ -29,6 +29,7 @@ def describe(plan: Plan, origins: Mapping[str, str]) -> str:
         section("dropped", dropped),
         section("data", _with_origins("data", _data(plan), origins)),
         section("train", _with_origins("train", _train(plan), origins)),
+        section("pretrain", _with_origins("pretrain", _pretrain(plan), origins)),
         section("search", _with_origins("search", _search(plan), origins)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -63,8 +64,8 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
         state += f", from {node.weights_file.path}"
     elif node.weights == "own":
         state += ", with its own weights"
-    train = plan.train
-    if (node.optimizer, node.schedule) != (train.optimizer, train.schedule):
+    block = plan.pretrain if node.pretrained and plan.pretrain else plan.train
+    if (node.optimizer, node.schedule) != (block.optimizer, block.schedule):
         state += f", {node.optimizer}, {node.schedule}"
     return node.name, shorthand(node.network) + _parameters(plan, node), role, state
 
@@ -226,6 +227,14 @@ def _train(plan: Plan) -> list[tuple[str, str]]:
         (name, value_text(getattr(train, name)) + notes.get(name, ""))
         for name in type(train).model_fields
     ]
+
+
+def _pretrain(plan: Plan) -> list[tuple[str, str]]:
+    if plan.pretrain is None:
+        return []
+    nodes = [node.name for node in plan.graph.nodes if node.pretrained]
+    notes = {"epochs": f" (of {', '.join(nodes)})" if nodes else " (nothing is pre-trained)"}
+    return [(name, value_text(value) + notes.get(name, "")) for name, value in plan.pretrain]
 
 
 def value_text(value: object) -> str:

@@ -37,6 +37,7 @@ def _facts(plan: Plan) -> dict[str, str]:
         **{f"phase {phase.name}": _phase(phase) for phase in plan.phases},
         **_settings("data", plan.data),
         **_settings("train", plan.train),
+        **(_settings("pretrain", plan.pretrain) if plan.pretrain else {}),
         **(_settings("search", plan.search) if plan.search else {}),
         **dict(open_values(plan)),
     }

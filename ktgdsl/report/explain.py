@@ -26,6 +26,7 @@ from ktgdsl.vocabulary.settings import (
     DataSettings,
     NodeSettings,
     PhaseSettings,
+    PretrainSettings,
     ShareSettings,
     TrainSettings,
 )
@@ -37,6 +38,7 @@ BLOCKS: dict[str, type[Parameters]] = {
     "share": ShareSettings,
     "data": DataSettings,
     "train": TrainSettings,
+    "pretrain": PretrainSettings,
     "phase": PhaseSettings,
     "search": SearchSettings,
 }

@@ -25,6 +25,7 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
             "complete": round(expected.complete, 1),
             "epochs": round(expected.epochs),
             "pretrainings": expected.pretrainings,
+            "pretraining_epochs": expected.pretraining_epochs,
             "checks": expected.checks,
             "all_epochs": round(expected.all_epochs),
         },
@@ -63,6 +64,8 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
     exhausted = plan.search is not None and expected.trials < plan.search.trials
     note = ", as that is all there are" if exhausted else ""
     pretrainings = _count(expected.pretrainings, "pre-training")
+    if expected.pretraining_epochs != expected.full:
+        pretrainings += f" of {expected.pretraining_epochs:,} epochs"
     checks = _count(expected.checks, "training")
     return [
         ("trials", f"{expected.trials:,}{note}, about {expected.complete:.0f} trained to the end"),

@@ -23,8 +23,8 @@ class Estimate:
     """The expected cost of a search.
 
     Of `trials` trials `complete` are trained to the end; all together take `epochs` epochs.
-    Besides, `pretrainings` networks are trained and `checks` trainings judge the result, each
-    for `full` epochs, the length of a full trial.
+    Besides, `pretrainings` networks are trained, each for `pretraining_epochs`, and `checks`
+    trainings judge the result, each for `full` epochs, the length of a full trial.
     """
 
     trials: int
@@ -33,11 +33,13 @@ class Estimate:
     pretrainings: int
     checks: int
     full: int
+    pretraining_epochs: int
 
     @property
     def all_epochs(self) -> float:
         """The epochs of trials, pre-trainings and checks together."""
-        return self.epochs + (self.pretrainings + self.checks) * self.full
+        pretraining = self.pretrainings * self.pretraining_epochs
+        return self.epochs + pretraining + self.checks * self.full
 
 
 def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
@@ -61,6 +63,7 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
         pretrainings=_pretrainings(plan, trials),
         checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
         full=search.epochs,
+        pretraining_epochs=plan.pretrain.epochs if plan.pretrain else search.epochs,
     )
 
 

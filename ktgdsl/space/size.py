@@ -85,6 +85,8 @@ def _counted(plan: Plan) -> Counts | None:
         owners.setdefault(_owner(draw.name), []).append(draw)
     if any(name.startswith("?") for name in owners):
         return None
+    if any(draw.name.startswith("pretrain.") for draw in plan.space.draws):
+        return None  # it matters only at points where a node is pre-trained
     shared = tuple(draw for draw in plan.space.draws if _owner(draw.name) == "")
     if math.prod(draw.choices or 0 for draw in shared) > CASES:
         return None

@@ -18,6 +18,7 @@ from ktgdsl.plan.model import (
     Node,
     Percent,
     Plan,
+    PretrainPlan,
 )
 from ktgdsl.space.unparse_calls import arguments_text, call_text, defaults_of, value_text
 from ktgdsl.space.unparse_edges import edges_text, listed
@@ -55,6 +56,8 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
         own = {"layers": f"[{', '.join(map(format_path, share.layers))}]", "grad": grad}
         lines.append(f"share {shared}{_inline(own)}")
     lines += [*edges_text(plan, names, arrays), "}", "", *_data(plan, folder), "", *_train(plan)]
+    if plan.pretrain is not None:
+        lines += ["", *_pretrain(plan, plan.pretrain)]
     for phase in plan.phases:
         learn = listed((names[name] for name in phase.learn), arrays)
         settings = {
@@ -173,11 +176,12 @@ def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 
 def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None]:
+    block = plan.pretrain if node.pretrained and plan.pretrain else plan.train
     return {
         "weights": _weights(node, folder),
         "frozen": "true" if node.frozen == FROZEN else None,
-        "optimizer": _unless(node.optimizer, plan.train.optimizer, "optimizer"),
-        "schedule": _unless(node.schedule, plan.train.schedule, "schedule"),
+        "optimizer": _unless(node.optimizer, block.optimizer, "optimizer"),
+        "schedule": _unless(node.schedule, block.schedule, "schedule"),
         "mode": None if node.mode == "eval" else node.mode,
         "keep": "true" if node.keep else None,
         "device": None if node.device is None else value_text(node.device),
@@ -232,8 +236,21 @@ def _train(plan: Plan) -> list[str]:
     for name in type(train).model_fields:
         value = getattr(train, name)
         if name not in settings and value != defaults[name]:
-            settings[name] = format_number(value) if isinstance(value, float) else str(value)
+            settings[name] = _plain_text(value)
     return _block("train", settings)
+
+
+def _pretrain(plan: Plan, pretrain: PretrainPlan) -> list[str]:
+    settings = {
+        name: call_text(name, value) if isinstance(value, Call) else _plain_text(value)
+        for name, value in pretrain
+        if value != getattr(plan.train, name)
+    }
+    return _block("pretrain", settings)
+
+
+def _plain_text(value: object) -> str:
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def _block(head: str, settings: Mapping[str, str | None]) -> list[str]:

@@ -16,7 +16,7 @@ from ktgdsl.syntax.tokens import starts_line
 MAX_LEVELS = 64
 
 MEMBERS = ("NODE", "TARGET", "EDGE", "SHARE")
-TOP_LEVEL = ("GRAPH", "DATA", "TRAIN", "SEARCH", "PHASE", "LET", "USE")
+TOP_LEVEL = ("GRAPH", "DATA", "TRAIN", "PRETRAIN", "SEARCH", "PHASE", "LET", "USE")
 STATEMENTS = frozenset(MEMBERS + TOP_LEVEL)
 KEYWORDS = STATEMENTS | {"EACH", "VIA"}
 RESERVED = KEYWORDS | {"TRUE", "FALSE", "LABEL"}
@@ -34,6 +34,7 @@ _FOLLOWS = {
     "GRAPH": frozenset(("NAME", "LBRACE")),
     "PHASE": frozenset(("NAME", "LBRACE")),
     "TRAIN": frozenset(("LBRACE",)),
+    "PRETRAIN": frozenset(("LBRACE",)),
     "SEARCH": frozenset(("LBRACE",)),
     "DATA": frozenset(("NAME",)),
     "LET": frozenset(("NAME", "EACH")),

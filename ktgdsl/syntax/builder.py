@@ -56,6 +56,9 @@ class _Builder(Transformer[Token, Any]):
     def train(self, keyword: Token, block: _Enclosed) -> s.Block:
         return s.Block(span=_span(keyword, block.end), kind="train", settings=block.content)
 
+    def pretrain(self, keyword: Token, block: _Enclosed) -> s.Block:
+        return s.Block(span=_span(keyword, block.end), kind="pretrain", settings=block.content)
+
     def search(self, keyword: Token, block: _Enclosed) -> s.Block:
         return s.Block(span=_span(keyword, block.end), kind="search", settings=block.content)
 

@@ -24,7 +24,10 @@ from pygments.token import (
 from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.registry import kinds_of
 
-KEYWORDS = "graph node target edge share data train search phase let each use via true false label"
+KEYWORDS = (
+    "graph node target edge share data train pretrain search phase let each use via "
+    "true false label"
+)
 _END = r"(?![A-Za-z0-9_])"
 _NAME = rf"(?!(?:{KEYWORDS.replace(' ', '|')}){_END})[A-Za-z_][A-Za-z0-9_]*"
 _DIGITS = r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?"
@@ -61,7 +64,7 @@ class KtgLexer(RegexLexer):
             (rf"let{_END}", Keyword.Declaration, "constant"),
             (rf"node{_END}", Keyword.Declaration, "nodes"),
             (words(("target", "edge", "share"), suffix=_END), Keyword.Declaration, "places"),
-            (words(("data", "train", "search"), suffix=_END), Keyword.Declaration),
+            (words(("data", "train", "pretrain", "search"), suffix=_END), Keyword.Declaration),
             (rf"use{_END}", Keyword.Namespace),
             (rf"via{_END}", Keyword),
             (rf"{_NAME}(?=[ \t\r\n]*=)", Name.Attribute),

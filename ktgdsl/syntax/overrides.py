@@ -24,8 +24,8 @@ from ktgdsl.syntax.tree import (
 from ktgdsl.vocabulary.spelling import closest
 
 _Block = TypeVar("_Block", Block, Node)
-BlockKind = Literal["data", "train", "search"]
-_PATHS = ["data", "train", "search", "phase", "let", "node"]
+BlockKind = Literal["data", "train", "pretrain", "search"]
+_PATHS = ["data", "train", "pretrain", "search", "phase", "let", "node"]
 _FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or let.T=4"
 
 
@@ -87,7 +87,7 @@ def _apply(file: File, change: _Override) -> File | Diagnostic | None:
     match change.path:
         case ("data",):
             return _block(file, "data", change, lambda block: replace(block, subject=change.value))
-        case ("data" | "train" | "search" as kind, name):
+        case ("data" | "train" | "pretrain" | "search" as kind, name):
             return _block(file, kind, change, lambda block: _with(block, change, name))
         case ("let", name):
             return _let(file, change, name)
@@ -97,7 +97,7 @@ def _apply(file: File, change: _Override) -> File | Diagnostic | None:
             return _node(file, change, name, None)
         case ("node", name, setting):
             return _node(file, change, name, setting)
-        case (block, setting, argument) if block in ("data", "train", "search"):
+        case (block, setting, argument) if block in ("data", "train", "pretrain", "search"):
             return Diagnostic(
                 "E210",
                 f"`{'.'.join(change.path)}` is part of a value, and values are replaced as a whole",

@@ -19,6 +19,7 @@ EXAMPLES = {
     "SHARE": "a share is written `share a, b { layers = [stem] }`",
     "DATA": "a data block is written `data digits { batch = 64 }`",
     "TRAIN": "a train block is written `train { epochs = 20 }`",
+    "PRETRAIN": "a pretrain block is written `pretrain { epochs = 40 }`",
     "SEARCH": "a search block is written `search { trials = 60 }`",
     "PHASE": "a phase is written `phase warm_up { epochs = 5 }`",
     "LET": "a name is given to a value by `let T = 4`",

@@ -301,12 +301,12 @@ class Graph(Syntax):
 
 @_node
 class Block(Syntax):
-    """`data`, `train`, `search` or `phase`: settings between braces.
+    """`data`, `train`, `pretrain`, `search` or `phase`: settings between braces.
 
     `subject` is the data set of a `data` block; `name` the name of a `phase`.
     """
 
-    kind: Literal["data", "train", "search", "phase"]
+    kind: Literal["data", "train", "pretrain", "search", "phase"]
     subject: Value | None = None
     name: str | None = None
     settings: tuple[IsInstance[Setting], ...] = ()

@@ -67,11 +67,12 @@ def cost_of_run(plan: Plan) -> Cost:
     """All repeats of a plan, and in each the pre-training of its frozen nodes."""
     repeats, epochs = plan.train.repeats, plan.train.epochs
     pretrained = sum(node.pretrained for node in plan.graph.nodes)
+    before = pretrained * plan.pretraining_epochs
     learning = sum(node.learns for node in plan.graph.nodes)
     return Cost(
         runs=repeats * (1 + pretrained),
-        node_epochs=repeats * epochs * (learning + pretrained),
-        steps=repeats * plan.steps * (1 + pretrained),
+        node_epochs=repeats * (epochs * learning + before),
+        steps=repeats * (plan.steps + before * plan.data.steps_per_epoch),
     )
 
 
@@ -82,7 +83,7 @@ def cost_of_search(plan: Plan) -> Cost:
     points = prod(draw.choices or FEW_POINTS for draw in plan.space.draws)
     distinct = size(plan).distinct if points < FEW_POINTS else None  # counting takes its time
     expected = estimate(plan, distinct)
-    pretraining_epochs = expected.pretrainings * expected.full
+    pretraining_epochs = expected.pretrainings * expected.pretraining_epochs
     graph_epochs = round(expected.all_epochs) - pretraining_epochs
     held_out = plan.model_copy(update={"data": plan.data.model_copy(update={"holdout": True})})
     return Cost(

@@ -61,12 +61,15 @@ class Pretraining:
 def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
     """The plan that trains a frozen node's network alone on the labels (paper, Sec. 3.4).
 
-    With the same data and settings, and the node's own optimiser and schedule where it has
-    them. The node's name is no part of it, so that nodes with equal networks share a plan.
+    With the same data, the settings of `pretrain` or else of `train`, and the node's own optimiser
+    and schedule where it has them. The node's name is no part of it, so that nodes with equal
+    networks share a plan.
     """
     alone = Node(name=NAME, network=node.network, optimizer=node.optimizer, schedule=node.schedule)
+    own = {} if plan.pretrain is None else dict(plan.pretrain)
     train = plan.train.model_copy(
         update={
+            **own,
             "optimizer": node.optimizer,
             "schedule": node.schedule,
             "seed": seed,

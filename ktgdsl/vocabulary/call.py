@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 # What no place inside of a network can be called in a spec, unless in quotes.
 # fmt: off
 _KEYWORDS = frozenset((
-    "graph", "node", "target", "edge", "share", "data", "train", "search", "phase",
-    "let", "each", "use", "via", "true", "false", "label",
+    "graph", "node", "target", "edge", "share", "data", "train", "pretrain", "search",
+    "phase", "let", "each", "use", "via", "true", "false", "label",
 ))
 # fmt: on
 _ONE_OF_SEVERAL_WORDS = "on"

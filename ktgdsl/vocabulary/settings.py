@@ -131,6 +131,25 @@ class TrainSettings(Parameters):
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
 
 
+_SILENT = "as in `train` unless given"
+
+
+class PretrainSettings(Parameters):
+    """`pretrain { ... }`: of nodes that are pre-trained on the labels.
+
+    The settings of `train` that concern a single node; `train` has those that are not given.
+    """
+
+    epochs: Annotated[int | None, Field(ge=1, description=_SILENT)] = None
+    optimizer: Annotated[Optimizer | None, Field(description=_SILENT)] = None
+    schedule: Annotated[Schedule | None, Field(description=_SILENT)] = None
+    precision: Annotated[Literal["fp32", "bf16", "auto"] | None, Field(description=_SILENT)] = None
+    compile: Annotated[Literal["off", "on", "auto"] | None, Field(description=_SILENT)] = None
+    reduce: Annotated[Literal["mean", "active", "sum"] | None, Field(description=_SILENT)] = None
+    on_zero: Annotated[Literal["step", "skip"] | None, Field(description=_SILENT)] = None
+    clip: Annotated[Positive | None, Field(description=_SILENT)] = None
+
+
 class PhaseSettings(Parameters):
     """`phase distil { ... }`."""
 

@@ -40,6 +40,9 @@ def test_a_split_that_is_held_out_is_evaluated_instead() -> None:
 
 def test_a_search_is_what_was_expected_of_it() -> None:
     plan = tiny_plan(epochs=8, data={"batch": 64, "holdout": True})
-    expected = Estimate(30, complete=4.0, epochs=75.0, pretrainings=0, checks=2, full=8)
+    expected = Estimate(
+        30, complete=4.0, epochs=75.0, pretrainings=3, checks=2, full=8, pretraining_epochs=40
+    )
+    assert expected.all_epochs == 75 + 3 * 40 + 2 * 8
     assert trials_work(plan, expected) == Work("trials", 30, 2.5, 16, 259)
     assert confirmation_work(plan, expected) == Work("trainings to judge the result", 2, 8, 16, 259)

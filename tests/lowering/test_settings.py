@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ktgdsl.plan.model import Call
+from ktgdsl.plan.model import Call, Plan
+from ktgdsl.space.size import size
 from ktgdsl.space.unparse_plan import unparse_plan
 from tests.specs import codes, compiled, graph, of, said, sound
 
@@ -188,6 +189,65 @@ class TestSettings:
             "resnet(depth=14, stride=2)",
             'python(function="nets.small:make", width=8, act="relu", at=[10%, 2])',
         ]
+
+
+class TestPretrain:
+    body = "node s = resnet8 node t = resnet14 {} target s edge label, t -> s"
+
+    def plan(self, blocks: str, teacher: str = "") -> Plan:
+        plan = compiled(f"{graph(self.body.format(teacher))} train {{ epochs = 5 }} {blocks}").plan
+        assert plan is not None
+        return plan
+
+    def test_it_completes_what_it_says_from_train(self) -> None:
+        plan = self.plan("pretrain { epochs = 40 optimizer = adamw(lr=0.01) clip = 2 }")
+        assert plan.pretrain is not None
+        assert (plan.pretraining_epochs, plan.train.epochs) == (40, 5)
+        assert plan.pretrain.schedule == plan.train.schedule
+        assert (plan.pretrain.clip, plan.train.clip) == (2, None)
+        student, teacher = plan.graph.nodes
+        assert student.optimizer == plan.train.optimizer
+        assert teacher.optimizer == plan.pretrain.optimizer
+        assert teacher.optimizer.arguments["lr"] == 0.01
+
+    def test_a_nodes_own_optimizer_wins(self) -> None:
+        plan = self.plan("pretrain { optimizer = adamw }", "{ optimizer = sgd(lr=3) }")
+        assert plan.graph.node("t").optimizer.arguments["lr"] == 3
+
+    def test_without_it_pre_training_is_as_the_training(self) -> None:
+        plan = self.plan("")
+        assert plan.pretrain is None
+        assert plan.pretraining_epochs == 5
+        assert plan.digest == self.plan("pretrain { epochs = 5 }").digest
+
+    def test_it_counts_where_something_is_pre_trained(self) -> None:
+        blocks = "", "pretrain { epochs = 40 }", "pretrain { optimizer = sgd(lr=0.2) }"
+        taught = [self.plan(block) for block in blocks]
+        assert len({plan.digest for plan in taught}) == 3
+        assert len({plan.canonical_digest for plan in taught}) == 3
+        own = [self.plan(block, "{ weights = own }") for block in blocks]
+        assert len({plan.digest for plan in own}) == 1
+        assert len({plan.canonical_digest for plan in own}) == 1
+
+    @pytest.mark.parametrize(
+        "block",
+        ["pretrain { epochs = 40 optimizer = adamw schedule = constant clip = 1 }", "pretrain { }"],
+    )
+    def test_it_is_written_back(self, tmp_path: Path, block: str) -> None:
+        plan = self.plan(block)
+        again = compiled(unparse_plan(plan, tmp_path)).plan
+        assert again is not None
+        assert (again.digest, again.pretrain) == (plan.digest, plan.pretrain)
+
+    def test_its_open_values_are_distinct_graphs_where_they_count(self) -> None:
+        space = self.plan("pretrain { epochs = 10 | 20 | 30 }")
+        assert size(space).distinct == 3
+        unused = self.plan("pretrain { epochs = 10 | 20 | 30 }", "{ weights = own }")
+        assert size(unused).distinct == 1
+
+    def test_settings_of_the_graph_are_none_of_its_own(self) -> None:
+        found = said(graph(self.body.format("")) + "pretrain { repeats = 2 }")
+        assert found == ["E204 `pretrain` has no setting `repeats`"]
 
 
 class TestWeights:

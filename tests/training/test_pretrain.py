@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ktgdsl.backend.networks import make
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import Call, Constant, DataPlan, Plan
+from ktgdsl.plan.model import Call, Constant, DataPlan, Plan, PretrainPlan
 from ktgdsl.training import pretrain
 from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
@@ -141,6 +141,22 @@ def test_the_digest_depends_on_what_determines_the_weights_alone() -> None:
         digest(tiny_plan(["t"], settings={"t": FROZEN}, data={"holdout": True})),
     ]
     assert len({base, *different}) == 1 + len(different)
+
+
+def test_it_has_settings_of_its_own() -> None:
+    """Those of `pretrain`; the data, and the optimiser that the plan gives the node, as ever."""
+    plan = tiny_plan(["s", "t"], [("label", "s"), ("t", "s")], settings={"t": FROZEN}, epochs=2)
+    fields = {name: getattr(plan.train, name) for name in PretrainPlan.model_fields}
+    longer = PretrainPlan(**{**fields, "epochs": 40, "precision": "bf16", "clip": 3.0})
+    own = pretraining_plan(
+        plan.model_copy(update={"pretrain": longer}), plan.graph.node("t"), seed=9
+    )
+    assert (own.train.epochs, own.train.precision, own.train.clip) == (40, "bf16", 3.0)
+    assert own.train.optimizer == plan.graph.node("t").optimizer
+    assert own.pretrain is None
+    usual = pretraining_plan(plan, plan.graph.node("t"), seed=9)
+    assert usual.train.epochs == 2
+    assert usual.digest != own.digest
 
 
 # The weights

@@ -3,14 +3,17 @@
 from hypothesis import strategies as st
 
 NAMES = ["a", "b", "c", "d"]
-NETWORKS = ["resnet8", "resnet14", "wrn10_1", "wrn(10, 2, dropout=0.25)", 'python("m:f", width=3)']
+NETWORKS = ["resnet8", "resnet14", "wrn10_1", "wrn(10, 2, dropout=0.25)", "resnet(8, width=4)",
+            'python("m:f", width=3)']  # fmt: skip
 GATES = ["through", "cutoff", "linear", "correct", "linear(1, 0)", "until(60%)", "after(3)",
          "rampup(80)", "cosine(0, 2)", "0.5"]  # fmt: skip
 LOSSES = ["kl", "kl(T=4)", "reverse_kl(T=2, scale=1)", "js", "mse", "cosine_distance",
           "mse(on=probabilities)"]  # fmt: skip
-OPTIMIZERS = ["sgd", "sgd(lr=0.5, momentum=0.9, nesterov=true)", "adamw(betas=[0.8, 0.99])"]
+OPTIMIZERS = ["sgd", "sgd(lr=0.5, momentum=0.9, nesterov=true)", "adamw(betas=[0.8, 0.99])",
+              "adam(weight_decay=0.1)"]  # fmt: skip
 SCHEDULES = ["constant(warmup=2)", "step(every=30%, gamma=0.5)", "multistep(at=[10, 60%])",
-             "cosine(minimum=0.01, warmup=5%)"]  # fmt: skip
+             "cosine(minimum=0.01, warmup=5%)", "cosine(by=epoch)", "exponential(0.9)",
+             "plateau(patience=2, cooldown=1)"]  # fmt: skip
 SETTINGS = {
     "epochs": st.integers(1, 300),
     "optimizer": st.sampled_from(OPTIMIZERS),

@@ -34,28 +34,31 @@ class ResNet(StagedNetwork):
     """CIFAR ResNet of basic blocks with option-A shortcuts (He et al., CVPR 2016, Sec. 4.2).
 
     Args:
-        depth: 6n + 2 layers, n blocks in each of three stages of 16, 32 and 64 channels.
+        depth: 6n + 2 layers, n blocks in each of three stages.
         channels: of the image.
         classes: number of logits.
         stride: of the first convolution; 2 fits images of 64 pixels to the network.
+        width: the stages have so many channels, twice and four times as many.
 
     Raises:
         ValueError: when the depth is not 8, 14, 20, ...
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, stride: int = 1) -> None:
+    def __init__(
+        self, depth: int, channels: int, classes: int, stride: int = 1, width: int = 16
+    ) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"the depth of a resnet is 6n + 2 (8, 14, 20, ...), not {depth}")
         n = depth // 6
         self.stem = nn.Sequential(
-            _conv(channels, 16, 3, stride), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+            _conv(channels, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
-        self.stage1 = _stage(BasicBlock, n, 16, 16, stride=1)
-        self.stage2 = _stage(BasicBlock, n, 16, 32, stride=2)
-        self.stage3 = _stage(BasicBlock, n, 32, 64, stride=2)
+        self.stage1 = _stage(BasicBlock, n, width, width, stride=1)
+        self.stage2 = _stage(BasicBlock, n, width, 2 * width, stride=2)
+        self.stage3 = _stage(BasicBlock, n, 2 * width, 4 * width, stride=2)
         self.features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.logits = nn.Linear(64, classes)
+        self.logits = nn.Linear(4 * width, classes)
         _initialise(self)
 
 
@@ -216,8 +219,8 @@ def make(name: str, arguments: Mapping[str, object], channels: int, classes: int
     """Build a network by the name that the language gives it.
 
     Args:
-        name: "resnet", with the arguments depth and stride, or "wrn", with widen and dropout
-            as well.
+        name: "resnet", with the arguments depth, stride and width, or "wrn", with depth, stride,
+            widen and dropout.
         arguments: of the network, by name.
         channels: of the image.
         classes: number of logits.

@@ -24,7 +24,7 @@ from ktgdsl.syntax.walk import walk
 from ktgdsl.vocabulary.entry import Entry, Percentage, alternatives
 from ktgdsl.vocabulary.registry import entry, kinds_of
 
-LARGE_RATES = {"sgd": 1.0, "adamw": 0.1}
+LARGE_RATES = {"sgd": 1.0, "adam": 0.1, "adamw": 0.1}
 """Learning rates above which hardly anything trains."""
 
 HARDLY_OPEN = 0.1

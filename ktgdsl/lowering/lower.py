@@ -1,6 +1,6 @@
 """Lowers a checked tree to a plan in which every default is written out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.assemble import OWN, assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
-from ktgdsl.lowering.draft import Draft
+from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
@@ -28,7 +28,9 @@ from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
-from ktgdsl.syntax.tree import Block, Choice, File, Graph, Let
+from ktgdsl.syntax.tree import Block, CallExpression, Choice, File, Graph, Let
+from ktgdsl.syntax.walk import walk
+from ktgdsl.vocabulary.optimizers import Plateau
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
 """How the open values of a file are closed."""
@@ -91,6 +93,8 @@ def _lowered(
         timed = phases(drafting, file, found)
         times = learning(timed or (), file)
     sought = search(drafting, file, found)
+    if found is not None and sought is None and not found.data.holdout:
+        _refuse_judging_by_test_samples(drafting, file, found, timed)
     state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))
     if _settled(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
@@ -118,6 +122,24 @@ def _lowered(
         folder=str(paths.folder.resolve()),
     )
     return Lowered(plan, word_diagnostics, graph_diagnostics)
+
+
+def _refuse_judging_by_test_samples(
+    drafting: Drafting, file: File, found: Settings, timed: Iterable[model.Phase] | None
+) -> None:
+    """Complain about a learning rate that depends on held-out samples where there are none."""
+    of_nodes = [node.settings.schedule for node in drafting.draft.nodes.values()]
+    calls = [each.call() for each in (found.train.schedule, *of_nodes) if each is not None]
+    calls += [phase.schedule for phase in timed or () if phase.schedule is not None]
+    if any(call.arguments.get("on") == "accuracy" for call in calls):
+        places = [part for part in walk(file) if isinstance(part, CallExpression)]
+        place = next((each.span for each in places if each.name == Plateau.word), file.span)
+        drafting.resolver.complain(
+            "E302",
+            "`plateau(on=accuracy)` watches held-out samples, and none are held out",
+            place,
+            "say `holdout = true` in the `data` block, or watch the training loss: `on=loss`",
+        )
 
 
 def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:

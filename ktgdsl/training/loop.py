@@ -112,12 +112,15 @@ def epochs(
     step.check_networks(*next(iter(batches_in_order(data.train, CHECKED_IMAGES))))
     if resume is not None:
         _load_state(step, resume.state)
-    chosen = networks if evaluated is None else {name: networks[name] for name in evaluated}
+    chosen = networks
+    if evaluated is not None:
+        chosen = {name: networks[name] for name in dict.fromkeys([*evaluated, *step.judged])}
     for epoch in range(1 if resume is None else resume.epoch + 1, plan.train.epochs + 1):
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         if epoch == plan.train.epochs:
             _require_finite_weights(plan, networks)
         accuracy = _evaluate(plan, data.evaluation, chosen)
+        step.end_epoch(metrics.loss, accuracy)
         yield EpochDone(epoch, metrics, data.evaluation_name, accuracy, dict(step.learning_rates))
 
 

@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ktgdsl.program.model import Learner
 
@@ -82,7 +83,8 @@ def _without_compiler_marks(kind: type[_Kind]) -> type[_Kind]:
     return type(kind.__name__, (kind,), {"step": step, **methods})
 
 
-_SGD, _AdamW = _without_compiler_marks(SGD), _without_compiler_marks(AdamW)
+_SGD, _Adam = _without_compiler_marks(SGD), _without_compiler_marks(Adam)
+_AdamW = _without_compiler_marks(AdamW)
 
 
 def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
@@ -96,16 +98,17 @@ def _sgd(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
     return optimizer
 
 
-def _adamw(groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
+def _adam(kind: type[Adam], groups: list[dict[str, Any]], device: torch.device) -> Optimizer:
     for group in groups:
         group["betas"] = tuple(group["betas"])
         group["capturable"] = isinstance(group["lr"], Tensor)
-    return _AdamW(groups, fused=_fused(device), foreach=not _fused(device))
+    return kind(groups, fused=_fused(device), foreach=not _fused(device))
 
 
 OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], torch.device], Optimizer]] = {
     "sgd": _sgd,
-    "adamw": _adamw,
+    "adam": partial(_adam, _Adam),
+    "adamw": partial(_adam, _AdamW),
 }
 """The function that makes an optimiser of parameter groups, by its word in the vocabulary."""
 

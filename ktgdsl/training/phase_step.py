@@ -16,6 +16,7 @@ from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
 from ktgdsl.training.optim import load_optimizer, make_optimizers, set_rate, skipping
+from ktgdsl.training.plateau import Plateau
 from ktgdsl.training.schedules import learning_rate
 
 
@@ -26,6 +27,7 @@ class PhaseStep:
         phase: what is computed.
         graphs: the training graph of each update.
         learning_rates: of the last step, by node.
+        plateaus: the state of the learners with that schedule.
     """
 
     def __init__(
@@ -47,6 +49,11 @@ class PhaseStep:
         self._record = record
         self._captured = execution.launches.value == "captured"
         self._learners = {learner.name: learner for learner in phase.learners}
+        self.plateaus = {
+            learner.name: Plateau(learner.schedule)
+            for learner in phase.learners
+            if learner.schedule.name == "plateau"
+        }
         called = dict.fromkeys(call.node for update in phase.updates for call in update.calls)
         modes = {node.name: node.mode == "train" for node in plan.graph.nodes}
         self._modes = {name: name in self._learners or modes[name] for name in called}
@@ -73,11 +80,15 @@ class PhaseStep:
         return join_outputs([self._update(each, image, label) for each in self._executors])
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the optimisers."""
-        return {kind: each.state_dict() for kind, each in self._optimizers.items()}
+        """The state of the optimisers, and under "plateaus" that of such schedules."""
+        plateaus = {name: each.state_dict() for name, each in self.plateaus.items()}
+        optimizers = {kind: each.state_dict() for kind, each in self._optimizers.items()}
+        return {**optimizers, **({"plateaus": plateaus} if plateaus else {})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume with the optimisers' state, and with the networks as they are now."""
+        """Resume with the state of optimisers and schedules, and the networks as they are now."""
+        for name, plateau in self.plateaus.items():
+            plateau.load_state_dict(state["plateaus"][name])
         for kind, optimizer in self._optimizers.items():
             load_optimizer(optimizer, state[kind])
         self._take = self._taker()
@@ -127,6 +138,8 @@ class PhaseStep:
                 rate = learning_rate(
                     learner.schedule, arguments["lr"], k, per_epoch, self.phase.steps
                 )
+                if learner.name in self.plateaus:
+                    rate *= self.plateaus[learner.name].factor
                 self.learning_rates[learner.name] = rate
                 set_rate(group, rate)
 

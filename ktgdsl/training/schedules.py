@@ -45,9 +45,15 @@ def _multistep(arguments: Mapping[str, Any], done: int, clock: Clock) -> float:
     return float(arguments["gamma"] ** drops)
 
 
+def _exponential(arguments: Mapping[str, Any], done: int, clock: Clock) -> float:
+    return float(arguments["gamma"] ** (done // clock.steps_per_epoch))
+
+
 def _cosine(arguments: Mapping[str, Any], done: int, clock: Clock) -> float:
     """Loshchilov and Hutter, ICLR 2017, Eq. 5, without restarts."""
     minimum: float = arguments["minimum"]
+    if arguments.get("by") == "epoch":
+        done -= done % clock.steps_per_epoch
     return minimum + (1 - minimum) * (1 + math.cos(math.pi * done / clock.steps)) / 2
 
 
@@ -55,7 +61,9 @@ SCHEDULES: Mapping[str, Schedule] = {
     "constant": _constant,
     "step": _step,
     "multistep": _multistep,
+    "exponential": _exponential,
     "cosine": _cosine,
+    "plateau": _constant,  # what has happened so far is another factor: `Plateau`
 }
 """The function that computes a schedule, by its word in the vocabulary."""
 

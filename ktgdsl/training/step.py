@@ -136,6 +136,25 @@ class Stepper:
         """
         return self._step.take_uncaptured(image, label)
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The nodes whose learning rate depends on their accuracy on held-out samples."""
+        plateaus = self._step.plateaus
+        return tuple(name for name, each in plateaus.items() if each.on == "accuracy")
+
+    def end_epoch(self, loss: Mapping[str, float], accuracy: Mapping[str, float]) -> None:
+        """Let the schedules `plateau` know how an epoch went.
+
+        `ktgdsl.run` does it; a loop of your own has to where a node has this schedule.
+
+        Args:
+            loss: the training loss of each node that learns, its mean over the epoch.
+            accuracy: on held-out samples, of at least the nodes in `judged`.
+        """
+        values = {"loss": loss, "accuracy": accuracy}
+        for name, plateau in self._step.plateaus.items():
+            plateau.observe(values[plateau.on][name])
+
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the plan and the frozen networks.
 

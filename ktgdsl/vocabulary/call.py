@@ -12,7 +12,7 @@ _KEYWORDS = frozenset((
     "phase", "let", "each", "use", "via", "true", "false", "label",
 ))
 # fmt: on
-_ONE_OF_SEVERAL_WORDS = "on"
+_ONE_OF_SEVERAL_WORDS = frozenset({"on", "by"})
 """The arguments called so take a word such as `logits`; all others that are text, a string."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 
@@ -46,7 +46,7 @@ class Call(Data):
 
     def _argument(self, name: str, value: JsonValue) -> str:
         # What a function of the user's is called with may have any name.
-        is_word = name == _ONE_OF_SEVERAL_WORDS and self.name != "python"
+        is_word = name in _ONE_OF_SEVERAL_WORDS and self.name != "python"
         return value if is_word and isinstance(value, str) else _show(value)
 
 

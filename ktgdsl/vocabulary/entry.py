@@ -23,23 +23,31 @@ class Entry(Parameters):
     """A word of the vocabulary. Its fields are its parameters, in the order of positions.
 
     The docstring says what the word means, with the formula and its source. `variadic` is the
-    parameter, a list, that takes all arguments without a name.
+    parameter, a list, that takes all arguments without a name. A parameter in `later` came after
+    the first plans: it has the last position, and plans do not name it while it has its default,
+    so that what a spec says and its digest stay.
     """
 
     kind: ClassVar[str]
     word: ClassVar[str]
     variadic: ClassVar[str | None] = None
+    later: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def positions(cls) -> list[str]:
-        """The parameters in the order of positions: the entry's own, then inherited ones."""
+        """The parameters in the order of positions: the entry's own, inherited, later ones."""
         return list(_positions(cls))
 
     def call(self) -> Call:
         """The word with every argument written out, as it stands in a plan."""
-        given = {name: getattr(self, name) for name in self.positions()} | (self.model_extra or {})
+        named = [name for name in self.positions() if not self._is_usual(name)]
+        given = {name: getattr(self, name) for name in named} | (self.model_extra or {})
         arguments = {name: _plain(value) for name, value in given.items()}
         return Call.model_construct(name=self.word, arguments=arguments)
+
+    def _is_usual(self, name: str) -> bool:
+        usual = type(self).model_fields[name].default
+        return name in self.later and bool(getattr(self, name) == usual)
 
     @classmethod
     def from_call(cls, call: Call) -> Self:
@@ -51,7 +59,8 @@ class Entry(Parameters):
 @cache
 def _positions(cls: type[Entry]) -> tuple[str, ...]:
     own = [name for name in get_annotations(cls) if name in cls.model_fields]
-    return (*own, *(name for name in cls.model_fields if name not in own))
+    inherited = (name for name in cls.model_fields if name not in own)
+    return tuple(sorted((*own, *inherited), key=lambda name: name in cls.later))
 
 
 def alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -46,14 +46,19 @@ class Resnet(Network):
     """CIFAR ResNet of basic blocks with parameter-free option-A shortcuts.
 
     `resnet32` is short for `resnet(depth=32)`; for Tiny-ImageNet's 64 pixels
-    `resnet(depth=32, stride=2)` halves the image first. Source: He et al., CVPR 2016, its
-    networks for CIFAR-10.
+    `resnet(depth=32, stride=2)` halves the image first. `resnet(depth=20, width=32)` has 32
+    channels in the first convolution and stage, 64 and 128 in the next two stages. Source: He et
+    al., CVPR 2016, its networks for CIFAR-10.
     """
 
     word: ClassVar[str] = "resnet"
+    later: ClassVar[frozenset[str]] = frozenset({"width"})
 
     depth: Annotated[int, Field(ge=8, description="layers, 6n + 2")]
     stride: Stride = 1
+    width: Annotated[
+        int, Field(ge=1, le=4096, description="channels of the first stage; then twice, four times")
+    ] = 16
 
     @field_validator("depth")
     @classmethod
@@ -66,9 +71,10 @@ class Resnet(Network):
         def block(inputs: int, outputs: int) -> int:
             return _convolution(inputs, outputs) + _convolution(outputs, outputs) + 4 * outputs
 
-        stem = _convolution(channels, 16) + 2 * 16
-        stages = _stages(block, self.depth // 6, (16, 16, 32, 64))
-        return stem + stages + (64 + 1) * classes
+        width = self.width
+        stem = _convolution(channels, width) + 2 * width
+        stages = _stages(block, self.depth // 6, (width, width, 2 * width, 4 * width))
+        return stem + stages + (4 * width + 1) * classes
 
 
 class Wrn(Network):
@@ -212,7 +218,7 @@ def suggest_shorthand(word: str) -> str | None:
 def shorthand(call: Call) -> str:
     """The shortest way to write a network: `resnet32`, `wrn28_2`, else the call itself."""
     match call.name, call.arguments:
-        case "resnet", {"depth": depth, "stride": 1}:
+        case "resnet", {"depth": depth, "stride": 1, **others} if not others:
             return f"resnet{depth}"
         case "wrn", {"depth": depth, "widen": widen, "dropout": 0 | 0.0, "stride": 1}:
             return f"wrn{depth}_{widen}"

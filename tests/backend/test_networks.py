@@ -53,6 +53,9 @@ def test_parameter_counts_are_the_papers(
         ("resnet(32, stride=2)", 200, 470_004 + 100 * 65),
         ("resnet(110, stride=2)", 200, 1_733_812 + 100 * 65),
         ("wrn(28, 2, stride=2)", 200, 1_479_220 + 100 * 129),
+        # By hand: 9 weights a pair of channels, 2 a channel for batch norm, stages of 32, 64, 128.
+        ("resnet(20, width=32)", 10, 928 + 55_680 + 203_520 + 812_544 + 1_290),
+        ("resnet(depth=32, width=16)", 10, 464_154),
     ],
 )
 def test_a_spec_has_the_papers_networks(text: str, classes: int, expected: int) -> None:
@@ -68,7 +71,8 @@ def test_a_spec_has_the_papers_networks(text: str, classes: int, expected: int) 
 def test_the_vocabulary_counts_the_parameters_without_torch(
     blocks: int, classes: int, channels: int, stride: int
 ) -> None:
-    entries: list[Network] = [Resnet(depth=6 * blocks + 2, stride=stride)]
+    sizes = [{}, {"width": 24}]
+    entries: list[Network] = [Resnet(depth=6 * blocks + 2, stride=stride, **w) for w in sizes]
     entries += [Wrn(depth=6 * blocks + 4, widen=widen, stride=stride) for widen in (1, 2, 10)]
     for entry in entries:
         call = entry.call()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ktgdsl.plan.model import Call
 from ktgdsl.program.model import Learner
@@ -20,6 +20,7 @@ CPU = torch.device("cpu")
 Vector = NDArray[np.float64]
 GRADIENTS = [np.array([1.0, -2.0, 0.5]), np.array([0.25, 1.0, -3.0]), np.array([-1.0, 0.0, 2.0])]
 START = np.array([0.3, -0.7, 1.1])
+ADAM = Call(name="adam", arguments={**adamw().arguments, "weight_decay": 0.05})
 
 
 class Free(nn.Module):
@@ -65,10 +66,22 @@ def test_adamw_follows_its_formula() -> None:
     np.testing.assert_allclose(trained(adamw(lr)), w, rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [sgd(lr=0.1, momentum=0.9), adamw()], ids=str)
+def test_adam_follows_its_formula() -> None:
+    """Its weight decay is part of the gradient, as in Kingma and Ba's code and torch's."""
+    lr, beta1, beta2, eps, decay = 1e-3, 0.9, 0.999, 1e-8, 0.05
+    w, m, v = START.copy(), np.zeros(3), np.zeros(3)
+    for t, gradient in enumerate(GRADIENTS, start=1):
+        g = gradient + decay * w
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        w = w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    np.testing.assert_allclose(trained(ADAM), w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [sgd(lr=0.1, momentum=0.9), ADAM, adamw()], ids=str)
 def test_updates_and_states_are_bit_equal_to_torchs(optimizer: Call) -> None:
     """And a state goes over to torch's own optimiser and back."""
-    theirs = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer.name]
+    theirs = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[optimizer.name]
     settings: dict[str, Any] = {**optimizer.arguments, "fused": True}
     settings |= {"betas": tuple(settings["betas"])} if "betas" in settings else {}
     ours, other = Free(), Free()

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler
 
 from ktgdsl.plan.model import Call
 from ktgdsl.training.schedules import SCHEDULES, learning_rate
@@ -81,6 +84,32 @@ def test_cosine() -> None:
     np.testing.assert_allclose(given, expected, rtol=1e-14)
     assert given[0] == 0.5
     assert given[50] == pytest.approx(0.3)
+
+
+def torchs(kind: type[LRScheduler], epochs: int, **arguments: Any) -> list[float]:
+    """The rates of one of torch's schedules that is stepped once an epoch, from 0.5 on."""
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    schedule = kind(optimizer, **arguments)
+    found = []
+    for _ in range(epochs):
+        found.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_exponential_is_torchs() -> None:
+    given = rates("exponential", {"gamma": 0.9}, base=0.5)
+    assert given == [0.5 * 0.9**epoch for epoch in range(10) for _ in range(10)]
+    assert given[::10] == pytest.approx(torchs(ExponentialLR, 10, gamma=0.9), rel=1e-12)
+
+
+def test_cosine_by_epoch_is_torchs() -> None:
+    given = rates("cosine", {"minimum": 0.2, "by": "epoch"}, base=0.5)
+    assert given == [rate for rate in given[::10] for _ in range(10)]
+    theirs = torchs(CosineAnnealingLR, 10, T_max=10, eta_min=0.2 * 0.5)
+    assert given[::10] == pytest.approx(theirs, rel=1e-12)
+    assert given[-1] > 0.1  # of the last of ten epochs, not of the end
 
 
 @pytest.mark.parametrize("warmup", [2.0, {"percent": 20}])

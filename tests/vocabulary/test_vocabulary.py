@@ -61,7 +61,7 @@ class TestEntry:
     def test_its_call_survives_json(self, entry: type[Entry]) -> None:
         call = entry.model_validate(required(entry)).call()
         assert call.name == entry.word
-        assert list(call.arguments) == entry.positions()
+        assert list(call.arguments) == [n for n in entry.positions() if n not in entry.later]
         assert Call.model_validate_json(call.model_dump_json()) == call
         assert json.loads(json.dumps(call.arguments)) == call.arguments
 
@@ -84,7 +84,9 @@ class TestEntry:
         ("optimizer adamw", ["lr", "betas", "eps", "weight_decay"]),
         ("schedule step", ["every", "gamma", "warmup"]),
         ("schedule multistep", ["at", "gamma", "warmup"]),
-        ("schedule cosine", ["minimum", "warmup"]),
+        ("schedule cosine", ["minimum", "warmup", "by"]),
+        ("schedule exponential", ["gamma", "warmup"]),
+        ("optimizer adam", ["lr", "betas", "eps", "weight_decay"]),
         ("schedule constant", ["warmup"]),
     ],
 )
@@ -115,6 +117,20 @@ def test_a_call_has_every_argument_in_order_and_references_as_tagged_data(
     entry = named(name)
     call = entry.model_validate(required(entry)).call()
     assert list(call.arguments.items()) == list(arguments.items())
+
+
+@pytest.mark.parametrize("entry", [each for each in ALL if each.later], ids=name_of)
+def test_what_came_later_is_named_where_it_is_not_usual(entry: type[Entry]) -> None:
+    """So a plan without it has the digest that it had before."""
+    for name in entry.later:
+        usual = entry.model_fields[name].default
+        assert name not in entry.model_validate({**required(entry), name: usual}).call().arguments
+    other = {"by": "epoch", "width": 24}
+    call = entry.model_validate({**required(entry), **{n: other[n] for n in entry.later}}).call()
+    assert {name: call.arguments[name] for name in entry.later} == {
+        n: other[n] for n in entry.later
+    }
+    assert entry.from_call(call).call() == call
 
 
 def test_which_take_any_number_of_arguments() -> None:

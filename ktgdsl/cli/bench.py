@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from ktgdsl.backend.supported import require_searchable, require_supported
 from ktgdsl.cli.compiling import compile_named, naming_places, supported_plan
-from ktgdsl.cli.console import FINE
+from ktgdsl.cli.console import FINE, print_json, print_text, width
 from ktgdsl.cli.options import add_device, add_overrides
 from ktgdsl.cli.training import prepare_to_train
+from ktgdsl.diagnostics.render import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,10 @@ def run(options: argparse.Namespace) -> int:
         from ktgdsl.bench.bench import bench
 
         result = bench(plan, device=options.device, seconds=options.seconds, progress=show)
-    print(bench_json(result) if options.json else bench_text(result), end="")
+    if options.json:
+        print_json(bench_json(result))
+    else:
+        print_text(bench_text(result, width()).removesuffix("\n"))
     return FINE
 
 
@@ -58,7 +62,7 @@ def _progress_line() -> Iterator[Callable[[str], None]]:
 
     def show(text: str) -> None:
         if shown:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{printable(text)}", end="", file=sys.stderr, flush=True)
 
     try:
         yield show

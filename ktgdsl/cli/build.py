@@ -4,7 +4,7 @@ import argparse
 
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.cli.compiling import compile_named, naming_places, plan_of, supported_plan
-from ktgdsl.cli.console import FINE
+from ktgdsl.cli.console import FINE, print_file, print_json, print_text
 from ktgdsl.cli.options import add_overrides
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.text import program_text
@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the tree, the plan, the program or the code."""
     compiled = compile_named(options)
     if options.emit == "tree" and compiled.tree is not None:
-        print(compiled.tree.to_json())
+        print_json(compiled.tree.to_json())
         return FINE
     if options.emit in ("tree", "plan"):
-        print(plan_of(compiled).to_json(), end="")
+        print_json(plan_of(compiled).to_json())
         return FINE
     plan = supported_plan(compiled, require_supported)  # before torch is loaded
     with naming_places(compiled):
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
 
             plan = complete(plan)
         if options.emit == "program":
-            print(program_text(program_of(plan)), end="")
+            print_text(program_text(program_of(plan)).removesuffix("\n"), wrap=False)
         else:
             from ktgdsl.backend.graph import step_code
 
-            print(step_code(plan), end="")
+            print_file(step_code(plan))
     return FINE

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ktgdsl.cli.console import print_diagnostics
+from ktgdsl.cli.console import print_diagnostics, print_text
 from ktgdsl.cli.options import add_overrides, overrides
 from ktgdsl.compiler import compile_file
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -32,5 +32,5 @@ def run(options: argparse.Namespace) -> int:
     if options.output_format == "full":
         count = len(options.files)
         files = f"{count} file{'s' if count > 1 else ''} checked"
-        print(("\n" if diagnostics else "") + f"{files}: {summary(diagnostics)}")
+        print_text(("\n" if diagnostics else "") + f"{files}: {summary(diagnostics)}")
     return code

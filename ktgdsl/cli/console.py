@@ -1,6 +1,7 @@
-"""What all verbs share: exit codes, diagnostics on a stream, colour and width."""
+"""What all verbs share: exit codes, printing that no text can misuse, colour and width."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +9,56 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ktgdsl.diagnostics.diagnostic import Diagnostic
     from ktgdsl.diagnostics.render import Style
     from ktgdsl.diagnostics.source import Source
 
 FINE, AT_FAULT, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+def print_text(text: str, stream: TextIO | None = None, *, wrap: bool = True) -> None:
+    """Print lines for people. A terminal gets lines no wider than it, broken at words.
+
+    Names, paths and messages of a user's code reach us from anywhere, so control characters are
+    written as escapes, those that set the direction of writing among them.
+    """
+    from ktgdsl.diagnostics.render import printable_lines  # not needed by --help
+
+    stream = stream or sys.stdout
+    shown = printable_lines(text)
+    if wrap and stream.isatty():
+        from ktgdsl.report.formatting import wrapped
+
+        shown = wrapped(shown, width(stream))
+    print(shown, file=stream, flush=True)
+
+
+def print_file(text: str) -> None:
+    """Print the content of a file as it is, but to a terminal without control characters."""
+    if sys.stdout.isatty():
+        from ktgdsl.diagnostics.render import printable_lines
+
+        text = printable_lines(text)
+    print(text, end="")
+
+
+def print_json(text: str) -> None:
+    """Print JSON; of what is in its strings only ASCII is written as it is."""
+    print(re.sub(r"[^\n\x20-\x7e]", _json_escape, text.removesuffix("\n")))
+
+
+def _json_escape(character: re.Match[str]) -> str:
+    units = character[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def rich_console(stream: TextIO) -> "Console":
+    """A console of Rich that shows no control characters but its own."""
+    from ktgdsl.report.safe_console import SafeConsole
+
+    return SafeConsole(file=stream, no_color=not has_colour(stream))
 
 
 def print_diagnostics(
@@ -24,7 +70,7 @@ def print_diagnostics(
     """Print diagnostics, if there are any or the style is JSON; the exit code they ask for."""
     from ktgdsl.diagnostics.render import render  # not needed by --help
 
-    text = render(diagnostics, sources, style, has_colour(stream), width())
+    text = render(diagnostics, sources, style, has_colour(stream), width(stream), stream.isatty())
     if text:
         print(text, file=stream)
     return exit_code(diagnostics)
@@ -34,12 +80,19 @@ def print_diagnostics(
 def showing_warnings(style: "Style") -> Iterator[None]:
     """Print a warning that has a code as a diagnostic on stderr, and any other as Python does."""
     with warnings.catch_warnings():
-        as_usual = warnings.showwarning
 
-        def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            *_: Any,
+            **__: Any,
+        ) -> None:
             diagnostic: Diagnostic | None = getattr(message, "diagnostic", None)
             if diagnostic is None:
-                as_usual(message, *place, **more)
+                text = warnings.formatwarning(message, category, filename, lineno)
+                print_text(text.removesuffix("\n"), sys.stderr)
             else:
                 print_diagnostics([diagnostic], {}, style, sys.stderr)
 
@@ -57,7 +110,7 @@ def exit_code(diagnostics: "Sequence[Diagnostic]") -> int:
 
 def usage_error(verb: str, message: str) -> int:
     """Complain about options that do not go together; the exit code."""
-    print(f"ktgc {verb}: {message}", file=sys.stderr)
+    print_text(f"ktgc {verb}: {message}", sys.stderr)
     return USAGE
 
 
@@ -68,8 +121,12 @@ def has_colour(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
-def width() -> int:
-    """The columns of the terminal."""
-    from shutil import get_terminal_size
-
-    return get_terminal_size((80, 24)).columns
+def width(stream: TextIO | None = None) -> int:
+    """The columns of the terminal that stdout or `stream` is; $COLUMNS where it is set."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or 80
+    except OSError:
+        return 80

@@ -3,7 +3,7 @@
 import argparse
 
 from ktgdsl.cli.compiling import compile_named, plan_of
-from ktgdsl.cli.console import FINE
+from ktgdsl.cli.console import FINE, print_text
 from ktgdsl.cli.options import add_overrides
 from ktgdsl.report.difference import difference
 
@@ -18,5 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what differs."""
     one, other = (plan_of(compile_named(options, path)) for path in (options.one, options.other))
-    print(difference(one, other, (options.one, options.other)), end="")
+    print_text(difference(one, other, (options.one, options.other)).removesuffix("\n"))
     return FINE

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from ktgdsl.cli.console import AT_FAULT, FINE
-from ktgdsl.report.explain import explain, overview, suggest
+from ktgdsl.cli.console import AT_FAULT, FINE, print_text, width
+from ktgdsl.report.explain import explain, overview, refilled, suggest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the explanation, or without a name what there is to explain."""
     if options.name is None:
-        print(overview())
+        print_text(refilled(overview(), width()))
         return FINE
     text = explain(options.name)
     if text is None:
         guess = suggest(options.name)
         fix = f"did you mean `{guess}`?" if guess else "`ktgc explain` lists what there is"
-        print(f"ktgc: nothing is called `{options.name}`; {fix}", file=sys.stderr)
+        print_text(f"ktgc: nothing is called `{options.name}`; {fix}", sys.stderr)
         return AT_FAULT
-    print(text)
+    print_text(refilled(text, width()))
     return FINE

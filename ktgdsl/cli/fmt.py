@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktgdsl.cli.console import AT_FAULT, FINE, print_diagnostics
+from ktgdsl.cli.console import AT_FAULT, FINE, print_diagnostics, print_file, print_text
 from ktgdsl.cli.options import add_output_format
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
@@ -32,14 +32,14 @@ def run(options: argparse.Namespace) -> int:
         result = _format(path)
         problems = list(result.diagnostics)
         if path == "-" and not only_look and result.text is not None:
-            print(result.text, end="")
+            print_file(result.text)
         elif options.diff:
-            print(result.diff(), end="")
+            print_file(result.diff())
         elif result.changed and result.text is not None:
             problem = None if only_look else _rewrite(path, result.text)
             problems += [problem] if problem else []
             if not problem:
-                print(f"{'would lay out' if only_look else 'laid out'} {path}")
+                print_text(f"{'would lay out' if only_look else 'laid out'} {path}")
         if problems:
             sources = {path: result.source} if result.source else {}
             print_diagnostics(problems, sources, options.output_format, sys.stderr)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ktgdsl.cli.compiling import compile_named, plan_of
-from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.cli.console import FINE, print_text, usage_error
 from ktgdsl.cli.options import add_overrides, overrides
 from ktgdsl.report.pictures.picture import picture, write_picture
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         plan, reached = plan_and_accuracies(options.file)
     if options.out is None:
-        print(picture(plan, ".mmd", reached).decode(), end="")
+        print_text(picture(plan, ".mmd", reached).decode().removesuffix("\n"), wrap=False)
     else:
         write_picture(options.out, plan, reached)
     return FINE

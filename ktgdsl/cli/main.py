@@ -3,25 +3,37 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ktgdsl.cli.console import (
     AT_FAULT,
-    FINE,
     INTERRUPTED,
     OUR_BUG,
+    USAGE,
     print_diagnostics,
+    print_text,
     showing_warnings,
 )
 from ktgdsl.cli.parser import parser
+from ktgdsl.cli.streams import make_streams_lasting, write_error
 
 if TYPE_CHECKING:
     from ktgdsl.diagnostics.render import Style
 
 
 def command() -> int:
-    """The entry point of `ktgc`."""
-    return main()
+    """The entry point of `ktgc`, for a process of its own: it lasts longer than its readers."""
+    make_streams_lasting()
+    try:
+        code = main()
+    except SystemExit as exit:  # of the parser, which has printed
+        code = exit.code if isinstance(exit.code, int) else USAGE
+    sys.stdout.flush()
+    error = write_error(sys.stdout)
+    if error is None:
+        return code
+    print_text(f"ktgc: the output cannot be written: {error.strerror}", sys.stderr)
+    return code or AT_FAULT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,13 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         style = options.output_format
         with showing_warnings(style):
             code: int = options.verb(options)
-        sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
+        print_text(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        _discard(sys.stdout)  # nobody reads on
-        return FINE
     except Exception as error:
         return _report(error, style)
     return code
@@ -56,22 +64,12 @@ def _report(error: Exception, style: "Style") -> int:
 
     if isinstance(error, KtgError):
         return print_diagnostics(error.diagnostics, error.sources, style, sys.stderr)
-    if isinstance(error, OSError) and error.filename is None:
-        # A write to stdout, such as to a full disk: reads and files of ours have names.
-        _discard(sys.stdout)
-        print(f"ktgc: the output cannot be written: {error.strerror}", file=sys.stderr)
-        return AT_FAULT
     import traceback
 
-    traceback.print_exception(error)
-    print(
+    print_text("".join(traceback.format_exception(error)).removesuffix("\n"), sys.stderr)
+    print_text(
         "ktgc: this is a bug in ktgdsl, not in your spec. Please report it with the lines "
         "above, the command and the spec.",
-        file=sys.stderr,
+        sys.stderr,
     )
     return OUR_BUG
-
-
-def _discard(stream: TextIO) -> None:
-    """Point a stream at the null device, or its last flush complains as well."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

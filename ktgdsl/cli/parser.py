@@ -37,7 +37,17 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
+class _SafeParser(argparse.ArgumentParser):
+    """Quotes no control characters of a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint and exit."""
+        from ktgdsl.diagnostics.render import printable  # only a mistake needs it
+
+        super().error(printable(message))
+
+
+class _Parser(_SafeParser):
     """Says of a misspelt verb which one was probably meant."""
 
     def error(self, message: str) -> NoReturn:
@@ -53,7 +63,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-class _VerbParser(argparse.ArgumentParser):
+class _VerbParser(_SafeParser):
     """The parser of one verb. It gets its options, from the verb's module, when it is used."""
 
     def __init__(self, *, module: str, **options: Any) -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from ktgdsl.cli.compiling import compile_named, plan_of
-from ktgdsl.cli.console import FINE
+from ktgdsl.cli.console import FINE, print_json, print_text
 from ktgdsl.cli.options import add_overrides
 from ktgdsl.report.describe import describe, setting_origins
 
@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
         cost_text, cost_facts = space_cost(plan, measure=options.measure)
     if options.json:
         facts = {**json.loads(plan.to_json()), "digest": plan.digest, **cost_facts}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_json(json.dumps(facts, indent=2))
     else:
         assert compiled.tree is not None
-        print(describe(plan, setting_origins(compiled.tree)), end="")
-        print(cost_text and f"\n{cost_text}", end="")
+        text = describe(plan, setting_origins(compiled.tree))
+        print_text((text + (cost_text and f"\n{cost_text}")).removesuffix("\n"))
     return FINE

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktgdsl.cli.console import AT_FAULT, FINE, has_colour
+from ktgdsl.cli.console import AT_FAULT, FINE, print_json, print_text, rich_console
 from ktgdsl.cli.options import add_device, add_overrides, overrides
 from ktgdsl.cli.training import prepare_to_train, run_listener, search_listener
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -121,7 +121,7 @@ def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> lis
                 from ktgdsl.tables.run import run_row  # torch, only where something is trained
 
                 if not options.quiet:
-                    print(f"\n[{number}/{len(rows)}] {row.label}", file=sys.stderr, flush=True)
+                    print_text(f"\n[{number}/{len(rows)}] {row.label}", sys.stderr)
                 status = run_row(rerun, row, _listeners(options.quiet), options.device)
             statuses.append(status)
     except KeyboardInterrupt:
@@ -146,10 +146,10 @@ def _listeners(quiet: bool) -> "Listeners":
 
 def _print(report: TableReport, options: argparse.Namespace) -> None:
     if options.format == "text" and sys.stdout.isatty():
-        from rich.console import Console
-
         from ktgdsl.report.table_display import show
 
-        show(report, Console(no_color=not has_colour(sys.stdout)))
+        show(report, rich_console(sys.stdout))
+    elif options.format == "json":
+        print_json(render(report, "json"))
     else:
-        print(render(report, options.format), end="")
+        print_text(render(report, options.format).removesuffix("\n"), wrap=options.format == "text")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+from ktgdsl.cli.console import print_text, rich_console
 from ktgdsl.report.run_text import plain_run_listener
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching.events import Event as SearchEvent
@@ -27,11 +28,9 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
     """
     stream = stream or sys.stdout
     if not quiet and _is_terminal(stream):
-        from rich.console import Console
-
         from ktgdsl.report.run_display import terminal_run_listener
 
-        return terminal_run_listener(Console(file=stream))
+        return terminal_run_listener(rich_console(stream))
     listener = plain_run_listener(_print_line(stream))
 
     def result_only(event: Event) -> None:
@@ -47,11 +46,9 @@ def search_listener(
     """Shows a search, in the same ways as `run_listener`."""
     stream = stream or sys.stdout
     if not quiet and _is_terminal(stream):
-        from rich.console import Console
-
         from ktgdsl.report.search_display import terminal_search_listener
 
-        return terminal_search_listener(Console(file=stream))
+        return terminal_search_listener(rich_console(stream))
     listener = plain_search_listener(_print_line(stream))
 
     def result_only(event: SearchEvent) -> None:
@@ -66,4 +63,4 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _print_line(stream: TextIO) -> Callable[[str], None]:
-    return lambda line: print(line, flush=True, file=stream)
+    return lambda line: print_text(line, stream)

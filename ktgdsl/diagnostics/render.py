@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
+from textwrap import wrap as wrap_words
 from typing import Literal, NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -23,18 +24,20 @@ def render(
     style: Style,
     colour: bool = False,
     width: int = 80,
+    wrap: bool = False,
 ) -> str:
     """All diagnostics in one style, in the order given; "" for none, but `[]` as JSON.
 
     `sources` are by path; without its source a diagnostic is shown without its place.
-    `width` is that of the terminal in columns: longer source lines are cut. Control
-    characters are written as escapes, so that no file can command the terminal.
+    `width` is that of the terminal in columns: longer source lines are cut, and with `wrap` the
+    sentences of `full` are broken at words. Control characters are written as escapes, so that
+    no file can command the terminal.
     """
     if style == "json":
         return json.dumps([_as_json(diagnostic, sources) for diagnostic in diagnostics], indent=2)
     if style == "concise":
         return "\n".join(_concise(diagnostic, sources) for diagnostic in diagnostics)
-    paint = _Paint(colour)
+    paint = _Paint(colour, width if wrap else None)
     return "\n\n".join(_full(diagnostic, sources, paint, width) for diagnostic in diagnostics)
 
 
@@ -51,11 +54,18 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(_escape(char) for char in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines, whose ends stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _escape(char: str) -> str:
-    # Cc and Cf are the control and format characters, right-to-left overrides among them.
-    if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return char
     code = ord(char)
+    # Cc and Cf are the control and format characters, right-to-left overrides among them. XML
+    # may hold no "noncharacter" such as U+FFFE either.
+    harmless = unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if harmless and code & 0xFFFE != 0xFFFE:
+        return char
     if char in "\n\r\t":
         return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[char]
     return f"\\x{code:02x}" if code < 256 else f"\\u{{{code:x}}}"
@@ -103,19 +113,35 @@ def _concise(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
 
 
 class _Paint:
-    """Writes text in a colour, or plainly."""
+    """Writes text in a colour, or plainly; sentences in lines of `width` columns, if any."""
 
-    def __init__(self, colour: bool) -> None:
-        self._colour = colour
+    def __init__(self, colour: bool, width: int | None = None) -> None:
+        self._colour, self._width = colour, width
 
     def __call__(self, kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if self._colour and text else text
 
+    def sentence(self, kind: str, head: str, text: str, text_kind: str = "") -> str:
+        """A sentence behind a head in a colour."""
+        lines = [head + text]
+        if self._width is not None:
+            lines = wrap_words(
+                lines[0],
+                self._width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        painted = [each.removeprefix(head) if i == 0 else each for i, each in enumerate(lines)]
+        if text_kind:
+            painted = [self(text_kind, each) for each in painted]
+        return self(kind, head) + "\n".join(painted)
+
 
 def _full(diagnostic: Diagnostic, sources: Mapping[str, Source], paint: _Paint, width: int) -> str:
     severity = diagnostic.severity
-    head = paint(severity, f"{severity}[{diagnostic.code}]")
-    lines = [f"{head}{paint('strong', ': ' + printable(diagnostic.message))}"]
+    message = f": {printable(diagnostic.message)}"
+    lines = [paint.sentence(severity, f"{severity}[{diagnostic.code}]", message, "strong")]
     place = _place(diagnostic, sources)
     if place is None:
         if diagnostic.path is not None:
@@ -123,7 +149,7 @@ def _full(diagnostic: Diagnostic, sources: Mapping[str, Source], paint: _Paint, 
     else:
         lines.extend(_excerpt(diagnostic, *place, _where(diagnostic, sources), paint, width))
     if diagnostic.help is not None:
-        lines.append(f"{paint('help', 'help')}: {printable(diagnostic.help)}")
+        lines.append(paint.sentence("help", "help", f": {printable(diagnostic.help)}"))
     return "\n".join(lines)
 
 

@@ -15,15 +15,15 @@ TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 
 
-def bench_text(bench: Bench) -> str:
-    """The numbers in sections, and what they rest on."""
+def bench_text(bench: Bench, width: int = WIDTH) -> str:
+    """The numbers in sections, and what they rest on in lines of up to `width` columns."""
     parts = [
         section("measured", _measured(bench)),
         section("step", _step(bench)),
         section("epoch, besides its steps", _outside_steps(bench)),
         section("memory", _memory(bench)),
         section(f"predicted duration of the {_what(bench)}", _predicted(bench)),
-        "\n".join(line for note in notes(bench) for line in wrap(note, WIDTH)),
+        "\n".join(line for note in notes(bench) for line in wrap(note, min(width, WIDTH))),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -115,6 +115,14 @@ def overview() -> str:
     )
 
 
+def refilled(text: str, width: int) -> str:
+    """Pages for a terminal of `width` columns: in a narrow one prose is filled anew."""
+    if width >= WIDTH:
+        return text
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(p if p.startswith((" ", "\n")) else fill(p, width) for p in paragraphs)
+
+
 def _codes(name: str) -> Iterator[str]:
     code = name.upper()
     if code in FAMILIES:

@@ -1,6 +1,8 @@
 """Durations, counts and lines as people read them."""
 
+import re
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 
 Clock = Callable[[], float]
 """Seconds of a monotonic clock."""
@@ -37,3 +39,34 @@ def truncated(lines: Sequence[str], limit: int) -> list[str]:
     if len(lines) <= limit:
         return list(lines)
     return [*lines[: limit - 1], f"... and {len(lines) - limit + 1} more"]
+
+
+def shortened(text: str, width: int) -> str:
+    """At most `width` columns of a line, cut at a word where it is too long."""
+    if len(text) <= width:
+        return text
+    head, space, _ = text[: max(0, width - 1)].rpartition(" ")
+    return f"{head.rstrip()} …" if space and head.strip() else f"{text[: max(0, width - 1)]}…"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Every line that is longer than `width` in several, cut at words and hung under itself."""
+    return "\n".join(each for line in text.split("\n") for each in _wrapped(line, width))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    indent = len(line) - len(line.lstrip())
+    # The second column, if there is one, such as that of the values of settings.
+    column = re.match(r"\s*\S.*?\s{2,}(?=\S)", line)
+    hang = column.end() if column and column.end() <= width // 2 else min(indent + 2, width // 2)
+    head, rest = (line[:hang], line[hang:]) if column and hang == column.end() else ("", line)
+    return wrap(
+        rest,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

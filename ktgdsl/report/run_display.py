@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ktgdsl.plan.model import Graph, Node, Plan
-from ktgdsl.report.formatting import Clock, duration, step_rate
+from ktgdsl.report.formatting import Clock, duration, shortened, step_rate
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import accuracy_columns, last_line, role, targets_first
 from ktgdsl.training.events import Event, Listener, RunFinished, RunStarted
@@ -53,11 +53,12 @@ class _RunDisplay:
             for line in event.chosen:
                 self._console.print(line, highlight=False, markup=False)
         if isinstance(event, RunFinished):
-            self._draw(_result_table(event.plan, event.result, event.already))
+            narrow = self._console.width < NARROW
+            self._draw(_result_table(event.plan, event.result, event.already, narrow))
             self.close()
         elif self._progress is not None:
             self._progress(event)
-            self._draw(_progress_table(self._progress, narrow=self._console.width < NARROW))
+            self._draw(_progress_table(self._progress, self._console.width))
 
     def _draw(self, table: RenderableType) -> None:
         if self._live is not None and self._console.size != self._size:
@@ -77,16 +78,22 @@ class _RunDisplay:
             self._live = None
 
 
-def _progress_table(progress: RunProgress, *, narrow: bool) -> RenderableType:
-    return Group(_title(progress), _bar(progress, narrow), Text(), _nodes(progress, narrow))
+def _progress_table(progress: RunProgress, width: int) -> RenderableType:
+    narrow = width < NARROW
+    title = _title(progress, width)
+    return Group(title, _bar(progress, narrow), Text(), _nodes(progress, narrow))
 
 
-def _title(progress: RunProgress) -> Text:
+def _title(progress: RunProgress, width: int) -> Text:
     plan = progress.plan
-    title = Text(no_wrap=True, overflow="ellipsis")
-    title.append(plan.graph.name, style="bold")
-    title.append(f"  {plan.data.source.name}, {progress.device}", style="dim")
-    title.append(f"  into {progress.folder}", style="dim")
+    source = f"  {plan.data.source.name}, {progress.device}  into {progress.folder}"
+    return title_line(plan.graph.name, source, width)
+
+
+def title_line(name: str, rest: str, width: int) -> Text:
+    """The name of a graph and what is done with it, in one line of a terminal."""
+    title = Text(shortened(name + rest, width), style="dim", no_wrap=True, overflow="ellipsis")
+    title.stylize("bold not dim", 0, len(name))
     return title
 
 
@@ -163,12 +170,13 @@ def _number(
     return Text(f"{values[node]:{spec}}{unit}", style=style)
 
 
-def _result_table(plan: Plan, result: RunResult, already: bool) -> RenderableType:
-    table = _node_table(_NODE_HEADINGS)
+def _result_table(plan: Plan, result: RunResult, already: bool, narrow: bool) -> RenderableType:
+    headings = _NODE_HEADINGS[:1] if narrow else _NODE_HEADINGS
+    table = _node_table(headings)
     columns = accuracy_columns(plan, result)
     for heading, *_ in columns:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=not narrow)
     for row, node in enumerate(targets_first(plan.graph), start=1):
         cells = (Text(column[row], style="bold") for column in columns)
-        table.add_row(*_node_cells(plan.graph, node), *cells)
+        table.add_row(*_node_cells(plan.graph, node)[: len(headings)], *cells)
     return Group(table, Text(), Text(last_line(result, already), style="dim"))

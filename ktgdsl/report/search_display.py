@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ktgdsl.plan.model import Graph
 from ktgdsl.report.describe import derived_text
-from ktgdsl.report.formatting import Clock, count, duration
-from ktgdsl.report.run_display import NARROW
+from ktgdsl.report.formatting import Clock, count, duration, shortened, wrapped
+from ktgdsl.report.run_display import NARROW, title_line
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import search_result_text
 from ktgdsl.searching.events import Event, Listener, SearchFinished, SearchStarted
@@ -59,7 +59,7 @@ class _SearchDisplay:
         elif isinstance(event, SearchFinished):
             self.close(erase=True)
             text = search_result_text(event.plan, event.result, already=event.already)
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(wrapped(text, self._console.width)), soft_wrap=True)
         elif self._progress is not None:
             with self._lock:
                 self._progress(event)
@@ -89,9 +89,9 @@ class _SearchDisplay:
 
 def search_view(progress: SearchProgress, width: int, height: int) -> RenderableType:
     """A search in a terminal of `width` columns and `height` lines, the cursor's among them."""
-    above = [_title(progress), _bar(progress, width), _counts(progress)]
+    above = [_title(progress, width), _bar(progress, width), _counts(progress, width)]
     if progress.warning:
-        above.append(_line(f"warning: {progress.warning}", "yellow"))
+        above.append(_line(shortened(f"warning: {progress.warning}", width), "yellow"))
     tables = [table for table in (_rungs(progress), _under_way(progress)) if len(table) > 1]
     if width < NARROW:
         tables = tables[-1:] if progress.checks else tables[:1]
@@ -111,13 +111,13 @@ def _line(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _title(progress: SearchProgress) -> Text:
-    title = _line("")
-    title.append(progress.plan.graph.name, style="bold")
-    title.append(f"  for {progress.target} on {progress.plan.data.source.name}", style="dim")
-    title.append(f", {count(progress.started.workers, 'worker')}", style="dim")
-    title.append(f", into {progress.started.folder}", style="dim")
-    return title
+def _title(progress: SearchProgress, width: int) -> Text:
+    started, plan = progress.started, progress.plan
+    what = (
+        f"  for {progress.target} on {plan.data.source.name}, "
+        f"{count(started.workers, 'worker')}, into {started.folder}"
+    )
+    return title_line(plan.graph.name, what, width)
 
 
 def _bar(progress: SearchProgress, width: int) -> RenderableType:
@@ -131,18 +131,18 @@ def _bar(progress: SearchProgress, width: int) -> RenderableType:
     times = f"{elapsed} left {'-' if left is None else f'about {duration(left)}'}"
     bar_width = min(BAR_WIDTH, width - len(label) - len(times) - 4)
     if bar_width < BAR_WIDTH // 4:
-        return _line(f"{label}  {times}")
+        return _line(shortened(f"{label}  {times}", width))
     grid = Table.grid(padding=(0, 2, 0, 0))
     bar = ProgressBar(total=total, completed=done, width=bar_width)
     grid.add_row(_line(label), bar, _line(times))
     return grid
 
 
-def _counts(progress: SearchProgress) -> Text:
+def _counts(progress: SearchProgress, width: int) -> Text:
     counts = list(progress.counts)
     if progress.lost:
         counts.append(f"{count(progress.lost, 'attempt')} lost")
-    return _line("   ".join(counts), "cyan")
+    return _line(shortened("   ".join(counts), width), "cyan")
 
 
 def _rungs(progress: SearchProgress) -> list[Row]:

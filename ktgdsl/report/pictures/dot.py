@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ktgdsl.diagnostics.render import printable_lines
 from ktgdsl.report.pictures.diagram import Diagram
 from ktgdsl.report.pictures.style import GREY, INK, ROLE_COLOURS
 
@@ -43,5 +44,5 @@ def _lines(diagram: Diagram) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = printable_lines(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ktgdsl.diagnostics.render import printable
 from ktgdsl.report.pictures.diagram import Diagram, Vertex
 from ktgdsl.report.pictures.style import GREY, ROLE_COLOURS
 
@@ -31,7 +32,7 @@ def _lines(diagram: Diagram) -> Iterator[str]:
         fill, stroke, ink = ROLE_COLOURS[role]
         yield f"classDef {role} fill:{fill},stroke:{stroke},color:{ink}"
     for note in diagram.notes:
-        yield f"%% {note}"
+        yield f"%% {printable(note)}"
 
 
 def _vertex(vertex: Vertex) -> str:
@@ -42,4 +43,4 @@ def _vertex(vertex: Vertex) -> str:
 
 def _text(text: str) -> str:
     """Text with the characters escaped that mean something within quotes."""
-    return text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
+    return printable(text).replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")

@@ -1,8 +1,10 @@
 """Writes a drawing as SVG, deterministically."""
 
 from collections.abc import Iterator
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape as escape_markup
+from xml.sax.saxutils import quoteattr
 
+from ktgdsl.diagnostics.render import printable
 from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Point, Polygon, Shape, Text
 
 _DASHES = ' stroke-dasharray="5 3"'
@@ -16,7 +18,7 @@ def svg(drawing: Drawing) -> str:
         f'viewBox="0 0 {width} {height}" font-family="Helvetica, Arial, sans-serif">'
     )
     ground = '<rect width="100%" height="100%" fill="#FFFFFF"/>'
-    lines = [f"<title>{escape(drawing.title)}</title>", ground, *map(_element, drawing.shapes)]
+    lines = [f"<title>{_escaped(drawing.title)}</title>", ground, *map(_element, drawing.shapes)]
     return "\n".join([head, *lines, "</svg>"]) + "\n"
 
 
@@ -48,7 +50,7 @@ def _element(shape: Shape) -> str:
                 f'fill="{shape.fill}" stroke="{shape.stroke}"/>'
             )
         case Text():
-            return f"<text {' '.join(_text(shape))}>{escape(shape.text)}</text>"
+            return f"<text {' '.join(_text(shape))}>{_escaped(shape.text)}</text>"
 
 
 def _text(shape: Text) -> Iterator[str]:
@@ -65,7 +67,12 @@ def _text(shape: Text) -> Iterator[str]:
 def _with_tooltip(tag: str, attributes: str, tooltip: str) -> str:
     if not tooltip:
         return f"<{tag} {attributes}/>"
-    return f"<{tag} {attributes}><title>{escape(tooltip)}</title></{tag}>"
+    return f"<{tag} {attributes}><title>{_escaped(tooltip)}</title></{tag}>"
+
+
+def _escaped(text: str) -> str:
+    """Text for XML, which can hold no control character in any form."""
+    return escape_markup(printable(text))
 
 
 def _point(point: Point) -> str:

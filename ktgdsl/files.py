@@ -1,9 +1,60 @@
-"""Files written whole or not at all, and the folder for caches."""
+"""Files written whole or not at all, with digests of their content, and the folder for caches."""
 
+import hashlib
+import json
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+_SEAL = "sha256"
+_SEALED_JSON = re.compile(rf',\n  "{_SEAL}": "([0-9a-f]{{64}})"\n}}\n', re.ASCII)
+_SEALED_BYTES = re.compile(rb"\nsha256 ([0-9a-f]{64})\n")
+_SEAL_LENGTH = 73
+
+
+def sha256(content: bytes | memoryview) -> str:
+    """The SHA-256 of the content of a file, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sealed_json(content: Mapping[str, Any]) -> str:
+    """An object as JSON text, whose last field is the digest of all the text before it."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    return f'{text},\n  "{_SEAL}": "{sha256(text.encode())}"\n}}\n'
+
+
+def unsealed_json(text: str) -> tuple[dict[str, Any], bool]:
+    """The object of a JSON text without its digest, and whether it has one.
+
+    Raises ValueError where the text is no object in JSON, or not what was written.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("the file holds no JSON object")
+    if content.pop(_SEAL, None) is None:
+        return content, False
+    seal = _SEALED_JSON.fullmatch(text, max(0, text.rfind(",")))
+    if seal is None or sha256(text[: seal.start()].encode()) != seal[1]:
+        raise ValueError("the file is not what was written")
+    return content, True
+
+
+def seal(content: bytes | memoryview) -> bytes:
+    """What is written behind the content of a binary file: its digest."""
+    return f"\nsha256 {sha256(content)}\n".encode()
+
+
+def unsealed(content: bytes) -> memoryview:
+    """The content of a binary file before its `seal`. Raises ValueError where it is damaged."""
+    body = memoryview(content)[:-_SEAL_LENGTH]
+    found = _SEALED_BYTES.fullmatch(content, max(0, len(content) - _SEAL_LENGTH))
+    if found is None or sha256(body) != found[1].decode():
+        raise ValueError("the file is not what was written")
+    return body
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

@@ -29,7 +29,7 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
         UnusableError: when it cannot be imported, or raises an exception.
     """
     module, _, name = path.partition(":")
-    with _first_on_path(folder):
+    with first_on_path(folder), _noting_imports(module):
         where = folder and (
             f"modules are looked up beside the spec, in {folder}, then where Python looks"
         )
@@ -64,8 +64,27 @@ def _shadowed_by(module: str, folder: str | None) -> str | None:
     return None if same else loaded
 
 
+_IMPORTED: dict[str, set[str]] = {}
+"""The modules that this process first imported in calls of a module's functions."""
+
+
+def imported_by(module: str) -> frozenset[str]:
+    """The modules that calls of functions of `module` were the first to import."""
+    return frozenset(_IMPORTED.get(module, ()))
+
+
 @contextmanager
-def _first_on_path(folder: str | None) -> Iterator[None]:
+def _noting_imports(module: str) -> Iterator[None]:
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        _IMPORTED.setdefault(module, set()).update(sys.modules.keys() - before)
+
+
+@contextmanager
+def first_on_path(folder: str | None) -> Iterator[None]:
+    """Look modules up in `folder` first, if it is one."""
     if folder is None:
         yield
         return

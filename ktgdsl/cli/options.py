@@ -45,6 +45,11 @@ def add_file_or_resume(parser: argparse.ArgumentParser, what: str) -> None:
     group.add_argument("file", nargs="?", metavar="FILE")
     group.add_argument("--resume", metavar="DIR", help=f"go on with the {what} in this folder")
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default: runs/NAME)")
+    parser.add_argument(
+        "--allow-changed-code",
+        action="store_true",
+        help="with --resume: go on although code of yours has changed",
+    )
 
 
 def add_device(parser: argparse.ArgumentParser, default: str = "a GPU") -> None:

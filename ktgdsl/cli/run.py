@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     prepare_to_train()
     if options.resume is not None:
         return _resume(options)
+    if options.allow_changed_code:
+        return usage_error("run", "--allow-changed-code is for --resume")
     compiled = compile_named(options)
     plan = supported_plan(compiled, require_supported)
     with naming_places(compiled), run_listener(options.quiet) as listener:
@@ -54,5 +56,10 @@ def _resume(options: argparse.Namespace) -> int:
     with run_listener(options.quiet) as listener:
         from ktgdsl.training.run import resume
 
-        resume(options.resume, device=options.device, listener=listener)
+        resume(
+            options.resume,
+            device=options.device,
+            listener=listener,
+            allow_changed_code=options.allow_changed_code,
+        )
     return FINE

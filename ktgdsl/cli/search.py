@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     prepare_to_train()
     if options.resume is not None:
         return _resume(options)
+    if options.allow_changed_code:
+        return usage_error("search", "--allow-changed-code is for --resume")
     plan = supported_plan(compile_named(options), require_searchable)
     with search_listener(options.quiet) as listener:
         from ktgdsl.searching.search import search
@@ -64,5 +66,11 @@ def _resume(options: argparse.Namespace) -> int:
     with search_listener(options.quiet) as listener:
         from ktgdsl.searching.search import resume
 
-        resume(options.resume, workers=options.workers, device=options.device, listener=listener)
+        resume(
+            options.resume,
+            workers=options.workers,
+            device=options.device,
+            listener=listener,
+            allow_changed_code=options.allow_changed_code,
+        )
     return FINE

@@ -1,11 +1,11 @@
 """The result of a search, as `result.json` keeps it."""
 
-import json
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from ktgdsl.files import sealed_json, unsealed_json
 from ktgdsl.training.result import Score
 
 
@@ -87,12 +87,10 @@ class SearchResult(_Record):
     def to_json(self) -> str:
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})
-        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+        return sealed_json(content)
 
     @classmethod
     def from_json(cls, text: str, folder: Path) -> Self:
         """The result that `to_json` wrote. Raises ValueError when the text is not one."""
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise ValueError("a result is a JSON object")
+        content, _ = unsealed_json(text)  # those of older versions have no digest
         return cls.model_validate({**content, "folder": folder})

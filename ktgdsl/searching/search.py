@@ -29,8 +29,10 @@ from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
+from ktgdsl.training.identity import identify
+from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.run_files import folder_error
-from ktgdsl.training.run_folder import create_run_folder
+from ktgdsl.training.unchanged import code_to_resume, resumptions
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The errors of writing to a full disk."""
@@ -88,7 +90,8 @@ def search(
             "workers": workers,
             **_names_of(sampler, pruner),
         }
-    created = create_run_folder(plan, None if out is None else expanded(out), None, environment)
+    place = None if out is None else expanded(out)
+    created = create_run_folder(plan, place, None, environment, identify(plan))
     folder = SearchFolder(created.path)
     assert plan.space is not None
     with created.locked():
@@ -105,6 +108,7 @@ def resume(
     listener: Listener = ignore,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
+    allow_changed_code: bool = False,
 ) -> SearchOutcome:
     """Resume a search that was cut off, to the same number of trials.
 
@@ -113,20 +117,26 @@ def resume(
     left as it is, and its outcome returned.
 
     Raises as `search` does; and RunError (E502) where `sampler` and `pruner` are not of the
-    classes that were passed to `search`.
+    classes that were passed to `search`, and where the user's own code is not what it was, unless
+    that is allowed.
     """
     opened = open_search_folder(expanded(folder))
     with opened.run.locked():
         plan = opened.run.plan()
         require_searchable(plan)
-        environment = opened.run.environment()
         if opened.result() is None:
+            environment = opened.run.environment_to_resume()
             _require_the_same(opened.path, environment, _names_of(sampler, pruner))
-        if device is not None:
-            environment["devices"] = _devices(device)
-        if workers is not None:
-            environment["workers"] = workers
-        opened.run.write_environment(environment)
+            code = code_to_resume(
+                opened.run, environment, identify(plan), "search", allow_changed_code
+            )
+            if code:
+                environment["resumed"] = [*resumptions(environment), code]
+            if device is not None:
+                environment["devices"] = _devices(device)
+            if workers is not None:
+                environment["workers"] = workers
+            opened.run.write_environment(environment)
         with _explaining_full_disks(opened):
             return SearchRun(plan, opened, listener, sampler, pruner).run()
 

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ktgdsl.errors import RunError
+from ktgdsl.files import seal, unsealed
 from ktgdsl.training.run_files import folder_error, write_file
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,22 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     # Serialised in memory: on a full disk torch.save would raise something of its own.
     buffer = io.BytesIO()
     torch.save(content, buffer)
+    buffer.write(seal(buffer.getvalue()))  # torch.load reads past it
     write_file(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, digest: str) -> Checkpoint:
     """The checkpoint at `path`, its tensors on the CPU.
 
-    Only plain data is read, never code.
+    Only plain data is read, never code, and only what is the file that was written, to the bit.
 
     Raises:
         RunError: when the file is not a whole checkpoint, or not of the plan with that
             `digest` (E502).
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = io.BytesIO(unsealed(path.read_bytes()))
+        content = torch.load(stored, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load may raise anything on a foreign file
         raise _unreadable(path) from error
     if not isinstance(content, dict) or content.pop("version", None) != VERSION:

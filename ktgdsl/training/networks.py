@@ -1,6 +1,7 @@
 """Saving the trained networks of a run, and loading them from its folder."""
 
 import json
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.files import expanded
 from ktgdsl.training.data import Preprocessing
+from ktgdsl.training.identity import identify
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
+from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
 
 MEAN, STD = "mean", "std"
@@ -40,6 +43,8 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says, and
     normalises them as in the training. `repeat` is which of the run's seeds, counted from 1.
 
+    Warns when the user's own code is not what the run was trained with.
+
     Raises:
         RunError: when the folder is not that of a run (E502), has no such node or repeat, or
             has not trained it to the end yet (E505), or its file does not fit (E406).
@@ -58,6 +63,12 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     if not path.exists():
         message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
         raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")
+    if changed := changed_code(run.environment(), identify(plan)):
+        warnings.warn(
+            f"the code that {run.path} was trained with has changed, and its networks may compute "
+            f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",
+            stacklevel=2,
+        )
     network = initial_network(plan, plan.graph.node(name), plan.train.seed)
     if (wrong := load_weights(network, path)) is not None:
         raise RunError([wrong])

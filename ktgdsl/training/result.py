@@ -1,12 +1,13 @@
 """The result of a run: accuracies of all nodes, as in `result.json`."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
+
+from ktgdsl.files import sealed_json, unsealed_json
 
 
 class _Record(BaseModel):
@@ -66,12 +67,10 @@ class RunResult(_Record):
         for node in content["nodes"].values():
             if node["validation_accuracy"] is None:
                 del node["validation_accuracy"]
-        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+        return sealed_json(content)
 
     @classmethod
     def from_json(cls, text: str, folder: Path) -> Self:
         """The result that `to_json` wrote. Raises ValueError when the text is not one."""
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise ValueError("a result is a JSON object")
+        content, _ = unsealed_json(text)  # those of older versions have no digest
         return cls.model_validate({**content, "folder": folder})

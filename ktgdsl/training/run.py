@@ -33,14 +33,17 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.execution import choose_execution, resolved_settings
+from ktgdsl.training.identity import identify
 from ktgdsl.training.loop import ResumePoint, train
 from ktgdsl.training.memory_errors import reporting_out_of_memory
 from ktgdsl.training.networks import save_network
+from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.result import NodeResult, RunResult, Score
 from ktgdsl.training.run_files import reporting_write_errors
-from ktgdsl.training.run_folder import RunFolder, create_run_folder, metric_lines, open_run_folder
+from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder
 from ktgdsl.training.step import Stepper
+from ktgdsl.training.unchanged import code_to_resume, note_imported_code, resumptions
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -97,7 +100,8 @@ def run(
     chosen = choose_device(device)
     with deterministically(deterministic):
         environment = describe_environment(plan, chosen, seeds(plan))
-    folder = create_run_folder(plan, None if out is None else expanded(out), spec, environment)
+    place = None if out is None else expanded(out)
+    folder = create_run_folder(plan, place, spec, environment, identify(plan))
     with folder.locked():
         try:
             with deterministically(deterministic):
@@ -112,6 +116,7 @@ def resume(
     *,
     device: str | torch.device | None = None,
     listener: Listener = ignore,
+    allow_changed_code: bool = False,
 ) -> RunResult:
     """Resume an interrupted run, to the same bits as if it had not been interrupted (on a CPU).
 
@@ -122,38 +127,40 @@ def resume(
         folder: of the run.
         device: such as "cpu" or "cuda:1"; by default that of the run.
         listener: as of `run`.
+        allow_changed_code: whether to go on although the user's own code is not what it was.
 
     Returns:
         As `run` does.
 
     Raises:
         RunError: as `run` does, and (E502) when the folder is not that of a run, or a file
-            in it is damaged or foreign.
+            in it is damaged or foreign, or the user's own code has changed.
         RunInterrupted: on Ctrl-C.
     """
     run_folder = open_run_folder(expanded(folder))
     with run_folder.locked():
-        return _resume(run_folder, device, listener)
+        return _resume(run_folder, device, listener, allow_changed_code)
 
 
-def _resume(folder: RunFolder, device: str | torch.device | None, listener: Listener) -> RunResult:
+def _resume(
+    folder: RunFolder,
+    device: str | torch.device | None,
+    listener: Listener,
+    allow_changed_code: bool,
+) -> RunResult:
     plan = folder.plan()
     if (result := folder.result()) is not None:
         listener(RunFinished(plan, result, already=True))
         return result
+    environment = folder.environment_to_resume()
+    code = code_to_resume(folder, environment, identify(plan), "run", allow_changed_code)
     checkpoint = _start(plan)
     if folder.checkpoint.exists():
         checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
-    environment = folder.environment()
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
-        now = describe_environment(plan, chosen, seeds(plan))
-        if not environment:
-            environment = now
-        else:
-            earlier = environment.get("resumed")
-            environment["resumed"] = [*(earlier if isinstance(earlier, list) else []), now]
-        folder.write_environment(environment)
+        now = describe_environment(plan, chosen, seeds(plan)) | code
+        folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
         folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
         return Run(plan, folder, chosen, listener, checkpoint).train()
 
@@ -207,6 +214,7 @@ class Run:
         self.listener(RepeatStarted(repeat, seed, start.epoch))
         splits = load_splits(self.plan.data, seed, self.device)
         step = stepper(self.plan, self.device, seed=seed, listener=self.listener)
+        note_imported_code(self.folder, identify(self.plan))
         accuracies = train(
             step,
             splits,

@@ -1,8 +1,10 @@
-"""The folder of a run: creating it, reading and writing its files, and truncating metrics.
+"""The folder of a run: reading and writing its files, and truncating metrics.
 
     spec.ktg                     the spec as text
-    plan.json                    the plan
-    environment.json             versions, device, threads, seeds, command, start
+    code/                        the user's own modules that the plan names, and what they import
+    environment.json             versions, device, threads, seeds, command, start; digests of the
+                                 plan, the code and the data
+    plan.json                    the plan, which is written last of these
     metrics.jsonl                one line per epoch and node
     checkpoint.pt                where to resume; removed when the run is finished
     nodes/NAME.safetensors       the networks of the first seed
@@ -15,16 +17,18 @@ A run can be resumed from its folder whenever it was killed.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from ktgdsl.lowering.written_specs import placed
+from ktgdsl.backend.own_code import OwnFile
+from ktgdsl.errors import RunError
+from ktgdsl.files import sealed_json, sha256, unsealed_json
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
@@ -39,6 +43,9 @@ if sys.platform == "win32":
     fcntl = None
 else:
     import fcntl
+
+PLAN = "plan"
+"""The field of `environment.json` with the digest of `plan.json`."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +122,40 @@ class RunFolder:
         write_file(self.metrics, "".join(kept).encode())
 
     def environment(self) -> dict[str, Any]:
-        """The content of `environment.json`; empty if it is missing or unreadable."""
+        """The content of `environment.json`."""
+        path = self.path / "environment.json"
         try:
-            content = json.loads((self.path / "environment.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+            content, is_sealed = unsealed_json(read_file(path))
+        except ValueError as error:
+            raise _changed(path) from error
+        if not is_sealed and PLAN in content:
+            raise _changed(path)
+        return content
+
+    def environment_to_resume(self) -> dict[str, Any]:
+        """The content of `environment.json`, of an unfinished run that this version can resume."""
+        content = self.environment()
+        if PLAN not in content:
+            version = content.get("versions", {}).get("ktgdsl", "an older version")
+            raise folder_error(
+                self.path,
+                f"what is in {self.path} was begun by ktgdsl {version}, which did not keep what a "
+                "resume is checked against: digests of the plan, of code and of data",
+                "start anew from the spec, or resume it with the version that wrote it",
+            )
+        return content
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Write `environment.json`, or replace it."""
-        text = json.dumps(environment, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        write_file(self.path / "environment.json", text.encode())
+        write_file(self.path / "environment.json", sealed_json(environment).encode())
+
+    def write_code(self, code: Mapping[str, OwnFile], folder: str = "code") -> None:
+        """Write copies of the user's own modules, in folders as Python finds packages in them."""
+        for name, file in code.items():
+            path = self.path / folder / name
+            with reporting_write_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, file.content)
 
     def classes(self) -> tuple[str, ...] | None:
         """The names of the classes in the order of the logits; None where they are not known."""
@@ -147,13 +177,17 @@ class RunFolder:
         if not path.is_file():
             raise _not_a_run(self.path)
         try:
-            return Plan.from_json(read_file(path))
+            text = read_file(path)
+            plan = Plan.from_json(text)
         except ValueError as error:
             raise folder_error(
                 path,
                 f"{path} cannot be read as a plan: it is damaged, or of another version",
                 "start a new run from the spec",
             ) from error
+        if self.environment().get(PLAN) not in (None, sha256(text.encode())):
+            raise _changed(path)
+        return plan
 
     def result(self) -> RunResult | None:
         """The result, or None while the run is not finished."""
@@ -176,70 +210,9 @@ class RunFolder:
 
     def discard_unused(self) -> None:
         """Remove the folder if it has no epoch yet, so that a failed start leaves nothing."""
-        initial = ("plan.json", "spec.ktg", "environment.json")
-        if any(entry.name not in initial for entry in self.path.iterdir()):
-            return
-        for name in initial:
-            (self.path / name).unlink(missing_ok=True)
-        self.path.rmdir()
-
-
-def create_run_folder(
-    plan: Plan, out: Path | None, spec: str | None, environment: Mapping[str, Any]
-) -> RunFolder:
-    """Create the folder of a run, with the files that are written before training.
-
-    Args:
-        plan: of the run.
-        out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
-        spec: the text of the spec.
-        environment: the content of `environment.json`.
-
-    Raises RunError (E502) when `out` exists and is not empty, or nothing can be written.
-    """
-    folder = RunFolder(_create_at(out) if out is not None else _create_default(plan.graph.name))
-    try:
-        write_file(folder.path / "plan.json", plan.to_json().encode())
-        if spec is not None:
-            text = placed(spec, Path(plan.folder or "."), folder.path)
-            write_file(folder.path / "spec.ktg", text.encode())
-        folder.write_environment(environment)
-    except BaseException:
-        folder.discard_unused()
-        raise
-    return folder
-
-
-def _create_at(path: Path) -> Path:
-    if path.exists() and not path.is_dir():
-        raise folder_error(
-            path, f"{path} is a file, not a folder", "choose another folder with `--out`"
-        )
-    with reporting_write_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        if next(path.iterdir(), None) is None:
-            return path
-    verb = "search" if is_search_folder(path) else "run"
-    resuming = f", or go on with the {verb} in it: `ktgc {verb} --resume {quote(str(path))}`"
-    raise folder_error(
-        path,
-        f"the folder {path} exists and is not empty",
-        "choose another folder with `--out`" + resuming * (path / "plan.json").exists(),
-    )
-
-
-def _create_default(name: str) -> Path:
-    for number in count(1):
-        path = Path("runs", name if number == 1 else f"{name}-{number}")
-        with reporting_write_errors(path):
-            path.parent.mkdir(exist_ok=True)
-            # mkdir decides between two runs that start at the same time.
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-        return path
-    raise AssertionError("numbers do not end")
+        initial = {"plan.json", "spec.ktg", "environment.json", "code"}
+        if {entry.name for entry in self.path.iterdir()} <= initial:
+            shutil.rmtree(self.path)
 
 
 def open_run_folder(path: Path) -> RunFolder:
@@ -275,6 +248,14 @@ def _not_a_run(path: Path) -> Exception:
     listed = ", ".join(str(plan.parent) for plan in runs[:3])
     help = f"the runs in it are {listed}" if runs else "name the folder that `ktgc run` wrote"
     return folder_error(path, f"{path} is not the folder of a run: it has no plan.json", help)
+
+
+def _changed(path: Path) -> RunError:
+    return folder_error(
+        path,
+        f"{path} is not what was written there: it is damaged, or was changed by hand",
+        "put the file back from a copy, or start anew from the spec",
+    )
 
 
 def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any]]:

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import random
+import re
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -20,6 +23,7 @@ from torch import nn
 
 from ktgdsl.backend.weights import save_weights
 from ktgdsl.errors import RunError
+from ktgdsl.files import sealed_json, unsealed_json
 from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.training.checkpoint import load_checkpoint
 from ktgdsl.training.data import load_splits
@@ -89,7 +93,9 @@ def test_the_files_of_a_finished_run(tmp_path: Path) -> None:
     result = run(plan, out=tmp_path / "r", device="cpu", spec=spec, listener=heard.append)
 
     written = {str(path.relative_to(tmp_path / "r")) for path in (tmp_path / "r").rglob("*.*")}
-    assert written == FILES - {"checkpoint.pt"} | {
+    code = {name for name in written if name.startswith("code/")}
+    assert "code/tests/training/test_run.py" in code
+    assert written - code == FILES - {"checkpoint.pt"} | {
         "result.json",
         "classes.json",
         "nodes/a.safetensors",
@@ -343,7 +349,7 @@ def assert_equal_runs(one: Path, other: Path) -> None:
     assert metrics(one) == metrics(other)
     results = [json.loads((path / "result.json").read_text()) for path in (one, other)]
     for result in results:
-        del result["seconds"]
+        del result["seconds"], result["sha256"]
     assert results[0] == results[1]
 
 
@@ -431,7 +437,8 @@ def test_a_run_resumes_with_its_own_number_of_threads(tmp_path: Path) -> None:
     with pytest.raises(RunInterrupted):
         run(pair(epochs=2), out=tmp_path / "r", device="cpu", listener=interrupt(after=1))
     path = tmp_path / "r/environment.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": threads + 1}))
+    environment, _ = unsealed_json(path.read_text())
+    path.write_text(sealed_json({**environment, "threads": threads + 1}))
     seen: list[int] = []
     resume(tmp_path / "r", listener=lambda event: seen.append(torch.get_num_threads()))
     assert set(seen) == {threads + 1}
@@ -489,9 +496,47 @@ def test_a_damaged_checkpoint_is_refused(cut: Path) -> None:
     assert resume(cut).epochs == 2  # the help says so: from the first epoch again
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "plan.json", "environment.json", "result.json"])
+def test_a_flipped_bit_is_refused(cut: Path, name: str) -> None:
+    """Anywhere in the file, whether or not what is read then looks sound."""
+    if name == "result.json":
+        resume(cut)
+    intact = (cut / name).read_bytes()
+    for place in random.Random(0).sample(range(8 * len(intact)), 60):
+        content = bytearray(intact)
+        content[place // 8] ^= 1 << place % 8
+        (cut / name).write_bytes(content)
+        with pytest.raises(RunError, match=re.escape(name)) as error:
+            resume(cut, listener=stop_at_once)
+        assert code(error) == "E502"
+    (cut / name).write_bytes(intact)
+    assert resume(cut).epochs == 2
+
+
+def stop_at_once(event: Event) -> None:
+    raise AssertionError("what is damaged is used")
+
+
+def test_a_run_of_an_older_version_is_not_resumed(cut: Path) -> None:
+    """Its folder says neither what its code was nor what its files were."""
+    environment, _ = unsealed_json((cut / "environment.json").read_text())
+    del environment["plan"], environment["code"]
+    (cut / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(RunError, match=r"was begun by ktgdsl 0\.1\.0, which did not keep") as error:
+        resume(cut)
+    assert code(error) == "E502"
+
+
 def test_a_checkpoint_of_another_plan_is_refused(cut: Path) -> None:
     other = pair(epochs=2, seed=9)
     (cut / "plan.json").write_text(other.to_json())
+    with pytest.raises(RunError, match=r"plan\.json is not what was written there") as error:
+        resume(cut)
+    assert code(error) == "E502"
+    (cut / "plan.json").write_text(pair(epochs=2).to_json())
+    with pytest.raises(RunInterrupted):
+        run(other, out=cut.parent / "other", device="cpu", listener=interrupt(after=1))
+    shutil.copy(cut.parent / "other/checkpoint.pt", cut)
     with pytest.raises(RunError, match=r"is of another training than plan\.json") as error:
         resume(cut)
     assert code(error) == "E502"
@@ -584,7 +629,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path: Path) -> 
     with pytest.raises(RunError) as error, files_no_larger_than(100):
         run(pair(), out=tmp_path / "r", device="cpu")
     assert code(error) == "E502"
-    assert "plan.json" in error.value.diagnostics[0].message
+    assert "cannot write" in error.value.diagnostics[0].message
     assert not (tmp_path / "r").exists()
 
 

@@ -66,6 +66,8 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
     pretrainings = _count(expected.pretrainings, "pre-training")
     if expected.pretraining_epochs != expected.full:
         pretrainings += f" of {expected.pretraining_epochs:,} epochs"
+    if expected.pretrainings_at_most:
+        pretrainings = f"up to {pretrainings}"
     checks = _count(expected.checks, "training")
     return [
         ("trials", f"{expected.trials:,}{note}, about {expected.complete:.0f} trained to the end"),

@@ -1,18 +1,25 @@
 """The expected cost of a search, by simulation of its pruner. No torch, no Optuna."""
 
 import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.searching.rungs import Rungs
 from ktgdsl.space.space import plan_at
+from ktgdsl.space.substitutions import Point
 
 SIMULATIONS = 20
 """How many searches are simulated."""
 
 SAMPLED = 64
 """How many points are drawn to see which nodes need pre-training."""
+
+MOST_COMBINATIONS = 16
+"""How many values of the edges into a node, and of its own draws, are tried to see it frozen."""
 
 FINALISTS = 3
 """How many finalists are trained again with other seeds."""
@@ -25,6 +32,7 @@ class Estimate:
     Of `trials` trials `complete` are trained to the end; all together take `epochs` epochs.
     Besides, `pretrainings` networks are trained, each for `pretraining_epochs`, and `checks`
     trainings judge the result, each for `full` epochs, the length of a full trial.
+    `pretrainings_at_most` says that some of the networks are needed at some points only.
     """
 
     trials: int
@@ -34,6 +42,7 @@ class Estimate:
     checks: int
     full: int
     pretraining_epochs: int
+    pretrainings_at_most: bool = False
 
     @property
     def all_epochs(self) -> float:
@@ -56,14 +65,16 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
         trials = min(trials, distinct)
     runs = [_simulated(search, trials, random.Random(seed)) for seed in range(SIMULATIONS)]
     seeds = max(1, search.confirm)
+    pretrainings, at_most = _pretrainings(plan, trials)
     return Estimate(
         trials=trials,
         complete=fmean(complete for complete, _ in runs),
         epochs=fmean(epochs for _, epochs in runs),
-        pretrainings=_pretrainings(plan, trials),
+        pretrainings=pretrainings,
         checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
         full=search.epochs,
         pretraining_epochs=plan.pretrain.epochs if plan.pretrain else search.epochs,
+        pretrainings_at_most=at_most,
     )
 
 
@@ -103,12 +114,66 @@ def _drawn(draw: Draw, generator: random.Random) -> int | float:
     return generator.uniform(draw.low or 0.0, draw.high or 0.0)
 
 
-def _pretrainings(plan: Plan, trials: int) -> int:
-    """How many different pre-trained networks the trials need, as far as a sample shows."""
-    needed = {
+def _pretrainings(plan: Plan, trials: int) -> tuple[int, bool]:
+    """How many different pre-trained networks trials need at most, and whether some do with fewer.
+
+    A node is rarely frozen at a random point when all of many edges into it have to be cut off,
+    and hardly ever in no trial of many, so points where it may be are gone through as well.
+    """
+    assert plan.space is not None
+    drawn = [_pretrained(point) for point in sampled(plan, min(trials, SAMPLED))]
+    idle = [_pretrained(point) for point in _with_idle_nodes(plan)]
+    found = Counter(key for keys in drawn for key in keys)
+    rare = {key for keys in idle for key in keys} - found.keys()
+    number = len(found) + len(rare)
+    if any(draw.choices is None for draw in plan.space.draws):
+        # Networks that were seen once have numbers of their own, as those of other trials will.
+        number += sum(times == 1 for times in found.values()) * trials // max(1, len(drawn))
+    number = min(number, trials * max(map(len, [*drawn, *idle]), default=0))
+    certain = not rare and all(times == len(drawn) for times in found.values())
+    return number, not certain
+
+
+def _pretrained(point: Plan) -> set[tuple[str, ...]]:
+    """What the pre-trained networks of a plan differ in."""
+    return {
         (node.network.model_dump_json(), node.optimizer.model_dump_json(), str(node.schedule))
-        for point in sampled(plan, min(trials, SAMPLED))
         for node in point.graph.nodes
         if node.pretrained
     }
-    return len(needed)
+
+
+def _with_idle_nodes(plan: Plan) -> Iterator[Plan]:
+    """Plans at points where all edges into one node take the same option, until one cuts them.
+
+    There the node has each of its own options as well. Other draws have their first option, or
+    their last.
+    """
+    assert plan.space is not None
+    draws = [draw for draw in plan.space.draws if draw.options]
+    names = [node.name for node in plan.graph.nodes]
+    names += [dropped.name for dropped in plan.graph.dropped if dropped.kind == "node"]
+    last = {draw.name: len(draw.options) - 1 for draw in draws}
+    for name in names:
+        into = _together([draw for draw in draws if f"->{name}." in draw.name])
+        own = _together([draw for draw in draws if f"{draw.name}.".startswith(f"node.{name}.")])
+        for point in ({**others, **each} for others in ({}, last) for each in into):
+            at_point = plan_at(plan, point)
+            if at_point is not None and _is_pretrained(at_point, name):
+                plans = (plan_at(plan, {**point, **each}) for each in own)
+                yield from (each for each in plans if each is not None)
+                break
+
+
+def _is_pretrained(plan: Plan, name: str) -> bool:
+    return any(node.name == name and node.pretrained for node in plan.graph.nodes)
+
+
+def _together(draws: Sequence[Draw]) -> list[Point]:
+    """Points of draws where those with equal options take the same, `MOST_COMBINATIONS` at most."""
+    options = list(dict.fromkeys(draw.options for draw in draws))
+    points: list[Point] = []
+    for chosen in islice(product(*(range(len(each)) for each in options)), MOST_COMBINATIONS):
+        index = dict(zip(options, chosen, strict=True))
+        points.append({draw.name: index[draw.options] for draw in draws})
+    return points

@@ -65,6 +65,41 @@ def test_networks_to_pre_train_are_counted_once_each() -> None:
     assert estimate(sound(text)).pretrainings == 2
 
 
+def test_networks_that_few_points_pre_train_are_counted() -> None:
+    """Each of `b` to `f` is frozen at one point of 4^6, and then a ResNet8 or a ResNet14."""
+    plan = sound(
+        """
+        let each gate = through | cutoff | linear | correct
+        graph g {
+            node a = resnet8
+            node b, c, d, e, f = resnet8 | resnet14
+            target a
+            edge label, * -> * via gate
+        }
+        """
+    )
+    assert not any(node.pretrained for each in sampled(plan, 40) for node in each.graph.nodes)
+    found = estimate(plan)
+    assert (found.pretrainings, found.pretrainings_at_most) == (2, True)
+
+
+def test_what_every_point_pre_trains_is_no_upper_bound() -> None:
+    text = "node a, t = resnet8 target a edge label -> a edge t -> a : kl via {gate}"
+    always = estimate(sound(f"graph g {{ {text.format(gate='linear | correct')} }}"))
+    assert (always.pretrainings, always.pretrainings_at_most) == (1, False)
+    sometimes = estimate(sound(f"graph g {{ {text.format(gate='linear | cutoff')} }}"))
+    assert (sometimes.pretrainings, sometimes.pretrainings_at_most) == (1, True)
+
+
+def test_with_an_open_rate_each_trial_pre_trains_a_network_of_its_own() -> None:
+    text = """
+    graph g { node a, t = resnet8 target a edge label, t -> a }
+    train { optimizer = sgd(lr=log(0.01 .. 0.1)) }
+    search { trials = 500 }
+    """
+    assert estimate(sound(text)).pretrainings == 500
+
+
 def test_sampled_points_are_plans_without_open_values() -> None:
     plan = sound(
         """

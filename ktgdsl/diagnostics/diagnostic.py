@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ktgdsl.diagnostics.source import Span
 
@@ -84,8 +84,7 @@ CODES = {
 """Every code and its title; `codes/` explains them."""
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """A second place that helps to understand a diagnostic, with a short text."""
 
     span: Span

@@ -1,7 +1,6 @@
 """Lowers the blocks of settings: `data`, `train`, `pretrain` and `search`, with their defaults."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
@@ -18,8 +17,7 @@ from ktgdsl.vocabulary.search import Accuracy, SearchSettings
 from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The blocks `data`, `train` and `pretrain` of a file, as settings and as parts of a plan.
 
     `pretrain` has the settings of `train` where the block is silent.

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from ktgdsl.lowering.draft import DraftDerived, Drafting
 from ktgdsl.lowering.taps import check_tap
 from ktgdsl.syntax.tree import Declared, Node
-from ktgdsl.vocabulary.derived import Ema, Ensemble, Gated, StaleCopy
 from ktgdsl.vocabulary.networks import Derived
+from ktgdsl.vocabulary.refs import NodeRef, Tap
 from ktgdsl.vocabulary.settings import NodeSettings
-
-_FOLLOWING = (Ema, StaleCopy)
-"""What has the weights of another node."""
 
 _OF_NETWORKS = frozenset({"weights", "frozen", "mode", "device"})
 _OF_LEARNERS = frozenset({"optimizer", "schedule"})
@@ -25,40 +22,13 @@ def derive(
     settings: NodeSettings,
 ) -> None:
     """Add a node made from others; what is wrong with it is complained about."""
-    name, position = member
-    sources: tuple[str, ...] = ()
-    by, learned, passes = None, False, False
-    if isinstance(made, Ensemble):
-        sources = tuple(
-            source for each in made.members for source in drafting.names.referenced(each)
-        )
-        learned, passes = made.combine.learned, not made.detach
-        if len(set(sources)) < len(sources):
-            twice = next(source for source in sources if sources.count(source) > 1)
-            _impossible(drafting, statement, f"`{name}` combines `{twice}` twice", "name it once")
-            sources = tuple(dict.fromkeys(sources))
-        if isinstance(made.combine, Gated) and made.combine.by.node is not None:
-            looked_at = drafting.names.referenced(made.combine.by.node)
-            by = looked_at[0] if looked_at else None
-            if len(looked_at) > 1:
-                array = made.combine.by.node.name
-                message = f"the gate looks at one node, and `{array}` has {len(looked_at)}"
-                fix = f"name one: `{array}[0].{made.combine.by.path}`"
-                _impossible(drafting, statement, message, fix)
-    elif isinstance(made, _FOLLOWING):
-        sources = tuple(drafting.names.referenced(made.of))
-        if position is not None and len(sources) > position:
-            size = len(drafting.names.members[declared.name])
-            if size != len(sources):
-                message = f"`{declared.name}` has {size} nodes and is made of {len(sources)}"
-                _impossible(drafting, statement, message, "leave the size out")
-            sources = sources[position : position + 1]
-        elif len(sources) > 1:
-            message = f"`{name}` is one node and is made of {len(sources)}"
-            _impossible(drafting, statement, message, f"write `{made.of.name}[0]` for one of them")
-            sources = sources[:1]
+    name, _ = member
+    if made.follows:
+        sources = _followed(drafting, statement, declared, member, made.sources[0])
+    else:
+        sources = _combined(drafting, statement, name, made)
     for setting in statement.settings:
-        if setting.name in _OF_NETWORKS or (setting.name in _OF_LEARNERS and not learned):
+        if setting.name in _OF_NETWORKS or (setting.name in _OF_LEARNERS and not made.learned):
             drafting.resolver.complain(
                 "E204",
                 f"`{made.word}` has no setting `{setting.name}`",
@@ -66,8 +36,59 @@ def derive(
                 "it has no weights of its own; `keep` is what can be said of it",
             )
     drafting.draft.derived[name] = DraftDerived(
-        name, made, sources, by, learned, passes, settings, declared.span
+        name,
+        made,
+        sources,
+        by=_looked_at(drafting, statement, made.looks_at),
+        learned=made.learned,
+        passes=made.passes_gradients,
+        settings=settings,
+        span=declared.span,
     )
+
+
+def _combined(drafting: Drafting, statement: Node, name: str, made: Derived) -> tuple[str, ...]:
+    """The nodes that `name` combines."""
+    names = [source for each in made.sources for source in drafting.names.referenced(each)]
+    twice = next((source for source in names if names.count(source) > 1), None)
+    if twice is not None:
+        _impossible(drafting, statement, f"`{name}` combines `{twice}` twice", "name it once")
+    return tuple(dict.fromkeys(names))
+
+
+def _followed(
+    drafting: Drafting,
+    statement: Node,
+    declared: Declared,
+    member: tuple[str, int | None],
+    followed: NodeRef,
+) -> tuple[str, ...]:
+    """The node whose weights `member`, a name and maybe its index in an array, has."""
+    name, position = member
+    sources = tuple(drafting.names.referenced(followed))
+    if position is not None and len(sources) > position:
+        size = len(drafting.names.members[declared.name])
+        if size != len(sources):
+            message = f"`{declared.name}` has {size} nodes and is made of {len(sources)}"
+            _impossible(drafting, statement, message, "leave the size out")
+        return sources[position : position + 1]
+    if len(sources) > 1:
+        message = f"`{name}` is one node and is made of {len(sources)}"
+        fix = f"write `{followed.name}[0]` for one of them"
+        _impossible(drafting, statement, message, fix)
+    return sources[:1]
+
+
+def _looked_at(drafting: Drafting, statement: Node, place: Tap | None) -> str | None:
+    """The node that a learned mix looks at."""
+    if place is None or place.node is None:
+        return None
+    nodes = drafting.names.referenced(place.node)
+    if len(nodes) > 1:
+        array = place.node.name
+        message = f"the gate looks at one node, and `{array}` has {len(nodes)}"
+        _impossible(drafting, statement, message, f"name one: `{array}[0].{place.path}`")
+    return nodes[0] if nodes else None
 
 
 def _impossible(drafting: Drafting, statement: Node, message: str, fix: str) -> None:
@@ -84,14 +105,14 @@ def check_derived(drafting: Drafting) -> None:
 
 def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
     draft, made = drafting.draft, derived.made
-    if isinstance(made, _FOLLOWING):
+    if made.follows:
         for source in derived.sources:
             if source in draft.derived:
                 message = f"`{derived.name}` follows the weights of `{source}`, which has none"
                 fix = f"`{made.word}` is made of a network node"
                 drafting.resolver.complain("E408", message, derived.span, fix)
-    if isinstance(made, Ensemble) and isinstance(made.combine, Gated) and derived.by is not None:
-        check_tap(drafting, derived.by, made.combine.by.path, derived.span)
+    if made.looks_at is not None and derived.by is not None:
+        check_tap(drafting, derived.by, made.looks_at.path, derived.span)
 
 
 def _check_cycles(drafting: Drafting) -> Sequence[str]:

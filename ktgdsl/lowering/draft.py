@@ -1,7 +1,7 @@
 """The draft of a graph: every node and every pair, before the passes cut or drop anything."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.names import Names
@@ -9,12 +9,11 @@ from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.substitution import Substitution
 from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term, node_of
 from ktgdsl.syntax.tree import All, Edge, Reference, Setting
-from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.networks import Derived, Network
 from ktgdsl.vocabulary.settings import NodeSettings
 
 
-@dataclass(frozen=True)
-class DraftNode:
+class DraftNode(NamedTuple):
     """A network node with its settings, and where its name and its `weights` stand."""
 
     name: str
@@ -24,8 +23,7 @@ class DraftNode:
     weights_span: Span | None
 
 
-@dataclass(frozen=True)
-class DraftDerived:
+class DraftDerived(NamedTuple):
     """A node made from others, `sources`; `by` is the node that a learned mix looks at.
 
     `learned` tells one with parameters of its own, `passes` one that lets gradients through to
@@ -33,7 +31,7 @@ class DraftDerived:
     """
 
     name: str
-    made: Network
+    made: Derived
     sources: tuple[str, ...]
     by: str | None
     learned: bool
@@ -52,8 +50,7 @@ class DraftDerived:
         return self.sources if self.by is None else (*self.sources, self.by)
 
 
-@dataclass(frozen=True)
-class DraftEdge:
+class DraftEdge(NamedTuple):
     """An edge for one pair; `by_name` tells one that was written out from a pattern's."""
 
     source: Endpoint
@@ -74,8 +71,7 @@ class DraftEdge:
         return f"{arrow}{self.destination}"
 
 
-@dataclass(frozen=True)
-class DraftShare:
+class DraftShare(NamedTuple):
     """Layers that several networks have in common, and where that stands."""
 
     nodes: tuple[str, ...]
@@ -98,8 +94,7 @@ class Draft:
     """The edge statements that stand for no pair."""
 
 
-@dataclass(frozen=True)
-class Drafting:
+class Drafting(NamedTuple):
     """What all parts of drafting need: how values are looked up and closed, and names.
 
     `views` is how many views of each sample the data have.

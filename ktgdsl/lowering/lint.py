@@ -1,9 +1,8 @@
 """Lint: warnings of `ktgc check --pedantic` about what is legal but suspicious."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import get_args, get_origin
+from typing import NamedTuple, get_args, get_origin
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
@@ -31,8 +30,7 @@ HARDLY_OPEN = 0.1
 """A weight of a gate that hardly changes what a node learns."""
 
 
-@dataclass(frozen=True)
-class _Spec:
+class _Spec(NamedTuple):
     """A plan, and the tree that says where things stand."""
 
     plan: model.Plan

@@ -7,6 +7,7 @@ freezes nothing more: a node that stays keeps every live edge into it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
@@ -19,8 +20,7 @@ FROZEN = "frozen = true"
 """The reason of a node that is frozen because the spec says so."""
 
 
-@dataclass(frozen=True)
-class PhaseLearners:
+class PhaseLearners(NamedTuple):
     """A phase: its name, the nodes that learn in it, and its place in the file."""
 
     name: str
@@ -50,7 +50,7 @@ def cut(state: PassState) -> PassState:
     for edge in state.edges:
         terms = tuple(term for term in edge.terms if term.gate != CUTOFF)
         if terms:
-            live.append(edge if len(terms) == len(edge.terms) else replace(edge, terms=terms))
+            live.append(edge if len(terms) == len(edge.terms) else edge._replace(terms=terms))
         else:
             dropped.append(_edge(edge, "its gate is cutoff"))
     return replace(state, edges=tuple(live), dropped=(*state.dropped, *dropped))

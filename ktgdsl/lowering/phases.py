@@ -95,7 +95,7 @@ def check_phases(state: PassState) -> PassState:
 def keep_needed(state: PassState) -> PassState:
     """Phases forget the nodes that were dropped; one that has no other is a mistake."""
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
-    left = [replace(p, learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
+    left = [p._replace(learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
     found = [
         Diagnostic(
             "E410",

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.networks import Derived as Derived
-from ktgdsl.vocabulary.refs import Node, NodeLayer, ReferringEntry
+from ktgdsl.vocabulary.refs import Node, NodeLayer, NodeRef, ReferringEntry, Tap
 
 
 class Combine(Entry):
@@ -122,6 +122,26 @@ class Ensemble(Derived):
     others: Annotated[bool, Field(description="leave the destination of an edge out")] = False
     detach: Annotated[bool, Field(description="let no gradient through to the members")] = True
 
+    @property
+    def sources(self) -> list[NodeRef]:
+        """The members."""
+        return self.members
+
+    @property
+    def learned(self) -> bool:
+        """As the way to combine them is."""
+        return self.combine.learned
+
+    @property
+    def passes_gradients(self) -> bool:
+        """Unless they are detached."""
+        return not self.detach
+
+    @property
+    def looks_at(self) -> Tap | None:
+        """Where the gate looks."""
+        return self.combine.by if isinstance(self.combine, Gated) else None
+
     @model_validator(mode="after")
     def _combinable(self) -> "Ensemble":
         word = self.combine.word
@@ -132,7 +152,20 @@ class Ensemble(Derived):
         return self
 
 
-class Ema(Derived):
+class Follower(Derived):
+    """Base of the nodes that have the weights of another node. Over an array elementwise."""
+
+    follows: ClassVar[bool] = True
+
+    of: Annotated[Node, Field(description="whose weights it has")]
+
+    @property
+    def sources(self) -> list[NodeRef]:
+        """The node whose weights it has."""
+        return [self.of]
+
+
+class Ema(Follower):
     """θ' = decay θ' + (1 - decay) θ after each step: a moving average of a node's weights.
 
     It starts as a copy. Over an array it is elementwise.
@@ -148,7 +181,7 @@ class Ema(Derived):
     )
 
 
-class StaleCopy(Derived):
+class StaleCopy(Follower):
     """θ' = θ after every `every` steps: a stale copy of a node. Over an array elementwise.
 
     Source: Anil et al., Large Scale Distributed Neural Network Training through Online

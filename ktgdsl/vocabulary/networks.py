@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, field_validator
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.python import Python
-from ktgdsl.vocabulary.refs import ReferringEntry
+from ktgdsl.vocabulary.refs import NodeRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.spelling import closest
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
@@ -39,7 +39,32 @@ class Network(Entry):
 
 
 class Derived(ReferringEntry, Network):
-    """Base of the derived nodes: `*` never means them, and they are never pre-trained."""
+    """Base of the derived nodes: `*` never means them, and they are never pre-trained.
+
+    `follows` tells those that have the weights of another node.
+    """
+
+    follows: ClassVar[bool] = False
+
+    @property
+    def sources(self) -> list[NodeRef]:
+        """The nodes that it is computed from."""
+        return []
+
+    @property
+    def learned(self) -> bool:
+        """Whether it has parameters of its own that are trained."""
+        return False
+
+    @property
+    def passes_gradients(self) -> bool:
+        """Whether gradients reach its sources through it."""
+        return False
+
+    @property
+    def looks_at(self) -> Tap | None:
+        """The place whose features say how the sources are mixed, where there is one."""
+        return None
 
 
 class Resnet(Network):

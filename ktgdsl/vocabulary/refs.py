@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import JsonValue, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,7 @@ from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeRef:
     """`a`, an element `p[0]`, or all of an array: `p[*]`, or `p` alone.
 
@@ -25,8 +25,7 @@ class NodeRef:
         return self.name if self.index is None else f"{self.name}[{self.index}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """`h[0].stage2`, a place inside a node; without a node one inside both ends of an edge.
 
     `path` is the name of a stage or the path of a module. In a plan it is
@@ -40,8 +39,7 @@ class Tap:
         return self.path if self.node is None else f"{self.node}.{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseRef:
+class PhaseRef(NamedTuple):
     """The name of a phase. In a plan it is `{"phase": "distil"}`."""
 
     name: str

@@ -80,6 +80,7 @@ CODES = {
     # W3: data, told when they are read
     "W301": "labels that may be wrong",
     "W302": "images that no seed can repeat",
+    "W303": "a file that is not the published one",
 }
 """Every code and its title; `codes/` explains them."""
 

@@ -1,15 +1,16 @@
-"""CIFAR, MNIST, Fashion-MNIST and SVHN, downloaded and read by torchvision's classes.
+"""CIFAR, MNIST, Fashion-MNIST and SVHN: downloaded by torchvision, read here.
 
-torchvision compares checksums. That is right for a download and stays so there, but a copy
-below a `root` may be recompressed or cut down on purpose: here only its structure is checked,
-and in `read` its counts and labels, as of all data sets.
+torchvision's own readers run the code of a pickle, and unpack as much as an archive holds. A
+copy below a `root` may have other content on purpose: `checksums` asks about that.
 """
 
 import gzip
-import tempfile
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,23 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.user_code import describe
+from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
+from ktgdsl.training.datasets.checksums import (
+    UNPACKED,
+    check_published,
+    md5_of_bytes,
+    md5_of_file,
+)
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.locations import damaged_file, data_root, missing_files
+from ktgdsl.training.datasets.unpickling import load_pickled_arrays
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
+
+MOST_BYTES = 2**30
+"""Of a file of CIFAR, the largest of which has 155 MB."""
 
 
 def cifar(data: DataPlan) -> DataSet:
@@ -44,27 +56,35 @@ def cifar(data: DataPlan) -> DataSet:
 
     _ensure_files(data, missing, lambda: [kind(str(root), download=True)], how)
 
-    def part(files: list[list[str]], *, train: bool) -> ImageSet:
+    def content(name: str, md5: str) -> Any:
+        path = folder() / name
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                raise ValueError(f"it has {path.stat().st_size:,} bytes")
+            check_published(data, path, md5_of_file(path), md5, how)
+            return load_pickled_arrays(path)
+        except RunError:
+            raise
+        except Exception as error:  # of pickle or NumPy
+            raise damaged_file(data, path, describe(error), how) from error
+
+    def part(files: list[tuple[str, str]]) -> ImageSet:
         read = []
-        for name, _ in files:
-            # One file at a time, so that a damaged one can be named.
-            alone = {
-                "base_folder": folder().name,
-                "train_list": [[name, None]],
-                "test_list": [[name, None]],
-                "meta": {**kind.meta, "md5": None},
-                "_check_integrity": lambda self: True,
-            }
-            reader: Any = type(kind.__name__, (kind,), alone)
+        for name, md5 in files:
+            entry = content(name, md5)
             try:
-                data_of_file = reader(str(folder().parent), train=train)
-                read.append((_tensor(data_of_file.data), torch.tensor(data_of_file.targets)))
-            except Exception as error:  # of pickle, NumPy or torchvision
+                pixels = _tensor(entry["data"]).view(-1, 3, 32, 32)
+                read.append((pixels, _labels(entry["fine_labels" if fine else "labels"])))
+            except Exception as error:  # of a file with other content
                 raise damaged_file(data, folder() / name, describe(error), how) from error
         image, label = (torch.cat(each) for each in zip(*read, strict=True))
-        return ImageSet(image.permute(0, 3, 1, 2).contiguous(), label)
+        return ImageSet(image, label)
 
-    return DataSet(part(kind.train_list, train=True), part(kind.test_list, train=False))
+    fine = data.source.name == "cifar100"
+    train, test = part(kind.train_list), part(kind.test_list)
+    named = content(str(kind.meta["filename"]), kind.meta["md5"])
+    classes = named.get(kind.meta["key"]) if isinstance(named, dict) else None
+    return DataSet(train, test, tuple(map(str, classes)) if isinstance(classes, list) else None)
 
 
 def mnist(data: DataPlan) -> DataSet:
@@ -94,35 +114,43 @@ def mnist(data: DataPlan) -> DataSet:
         how,
     )
 
-    def content(name: str, read: Callable[[str], Tensor]) -> Tensor:
+    def content(name: str, largest: tuple[int, ...]) -> Tensor:
         file = path(name)
         assert file is not None
         try:
-            return _read_idx(file, read)
-        except Exception as error:  # of gzip, NumPy or torchvision
+            tensor, md5 = _read_idx(file, largest)
+        except Exception as error:  # of gzip or NumPy
             raise damaged_file(data, file, describe(error), how) from error
+        check_published(data, file, md5, UNPACKED[data.source.name][name], how)
+        return tensor
 
-    def part(name: str) -> ImageSet:
-        image = content(f"{name}-images-idx3-ubyte", sets.mnist.read_image_file)
-        label = content(f"{name}-labels-idx1-ubyte", sets.mnist.read_label_file)
-        return ImageSet(image[:, None], label)
+    def part(name: str, samples: int) -> ImageSet:
+        image = content(f"{name}-images-idx3-ubyte", (samples, *data.known.shape[1:]))
+        label = content(f"{name}-labels-idx1-ubyte", (samples,))
+        return ImageSet(image[:, None], label.long())
 
-    return DataSet(part("train"), part("t10k"))
+    classes = tuple(kind.classes) if fashion else tuple("0123456789")
+    train, test = part("train", data.known.train_samples), part("t10k", data.known.test_samples)
+    return DataSet(train, test, classes)
 
 
-def _read_idx(file: Path, read: Callable[[str], Tensor]) -> Tensor:
-    """The tensor of an idx file. Raises ValueError when it is not as long as its header says."""
-    plain = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    axes = plain[3]
-    shape = [int.from_bytes(plain[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes)]
-    if plain[:3] != b"\0\0\x08" or len(plain) != 4 + 4 * axes + int(np.prod(shape)):
-        raise ValueError(f"{len(plain):,} bytes are not an idx file of bytes of shape {shape}")
-    if file.suffix != ".gz":
-        return read(str(file))
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / file.stem
-        copy.write_bytes(plain)
-        return read(str(copy))
+def _read_idx(file: Path, largest: tuple[int, ...]) -> tuple[Tensor, str]:
+    """The bytes of an idx file, in the shape that its header says, and their MD5 checksum.
+
+    Raises ValueError when the file is not as long as that, or the shape exceeds `largest`; no
+    more than that is unpacked.
+    """
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as plain:
+        header = plain.read(4 + 4 * len(largest))
+        sizes = [header[start : start + 4] for start in range(4, len(header), 4)]
+        shape = tuple(int.from_bytes(size, "big") for size in sizes)
+        if header[:4] != bytes([0, 0, 8, len(largest)]) or any(map(int.__gt__, shape, largest)):
+            raise ValueError(f"its header says {shape}, not {largest} bytes")
+        content = plain.read(prod(shape) + 1)
+    if len(shape) != len(largest) or len(content) != prod(shape):
+        raise ValueError(f"it has not as many bytes as its header says, {shape}")
+    tensor = torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape).copy())
+    return tensor, md5_of_bytes(header, content)
 
 
 def svhn(data: DataPlan) -> DataSet:
@@ -141,17 +169,31 @@ def svhn(data: DataPlan) -> DataSet:
         lambda: [kind(str(root), split=split, download=True) for split in files],
         how,
     )
-    reader: Any = type("SVHN", (kind,), {"_check_integrity": lambda self: True})
 
-    def part(split: str) -> ImageSet:
+    def part(split: str, samples: int) -> ImageSet:
+        path = root / files[split]
+        check_published(data, path, md5_of_file(path), kind.split_list[split][2], how)
         try:
-            content = reader(str(root), split=split)
-            labels = torch.from_numpy(np.atleast_1d(content.labels))
-            return ImageSet(_tensor(content.data), labels)
-        except Exception as error:  # of scipy, NumPy or torchvision
-            raise damaged_file(data, root / files[split], describe(error), how) from error
+            return _read_svhn(path, samples)
+        except Exception as error:  # of scipy or NumPy
+            raise damaged_file(data, path, describe(error), how) from error
 
-    return DataSet(part("train"), part("test"))
+    train, test = part("train", data.known.train_samples), part("test", data.known.test_samples)
+    return DataSet(train, test, tuple("0123456789"))
+
+
+def _read_svhn(path: Path, samples: int) -> ImageSet:
+    """Images (32, 32, 3, N) and labels 1 to 10, of which 10 stands for 0.
+
+    Raises ValueError where the headers of the two say more than that; nothing else is unpacked.
+    """
+    matlab: Any = import_module("scipy.io")
+    shapes = {name: shape for name, shape, _ in matlab.whosmat(str(path))}
+    if prod(shapes["X"]) > 32 * 32 * 3 * samples or prod(shapes["y"]) > samples:
+        raise ValueError(f"it has arrays of the shapes {shapes['X']} and {shapes['y']}")
+    content = matlab.loadmat(str(path), variable_names=["X", "y"])
+    labels = _labels(content["y"].reshape(-1))
+    return ImageSet(_tensor(content["X"].transpose(3, 2, 0, 1)), labels % 10)
 
 
 def _torchvision() -> Any:
@@ -169,14 +211,34 @@ def _ensure_files(
     if data.root is None:
         try:
             data_root(data).mkdir(parents=True, exist_ok=True)
-            download()
+            with _archives_stay_inside():
+                download()
         except Exception as error:  # of the network, the disk or torchvision
             why = f", and the download failed ({describe(error)})"
     if still := missing():
         raise missing_files(data, still, how, why)
 
 
+@contextmanager
+def _archives_stay_inside() -> Iterator[None]:
+    """Unpack no archive of tar to anywhere else, nor a link or device (zip does not either)."""
+    before = tarfile.TarFile.__dict__.get("extraction_filter")
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
+
+
+def _labels(labels: Any) -> Tensor:
+    numbers = np.asarray(labels)
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+        raise TypeError(f"its labels are {numbers.shape} of {numbers.dtype}, not whole numbers")
+    return torch.from_numpy(numbers.astype(np.int64))
+
+
 def _tensor(array: Any) -> Tensor:
-    if array.dtype != np.uint8:
-        raise TypeError(f"its pixels are {array.dtype}, not uint8")
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        kind = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"its pixels are {kind}, not uint8")
     return torch.from_numpy(np.ascontiguousarray(array))

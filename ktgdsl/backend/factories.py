@@ -5,9 +5,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ktgdsl.backend import library, networks
+from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -21,8 +23,7 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
     The global random state is left as it was. Raises RunError when a library has no such
     network, or a factory of the user's cannot be imported, fails, or gives no module.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "initial", node.name))
+    with random_stream(derive(seed, "initial", node.name)):
         network = FACTORIES[node.network.name](node, plan)
     for number, module in enumerate(network.modules()):
         if isinstance(module, networks.Dropout):
@@ -61,7 +62,28 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
     if not isinstance(network, nn.Module):
         problem = f"gives a {type(network).__name__}, and a node needs an nn.Module"
         raise _unusable(node, function, problem)
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        _initialize(network, node, function, plan)
+    network.register_forward_hook(_logits)
     return network
+
+
+def _initialize(network: nn.Module, node: Node, function: str, plan: Plan) -> None:
+    """Give lazy layers their shapes and initial weights, by a forward of two images of noise."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.rand(2, *plan.data.shape))
+    except Exception as error:  # of the user's code
+        raise _unusable(node, function, f"fails on images: {describe(error)}") from error
+    network.train()
+
+
+def _logits(_: nn.Module, inputs: object, output: Any) -> Any:
+    """The logits of an output that has more, as those of `transformers` do."""
+    if isinstance(output, Tensor):
+        return output
+    found = output.get("logits") if isinstance(output, Mapping) else None
+    return getattr(output, "logits", output) if found is None else found
 
 
 FACTORIES: Mapping[str, Callable[[Node, Plan], nn.Module]] = {

@@ -8,6 +8,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from ktgdsl.backend.random_streams import random_stream
+
 
 class UnusableError(Exception):
     """A function that cannot be imported or that failed; the message follows its name.
@@ -36,7 +38,8 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
         if other := _shadowed_by(module, folder):
             raise UnusableError(f"is hidden by a module of that name, imported from {other}", where)
         try:
-            function = getattr(import_module(module), name)
+            with random_stream(0):  # a module that draws when it is imported, once in a process
+                function = getattr(import_module(module), name)
         except Exception as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
         try:

@@ -25,8 +25,7 @@ from ktgdsl.training.data import (
 )
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
-from ktgdsl.training.loop import EVALUATION_BATCH
-from ktgdsl.training.metrics import EpochMeter, evaluate
+from ktgdsl.training.metrics import EVALUATION_BATCH, EpochMeter, evaluate
 from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.step import Stepper
 
@@ -95,7 +94,6 @@ def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Trai
     size = min(plan.data.batch, plan.data.learned_samples)
     split = random_split(plan, BATCHES * size, device)
     image, label = split.batch(slice(0, size))
-    step.check_networks(image, label)
     return Training(plan, step, split, image, label)
 
 

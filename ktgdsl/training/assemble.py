@@ -7,12 +7,15 @@ from torch import nn
 
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.random_streams import ForwardStream
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
 from ktgdsl.training.step import Stepper
+from ktgdsl.training.trial import try_networks
 
 
 def assemble(
@@ -35,8 +38,8 @@ def assemble(
         steps: k_end, the length of the training; by default the plan's epochs.
 
     Raises:
-        RunError: when the machine cannot compute as the plan says (E504), or the graph cannot be
-            built (as `ktgdsl.build` says).
+        RunError: when the machine cannot compute as the plan says (E504), the graph cannot be
+            built (as `ktgdsl.build` says), or a network of the plan's does not fit (E505).
     """
     own = networks or {}
     execution = choose_execution(plan, device, own)
@@ -47,14 +50,19 @@ def assemble(
         network = made[node.name].to(device)
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
-    unchecked = [
-        name for name, network in made.items() if not _gives_logits(network, plan.data.classes)
+    classes = plan.data.classes
+    foreign = {name: each for name, each in made.items() if not _gives_logits(each, classes)}
+    unchecked = [name for name in foreign if name in own]
+    tried = {name: each for name, each in foreign.items() if name not in own}
+    streams = [
+        ForwardStream(network, derive(seed, "forward", name)) for name, network in tried.items()
     ]
+    try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     program = program_of(plan, steps)
-    return Stepper(plan, program, made, device, execution, unchecked=unchecked)
+    return Stepper(plan, program, made, device, execution, unchecked=unchecked, streams=streams)
 
 
 def _gives_logits(network: nn.Module, classes: int) -> bool:
-    """Whether it is one of ours with so many logits; others are asked for them before a step."""
+    """Whether it is one of ours with so many logits; others are tried before they are used."""
     last = network.get_submodule("logits") if isinstance(network, StagedNetwork) else None
     return isinstance(last, nn.Linear) and last.out_features == classes

@@ -21,12 +21,8 @@ from ktgdsl.training.events import (
     StepsDone,
     ignore,
 )
-from ktgdsl.training.logits_check import CHECKED_IMAGES
-from ktgdsl.training.metrics import EpochMeter, evaluate, finite
+from ktgdsl.training.metrics import EVALUATION_BATCH, EpochMeter, evaluate, finite
 from ktgdsl.training.step import Stepper
-
-EVALUATION_BATCH = 256
-"""Images in a batch, at least, when a split is evaluated: without gradients there is memory."""
 
 REPORT_INTERVAL = 0.1
 """Seconds between two reports of how many steps are done."""
@@ -109,7 +105,6 @@ def epochs(
     plan, networks = step.plan, step.networks
     shown = data.train.preprocessing
     set_data_normalization(networks.values(), shown.mean, shown.std)
-    step.check_networks(*next(iter(batches_in_order(data.train, CHECKED_IMAGES))))
     if resume is not None:
         _load_state(step, resume.state)
     chosen = networks

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
+from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Program
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
-from ktgdsl.training.logits_check import require_logits
 from ktgdsl.training.phase_step import PhaseStep, dropouts
+from ktgdsl.training.trial import require_logits
 
 
 class Stepper:
@@ -40,6 +41,7 @@ class Stepper:
         execution: Execution,
         *,
         unchecked: Iterable[str] = (),
+        streams: Iterable[ForwardStream] = (),
         record: Record = CudaGraph,
     ) -> None:
         """Make a stepper of networks that are on the device already.
@@ -51,6 +53,7 @@ class Stepper:
             device: where the networks are.
             execution: how to compute steps.
             unchecked: the nodes whose networks may not give logits: the first step asks them.
+            streams: of the networks that draw random numbers in a way of their own.
             record: records a step where steps are captured.
         """
         self.plan = plan
@@ -62,6 +65,7 @@ class Stepper:
         self.steps = phase.steps
         self.taken = 0
         self._unchecked = tuple(unchecked)
+        self._streams = tuple(streams)
         self._step = PhaseStep(plan, phase, self.networks, device, execution, record)
         # A frozen node in train mode has batch-norm statistics that change.
         self._changing = {
@@ -108,25 +112,14 @@ class Stepper:
             )
         image = image.to(self.device, non_blocking=True)
         label = label.to(self.device, non_blocking=True)
-        if self._unchecked:
-            self.check_networks(image, label)
-        output = self._step(self.taken + 1, image, label)
-        self.taken += 1
-        return output
-
-    def check_networks(self, image: Tensor, label: Tensor) -> None:
-        """Ask networks that are not ours for logits; the first step does unless it was done.
-
-        Args:
-            image: (B, C, H, W), on the device.
-            label: (B,) int64, whose shape alone counts.
-
-        Raises:
-            RunError: when one does not map such images to logits (E505).
-        """
         for name in self._unchecked:
             require_logits(name, self.networks[name], image, label, self.plan.data.classes)
         self._unchecked = ()
+        for stream in self._streams:
+            stream.begin(self.taken + 1)
+        output = self._step(self.taken + 1, image, label)
+        self.taken += 1
+        return output
 
     def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured.

@@ -1,0 +1,203 @@
+"""Tries networks that are not ours before anything is trained: what fails later fails here."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parameter import is_lazy
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import NodeError, RunError
+from ktgdsl.plan.model import DataPlan, Node, Plan
+from ktgdsl.training.deterministic import reporting_nondeterministic_operators
+from ktgdsl.training.memory_errors import is_out_of_memory
+from ktgdsl.training.metrics import EVALUATION_BATCH
+
+CHECKED_IMAGES = 2
+"""How many images a network is asked about first."""
+
+_FORM = (
+    "a network maps images (B, channels, height, width) to logits (B, classes), or to what has "
+    "them as `logits`"
+)
+
+
+def try_networks(
+    plan: Plan, networks: Mapping[str, nn.Module], device: torch.device, *, half: bool
+) -> None:
+    """Try networks on noise in the shapes of the plan's batches, and leave them as they are.
+
+    In eval mode on two images and on the last batch of an evaluation, and where it learns or is
+    pre-trained in train mode on a whole batch, backward too. One that changes its images in place
+    gets copies from here on, since others see the same.
+
+    Args:
+        plan: what is trained.
+        networks: those to try by node, on the device.
+        device: where.
+        half: whether steps are computed in bf16.
+
+    Raises:
+        NodeError: where one cannot be trained or evaluated (E505).
+        RunError: where one has to be deterministic and cannot be (E504).
+    """
+    _require_apart(networks)
+    for node in plan.graph.nodes:
+        if node.name in networks:
+            with _kept(networks[node.name]):
+                _try(node, networks[node.name], plan.data, device, half)
+
+
+def require_logits(
+    node: str, network: nn.Module, image: Tensor, label: Tensor, classes: int
+) -> None:
+    """Ask the network of a node for the logits of two images, in eval mode.
+
+    Args:
+        node: its name.
+        network: any module.
+        image: (B, C, H, W), of which the first two are taken.
+        label: (B, ...), whose shape alone counts.
+        classes: how many the data have.
+
+    Raises:
+        NodeError: when it fails, changes the images, or gives something else than
+            (B, classes, ...) (E505).
+        RunError: when it cannot be deterministic and has to be (E504).
+    """
+    image, label = image[:CHECKED_IMAGES].clone(), label[:CHECKED_IMAGES]
+    with torch.no_grad(), _kept(network):
+        network.eval()
+        if _logits(node, network, image, label, classes)[1]:
+            help = "compute new ones, `x - mean`, instead of `x.sub_(mean)`"
+            raise _unfit(node, "changes its images in place, which other nodes see too", help)
+
+
+def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, half: bool) -> None:
+    noise = torch.Generator().manual_seed(0)
+
+    def forward(size: int) -> tuple[Tensor, Tensor]:
+        label = torch.zeros(size, dtype=torch.int64, device=device)
+        image = torch.rand((size, *data.shape), generator=noise).to(device)
+        logits, changed = _logits(node.name, network, image, label, data.classes)
+        if changed:
+            network.register_forward_pre_hook(_copied)
+        return logits, label
+
+    network.eval()
+    batch = min(data.batch, data.learned_samples)
+    with torch.no_grad():
+        for size in (CHECKED_IMAGES, *_last_batches(data)):
+            forward(size)
+    learns = node.learns or node.pretrained
+    network.train(learns or node.mode == "train")
+    if not learns:
+        with torch.no_grad():
+            forward(batch)
+        return
+    if node.pretrained:
+        network.requires_grad_()
+    learned = [each for each in network.parameters() if each.requires_grad]
+    if not learned:
+        raise _unfit(node.name, "has no parameters that can learn", "let it be frozen")
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        logits, label = forward(batch)
+    if not logits.requires_grad:
+        raise _unfit(node.name, "gives logits that depend on none of its parameters")
+    with _explained(node.name, f"fails in the backward pass of {batch} images", _FORM):
+        torch.autograd.grad(cross_entropy(logits.float(), label), learned, allow_unused=True)
+
+
+def _last_batches(data: DataPlan) -> set[int]:
+    """The sizes of the last batches of the splits that are evaluated."""
+    size = max(data.batch, EVALUATION_BATCH)
+    splits = [data.known.test_samples, *([data.held_samples] if data.holdout else [])]
+    return {each % size or size for each in splits if each}
+
+
+def _logits(
+    node: str, network: nn.Module, image: Tensor, label: Tensor, classes: int
+) -> tuple[Tensor, bool]:
+    """The logits of images, and whether the network has changed the images."""
+    if any(is_lazy(each) for each in (*network.parameters(), *network.buffers())):
+        problem = "is lazy: it has parameters without a shape"
+        raise _unfit(node, problem, "call it once on a batch of the right shape")
+    before, version = image.clone(), image._version
+    shape = tuple(image.shape)
+    help = _FORM
+    if len(image) == 1 and network.training:
+        help = "a batch of one has no statistics for batch norm: write `batch = 2` or more"
+    doing = " while it trains" if network.training and len(image) != CHECKED_IMAGES else ""
+    with _explained(node, f"fails on images {shape}{doing}", help):
+        logits = network(image)
+    if not isinstance(logits, Tensor):
+        raise _unfit(node, f"gives a {type(logits).__name__}, not a tensor of logits")
+    expected = (len(label), classes, *label.shape[1:])
+    if tuple(logits.shape) != expected or not logits.is_floating_point():
+        actual = f"{tuple(logits.shape)} of {logits.dtype}"
+        raise _unfit(node, f"gives {actual}, and logits of these data are {expected}")
+    if not logits.isfinite().all():
+        wrong = "NaN" if logits.isnan().any() else "infinite"
+        raise _unfit(node, f"gives {wrong} logits for images {shape} of noise from 0 to 1", None)
+    return logits, image._version != version or not torch.equal(image, before)
+
+
+def _require_apart(networks: Mapping[str, nn.Module]) -> None:
+    """Raise NodeError where two nodes have a parameter or buffer in common."""
+    owners: dict[int, str] = {}
+    for node, network in networks.items():
+        state = [*network.named_parameters(), *network.named_buffers()]
+        for name, tensor in state:
+            if id(tensor) in owners:
+                problem = f"shares its `{name}` with the network of node `{owners[id(tensor)]}`"
+                raise _unfit(node, problem, "let the function make a new module at each call")
+        owners.update((id(tensor), node) for _, tensor in state)
+
+
+@contextmanager
+def _kept(network: nn.Module) -> Iterator[None]:
+    """Restore modes, buffers and what has gradients after the block."""
+    modes = {module: module.training for module in network.modules()}
+    buffers = [
+        (module, name, buffer, None if is_lazy(buffer) else buffer.clone())
+        for module in network.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    learned = {each: each.requires_grad for each in network.parameters()}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for module, name, buffer, content in buffers:
+            if content is not None:
+                with torch.no_grad():
+                    buffer.copy_(content)
+                setattr(module, name, buffer)
+        for each, learns in learned.items():
+            each.requires_grad_(learns)
+
+
+@contextmanager
+def _explained(node: str, problem: str, help: str) -> Iterator[None]:
+    """Raise NodeError for whatever the user's code raises, but for a lack of memory."""
+    try:
+        with reporting_nondeterministic_operators():
+            yield
+    except RunError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise _unfit(node, f"{problem}: {type(error).__name__}: {error}", help) from error
+
+
+def _copied(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (inputs[0].clone(), *inputs[1:])
+
+
+def _unfit(node: str, problem: str, help: str | None = _FORM) -> NodeError:
+    message = f"the network of node `{node}` {problem}"
+    return NodeError(node, Diagnostic("E505", message, help=help))

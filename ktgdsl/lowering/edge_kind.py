@@ -1,8 +1,8 @@
 """The kind of an edge, as far as it decides which losses and gates may stand on it."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Source = Literal["label", "node", "nothing"]
+from ktgdsl.vocabulary.reads import SourceKind
 
 
 class EdgeKind(NamedTuple):
@@ -12,7 +12,7 @@ class EdgeKind(NamedTuple):
     height and width. `views` is how many views of each sample the data have.
     """
 
-    source: Source
+    source: SourceKind
     inside: bool = False
     flat: bool = True
     views: int = 1

@@ -5,7 +5,7 @@ from functools import cache
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.lowering.draft import DraftEdge, Drafting
-from ktgdsl.lowering.edge_kind import EdgeKind, Source
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
 from ktgdsl.lowering.taps import FLAT, check_tap
@@ -22,8 +22,9 @@ from ktgdsl.plan.model import (
     tap_of,
 )
 from ktgdsl.syntax.tree import Edge, Reference
+from ktgdsl.vocabulary.reads import SourceKind
 
-_SOURCES: dict[type[Endpoint], Source] = {
+_SOURCES: dict[type[Endpoint], SourceKind] = {
     NodeOutput: "node",
     Labels: "label",
     NoSource: "nothing",
@@ -223,7 +224,7 @@ def _edge_kind(drafting: Drafting, pair: Pair) -> EdgeKind:
 
 
 @cache
-def _joining(source: Source, taps: tuple[str, str], views: int) -> EdgeKind:
+def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
     inside = taps != (LOGITS, LOGITS)
     return EdgeKind(source, inside, not inside or not FLAT.isdisjoint(taps), views)
 

@@ -4,7 +4,7 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from ktgdsl.lowering.edge_kind import EdgeKind, Source
+from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.gates import THROUGH, gate
 from ktgdsl.lowering.losses import Combination, losses, plain
 from ktgdsl.lowering.resolve import Resolver
@@ -14,6 +14,7 @@ from ktgdsl.syntax.number_errors import comma_between
 from ktgdsl.syntax.tree import Edge, Value
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.losses import Ce, Kl
+from ktgdsl.vocabulary.reads import SourceKind
 
 _spell = Unparser().value
 
@@ -95,6 +96,6 @@ def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) ->
 
 
 @cache
-def _default(source: Source) -> Combination:
+def _default(source: SourceKind) -> Combination:
     """The paper's losses (Eqs. 1 and 2)."""
     return (plain(Ce.model_construct() if source == "label" else Kl.model_construct()),)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Source
@@ -38,8 +39,7 @@ class Used:
     missing: bool = False
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """A file on its way: what people call it, its folder, itself and those that led to it."""
 
     path: str

@@ -1,8 +1,8 @@
 """Overrides from the command line: `train.epochs=2` put into the tree before it is checked."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import replace
+from typing import Literal, NamedTuple, TypeVar
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
@@ -29,8 +29,7 @@ _PATHS = ["data", "train", "pretrain", "search", "phase", "let", "node"]
 _FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or let.T=4"
 
 
-@dataclass(frozen=True)
-class _Override:
+class _Override(NamedTuple):
     """An override taken apart: its path, its value, and where both stand."""
 
     path: tuple[str, ...]

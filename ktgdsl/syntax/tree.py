@@ -4,86 +4,19 @@ Every node knows its place in the source. Two trees are equal when they say the 
 say it does not matter.
 """
 
-from dataclasses import FrozenInstanceError, field, fields
-from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, dataclass_transform
+from dataclasses import field
+from typing import Literal, Union
 
-from pydantic import ConfigDict, TypeAdapter
-from pydantic.dataclasses import dataclass
-from pydantic_core import CoreSchema, core_schema
+from pydantic import TypeAdapter
 
 from ktgdsl.diagnostics.source import Span
-
-_T = TypeVar("_T")
-_CONFIG = ConfigDict(extra="forbid", defer_build=True)
-
-
-class _IsInstance:
-    """Validates a field by `isinstance` alone: a node was validated when it was constructed.
-
-    Pydantic would inline the validators of a recursive union into every class that has such a
-    field, and building those takes several times as long.
-    """
-
-    def __get_pydantic_core_schema__(self, source: Any, _: object) -> CoreSchema:
-        return core_schema.is_instance_schema(source)
-
-
-IsInstance = Annotated[_T, _IsInstance()]
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def _node(cls: type[_T]) -> type[_T]:
-    """Make a class one of nodes.
-
-    They have slots, because a large tree of objects with a `__dict__` costs the garbage collector
-    more time than parsing takes. What `Syntax` defines for all of them is not generated for each,
-    which every start would pay for.
-    """
-    decorate = dataclass(kw_only=True, slots=True, eq=False, repr=False, config=_CONFIG)
-    return cast(type[_T], decorate(cls))
-
-
-@_node
-class Syntax:
-    """A node of the tree. It is frozen; equality and hash ignore spans."""
-
-    span: IsInstance[Span] = field(compare=False)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in field_names(self))
-
-    def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, name) for name in field_names(self))))
-
-    def __repr__(self) -> str:
-        values = (f"{name}={getattr(self, name)!r}" for name in field_names(self))
-        return f"{type(self).__name__}({', '.join(values)})"
-
-
-def field_names(node: Syntax) -> tuple[str, ...]:
-    """The fields of a node, without spans."""
-    cls: Any = type(node)
-    return _field_names(cls)
-
-
-@cache
-def _field_names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if field.compare)
-
+from ktgdsl.syntax.node import IsInstance, node
+from ktgdsl.syntax.node import Syntax as Syntax
 
 # Values
 
 
-@_node
+@node
 class Number(Syntax):
     """`64`, `5e-4`, `10_000`. An integer literal is an int, any other a float."""
 
@@ -91,7 +24,7 @@ class Number(Syntax):
     value: int | float
 
 
-@_node
+@node
 class PercentLiteral(Syntax):
     """`30%`: a share of the steps of a phase or of the samples; `value` is 30."""
 
@@ -99,7 +32,7 @@ class PercentLiteral(Syntax):
     value: int | float
 
 
-@_node
+@node
 class Boolean(Syntax):
     """`true` or `false`."""
 
@@ -107,7 +40,7 @@ class Boolean(Syntax):
     value: bool
 
 
-@_node
+@node
 class String(Syntax):
     """`"text"`, without its quotes and with its escapes resolved."""
 
@@ -115,7 +48,7 @@ class String(Syntax):
     value: str
 
 
-@_node
+@node
 class List(Syntax):
     """`[a, b]`."""
 
@@ -123,7 +56,7 @@ class List(Syntax):
     items: tuple["Value", ...]
 
 
-@_node
+@node
 class Argument(Syntax):
     """One argument of a call, by position (`name` is None) or by name."""
 
@@ -131,7 +64,7 @@ class Argument(Syntax):
     value: "Value"
 
 
-@_node
+@node
 class CallExpression(Syntax):
     """`sgd(lr=0.1)` or a bare `sgd`, which says the same as `sgd()`.
 
@@ -144,7 +77,7 @@ class CallExpression(Syntax):
     arguments: tuple[IsInstance[Argument], ...] = ()
 
 
-@_node
+@node
 class Unary(Syntax):
     """`-x`."""
 
@@ -153,7 +86,7 @@ class Unary(Syntax):
     operand: "Value"
 
 
-@_node
+@node
 class Binary(Syntax):
     """`x + y`, `x - y`, `x * y`, `x / y`."""
 
@@ -163,7 +96,7 @@ class Binary(Syntax):
     right: "Value"
 
 
-@_node
+@node
 class Choice(Syntax):
     """`x | y | z`: an open value, one of these. Never nested directly in a Choice."""
 
@@ -171,7 +104,7 @@ class Choice(Syntax):
     options: tuple["Value", ...]
 
 
-@_node
+@node
 class Range(Syntax):
     """`lo .. hi`: an open value, ends included."""
 
@@ -180,14 +113,14 @@ class Range(Syntax):
     high: "Value"
 
 
-@_node
+@node
 class All(Syntax):
     """`*` as an index (`p[*]`) or as an endpoint."""
 
     kind: Literal["all"] = "all"
 
 
-@_node
+@node
 class Reference(Syntax):
     """A node or nodes, and maybe a place inside: `a`, `p[0]`, `p[*].stage2`, `*`, `label`.
 
@@ -221,7 +154,7 @@ Value = IsInstance[
 # Statements
 
 
-@_node
+@node
 class Setting(Syntax):
     """`name = value` in a block."""
 
@@ -230,7 +163,7 @@ class Setting(Syntax):
     value: Value
 
 
-@_node
+@node
 class Declared(Syntax):
     """A name that a `node` statement declares, with `[4]` or `[1 .. 6]` for an array."""
 
@@ -238,7 +171,7 @@ class Declared(Syntax):
     size: Value | None = None
 
 
-@_node
+@node
 class Node(Syntax):
     """`node a, b[2] = resnet8 { settings }`."""
 
@@ -248,7 +181,7 @@ class Node(Syntax):
     settings: tuple[IsInstance[Setting], ...] = ()
 
 
-@_node
+@node
 class Target(Syntax):
     """`target a, b`."""
 
@@ -256,7 +189,7 @@ class Target(Syntax):
     names: tuple[IsInstance[Reference], ...]
 
 
-@_node
+@node
 class Term(Syntax):
     """`LOSS via GATE`; what is left out is None."""
 
@@ -264,7 +197,7 @@ class Term(Syntax):
     gate: Value | None
 
 
-@_node
+@node
 class Edge(Syntax):
     """`edge a, b -> c : kl via linear`; without destinations (`arrow` None) unary terms.
 
@@ -278,7 +211,7 @@ class Edge(Syntax):
     terms: tuple[IsInstance[Term], ...] = ()
 
 
-@_node
+@node
 class ShareStatement(Syntax):
     """`share a, b { layers = [...] }`."""
 
@@ -290,7 +223,7 @@ class ShareStatement(Syntax):
 GraphStatement = IsInstance[Node | Target | Edge | ShareStatement]
 
 
-@_node
+@node
 class Graph(Syntax):
     """`graph NAME { node ... target ... edge ... share ... }`."""
 
@@ -299,7 +232,7 @@ class Graph(Syntax):
     statements: tuple[GraphStatement, ...]
 
 
-@_node
+@node
 class Block(Syntax):
     """`data`, `train`, `pretrain`, `search` or `phase`: settings between braces.
 
@@ -312,7 +245,7 @@ class Block(Syntax):
     settings: tuple[IsInstance[Setting], ...] = ()
 
 
-@_node
+@node
 class Let(Syntax):
     """`let NAME = value`, or `let each NAME = value`, drawn afresh at each mention."""
 
@@ -323,7 +256,7 @@ class Let(Syntax):
     value: Value
 
 
-@_node
+@node
 class Use(Syntax):
     """`use "recipes/cifar.ktg"`."""
 
@@ -334,7 +267,7 @@ class Use(Syntax):
 Statement = IsInstance[Graph | Block | Let | Use]
 
 
-@_node
+@node
 class File(Syntax):
     """A whole file: its statements in the order written."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ktgdsl.syntax.tree import Syntax, field_names
+from ktgdsl.syntax.node import Syntax, field_names
 
 
 def walk(node: Syntax) -> Iterator[Syntax]:

@@ -29,6 +29,8 @@ DATA = {
     "batch": st.integers(1, 2000),
     "validation": st.one_of(st.integers(1, 1296), st.sampled_from(["20%", "12.5%"])),
     "holdout": st.sampled_from(["true", "false"]),
+    "drop_last": st.sampled_from(["true", "false"]),
+    "evaluation_batch": st.integers(1, 5000),
 }
 
 gates = st.recursive(

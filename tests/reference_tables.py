@@ -51,6 +51,7 @@ _VALUES = {
         "batch": "32", "samples": "50%", "validation": "10%", "holdout": "true",
         "augment": "standard",
         "root": '"data"', "classes": "10", "labeled": "50%", "views": "2", "workers": "2",
+        "drop_last": "false", "evaluation_batch": "64",
     },
     "train": {
         "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",

@@ -25,7 +25,7 @@ from ktgdsl.training.data import (
 )
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
-from ktgdsl.training.metrics import EVALUATION_BATCH, EpochMeter, evaluate
+from ktgdsl.training.metrics import EpochMeter, evaluate
 from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.step import Stepper
 
@@ -77,7 +77,7 @@ class Training:
 
     def evaluation(self, name: str) -> tuple[Callable[[], object], int]:
         """The evaluation of one batch of images by a node, and the number of these images."""
-        size = min(max(self.plan.data.batch, EVALUATION_BATCH), max(1, evaluated_images(self.plan)))
+        size = min(self.plan.data.evaluated_at_once, max(1, evaluated_images(self.plan)))
         split = random_split(self.plan, size, self.step.device)
         network = self.step.networks[name]
         return lambda: evaluate({name: network}, batches_in_order(split, size)), size

@@ -153,6 +153,8 @@ def _data(
         labeled=None if data.labeled is None else _count(data.labeled, used),
         views=data.views,
         workers=data.workers,
+        drop_last=data.drop_last,
+        evaluation_batch=data.evaluation_batch,
     )
 
 

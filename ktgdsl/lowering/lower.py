@@ -129,7 +129,8 @@ def _refuse_judging_by_test_samples(
 ) -> None:
     """Complain about a learning rate that depends on held-out samples where there are none."""
     of_nodes = [node.settings.schedule for node in drafting.draft.nodes.values()]
-    calls = [each.call() for each in (found.train.schedule, *of_nodes) if each is not None]
+    of_blocks = (found.train.schedule, found.pretrain.schedule)
+    calls = [each.call() for each in (*of_blocks, *of_nodes) if each is not None]
     calls += [phase.schedule for phase in timed or () if phase.schedule is not None]
     if any(call.arguments.get("on") == "accuracy" for call in calls):
         places = [part for part in walk(file) if isinstance(part, CallExpression)]

@@ -15,7 +15,8 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     """Everything in a plan's JSON data that changes a trained bit, names included.
 
     Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; paths (a
-    weights file counts by its SHA-256); the number of repeats; the workers that load data; the
+    weights file counts by its SHA-256); the number of repeats; the workers that load data; how
+    many images are evaluated at once; the
     size of a split that is not held out; the settings of pre-trainings where there is none or
     they are those of `train`; and the settings of a search. What a space leaves open is part of
     it.
@@ -23,7 +24,9 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     facts = deepcopy(plan)
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"]
-    del facts["data"]["root"], facts["data"]["workers"]
+    del facts["data"]["root"], facts["data"]["workers"], facts["data"]["evaluation_batch"]
+    if facts["data"]["drop_last"]:
+        del facts["data"]["drop_last"]  # as it was before plans could say it
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
     of_data = facts["data"]["facts"]

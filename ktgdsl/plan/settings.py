@@ -4,6 +4,9 @@ from typing import Literal
 
 from ktgdsl.vocabulary.call import Call, Data, format_number
 
+EVALUATION_BATCH = 256
+"""Images in a batch, at least, when a split is evaluated: without gradients there is memory."""
+
 
 class Percent(Data):
     """A percentage of samples, kept until the data are loaded and their number is known."""
@@ -42,6 +45,10 @@ class DataPlan(Data):
     """The number of used training samples that keep their label, None for all."""
     views: int = 1
     workers: int = 0
+    drop_last: bool = True
+    """Whether the samples that do not fill a last batch are left out of an epoch."""
+    evaluation_batch: int | None = None
+    """The images in a batch when a split is evaluated, None for `EVALUATION_BATCH` or `batch`."""
 
     @property
     def known(self) -> Facts:
@@ -91,11 +98,17 @@ class DataPlan(Data):
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of whole batches; a last incomplete one is dropped, as in the paper's code.
+        """The number of batches: whole ones, or under `drop_last = false` all.
 
         A data set smaller than the batch is one batch.
         """
-        return max(1, self.learned_samples // self.batch)
+        whole, rest = divmod(self.learned_samples, self.batch)
+        return max(1, whole + (rest > 0 and not self.drop_last))
+
+    @property
+    def evaluated_at_once(self) -> int:
+        """The images in a batch, at most, when a split is evaluated."""
+        return self.evaluation_batch or max(self.batch, EVALUATION_BATCH)
 
 
 def _count(samples: int | Percent, whole: int) -> int:

@@ -196,6 +196,8 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
         "labeled": None if data.labeled is None else f"{_samples_text(data.labeled)}",
         "views": data.views if data.views > 1 else None,
         "workers": data.workers or None,
+        "drop_last": None if data.drop_last else "false",
+        "evaluation_batch": data.evaluation_batch,
     }
     return [*rows, *((name, str(value)) for name, value in optional.items() if value is not None)]
 
@@ -211,7 +213,9 @@ def _batch(plan: Plan) -> str:
     if batch > samples:
         return f"{batch:,}, and there are {samples:,} samples: one step an epoch, of all of them"
     steps = f"{plan.data.steps_per_epoch} step{'s' * (plan.data.steps_per_epoch > 1)}"
-    return f"{batch:,}, so {steps} an epoch, whole batches only"
+    left = f"the last of {samples % batch:,}" if samples % batch else "all whole"
+    rest = "whole batches only" if plan.data.drop_last else left
+    return f"{batch:,}, so {steps} an epoch, {rest}"
 
 
 def _train(plan: Plan) -> list[tuple[str, str]]:

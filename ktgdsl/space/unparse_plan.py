@@ -207,6 +207,7 @@ def _data(plan: Plan, folder: Path) -> list[str]:
     whole = data.samples if data.facts is None else data.train_samples
     usual = round(whole * share / 100) if isinstance(whole, int) else Percent(percent=share)
     validation = None if data.validation == usual else _samples(data.validation)
+    at_once = data.evaluation_batch
     settings = {
         "batch": str(data.batch),
         "samples": None if data.samples is None else _samples(data.samples),
@@ -218,6 +219,8 @@ def _data(plan: Plan, folder: Path) -> list[str]:
         "labeled": None if data.labeled is None else _samples(data.labeled),
         "views": None if data.views == 1 else str(data.views),
         "workers": None if data.workers == 0 else str(data.workers),
+        "drop_last": None if data.drop_last else "false",
+        "evaluation_batch": None if at_once is None else str(at_once),
     }
     return _block(f"data {call_text('dataset', data.source)}", settings)
 

@@ -223,18 +223,23 @@ def _preprocessing(
     return Preprocessing(augment, mean, std)
 
 
-def batches(split: Split, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """Shuffled whole batches of one epoch, counted from 1, augmented if the split is to be.
+def batches(
+    split: Split, size: int, seed: int, epoch: int, *, drop_last: bool = True
+) -> Iterator[Batch]:
+    """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
 
     The order depends on the seed, the epoch and the number of samples alone, and so do the
     augmentation and what is random in a user's Dataset, whether the images are streamed or not.
-    The samples that do not fill a batch are left out, as in the paper's code; a split that is
-    smaller than a batch is one batch. Nothing waits for the device.
+    The samples that do not fill a batch are left out, as in the paper's code, or with
+    `drop_last=False` are a smaller last batch; a split that is smaller than a batch is one batch.
+    Nothing waits for the device.
     """
     n = len(split)
     size = min(size, n)
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
-    order = torch.randperm(n, generator=generator)[: n - n % size]
+    order = torch.randperm(n, generator=generator)
+    if drop_last:
+        order = order[: n - n % size]
     augment, draws = split.preprocessing.augment, None
     if augment is not None:
         draws = augment.draw(len(order), seed, epoch).to(split.label.device)

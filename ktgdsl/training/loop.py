@@ -21,7 +21,7 @@ from ktgdsl.training.events import (
     StepsDone,
     ignore,
 )
-from ktgdsl.training.metrics import EVALUATION_BATCH, EpochMeter, evaluate, finite
+from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from ktgdsl.training.step import Stepper
 
 REPORT_INTERVAL = 0.1
@@ -134,7 +134,8 @@ def _train_epoch(
     """Nothing in here waits for the device before the meter is read."""
     meter = EpochMeter(step.plan.graph, step.device)
     reported = time.monotonic()
-    order = batches(split, step.plan.data.batch, seed, epoch)
+    data = step.plan.data
+    order = batches(split, data.batch, seed, epoch, drop_last=data.drop_last)
     for done, (image, label) in enumerate(order, start=1):
         meter.update(step(image, label), label, step.taken)
         if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
@@ -147,8 +148,7 @@ def _train_epoch(
 
 
 def _evaluate(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-    size = max(plan.data.batch, EVALUATION_BATCH)
-    return evaluate(networks, batches_in_order(split, size))
+    return evaluate(networks, batches_in_order(split, plan.data.evaluated_at_once))
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

@@ -10,9 +10,6 @@ from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Graph
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
-EVALUATION_BATCH = 256
-"""Images in a batch, at least, when a split is evaluated: without gradients there is memory."""
-
 
 class EpochMeter:
     """Adds up the metrics of one epoch on the device; only `read` waits for it."""

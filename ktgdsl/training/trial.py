@@ -13,7 +13,6 @@ from ktgdsl.errors import NodeError, RunError
 from ktgdsl.plan.model import DataPlan, Node, Plan
 from ktgdsl.training.deterministic import reporting_nondeterministic_operators
 from ktgdsl.training.memory_errors import is_out_of_memory
-from ktgdsl.training.metrics import EVALUATION_BATCH
 
 CHECKED_IMAGES = 2
 """How many images a network is asked about first."""
@@ -30,8 +29,8 @@ def try_networks(
     """Try networks on noise in the shapes of the plan's batches, and leave them as they are.
 
     In eval mode on two images and on the last batch of an evaluation, and where it learns or is
-    pre-trained in train mode on a whole batch, backward too. One that changes its images in place
-    gets copies from here on, since others see the same.
+    pre-trained in train mode on a smaller last batch, if there is one, and on a whole one, backward
+    too. One that changes its images in place gets copies from here on, since others see the same.
 
     Args:
         plan: what is trained.
@@ -93,9 +92,11 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
             forward(size)
     learns = node.learns or node.pretrained
     network.train(learns or node.mode == "train")
+    rest = 0 if data.drop_last else data.learned_samples % batch
+    with torch.no_grad():
+        for size in [rest] * (rest > 0) if learns else [batch]:
+            forward(size)
     if not learns:
-        with torch.no_grad():
-            forward(batch)
         return
     if node.pretrained:
         network.requires_grad_()
@@ -112,7 +113,7 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
 
 def _last_batches(data: DataPlan) -> set[int]:
     """The sizes of the last batches of the splits that are evaluated."""
-    size = max(data.batch, EVALUATION_BATCH)
+    size = data.evaluated_at_once
     splits = [data.known.test_samples, *([data.held_samples] if data.holdout else [])]
     return {each % size or size for each in splits if each}
 
@@ -128,7 +129,10 @@ def _logits(
     shape = tuple(image.shape)
     help = _FORM
     if len(image) == 1 and network.training:
-        help = "a batch of one has no statistics for batch norm: write `batch = 2` or more"
+        help = (
+            "a batch of one has no statistics for batch norm: write `batch = 2` or more, or leave "
+            "the last one out by `drop_last = true`"
+        )
     doing = " while it trains" if network.training and len(image) != CHECKED_IMAGES else ""
     with _explained(node, f"fails on images {shape}{doing}", help):
         logits = network(image)

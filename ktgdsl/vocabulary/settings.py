@@ -80,6 +80,15 @@ class DataSettings(Parameters):
     workers: Annotated[
         int, Field(ge=0, description="processes that load data; 0 loads in the training's own")
     ] = 0
+    drop_last: Annotated[
+        bool, Field(description="leave out the samples that do not fill the last batch of an epoch")
+    ] = True
+    evaluation_batch: Annotated[
+        int | None,
+        Field(
+            ge=1, description="images evaluated at once; 256, or `batch` if larger, unless given"
+        ),
+    ] = None
 
 
 def _paper_optimizer() -> Optimizer:

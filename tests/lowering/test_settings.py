@@ -145,6 +145,8 @@ class TestSettings:
             "labeled": None,
             "views": 1,
             "workers": 0,
+            "drop_last": True,
+            "evaluation_batch": None,
         }
         sgd = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
         step = {"every": {"percent": 30.0}, "gamma": 0.1, "warmup": 0.0}

@@ -96,6 +96,9 @@ class TestDigest:
             ("schedule  = step(every=30%)", "schedule = step(every=30%, gamma=0.1, warmup=0)"),
             ("node t       = resnet14", "node t = resnet14 { frozen = true }"),
             ("data digits {", "data digits { augment = none"),
+            ("data digits {", "data digits { evaluation_batch = 7"),
+            ("data digits {", "data digits { drop_last = true"),
+            ("node t       = resnet14", "node t = resnet(depth=14, width=16)"),
         ],
     )  # fmt: skip
     def test_unchanged_by(self, old: str, new: str) -> None:
@@ -111,6 +114,8 @@ class TestDigest:
             ("momentum=0.9", "momentum=0.9, nesterov=true"),
             ("every=30%", "every=30"),
             ("batch = 32", "batch = 33"),
+            ("batch = 32", "batch = 32 drop_last = false"),
+            ("node t       = resnet14", "node t = resnet(depth=14, width=8)"),
             ("holdout = true", "holdout = false"),
             ("validation = 100", "validation = 101"),
             ("linear", "correct"),
@@ -236,9 +241,12 @@ class TestSteps:
             ("batch = 1297", 1),
             ("batch = 5000", 1),
             ("batch = 1", 1297),
+            ("batch = 64 drop_last = false", 21),  # and one of 17
+            ("batch = 1297 drop_last = false", 1),
+            ("batch = 5000 drop_last = false", 1),
         ],
     )
-    def test_whole_batches(self, data: str, steps: int) -> None:
+    def test_batches_of_an_epoch(self, data: str, steps: int) -> None:
         text = "graph g { node a = resnet8 target a edge label -> a }"
         plan = sound(f"{text} data digits {{ {data} }} train {{ epochs = 3 }}")
         assert plan.data.steps_per_epoch == steps

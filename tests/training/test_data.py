@@ -169,10 +169,20 @@ def test_a_split_smaller_than_a_batch_is_one_batch() -> None:
     assert sorted(batch) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize(("n", "size"), [(10, 4), (8, 4), (3, 64)])
-def test_as_many_batches_as_the_plan_counts(n: int, size: int) -> None:
-    plan = data(train_samples=n, batch=size)
-    assert len(labels(numbered(n), size, seed=0, epoch=1)) == plan.steps_per_epoch
+def test_as_many_batches_as_the_plan_counts(n: int, size: int, drop_last: bool) -> None:
+    plan = data(train_samples=n, batch=size, drop_last=drop_last)
+    drawn = list(batches(numbered(n), size, seed=0, epoch=1, drop_last=drop_last))
+    assert len(drawn) == plan.steps_per_epoch
+
+
+def test_the_last_partial_batch_is_the_rest_of_the_same_order() -> None:
+    split = numbered(10)
+    drawn = [b.tolist() for _, b in batches(split, 4, seed=0, epoch=1, drop_last=False)]
+    assert [len(batch) for batch in drawn] == [4, 4, 2]
+    assert drawn[:2] == labels(split, 4, seed=0, epoch=1)
+    assert sorted(n for batch in drawn for n in batch) == list(range(10))
 
 
 def test_batches_in_order_have_every_sample_once() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
-from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.training.data import batches_in_order, load_splits, load_training_data
 from ktgdsl.training.events import EpochDone, Event, StepsDone
 from ktgdsl.training.loop import ResumePoint, epochs
@@ -29,6 +29,10 @@ PAIR: list[Edge | tuple[str, str]] = [("label", "a"), ("label", "b"), edge("b", 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+
+
+def linear() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
 
 def pair(**train: Any) -> Plan:
@@ -69,6 +73,33 @@ def test_a_training_learns_and_reports_accuracies() -> None:
     assert trained.accuracy.test["a"] > 80  # ten classes: chance is 10
     for name in ("a", "b"):
         assert trained.accuracy.test[name] == pytest.approx(right(trained, name))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        ({"batch": 200}, [256, 244]),
+        ({"batch": 400}, [400, 100]),
+        ({"batch": 400, "evaluation_batch": 200}, [200, 200, 100]),
+    ],
+)
+def test_the_sizes_of_batches(
+    settings: dict[str, Any], sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counted(networks: Any, drawn: Any) -> dict[str, float]:
+        seen.extend(len(label) for _, label in drawn)
+        return dict.fromkeys(networks, 0.0)
+
+    monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
+    events: list[Event] = []
+    data = {"drop_last": False, **settings}
+    small = {"a": {"network": Call(name="python", arguments={"function": f"{__name__}:linear"})}}
+    train_plan(tiny_plan("a", settings=small, data=data), listener=events.append)
+    (done,) = (event for event in events if isinstance(event, EpochDone))
+    assert seen == sizes
+    assert done.metrics.steps == -(-1297 // data["batch"])
 
 
 def test_the_loss_of_a_node_is_the_sum_over_its_edges() -> None:

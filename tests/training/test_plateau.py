@@ -98,6 +98,7 @@ UNHELD = "E302 `plateau(on=accuracy)` watches held-out samples, and none are hel
         ("{ schedule = plateau(on=accuracy) }", "constant", "", [UNHELD]),
         ("", "s", "let s = plateau(on=accuracy)", [UNHELD]),
         ("", "constant", "phase p { learn = [a] schedule = plateau(on=accuracy) }", [UNHELD]),
+        ("", "constant", "pretrain { schedule = plateau(on=accuracy) }", [UNHELD]),
         ("", "plateau(on=accuracy)", "data digits { holdout = true }", []),
         ("", "plateau", "", []),
         ("", "plateau(on=accuracy) | constant", "", []),  # a search holds samples out

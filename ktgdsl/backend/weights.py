@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.backend.state_dicts import not_numbers, state_dict_in, unwrapped, with_counters
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.files import write_whole
+
+_NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
+"""How files of weights are named."""
 
 _SHOWN = 3
 """How many of the tensors that do not fit a message names."""
@@ -43,9 +48,9 @@ def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Di
 
     A file with another SHA-256 than `sha256` has changed, and is not loaded.
 
-    The file is `.safetensors`, or `.pt` or `.pth` with a state dict, by itself or under
-    `state_dict` or `model`, the names with `module.` in front or without. It has to have
-    exactly the tensors of the network, in their shapes; dtypes are converted.
+    The file is a `.safetensors`, or a checkpoint of torch with the state dict somewhere in it
+    (`state_dict_in`), also of a network in a wrapper (`unwrapped`). It has to have exactly the
+    tensors of the network, in their shapes; dtypes are converted. NaN is refused.
     """
     try:
         stored = path.read_bytes()
@@ -60,16 +65,21 @@ def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Di
         return _unusable(path, f"there is no file of weights {path}", "check the path")
     except OSError as error:
         return _unusable(path, f"the weights in {path} cannot be read: {error.strerror or error}")
-    except Exception:  # the readers raise almost anything on a file that is not theirs
+    except Exception as error:  # the readers raise almost anything on a file that is not theirs
         return _unusable(
             path,
             f"{path} is not a file of weights that can be read safely",
-            "save the weights with safetensors, or with `torch.save(network.state_dict(), path)`",
+            f"{_foreign(error)}save the weights with safetensors, or with "
+            "`torch.save(network.state_dict(), path)`",
         )
     if isinstance(content, str):
-        return _unusable(path, content, "a file of weights is a .safetensors, .pt or .pth file")
+        return _unusable(path, content, f"a file of weights is named {', '.join(_NAMES)}")
     wanted = module.state_dict()
-    given = _unprefixed(content, wanted)
+    try:
+        given = with_counters(unwrapped(content, wanted), wanted)
+    except ValueError as prefixes:
+        message = f"{path} holds several networks that would fit, under {prefixes}"
+        return _unusable(path, message, "save the weights of one alone")
     differences = _differences(given, wanted)
     if differences:
         shown = "; ".join(differences[:_SHOWN])
@@ -80,36 +90,30 @@ def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Di
             f"the weights in {path} do not fit the network: {shown}{rest}",
             "use the network, the number of classes and the image channels they were saved with",
         )
+    wrong = not_numbers(given, (name for name, _ in module.named_parameters()))
+    if wrong is not None:
+        message = f"the weights in {path} are not numbers: {wrong}"
+        return _unusable(path, message, "their training diverged: take those of an earlier epoch")
     module.load_state_dict(given)
     return None
 
 
+def _foreign(error: Exception) -> str:
+    """The beginning of a help line: what a pickle holds beside weights, as far as torch says."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it holds {found[1]} beside weights: " if found else ""
+
+
 def _read(path: Path, stored: bytes) -> Mapping[str, Tensor] | str:
     """The tensors by name in the content of a file, or why it holds none."""
-    match path.suffix:
-        case ".safetensors":
-            return safetensors.torch.load(stored)
-        case ".pt" | ".pth":
-            content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
-        case _:
-            return f"{path} is not a file of weights by its name"
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
-    ):
-        return f"{path} holds no state dict: names and their tensors"
-    return content
-
-
-def _unprefixed(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the `module.` of DataParallel, unless the network has it too."""
-    prefix = "module."
-    wrapped = all(name.startswith(prefix) for name in given)
-    if wrapped and not all(name.startswith(prefix) for name in wanted):
-        return {name.removeprefix(prefix): tensor for name, tensor in given.items()}
-    return dict(given)
+    name = path.name.lower()
+    if name.endswith(".safetensors"):
+        return safetensors.torch.load(stored)
+    if not name.endswith(_NAMES):
+        return f"{path} is not a file of weights by its name"
+    content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    found = state_dict_in(content)
+    return f"{path} holds no state dict: names and their tensors" if found is None else found
 
 
 def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

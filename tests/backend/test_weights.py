@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -110,7 +110,11 @@ def test_tied_weights_and_views_can_be_saved(tmp_path: Path) -> None:
     assert same(other, Tied(1.0))
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".pth.tar", ".tar", ".bin", ".PTH"])
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -119,9 +123,17 @@ def test_tied_weights_and_views_can_be_saved(tmp_path: Path) -> None:
         lambda state: {"model": state, "optimizer": {}},
         lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
         lambda state: {"model": {f"module.{name}": value for name, value in state.items()}},
+        lambda state: {"net": state, "acc": 91.2, "epoch": 3},  # the CIFAR codes of kuangliu
+        lambda state: {"model_state_dict": prefixed("module._orig_mod.", state), "loss": 0.1},
+        lambda state: {"model": {"state_dict": state}, "model_ema": {}},
+        lambda state: {"teacher": state, "optimizer": {"state": {}, "param_groups": []}},
+        # Lightning: the module has more than the network
+        lambda state: {"state_dict": prefixed("model.", state) | {"metric.total": torch.ones(1)}},
+        lambda state: {n: t for n, t in state.items() if not n.endswith("num_batches_tracked")},
     ],
-    ids=["plain", "state_dict", "model", "prefix", "both"],
-)
+    ids=["plain", "state_dict", "model", "prefix", "both", "net", "prefixes", "nested", "only",
+         "lightning", "counters"],
+)  # fmt: skip
 def test_state_dicts_of_torch(
     tmp_path: Path, suffix: str, wrap: Callable[[dict[str, Tensor]], object]
 ) -> None:
@@ -129,7 +141,54 @@ def test_state_dicts_of_torch(
     path = tmp_path / f"t{suffix}"
     torch.save(wrap(trained.state_dict()), path)
     assert load_weights(fresh, path) is None
-    assert same(trained, fresh)
+    assert same(*(without_counters(each) for each in (trained, fresh)))
+
+
+def without_counters(network: nn.Module) -> nn.Module:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.num_batches_tracked = None
+    return network
+
+
+def test_two_networks_in_one_file(tmp_path: Path) -> None:
+    state, path = resnet(0).state_dict(), tmp_path / "t.pt"
+    torch.save(prefixed("student.", state) | prefixed("teacher.", state), path)
+    assert refused(resnet(1), path).message == (
+        f"{path} holds several networks that would fit, under `student.` and `teacher.`"
+    )
+
+
+def test_what_a_wrapped_network_lacks_is_named_without_the_prefix(tmp_path: Path) -> None:
+    state, path = prefixed("module.", resnet(0).state_dict()), tmp_path / "t.pt"
+    del state["module.logits.bias"]
+    torch.save(state, path)
+    assert refused(resnet(1), path).message == (
+        f"the weights in {path} do not fit the network: logits.bias: not in the file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("logits.weight", float("nan"), "NaN in logits.weight"),
+        ("logits.weight", float("inf"), "infinity in logits.weight"),
+        ("stem.1.running_var", float("nan"), "NaN in stem.1.running_var"),
+    ],
+)
+def test_weights_that_are_not_numbers(tmp_path: Path, name: str, value: float, wrong: str) -> None:
+    network, path = resnet(0), tmp_path / "t.pt"
+    state = {each: tensor.clone() for each, tensor in network.state_dict().items()}
+    state[name].view(-1)[-1] = value
+    torch.save(state, path)
+    assert refused(network, path).message == f"the weights in {path} are not numbers: {wrong}"
+
+
+def test_a_mask_may_be_infinite(tmp_path: Path) -> None:
+    network, path = nn.Linear(2, 2), tmp_path / "t.safetensors"
+    network.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    save_weights(network, path)
+    assert load_weights(network, path) is None
 
 
 def test_a_network_with_a_module_of_that_name(tmp_path: Path) -> None:
@@ -195,7 +254,10 @@ def test_a_pickle_that_runs_code_does_not(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("EVIL", str(trap))
     path = tmp_path / "t.pt"
     torch.save({"weight": Evil()}, path)
-    assert refused(resnet(0), path).message.endswith("that can be read safely")
+    diagnostic = refused(resnet(0), path)
+    assert diagnostic.message.endswith("that can be read safely")
+    assert diagnostic.help is not None
+    assert "it holds posix.mkdir beside weights" in diagnostic.help
     assert not trap.exists()
 
 
@@ -241,4 +303,6 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     path.write_bytes(b"")
     diagnostic = refused(resnet(0), path)
     assert diagnostic.message == f"{path} is not a file of weights by its name"
-    assert diagnostic.help == "a file of weights is a .safetensors, .pt or .pth file"
+    assert diagnostic.help == (
+        "a file of weights is named .safetensors, .pt, .pth, .ckpt, .bin, .pth.tar, .tar"
+    )

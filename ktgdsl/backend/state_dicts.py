@@ -1,0 +1,82 @@
+"""State dicts as people have them: inside of checkpoints, of networks inside of wrappers."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+_USUAL = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "module")
+"""What checkpoints call the state dict of their network, the most telling first."""
+
+_COUNTER = "num_batches_tracked"
+"""A buffer of batch norm that old files lack: it only says how long it learned."""
+
+
+def state_dict_in(content: object) -> Mapping[str, Tensor] | None:
+    """The state dict in what a file holds: it itself, or what is inside under a usual name.
+
+    Where no name is a usual one, the only state dict that is there. None where there is none.
+    """
+    if _is_state_dict(content):
+        return content  # type: ignore[return-value]  # as was just seen
+    if not isinstance(content, Mapping):
+        return None
+    for name in _USUAL:
+        if isinstance(content.get(name), Mapping):
+            return state_dict_in(content[name])
+    found = [each for each in content.values() if _is_state_dict(each)]
+    return found[0] if len(found) == 1 else None
+
+
+def unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state dict under the names of the network that it is for.
+
+    Wrappers put a prefix before names: `module.` of DataParallel, `_orig_mod.` of torch.compile,
+    `model.` of many others. What a wrapper has beside the network is left out. Raises ValueError,
+    with the prefixes, where several would do.
+    """
+    counts = Counter(each for name in given for each in _prefixes(name, wanted))
+    most = max(counts.values(), default=0)
+    prefixes = [prefix for prefix, count in counts.items() if count == most]
+    if "" in prefixes or not prefixes:
+        prefixes = [""]
+    if len(prefixes) > 1:
+        raise ValueError(" and ".join(f"`{prefix}`" for prefix in prefixes))
+    (prefix,) = prefixes
+    inside = (name for name in given if name.startswith(prefix))
+    return {name.removeprefix(prefix): given[name] for name in inside}
+
+
+def with_counters(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the network's own counts of the batches of batch norm where the file has none."""
+    own = {name: each for name, each in wanted.items() if name.rpartition(".")[2] == _COUNTER}
+    return {**own, **given}
+
+
+def not_numbers(given: Mapping[str, Tensor], parameters: Iterator[str]) -> str | None:
+    """The first tensor with NaN, or parameter that is infinite, in words.
+
+    A buffer may be infinite: masks are.
+    """
+    learned = set(parameters)
+    for name, tensor in given.items():
+        if tensor.isnan().any():
+            return f"NaN in {name}"
+        if name in learned and tensor.isinf().any():
+            return f"infinity in {name}"
+    return None
+
+
+def _is_state_dict(content: Any) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(n, str) and isinstance(t, Tensor) for n, t in content.items())
+    )
+
+
+def _prefixes(name: str, wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    """What of a name may be a prefix of one that the network has."""
+    starts = [0, *(at + 1 for at, character in enumerate(name) if character == ".")]
+    return (name[:start] for start in starts if name[start:] in wanted)

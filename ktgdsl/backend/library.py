@@ -56,12 +56,18 @@ def torchvision_network(
 
 
 def timm_network(
-    name: str, pretrained: bool, channels: int, classes: int, *, frozen: bool = False
+    name: str,
+    pretrained: bool,
+    channels: int,
+    classes: int,
+    *,
+    frozen: bool = False,
+    **arguments: object,
 ) -> nn.Module:
     """Make a network of timm (`timm.create_model`), which fits it to classes and channels.
 
     With `pretrained` images in [0, 1] are normalised as for its training, and one of one channel
-    gives what it would in all three.
+    gives what it would in all three. Further `arguments` go to timm.
 
     Raises:
         UnusableError: when timm is not installed, or has no such network, or the classifier of a
@@ -72,7 +78,7 @@ def timm_network(
     _require_known(name.partition(".")[0], timm.list_models(), "timm")
     seen = 3 if pretrained and channels == 1 else channels
     network: Any = timm.create_model(
-        name, pretrained=pretrained, num_classes=classes, in_chans=seen
+        name, pretrained=pretrained, num_classes=classes, in_chans=seen, **arguments
     )
     if pretrained:
         facts = network.pretrained_cfg

@@ -35,6 +35,8 @@ def invalid(error: Mapping[str, Any], name: str) -> tuple[str, str]:
         )
         count = context[key]
         return "E302", f"{name} must have {words} {count} item{'s' if count != 1 else ''}"
+    if kind == "unknown_name":
+        return "E201", error["msg"]
     if kind == "wrong_type":
         return "E301", f"{name} {error['msg']}, not {value}"
     if kind == "value_error":

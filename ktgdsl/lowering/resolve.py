@@ -276,7 +276,8 @@ class Resolver(ReferenceResolver):
             for error in failure.errors(include_url=False):
                 if whole or (error["loc"] and error["type"] != "missing"):
                     code, message = invalid(error, _named(cls, _first(error["loc"]), owner))
-                    self.complain(code, message, _place(error["loc"], items, span))
+                    fix = error.get("ctx", {}).get("help")
+                    self.complain(code, message, _place(error["loc"], items, span), fix)
             return None
 
 

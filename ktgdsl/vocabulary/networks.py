@@ -5,13 +5,15 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.refs import NodeRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.torchvision_names import NAMES
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
 """The places inside of the built-in networks, from the input on."""
@@ -156,6 +158,22 @@ Name = Annotated[
 ]
 
 
+def _of_torchvision(name: str) -> str:
+    if name in NAMES:
+        return name
+    guess = closest(name, NAMES)
+    raise PydanticCustomError(
+        "unknown_name",
+        'torchvision has no classification network "{name}"',
+        {
+            "name": name,
+            "help": f"did you mean `{guess}`?"
+            if guess
+            else "`torchvision.models.list_models()` has the names",
+        },
+    )
+
+
 class Torchvision(Network):
     """A model of torchvision by name: `torchvision("resnet18", weights="DEFAULT")`.
 
@@ -169,7 +187,7 @@ class Torchvision(Network):
 
     word: ClassVar[str] = "torchvision"
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_of_torchvision)]
     weights: Annotated[
         str | None,
         Field(description='pre-trained weights by the library\'s name, such as "DEFAULT"'),
@@ -184,13 +202,14 @@ class Torchvision(Network):
 class Timm(Network):
     """A model of timm by name: `timm("resnet18")`, once `pip install timm` has been run.
 
-    Its classifier gets as many outputs as the data has classes, its first convolution as many
-    inputs as the images have channels. With `pretrained=true` it is as `torchvision` with weights.
-    Taps are module paths.
+    Further named arguments go to the model: `timm("resnet18", drop_rate=0.1)`. Its classifier gets
+    as many outputs as the data has classes, its first convolution as many inputs as the images have
+    channels. With `pretrained=true` it is as `torchvision` with weights. Taps are module paths.
 
     Source: `timm.create_model`.
     """
 
+    model_config = ConfigDict(extra="allow")
     word: ClassVar[str] = "timm"
 
     name: Name

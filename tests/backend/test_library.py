@@ -25,6 +25,7 @@ from ktgdsl.plan.model import Call
 from ktgdsl.training import pretrain
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.prepare import stepper
+from ktgdsl.vocabulary.torchvision_names import NAMES
 from tests.plans import tiny_plan
 
 torchvision: Any = import_module("torchvision")  # it has no types
@@ -269,6 +270,10 @@ def test_a_network_that_the_images_are_too_small_for_is_told(tmp_path: Path) -> 
         ktgdsl.run(ktgdsl.loads(text), out=tmp_path / "run", device="cpu")
 
 
+def test_the_names_that_the_front_end_knows_are_those_of_the_library() -> None:
+    assert set(models.list_models(module=models)) == NAMES
+
+
 # timm, which need not be installed
 
 
@@ -293,8 +298,16 @@ def test_timm_is_told_the_classes_and_the_channels(monkeypatch: pytest.MonkeyPat
     fake.__dict__.update(create_model=create_model, list_models=lambda: ["resnet18", "vit_tiny"])
     monkeypatch.setitem(sys.modules, "timm", fake)
     build(plan_of("timm", name="resnet18.a1_in1k", pretrained=True))
+    build(plan_of("timm", name="vit_tiny", pretrained=False, drop_rate=0.1))
     assert asked == [
-        {"name": "resnet18.a1_in1k", "pretrained": True, "num_classes": 10, "in_chans": 3}
+        {"name": "resnet18.a1_in1k", "pretrained": True, "num_classes": 10, "in_chans": 3},
+        {
+            "name": "vit_tiny",
+            "pretrained": False,
+            "num_classes": 10,
+            "in_chans": 1,
+            "drop_rate": 0.1,
+        },
     ]
     frozen = plan_of("timm", name="resnet18", pretrained=True)
     teacher = frozen.graph.nodes[0].model_copy(update={"frozen": "it is given", "weights": "own"})

@@ -67,7 +67,7 @@ class TestEntry:
 
     def test_refuses_what_it_does_not_know(self, entry: type[Entry]) -> None:
         given = {**required(entry), "no_such_argument": 1}
-        if entry.word == "python":
+        if entry.word in ("python", "timm"):
             assert entry.model_validate(given).call().arguments["no_such_argument"] == 1
         else:
             with pytest.raises(ValidationError):

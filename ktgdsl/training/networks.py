@@ -43,6 +43,9 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says, and
     normalises them as in the training. `repeat` is which of the run's seeds, counted from 1.
 
+    Its attribute `class_names` has the names of the classes in the order of the logits, a tuple, or
+    None where the data have none.
+
     Warns when the user's own code is not what the run was trained with.
 
     Raises:
@@ -72,7 +75,10 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     network = initial_network(plan, plan.graph.node(name), plan.train.seed)
     if (wrong := load_weights(network, path)) is not None:
         raise RunError([wrong])
-    return _with_normalisation(network, path).eval()
+    loaded: Any = _with_normalisation(network, path).eval()
+    loaded.class_names = run.classes()
+    module: nn.Module = loaded
+    return module
 
 
 def _with_normalisation(network: nn.Module, path: Path) -> nn.Module:

@@ -1,8 +1,10 @@
 """`folder("path")`: classes, facts, and images that do not fit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import ktgdsl
@@ -147,6 +149,9 @@ class TestFolder:
         assert kept.data.known.train_samples == 15
         assert kept.digest == result.digest != plan.digest
         assert RunFolder(tmp_path / "out").classes() == ("ant", "bee", "cat")
+        network: Any = ktgdsl.load_network(tmp_path / "out", "a")
+        assert network.class_names == ("ant", "bee", "cat")
+        assert network(torch.rand(1, *kept.data.shape)).shape == (1, 3)
         spec.write_text(text.replace("resnet8", "resnet8 | resnet14") + " search { trials = 2 }")
         found = ktgdsl.search(ktgdsl.load(spec), out=tmp_path / "found", workers=1, device="cpu")
         assert found.result.states == {"complete": 2}

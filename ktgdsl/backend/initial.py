@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import nn
 
 from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.backend.weights import load_weights
+from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
@@ -51,9 +52,14 @@ def _load(node: Node, network: nn.Module) -> None:
     file = node.weights_file
     if file is None:
         return
-    problem = load_weights(network, Path(file.file), file.sha256)
+    path = Path(file.file)
+    problem = load_weights(network, path, file.sha256)
     if problem is not None:
         raise RunError([replace(problem, message=f"node `{node.name}`: {problem.message}")])
+    normalization = normalization_of(path)
+    if normalization is not None and input_normalization(network) is None:
+        # In a loop of the user's images may come as they did then; a run says how they do.
+        normalize_inputs(network, *normalization, already=True)
 
 
 def _check_networks(plan: Plan, networks: dict[str, nn.Module]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from ktgdsl.files import write_whole
 
 _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
 """How files of weights are named."""
+
+MEAN, STD = "mean", "std"
+"""In the header of a file: what images were normalised by, in units of white, as JSON lists."""
 
 _SHOWN = 3
 """How many of the tensors that do not fit a message names."""
@@ -37,10 +41,23 @@ def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None 
     write_whole(path, safetensors.torch.save(content, dict(facts or {}) or None))
 
 
-def facts_of(path: Path) -> dict[str, str]:
-    """The facts in the header of a safetensors file that can be read."""
+def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
+    """The mean and deviation by which a network saved by a run had its images normalised.
+
+    Each has a number for a channel, or one for all: 0 and 1 where images are in [0, 1]. None of
+    other files.
+    """
+    if path.suffix != ".safetensors":
+        return None
     with safetensors.safe_open(path, framework="pt") as file:
-        return file.metadata() or {}
+        facts = file.metadata() or {}
+    if not facts.keys() >= {MEAN, STD}:
+        return None
+    try:
+        mean, std = json.loads(facts[MEAN]), json.loads(facts[STD])
+        return [float(each) for each in mean], [float(each) for each in std]
+    except (TypeError, ValueError):  # somebody else's facts of these names
+        return None
 
 
 def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Diagnostic | None:

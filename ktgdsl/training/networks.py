@@ -6,12 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from ktgdsl.backend.factories import initial_network
-from ktgdsl.backend.normalization import set_data_normalization
-from ktgdsl.backend.weights import facts_of, load_weights, save_weights
+from ktgdsl.backend.normalization import input_normalization
+from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.files import expanded
 from ktgdsl.training.data import Preprocessing
@@ -20,21 +19,16 @@ from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
 
-MEAN, STD = "mean", "std"
-"""In the header of a file of weights: what images were normalised by, in units of white."""
-
 
 def save_network(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
-    """Write the weights of a network, with the mean and deviation that images were normalised by.
+    """Write the weights of a network, with the normalisation of the images that its layers see.
 
     Raises OSError when the file cannot be written.
     """
-    facts = {
-        name: json.dumps(value.flatten().tolist())
-        for name, value in ((MEAN, preprocessing.mean), (STD, preprocessing.std))
-        if value is not None
-    }
-    save_weights(network, path, facts)
+    seen = input_normalization(network) or preprocessing
+    mean = [0.0] if seen.mean is None else seen.mean.flatten().tolist()
+    std = [1.0] if seen.std is None else seen.std.flatten().tolist()
+    save_weights(network, path, {MEAN: json.dumps(mean), STD: json.dumps(std)})
 
 
 def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
@@ -82,13 +76,14 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
 
 
 def _with_normalisation(network: nn.Module, path: Path) -> nn.Module:
-    facts = facts_of(path)
-    if not facts.keys() >= {MEAN, STD}:
+    normalization = normalization_of(path)
+    # A network that normalises by itself takes images in [0, 1] as it is.
+    if normalization is None or input_normalization(network) is not None:
+        return network
+    mean, std = normalization
+    if not any(mean) and all(each == 1 for each in std):
         return network
     transforms: Any = import_module("torchvision.transforms.v2")  # slow, and it has no types
-    mean, std = json.loads(facts[MEAN]), json.loads(facts[STD])
-    of_data = (torch.tensor(each).view(-1, 1, 1) for each in (mean, std))
-    set_data_normalization([network], *of_data)
     return nn.Sequential(transforms.Normalize(mean, std), network)
 
 

@@ -30,7 +30,6 @@ from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, CallExpression, Choice, File, Graph, Let
 from ktgdsl.syntax.walk import walk
-from ktgdsl.vocabulary.optimizers import Plateau
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
 """How the open values of a file are closed."""
@@ -132,9 +131,10 @@ def _refuse_judging_by_test_samples(
     of_blocks = (found.train.schedule, found.pretrain.schedule)
     calls = [each.call() for each in (*of_blocks, *of_nodes) if each is not None]
     calls += [phase.schedule for phase in timed or () if phase.schedule is not None]
-    if any(call.arguments.get("on") == "accuracy" for call in calls):
+    watching = {call.name for call in calls if call.arguments.get("on") == "accuracy"}
+    if watching:
         places = [part for part in walk(file) if isinstance(part, CallExpression)]
-        place = next((each.span for each in places if each.name == Plateau.word), file.span)
+        place = next((each.span for each in places if each.name in watching), file.span)
         drafting.resolver.complain(
             "E302",
             "`plateau(on=accuracy)` watches held-out samples, and none are held out",

@@ -12,7 +12,7 @@ from ktgdsl.plan.model import Call
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.plateau import Plateau
-from ktgdsl.vocabulary.optimizers import Plateau as Word
+from ktgdsl.vocabulary.schedules import Plateau as Word
 from tests.plans import tiny_plan
 from tests.specs import said
 

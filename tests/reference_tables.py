@@ -10,9 +10,8 @@ from inspect import cleandoc
 
 from pydantic.fields import FieldInfo
 
-from ktgdsl.backend import gates, losses
 from ktgdsl.backend.factories import FACTORIES
-from ktgdsl.backend.missing import missing
+from ktgdsl.backend.missing import can_be_supplied, missing
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, subject
 from ktgdsl.report.explain import BLOCKS
@@ -20,10 +19,13 @@ from ktgdsl.report.parameters import default_text, type_text
 from ktgdsl.training.datasets.read import READERS
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
+from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.networks import Derived
+from ktgdsl.vocabulary.refs import ReferringEntry
 from ktgdsl.vocabulary.registry import KINDS, entries
 from tests.paths import ROOT
 from tests.specs import graph, sound
+from tests.words import named, variants
 
 README = ROOT / "grammar" / "README.md"
 MARKED = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -138,8 +140,8 @@ def _trained() -> Iterator[Row]:
     derived = [word for word, entry in nodes.items() if issubclass(entry, Derived)]
     yield _divided("networks", [word for word in nodes if word not in derived], FACTORIES)
     yield _divided("derived nodes", derived, [word for word in derived if _trains(_derived(word))])
-    yield _divided("losses", entries("loss"), {word for word, _ in losses.FUNCTIONS})
-    yield _divided("gates", entries("gate"), gates.FUNCTIONS.keys() | _constants())
+    yield _divided("losses", entries("loss"), filter(_loss_trains, entries("loss")))
+    yield _divided("gates", entries("gate"), filter(_gate_trains, entries("gate")))
     yield _divided("data sets", entries("dataset"), READERS)
     able = [what for what, text in _CONSTRUCTS.items() if _trains(text)]
     rest = [what for what in _CONSTRUCTS if what not in able]
@@ -156,15 +158,21 @@ def _divided(what: str, names: Iterable[str], trained: Iterable[str]) -> Row:
     return what, ", ".join(t for yes, t in told if yes), ", ".join(t for yes, t in told if not yes)
 
 
-def _constants() -> set[str]:
-    """The gates that are always one number: they fold away before anything is trained."""
-    return {
-        word
-        for word, entry in entries("gate").items()
-        if issubclass(entry, Gate)
-        and not entry.model_fields
-        and len(set(entry.model_construct().bounds)) == 1
-    }
+def _loss_trains(word: str) -> bool:
+    loss = next(variants(named(f"loss {word}")))
+    assert isinstance(loss, Loss)
+    tap = ".stage2" if loss.maps else ""
+    edges = {"node": f"b{tap} -> a{tap}", "label": "label -> a", "nothing": "a"}
+    sources = loss.sources - ({"label"} if loss.from_label() else set())
+    return any(_trains(f"edge {edges[each]} : {loss.call()}") for each in sources)
+
+
+def _gate_trains(word: str) -> bool:
+    gate = next(variants(named(f"gate {word}")))
+    assert isinstance(gate, Gate)
+    if gate.folds:
+        return not isinstance(gate, ReferringEntry) or _trains(_CONSTRUCTS["`phase`"])
+    return word != "python" and all(map(can_be_supplied, gate.inputs("node")))
 
 
 def _derived(word: str) -> str:

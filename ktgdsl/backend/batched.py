@@ -6,7 +6,7 @@ from operator import getitem
 import torch
 from torch import Tensor, fx
 
-from ktgdsl.backend import gates, losses
+from ktgdsl.backend import gates, losses, predicates
 
 MANY = 8
 """Edges into a node from which the pass is worth it. The paper's graphs have fewer, so that
@@ -81,7 +81,7 @@ def _kind(weight: object) -> object:
     """Gates that can be stacked: none at all, or each of the samples its own weight."""
     if weight is None:
         return None
-    return "samples" if _is_call(weight, gates.correct) else _OTHER
+    return "samples" if _is_call(weight, predicates.correct) else _OTHER
 
 
 def _is_call(node: object, function: object) -> bool:

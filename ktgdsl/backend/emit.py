@@ -4,9 +4,11 @@ from collections.abc import Callable
 from operator import add, mul
 from typing import Any
 
+import torch
 from torch import fx
 
 from ktgdsl.backend import gates, losses
+from ktgdsl.backend.functions import GATES, LOSSES
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.from_plan import identifier
@@ -15,6 +17,7 @@ from ktgdsl.program.model import (
     LABEL,
     PROGRESS,
     Combined,
+    Computed,
     EdgeLoss,
     Gate,
     Loss,
@@ -27,7 +30,14 @@ from ktgdsl.program.model import (
     Weight,
 )
 
-Emitted = fx.Node | float
+Emitted = fx.Node | float | str | None
+
+
+_FUNCTIONS: dict[str, Callable[..., object]] = {
+    "one_hot": losses.one_hot,
+    "end_of_epoch": gates.end_of_epoch,
+}
+"""What computes the values of a batch or step that are not given."""
 
 
 def emit(update: Update) -> fx.Graph:
@@ -79,7 +89,7 @@ class _Emitter:
 
     def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
-        pair = f"{identifier(edge.source)}_to_{identifier(edge.destination)}"
+        pair = "_to_".join(identifier(end) for end in edge.key if end)
         reduced = [self._term(term, pair) for term in edge.terms]
         weights = [self._gate(term.gate) for term in edge.terms]
         total = reduced[0]
@@ -112,7 +122,7 @@ class _Emitter:
         total: fx.Node | None = None
         for part in parts:
             inputs = [self._value(each) for each in part.inputs]
-            value = self._call(losses.FUNCTIONS[part.word, part.source], *inputs)
+            value = self._call(LOSSES[part.word, part.source], *inputs)
             value = self._name(value, f"{part.word}_{pair}")
             if part.coefficient != 1:
                 value = self.graph.call_function(mul, (value, part.coefficient))
@@ -134,7 +144,7 @@ class _Emitter:
 
     def _weight(self, weight: Weight) -> fx.Node:
         inputs = [self._value(each) for each in weight.inputs]
-        value = self._call(gates.FUNCTIONS[weight.word], *inputs)
+        value = self._call(GATES[weight.word], *inputs)
         read = dict.fromkeys(
             identifier(each.node) for each in weight.inputs if isinstance(each, Read)
         )
@@ -148,6 +158,13 @@ class _Emitter:
                 return self._name(clock, "k_over_k_end")
             case Placeholder():
                 return self.placeholders[value]
+            case Weight():
+                return self._weight(value)
+            case Computed(name="square"):
+                return self._call(torch.square, *map(self._value, value.inputs))
+            case Computed():
+                function = _FUNCTIONS[value.name]
+                return self._name(self._call(function, *map(self._value, value.inputs)), value.name)
             case Read(detached=True):
                 read = self._output(value)
                 return self._name(self._method("detach", read), f"{read.name}_detached")
@@ -161,9 +178,12 @@ class _Emitter:
         if read.form in ("features", "logits"):
             return output
         suffix = identifier(read.node)
-        if read.T != 1:
+        T = self._value(read.T)
+        if isinstance(T, fx.Node):
+            suffix += f"_T_{T.name}"
+        elif read.T != 1:
             suffix += f"_T{identifier(format(read.T, 'g'))}"
-        log_p = self._name(self._call(losses.log_softmax, output, read.T), f"log_p_{suffix}")
+        log_p = self._name(self._call(losses.log_softmax, output, T), f"log_p_{suffix}")
         if read.form == "log_p":
             return log_p
         return self._name(self._method("exp", log_p), f"p_{suffix}")

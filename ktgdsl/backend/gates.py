@@ -1,4 +1,4 @@
-"""Gates and reductions: the weights of an edge's samples, and the loss that they leave.
+"""Schedules and reductions: weights of the steps, and the loss that weights leave of an edge.
 
 `progress` is k / k_end in (0, 1], a number or a 0-dim tensor; a schedule returns the same
 kind and dtype. Nothing here waits for the device.
@@ -8,52 +8,25 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from ktgdsl.backend.registry import computes_gate
+
 Progress = TypeVar("Progress", float, Tensor)
 Weight = Tensor | float | None
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""The function of each gate that can be trained, by its word."""
 
 
-def computes(word: str) -> Callable[[Function], Function]:
-    """Decorate the function that computes a gate; it takes what the gate names in `inputs`.
-
-    Its result must carry no gradient: a gate weighs losses, it does not learn.
-    """
-
-    def register(function: Function) -> Function:
-        FUNCTIONS[word] = function
-        return function
-
-    return register
-
-
-@computes("correct")
-def correct(source_logits: Tensor, label: Tensor) -> Tensor:
-    """Return 1 where the source's top-1 is the label, else 0 (paper, Eq. 7).
-
-    Logits (B, C, *rest), label (B, *rest); (B, *rest) of the logits' dtype, float32 for a
-    half-precision one. 0 where the label is -1.
-    """
-    dtype = torch.promote_types(source_logits.dtype, torch.float32)
-    return (source_logits.argmax(1) == label).to(dtype)
-
-
-@computes("linear")
+@computes_gate("linear")
 def linear(progress: Progress, start: float = 0.0, stop: float = 1.0) -> Progress:
     """Return the weight on the line from start to stop; by default k / k_end (paper, Eq. 6)."""
     # This form, unlike start + (stop - start) * progress, ends at exactly stop.
     return start * (1 - progress) + stop * progress
 
 
-@computes("until")
+@computes_gate("until")
 def until(progress: Progress, fraction: float) -> Progress:
     """Return 1 in the steps up to this share of the phase, 0 in the others."""
     if isinstance(progress, Tensor):
@@ -61,13 +34,13 @@ def until(progress: Progress, fraction: float) -> Progress:
     return 1.0 if progress <= fraction else 0.0
 
 
-@computes("after")
+@computes_gate("after")
 def after(progress: Progress, fraction: float) -> Progress:
     """Return 1 in the steps after this share of the phase, 0 in the others."""
     return 1 - until(progress, fraction)
 
 
-@computes("rampup")
+@computes_gate("rampup")
 def rampup(progress: Progress, fraction: float) -> Progress:
     """Return exp(-5 (1 - e)²) with e = min(progress / fraction, 1): 1 from fraction on.
 
@@ -79,7 +52,7 @@ def rampup(progress: Progress, fraction: float) -> Progress:
     return math.exp(-5 * (1 - min(progress / share, 1.0)) ** 2)
 
 
-@computes("cosine")
+@computes_gate("cosine")
 def cosine(progress: Progress, start: float, stop: float) -> Progress:
     """Return start + (stop - start) (1 - cos(π progress)) / 2."""
     if isinstance(progress, Tensor):
@@ -150,6 +123,15 @@ def clock(progress: Tensor | float, image: Tensor) -> Tensor:
         return progress
     dtype = torch.float32 if image.device.type == "mps" else torch.float64
     return torch.full((), progress, dtype=dtype, device=image.device)
+
+
+def end_of_epoch(progress: Tensor, epochs: int, steps: int) -> Tensor:
+    """Return the progress at the end of the step's epoch, 0-dim: epoch / epochs, from 1 / epochs.
+
+    `steps` is the number of steps of an epoch.
+    """
+    # k / steps is whole at the last step of an epoch; half a step less is safe from rounding.
+    return torch.ceil(progress * epochs - 0.5 / steps) / epochs
 
 
 def _weighted(values: Tensor, weight: Weight) -> Tensor:

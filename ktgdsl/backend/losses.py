@@ -10,45 +10,39 @@ Labels are int64 (B, *rest), -1 where unlabeled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
-from ktgdsl.vocabulary.reads import SourceKind
-
-Function = TypeVar("Function", bound=Callable[..., Tensor])
-
-FUNCTIONS: dict[tuple[str, SourceKind], Callable[..., Tensor]] = {}
-"""The function of each loss that can be trained, by its word and what the edge comes from."""
+from ktgdsl.backend.numerics import full
+from ktgdsl.backend.registry import computes_loss
 
 
-def computes(word: str, source: SourceKind = "node") -> Callable[[Function], Function]:
-    """Decorate the function that computes a loss; it takes what the loss names in `inputs`."""
-
-    def register(function: Function) -> Function:
-        FUNCTIONS[word, source] = function
-        return function
-
-    return register
-
-
-def log_softmax(logits: Tensor, T: float = 1.0) -> Tensor:
+def log_softmax(logits: Tensor, T: float | Tensor = 1.0) -> Tensor:
     """Return log p at temperature T, of the shape of the logits."""
-    z = _full(logits)
-    return torch.log_softmax(z if T == 1 else z / T, dim=1)
+    z = full(logits)
+    return torch.log_softmax(z if isinstance(T, float) and T == 1 else z / T, dim=1)
 
 
-@computes("ce", source="label")
+def one_hot(label: Tensor, like: Tensor) -> Tensor:
+    """Return the labels as distributions of the shape (B, C, *rest) and dtype of `like`.
+
+    0 for all classes where the label is -1.
+    """
+    like = full(like)
+    index = label.unsqueeze(1)
+    return torch.zeros_like(like).scatter(1, index.clamp_min(0), 1.0) * (index >= 0)
+
+
+@computes_loss("ce", source="label")
 def ce(log_p: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return -Σ_c q_c log p_c with q = (1 - smoothing) · onehot + smoothing / C.
 
     The paper's KL(p_0 ‖ p_t) when smoothing is 0. Exactly 0, without gradient, where the
     label is -1.
     """
-    log_p = _full(log_p)
+    log_p = full(log_p)
     # One row per pixel: over (B, C, H, W) nll_loss has no deterministic CUDA kernel.
     rows = log_p.movedim(1, -1).reshape(-1, log_p.shape[1])
     hard = nll_loss(rows, label.reshape(-1), ignore_index=-1, reduction="none").view(label.shape)
@@ -58,37 +52,37 @@ def ce(log_p: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     return (1 - smoothing) * hard + smoothing * even
 
 
-@computes("kl")
-def kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+@computes_loss("kl")
+def kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float | Tensor) -> Tensor:
     """Return scale · KL(p_s ‖ p_t), the paper's edge loss (Eq. 2) when scale is 1.
 
     Classes with p_s = 0 count 0, also where a log-probability is -inf. With scale = T² the
     gradient in z_t is T · (p_t - p_s).
     """
-    s, t = _full(source_log_p), _full(destination_log_p)
+    s, t = full(source_log_p), full(destination_log_p)
     p = s.exp()
     # Masking the difference, not the product, keeps 0 · inf out of the gradient too.
     return scale * (p * torch.where(p > 0, s - t, 0.0)).sum(1)
 
 
-@computes("reverse_kl")
-def reverse_kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+@computes_loss("reverse_kl")
+def reverse_kl(source_log_p: Tensor, destination_log_p: Tensor, scale: float | Tensor) -> Tensor:
     """Return scale · KL(p_t ‖ p_s)."""
     return kl(destination_log_p, source_log_p, scale)
 
 
-@computes("js")
-def js(source_log_p: Tensor, destination_log_p: Tensor, scale: float) -> Tensor:
+@computes_loss("js")
+def js(source_log_p: Tensor, destination_log_p: Tensor, scale: float | Tensor) -> Tensor:
     """Return scale · (KL(p_s ‖ m) + KL(p_t ‖ m)) / 2 with m = (p_s + p_t) / 2."""
-    s, t = _full(source_log_p), _full(destination_log_p)
+    s, t = full(source_log_p), full(destination_log_p)
     # logaddexp(-inf, -inf) has a NaN gradient; this bound is far below any p > 0.
     least = torch.finfo(s.dtype).min / 2
     m = torch.logaddexp(s.clamp_min(least), t.clamp_min(least)) - math.log(2)
     return kl(s, m, scale / 2) + kl(t, m, scale / 2)
 
 
-@computes("kl", source="label")
-def kl_label(log_p: Tensor, label: Tensor, scale: float) -> Tensor:
+@computes_loss("kl", source="label")
+def kl_label(log_p: Tensor, label: Tensor, scale: float | Tensor) -> Tensor:
     """Return scale · KL(onehot ‖ p) = -scale · log p[label]; 0 where the label is -1.
 
     The label is a one-hot distribution at every temperature.
@@ -96,25 +90,20 @@ def kl_label(log_p: Tensor, label: Tensor, scale: float) -> Tensor:
     return scale * ce(log_p, label)
 
 
-@computes("mse")
+@computes_loss("mse")
 def mse(source: Tensor, destination: Tensor) -> Tensor:
     """Return the mean over classes of the squared difference, of logits or probabilities."""
-    return (_full(source) - _full(destination)).square().mean(1)
+    return (full(source) - full(destination)).square().mean(1)
 
 
-@computes("mse", source="label")
+@computes_loss("mse", source="label")
 def mse_label(log_p: Tensor, label: Tensor) -> Tensor:
     """Return the mean over classes of (onehot - p)²; 0 where the label is -1."""
-    p = _full(log_p).exp()
-    onehot = torch.zeros_like(p).scatter(1, label.clamp_min(0).unsqueeze(1), 1.0)
-    return torch.where(label >= 0, mse(onehot, p), 0.0)
+    p = full(log_p).exp()
+    return torch.where(label >= 0, mse(one_hot(label, p), p), 0.0)
 
 
-@computes("cosine_distance")
+@computes_loss("cosine_distance")
 def cosine_distance(source: Tensor, destination: Tensor) -> Tensor:
     """Return 1 - cos(s, t) over the classes, with torch's bound on the norms (1e-8)."""
-    return 1 - torch.cosine_similarity(_full(source), _full(destination), dim=1)
-
-
-def _full(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return 1 - torch.cosine_similarity(full(source), full(destination), dim=1)

@@ -5,11 +5,15 @@ from typing import NamedTuple
 
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.graph import LOGITS, Edge, node_of, tap_of
-from ktgdsl.plan.model import Call, Plan
+from ktgdsl.plan.model import Plan
 from ktgdsl.program.edges import source_kind
 from ktgdsl.vocabulary import gates as vocabulary
-from ktgdsl.vocabulary.reads import Read
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read
 from ktgdsl.vocabulary.registry import entry_of
+
+FORMS = frozenset(("logits", "log_p", "p", "label", "one_hot", "progress", "epoch"))
+"""The forms of what losses and gates read that a training graph has."""
 
 
 class Missing(NamedTuple):
@@ -44,30 +48,35 @@ def missing(plan: Plan) -> Iterator[Missing]:
 
 
 def _missing_ends(edge: Edge) -> Iterator[Missing]:
-    if edge.unary:
-        yield Missing("an edge without a source", "unary")
-    elif {tap_of(edge.source), edge.destination.tap} != {LOGITS}:
+    if {tap_of(edge.source), edge.destination.tap} != {LOGITS}:
         yield Missing("a tap inside of a network", "tap")
     elif node_of(edge.source) == edge.destination.node:
         yield Missing("an edge from one view of a node to the other", "views")
 
 
 def _missing_functions(edge: Edge) -> Iterator[Missing]:
-    from ktgdsl.backend import gates, losses  # which import torch
-
     source = source_kind(edge)
     for term in edge.terms:
-        for loss in (part.loss for part in term.parts):
-            if (loss.name, source) not in losses.FUNCTIONS:
-                yield Missing(f"the loss `{loss.name}`", loss.name, "loss")
-        for gate in gate_calls(term.gate):
-            if gate.name not in gates.FUNCTIONS:
-                yield Missing(f"the gate `{gate.name}`", gate.name, "gate")
-            elif source == "label" and _reads_source(gate):
-                what = f"the gate `{gate.name}` of an edge from the labels"
-                yield Missing(what, gate.name, "gate")
+        for call in (part.loss for part in term.parts):
+            inputs = entry_of(Loss, call).inputs(source)
+            if not all(map(can_be_supplied, inputs)):
+                yield Missing(f"the loss `{call.name}`", call.name, "loss")
+        for call in gate_calls(term.gate):
+            gate = entry_of(vocabulary.Gate, call)
+            # What folds is a number in each phase, and phases say of themselves what is missing.
+            own = call.name == "python"
+            if own or (not gate.folds and not all(map(can_be_supplied, gate.inputs(source)))):
+                yield Missing(f"the gate `{call.name}`", call.name, "gate")
 
 
-def _reads_source(gate: Call) -> bool:
-    inputs = entry_of(vocabulary.Gate, gate).inputs()
-    return any(isinstance(each, Read) and each.of == "source" for each in inputs)
+def can_be_supplied(value: Input) -> bool:
+    """Whether the training graph has such a value; edges say of their own taps what is missing."""
+    match value:
+        case Read():
+            return value.form in FORMS and value.tap is None and value.view == 0
+        case Moving():
+            return all(map(can_be_supplied, value.inputs))
+        case Connected():
+            return False
+        case PhaseFraction() | float() | int() | str() | None:
+            return True

@@ -80,8 +80,6 @@ def _span_of(tree: File, word: str, kind: str) -> Span | None:
                 return part.kind == word
             case ShareStatement():
                 return word == "share"
-            case Edge():
-                return word == "unary" and part.arrow is None
             case Reference(tap=Syntax()):
                 return word == "tap"
         return False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.entry import Entry, Percentage
 
 _RANGES = {
     "greater_than": ("greater than", "gt"),
@@ -59,4 +59,6 @@ def quoted(value: object) -> str:
             return "[" + ", ".join(quoted(item) for item in value) + "]"
         case float():
             return f"{value:g}"
+        case Entry():
+            return f"`{value.call()}`"
     return str(value)

@@ -194,6 +194,8 @@ class Resolver(ReferenceResolver):
         types = alternatives(field.annotation)
         for alternative in types:
             if isinstance(alternative, type) and issubclass(alternative, Entry):
+                if len(types) > 1 and not self._names(item.value, alternative.kind):
+                    break
                 entry = self.word(item.value, alternative.kind)
                 return INVALID if entry is None else entry
         if points_at := referenced_kind(field):
@@ -210,6 +212,11 @@ class Resolver(ReferenceResolver):
             return INVALID
         plain = self.plain(item.value)
         return whole(plain) if int in types else plain
+
+    def _names(self, written: Value, kind: str) -> bool:
+        """Whether a value is a word of the kind, such as a schedule where a number could be."""
+        value = self.expand(written)
+        return isinstance(value, CallExpression) and entry(kind, value.name) is not None
 
     def _one_of(
         self, cls: type[Parameters], item: NamedValue, choices: list[Any], owner: str

@@ -8,6 +8,7 @@ from ktgdsl.program.model import (
     LABEL,
     PROGRESS,
     Combined,
+    Computed,
     EdgeLoss,
     Gate,
     Loss,
@@ -33,9 +34,12 @@ def source_kind(edge: plan.Edge) -> reads.SourceKind:
             return "node"
 
 
-def edge_loss(edge: plan.Edge, reduce: str, epochs: int) -> EdgeLoss:
-    """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`."""
-    resolver = _Resolver(edge, epochs)
+def edge_loss(edge: plan.Edge, reduce: str, epochs: int, steps: int) -> EdgeLoss:
+    """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`.
+
+    `steps` is the number of steps of an epoch.
+    """
+    resolver = _Resolver(edge, epochs, steps)
     terms = tuple(
         Term(
             tuple(resolver.loss(part) for part in term.parts),
@@ -62,6 +66,7 @@ class _Resolver:
 
     edge: plan.Edge
     epochs: int
+    steps: int
 
     def loss(self, part: plan.Part) -> Loss:
         source = source_kind(self.edge)
@@ -74,7 +79,7 @@ class _Resolver:
             case plan.Constant():
                 return gate.value
             case plan.GateCall():
-                inputs = entry_of(gates.Gate, gate.gate).inputs()
+                inputs = entry_of(gates.Gate, gate.gate).inputs(source_kind(self.edge))
                 return Weight(gate.gate.name, tuple(self._value(each) for each in inputs))
             case plan.Product():
                 return Combined("*", tuple(self.gate(each) for each in gate.factors))
@@ -88,12 +93,35 @@ class _Resolver:
                 is_source = read.of == "source"
                 end = self.edge.source if is_source else self.edge.destination
                 assert isinstance(end, plan.NodeOutput)
-                return Read(end.node, form, T=read.T, detached=detached and is_source)
+                T = read.T if isinstance(read.T, float) else self._schedule(read.T)
+                return Read(end.node, form, T=T, detached=detached and is_source)
             case reads.Read():
-                return LABEL if read.form == "label" else PROGRESS
+                return self._of_batch(read)
+            case reads.Moving():
+                now = self._schedule(read)
+                return Computed("square", (now,)) if read.squared else now
             case reads.PhaseFraction():
                 return self._fraction(read.moment)
+            case reads.Connected():
+                raise ValueError(f"a program has no {read}")
         return read
+
+    def _schedule(self, moving: reads.Moving) -> Weight:
+        return Weight(moving.word, tuple(self._value(each) for each in moving.inputs))
+
+    def _of_batch(self, read: reads.Read) -> Value:
+        """Labels, or how far the training is."""
+        match read.form:
+            case "label":
+                return LABEL
+            case "one_hot":
+                like = Read(self.edge.destination.node, "logits")
+                return Computed("one_hot", (LABEL, like))
+            case "progress":
+                return PROGRESS
+            case "epoch":
+                return Computed("end_of_epoch", (PROGRESS, self.epochs, self.steps))
+        raise ValueError(f"a program has no {read}")
 
     def _fraction(self, moment: float | Percentage) -> float:
         """The fraction of the phase up to a moment, the number nearest to what is written.

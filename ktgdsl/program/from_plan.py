@@ -75,7 +75,7 @@ def _updates(plan: Plan, names: dict[str, str]) -> tuple[Update, ...]:
         ]
         called |= needed
         edges = [
-            edge_loss(edge, plan.train.reduce, plan.train.epochs)
+            edge_loss(edge, plan.train.reduce, plan.train.epochs, plan.data.steps_per_epoch)
             for edge in plan.graph.edges
             if edge.destination.node in learns
         ]

@@ -42,11 +42,34 @@ class Read:
     node: str
     form: Form
     tap: str = LOGITS
-    T: float = 1.0
+    T: "float | Weight" = 1.0
     detached: bool = False
 
 
-Value = Read | Placeholder | float
+@dataclass(frozen=True)
+class Computed:
+    """What is computed of other values.
+
+    `one_hot` of the labels and the logits whose shape it has; `end_of_epoch` of the progress, the
+    number of epochs and the steps of one: the progress at the end of the epoch; a `square`.
+    """
+
+    name: Literal["one_hot", "end_of_epoch", "square"]
+    inputs: "tuple[Value, ...]"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The weight of a gate of the vocabulary: its word and its inputs.
+
+    As an input of another function it is a schedule that moves it, such as a temperature.
+    """
+
+    word: str
+    inputs: "tuple[Value, ...]"
+
+
+Value = Read | Placeholder | Computed | Weight | float | str | None
 
 
 @dataclass(frozen=True)
@@ -57,14 +80,6 @@ class Loss:
     source: Literal["node", "label", "nothing"]
     inputs: tuple[Value, ...]
     coefficient: float
-
-
-@dataclass(frozen=True)
-class Weight:
-    """The weight of a gate of the vocabulary: its word and its inputs."""
-
-    word: str
-    inputs: tuple[Value, ...]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
     Combined,
+    Computed,
     Gate,
     Learner,
     Loss,
@@ -56,7 +57,7 @@ def _update(update: Update) -> Iterator[str]:
     yield from (f"{number} = {_read(read)}" for read, number in numbers.items())
     for edge in update.edges:
         scale = "" if edge.scale == 1 else f", {format_number(edge.scale)} times"
-        yield f"edge {edge.source} -> {edge.destination}{scale}"
+        yield f"edge {' -> '.join(end for end in edge.key if end)}{scale}"
         yield from (f"  {_term(term, numbers)}" for term in edge.terms)
 
 
@@ -67,32 +68,30 @@ def _call(call: StageCall) -> str:
 
 def _reads(update: Update) -> Iterable[Read]:
     """What is read, each once, in the order of its first use."""
-    found = (
-        value
-        for edge in update.edges
-        for term in edge.terms
-        for value in (*_of_losses(term.losses), *_of_gate(term.gate))
-    )
-    return dict.fromkeys(value for value in found if isinstance(value, Read))
+    terms = [term for edge in update.edges for term in edge.terms]
+    values: list[Value | Gate] = []
+    for term in terms:
+        values += [each for loss in term.losses for each in loss.inputs]
+        values.append(term.gate)
+    return dict.fromkeys(read for each in values for read in _within(each))
 
 
-def _of_losses(losses: tuple[Loss, ...]) -> Iterator[Value]:
-    for loss in losses:
-        yield from loss.inputs
-
-
-def _of_gate(gate: Gate) -> Iterator[Value]:
-    match gate:
-        case Weight():
-            yield from gate.inputs
+def _within(value: Value | Gate) -> Iterator[Read]:
+    """The reads that a value or a gate is computed from."""
+    match value:
+        case Read():
+            yield value
+        case Weight() | Computed():
+            for each in value.inputs:
+                yield from _within(each)
         case Combined():
-            for part in gate.parts:
-                yield from _of_gate(part)
+            for part in value.parts:
+                yield from _within(part)
 
 
 def _read(read: Read) -> str:
     place = read.node if read.tap == LOGITS else f"{read.node}.{read.tap}"
-    temperature = "" if read.T == 1 else f" at T = {format_number(read.T)}"
+    temperature = "" if read.T == 1 else f" at T = {_input(read.T, {})}"
     detached = ", detached" if read.detached else ""
     return f"{read.form} of {place}{temperature}{detached}"
 
@@ -129,4 +128,12 @@ def _input(value: Value, numbers: dict[Read, str]) -> str:
             return numbers[value]
         case Placeholder():
             return value.name
+        case Weight():
+            return _function(value.word, value.inputs, numbers)
+        case Computed():
+            return _function(value.name, value.inputs, numbers)
+        case str():
+            return value
+        case None:
+            return "nothing"
     return format_number(value)

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import format_number
 from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
+from ktgdsl.vocabulary.gates import Ramp
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 
 _TYPES: dict[object, str] = {
@@ -20,7 +21,8 @@ _TYPES: dict[object, str] = {
     Tap: "a place inside a network",
     PhaseRef: "a phase",
 }
-_OR_PERCENTAGE: dict[frozenset[object], str] = {
+_EITHER: dict[frozenset[object], str] = {
+    frozenset((float, Ramp)): "a number or a schedule, greater than 0 and at most 10000",
     frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
     frozenset((int, Percentage)): "a number of samples, or a percentage of them",
 }
@@ -64,7 +66,7 @@ def _base(annotation: Any) -> str:
         if len(alternatives) > 1:
             if str in alternatives:
                 return " or ".join(map(_base, alternatives))
-            return _OR_PERCENTAGE[frozenset(alternatives)]
+            return _EITHER[frozenset(alternatives)]
         annotation = alternatives[0]
     if annotation in _TYPES:
         return _TYPES[annotation]

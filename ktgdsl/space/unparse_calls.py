@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_origin
 
+from pydantic.fields import FieldInfo
+
 from ktgdsl.plan.model import Call, Constant, Gate, GateCall, Product, Sum
 from ktgdsl.vocabulary.call import format_number, format_path
-from ktgdsl.vocabulary.entry import Parameters
+from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.registry import entry
 
 
@@ -53,7 +55,8 @@ def arguments_text(kind: str, call: Call, names: Mapping[str, str] | None = None
     found = entry(kind, call.name)
     assert found is not None
     arguments: dict[str, Any] = dict(call.arguments)
-    if "scale" in arguments and arguments["scale"] == arguments.get("T", 1.0) ** 2:
+    T = arguments.get("T", 1.0)
+    if "scale" in arguments and isinstance(T, float | int) and arguments["scale"] == T**2:
         del arguments["scale"]  # which is the default at any temperature
     defaults = defaults_of(found)
     in_place = True
@@ -73,7 +76,21 @@ def arguments_text(kind: str, call: Call, names: Mapping[str, str] | None = None
             bare = in_place and (
                 kind == "gate" or (field.is_required() and field.annotation is str)
             )
-            yield value_text(value, names) if bare else f"{name}={value_text(value, names)}"
+            text = _nested_text(field, value, names)
+            yield text if bare else f"{name}={text}"
+
+
+def _nested_text(field: FieldInfo, value: Any, names: Mapping[str, str] | None) -> str:
+    """A value of a parameter, which may be a word of another kind."""
+    match value:
+        case {"name": str(name), "arguments": dict(arguments)}:
+            kinds = [
+                each.kind
+                for each in alternatives(field.annotation)
+                if isinstance(each, type) and issubclass(each, Entry)
+            ]
+            return call_text(kinds[0], Call(name=name, arguments=arguments), names)
+    return value_text(value, names)
 
 
 def defaults_of(cls: type[Parameters]) -> dict[str, Any]:
@@ -94,8 +111,6 @@ def value_text(value: Any, names: Mapping[str, str] | None = None, *, exact: boo
             return f"{(names or {}).get(node, node)}.{format_path(tap)}"
         case {"node": name}:
             return (names or {}).get(name, name)
-        case {"name": str(name), "arguments": dict(arguments)}:
-            return call_text("combine", Call(name=name, arguments=arguments), names)
         case list():
             return f"[{', '.join(value_text(each, names, exact=exact) for each in value)}]"
         case float() if exact:

@@ -156,7 +156,8 @@ def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
         what = f"the loss of node {first.node}, though not that of any edge into it,"
     else:
         source, destination = first.edge
-        what = f"the loss of edge {source} -> {destination} (into node {first.node})"
+        edge = f"{source} -> {destination}" if source else destination
+        what = f"the loss of edge {edge} (into node {first.node})"
     others = f", with {first.others} more at the same step" if first.others else ""
     message = (
         f"{what} became {first.value} at epoch {epoch} of {plan.train.epochs}, "

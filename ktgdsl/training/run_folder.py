@@ -261,7 +261,8 @@ def _changed(path: Path) -> RunError:
 def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl` for an epoch: one per node, accuracies in percent.
 
-    The loss and learning rate of a node that does not learn are null.
+    The loss and learning rate of a node that does not learn are null. An edge is named by its
+    source, and one without a source by its node.
     """
     metrics = done.metrics
     return [
@@ -274,7 +275,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             f"{done.split}_accuracy": done.accuracy[node.name],
             "learning_rate": done.learning_rate.get(node.name),
             "edges": {
-                str(edge.source): asdict(metrics.edges[edge.key])
+                str(edge.source) or str(edge.destination): asdict(metrics.edges[edge.key])
                 for edge in plan.graph.into(node.name)
             },
         }

@@ -51,7 +51,7 @@ class Entry(Parameters):
 
     @classmethod
     def from_call(cls, call: Call) -> Self:
-        """The entry that stands in a plan as `call`, if none of its arguments is a reference."""
+        """The entry that stands in a plan as `call`."""
         arguments = {name: _from_plain(value) for name, value in call.arguments.items()}
         return cls.model_validate(arguments)
 
@@ -83,6 +83,9 @@ def _plain(value: Any) -> JsonValue:
     """A value as it stands in a plan."""
     if isinstance(value, Percentage):
         return {"percent": value.percent}
+    if isinstance(value, Entry):
+        call = value.call()
+        return {"name": call.name, "arguments": call.arguments}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     plain: JsonValue = value

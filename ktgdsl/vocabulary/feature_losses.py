@@ -13,29 +13,43 @@ from pydantic import AfterValidator, Field, create_model
 
 from ktgdsl.vocabulary.entry import NonNegative
 from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.refs import Layer, ReferringEntry, once
+from ktgdsl.vocabulary.reads import Connected, Input, Read, SourceKind
+from ktgdsl.vocabulary.refs import Layer, ReferringEntry, Tap, once
+
+_FEATURES = Read("features", "source"), Read("features", "destination")
 
 
 class FeatureLoss(Loss):
-    """Base of the losses on taps.
-
-    `connector` tells those that own a layer from the destination's features to the source's,
-    which learns with the destination.
-    """
+    """Base of the losses on taps."""
 
     inside: ClassVar[bool] = True
-    connector: ClassVar[bool] = False
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f_s and f_t."""
+        return _FEATURES
 
 
 class Hint(FeatureLoss):
-    """mean((f_s - r(f_t))²), where r is a connector: a 1x1 convolution, or a linear layer.
+    """mean((f_s - r(f_t))²), where r is a connector, which learns with the destination.
+
+    `conv` is a 1x1 convolution without bias, or a linear layer on flat features; `norm` one with
+    a bias, then a batch norm and ReLU; with `none` r(f) = f, and both ends have equal channels.
 
     Source: Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, its hint-based training
     with the mean in place of half the sum. In one stage with the task its usual weight is 100.
     """
 
     word: ClassVar[str] = "hint"
-    connector: ClassVar[bool] = True
+
+    connector: Annotated[
+        Literal["conv", "norm", "none"],
+        Field(description="the layer from the destination's features to the source's"),
+    ] = "conv"
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f_s, and f_t through the connector."""
+        f_s, f_t = _FEATURES
+        return f_s, f_t if self.connector == "none" else Connected(self.connector)
 
 
 class Attention(FeatureLoss):
@@ -61,6 +75,11 @@ class _Fsp(ReferringEntry, FeatureLoss):
     word: ClassVar[str] = "fsp"
     maps: ClassVar[bool] = True
 
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f₁ and f₂ of the source, f₁ and f₂ of the destination."""
+        later: Tap = getattr(self, "with")
+        return tuple(each for f in _FEATURES for each in (f, f._replace(tap=later.path)))
+
 
 # `with` is a keyword of Python, which no class body can declare.
 _WITH: dict[str, Any] = {
@@ -72,17 +91,27 @@ Fsp = create_model("Fsp", __base__=_Fsp, __doc__=_Fsp.__doc__, __module__=__name
 class Overhaul(FeatureLoss):
     """sum(d), where d = 0 if r <= g <= 0, else (g - r)²: a margin ReLU and a partial distance.
 
-    g = max(f_s, m), with m the mean of a channel's negative values in the batch (0 if it has
-    none; the public code takes it from the batch norm before the tap); r = BN(conv_1x1(f_t)) is
-    a connector; f are features before their ReLU. The usual weight is 1e-3 / 2^n, n layers
-    before the last: `overhaul via 1e-3 / 2`.
+    g = max(f_s, m), with m the mean of a channel's negative values: as the batch norm before the
+    source's tap has it, or with `margin=batch` those of the batch, 0 if it has none.
+    r = BN(conv_1x1(f_t)) is a connector, which learns with the destination; f are features
+    before their ReLU, such as `stage2.pre`. The usual weight is 1e-3 / 2^n, n layers before the
+    last: `overhaul via 1e-3 / 2`.
 
     Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019.
     """
 
     word: ClassVar[str] = "overhaul"
     maps: ClassVar[bool] = True
-    connector: ClassVar[bool] = True
+
+    margin: Annotated[
+        Literal["norm", "batch"],
+        Field(description="where margins come from: the batch norm before the tap, or the batch"),
+    ] = "norm"
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f_s, f_t through the connector, the margins of a batch norm."""
+        margin = Read("margin", "source") if self.margin == "norm" else None
+        return _FEATURES[0], Connected("overhaul"), margin
 
 
 class Similarity(FeatureLoss):
@@ -122,12 +151,19 @@ class Irg(ReferringEntry, FeatureLoss):
     distances: Annotated[NonNegative, Field(description="weight of the pairs of samples")] = 5.0
     transforms: Annotated[NonNegative, Field(description="weight of the pairs of layers")] = 5.0
 
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s and z_t, the three weights, f_s at each tap and f_t at each."""
+        features = (f._replace(tap=tap.path) for f in _FEATURES for tap in self.taps)
+        z_s, z_t = Read("logits", "source"), Read("logits", "destination")
+        return z_s, z_t, self.logits, self.distances, self.transforms, *features
+
 
 class Metric(FeatureLoss):
-    """mean_j |d_s,ij - d_t,ij|, where d_ij = ||f_i - f_j||; on features: ||f_s,i - f_t,i||.
+    """B sum_j(x_ij²) / ||x||, x_ij = d_s,ij - d_t,ij, d_ij = ||f_i - f_j||: the relative teacher.
 
-    The relative and the absolute teacher. j runs over the whole batch, f is flat, and the
-    absolute teacher needs features of equal size.
+    The batch mean is the norm ||x|| of the differences of all pairs; with `norm=pairs`, mean_j
+    |x_ij|, it is the paper's mean over the pairs. On features it is the absolute teacher, ||f_s,i
+    - f_t,i||, with features of equal size. f is flat.
 
     Source: Yu et al., Learning Metrics from Teachers, CVPR 2019.
     """
@@ -138,14 +174,22 @@ class Metric(FeatureLoss):
         Literal["distances", "features"],
         Field(description="what is compared: distances of pairs, or the features themselves"),
     ] = "distances"
+    norm: Annotated[
+        Literal["frobenius", "pairs"],
+        Field(description="norm of the distances' differences: of all at once, or pair by pair"),
+    ] = "frobenius"
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f_s and f_t, what is compared, and in which norm."""
+        return *_FEATURES, self.on, self.norm
 
 
 class Rkd(FeatureLoss):
     """Relations: distance mean_j h(d_s,ij - d_t,ij) + angle mean_jk h(c_s,jik - c_t,jik).
 
-    d_ij = ||f_i - f_j|| / mean of the distances that are not 0, c_jik = the cosine of the angle
-    at i between j and k, 0 where one of them is i; h = Huber's loss with threshold 1. j and k run
-    over the whole batch, i included; f is flat.
+    d_ij = ||f_i - f_j|| / mean of the distances that are not 0, those of other samples at least
+    1e-6, c_jik = the cosine of the angle at i between j and k, 0 where one of them is at i; h =
+    Huber's loss with threshold 1. j and k run over the whole batch, i included; f is flat.
 
     Source: Park et al., Relational Knowledge Distillation, CVPR 2019.
     """
@@ -154,3 +198,7 @@ class Rkd(FeatureLoss):
 
     distance: Annotated[NonNegative, Field(description="weight of the pair distances")] = 25.0
     angle: Annotated[NonNegative, Field(description="weight of the angles of triples")] = 50.0
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """f_s and f_t, both weights."""
+        return *_FEATURES, self.distance, self.angle

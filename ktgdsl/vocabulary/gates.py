@@ -8,21 +8,31 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ktgdsl.vocabulary.entry import Entry, Moment, NonNegative, Percentage, PositiveMoment
-from ktgdsl.vocabulary.reads import LABEL, PROGRESS, Input, PhaseFraction, Read
+from ktgdsl.vocabulary.reads import (
+    LABEL,
+    PROGRESS,
+    Input,
+    Moving,
+    PhaseFraction,
+    Read,
+    SourceKind,
+)
 
 
 class Gate(Entry):
     """Base of all gates.
 
     `per_sample` tells predicates from schedules, `of_source` those that look at the source,
-    and `certain` those that are 1 from the labels, as these are always right and sure. `views`
-    is how many views of each sample the data must have.
+    and `certain` those that are 1 from the labels, as these are always right and sure. `folds`
+    is true for those that are a number wherever something is trained, and so have no function.
+    `views` is how many views of each sample the data must have.
     """
 
     kind: ClassVar[str] = "gate"
     per_sample: ClassVar[bool] = False
     of_source: ClassVar[bool] = False
     certain: ClassVar[bool] = False
+    folds: ClassVar[bool] = False
     views: ClassVar[int] = 1
 
     @property
@@ -30,8 +40,8 @@ class Gate(Entry):
         """The least and the greatest weight that the gate can give."""
         return 0.0, 1.0
 
-    def inputs(self) -> tuple[Input, ...]:
-        """What its function in `backend/gates.py` takes, in order."""
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """What its function in the back end takes, in order, on an edge from `source`."""
         raise NotImplementedError(f"what `{self.word}` reads is not declared")
 
 
@@ -39,6 +49,7 @@ class Through(Gate):
     """1: every sample's loss as it is. Source: Minami et al., ACCV 2020, Eq. 4."""
 
     word: ClassVar[str] = "through"
+    folds: ClassVar[bool] = True
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -51,6 +62,7 @@ class Cutoff(Gate):
     ACCV 2020, Eq. 5."""
 
     word: ClassVar[str] = "cutoff"
+    folds: ClassVar[bool] = True
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -69,9 +81,13 @@ class Ramp(Gate):
         """From the lesser end to the greater."""
         return min(self.start, self.stop), max(self.start, self.stop)
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """k / k_end, the start and the stop."""
         return PROGRESS, self.start, self.stop
+
+    def moving(self, *, squared: bool = False) -> Moving:
+        """The number that it gives in each step, as an input of another function."""
+        return Moving(self.word, self.inputs("nothing"), squared)
 
 
 class Linear(Ramp):
@@ -95,7 +111,7 @@ class Correct(Gate):
     of_source: ClassVar[bool] = True
     certain: ClassVar[bool] = True
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """z_s and the label."""
         return Read("logits", "source"), LABEL
 
@@ -124,7 +140,7 @@ class Until(Gate):
         """Always 1 or 0 where the moment is the end or the start of the training."""
         return float(_at_end(self.moment)), float(not _at_start(self.moment))
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """k / k_end, and what it is at the moment."""
         return PROGRESS, PhaseFraction(self.moment)
 
@@ -141,7 +157,7 @@ class After(Gate):
         """Always 0 or 1 where the moment is the end or the start of the training."""
         return float(_at_start(self.moment)), float(not _at_end(self.moment))
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """k / k_end, and what it is at the moment."""
         return PROGRESS, PhaseFraction(self.moment)
 
@@ -153,7 +169,7 @@ class Rampup(Gate):
 
     length: Annotated[PositiveMoment, Field(description="when the weight reaches 1")]
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """k / k_end, and what it is when the weight reaches 1."""
         return PROGRESS, PhaseFraction(self.length)
 

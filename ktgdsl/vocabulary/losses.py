@@ -9,7 +9,8 @@ from pydantic import Field
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry, NonNegative
-from ktgdsl.vocabulary.reads import LABEL, Input, Read, SourceKind
+from ktgdsl.vocabulary.reads import LABEL, Input, Moving, Read, SourceKind
+from ktgdsl.vocabulary.temperature import Temperature, at, squared
 
 
 class Loss(Entry):
@@ -29,7 +30,7 @@ class Loss(Entry):
         return None if "label" in self.sources else f"`{self.word}` cannot come from the labels"
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """What its function in `backend/losses.py` takes, in order, on an edge from `source`.
+        """What its function in the back end takes, in order, on an edge from `source`.
 
         Values of the source arrive there without gradient.
         """
@@ -56,12 +57,6 @@ class Ce(Loss):
         return Read("log_p", "destination"), LABEL, self.smoothing
 
 
-# Far above what anyone uses, and its square is still a number.
-Temperature = Annotated[
-    float, Field(gt=0, le=10_000, description="temperature of both distributions")
-]
-
-
 class Divergence(Loss):
     """Base of the divergences between distributions at a temperature."""
 
@@ -71,20 +66,23 @@ class Divergence(Loss):
     ] = None
 
     @property
-    def factor(self) -> float:
+    def factor(self) -> float | Moving:
         """The scale, which is T² unless given."""
-        return self.T**2 if self.scale is None else self.scale
+        return squared(self.T) if self.scale is None else self.scale
 
     def call(self) -> Call:
-        """The loss with its scale written out."""
-        return Call.model_construct(name=self.word, arguments={"T": self.T, "scale": self.factor})
+        """The loss with its scale written out, unless that moves."""
+        call = super().call()
+        if not isinstance(self.factor, Moving):
+            call.arguments["scale"] = self.factor
+        return call
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """log p_s, or the label, log p_t and the scale."""
-        log_p = Read("log_p", "destination", self.T)
+        log_p = Read("log_p", "destination", at(self.T))
         if source == "label":
             return log_p, LABEL, self.factor
-        return Read("log_p", "source", self.T), log_p, self.factor
+        return Read("log_p", "source", at(self.T)), log_p, self.factor
 
 
 class Kl(Divergence):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.python import Python
-from ktgdsl.vocabulary.reads import Input, Read
+from ktgdsl.vocabulary.reads import LABEL, ONE_HOT, PROGRESS, SAMPLE, Input, Read, SourceKind
 from ktgdsl.vocabulary.refs import Phase, ReferringEntry
 
 
@@ -21,6 +21,7 @@ class During(ReferringEntry, Gate):
 
     word: ClassVar[str] = "during"
     variadic: ClassVar[str | None] = "phases"
+    folds: ClassVar[bool] = True
 
     phases: Annotated[list[Phase], Field(min_length=1, description="phases with weight 1")]
 
@@ -53,7 +54,7 @@ class Confident(Predicate):
         """Always 1 where nothing is asked for."""
         return float(self.threshold == 0), 1.0
 
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """p_s and the threshold."""
         return Read("p", "source"), self.threshold
 
@@ -67,9 +68,10 @@ class Agree(Predicate):
     word: ClassVar[str] = "agree"
     of_source: ClassVar[bool] = True
 
-    def inputs(self) -> tuple[Input, ...]:
-        """z_s and z_t."""
-        return Read("logits", "source"), Read("logits", "destination")
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s, or the label, and z_t."""
+        top = LABEL if source == "label" else Read("logits", "source")
+        return top, Read("logits", "destination")
 
 
 class Stable(Predicate):
@@ -86,6 +88,10 @@ class Stable(Predicate):
     views: ClassVar[int] = 2
 
     threshold: Threshold = 0.8
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """p_s, p'_s and the threshold."""
+        return Read("p", "source"), Read("p", "source", view=1), self.threshold
 
 
 class Shard(Predicate):
@@ -113,6 +119,10 @@ class Shard(Predicate):
         """Always 1 where there is one part."""
         return float(self.count == 1), 1.0
 
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """The numbers of the samples, the index and the count."""
+        return SAMPLE, self.index, self.count
+
 
 class PythonGate(Gate, Python):
     """A gate of yours: `python("pkg.module:fn", ...)`.
@@ -123,3 +133,8 @@ class PythonGate(Gate, Python):
     """
 
     per_sample: ClassVar[bool] = True
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """z_s, the one-hot labels or nothing; z_t; the label; k / k_end."""
+        z_s = {"node": Read("logits", "source"), "label": ONE_HOT, "nothing": None}[source]
+        return z_s, Read("logits", "destination"), LABEL, PROGRESS

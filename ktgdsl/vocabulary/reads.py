@@ -12,17 +12,42 @@ class Read(NamedTuple):
     """A value that the training graph has for every batch.
 
     Of a node at one end of an edge, shape (B, classes, *rest): `logits` z; `log_p`, that is
-    log softmax(z / T); `p`, that is softmax(z / T). Of the batch: `label`, (B, *rest) int64, -1
-    where unlabeled. Of the step: `progress`, k / k_end in (0, 1], 0-dim.
+    log softmax(z / T); `p`, that is softmax(z / T). `features` are what the node computes at
+    `tap`, (B, channels, height, width) or (B, channels), and at the edge's own tap if that is
+    None. `margin`, (channels,), is the mean of a channel's negative values as the batch norm
+    before the edge's tap has it. `view` is 1 for the other view of each sample.
+
+    Of the batch: `label`, (B, *rest) int64, -1 where unlabeled; `one_hot`, the labels as
+    distributions (B, classes, *rest), 0 for all classes where unlabeled; `sample`, (B,) int64, the
+    numbers of the samples in the training data. Of the step, 0-dim: `progress`, k / k_end in
+    (0, 1]; `epoch`, the progress at the end of the step's epoch.
     """
 
-    form: Literal["logits", "log_p", "p", "label", "progress"]
+    form: Literal[
+        "logits", "log_p", "p", "features", "margin",
+        "label", "one_hot", "sample", "progress", "epoch",
+    ]  # fmt: skip
     of: Literal["source", "destination"] | None = None
-    T: float = 1.0
+    T: "float | Moving" = 1.0
+    tap: str | None = None
+    view: Literal[0, 1] = 0
 
 
 LABEL = Read("label")
+ONE_HOT = Read("one_hot")
 PROGRESS = Read("progress")
+EPOCH = Read("epoch")
+SAMPLE = Read("sample")
+
+
+class Connected(NamedTuple):
+    """The destination's features at the edge's tap through a connector of this kind.
+
+    A connector is a layer that brings them to the channels of the source's features, and to
+    their height and width where they are larger. It learns with the destination.
+    """
+
+    kind: Literal["conv", "norm", "overhaul"]
 
 
 class PhaseFraction(NamedTuple):
@@ -31,4 +56,12 @@ class PhaseFraction(NamedTuple):
     moment: float | Percentage
 
 
-Input = Read | PhaseFraction | float
+class Moving(NamedTuple):
+    """The value of a schedule in a step, 0-dim: of the gate `word` with its inputs, or squared."""
+
+    word: str
+    inputs: "tuple[Input, ...]"
+    squared: bool = False
+
+
+Input = Read | Connected | PhaseFraction | Moving | float | str | None

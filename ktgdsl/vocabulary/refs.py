@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import JsonValue, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -98,6 +98,12 @@ class ReferringEntry(Entry):
         arguments = {name: _written(value) for name, value in call.arguments.items()}
         return Call.model_construct(name=call.name, arguments=arguments)
 
+    @classmethod
+    def from_call(cls, call: Call) -> Self:
+        """The entry that stands in a plan as `call`."""
+        arguments = {name: _read(value) for name, value in call.arguments.items()}
+        return super().from_call(Call.model_construct(name=call.name, arguments=arguments))
+
     def named_nodes(self) -> Iterator[NodeRef]:
         """The nodes that the arguments name, in the order of the arguments."""
         for name in self.positions():
@@ -121,10 +127,23 @@ def _written(value: Any) -> JsonValue:
             return {"node": str(node), "tap": path}
         case PhaseRef(name):
             return {"phase": name}
-        case Entry():
-            call = value.call()
-            return {"name": call.name, "arguments": call.arguments}
         case list():
             return [_written(item) for item in value]
     plain: JsonValue = value
     return plain
+
+
+def _read(value: JsonValue) -> Any:
+    """The reference that a plan has as `_written` wrote it; a name `p[0]` stays whole."""
+    match value:
+        case {"node": str(node), "tap": str(tap)}:
+            return Tap(tap, NodeRef(node))
+        case {"node": str(node)}:
+            return NodeRef(node)
+        case {"tap": str(tap)}:
+            return Tap(tap)
+        case {"phase": str(name)}:
+            return PhaseRef(name)
+        case list():
+            return [_read(item) for item in value]
+    return value

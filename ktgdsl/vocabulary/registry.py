@@ -38,7 +38,7 @@ def entry(kind: str, word: str) -> type[Entry] | None:
 def entry_of(base: type[_Entry], call: Call) -> _Entry:
     """The entry that a call of a plan stands for, e.g. `entry_of(Loss, call)`.
 
-    None of its arguments may be a reference. ValueError where there is no such word.
+    ValueError where there is no such word.
     """
     found = entry(base.kind, call.name)
     if found is None or not issubclass(found, base):

@@ -8,40 +8,60 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ktgdsl.backend import gates, losses
 from ktgdsl.backend.factories import FACTORIES
+from ktgdsl.backend.functions import GATES as GATE_FUNCTIONS
+from ktgdsl.backend.functions import LOSSES
 from ktgdsl.backend.graph import TrainingGraph, build
+from ktgdsl.backend.missing import can_be_supplied, missing
+from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.networks import Derived
-from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.reads import PhaseFraction, Read, SourceKind
 from ktgdsl.vocabulary.registry import entries
 from tests.specs import graph, sound
-from tests.words import named, variants
+from tests.words import name_of, named, variants
 
 B, C = 6, 10
 
 
 def loss_edges() -> Iterator[str]:
     """An edge into `a` for each loss that has a function, and for each of its options."""
-    for word, source in losses.FUNCTIONS:
+    for word, source in LOSSES:
         for loss in variants(named(f"loss {word}")):
             assert isinstance(loss, Loss)
             if source == "node":
                 yield f"edge b -> a : {loss.call()}"
+            elif source == "nothing":
+                yield f"edge a : {loss.call()}"
             elif loss.from_label() is None:
                 yield f"edge label -> a : {loss.call()}"
 
 
 def gates_with_functions() -> Iterator[Gate]:
-    for word in gates.FUNCTIONS:
+    for word in GATE_FUNCTIONS:
         for gate in variants(named(f"gate {word}")):
             assert isinstance(gate, Gate)
             yield gate
 
 
+def spec(edge: str, reduce: str = "mean") -> str:
+    body = f"node a, b = resnet8 {{ keep = true }} target a edge label -> b {edge}"
+    if "edge label -> a" not in edge:
+        body += " edge label -> a"
+    return graph(body, f"train {{ reduce = {reduce} }}")
+
+
 GATES = list(gates_with_functions())
-EDGES = [*loss_edges(), *(f"edge b -> a : kl via {gate.call()}" for gate in GATES)]
+_ALL = [
+    *loss_edges(),
+    *(f"edge b -> a : kl via {gate.call()}" for gate in GATES if gate.views == 1),
+    "edge label -> a : ce via agree",
+    "edge b -> a : kl(T=linear(1, 4))",
+    "edge b -> a : standardized_kl(T=cosine(4, 1), scale=1)",
+    "edge label -> a : kl(T=linear(1, 4))",
+]
+EDGES = [edge for edge in _ALL if not list(missing(sound(spec(edge))))]
 
 
 class Logits(nn.Module):
@@ -56,12 +76,9 @@ class Logits(nn.Module):
 
 
 def built(edge: str, reduce: str = "mean") -> TrainingGraph:
-    body = f"node a, b = resnet8 {{ keep = true }} target a edge label -> b {edge}"
-    if "edge label -> a" not in edge:
-        body += " edge label -> a"
     torch.manual_seed(0)
     networks = {name: Logits(torch.randn(B, C)) for name in "ab"}
-    return build(sound(graph(body, f"train {{ reduce = {reduce} }}")), networks)
+    return build(sound(spec(edge, reduce)), networks)
 
 
 def batch(device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
@@ -80,14 +97,31 @@ def step(module: TrainingGraph, device: str = "cpu") -> None:
 def test_an_edge_teaches_its_destination_and_never_its_source(edge: str) -> None:
     module = built(edge)
     out = module(*batch())
-    value = out.edges["label" if "label" in edge else "b", "a"]
+    source = edge.split()[1] if "->" in edge else ""
+    value = out.edges[source, "a"]
     assert value.isfinite()
     value.backward()
     assert module.networks["b"].get_parameter("z").grad is None
     assert module.networks["a"].get_parameter("z").grad is not None
 
 
-@pytest.mark.parametrize(("word", "source"), losses.FUNCTIONS)
+@pytest.mark.parametrize("loss", list(entries("loss").values()), ids=name_of)
+def test_a_loss_that_reads_what_there_is_has_a_function(loss: type[Entry]) -> None:
+    assert issubclass(loss, Loss)
+    made = next(variants(loss))
+    assert isinstance(made, Loss)
+    for source in loss.sources:
+        if all(map(can_be_supplied, made.inputs(source))):
+            assert (loss.word, source) in LOSSES
+
+
+@pytest.mark.parametrize("gate", list(entries("gate").values()), ids=name_of)
+def test_a_gate_has_a_function_or_folds(gate: type[Entry]) -> None:
+    assert issubclass(gate, Gate)
+    assert gate.folds != (gate.word in GATE_FUNCTIONS) or gate.word == "python"
+
+
+@pytest.mark.parametrize(("word", "source"), LOSSES)
 def test_a_function_is_for_a_source_that_its_loss_may_have(word: str, source: SourceKind) -> None:
     loss = entries("loss")[word]
     assert issubclass(loss, Loss)
@@ -97,7 +131,7 @@ def test_a_function_is_for_a_source_that_its_loss_may_have(word: str, source: So
 @pytest.mark.parametrize("gate", GATES, ids=str)
 class TestGates:
     def test_says_of_itself_what_it_reads(self, gate: Gate) -> None:
-        read = [each for each in gate.inputs() if isinstance(each, Read)]
+        read = [each for each in gate.inputs("node") if isinstance(each, Read)]
         assert gate.of_source == any(each.of == "source" for each in read)
         assert gate.per_sample == any(each.form != "progress" for each in read)
 
@@ -108,12 +142,19 @@ class TestGates:
         for k in range(1, 101):
             values: dict[str, Any] = {
                 **forms,
+                "sample": torch.arange(64),
                 "label": z.argmax(1).masked_fill(torch.rand(64) < 0.5, -1),
                 "progress": torch.tensor(k / 100, dtype=torch.float64),
             }
-            weight = gates.FUNCTIONS[gate.word](
-                *(values[each.form] if isinstance(each, Read) else 0.5 for each in gate.inputs())
+            inputs = (
+                values[each.form]
+                if isinstance(each, Read)
+                else 0.5
+                if isinstance(each, PhaseFraction)
+                else each
+                for each in gate.inputs("node")
             )
+            weight = GATE_FUNCTIONS[gate.word](*inputs)
             assert weight.shape == ((64,) if gate.per_sample else ())
             assert not weight.requires_grad
             assert low - 1e-12 <= weight.min()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ktgdsl.backend import gates
+from ktgdsl.backend import gates, predicates
 
 K_ENDS = [1, 2, 3, 5, 7, 10, 30, 49, 100, 999, 1000]
 FRACTIONS = [Fraction(0), Fraction(1, 5), Fraction(3, 10), Fraction(3, 5), Fraction(1)]
@@ -22,15 +22,15 @@ def progress(k: int, k_end: int) -> Tensor:
 
 def test_correct_is_one_where_the_top_1_is_the_label() -> None:
     z = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1]], dtype=torch.float64)
-    got = gates.correct(z, torch.tensor([1, 1, -1]))
+    got = predicates.correct(z, torch.tensor([1, 1, -1]))
     assert got.tolist() == [1, 0, 0]
     assert got.dtype == torch.float64
-    assert gates.correct(z.bfloat16(), torch.tensor([1, 1, -1])).dtype == torch.float32
+    assert predicates.correct(z.bfloat16(), torch.tensor([1, 1, -1])).dtype == torch.float32
 
 
 def test_correct_on_pixels() -> None:
     z = torch.tensor([[[3.0, 0.0, 1.0], [2.0, 1.0, 5.0]]])  # (1, 2, 3): top-1 is 0, 1, 1
-    assert gates.correct(z, torch.tensor([[0, 0, 1]])).tolist() == [[1, 0, 1]]
+    assert predicates.correct(z, torch.tensor([[0, 0, 1]])).tolist() == [[1, 0, 1]]
 
 
 @pytest.mark.parametrize("k_end", K_ENDS)
@@ -231,3 +231,37 @@ def test_open_share() -> None:
     assert got.dtype == torch.float32
     assert got.shape == ()
     assert got.item() == 0.5
+
+
+P = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]], dtype=torch.float64)
+
+
+def test_confident_is_one_above_the_threshold() -> None:
+    got = predicates.confident(P, 0.8)
+    assert got.tolist() == [1, 0, 0, 0]
+    assert got.dtype == torch.float64
+    assert predicates.confident(P.bfloat16(), 0.6).tolist() == [1, 1, 0, 1]
+    assert predicates.confident(P.bfloat16(), 0.6).dtype == torch.float32
+
+
+def test_agree_is_one_where_both_have_the_same_top_1() -> None:
+    z = torch.tensor([[0.0, 1.0], [3.0, 1.0], [2.0, 1.0], [0.0, 1.0]])
+    assert predicates.agree(P, z).tolist() == [1, 0, 1, 0]
+    assert predicates.agree(torch.tensor([1, 0, 1, -1]), z).tolist() == [1, 1, 0, 0]
+    assert predicates.agree(P, z.half()).dtype == torch.float32
+
+
+def test_stable_is_one_where_both_views_agree_and_one_is_sure() -> None:
+    other = torch.tensor([[0.4, 0.6], [0.9, 0.1], [0.6, 0.4], [0.9, 0.1]], dtype=torch.float64)
+    # Same top-1 and sure; another top-1; the same and not sure; the same, sure in the other.
+    assert predicates.stable(P, other, 0.8).tolist() == [1, 0, 0, 1]
+    assert predicates.stable(other, P, 0.8).tolist() == [1, 0, 0, 1]
+    assert predicates.stable(P, other, 0.5).tolist() == [1, 0, 1, 1]
+
+
+def test_shards_share_all_samples_out() -> None:
+    sample = torch.tensor([0, 1, 2, 3, 7, 50_001])
+    assert predicates.shard(sample, 0, 2).tolist() == [1, 0, 1, 0, 0, 0]
+    assert predicates.shard(sample, 2, 3).tolist() == [0, 0, 1, 0, 0, 0]
+    parts = torch.stack([predicates.shard(sample, index, 3) for index in range(3)])
+    assert torch.equal(parts.sum(0), torch.ones(6))

@@ -5,43 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ktgdsl.backend import losses
+from tests.backend.arrays import C, check, labels, logits, one_hot, softmax
 
-Array = NDArray[np.float64]
-
-C = 5
 SHAPES = [(4, C), (4, C, 3), (3, C, 2, 4)]
-
-
-def logits(shape: tuple[int, ...], seed: int) -> Array:
-    return np.random.default_rng(seed).normal(scale=2.0, size=shape)
-
-
-def labels(shape: tuple[int, ...], *, unlabeled: bool = False) -> NDArray[np.int64]:
-    label = np.random.default_rng(9).integers(0, C, size=(shape[0], *shape[2:]))
-    if unlabeled:
-        label.flat[::2] = -1
-    return label
-
-
-def softmax(z: Array, T: float = 1.0) -> Array:
-    e = np.exp(z / T)
-    p: Array = e / e.sum(axis=1, keepdims=True)
-    return p
-
-
-def one_hot(label: NDArray[np.int64]) -> Array:
-    """The distributions (B, C, *rest); all zeros where the label is -1."""
-    q: Array = np.moveaxis((label[..., None] == np.arange(C)).astype(np.float64), -1, 1)
-    return q
-
-
-def check(got: Tensor, want: Array) -> None:
-    assert got.dtype == torch.float64
-    np.testing.assert_allclose(got.numpy(), want, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

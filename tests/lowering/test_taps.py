@@ -37,7 +37,7 @@ class TestPairs:
         assert {pair: text_of(edge(plan, *pair.split(" -> "))) for pair in pairs(plan)[3:]} == {
             "b -> a": "js(T=1, scale=1) via through",
             "c -> a": "js(T=1, scale=1) via through",
-            "b.stage1 -> a.stage1": "hint via linear(start=0, stop=1)",
+            "b.stage1 -> a.stage1": "hint(connector=conv) via linear(start=0, stop=1)",
             "c.stage1 -> a.stage1": "attention via through",
         }
 

@@ -99,7 +99,7 @@ class TestWords:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("kl", "  T = 1\n      a number, greater than 0 and at most 10000; temperature of"),
+            ("kl", "  T = 1\n      a number or a schedule, greater than 0 and at most 10000;"),
             ("kl", "  scale (optional)\n      a number, at least 0; factor on the divergence"),
             ("ce", "  smoothing = 0\n      a number, at least 0 and less than 1; share of"),
             ("mse", "  on = logits\n      `logits` or `probabilities`; what is compared"),
@@ -166,7 +166,7 @@ class TestWords:
             ("accuracy", "  of (required)\n      a node; whose accuracy counts"),
             (
                 "dkd",
-                "  warmup = 20\n      a number of epochs, or a percentage of the steps; linear",
+                "  warmup = 20\n      a number of epochs, or a percentage of the steps; rise",
             ),
             ("shard", "  index (required)\n      a whole number, at least 0; which part"),
             ("learn", "  learn (required)\n      a list of 1 or more, each a node; the nodes that"),

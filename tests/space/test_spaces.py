@@ -183,10 +183,10 @@ class TestNames:
         assert both is not None
         assert pairs(both)[2:] == ["b.stage1 -> a.stage1", "b.stage2 -> a.stage1"]
         assert text_of(edge(both, "b.stage1", "a.stage1")) == "attention via 0.5"
-        assert text_of(edge(both, "b.stage2", "a.stage1")) == "hint via 0.25"
+        assert text_of(edge(both, "b.stage2", "a.stage1")) == "hint(connector=conv) via 0.25"
         one = plan_at(plan, {**everything, "edge.b->a.stage1.source": 0})
         assert one is not None
-        assert text_of(edge(one, "b.stage1", "a.stage1")) == "hint via 0.25"
+        assert text_of(edge(one, "b.stage1", "a.stage1")) == "hint(connector=conv) via 0.25"
 
     def test_two_open_ends_keep_their_names_where_they_meet(self) -> None:
         body = TWO + 2 * "edge b.(stage1 | stage2) -> a.stage1 : hint via 0.25 | 0.5\n"
@@ -199,10 +199,10 @@ class TestNames:
                               f"{place}.gate.1": 1})  # fmt: skip
             assert found is not None
             last = edge(found, f"b.stage{second + 1}", "a.stage1")
-            assert text_of(last) == "hint via 0.5"
+            assert text_of(last) == "hint(connector=conv) via 0.5"
             if first != second:
                 other = edge(found, f"b.stage{first + 1}", "a.stage1")
-                assert text_of(other) == "hint via 0.25"
+                assert text_of(other) == "hint(connector=conv) via 0.25"
 
     def test_edges_that_only_some_options_of_a_node_have(self) -> None:
         body = """

@@ -98,7 +98,7 @@ def test_the_order_of_arguments(entry: str, positions: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("loss standardized_kl", {"T": 2.0, "scale": 4.0}),
+        ("loss standardized_kl", {"T": 2.0, "std": "unbiased", "scale": 4.0}),
         ("loss fsp", {"with": {"tap": "stage2"}}),
         ("loss irg", {"taps": [{"tap": "stage2"}], "logits": 0.1,
                       "distances": 5.0, "transforms": 5.0}),

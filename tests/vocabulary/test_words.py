@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import (
     derived,
@@ -21,7 +22,7 @@ from ktgdsl.vocabulary.entry import Parameters, Percentage
 from ktgdsl.vocabulary.optimizers import Sgd
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.registry import entries
-from tests.words import H0, STAGE1, STAGE2, A, named, required
+from tests.words import H0, STAGE1, STAGE2, A, found, named, required, resolved
 
 BLOCKS: list[type[Parameters]] = [
     search.SearchSettings,
@@ -163,9 +164,38 @@ class TestNetworks:
 
 
 class TestLosses:
+    @pytest.mark.parametrize("word", ["kl", "js", "dkd", "dist", "standardized_kl"])
+    def test_a_temperature_may_move(self, word: str) -> None:
+        loss = found("loss", f"{word}(T=linear(1, 4))")
+        moving = {"name": "linear", "arguments": {"start": 1.0, "stop": 4.0}}
+        assert loss.call().arguments["T"] == moving
+        assert type(loss).from_call(loss.call()) == loss
+
+    @pytest.mark.parametrize(
+        ("T", "said"),
+        [
+            ("linear", "`T` of `kl` must stay greater than 0 and at most 10000, "
+             "and its `start` is 0"),
+            ("cosine(1, 20000)", "`T` of `kl` must stay greater than 0 and at most 10000, "
+             "and its `stop` is 20000"),
+            ("correct", "`T` of `kl` must be a number or `linear(1, 4)`, "
+             "not `correct`"),
+            ("until(30%)", "`T` of `kl` must be a number or `linear(1, 4)`, "
+             "not `until(moment=30%)`"),
+            ("0", "`T` of `kl` must be greater than 0, not 0"),
+            ("20000", "`T` of `kl` must be at most 10000, not 20000"),
+            ('"1"', '`T` of `kl` must be a number, not "1"'),
+            ("lnear(1, 4)", "nothing that has a value is called `lnear`"),
+        ],
+    )  # fmt: skip
+    def test_a_temperature_out_of_range(self, T: str, said: str) -> None:
+        resolver = Resolver({})
+        assert resolved("loss", f"kl(T={T})", resolver) is None
+        assert [each.message for each in resolver.diagnostics] == [said]
+
     def test_the_scale_of_a_standardised_divergence(self) -> None:
         loss = logit_losses.StandardizedKl(T=3.0, scale=1.0)
-        assert loss.call().arguments == {"T": 3.0, "scale": 1.0}
+        assert loss.call().arguments == {"T": 3.0, "std": "unbiased", "scale": 1.0}
 
 
 class TestGates:

@@ -1,6 +1,5 @@
 """Weights of a network to and from files, with what does not fit as a diagnostic."""
 
-import hashlib
 import io
 import json
 import re
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.state_dicts import not_numbers, state_dict_in, unwrapped, with_counters
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.files import sha256 as digest
 from ktgdsl.files import write_whole
 
 _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
@@ -21,6 +21,9 @@ _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
 MEAN, STD = "mean", "std"
 """In the header of a file: what images were normalised by, in units of white, as JSON lists."""
 
+_DIGEST, _ZEROS = "ktgdsl_sha256", "0" * 64
+"""The name in the header of the digest of a file, and what stands there while it is computed."""
+
 _SHOWN = 3
 """How many of the tensors that do not fit a message names."""
 
@@ -28,7 +31,8 @@ _SHOWN = 3
 def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
     """Write the parameters and buffers to a safetensors file: all of it, or nothing.
 
-    `facts` go into the header of the file.
+    `facts` go into the header of the file, and so does the SHA-256 of the whole file, computed with
+    zeros in its place.
 
     Raises:
         OSError: when the file cannot be written.
@@ -38,7 +42,24 @@ def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None 
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    write_whole(path, safetensors.torch.save(content, dict(facts or {}) or None))
+    stored = safetensors.torch.save(content, {**(facts or {}), _DIGEST: _ZEROS})
+    write_whole(path, stored.replace(_ZEROS.encode(), digest(stored).encode(), 1))
+
+
+def _is_intact(stored: bytes) -> bool | None:
+    """Whether a safetensors file is as `save_weights` wrote it; None where that cannot be told."""
+    header = 8 + int.from_bytes(stored[:8], "little")
+    found = re.compile(rb'"%b":"([0-9a-f]{64})"' % _DIGEST.encode()).search(stored, 8, header)
+    if found is None:
+        return None
+    blank = stored[: found.start(1)] + _ZEROS.encode() + stored[found.end(1) :]
+    return digest(blank) == found[1].decode()
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """The facts in the header of a safetensors file that can be read."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
@@ -49,8 +70,7 @@ def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
     """
     if path.suffix != ".safetensors":
         return None
-    with safetensors.safe_open(path, framework="pt") as file:
-        facts = file.metadata() or {}
+    facts = facts_of(path)
     if not facts.keys() >= {MEAN, STD}:
         return None
     try:
@@ -60,10 +80,14 @@ def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
         return None
 
 
-def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Diagnostic | None:
+def load_weights(
+    module: nn.Module, path: Path, sha256: str | None = None, *, sealed: bool = False
+) -> Diagnostic | None:
     """Load a file of weights into a network; on a diagnostic (E406) the network is as it was.
 
-    A file with another SHA-256 than `sha256` has changed, and is not loaded.
+    A file with another SHA-256 than `sha256` has changed, and one that `save_weights` wrote is
+    damaged where its digest is not that of its content: neither is loaded. With `sealed` it has
+    to have that digest.
 
     The file is a `.safetensors`, or a checkpoint of torch with the state dict somewhere in it
     (`state_dict_in`), also of a network in a wrapper (`unwrapped`). It has to have exactly the
@@ -71,13 +95,20 @@ def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> Di
     """
     try:
         stored = path.read_bytes()
-        if sha256 not in (None, hashlib.sha256(stored).hexdigest()):
+        if sha256 not in (None, digest(stored)):
             return _unusable(
                 path,
                 f"the weights in {path} are not those of the plan: the file changed",
                 "put the file back from a copy, or start anew from the spec",
             )
         content = _read(path, stored)
+        intact = _is_intact(stored) if path.suffix == ".safetensors" else None
+        if intact is False or (sealed and intact is None):
+            return _unusable(
+                path,
+                f"the weights in {path} are damaged: they are not what was written there",
+                "put the file back from a copy, or train them again",
+            )
     except FileNotFoundError:
         return _unusable(path, f"there is no file of weights {path}", "check the path")
     except OSError as error:

@@ -13,8 +13,21 @@ from rich.text import Text
 from ktgdsl.plan.model import Graph, Node, Plan
 from ktgdsl.report.formatting import Clock, duration, shortened, step_rate
 from ktgdsl.report.run_progress import RunProgress
-from ktgdsl.report.run_text import accuracy_columns, last_line, role, targets_first
-from ktgdsl.training.events import Event, Listener, RunFinished, RunStarted
+from ktgdsl.report.run_text import (
+    accuracy_columns,
+    last_line,
+    pretrained_text,
+    role,
+    targets_first,
+)
+from ktgdsl.training.events import (
+    Event,
+    Listener,
+    PretrainDone,
+    PretrainStarted,
+    RunFinished,
+    RunStarted,
+)
 from ktgdsl.training.result import RunResult
 from ktgdsl.vocabulary.networks import shorthand
 
@@ -57,6 +70,8 @@ class _RunDisplay:
             self._draw(_result_table(event.plan, event.result, event.already, narrow))
             self.close()
         elif self._progress is not None:
+            for line in _notes(event):
+                self._console.print(line, highlight=False, markup=False)
             self._progress(event)
             self._draw(_progress_table(self._progress, self._console.width))
 
@@ -76,6 +91,13 @@ class _RunDisplay:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def _notes(event: Event) -> list[str]:
+    """What is worth a line that stays."""
+    if isinstance(event, PretrainStarted) and event.reason:
+        return [f"{event.node} is trained on the labels first: {event.reason}"]
+    return [pretrained_text(event)] if isinstance(event, PretrainDone) else []
 
 
 def _progress_table(progress: RunProgress, width: int) -> RenderableType:

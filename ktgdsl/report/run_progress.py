@@ -90,7 +90,7 @@ class RunProgress:
             case PretrainStarted():
                 self.pretraining = event.node
                 self._start_training(event.plan, 0)
-            case PretrainDone():
+            case PretrainDone() if self.pretraining is not None:
                 self.pretraining = None
                 self._pretraining_seconds += self._rate.elapsed
                 self._forget_metrics()

@@ -11,6 +11,7 @@ from ktgdsl.training.events import (
     EpochDone,
     Event,
     Listener,
+    PretrainDone,
     PretrainStarted,
     RepeatStarted,
     RunFinished,
@@ -39,11 +40,20 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
             if isinstance(event, RepeatStarted) and progress.plan.train.repeats > 1:
                 write(f"repeat {event.repeat}/{progress.plan.train.repeats}, seed {event.seed}")
             elif isinstance(event, PretrainStarted):
-                write(f"{event.node} is frozen: it is trained on the labels first")
+                reason = f" ({event.reason})" if event.reason else ""
+                write(f"{event.node} is frozen: it is trained on the labels first{reason}")
+            elif isinstance(event, PretrainDone):
+                write(pretrained_text(event))
             elif isinstance(event, EpochDone):
                 write(_epoch_line(progress))
 
     return listen
+
+
+def pretrained_text(done: PretrainDone) -> str:
+    """What weights a frozen node has got, in words."""
+    what = "has the weights of its pre-training from the cache" if done.cached else "is pre-trained"
+    return f"{done.node} {what}: {done.accuracy:.2f} % on the {done.split} split"
 
 
 def _headline(started: RunStarted) -> str:

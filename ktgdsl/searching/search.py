@@ -25,14 +25,13 @@ from ktgdsl.searching.events import (
 from ktgdsl.searching.folder import SearchFolder, open_search_folder
 from ktgdsl.searching.search_run import SearchOutcome, SearchRun
 from ktgdsl.searching.threads import cores, threads_each
-from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.identity import identify
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.run_files import folder_error
-from ktgdsl.training.unchanged import code_to_resume, resumptions
+from ktgdsl.training.unchanged import changes_to_resume, resumptions
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The errors of writing to a full disk."""
@@ -79,7 +78,7 @@ def search(
     """
     require_plan(plan, "search")
     require_searchable(plan)
-    plan = complete(plan)
+    plan, identity = identify(plan)
     devices = _devices(device)
     workers = workers or (plan.search and plan.search.workers) or _workers(devices)
     threads = threads_of({"threads": threads_each(workers)})
@@ -91,7 +90,7 @@ def search(
             **_names_of(sampler, pruner),
         }
     place = None if out is None else expanded(out)
-    created = create_run_folder(plan, place, None, environment, identify(plan))
+    created = create_run_folder(plan, place, None, environment, identity)
     folder = SearchFolder(created.path)
     assert plan.space is not None
     with created.locked():
@@ -127,11 +126,9 @@ def resume(
         if opened.result() is None:
             environment = opened.run.environment_to_resume()
             _require_the_same(opened.path, environment, _names_of(sampler, pruner))
-            code = code_to_resume(
-                opened.run, environment, identify(plan), "search", allow_changed_code
-            )
-            if code:
-                environment["resumed"] = [*resumptions(environment), code]
+            changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
+            if changes:
+                environment["resumed"] = [*resumptions(environment), changes]
             if device is not None:
                 environment["devices"] = _devices(device)
             if workers is not None:

@@ -35,7 +35,8 @@ from ktgdsl.searching.protocol import (
 )
 from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ktgdsl.training.data import TrainingData, load_training_data
-from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.datasets.content import content_digest
+from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
@@ -99,6 +100,7 @@ class Worker:
         self._folder = folder
         self._deterministic = deterministic
         self._loaded: tuple[DataPlan, int, TrainingData] | None = None
+        self._identified: tuple[DataPlan, str] | None = None
 
     def serve(self) -> None:
         """Train task after task, until an exception that may have left the process unsound."""
@@ -142,7 +144,7 @@ class Worker:
             plan,
             self._device,
             seed=task.seed,
-            pretraining=Pretraining(task.study_seed, self._folder / "pretrained"),
+            pretraining=self._pretraining(plan, task.study_seed),
             listener=heartbeat,
         )
         reporter.epoch = len(reports) + 1
@@ -169,6 +171,14 @@ class Worker:
             if not report.last and done.epoch.bit_count() == 1:
                 checkpoint.save(step.state_dict(), reports)
             began = time.monotonic()
+
+    def _pretraining(self, plan: Plan, seed: int) -> Pretraining:
+        """What pre-trainings of the study have in common; the data are read where one needs it."""
+        needed = any(node.pretrained for node in plan.graph.nodes)
+        if needed and (self._identified is None or self._identified[0] != plan.data):
+            self._identified = plan.data, content_digest(read(plan.data)[0], plan.data.workers)
+        digest = self._identified[1] if needed and self._identified is not None else None
+        return Pretraining(seed, self._folder / "pretrained", digest)
 
     def _data(self, data: DataPlan, seed: int) -> TrainingData:
         if self._loaded is None or self._loaded[:2] != (data, seed):

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Top-1 in percent of every node after the last epoch; `validation` only under holdout."""
+    """Top-1 in percent of every node after the last epoch; `validation` only under holdout.
+
+    `pretrained` has, by node, the fields of a `ktgdsl.training.result.Pretrained`.
+    """
 
     test: Mapping[str, float]
     validation: Mapping[str, float] | None
+    pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Checkpoint:
         seconds: the time spent so far.
         finished: the accuracies of the repeats before.
         state: the state dict of the stepper, None before the first epoch.
+        pretrained: of the repeat that is trained, as in `Accuracies`.
     """
 
     digest: str
@@ -42,6 +47,7 @@ class Checkpoint:
     seconds: float
     finished: tuple[Accuracies, ...]
     state: Mapping[str, Any] | None
+    pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training is made of beside its plan: the user's own code."""
+"""What a training is made of beside its plan: the user's own code, and the data by content."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,20 +6,35 @@ from typing import Any
 
 from ktgdsl.backend.own_code import OwnFile, own_code
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.datasets.content import content_digest
+from ktgdsl.training.datasets.read import read, with_data
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The user's own source files by name, as `ktgdsl.backend.own_code` finds them."""
+    """The user's own source files by name (`ktgdsl.backend.own_code`), and the data's SHA-256."""
 
     code: Mapping[str, OwnFile]
+    data: str
 
     def as_json(self) -> dict[str, Any]:
-        """As `environment.json` has it: where each file is, and its SHA-256."""
-        code = {n: {"path": str(f.path), "sha256": f.sha256} for n, f in self.code.items()}
-        return {"code": code}
+        """As `environment.json` has it."""
+        return {**code_as_json(self.code), "data": self.data}
 
 
-def identify(plan: Plan) -> Identity:
-    """The identity of a training of the plan that starts now."""
-    return Identity(own_code(plan))
+def identify(plan: Plan) -> tuple[Plan, Identity]:
+    """The plan with the facts of its data, and the identity of a training that starts now.
+
+    The data are read for it, once.
+
+    Raises:
+        RunError: when they are missing, damaged, or not what the plan says (E508).
+    """
+    data_set, data = read(plan.data)
+    digest = content_digest(data_set, data.workers)
+    return with_data(plan, data), Identity(own_code(plan), digest)
+
+
+def code_as_json(code: Mapping[str, OwnFile]) -> dict[str, Any]:
+    """The field of `environment.json` with each source file: where it is, and its SHA-256."""
+    return {"code": {n: {"path": str(f.path), "sha256": f.sha256} for n, f in code.items()}}

@@ -10,11 +10,11 @@ from torch import nn
 
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.normalization import input_normalization
+from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.files import expanded
 from ktgdsl.training.data import Preprocessing
-from ktgdsl.training.identity import identify
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
@@ -60,7 +60,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     if not path.exists():
         message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
         raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")
-    if changed := changed_code(run.environment(), identify(plan)):
+    if changed := changed_code(run.environment(), own_code(plan)):
         warnings.warn(
             f"the code that {run.path} was trained with has changed, and its networks may compute "
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",

@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
 from ktgdsl.plan.model import Graph, Node, Plan, supervised
@@ -30,6 +29,13 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.loop import epochs
+from ktgdsl.training.pretrained import (
+    content_facts,
+    file_name,
+    load_entry,
+    save_entry,
+    why_unused,
+)
 
 if sys.platform == "win32":
     fcntl = None
@@ -49,13 +55,14 @@ class Pretraining:
 
     Attributes:
         seed: of all random streams of a pre-training.
-        folder: keeps the weights that the cache cannot: those of `python(...)` networks, whose
-            code may change, or of data of the user's own, and all if there is no cache.
-            Without a folder they are kept for this process only.
+        folder: keeps the weights if there is no cache. Without a folder they are kept for this
+            process only.
+        data: the digest of the data's content, if it is known already.
     """
 
     seed: int
     folder: Path | None = None
+    data: str | None = None
 
 
 def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
@@ -93,16 +100,17 @@ def load_pretrained(
 ) -> Path:
     """Load a frozen node's weights into its network, from the cache or else by training.
 
-    Of processes that need the same weights at once one trains them, and the others wait for
-    it, where the system and the disk have locks. A file of the cache is whole at any time, and
-    one that cannot be used is replaced.
+    A file of the cache is known by its plan and by the content of the user's own code and of the
+    data, and carries a digest of its own content: what is stale, damaged or of another training is
+    not used. Of processes that need the same weights at once one trains them, and the others wait
+    for it, where the system and the disk have locks.
 
     Args:
         network: of the node.
         plan: of the graph that the node is in.
         node: the frozen node.
         device: where to train.
-        pretraining: seed and folder.
+        pretraining: seed, folder and data.
         listener: receives the events of the training, and of waiting for another process.
 
     Returns:
@@ -113,47 +121,48 @@ def load_pretrained(
             or damaged (E508).
     """
     alone = pretraining_plan(plan, node, pretraining.seed)
-    # The digest knows a user's network, and a user's data, by their names alone.
-    foreign = node.network.name == "python" or plan.data.source.name in ("folder", "python")
-    folder = (_own_folder if foreign else cache_folder)(pretraining.folder)
-    path = folder / f"{alone.digest}.safetensors"
-    if _loaded(network, path):
+    content = content_facts(alone, pretraining.data)
+    folder = cache_folder(pretraining.folder)
+    path = folder / file_name(alone, content)
+    if (done := load_entry(network, path, node.name)) is not None:
+        listener(done)
         return path
     with _locked(path.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
-        if _loaded(network, path):
+        if (done := load_entry(network, path, node.name)) is not None:
+            listener(done)
             return path
-        listener(PretrainStarted(node.name, alone))
-        network.load_state_dict(_train(alone, node.name, device, listener).state_dict())
+        listener(PretrainStarted(node.name, alone, why_unused(path, content)))
+        trained, done = _train(alone, node.name, device, listener)
+        network.load_state_dict(trained.state_dict())
         try:
-            save_weights(network, path)
+            save_entry(network, path, content, done)
         except OSError as error:
             warnings.warn(
                 f"the pre-trained weights of node {node.name} cannot be kept in {folder}: {error}",
                 stacklevel=2,
             )
-        listener(PretrainDone(node.name))
+        listener(done)
     return path
 
 
-def _loaded(network: nn.Module, path: Path) -> bool:
-    """Load the file into the network; False if it is not there or does not fit."""
-    return path.exists() and load_weights(network, path) is None
-
-
-def _train(alone: Plan, name: str, device: torch.device, listener: Listener) -> nn.Module:
-    """The network of node `name`, trained by its own plan."""
+def _train(
+    alone: Plan, name: str, device: torch.device, listener: Listener
+) -> tuple[nn.Module, PretrainDone]:
+    """The network of node `name`, trained by its own plan, and its accuracy."""
     seed = alone.train.seed
+    accuracy = 0.0
     try:
         step = assemble(alone, device, seed=seed)
         data = load_training_data(alone.data, seed, device)
         for done in epochs(step, data, seed=seed, listener=listener):
             listener(done)
+            accuracy = done.accuracy[NAME]
     except RunError as error:
         raise RunError(
             replace(each, message=f"pre-training of node {name}: {each.message}")
             for each in error.diagnostics
         ) from error
-    return step.networks[NAME]
+    return step.networks[NAME], PretrainDone(name, accuracy, data.evaluation_name)
 
 
 @contextmanager

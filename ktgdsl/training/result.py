@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,11 +36,26 @@ class Score(_Record):
         return f"{self.mean:.2f} ± {self.std:.2f} % (n = {len(self.runs)})"
 
 
+class Pretrained(_Record):
+    """The pre-training of a frozen node: its accuracy in percent, on `split`, at its end.
+
+    `cached` says that it was done before, and the weights were in the cache.
+    """
+
+    accuracy: float
+    split: Literal["test", "validation"]
+    cached: bool
+
+
 class NodeResult(_Record):
-    """A node after the last epoch, on the test split and, under holdout, the validation split."""
+    """A node after the last epoch, on the test split and, under holdout, the validation split.
+
+    `pretrained` has its pre-training in each run, if it had one.
+    """
 
     accuracy: Score
     validation_accuracy: Score | None = None
+    pretrained: tuple[Pretrained, ...] | None = None
 
 
 class RunResult(_Record):
@@ -65,8 +80,9 @@ class RunResult(_Record):
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})
         for node in content["nodes"].values():
-            if node["validation_accuracy"] is None:
-                del node["validation_accuracy"]
+            for name in ("validation_accuracy", "pretrained"):
+                if node[name] is None:
+                    del node[name]
         return sealed_json(content)
 
     @classmethod

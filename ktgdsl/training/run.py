@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.errors import KtgError
 from ktgdsl.files import expanded
@@ -20,13 +21,14 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
 )
 from ktgdsl.training.data import Preprocessing, load_splits
-from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.events import (
     EpochDone,
+    Event,
     Listener,
+    PretrainDone,
     RepeatStarted,
     RunFinished,
     RunStarted,
@@ -39,11 +41,12 @@ from ktgdsl.training.memory_errors import reporting_out_of_memory
 from ktgdsl.training.networks import save_network
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.prepare import stepper
-from ktgdsl.training.result import NodeResult, RunResult, Score
+from ktgdsl.training.pretrain import Pretraining
+from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
 from ktgdsl.training.run_files import reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder
 from ktgdsl.training.step import Stepper
-from ktgdsl.training.unchanged import code_to_resume, note_imported_code, resumptions
+from ktgdsl.training.unchanged import changes_to_resume, last_noted, note_imported_code, resumptions
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -96,12 +99,12 @@ def run(
     """
     require_plan(plan, "run")
     require_supported(plan)
-    plan = complete(plan)
+    plan, identity = identify(plan)
     chosen = choose_device(device)
     with deterministically(deterministic):
         environment = describe_environment(plan, chosen, seeds(plan))
     place = None if out is None else expanded(out)
-    folder = create_run_folder(plan, place, spec, environment, identify(plan))
+    folder = create_run_folder(plan, place, spec, environment, identity)
     with folder.locked():
         try:
             with deterministically(deterministic):
@@ -153,13 +156,13 @@ def _resume(
         listener(RunFinished(plan, result, already=True))
         return result
     environment = folder.environment_to_resume()
-    code = code_to_resume(folder, environment, identify(plan), "run", allow_changed_code)
+    changes = changes_to_resume(folder, plan, environment, "run", allow_changed_code)
     checkpoint = _start(plan)
     if folder.checkpoint.exists():
         checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
-        now = describe_environment(plan, chosen, seeds(plan)) | code
+        now = describe_environment(plan, chosen, seeds(plan)) | changes
         folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
         folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
         return Run(plan, folder, chosen, listener, checkpoint).train()
@@ -189,6 +192,7 @@ class Run:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
         self.checkpoint = checkpoint
         self._started = time.monotonic() - checkpoint.seconds
+        self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
 
     def train(self) -> RunResult:
         """Train what is not done yet, and write the result."""
@@ -211,10 +215,14 @@ class Run:
     def _train_repeat(self, repeat: int) -> None:
         seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
         resume = None if start.state is None else ResumePoint(start.epoch, start.state)
+        self._pretrained = {} if resume is None else {k: {**v} for k, v in start.pretrained.items()}
         self.listener(RepeatStarted(repeat, seed, start.epoch))
         splits = load_splits(self.plan.data, seed, self.device)
-        step = stepper(self.plan, self.device, seed=seed, listener=self.listener)
-        note_imported_code(self.folder, identify(self.plan))
+        known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
+        step = stepper(
+            self.plan, self.device, seed=seed, pretraining=known, listener=self._note_pretraining
+        )
+        note_imported_code(self.folder, own_code(self.plan))
         accuracies = train(
             step,
             splits,
@@ -226,7 +234,15 @@ class Run:
         self._save_networks(repeat, step, splits.train.preprocessing)
         if splits.classes is not None:
             self.folder.write_classes(splits.classes)
-        self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, accuracies))
+        done = replace(accuracies, pretrained=self._pretrained)
+        self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, done))
+
+    def _note_pretraining(self, event: Event) -> None:
+        if isinstance(event, PretrainDone):
+            facts = {"accuracy": event.accuracy, "split": event.split, "cached": event.cached}
+            # After a resume the weights are in the cache in any case.
+            self._pretrained.setdefault(event.node, facts)
+        self.listener(event)
 
     def _save_epoch(self, done: EpochDone, step: Stepper) -> None:
         """Metrics first: they may be ahead of the checkpoint, never behind it."""
@@ -244,7 +260,9 @@ class Run:
         finished: tuple[Accuracies, ...],
     ) -> None:
         seconds = time.monotonic() - self._started
-        checkpoint = Checkpoint(self.plan.digest, repeat, epoch, seconds, finished, state)
+        checkpoint = Checkpoint(
+            self.plan.digest, repeat, epoch, seconds, finished, state, self._pretrained
+        )
         save_checkpoint(checkpoint, self.folder.checkpoint)
         # The state is on the disk; holding it would keep a second optimiser in memory.
         self.checkpoint = replace(checkpoint, state=None)
@@ -273,7 +291,9 @@ class Run:
 
 def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
     validation = [each.validation[name] for each in finished if each.validation is not None]
+    pretrained = [each.pretrained[name] for each in finished if name in each.pretrained]
     return NodeResult(
         accuracy=Score.of([each.test[name] for each in finished]),
         validation_accuracy=Score.of(validation) if validation else None,
+        pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
     )

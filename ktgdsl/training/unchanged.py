@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ktgdsl.backend.own_code import OwnFile, own_code
 from ktgdsl.files import sha256
-from ktgdsl.training.identity import Identity
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.identity import code_as_json, identify
 from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import RunFolder
 
@@ -16,7 +19,7 @@ def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(environment.get("resumed", []))
 
 
-def changed_code(environment: Mapping[str, Any], now: Identity) -> list[str]:
+def changed_code(environment: Mapping[str, Any], code: Mapping[str, OwnFile]) -> list[str]:
     """The user's source files, by name, that differ from those that were used last.
 
     A file that is only imported while a call of the user's is under way is compared where it was.
@@ -24,34 +27,32 @@ def changed_code(environment: Mapping[str, Any], now: Identity) -> list[str]:
     """
     if "code" not in environment:
         return []
-    noted = _noted_code(environment)
+    noted: dict[str, dict[str, str]] = last_noted(environment, "code")
 
     def is_the_same(name: str) -> bool:
         if name not in noted:
             return False
-        file = now.code.get(name)
+        file = code.get(name)
         after = _sha256_at(Path(noted[name]["path"])) if file is None else file.sha256
         return noted[name]["sha256"] == after
 
-    return [name for name in sorted({*noted, *now.code}) if not is_the_same(name)]
+    return [name for name in sorted({*noted, *code}) if not is_the_same(name)]
 
 
-def code_to_resume(
+def changes_to_resume(
     folder: RunFolder,
+    plan: Plan,
     environment: Mapping[str, Any],
-    now: Identity,
     verb: str,
     allow_changed: bool,
 ) -> dict[str, Any]:
     """What to note of the code that a run or search is resumed with: nothing if it is the same.
 
-    Changed code is copied into the folder, to `code-2` and so on. Raises RunError (E502) when it
-    has changed and may not.
+    Changed code is copied into the folder, to `code-2` and so on. Raises RunError when it has
+    changed and may not (E502), or the data have (E508).
     """
-    changed = changed_code(environment, now)
-    if not changed:
-        return {}
-    if not allow_changed:
+    changed = changed_code(environment, own_code(plan))
+    if changed and not allow_changed:
         command = f"ktgc {verb} --resume {shlex.quote(str(folder.path))} --allow-changed-code"
         raise folder_error(
             folder.path,
@@ -59,25 +60,36 @@ def code_to_resume(
             f"put it back, it is kept in {folder.path / 'code'}, or start anew; to go on with the "
             f"code as it is now: `{command}`",
         )
+    _, now = identify(plan)
+    of_code = changed and plan.data.source.name == "python"
+    if now.data != last_noted(environment, "data") and not of_code:
+        raise data_error(
+            f"the data are not those that {folder.path} was begun with: an image or a label is "
+            "another one",
+            "put them back, or start anew",
+            folder.path,
+        )
+    if not changed:
+        return {}
     folder.write_code(now.code, f"code-{len(resumptions(environment)) + 2}")
     return now.as_json()
 
 
-def note_imported_code(folder: RunFolder, now: Identity) -> None:
+def note_imported_code(folder: RunFolder, code: Mapping[str, OwnFile]) -> None:
     """Add source files that were found only when the networks were made."""
     environment = folder.environment()
-    new = {name: now.code[name] for name in now.code.keys() - _noted_code(environment).keys()}
+    new = {name: code[name] for name in code.keys() - last_noted(environment, "code").keys()}
     if new:
         folder.write_code(new)
-        _noted_code(environment).update(Identity(new).as_json()["code"])
+        last_noted(environment, "code").update(code_as_json(new)["code"])
         folder.write_environment(environment)
 
 
-def _noted_code(environment: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """The code that was used last."""
-    noted: dict[str, dict[str, str]] = environment["code"]
+def last_noted(environment: Mapping[str, Any], name: str) -> Any:
+    """The code, or the digest of the data, that was used last."""
+    noted = environment[name]
     for each in resumptions(environment):
-        noted = each.get("code", noted)
+        noted = each.get(name, noted)
     return noted
 
 

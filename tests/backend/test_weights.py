@@ -75,6 +75,29 @@ def test_a_file_that_is_not_the_expected_one_is_refused(tmp_path: Path, suffix: 
     assert same(fresh, resnet(1))
 
 
+def test_no_flipped_bit_of_a_file_passes(tmp_path: Path) -> None:
+    """Each bit of a small file: of the tensors, of their names and shapes, and of the digest."""
+    network, path = nn.Linear(2, 1), tmp_path / "a.safetensors"
+    save_weights(network, path, {"mean": "[0.5]"})
+    intact = path.read_bytes()
+    for place in range(8 * len(intact)):
+        content = bytearray(intact)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        assert load_weights(nn.Linear(2, 1), path, sealed=True) is not None, place
+    path.write_bytes(intact[:-1] + b"?")
+    assert "are damaged" in refused(nn.Linear(2, 1), path).message
+    path.write_bytes(intact)
+    assert load_weights(nn.Linear(2, 1), path, sealed=True) is None
+
+
+def test_a_file_of_another_program_needs_no_digest(tmp_path: Path) -> None:
+    network, path = nn.Linear(2, 1), tmp_path / "a.safetensors"
+    safetensors.torch.save_file(dict(network.state_dict()), path)
+    assert load_weights(nn.Linear(2, 1), path) is None
+    assert load_weights(nn.Linear(2, 1), path, sealed=True) is not None
+
+
 def test_saving_replaces_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"old")

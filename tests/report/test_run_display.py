@@ -143,7 +143,7 @@ def test_pre_training_has_its_own_time_and_counts_for_the_repeats_to_come() -> N
     assert progress.accuracy == {"t": 80.0}
     clock.now += 2
     progress(epoch_done(2, {"pretrained": 90.0}))
-    progress(PretrainDone("t"))
+    progress(PretrainDone("t", 95.0, "test"))
     assert (progress.pretraining, progress.epoch, progress.rate) == (None, 0, None)
     assert progress.accuracy == {}
     clock.now += 5
@@ -188,7 +188,7 @@ def test_plain_lines() -> None:
     listen(PretrainStarted("t", alone(epochs=1)))
     clock.now += 2
     listen(epoch_done(1, {"pretrained": 97.25}, {"pretrained": 0.25}))
-    listen(PretrainDone("t"))
+    listen(PretrainDone("t", 95.0, "test"))
     clock.now += 0.5
     listen(StepsDone(1, 5))
     clock.now += 0.5
@@ -197,7 +197,21 @@ def test_plain_lines() -> None:
         "tiny: 10 epochs of 10 steps on digits, cpu, into runs/tiny",
         "t is frozen: it is trained on the labels first",
         "pre-training t:  epoch 1/1  t 97.2 %  loss 0.250  5.0 steps/s",
+        "t is pre-trained: 95.00 % on the test split",
         "epoch  1/10  a 93.2 %  b 92.8 %  t 97.2 %  loss 0.412  10 steps/s  9 s left",
+    ]
+
+
+def test_where_pre_trained_weights_come_from_is_written() -> None:
+    lines: list[str] = []
+    listen = plain_run_listener(lines.append, Clock())
+    listen(RunStarted(plan("abt", epochs=10), FOLDER, "cpu"))
+    listen(PretrainDone("t", 95.125, "validation", cached=True))
+    listen(PretrainStarted("b", alone(epochs=1), "the weights in the cache are of other data"))
+    assert lines[1:] == [
+        "t has the weights of its pre-training from the cache: 95.12 % on the validation split",
+        "b is frozen: it is trained on the labels first (the weights in the cache are of other "
+        "data)",
     ]
 
 

@@ -324,7 +324,7 @@ def test_trials_of_a_study_share_what_is_pre_trained(tmp_path: Path) -> None:
     assert len(coordinator.reports) == 3
 
 
-def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
+def test_networks_of_ones_own_are_shared(tmp_path: Path) -> None:
     (tmp_path / "ktgdsl_test_worker_nets.py").write_text(
         "from torch import nn\n"
         "def net():\n"
@@ -336,7 +336,7 @@ def test_networks_of_ones_own_are_shared_in_the_folder(tmp_path: Path) -> None:
     second = serve(tmp_path / "r", FakeCoordinator(task(plan, trial=1, seed=1)))
     assert doing(first) == {0: ["pre-training t"]}
     assert doing(second) == {}
-    assert len(list((tmp_path / "r/pretrained").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "cache/pretrained").glob("*.safetensors"))) == 1
 
 
 # What goes wrong

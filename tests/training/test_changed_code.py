@@ -134,6 +134,49 @@ def test_without_a_resume_there_is_nothing_to_allow(folder: Path) -> None:
     assert cli.main(["search", str(folder / "space.ktg"), "--allow-changed-code"]) == 2
 
 
+IMAGES = """\
+import numpy as np
+
+def images(split):
+    image = np.arange(20 * 64).astype(np.uint8).reshape(20, 1, 8, 8)
+    return image, np.loadtxt("{labels}").astype(int)
+"""
+
+
+@pytest.fixture
+def own_data(folder: Path) -> Iterator[Path]:
+    """The folder with data of the user's own, whose labels are in a file."""
+    labels = folder / "labels.txt"
+    labels.write_text("\n".join(str(i % 10) for i in range(20)))
+    (folder / "changed_images.py").write_text(IMAGES.format(labels=labels))
+    own = SPEC.replace("digits", 'python("changed_images:images")').replace("400", "10")
+    (folder / "own.ktg").write_text(own)
+    yield folder
+    sys.modules.pop("changed_images", None)
+
+
+def test_changed_data_are_refused(own_data: Path) -> None:
+    run = begun(own_data)
+    labels = (own_data / "labels.txt").read_text()
+    (own_data / "labels.txt").write_text(labels[:-1] + "0")
+    with pytest.raises(ktgdsl.RunError, match="the data are not those that") as error:
+        ktgdsl.resume(run, allow_changed_code=True)
+    assert error.value.diagnostics[0].code == "E508"
+    (own_data / "labels.txt").write_text(labels)
+    assert ktgdsl.resume(run).epochs == 2
+
+
+def test_data_of_changed_code_that_is_allowed_may_be_others(own_data: Path) -> None:
+    run = begun(own_data)
+    path = own_data / "changed_images.py"
+    path.write_text(path.read_text().replace("20 * 64)", "20 * 64)[::-1]"))
+    sys.modules.pop("changed_images")
+    assert refused(lambda: ktgdsl.resume(run)).message.endswith("changed: changed_images.py")
+    ktgdsl.resume(run, allow_changed_code=True)
+    first = environment(run)
+    assert first["data"] != first["resumed"][0]["data"]
+
+
 def test_a_network_of_changed_code_is_loaded_with_a_warning(folder: Path) -> None:
     run = begun(folder)
     ktgdsl.resume(run)

@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from ktgdsl.backend.networks import make
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan, PretrainPlan
-from ktgdsl.training import pretrain
+from ktgdsl.training import pretrain, pretrained
 from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
     EpochDone,
@@ -28,7 +30,7 @@ from ktgdsl.training.loop import epochs
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining, cache_folder, pretraining_plan
 from ktgdsl.training.step import Stepper
-from tests import trained
+from tests import lookalikes, trained
 from tests.plans import adamw, sgd, tiny_plan, wrn10
 from tests.trained import train_plan
 
@@ -177,7 +179,8 @@ def test_pre_training_happens_once(cache: Path, trainings: list[Plan]) -> None:
     first = stepper(kd(), "cpu")
     second = stepper(kd(), "cpu")
     assert len(trainings) == 1
-    assert [each.name for each in kept(cache)] == [f"{trainings[0].digest}.safetensors"]
+    (file,) = kept(cache)
+    assert file.name.startswith(f"{trainings[0].digest}-")
     assert same(weights(first, "t"), weights(second, "t"))
     stepper(kd(), "cpu", seed=1)
     assert len(trainings) == 2
@@ -249,10 +252,12 @@ def test_it_is_reported_once() -> None:
     first, *_, last = events
     assert isinstance(first, PretrainStarted)
     assert (first.node, first.plan.graph.name) == ("t", "pretrained")
-    assert last == PretrainDone("t")
+    accuracy = events[-2]
+    assert isinstance(accuracy, EpochDone)
+    assert last == PretrainDone("t", accuracy.accuracy["pretrained"], "test")
     events.clear()
     stepper(kd(), "cpu", listener=events.append)
-    assert not events
+    assert events == [replace(last, cached=True)]
 
 
 def test_a_failure_names_the_node(cache: Path) -> None:
@@ -321,10 +326,10 @@ def test_without_a_cache_folder_weights_last_as_long_as_the_process(
 
 
 def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: nn.Module, path: Path) -> None:
+    def full(_: nn.Module, path: Path, facts: object) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(pretrain, "save_weights", full)
+    monkeypatch.setattr(pretrained, "save_weights", full)
     with pytest.warns(UserWarning, match=r"weights of node t cannot be kept in .*No space left"):
         step = stepper(kd(), "cpu")
     monkeypatch.undo()
@@ -351,7 +356,9 @@ def test_a_second_process_waits_and_loads_the_weights(
             other.close()
 
     step = stepper(kd(), "cpu", listener=listen)
-    assert events == [PretrainAwaited("t")] * 3
+    assert events[:-1] == [PretrainAwaited("t")] * 3
+    assert isinstance(events[-1], PretrainDone)
+    assert events[-1].cached
     assert len(trainings) == 1
     assert same(weights(step, "t"), good)
 
@@ -367,36 +374,113 @@ def test_without_locks_nobody_waits(
     assert len(trainings) == len(kept(cache)) == 1
 
 
+def test_no_flipped_bit_of_a_file_is_used(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Plan]
+) -> None:
+    """The weights are trained again, to the same ones, with an event that says so."""
+    good = weights(stepper(kd(), "cpu"), "t")
+    (file,) = kept(cache)
+    intact = file.read_bytes()
+    monkeypatch.setattr(pretrain, "epochs", no_epochs)
+    for place in random.Random(0).sample(range(8 * len(intact)), 60):
+        content = bytearray(intact)
+        content[place // 8] ^= 1 << place % 8
+        file.write_bytes(content)
+        with pytest.raises(TrainedError):
+            stepper(kd(), "cpu")
+    monkeypatch.undo()
+    monkeypatch.setenv("KTGDSL_CACHE", str(cache.parent))
+    events: list[Event] = []
+    assert same(weights(stepper(kd(), "cpu", listener=events.append), "t"), good)
+    assert isinstance(events[0], PretrainStarted)
+    assert events[0].reason == (
+        f"the weights in the cache are damaged, or of another version: {file}"
+    )
+
+
+class TrainedError(Exception):
+    pass
+
+
+def no_epochs(*_: object, **__: object) -> Iterator[EpochDone]:
+    raise TrainedError
+
+
+# What is equal by its content
+
+
+NETS = """\
+from torch import nn
+def factory():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+"""
+
+
 @pytest.fixture
 def module_on_path(tmp_path: Path) -> Iterator[str]:
     name = "ktgdsl_test_pretrain_network"
-    (tmp_path / f"{name}.py").write_text(
-        "from torch import nn\n"
-        "def factory():\n"
-        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
-    )
+    (tmp_path / f"{name}.py").write_text(NETS)
     yield name
     sys.modules.pop(name, None)
 
 
-def test_networks_of_user_code_are_not_in_the_cache_folder(
-    cache: Path, tmp_path: Path, module_on_path: str, trainings: list[Plan]
-) -> None:
-    network = Call(name="python", arguments={"function": f"{module_on_path}:factory"})
-    plan = tiny_plan(
+def own(module: str, tmp_path: Path) -> Plan:
+    """A student with a frozen teacher of the user's own code."""
+    network = Call(name="python", arguments={"function": f"{module}:factory"})
+    return tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],
         settings={"t": {**FROZEN, "network": network}},
         data={"batch": 256},
     ).model_copy(update={"folder": str(tmp_path)})
+
+
+def test_a_teacher_of_changed_code_is_trained_again(
+    cache: Path, tmp_path: Path, module_on_path: str, trainings: list[Plan]
+) -> None:
+    plan, events = own(module_on_path, tmp_path), list[Event]()
     first, second = stepper(plan, "cpu"), stepper(plan, "cpu")
     assert len(trainings) == 1
     assert same(weights(first, "t"), weights(second, "t"))
-    assert not list(cache.rglob("*.safetensors"))
-    shared = Pretraining(seed=0, folder=tmp_path / "study")
-    third = stepper(plan, "cpu", pretraining=shared)
-    assert len(trainings) == 2
-    assert same(weights(third, "t"), weights(first, "t"))
-    assert [path.name for path in (tmp_path / "study").glob("*.safetensors")] == [
-        f"{trainings[0].digest}.safetensors"
-    ]
+    path = tmp_path / f"{module_on_path}.py"
+    path.write_text(path.read_text() + "# changed\n")
+    stepper(plan, "cpu", listener=events.append)
+    assert len(trainings) == len(kept(cache)) == 2
+    assert isinstance(events[0], PretrainStarted)
+    assert events[0].reason == "the weights in the cache are of other code"
+
+
+def test_a_teacher_of_other_data_is_not_used(
+    cache: Path, tmp_path: Path, trainings: list[Plan]
+) -> None:
+    """The same spec, with data below another root; and below a third one the first data again."""
+
+    def at(root: str) -> Plan:
+        data = {"source": Call(name="mnist"), "root": str(tmp_path / root), "shape": (1, 28, 28)}
+        counts = {"train_samples": 20, "test_samples": 10, "batch": 20}
+        linear = Call(name="python", arguments={"function": "tests.training.test_pretrain:linear"})
+        return tiny_plan(
+            ["s", "t"],
+            [("label", "s"), ("t", "s")],
+            settings={"s": {"network": linear}, "t": {**FROZEN, "network": linear}},
+            data={**data, **counts},
+        )
+
+    for root in ("one", "two", "copy"):
+        lookalikes.idx(tmp_path / root, packed=root == "copy")
+    labels = tmp_path / "two" / "train-labels-idx1-ubyte"
+    content = labels.read_bytes()
+    labels.write_bytes(content[:8] + content[:7:-1])
+    events: list[Event] = []
+    first = stepper(at("one"), "cpu")
+    second = stepper(at("two"), "cpu", listener=events.append)
+    third = stepper(at("copy"), "cpu")
+    assert len(trainings) == len(kept(cache)) == 2
+    assert isinstance(events[0], PretrainStarted)
+    assert events[0].reason == "the weights in the cache are of other data"
+    assert not same(weights(first, "t"), weights(second, "t"))
+    assert same(weights(first, "t"), weights(third, "t"))
+
+
+def linear() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))

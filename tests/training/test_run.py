@@ -173,6 +173,16 @@ def test_a_single_seed_has_no_deviation_and_a_frozen_node_no_loss(tmp_path: Path
     assert list(reached["nodes"]) == ["s", "t"]  # the target first
     assert reached["nodes"]["s"]["accuracy"]["std"] is None
     assert reached["nodes"]["s"].keys() == {"accuracy"}
+    (pretrained,) = reached["nodes"]["t"]["pretrained"]
+    # A frozen network is what it was at the end of its pre-training.
+    assert pretrained == {
+        "accuracy": reached["nodes"]["t"]["accuracy"]["mean"],
+        "split": "test",
+        "cached": False,
+    }
+    again = run(plan, out=tmp_path / "again", device="cpu").nodes["t"].pretrained
+    assert again is not None
+    assert [each.model_dump() for each in again] == [{**pretrained, "cached": True}]
     teacher, student = metrics(tmp_path / "r")
     assert (teacher["node"], teacher["loss"], teacher["learning_rate"]) == ("t", None, None)
     assert teacher["edges"] == {}
@@ -525,6 +535,21 @@ def test_a_run_of_an_older_version_is_not_resumed(cut: Path) -> None:
     with pytest.raises(RunError, match=r"was begun by ktgdsl 0\.1\.0, which did not keep") as error:
         resume(cut)
     assert code(error) == "E502"
+
+
+def test_what_was_pre_trained_is_the_same_after_a_resume(tmp_path: Path) -> None:
+    """The pre-training of the repeat that was cut off is one of this run."""
+    frozen: dict[str, dict[str, Any]] = {
+        "s": {"network": SMALL},
+        "t": {"network": SMALL, "frozen": "no edge enters it"},
+    }
+    edges: list[Edge | tuple[str, str]] = [("label", "s"), ("t", "s")]
+    plan = tiny_plan("st", edges, settings=frozen, data={"batch": 256}, epochs=2, repeats=2)
+    with pytest.raises(RunInterrupted):
+        run(plan, out=tmp_path / "r", device="cpu", listener=interrupt(after=2))
+    pretrained = resume(tmp_path / "r").nodes["t"].pretrained
+    assert pretrained is not None
+    assert [each.cached for each in pretrained] == [False, False]
 
 
 def test_a_checkpoint_of_another_plan_is_refused(cut: Path) -> None:

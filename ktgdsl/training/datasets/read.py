@@ -75,8 +75,13 @@ def complete(plan: Plan) -> Plan:
     """
     if plan.data.facts is not None:
         return plan
+    return with_data(plan, read(plan.data)[1])
+
+
+def with_data(plan: Plan, data: DataPlan) -> Plan:
+    """The plan with this data plan."""
     # Not a copy: that would keep the digest of the plan without facts.
-    return Plan.model_construct(**{**dict(plan), "data": read(plan.data)[1]})
+    return plan if plan.data == data else Plan.model_construct(**{**dict(plan), "data": data})
 
 
 def _facts(data_set: DataSet, data: DataPlan) -> Facts:

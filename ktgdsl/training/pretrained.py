@@ -1,0 +1,74 @@
+"""Files of the cache of pre-trained weights: their names and headers, and why one is not used.
+
+A file is named after the plan of its training and the content of code and data. Its header has the
+digests of both and the accuracy that was reached.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from torch import nn
+
+from ktgdsl.backend.own_code import digest_of, own_code
+from ktgdsl.backend.weights import facts_of, load_weights, save_weights
+from ktgdsl.files import sha256
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.datasets.content import content_digest
+from ktgdsl.training.datasets.read import read
+from ktgdsl.training.events import PretrainDone, SplitName
+
+CODE, DATA = "code", "data"
+LIBRARIES = ("torchvision", "timm")
+"""The libraries that make a network of their name, and whose next version may make another."""
+
+
+def content_facts(alone: Plan, data: str | None) -> dict[str, str]:
+    """The digests of the code and of the data of a pre-training; `data` if it is known already.
+
+    Raises RunError (E508) when the data have to be read, and cannot be.
+    """
+    networks = {node.network.name for node in alone.graph.nodes}
+    versions = [f"{name} {version(name)}" for name in LIBRARIES if name in networks]
+    code = " ".join([digest_of(own_code(alone)), *versions])
+    if data is None:
+        data = content_digest(read(alone.data)[0], alone.data.workers)
+    return {CODE: code, DATA: data}
+
+
+def file_name(alone: Plan, content: Mapping[str, str]) -> str:
+    """The name of the file of a pre-training's weights."""
+    return f"{alone.digest}-{sha256(repr(sorted(content.items())).encode())[:16]}.safetensors"
+
+
+def save_entry(
+    network: nn.Module, path: Path, content: Mapping[str, str], done: PretrainDone
+) -> None:
+    """Keep the weights of a pre-training. Raises OSError when the file cannot be written."""
+    facts = {**content, "accuracy": repr(done.accuracy), "split": done.split}
+    save_weights(network, path, facts)
+
+
+def load_entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None:
+    """Load a file into the network of a node; None if it is not there, damaged or does not fit."""
+    if not path.exists() or load_weights(network, path, sealed=True) is not None:
+        return None
+    facts = facts_of(path)
+    split: SplitName = "validation" if facts["split"] == "validation" else "test"
+    return PretrainDone(node, float(facts["accuracy"]), split, cached=True)
+
+
+def why_unused(path: Path, content: Mapping[str, str]) -> str:
+    """Why weights in the cache are not used although the plan of their training is the same."""
+    if path.exists():
+        return f"the weights in the cache are damaged, or of another version: {path}"
+    changed = set()
+    for other in path.parent.glob(f"{path.name.partition('-')[0]}-*.safetensors"):
+        try:
+            facts = facts_of(other)
+        except Exception:  # it may be damaged, and is not used
+            continue
+        changed |= {name for name in (CODE, DATA) if facts.get(name) != content[name]}
+    if not changed:
+        return ""
+    return f"the weights in the cache are of other {' and '.join(sorted(changed))}"

@@ -174,7 +174,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     text = " ".join(REFERENCE.split())
     limits = (
         f"{MOST_NODES} nodes; edge statements that stand for {MOST_PAIRS:,} pairs; {MAX_LEVELS} "
-        f"levels of nesting; {MOST_FILES} files used; {MAX_BYTES >> 20} MiB a file; a `let` of "
+        "levels of nesting, with `let`s put in and gates and losses written out; "
+        f"{MOST_FILES} files used; {MAX_BYTES >> 20} MiB a file; a `let` of "
         f"{lets.MOST_LEVELS} levels and {lets.MOST_PARTS:,} parts once the names in it are "
         f"replaced; {MOST_OPTIONS:,} options of an open value"
     )

@@ -1,6 +1,6 @@
 """Lowers the blocks of settings: `data`, `train`, `pretrain` and `search`, with their defaults."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
@@ -13,8 +13,11 @@ from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
-from ktgdsl.vocabulary.search import Accuracy, SearchSettings
+from ktgdsl.vocabulary.registry import settings_of
 from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from ktgdsl.vocabulary.search import Accuracy, SearchSettings
 
 
 class Settings(NamedTuple):
@@ -186,7 +189,9 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
             resolver.complain("E411", message, setting.value.span, fix)
         else:
             closed_ones.append(setting)
-    settings = resolver.settings(SearchSettings, closed_ones, "search", block.span)
+    # Most specs are no searches, whose words are loaded when they are needed.
+    cls = cast("type[SearchSettings]", settings_of("search"))
+    settings = resolver.settings(cls, closed_ones, "search", block.span)
     if settings is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
@@ -195,7 +200,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
         if (node := _only_target(drafting, block)) is None:
             return None
     else:
-        assert isinstance(objective, Accuracy)
+        objective = cast("Accuracy", objective)
         nodes = drafting.names.referenced(objective.of)
         if len(nodes) != 1:
             message = f"the objective is the accuracy of one node, not of {len(nodes)}"

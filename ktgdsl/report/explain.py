@@ -18,31 +18,15 @@ from ktgdsl.diagnostics.explanations import (
 )
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import default_text, type_text, with_article
+from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand
-from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of
-from ktgdsl.vocabulary.search import SearchSettings
-from ktgdsl.vocabulary.settings import (
-    DataSettings,
-    NodeSettings,
-    PhaseSettings,
-    PretrainSettings,
-    ShareSettings,
-    TrainSettings,
-)
+from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of, settings_of
 from ktgdsl.vocabulary.spelling import closest
 
 WIDTH = 80
-BLOCKS: dict[str, type[Parameters]] = {
-    "node": NodeSettings,
-    "share": ShareSettings,
-    "data": DataSettings,
-    "train": TrainSettings,
-    "pretrain": PretrainSettings,
-    "phase": PhaseSettings,
-    "search": SearchSettings,
-}
-"""What has settings, by the name that paths such as `train.epochs` begin with."""
+BLOCKS = {block: settings_of(block) for block in registry.BLOCKS}
+"""The settings by what has them, the name that paths such as `train.epochs` begin with."""
 
 _PLACES = {
     "network": "A network makes a node: `node a = NETWORK`.",

@@ -5,15 +5,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator
 
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.python import Python
 from ktgdsl.vocabulary.refs import NodeRef, ReferringEntry, Tap
 from ktgdsl.vocabulary.spelling import closest
-from ktgdsl.vocabulary.torchvision_names import NAMES
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "features", "logits")
 """The places inside of the built-in networks, from the input on."""
@@ -138,87 +135,6 @@ class Wrn(Network):
         stages = _stages(block, self.depth // 6, (16, *widths))
         batch_norm = 2 * widths[-1]
         return _convolution(channels, 16) + stages + batch_norm + (widths[-1] + 1) * classes
-
-
-class PythonNetwork(Network, Python):
-    """A callable of yours that returns an `nn.Module`: `python("pkg.module:factory", width=8)`.
-
-    Named arguments go to the callable. Imported by `build` and `run`, never by `check`.
-    """
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]*", text):
-        raise ValueError("must be the name of a model, such as `resnet18`")
-    return text
-
-
-Name = Annotated[
-    str, AfterValidator(_name), Field(description='name of the model, such as "resnet18"')
-]
-
-
-def _of_torchvision(name: str) -> str:
-    if name in NAMES:
-        return name
-    guess = closest(name, NAMES)
-    raise PydanticCustomError(
-        "unknown_name",
-        'torchvision has no classification network "{name}"',
-        {
-            "name": name,
-            "help": f"did you mean `{guess}`?"
-            if guess
-            else "`torchvision.models.list_models()` has the names",
-        },
-    )
-
-
-class Torchvision(Network):
-    """A model of torchvision by name: `torchvision("resnet18", weights="DEFAULT")`.
-
-    Its classifier gets as many outputs as the data has classes. With `weights` it is new where
-    the number differs, which a frozen node refuses, and images are normalised for this network as
-    they were for its training. Images of one channel count as grey: the network sees them in all
-    three. Taps are module paths: `t."layer1.0.conv1"`.
-
-    Source: `torchvision.models.get_model`.
-    """
-
-    word: ClassVar[str] = "torchvision"
-
-    name: Annotated[Name, AfterValidator(_of_torchvision)]
-    weights: Annotated[
-        str | None,
-        Field(description='pre-trained weights by the library\'s name, such as "DEFAULT"'),
-    ] = None
-
-    @property
-    def has_weights(self) -> bool:
-        """With the weights of the library."""
-        return self.weights is not None
-
-
-class Timm(Network):
-    """A model of timm by name: `timm("resnet18")`, once `pip install timm` has been run.
-
-    Further named arguments go to the model: `timm("resnet18", drop_rate=0.1)`. Its classifier gets
-    as many outputs as the data has classes, its first convolution as many inputs as the images have
-    channels. With `pretrained=true` it is as `torchvision` with weights. Taps are module paths.
-
-    Source: `timm.create_model`.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    word: ClassVar[str] = "timm"
-
-    name: Name
-    pretrained: Annotated[bool, Field(description="start from the library's weights")] = False
-
-    @property
-    def has_weights(self) -> bool:
-        """With the weights of the library."""
-        return self.pretrained
 
 
 def _of_form(depth: int, rest: int) -> int:

@@ -5,13 +5,13 @@ from importlib import import_module
 from typing import TypeVar
 
 from ktgdsl.vocabulary.call import Call
-from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import expand_shorthand
 
 # The modules of each kind, the most common words first. A module is imported when a word is
 # looked up that none before it has. Measured: all of them add a twentieth to `ktgc check`.
 _MODULES = {
-    "network": ("networks", "derived"),
+    "network": ("networks", "foreign_networks", "derived"),
     "loss": ("losses", "logit_losses", "feature_losses"),
     "gate": ("gates", "predicates"),
     "optimizer": ("optimizers", "adam"),
@@ -23,6 +23,19 @@ _MODULES = {
     "objective": ("search",),
 }
 KINDS = tuple(_MODULES)
+
+_BLOCKS = {
+    "node": ("settings", "NodeSettings"),
+    "share": ("settings", "ShareSettings"),
+    "data": ("settings", "DataSettings"),
+    "train": ("settings", "TrainSettings"),
+    "pretrain": ("settings", "PretrainSettings"),
+    "phase": ("settings", "PhaseSettings"),
+    "search": ("search", "SearchSettings"),
+}
+BLOCKS = tuple(_BLOCKS)
+"""What has settings, by the name that paths such as `train.epochs` begin with."""
+
 _Entry = TypeVar("_Entry", bound=Entry)
 
 
@@ -33,6 +46,13 @@ def entry(kind: str, word: str) -> type[Entry] | None:
         if found := _defined_in(module, kind).get(word):
             return found
     return None
+
+
+def settings_of(block: str) -> type[Parameters]:
+    """The settings that a block, or a node or share, may have."""
+    module, name = _BLOCKS[block]
+    found: type[Parameters] = getattr(import_module(f"ktgdsl.vocabulary.{module}"), name)
+    return found
 
 
 def entry_of(base: type[_Entry], call: Call) -> _Entry:

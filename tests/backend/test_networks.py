@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 import ktgdsl
 from ktgdsl.backend.graph import build
 from ktgdsl.backend.networks import Dropout, ResNet, WideResNet, make, option_a
-from ktgdsl.vocabulary.networks import STAGES, Network, PythonNetwork, Resnet, Torchvision, Wrn
+from ktgdsl.vocabulary.foreign_networks import PythonNetwork, Torchvision
+from ktgdsl.vocabulary.networks import STAGES, Network, Resnet, Wrn
 
 RESNET8: Mapping[str, object] = {"depth": 8}
 WRN10_2: Mapping[str, object] = {"depth": 10, "widen": 2, "dropout": 0.0}

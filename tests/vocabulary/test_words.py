@@ -10,6 +10,7 @@ from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import (
     derived,
     feature_losses,
+    foreign_networks,
     gates,
     logit_losses,
     networks,
@@ -118,7 +119,7 @@ class TestNetworks:
              "wrn(depth=28, widen=2, dropout=0, stride=2)"),
             (networks.Wrn(depth=28, widen=2, dropout=0.3).call(),
              "wrn(depth=28, widen=2, dropout=0.3, stride=1)"),
-            (networks.PythonNetwork(function="m:f").call(), 'python(function="m:f")'),
+            (foreign_networks.PythonNetwork(function="m:f").call(), 'python(function="m:f")'),
         ],
     )  # fmt: skip
     def test_shortest(self, call: Call, short: str) -> None:
@@ -160,7 +161,7 @@ class TestNetworks:
     @pytest.mark.parametrize("factory", ["m", "m:", ":f", "m:f:g", "m f:g", "1m:f", "m:f()"])
     def test_no_factories(self, factory: str) -> None:
         with pytest.raises(ValidationError):
-            networks.PythonNetwork(function=factory)
+            foreign_networks.PythonNetwork(function=factory)
 
 
 class TestLosses:

@@ -23,10 +23,14 @@ from ktgdsl.syntax.tree import (
 )
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import expand_shorthand
+from ktgdsl.vocabulary.other_names import other_word
 from ktgdsl.vocabulary.registry import entry, kinds_of
 from ktgdsl.vocabulary.spelling import closest
 
 P = TypeVar("P", bound=Parameters)
+
+_BOOLEANS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+"""How other languages say `true` and `false`."""
 
 
 class NamedValue(NamedTuple):
@@ -81,12 +85,11 @@ class Resolver(ReferenceResolver):
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
         elif others := kinds_of(name):
             swapped = {kind, others[0]} == {"loss", "gate"}
-            self.complain(
-                "E303" if swapped else "E301",
-                f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here",
-                span,
-                hints.PLACES[others[0]] if swapped else hints.such_as(kind),
-            )
+            fix = hints.PLACES[others[0]] if swapped else hints.such_as(kind)
+            if meant := other_word(kind, name):
+                fix = f"did you mean `{meant}`?"
+            message = f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here"
+            self.complain("E303" if swapped else "E301", message, span, fix)
         else:
             fix = hints.for_word(name, kind, list(self.lets))
             self.unknown(name, f"there is no {kind} called `{name}`", span, fix)
@@ -233,6 +236,8 @@ class Resolver(ReferenceResolver):
         spelt = ["true" if c is True else "false" if c is False else str(c) for c in choices]
         contrast = f", not `{name}`" if name else ""
         guess = closest(name, spelt) if name else None
+        if True in choices:
+            guess = _BOOLEANS.get(name or str(getattr(value, "value", ""))) or guess
         if isinstance(value, String) and value.value in spelt:
             guess, contrast = value.value, ", without quotes"
         self.complain(
@@ -282,8 +287,10 @@ class Resolver(ReferenceResolver):
         except ValidationError as failure:
             for error in failure.errors(include_url=False):
                 if whole or (error["loc"] and error["type"] != "missing"):
-                    code, message = invalid(error, _named(cls, _first(error["loc"]), owner))
+                    name = _first(error["loc"])
+                    code, message = invalid(error, _named(cls, name, owner))
                     fix = error.get("ctx", {}).get("help")
+                    fix = fix or hints.for_invalid(cls, name, values.get(name))
                     self.complain(code, message, _place(error["loc"], items, span), fix)
             return None
 

@@ -139,12 +139,11 @@ class Scope:
             self.complain("E301", f"`{name}` is a `let` and takes no arguments", value.span)
             return
         guess = closest(name, list(self.lets))
-        self.unknown(
-            name,
-            f"nothing that has a value is called `{name}`",
-            value.name_span,
-            f"did you mean `{guess}`?" if guess else f"`let {name} = ...` would name a value",
-        )
+        fix = f"did you mean `{guess}`?" if guess else f"`let {name} = ...` would name a value"
+        if name.lower() in ("none", "null", "nil"):
+            fix = "leave a setting out to have its default"
+        problem = f"nothing that has a value is called `{name}`"
+        self.unknown(name, problem, value.name_span, fix)
 
     def _arithmetic(self, value: Binary) -> Any:
         left, right = self.number(value.left), self.number(value.right)

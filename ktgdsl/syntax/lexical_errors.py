@@ -50,6 +50,7 @@ _HINTS = {
     "<": "an arrow is written `->` or `<->`, from the source to the destination",
     ">": "an arrow is written `->` or `<->`, from the source to the destination",
     "&": "gates are combined with `*`, which is 'and' for those that are 0 or 1",
+    "!": "what is 1 where a gate is 0 is written `1 - correct`",
     "^": "there is no power; write the value itself, such as `1e-3`",
     "\u00a0": "this is a no-break space: type an ordinary one",
 }

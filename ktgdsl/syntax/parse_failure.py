@@ -74,6 +74,10 @@ class ParseFailure:
         token = self.near(offset)
         return token.type if token is not None else ""
 
+    def kind_at(self, position: int) -> str:
+        """The kind of the token at a position of the part, or "" past the ends."""
+        return self.tokens[position].type if 0 <= position < len(self.tokens) else ""
+
     @property
     def place(self) -> Span:
         """The token that does not fit, or the last one of a part that ends too early."""

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
+from ktgdsl.syntax import foreign_syntax
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.syntax.number_errors import comma, point, spaced, touching
 from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
@@ -275,6 +276,7 @@ _RULES: tuple[Callable[[ParseFailure], Diagnostic | None], ...] = (
     comma,
     spaced,
     _comment,
+    *foreign_syntax.RULES,
     _keyword,
     _nameless,
     _unclosed,

@@ -171,7 +171,8 @@ def expand_shorthand(word: str) -> tuple[str, dict[str, Any]] | None:
 def suggest_shorthand(word: str) -> str | None:
     """What a misspelt `resnt32` or `wnr28_2` probably meant, or None."""
     match = re.fullmatch(r"([A-Za-z_]+?)_?(\d+(?:_\d+)?)", word)
-    name = match and closest(match[1], [Resnet.word, Wrn.word])
+    is_wide = match and match[1].replace("_", "").lower() == "wideresnet"
+    name = Wrn.word if is_wide else match and closest(match[1], [Resnet.word, Wrn.word])
     return f"{name}{match[2]}" if match and name and expand_shorthand(f"{name}{match[2]}") else None
 
 

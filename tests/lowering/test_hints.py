@@ -34,6 +34,43 @@ PUT = [
     (PAIR, 'data "digits"', '"digits"', "digits"),
     (PAIR, "train { optimizer = ‘sgd’ }", "‘sgd’", "sgd"),
     ("node a = resnet18 target a edge label -> a", "", "resnet18", 'torchvision("resnet18")'),
+    ("node a = ResNet18 target a edge label -> a", "", "ResNet18", 'torchvision("resnet18")'),
+    ("node a = torchvision.resnet18 target a edge label -> a", "", "torchvision.resnet18",
+     'torchvision("resnet18")'),
+    ("node a = torchvision.models.resnet18 target a edge label -> a", "",
+     "torchvision.models.resnet18", 'torchvision("resnet18")'),
+    ("node a = nets.small.net target a edge label -> a", "", "nets.small.net",
+     'python("nets.small:net")'),
+    ('node a = python("nets.net") target a edge label -> a', "", '"nets.net"', '"nets:net"'),
+    ("node a = wide_resnet28_10 target a edge label -> a", "", "wide_resnet28_10", "wrn28_10"),
+    ("node a = resnet8x4 target a edge label -> a", "", "resnet8x4", "resnet(depth=8, width=64)"),
+    # Words and settings as papers and other programs call them.
+    (PAIR + "edge b -> a : kd", "", "kd", "kl(T=4)"),
+    (PAIR + "edge b -> a : KLDivLoss", "", "KLDivLoss", "kl"),
+    (PAIR + "edge b -> a : l2", "", "l2", "mse"),
+    (PAIR + "edge b -> a : cosine", "", "cosine", "cosine_distance"),
+    ("node a = resnet8 target a edge label -> a : cross_entropy", "", "cross_entropy", "ce"),
+    ("node a = resnet8 target a edge label -> a : nll", "", "nll", "ce"),
+    ("node a = resnet8 target a edge label -> a : label_smoothing", "", "label_smoothing",
+     "ce(smoothing=0.1)"),
+    (PAIR + "edge b -> a : kl(temperature=4)", "", "temperature", "T"),
+    (PAIR + "edge b -> a via open", "", "open", "through"),
+    (PAIR + "edge b -> a via none", "", "none", "cutoff"),
+    (PAIR, "train { optimizer = sgd(learning_rate=0.1) }", "learning_rate", "lr"),
+    (PAIR, "train { optimizer = adamw(wd=0.1) }", "wd", "weight_decay"),
+    (PAIR, "train { optimizer = torch.optim.SGD(lr=0.1) }", "torch.optim.SGD", "sgd"),
+    (PAIR, "train { schedule = CosineAnnealingLR }", "CosineAnnealingLR", "cosine(by=epoch)"),
+    (PAIR, "train { schedule = ReduceLROnPlateau }", "ReduceLROnPlateau", "plateau"),
+    (PAIR, "train { schedule = step(step_size=30) }", "step_size", "every"),
+    (PAIR, "train { schedule = multistep(milestones=[30]) }", "milestones", "at"),
+    (PAIR, "train { grad_clip = 1 }", "grad_clip", "clip"),
+    (PAIR, "train { seeds = 5 }", "seeds", "repeats"),
+    (PAIR, "data digits { batch_size = 32 }", "batch_size", "batch"),
+    (PAIR, "data digits { val = 20% }", "val", "validation"),
+    (PAIR, "data digits { holdout = True }", "True", "true"),
+    (PAIR, "data digits { holdout = no }", "no", "false"),
+    (PAIR, "data digits { holdout = 1 }", "1", "true"),
+    (PAIR, 'train { epochs = "20" }', '"20"', "20"),
     ("node a = mobilenet_v2 target a edge label -> a", "", "mobilenet_v2", 'torchvision("vgg16")'),
 ]  # fmt: skip
 
@@ -48,6 +85,36 @@ def test_what_is_suggested_is_sound(body: str, more: str, wrong: str, right: str
     assert right in suggested
     fixed = text[: found.span.start] + right + text[found.span.end :]
     assert not has_errors(compiled(fixed).diagnostics), said(fixed)
+
+
+SETTINGS = [
+    ("data digits { validation = 0.2 }", "validation = 20%"),
+    ("data digits { labeled = 0.125 }", "labeled = 12.5%"),
+    ("train { seed = [3, 4, 5] }", "seed = 3  repeats = 3"),
+    ("train { epochs = 20% }", "epochs = 20"),
+    ("train { clip = 50% }", "clip = 0.5"),
+    ("train { learning_rate = 0.1 }", "optimizer = sgd(lr=0.1)"),
+]
+
+
+@pytest.mark.parametrize(("block", "right"), SETTINGS, ids=[each[1] for each in SETTINGS])
+def test_what_is_suggested_for_a_setting_is_sound(block: str, right: str) -> None:
+    found = next(d for d in compiled(graph(PAIR, block)).diagnostics if d.severity == "error")
+    assert f"`{right}`" in (found.help or "")
+    fixed = graph(PAIR, f"{block.partition('{')[0]} {{ {right} }}")
+    assert not has_errors(compiled(fixed).diagnostics), said(fixed)
+
+
+@pytest.mark.parametrize(
+    ("block", "help"),
+    [
+        ("train { batch_size = 64 }", "it belongs to the data: `data digits { batch = 64 }`"),
+        ("train { clip = None }", "leave a setting out to have its default"),
+    ],
+)
+def test_what_to_do_about_a_setting(block: str, help: str) -> None:
+    found = next(d for d in compiled(graph(PAIR, block)).diagnostics if d.severity == "error")
+    assert found.help == help
 
 
 def test_a_comma_between_two_terms_is_one() -> None:

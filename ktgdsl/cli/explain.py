@@ -10,7 +10,10 @@ from ktgdsl.report.explain import explain, overview, refilled, suggest
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="such as E304, correct, edge or data.batch"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="such as E304, correct, edge, data.batch or result.json",
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 VERBS = {
     "check": "say what is wrong with specs",
     "plan": "show what a spec means, every default written out",
-    "diff": "show what differs between two specs in meaning",
+    "diff": "show what differs between two specs or runs in meaning",
     "graph": "draw who teaches whom through which gates",
     "fmt": "lay specs out in the one layout",
     "build": "print a stage of the compiler",
-    "explain": "say what a diagnostic's code, a word, a keyword or a setting means",
+    "explain": "say what a code, a word, a keyword, a setting, a command or a file means",
     "run": "train a graph, or go on with a run that was cut off",
     "search": "find the best graph of a space, or go on with a search",
     "bench": "measure a spec on this machine, and tell how long it will take",

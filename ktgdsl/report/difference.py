@@ -1,5 +1,7 @@
 """The difference of two plans in meaning, side by side."""
 
+from collections.abc import Mapping
+
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
 from ktgdsl.report.describe import columns, derived_text, open_values, terms_text, value_text
 from ktgdsl.vocabulary.networks import shorthand
@@ -7,20 +9,36 @@ from ktgdsl.vocabulary.networks import shorthand
 NOTHING = "-"
 
 
-def difference(one: Plan, other: Plan, names: tuple[str, str] = ("A", "B")) -> str:
-    """Both plans side by side, under their `names`, where they differ; or that they do not."""
+Accuracies = Mapping[str, str]
+"""What the nodes of a run have reached, as text."""
+
+
+def difference(
+    one: Plan,
+    other: Plan,
+    names: tuple[str, str] = ("A", "B"),
+    reached: tuple[Accuracies, Accuracies] = ({}, {}),
+) -> str:
+    """Both plans side by side, under their `names`, where they differ; or that they do not.
+
+    `reached` are the accuracies of finished runs, which are shown whether they differ or not.
+    """
     first, second = _facts(one), _facts(other)
     rows = [
         (name, first.get(name, NOTHING), second.get(name, NOTHING))
         for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name)
     ]
+    rows += [
+        (f"accuracy of {node}", reached[0].get(node, NOTHING), reached[1].get(node, NOTHING))
+        for node in dict.fromkeys([*reached[0], *reached[1]])
+    ]
     lines = columns([("", *names), *rows]) if rows else []
     if one.digest == other.digest:
         lines.append("the same training")
     elif one.canonical_digest == other.canonical_digest:
         lines.append("the same graph: only auxiliary nodes have other names or another order")
-    elif not rows:
+    elif first == second:
         lines.append("the same nodes, edges and settings, in another order")
     return "\n".join(lines) + "\n"
 

@@ -46,8 +46,9 @@ def explain(name: str) -> str | None:
     """All that there is to say about a name; None where it is unknown.
 
     A name is a code (`E304`), a family of codes (`E3`), a word (`correct`, `gate:cosine`,
-    `resnet32`), a kind of words (`gate`), a keyword (`edge`), a block (`train`) or a setting
-    (`batch`, `data.batch`). What has several meanings has a page for each.
+    `resnet32`), a kind of words (`gate`), a keyword (`edge`), a block (`train`), a setting
+    (`batch`, `data.batch`), a command (`table`) or a file (`result.json`). What has several
+    meanings has a page for each.
     """
     pages = [
         *_codes(name),
@@ -57,6 +58,7 @@ def explain(name: str) -> str | None:
         *_keywords(name),
         *_blocks(name),
         *_settings(name),
+        *_documents(name),
     ]
     return "\n\n\n".join(pages) or None
 
@@ -76,6 +78,8 @@ def suggest(name: str) -> str | None:
             *KINDS,
             *BLOCKS,
             *keywords().by_name,
+            *commands().by_name,
+            *written_files().by_name,
             *(each for _, each in (*words, *settings)),
             *(f"{kind}:{word}" for kind, word in words),
             *(f"{block}.{setting}" for block, setting in settings),
@@ -96,6 +100,8 @@ def overview() -> str:
         _filled(", ".join(keywords().by_name), "  ", "  "),
         "A setting, such as `batch` or `data.batch`; `train` lists all of the block:",
         _table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
+        "A command, or a file in the folder of a run, a search or a table:",
+        _filled(", ".join([*commands().by_name, *written_files().by_name]), "  ", "  "),
     )
 
 
@@ -187,6 +193,25 @@ def _keywords(name: str) -> Iterator[str]:
 def keywords() -> Explanations:
     """The explanations of all keywords."""
     return read_explanations("ktgdsl.syntax", "keywords.md")
+
+
+def commands() -> Explanations:
+    """The explanations of the verbs of the command line."""
+    return read_explanations("ktgdsl.report", "commands.md")
+
+
+def written_files() -> Explanations:
+    """The explanations of the files in the folders of runs, searches and tables."""
+    return read_explanations("ktgdsl.report", "files.md")
+
+
+def _documents(name: str) -> Iterator[str]:
+    if explanation := commands().by_name.get(name.removeprefix("ktgc ")):
+        yield _page(f"ktgc {name.removeprefix('ktgc ')}, a command", *_explained(explanation))
+    place = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    file = "best.ktg" if place == "top" else place
+    if explanation := written_files().by_name.get(file):
+        yield _page(f"{file}, {'a file' if '.' in file else 'a folder'}", *_explained(explanation))
 
 
 def _blocks(name: str) -> Iterator[str]:

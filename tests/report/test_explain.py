@@ -5,11 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from ktgdsl.cli.parser import VERBS, parser
 from ktgdsl.compiler import compile_source
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, code_explanations
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.report.explain import BLOCKS, WIDTH, explain, keywords, overview, suggest
+from ktgdsl.report.explain import (
+    BLOCKS,
+    WIDTH,
+    commands,
+    explain,
+    keywords,
+    overview,
+    suggest,
+    written_files,
+)
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import search, settings
 from ktgdsl.vocabulary.entry import Parameters
@@ -24,6 +34,8 @@ NAMES = [
     *KINDS,
     *BLOCKS,
     *KEYWORDS,
+    *commands().by_name,
+    *written_files().by_name,
     *(f"{kind}:{word}" for kind, word in WORDS),
     *(f"{block}.{name}" for block, name in SETTINGS),
     "resnet32",
@@ -217,8 +229,31 @@ class TestKeywords:
         first, *others = page(word).split("\n\n\n")
         assert first.startswith(f"{word}, a keyword\n")
         assert flat(KEYWORDS[word].text) in flat(first)
-        titles = [each.partition("\n")[0] for each in others]
+        titles = [each.partition("\n")[0] for each in others if not each.startswith("ktgc ")]
         assert titles[:1] == ([f"{word}, and its settings"] if word in BLOCKS else [])
+
+
+class TestCommandsAndFiles:
+    def test_every_verb_is_explained(self) -> None:
+        assert list(commands().by_name) == list(VERBS)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_a_verb_has_a_page_with_a_command_line_that_is_one(self, verb: str) -> None:
+        (last,) = [p for p in page(verb).split("\n\n\n") if p.startswith(f"ktgc {verb}, a command")]
+        (example,) = commands().by_name[verb].examples
+        assert f"    {example.text}" in last
+        program, *arguments = example.text.split()
+        assert program == "ktgc"
+        assert parser().parse_args(arguments).verb.__module__ == f"ktgdsl.cli.{verb}"
+        assert page(f"ktgc {verb}") == last
+
+    @pytest.mark.parametrize("file", written_files().by_name)
+    def test_a_file_has_a_page(self, file: str) -> None:
+        assert page(file).startswith(f"{file}, a f")
+        assert page(f"runs/dml3/{file}") == page(file)
+
+    def test_the_graphs_of_a_search(self) -> None:
+        assert page("top") == page("runs/space/top/") == page("best.ktg")
 
 
 class TestSettings:

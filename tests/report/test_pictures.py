@@ -136,6 +136,31 @@ class TestDiagram:
         assert circles(drawing)["e"].dashed
         assert not circles(drawing)["h[0]"].dashed
 
+    def test_arguments_of_networks_that_differ(self) -> None:
+        networks = {
+            "a": "resnet8",
+            "b": "resnet(depth=8, width=32)",
+            "c": "wrn(10, 2, dropout=0.25)",
+            "d": "wrn(10, 2, dropout=0.25)",
+            "e": 'torchvision("resnet18", weights="DEFAULT")',
+            "f": 'torchvision("resnet18")',
+            "g": 'python("nets:net", width=8, classes=10)',
+            "h": 'python("nets:net", width=16, classes=10)',
+        }
+        nodes = " ".join(f"node {name} = {network}" for name, network in networks.items())
+        drawn = diagram(sound(graph(f"{nodes} target a edge label, * -> a")))
+        assert {vertex.name: vertex.labels for vertex in drawn.vertices} == {
+            "a": ("resnet8",),
+            "b": ("resnet8", "width=32"),
+            "c": ("wrn10_2",),  # which is that of d too
+            "d": ("wrn10_2",),
+            "e": ("resnet18", "DEFAULT"),
+            "f": ("resnet18",),
+            "g": ("net", "width=8"),
+            "h": ("net", "width=16"),
+        }
+        assert ">width=32<" in svg(layout(drawn))
+
     def test_two_views(self) -> None:
         body = "node a = resnet8 target a edge label -> a edge a -> a : kl via linear"
         plan = sound(graph(body, "data digits { views = 2 }"))
@@ -162,6 +187,42 @@ class TestSpace:
         assert all(key.open for key in drawn.keys)
         assert drawn.vertices[1].networks == ("resnet8", "resnet14", "wrn10_2")
         assert {"?", "?2"} <= set(texts(layout(drawn)))
+
+    def test_open_losses_and_temperatures(self) -> None:
+        text = """
+        let T = 1 | 2 | 4
+        let w = 0.1 .. 0.9
+        graph g {
+            node a, b, c = resnet8
+            target a
+            edge label -> * : ce(smoothing=0 | 0.1)
+            edge b -> a : w * kl(T=T) + (1 - w) * mse via linear
+            edge c -> a : kl(T=T)
+            edge a -> b : kl | mse
+            edge a -> c : kl(T=0.5 .. 8)
+            edge b -> c
+        }
+        """
+        drawn = diagram(sound(text))
+        arrows = {(arrow.source, arrow.destination): arrow for arrow in drawn.arrows}
+        assert arrows["b", "a"].losses == "(0.1 .. 0.9) * kl(T=1 | 2 | 4) + (0.1 .. 0.9) * mse"
+        assert arrows["c", "a"].losses == "kl(T=1 | 2 | 4)"
+        assert arrows["a", "b"].losses == "kl | mse"
+        assert arrows["a", "c"].losses == "kl(T=0.5 .. 8)"
+        assert arrows["b", "c"].losses == ""
+        assert {pair for pair, arrow in arrows.items() if not arrow.dashed} == {("b", "c")}
+        assert arrows["c", "a"].text == "kl(T=1 | 2 | 4) via through"
+        assert arrows["c", "a"].short_text == "through"
+        assert drawn.notes[0] == "every edge from the labels: ce(smoothing=0 | 0.1)"
+        assert "c → a: kl(T=1 | 2 | 4)" in drawn.notes
+        written = svg(layout(drawn))
+        assert "a → b: kl | mse" in written
+        assert "c -&gt; a: kl(T=1 | 2 | 4) via through" in written
+
+    def test_a_spec_has_no_open_losses(self) -> None:
+        drawn = diagram(sound(graph("node a, b = resnet8 target a edge label -> a edge b -> a")))
+        assert drawn.notes == ()
+        assert not any(arrow.losses for arrow in drawn.arrows)
 
     def test_a_range_and_a_number_of_nodes(self) -> None:
         body = """

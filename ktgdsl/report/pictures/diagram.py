@@ -18,6 +18,8 @@ from ktgdsl.plan.model import (
     node_of,
     tap_of,
 )
+from ktgdsl.report.pictures.network_labels import network_labels
+from ktgdsl.report.pictures.open_losses import notes, open_losses
 from ktgdsl.space.space import every_option, plan_at
 from ktgdsl.space.unparse_calls import gate_text
 from ktgdsl.vocabulary.call import format_number, format_path
@@ -30,12 +32,14 @@ Role = Literal["target", "frozen", "auxiliary"]
 class Vertex:
     """A node with its network (several where that is open), and its accuracy if it is known.
 
-    Where `derived`, it is made from other nodes, and its one network is the word for how.
+    `labels` are short lines for a network: its name, and arguments in which nodes differ. Where
+    `derived`, it is made from other nodes, and its one network is the word for how.
     """
 
     name: str
     role: Role
     networks: tuple[str, ...]
+    labels: tuple[str, ...]
     accuracy: str | None = None
     derived: bool = False
 
@@ -59,7 +63,8 @@ class Arrow:
     """A live edge or, without a key, that a derived vertex is made from another.
 
     Without a `source` vertex it starts at a small box with the text `box`, mostly "Label".
-    `taps` names taps other than the logits. `tooltip` is the whole edge as text.
+    `taps` names taps other than the logits. `losses` are those that a space leaves open.
+    `tooltip` is the whole edge as text.
     """
 
     source: str | None
@@ -67,12 +72,20 @@ class Arrow:
     key: GateKey | None
     box: str = ""
     taps: str = ""
+    losses: str = ""
     tooltip: str = ""
 
     @property
     def text(self) -> str:
-        """The taps and the gate in full."""
-        return ": ".join(filter(None, [self.taps, self.key.gate if self.key else ""]))
+        """The taps, the open losses and the gate in full."""
+        gate = self.key.gate if self.key else ""
+        edge = f"{self.losses} via {gate}" if self.losses else gate
+        return ": ".join(filter(None, [self.taps, edge]))
+
+    @property
+    def dashed(self) -> bool:
+        """Whether something of it is open, or it is no edge."""
+        return self.key is None or self.key.open or bool(self.losses)
 
     @property
     def short_text(self) -> str:
@@ -115,14 +128,15 @@ def diagram(plan: Plan, accuracies: Mapping[str, str] | None = None) -> Diagram:
     edges = sorted(edges_by_pair.values(), key=lambda edge: edge.transfers)
     gates = _gates(plan, plans)
     keys = _keys(list(dict.fromkeys(gates[edge.key] for edge in edges)))
-    arrows = [_arrow(edge, keys[gates[edge.key]]) for edge in edges]
+    losses = open_losses(plan.space, plans)
+    arrows = [_arrow(edge, keys[gates[edge.key]], losses.get(edge.key, "")) for edge in edges]
     vertices = _vertices(plan, plans, accuracies or {})
     return Diagram(
         name=plan.graph.name,
         vertices=tuple(vertices),
         arrows=(*arrows, *_membership_arrows(plans)),
         keys=tuple(keys.values()),
-        notes=tuple(_notes(plan)),
+        notes=(*_notes(plan), *notes(losses, edges)),
     )
 
 
@@ -151,6 +165,8 @@ def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) 
     for each in plans:
         for made in each.graph.derived:
             nodes.setdefault(made.name, []).append(made)
+    calls = [n.network for variants in nodes.values() for n in variants if isinstance(n, Node)]
+    short = network_labels(calls)
     draws = plan.space.draws if plan.space else ()
     open_networks = {draw.name: draw.options for draw in draws}
     for name, variants in nodes.items():
@@ -162,7 +178,10 @@ def _vertices(plan: Plan, plans: Sequence[Plan], accuracies: Mapping[str, str]) 
             n.made.name if isinstance(n, DerivedNode) else shorthand(n.network) for n in variants
         ]
         networks = open_networks.get(f"node.{name}") or tuple(dict.fromkeys(words))
-        yield Vertex(name, role, networks, accuracies.get(name), derived)
+        labels = [short[str(n.network)] for n in variants if isinstance(n, Node)]
+        distinct = list(dict.fromkeys(labels))
+        lines = distinct[0] if len(distinct) == 1 else networks
+        yield Vertex(name, role, networks, lines, accuracies.get(name), derived)
 
 
 _Pair = tuple[str, str]
@@ -235,12 +254,12 @@ def _keys(gates: Sequence[_GateText]) -> dict[_GateText, GateKey]:
     return keys
 
 
-def _arrow(edge: Edge, key: GateKey) -> Arrow:
+def _arrow(edge: Edge, key: GateKey, losses: str) -> Arrow:
     ends = [format_path(tap) for tap in (tap_of(edge.source), edge.destination.tap)]
     taps = "" if ends == [LOGITS, LOGITS] else " → ".join(dict.fromkeys(ends))
     tooltip = f"{edge}: {', '.join(_term_text(term.parts, term.gate) for term in edge.terms)}"
-    if key.open:
-        tooltip = f"{edge}: via {key.gate}"
+    if key.open or losses:
+        tooltip = f"{edge}: {f'{losses} ' if losses else ''}via {key.gate}"
     elif edge.scale != 1:
         tooltip += f", times {edge.scale:.6g}"
     box = ""
@@ -251,7 +270,7 @@ def _arrow(edge: Edge, key: GateKey) -> Arrow:
     elif not edge.transfers:
         box = "other view"
     source = None if box else node_of(edge.source)
-    return Arrow(source, edge.destination.node, key, box, taps, tooltip)
+    return Arrow(source, edge.destination.node, key, box, taps, losses, tooltip)
 
 
 def _term_text(parts: Iterable[object], gate: Gate) -> str:

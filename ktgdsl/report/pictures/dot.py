@@ -34,7 +34,7 @@ def _lines(diagram: Diagram) -> Iterator[str]:
         key = arrow.key
         colour = key.colour if key else GREY
         label = _quoted(arrow.text)
-        dashed = " style=dashed" if key is None or key.open else ""
+        dashed = " style=dashed" if arrow.dashed else ""
         yield (
             f"{_quoted(source)} -> {_quoted(arrow.destination)} [label={label} "
             f'color="{colour}" fontcolor="{colour}" tooltip={_quoted(arrow.tooltip)}{dashed}]'

@@ -121,8 +121,7 @@ def _add_line_and_head(
     """The line of an arrow, and its head at `tip`, coming from the direction `enters`."""
     key = arrow.key
     colour = key.colour if key else GREY
-    dashed = key is None or key.open
-    lines.append(Curve(points, colour, 1.6 if key else 1.2, dashed, arrow.tooltip))
+    lines.append(Curve(points, colour, 1.6 if key else 1.2, arrow.dashed, arrow.tooltip))
     base = _polar(tip, _HEAD_LENGTH, enters)
     corners = (tip, _polar(base, 3.6, enters + pi / 2), _polar(base, 3.6, enters - pi / 2))
     lines.append(Polygon(corners, colour))
@@ -196,9 +195,11 @@ def _add_arrow_from_box(
 def _vertex_shapes(vertex: Vertex, centre: Point) -> Iterator[Shape]:
     """The circle with its name, its networks and its accuracy."""
     fill, stroke, ink = ROLE_COLOURS[vertex.role]
-    networks = [shortened(name, 13) for name in vertex.networks]
-    if len(networks) > 3:
-        networks = [f"{len(networks)} networks"]
+    networks = [shortened(name, 13) for name in vertex.labels]
+    if len(vertex.networks) > 3:
+        networks = [f"{len(vertex.networks)} networks"]
+    elif len(networks) > 4:
+        networks = [*networks[:3], "…"]
     tooltip = f"{vertex.name}: {' | '.join(vertex.networks)}"
     yield Circle(centre, RADIUS, fill, stroke, 2.0, vertex.derived, tooltip)
     lines = [

@@ -1,6 +1,7 @@
 """The legend of a drawing: colours of gates, kinds of vertices, notes."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 from ktgdsl.report.pictures.diagram import Diagram, GateKey
 from ktgdsl.report.pictures.shapes import Circle, Curve, Point, Shape, Text
@@ -20,7 +21,8 @@ def legend(diagram: Diagram, corner: Point, width: float) -> tuple[list[Shape], 
         shapes += _symbol_shapes(symbol, (x, y))
         shapes.append(Text((x + 32, y), text, SMALL_SIZE, INK, anchor="start"))
         x += entry_width
-    for note in diagram.notes:
+    letters = max(20, int(width / width_of("x", SMALL_SIZE)))
+    for note in (line for text in diagram.notes for line in wrap(text, letters)):
         y += _LINE_HEIGHT
         shapes.append(Text((corner[0], y), note, SMALL_SIZE, INK, anchor="start"))
     return shapes, y + _LINE_HEIGHT - corner[1]

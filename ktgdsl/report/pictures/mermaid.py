@@ -19,7 +19,7 @@ def _lines(diagram: Diagram) -> Iterator[str]:
     styles = []
     for index, arrow in enumerate(diagram.arrows):
         source = numbers[arrow.source] if arrow.source else f's{index}(["{_text(arrow.box)}"])'
-        line = "-.->" if arrow.key is None or arrow.key.open else "-->"
+        line = "-.->" if arrow.dashed else "-->"
         gate = f'|"{_text(arrow.text)}"|' if arrow.text else ""
         yield f"{source} {line}{gate} {numbers[arrow.destination]}"
         colour = arrow.key.colour if arrow.key else GREY

@@ -89,11 +89,16 @@ def _is_ours(function: object) -> bool:
 
 
 def build(
-    plan: Plan, networks: Mapping[str, nn.Module] | None = None, *, seed: int | None = None
+    plan: Plan,
+    networks: Mapping[str, nn.Module] | None = None,
+    *,
+    seed: int | None = None,
+    phase: str | None = None,
 ) -> TrainingGraph:
     """Build the training graph of a plan on the CPU; nothing is trained.
 
-    It computes all nodes at once, also where `update = sequential` trains them in turn.
+    It computes all nodes at once, also where `update = sequential` trains them in turn. Of a plan
+    with phases it is the graph of the first, or of the one that `phase` names.
     `networks` gives your own modules for nodes; each is used as it is and must map images
     to logits (B, classes, ...). The other networks are made by the plan, with initial
     weights from the node's own random stream of `seed` (the plan's seed by default), or
@@ -103,11 +108,17 @@ def build(
     Raises RunError when a network cannot be made, weights do not fit, `networks` names a
     node that the graph does not have, or the plan is one that cannot be trained (a space,
     E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
+    ValueError when there is no such phase.
     """
     made = make_networks(plan, networks, seed)
     train = plan.train.model_copy(update={"update": "simultaneous"})
-    at_once = program_of(plan.model_copy(update={"train": train})).phases[0]
-    (graph,) = phase_graphs(plan, at_once, made)
+    phases = program_of(plan.model_copy(update={"train": train})).phases
+    found = {each.name: each for each in phases}
+    chosen = phases[0] if phase is None else found.get(phase)
+    if chosen is None:
+        names = ", ".join(str(name) for name in found if name is not None) or "none"
+        raise ValueError(f"there is no phase `{phase}`; there are {names}")
+    (graph,) = phase_graphs(plan, chosen, made)
     return graph
 
 
@@ -141,11 +152,13 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
 
 
 def step_code(plan: Plan) -> str:
-    """The Python that the steps of a plan run: that of one update after the other."""
+    """The Python that the steps of a plan run: of one phase, and one update, after the other."""
     networks = make_networks(plan)
-    graphs = [
-        graph for phase in program_of(plan).phases for graph in phase_graphs(plan, phase, networks)
-    ]
-    if plan.train.update == "simultaneous":
-        return graphs[0].code
-    return "\n\n".join(f"# The turn of {g.update.learns[0]}\n\n{g.code}" for g in graphs)
+    parts = []
+    for phase in program_of(plan).phases:
+        for graph in phase_graphs(plan, phase, networks):
+            title = [] if phase.name is None else [f"The phase {phase.name}"]
+            if plan.train.update == "sequential":
+                title.append(f"The turn of {graph.update.learns[0]}")
+            parts.append((f"# {': '.join(title)}\n\n" if title else "") + graph.code)
+    return "\n\n".join(parts)

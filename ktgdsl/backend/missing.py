@@ -38,8 +38,6 @@ def missing(plan: Plan) -> Iterator[Missing]:
         yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
     if graph.shares:
         yield Missing("`share`", "share")
-    if plan.phases:
-        yield Missing("training in phases", "phase")
     for edge in graph.edges:
         yield from _missing_ends(edge)
         yield from _missing_functions(edge)

@@ -9,7 +9,6 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import every_option
 from ktgdsl.syntax.tree import (
-    Block,
     CallExpression,
     Choice,
     Edge,
@@ -76,8 +75,6 @@ def _span_of(tree: File, word: str, kind: str) -> Span | None:
         match part:
             case CallExpression() | Setting():
                 return part.name == word
-            case Block():
-                return part.kind == word
             case ShareStatement():
                 return word == "share"
             case Reference(tap=Syntax()):
@@ -88,7 +85,7 @@ def _span_of(tree: File, word: str, kind: str) -> Span | None:
     values = (*_values_of_kind(tree, kind), *lets)
     span = next((p.span for value in values for p in walk(value) if is_missing(p)), None)
     span = span or _first(tree, is_missing)
-    if span is None or word not in ("phase", "share"):
+    if span is None or word != "share":
         return span
     return span._replace(end=span.start + len(word))  # the keyword, not all of the block
 

@@ -22,6 +22,7 @@ from ktgdsl.bench.flops import one_thread, operations
 from ktgdsl.bench.result import Bench, Machine, Memory
 from ktgdsl.bench.timing import Candidate, Stopwatch, time_interleaved
 from ktgdsl.bench.workload import Workload, choose_workload
+from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
@@ -64,6 +65,9 @@ def bench(
             damaged (E508), a network does not fit the data (E505), or the plan has what is not
             supported yet (E901).
     """
+    if plan.phases:
+        message = "a training in phases cannot be measured yet"
+        raise RunError.single("E901", message, help="measure a spec of one of its phases")
     chosen = choose_device(device)
     progress("looking at the spec")
     workload = choose_workload(complete(plan))

@@ -59,7 +59,7 @@ class Training:
 
     def batch_and_metrics(self) -> Callable[[], None]:
         """What an epoch does besides a step: draw its batch, and add up its metrics."""
-        meter = EpochMeter(self.plan.graph, self.step.device)
+        meter = EpochMeter(self.step.phase, self.step.device)
         output = self.step(self.image, self.label)
         endless = self._batches()
 

@@ -85,7 +85,7 @@ def evaluated_images(plan: Plan) -> int:
 def run_work(plan: Plan) -> Work:
     """The trainings of a run, one for each seed; under `holdout` each ends with the test split."""
     last = plan.data.known.test_samples if plan.data.holdout else 0
-    return _work("training", plan, plan.train.repeats, plan.train.epochs, last)
+    return _work("training", plan, plan.train.repeats, plan.epochs, last)
 
 
 def pretraining_work(plan: Plan, nodes: str, count: int) -> Work:

@@ -173,7 +173,9 @@ def _pretrain(settings: TrainSettings) -> model.PretrainPlan:
     return model.PretrainPlan.model_construct(**shared)
 
 
-def search(drafting: Drafting, file: File, found: Settings | None) -> model.SearchPlan | None:
+def search(
+    drafting: Drafting, file: File, found: Settings | None, phases: tuple[model.Phase, ...] = ()
+) -> model.SearchPlan | None:
     """The `search` block; None where there is neither one nor a space, and after a complaint."""
     block = file.block("search")
     if block is None:
@@ -211,6 +213,13 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
             _warn_of_test(resolver, places["objective"])
     if found is None:
         return None
+    epochs = settings.epochs
+    if epochs is None:
+        epochs = sum(phase.epochs for phase in phases) or found.train.epochs
+    elif epochs < len(phases):
+        message = f"a trial of {epochs} epochs has none for some of its {len(phases)} phases"
+        resolver.complain("E411", message, places["epochs"], "give each phase one at least")
+        return None
     split = "validation" if objective is None else objective.on
     call = model.Call(name="accuracy", arguments={"of": {"node": node}, "on": split})
     return model.SearchPlan.model_construct(
@@ -218,7 +227,7 @@ def search(drafting: Drafting, file: File, found: Settings | None) -> model.Sear
         sampler=settings.sampler.call(),
         pruner=settings.pruner.call(),
         objective=call,
-        epochs=found.train.epochs if settings.epochs is None else settings.epochs,
+        epochs=epochs,
         confirm=settings.confirm,
         dedupe=settings.dedupe,
         workers=settings.workers,

@@ -90,7 +90,9 @@ def never_open(spec: _Spec) -> Iterator[Diagnostic]:
     """Schedules that are over before the first step, or begin after the last."""
     if spec.plan.data.facts is None:
         return  # how many steps there are is seen when the data are loaded
-    steps, epochs = spec.plan.steps, spec.plan.train.epochs
+    # What opens in none of the phases does not in the longest.
+    epochs = max((phase.epochs for phase in spec.plan.phases), default=spec.plan.train.epochs)
+    steps = epochs * spec.plan.data.steps_per_epoch
     edges = spec.tree.graph.statements if spec.tree.graph else ()
     for part in (p for edge in edges if isinstance(edge, Edge) for p in walk(edge)):
         if (
@@ -107,7 +109,8 @@ def never_open(spec: _Spec) -> Iterator[Diagnostic]:
             case _:
                 continue
         if (moment < 1) if part.name == "until" else (moment >= steps):
-            message = f"`{part.name}` never opens in the {steps:,} steps of this training"
+            what = "the longest phase" if spec.plan.phases else "this training"
+            message = f"`{part.name}` never opens in the {steps:,} steps of {what}"
             fix = "write `cutoff` where there is to be no edge"
             yield _warning("W202", message, part.span, fix)
 

@@ -91,7 +91,7 @@ def _lowered(
     if phase_blocks(file):
         timed = phases(drafting, file, found)
         times = learning(timed or (), file)
-    sought = search(drafting, file, found)
+    sought = search(drafting, file, found, timed or ())
     if found is not None and sought is None and not found.data.holdout:
         _refuse_judging_by_test_samples(drafting, file, found, timed)
     state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))

@@ -72,23 +72,34 @@ def check_phases(state: PassState) -> PassState:
         into.setdefault(edge.destination.node, []).append(edge)
     # Most edges are open in all phases, and then it does not matter which there are.
     always = {name for name, edges in into.items() if any(_always_open(edge) for edge in edges)}
-    return state.with_diagnostics(
-        Diagnostic(
-            "W104",
-            f"no edge into `{name}` is open in the phase `{phase.name}`, "
-            "so it learns nothing there",
-            phase.span,
-            f"leave `{name}` out of `learn`, or open an edge with `during`",
-            "warning",
-        )
-        for phase in state.phases
-        for name in phase.learn
-        if name not in always and name not in state.frozen and name in state.draft.nodes
-        if not any(
-            in_phase(term.gate, phase.name) != CUTOFF
-            for edge in into.get(name, ())
-            for term in edge.terms
-        )
+    found = []
+    for phase in state.phases:
+        idle = [
+            name
+            for name in phase.learn
+            if name not in always and name not in state.frozen and name in state.draft.nodes
+            if not any(
+                in_phase(term.gate, phase.name) != CUTOFF
+                for edge in into.get(name, ())
+                for term in edge.terms
+            )
+        ]
+        if idle == list(phase.learn):
+            message = f"no edge is open in the phase `{phase.name}`, so nothing is learned there"
+            fix = "leave the phase out, or open an edge with `during`"
+            found.append(Diagnostic("E410", message, phase.span, fix))
+        else:
+            found += [_idle(name, phase) for name in idle]
+    return state.with_diagnostics(found)
+
+
+def _idle(name: str, phase: PhaseLearners) -> Diagnostic:
+    return Diagnostic(
+        "W104",
+        f"no edge into `{name}` is open in the phase `{phase.name}`, so it learns nothing there",
+        phase.span,
+        f"leave `{name}` out of `learn`, or open an edge with `during`",
+        "warning",
     )
 
 

@@ -123,7 +123,7 @@ class Plan(Data):
         targets = "targets" if len(graph.targets) > 1 else "target"
         return (
             f"<Plan {graph.name}: {', '.join(counts)}, {targets} {', '.join(graph.targets)}; "
-            f"{self.data.source}, {_count(self.train.epochs, 'epoch')}>"
+            f"{self.data.source}, {_count(self.epochs, 'epoch')}>"
         )
 
     __str__ = __repr__
@@ -133,9 +133,22 @@ class Plan(Data):
         return None if Plan.svg_renderer is None else Plan.svg_renderer(self)
 
     @property
+    def epochs(self) -> int:
+        """The number of epochs of the whole training, all phases together."""
+        return sum(phase.epochs for phase in self.phases) or self.train.epochs
+
+    @property
     def steps(self) -> int:
-        """k_end of Eq. 6: the number of steps of the whole training."""
-        return self.train.epochs * self.data.steps_per_epoch
+        """The number of steps of the whole training: k_end of Eq. 6, where it is one phase."""
+        return self.epochs * self.data.steps_per_epoch
+
+    def phase_at(self, epoch: int) -> Phase | None:
+        """The phase that an epoch is in, counted from 1 over all phases; None without phases."""
+        for phase in self.phases:
+            if epoch <= phase.epochs:
+                return phase
+            epoch -= phase.epochs
+        return None
 
     @property
     def pretraining_epochs(self) -> int:

@@ -48,7 +48,8 @@ def edge_loss(edge: plan.Edge, reduce: str, epochs: int, steps: int) -> EdgeLoss
         )
         for term in edge.terms
     )
-    return EdgeLoss(*edge.key, edge.destination.node, terms, edge.scale)
+    source = plan.node_of(edge.source)
+    return EdgeLoss(*edge.key, source, edge.destination.node, terms, edge.scale)
 
 
 def _reduction(edge: plan.Edge, term: plan.Term, reduce: str) -> Reduction:

@@ -1,32 +1,35 @@
 """The program of a plan: its phases, their updates, and what each update calls."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
-from ktgdsl.plan.model import Edge, Node, Plan, node_of
+from ktgdsl.lowering.gates import CUTOFF
+from ktgdsl.lowering.phases import in_phase
+from ktgdsl.plan import model as plan_model
+from ktgdsl.plan.model import Edge, Plan, node_of
 from ktgdsl.program.edges import edge_loss
-from ktgdsl.program.model import Access, Learner, Module, Phase, Program, StageCall, Update
+from ktgdsl.program.model import (
+    Access,
+    EdgeLoss,
+    Learner,
+    Module,
+    Phase,
+    Program,
+    StageCall,
+    Update,
+)
 
 
 def program_of(plan: Plan, steps: int | None = None) -> Program:
     """The program of a plan that has the facts of its data; ValueError without them.
 
-    `steps` is the length of the training if it is another than the plan's.
+    `steps` is the length of each phase if it is another than the plan's.
     """
     names = module_names(plan)
-    graph = plan.graph
-    learning = [node for node in graph.nodes if node.learns]
-    phase = Phase(
-        name=None,
-        epochs=plan.train.epochs,
-        steps=plan.steps if steps is None else steps,
-        learners=tuple(
-            Learner(node.name, (names[node.name],), node.optimizer, node.schedule)
-            for node in learning
-        ),
-        updates=_updates(plan, names),
-        take="last",
-    )
-    return Program(tuple(Module(name, node) for node, name in names.items()), (phase,))
+    modules = tuple(Module(name, node) for node, name in names.items())
+    written = plan.phases or (None,)
+    return Program(modules, tuple(_phase(plan, names, each, steps) for each in written))
 
 
 def module_names(plan: Plan) -> dict[str, str]:
@@ -48,7 +51,64 @@ def identifier(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-def _updates(plan: Plan, names: dict[str, str]) -> tuple[Update, ...]:
+def _phase(
+    plan: Plan, names: dict[str, str], written: plan_model.Phase | None, steps: int | None
+) -> Phase:
+    """One phase of a plan; without phases all nodes that learn do so in one."""
+    train, nodes = plan.train, plan.graph.nodes
+    if written is None:
+        epochs, optimizer, schedule = train.epochs, None, None
+        edges = plan.graph.edges
+        called = {node.name for node in nodes}
+    else:
+        epochs, optimizer, schedule = written.epochs, written.optimizer, written.schedule
+        edges = _open_edges(plan, written)
+        called = {name for edge in edges for name in _ends(edge)}
+    learning = {edge.destination.node for edge in edges}
+    return Phase(
+        name=None if written is None else written.name,
+        epochs=epochs,
+        steps=epochs * plan.data.steps_per_epoch if steps is None else steps,
+        learners=tuple(
+            Learner(
+                node.name,
+                (names[node.name],),
+                optimizer or node.optimizer,
+                schedule or node.schedule,
+            )
+            for node in nodes
+            if node.name in learning
+        ),
+        updates=_updates(
+            [StageCall(names[n.name], n.name, "frozen") for n in nodes if n.name in called],
+            [edge_loss(edge, train.reduce, epochs, plan.data.steps_per_epoch) for edge in edges],
+            sequential=train.update == "sequential",
+        ),
+        take="last" if written is None else written.take,
+    )
+
+
+def _open_edges(plan: Plan, phase: plan_model.Phase) -> tuple[Edge, ...]:
+    """The edges into the nodes that learn in a phase, as they are in it: `during` is 1 or 0."""
+    found = []
+    for edge in plan.graph.edges:
+        if edge.destination.node in phase.learn:
+            gates = [(term, in_phase(term.gate, phase.name)) for term in edge.terms]
+            terms = [t.model_copy(update={"gate": gate}) for t, gate in gates if gate != CUTOFF]
+            if terms:
+                found.append(edge.model_copy(update={"terms": tuple(terms)}))
+    return tuple(found)
+
+
+def _ends(edge: Edge) -> Iterator[str]:
+    yield edge.destination.node
+    if (source := node_of(edge.source)) is not None:
+        yield source
+
+
+def _updates(
+    calls: list[StageCall], edges: list[EdgeLoss], *, sequential: bool
+) -> tuple[Update, ...]:
     """One update of all learners, or with `update = sequential` one of each in turn.
 
     In its own update a node learns from new outputs of its sources (Zhang et al., CVPR 2018,
@@ -57,37 +117,33 @@ def _updates(plan: Plan, names: dict[str, str]) -> tuple[Update, ...]:
     (`train_models.py`); those of a frozen node with `mode = train` change in the first update
     that calls it. A frozen node that nobody learns from is called in the first update.
     """
-    nodes = plan.graph.nodes
-    learning = tuple(node.name for node in nodes if node.learns)
-    if plan.train.update == "simultaneous":
-        groups = {learning: {node.name for node in nodes}}
-    else:
-        groups = {(name,): {name, *_sources(plan.graph.into(name))} for name in learning}
-        used = set().union(*groups.values())
-        groups[learning[:1]] |= {node.name for node in nodes} - used
-    called: set[str] = set()
-    updates = []
-    for learns, needed in groups.items():
-        calls = [
-            StageCall(names[node.name], node.name, _access(node, learns, called))
-            for node in nodes
-            if node.name in needed
+    taught = {edge.learner for edge in edges}
+    learning = tuple(call.node for call in calls if call.node in taught)
+    if not sequential:
+        learn = [replace(c, access="learn") if c.node in taught else c for c in calls]
+        return (Update(learning, tuple(learn), tuple(edges)),)
+    into = {name: [edge for edge in edges if edge.learner == name] for name in learning}
+    needed = {name: {name, *_read_nodes(own)} for name, own in into.items()}
+    used = set().union(*needed.values())
+    needed[learning[0]] |= {call.node for call in calls} - used
+    updates, called = [], set(learning)
+    for name, own in into.items():
+        mine = [
+            replace(call, access=_access(call.node, name, called))
+            for call in calls
+            if call.node in needed[name]
         ]
-        called |= needed
-        edges = [
-            edge_loss(edge, plan.train.reduce, plan.train.epochs, plan.data.steps_per_epoch)
-            for edge in plan.graph.edges
-            if edge.destination.node in learns
-        ]
-        updates.append(Update(learns, tuple(calls), tuple(edges)))
+        called |= needed[name]
+        updates.append(Update((name,), tuple(mine), tuple(own)))
     return tuple(updates)
 
 
-def _sources(edges: tuple[Edge, ...]) -> set[str]:
-    return {source for edge in edges if (source := node_of(edge.source)) is not None}
+def _read_nodes(edges: list[EdgeLoss]) -> set[str]:
+    """The nodes that edges have as their sources."""
+    return {edge.source_node for edge in edges if edge.source_node is not None}
 
 
-def _access(node: Node, learns: tuple[str, ...], called: set[str]) -> Access:
-    if node.name in learns:
+def _access(node: str, learner: str, called: set[str]) -> Access:
+    if node == learner:
         return "learn"
-    return "source" if node.learns or node.name in called else "frozen"
+    return "source" if node in called else "frozen"

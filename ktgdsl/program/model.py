@@ -108,6 +108,7 @@ class EdgeLoss:
 
     source: str
     destination: str
+    source_node: str | None
     learner: str
     terms: tuple[Term, ...]
     scale: float
@@ -173,6 +174,16 @@ class Phase:
     learners: tuple[Learner, ...]
     updates: tuple[Update, ...]
     take: Literal["last", "best"]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that are called, in the order of their first call."""
+        return tuple(dict.fromkeys(c.node for update in self.updates for c in update.calls))
+
+    @property
+    def edges(self) -> tuple[EdgeLoss, ...]:
+        """The edges of all updates."""
+        return tuple(edge for update in self.updates for edge in update.edges)
 
 
 @dataclass(frozen=True)

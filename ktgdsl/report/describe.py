@@ -221,6 +221,8 @@ def _batch(plan: Plan) -> str:
 def _train(plan: Plan) -> list[tuple[str, str]]:
     train = plan.train
     steps = "" if plan.data.facts is None else f", {plan.steps:,} steps"
+    if plan.phases:
+        steps = f" (of a phase without its own), {plan.epochs:,} epochs{steps} in all"
     notes = {
         "epochs": steps,
         "update": " (all nodes from one forward)",

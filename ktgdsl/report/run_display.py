@@ -121,7 +121,10 @@ def title_line(name: str, rest: str, width: int) -> Text:
 
 def _bar(progress: RunProgress, narrow: bool) -> RenderableType:
     total = str(progress.epochs)
-    words = [f"epoch {min(progress.epoch + 1, progress.epochs):>{len(total)}}/{total}"]
+    epoch = min(progress.epoch + 1, progress.epochs)
+    words = [f"epoch {epoch:>{len(total)}}/{total}"]
+    if phase := progress.phase(epoch):
+        words.insert(0, f"phase {phase}")
     width = 20
     if progress.pretraining is not None:
         words.insert(0, f"pre-training {progress.pretraining}")

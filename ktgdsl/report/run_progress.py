@@ -129,7 +129,12 @@ class RunProgress:
     @property
     def epochs(self) -> int:
         """Of the training that is under way."""
-        return self._training.train.epochs
+        return self._training.epochs
+
+    def phase(self, epoch: int) -> str | None:
+        """The name of the phase that an epoch of this training is in, if there are phases."""
+        phase = self._training.phase_at(epoch)
+        return None if phase is None else phase.name
 
     @property
     def steps(self) -> int:

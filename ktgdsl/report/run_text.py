@@ -63,20 +63,23 @@ def _headline(started: RunStarted) -> str:
         repeat = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
         resumed = f", going on after epoch {started.epoch}{repeat}"
     return (
-        f"{plan.graph.name}: {plan.train.epochs} epochs of {plan.data.steps_per_epoch} steps "
+        f"{plan.graph.name}: {plan.epochs} epochs of {plan.data.steps_per_epoch} steps "
         f"on {plan.data.source.name}, {started.device}, into {started.folder}{resumed}"
     )
 
 
 def _epoch_line(progress: RunProgress) -> str:
-    """The loss is that of the first target, or of the node that is pre-trained."""
+    """The loss is that of the first target that learns, or of the node that is pre-trained."""
     nodes = [node.name for node in targets_first(progress.plan.graph)]
     measured = [name for name in nodes if name in progress.accuracy]
     cells = [f"epoch {progress.epoch:>{len(str(progress.epochs))}}/{progress.epochs}"]
     if progress.pretraining is not None:
         cells.insert(0, f"pre-training {progress.pretraining}:")
+    elif phase := progress.phase(progress.epoch):
+        cells.insert(0, f"phase {phase}:")
     cells += [f"{name} {progress.accuracy[name]:.1f} %" for name in measured]
-    cells.append(f"loss {progress.loss[measured[0]]:.3f}")
+    learning = next(name for name in measured if name in progress.loss)
+    cells.append(f"loss {progress.loss[learning]:.3f}")
     if progress.rate is not None:
         cells.append(step_rate(progress.rate))
     if progress.seconds_left:

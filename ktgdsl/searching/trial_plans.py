@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ktgdsl.plan.model import Draw, Plan
+from ktgdsl.plan.model import Draw, Phase, Plan
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
 
@@ -36,8 +36,25 @@ def trial_plan(plan: Plan, params: Mapping[str, Any]) -> Plan | None:
 
 
 def for_trial(plan: Plan) -> Plan:
-    """A plan without open values as a search trains it."""
+    """A plan without open values as a search trains it.
+
+    Phases are as long as the plan says, or in that proportion where the search is shorter.
+    """
     assert plan.search is not None
     train = plan.train.model_copy(update={"epochs": plan.search.epochs, "repeats": 1})
     data = plan.data.model_copy(update={"holdout": True})
-    return plan.model_copy(update={"train": train, "data": data})
+    phases = _in_proportion(plan.phases, plan.search.epochs)
+    return plan.model_copy(update={"train": train, "data": data, "phases": phases})
+
+
+def _in_proportion(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
+    """The phases with so many epochs in all, and one at least in each."""
+    total, written, before = sum(phase.epochs for phase in phases), 0, 0
+    found = []
+    for number, phase in enumerate(phases, start=1):
+        written += phase.epochs
+        left = len(phases) - number
+        end = max(before + 1, min(round(epochs * written / total), epochs - left))
+        found.append(phase.model_copy(update={"epochs": end - before}))
+        before = end
+    return tuple(found)

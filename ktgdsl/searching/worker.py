@@ -163,7 +163,7 @@ class Worker:
                 done.epoch,
                 done.accuracy[task.objective],
                 time.monotonic() - began,
-                last=done.epoch == plan.train.epochs,
+                last=done.last,
             )
             reports.append(report)
             if not reporter.keep(report):

@@ -68,10 +68,12 @@ def cost_of_run(plan: Plan) -> Cost:
     repeats, epochs = plan.train.repeats, plan.train.epochs
     pretrained = sum(node.pretrained for node in plan.graph.nodes)
     before = pretrained * plan.pretraining_epochs
-    learning = sum(node.learns for node in plan.graph.nodes)
+    learning = epochs * sum(node.learns for node in plan.graph.nodes)
+    if plan.phases:
+        learning = sum(phase.epochs * len(phase.learn) for phase in plan.phases)
     return Cost(
         runs=repeats * (1 + pretrained),
-        node_epochs=repeats * (epochs * learning + before),
+        node_epochs=repeats * (learning + before),
         steps=repeats * (plan.steps + before * plan.data.steps_per_epoch),
     )
 

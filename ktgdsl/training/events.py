@@ -125,8 +125,10 @@ class StepsDone:
 class EpochDone:
     """An epoch is trained and evaluated.
 
-    `accuracy` is the top-1 in percent of every node on `split`, `learning_rate` the rate
-    of the epoch's last step of every node that learns.
+    Epochs are counted over all phases; `phase` names the one that it is of, if there are any,
+    and `last` is true for the last epoch of the training. `accuracy` is the top-1 in percent on
+    `split` of every node that is computed, `learning_rate` the rate of the epoch's last step of
+    every node that learns.
     """
 
     epoch: int
@@ -134,6 +136,8 @@ class EpochDone:
     split: SplitName
     accuracy: Mapping[str, float]
     learning_rate: Mapping[str, float]
+    phase: str | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ def executors(
     Capture as a CUDA graph is not among them, since it takes the optimisers in as well.
     """
     chosen: list[Executor] = [*graphs]
-    if len(graphs) == 1 and execution.networks.value == "side by side":
-        chosen = [side_by_side(graphs[0], threads_per_network(len(graphs[0].networks)))]
-    elif len(graphs) == 1 and execution.launches.value == "captured" and device.type == "cuda":
-        chosen = [on_streams(graphs[0], device)]
+    networks = len(graphs[0].networks)
+    if len(graphs) == 1 and networks > 1:
+        if execution.networks.value == "side by side":
+            chosen = [side_by_side(graphs[0], threads_per_network(networks))]
+        elif execution.launches.value == "captured" and device.type == "cuda":
+            chosen = [on_streams(graphs[0], device)]
     if execution.compile.value == "on":
         keep_compiled_code()
         chosen = [torch.compile(each, dynamic=False) for each in chosen]

@@ -10,6 +10,7 @@ from torch import nn
 from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
+from ktgdsl.program.model import Phase
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Split, Splits, TrainingData, batches, batches_in_order
 from ktgdsl.training.events import (
@@ -69,7 +70,9 @@ def train(
         if on_epoch is not None:
             on_epoch(done)
         listener(done)
-        last = {done.split: done.accuracy}
+        # The best epoch may have been another, and a phase may not compute all nodes.
+        final = step.phase.take == "last" and done.accuracy.keys() == step.networks.keys()
+        last = {done.split: done.accuracy} if final else {}
 
     def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
@@ -96,7 +99,7 @@ def epochs(
         seed: of the order of the samples.
         resume: where to resume.
         listener: receives the events of steps.
-        evaluated: the nodes to evaluate; by default all.
+        evaluated: the nodes to evaluate; by default those that a phase computes.
 
     Raises:
         RunError: when a loss or, after the last epoch, a weight is not a finite number
@@ -107,16 +110,31 @@ def epochs(
     set_data_normalization(networks.values(), shown.mean, shown.std)
     if resume is not None:
         _load_state(step, resume.state)
-    chosen = networks
-    if evaluated is not None:
-        chosen = {name: networks[name] for name in dict.fromkeys([*evaluated, *step.judged])}
-    for epoch in range(1 if resume is None else resume.epoch + 1, plan.train.epochs + 1):
+    epoch = 0 if resume is None else resume.epoch
+    while True:
+        if epoch == step.last_epoch:
+            is_last = step.phase is step.program.phases[-1]
+            step.end_phase()
+            if is_last:
+                return
+        epoch += 1
+        phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
-        if epoch == plan.train.epochs:
-            _require_finite_weights(plan, networks)
+        if ends := epoch == step.last_epoch:
+            _require_finite_weights(plan, phase, networks, epoch, step.taken)
+        judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
+        chosen = {name: network for name, network in networks.items() if name in judged}
         accuracy = _evaluate(plan, data.evaluation, chosen)
         step.end_epoch(metrics.loss, accuracy)
-        yield EpochDone(epoch, metrics, data.evaluation_name, accuracy, dict(step.learning_rates))
+        yield EpochDone(
+            epoch,
+            metrics,
+            data.evaluation_name,
+            accuracy,
+            dict(step.learning_rates),
+            phase.name,
+            last=ends and phase is step.program.phases[-1],
+        )
 
 
 def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:
@@ -132,7 +150,7 @@ def _train_epoch(
     step: Stepper, split: Split, epoch: int, seed: int, listener: Listener
 ) -> EpochMetrics:
     """Nothing in here waits for the device before the meter is read."""
-    meter = EpochMeter(step.plan.graph, step.device)
+    meter = EpochMeter(step.phase, step.device)
     reported = time.monotonic()
     data = step.plan.data
     order = batches(split, data.batch, seed, epoch, drop_last=data.drop_last)
@@ -160,20 +178,23 @@ def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
         what = f"the loss of edge {edge} (into node {first.node})"
     others = f", with {first.others} more at the same step" if first.others else ""
     message = (
-        f"{what} became {first.value} at epoch {epoch} of {plan.train.epochs}, "
+        f"{what} became {first.value} at epoch {epoch} of {plan.epochs}, "
         f"step {first.step} of {plan.steps}{others}"
     )
     return RunError.single("E503", message, help=_DIVERGENCE_HELP)
 
 
-def _require_finite_weights(plan: Plan, networks: Mapping[str, nn.Module]) -> None:
+def _require_finite_weights(
+    plan: Plan, phase: Phase, networks: Mapping[str, nn.Module], epoch: int, step: int
+) -> None:
     """After the last step there is no further loss to show that it broke the weights."""
-    learning = [node.name for node in plan.graph.nodes if node.learns]
+    learning = [learner.name for learner in phase.learners]
     for name, fine in zip(learning, finite(networks[name] for name in learning), strict=True):
         if not fine:
+            of_phase = "" if phase.name is None else f" of phase {phase.name}"
             message = (
-                f"the weights of node {name} are not finite after epoch {plan.train.epochs}, "
-                f"step {plan.steps}, the last one"
+                f"the weights of node {name} are not finite after epoch {epoch}, "
+                f"step {step}, the last one{of_phase}"
             )
             raise RunError.single("E503", message, help=_DIVERGENCE_HELP)
 

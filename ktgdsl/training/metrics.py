@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
-from ktgdsl.plan.model import Graph
+from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
 
 class EpochMeter:
-    """Adds up the metrics of one epoch on the device; only `read` waits for it."""
+    """Adds up the metrics of one epoch of a phase on the device; only `read` waits for it."""
 
-    def __init__(self, graph: Graph, device: torch.device) -> None:
-        self._nodes = [node.name for node in graph.nodes]
-        self._learning = [node.name for node in graph.nodes if node.learns]
-        self._edges = [edge.key for edge in graph.edges]
-        self._into = {edge.key: edge.destination.node for edge in graph.edges}
+    def __init__(self, phase: Phase, device: torch.device) -> None:
+        self._nodes = list(phase.nodes)
+        self._learning = [learner.name for learner in phase.learners]
+        self._edges = [edge.key for edge in phase.edges]
+        self._into = {edge.key: edge.learner for edge in phase.edges}
         losses = len(self._learning) + len(self._edges)
         # All sums share one dtype, so that they leave the device as one tensor; its whole
         # numbers are exact far beyond any count. MPS has no float64.

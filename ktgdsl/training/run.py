@@ -57,8 +57,8 @@ class RunInterrupted(KeyboardInterrupt):
 
     def __init__(self, folder: Path, plan: Plan, repeat: int, epoch: int) -> None:
         self.folder, self.repeat, self.epoch = folder, repeat, epoch
-        done = (repeat - 1) * plan.train.epochs + epoch
-        epochs = plan.train.repeats * plan.train.epochs
+        done = (repeat - 1) * plan.epochs + epoch
+        epochs = plan.train.repeats * plan.epochs
         super().__init__(
             f"interrupted; {done} of {epochs} epochs are kept in {folder}, "
             f"go on with: ktgc run --resume {shlex.quote(str(folder))}"
@@ -248,8 +248,7 @@ class Run:
         """Metrics first: they may be ahead of the checkpoint, never behind it."""
         repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
         self.folder.append_metrics(metric_lines(self.plan, repeat, done))
-        last = done.epoch == self.plan.train.epochs
-        if last or done.epoch % self.plan.train.checkpoint == 0:
+        if done.last or done.epoch % self.plan.train.checkpoint == 0:
             self._save_checkpoint(repeat, done.epoch, step.state_dict(), finished)
 
     def _save_checkpoint(
@@ -284,7 +283,7 @@ class Run:
             nodes={name: _node_result(name, finished) for name in names},
             digest=self.plan.digest,
             seeds=seeds(self.plan),
-            epochs=self.plan.train.epochs,
+            epochs=self.plan.epochs,
             seconds=round(self.checkpoint.seconds, 3),
         )
 

@@ -261,13 +261,16 @@ def _changed(path: Path) -> RunError:
 def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl` for an epoch: one per node, accuracies in percent.
 
-    The loss and learning rate of a node that does not learn are null. An edge is named by its
-    source, and one without a source by its node.
+    The loss and learning rate of a node that does not learn are null. With phases a line names
+    its phase, which has the nodes that it computes and the edges that are open in it. An edge is
+    named by its source, and one without a source by its node.
     """
     metrics = done.metrics
+    phase = {} if done.phase is None else {"phase": done.phase}
     return [
         {
             "repeat": repeat,
+            **phase,
             "epoch": done.epoch,
             "node": node.name,
             "loss": metrics.loss.get(node.name),
@@ -277,9 +280,11 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             "edges": {
                 str(edge.source) or str(edge.destination): asdict(metrics.edges[edge.key])
                 for edge in plan.graph.into(node.name)
+                if edge.key in metrics.edges
             },
         }
         for node in plan.graph.nodes
+        if node.name in done.accuracy
     ]
 
 

@@ -1,6 +1,7 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import Program
+from ktgdsl.program.model import Phase, Program
+from ktgdsl.training.best import BestEpochs
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.phase_step import PhaseStep, dropouts
@@ -20,7 +22,8 @@ from ktgdsl.training.trial import require_logits
 class Stepper:
     """Trains a plan by one step a call: `output = step(image, label)`.
 
-    `ktgdsl.stepper` makes one from a plan.
+    `ktgdsl.stepper` makes one from a plan. It goes from phase to phase by itself; optimisers
+    and schedules start afresh in each.
 
     Attributes:
         plan: what is trained.
@@ -28,7 +31,7 @@ class Stepper:
         networks: of all nodes, on the device.
         device: where steps are computed.
         execution: how they are computed.
-        steps: the length of the training in steps, k_end of Eq. 6.
+        steps: the length of the training in steps, all phases together.
         taken: how many of them are done.
     """
 
@@ -61,12 +64,14 @@ class Stepper:
         self.networks = dict(networks)
         self.device = device
         self.execution = execution
-        (phase,) = program.phases
-        self.steps = phase.steps
+        self._ends = list(accumulate(phase.steps for phase in program.phases))
+        self._last_epochs = list(accumulate(phase.epochs for phase in program.phases))
+        self.steps = self._ends[-1]
         self.taken = 0
         self._unchecked = tuple(unchecked)
         self._streams = tuple(streams)
-        self._step = PhaseStep(plan, phase, self.networks, device, execution, record)
+        self._record = record
+        self._enter(0)
         # A frozen node in train mode has batch-norm statistics that change.
         self._changing = {
             node.name: self.networks[node.name]
@@ -74,9 +79,30 @@ class Stepper:
             if node.learns or node.mode == "train"
         }
 
+    def _enter(self, index: int) -> None:
+        self._index = index
+        phase = self.program.phases[index]
+        judged = phase.take == "best"
+        learners = [learner.name for learner in phase.learners] if judged else []
+        networks = {name: self.networks[name] for name in learners}
+        self._best = BestEpochs(networks, keep=phase.take == "best")
+        self._step = PhaseStep(
+            self.plan, phase, self.networks, self.device, self.execution, self._record
+        )
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the training is in."""
+        return self.program.phases[self._index]
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of the phase, counted over all phases."""
+        return self._last_epochs[self._index]
+
     @property
     def graph(self) -> TrainingGraph:
-        """The training graph, of the first update where there are several."""
+        """The training graph of the phase, of its first update where there are several."""
         return self._step.graphs[0]
 
     @property
@@ -117,9 +143,22 @@ class Stepper:
         self._unchecked = ()
         for stream in self._streams:
             stream.begin(self.taken + 1)
-        output = self._step(self.taken + 1, image, label)
+        if self.taken == self._ends[self._index]:
+            self.end_phase()
+        done = self.taken - (self._ends[self._index] - self.phase.steps)
+        output = self._step(done + 1, image, label)
         self.taken += 1
         return output
+
+    def end_phase(self) -> None:
+        """End the phase, also before its last step, and enter the next one if there is one.
+
+        Where it takes the best epoch, these weights are loaded: of a loop that calls `end_epoch`.
+        """
+        self._best.load_weights()
+        self.taken = self._ends[self._index]
+        if self._index + 1 < len(self._ends):
+            self._enter(self._index + 1)
 
     def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured.
@@ -131,14 +170,14 @@ class Stepper:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The nodes whose learning rate depends on their accuracy on held-out samples."""
-        plateaus = self._step.plateaus
-        return tuple(name for name, each in plateaus.items() if each.on == "accuracy")
+        """The nodes whose accuracy on held-out samples matters for their training."""
+        plateaus = self._step.plateaus.items()
+        return (*self._best.nodes, *(name for name, each in plateaus if each.on == "accuracy"))
 
     def end_epoch(self, loss: Mapping[str, float], accuracy: Mapping[str, float]) -> None:
-        """Let the schedules `plateau` know how an epoch went.
+        """Let the schedules `plateau` and `take = best` know how an epoch went.
 
-        `ktgdsl.run` does it; a loop of your own has to where a node has this schedule.
+        `ktgdsl.run` does it; a loop of your own has to where the plan has one of these.
 
         Args:
             loss: the training loss of each node that learns, its mean over the epoch.
@@ -147,6 +186,7 @@ class Stepper:
         values = {"loss": loss, "accuracy": accuracy}
         for name, plateau in self._step.plateaus.items():
             plateau.observe(values[plateau.on][name])
+        self._best.note(accuracy)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the plan and the frozen networks.
@@ -156,8 +196,10 @@ class Stepper:
         """
         return {
             "taken": self.taken,
+            "phase": self._index,
             "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": self._step.state_dict(),
+            "best": self._best.state_dict(),
             "dropout": {
                 name: [dropout.state() for dropout in dropouts(network)]
                 for name, network in self._changing.items()
@@ -170,5 +212,8 @@ class Stepper:
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
+        if state["phase"] != self._index:
+            self._enter(state["phase"])
         self._step.load_state_dict(state["optimizers"])
+        self._best.load_state_dict(state["best"])
         self.taken = state["taken"]

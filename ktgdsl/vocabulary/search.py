@@ -100,7 +100,11 @@ class SearchSettings(Parameters):
         Objective | None, Field(description="what counts; the only target's accuracy unless given")
     ] = None
     epochs: Annotated[
-        int | None, Field(ge=1, description="of a full trial; the `train` block's unless given")
+        int | None,
+        Field(
+            ge=1,
+            description="of a full trial, all phases together; as many as a run has unless given",
+        ),
     ] = None
     confirm: Annotated[
         int, Field(ge=0, description="seeds to retrain the top three with; 0 for none")

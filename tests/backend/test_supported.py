@@ -21,8 +21,6 @@ REFUSED = [
      "a node made by `ensemble`", "ensemble(a, b)"),
     ("graph g { node a, b = resnet8 share a, b { layers = [stem] } target a edge label -> * "
      "edge b -> a }", "`share`", "share"),
-    ("graph g { node a = resnet8 target a edge label -> a } phase one { learn = [a] }",
-     "training in phases", "phase"),
     ("graph g { node a = resnet8 target a edge label -> a } data digits { views = 2 }",
      "setting `views`", "views = 2"),
 ]  # fmt: skip

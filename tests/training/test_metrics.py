@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.events import NonFinite
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from tests.plans import CORRECT, edge, tiny_plan
@@ -46,7 +47,7 @@ LABEL = torch.tensor([0, 1])
 
 
 def test_an_epoch_is_the_mean_over_its_steps() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     first = {"a": answers(0, 1, 2, 2), "b": answers(0, 0, 0, 0), "t": answers(0, 1, 2, 0)}
     second = {"a": answers(1, 1, 1, 1), "b": answers(1, 1, 0, 0), "t": answers(1, 2, 2, 2)}
     meter.update(output(1.0, 0.5, 2.0, 0.75, first), torch.tensor([0, 1, 2, 0]), 1)
@@ -66,7 +67,7 @@ def test_an_epoch_is_the_mean_over_its_steps() -> None:
 
 
 def test_accuracy_counts_pixels_of_dense_labels() -> None:
-    meter = EpochMeter(tiny_plan("a").graph, CPU)
+    meter = EpochMeter(program_of(tiny_plan("a")).phases[0], CPU)
     logits = torch.zeros(1, 2, 1, 4)
     logits[0, 1] = torch.tensor([1.0, 1.0, -1.0, 1.0])  # top-1: 1, 1, 0, 1
     one = torch.tensor(1.0)
@@ -77,18 +78,18 @@ def test_accuracy_counts_pixels_of_dense_labels() -> None:
 
 
 def test_without_labels_the_accuracy_is_zero() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     meter.update(output(0.0, 0.0, 0.0, 1.0, RIGHT), torch.tensor([-1, -1]), 1)
     assert meter.read().accuracy == {"a": 0.0, "b": 0.0, "t": 0.0}
 
 
 def test_a_meter_without_a_step_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="without a step"):
-        EpochMeter(plan().graph, CPU).read()
+        EpochMeter(program_of(plan()).phases[0], CPU).read()
 
 
 def test_sums_of_half_precision_losses_are_exact() -> None:
-    meter = EpochMeter(tiny_plan("a").graph, CPU)
+    meter = EpochMeter(program_of(tiny_plan("a")).phases[0], CPU)
     loss = torch.tensor(0.1, dtype=torch.bfloat16)
     for k in range(1, 1001):
         meter.update(Output({"a": loss}, {LA: loss}, {"a": answers(0, 1)}, {}), LABEL, k)
@@ -97,7 +98,7 @@ def test_sums_of_half_precision_losses_are_exact() -> None:
 
 
 def test_the_first_loss_that_is_not_finite_is_reported_with_its_edge() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     meter.update(output(1.0, 1.0, 1.0, 1.0, RIGHT), LABEL, 41)
     meter.update(output(1.0, math.inf, 1.0, 1.0, RIGHT), LABEL, 42)
     meter.update(output(math.nan, math.nan, math.nan, 1.0, RIGHT), LABEL, 43)
@@ -105,7 +106,7 @@ def test_the_first_loss_that_is_not_finite_is_reported_with_its_edge() -> None:
 
 
 def test_further_losses_that_are_not_finite_are_counted() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     meter.update(output(math.nan, 1.0, math.nan, 1.0, RIGHT), LABEL, 7)
     found = meter.read().nonfinite
     assert found is not None
@@ -114,7 +115,7 @@ def test_further_losses_that_are_not_finite_are_counted() -> None:
 
 
 def test_a_nodes_loss_may_overflow_although_its_edges_do_not() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     broken = output(3e38, 3e38, 1.0, 1.0, RIGHT)
     broken.losses["a"] = torch.tensor(math.inf)  # what 3e38 + 3e38 is in float32
     meter.update(broken, LABEL, 5)
@@ -138,7 +139,7 @@ class Reads(TorchFunctionMode):
 
 
 def test_a_meter_is_read_by_one_transfer() -> None:
-    meter = EpochMeter(plan().graph, CPU)
+    meter = EpochMeter(program_of(plan()).phases[0], CPU)
     with Reads() as reads:
         for k in range(1, 11):
             meter.update(output(1.0, 1.0, 1.0, 1.0, RIGHT), LABEL, k)
@@ -150,7 +151,7 @@ def test_a_meter_is_read_by_one_transfer() -> None:
 def test_adding_a_step_does_not_wait_for_the_device() -> None:
     """Tensors on the meta device have no content: to look at one is an error."""
     meta = torch.device("meta")
-    meter = EpochMeter(plan().graph, meta)
+    meter = EpochMeter(program_of(plan()).phases[0], meta)
     given = output(1.0, 1.0, 1.0, 1.0, RIGHT)
     on_meta = Output(
         {name: one.to(meta) for name, one in given.losses.items()},

@@ -1,0 +1,67 @@
+"""The best epoch of each node that learns in a phase, by its accuracy, and its weights then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The first epoch with the highest accuracy, and the weights after it where they are kept."""
+
+    epoch: int
+    accuracy: float
+    weights: Mapping[str, Tensor] | None
+
+
+class BestEpochs:
+    """The best epochs of a phase so far, by node.
+
+    Each node has its own, since the epoch that is best for one is not for another.
+
+    Args:
+        networks: of the nodes that are judged.
+        keep: whether to keep their weights.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], *, keep: bool) -> None:
+        self._networks = networks
+        self._keep = keep
+        self._epoch = 0
+        self._best: dict[str, BestEpoch] = {}
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that are judged."""
+        return tuple(self._networks)
+
+    def note(self, accuracy: Mapping[str, float]) -> None:
+        """Take the accuracies after the next epoch into account."""
+        self._epoch += 1
+        for name, network in self._networks.items():
+            if name not in self._best or accuracy[name] > self._best[name].accuracy:
+                weights = network.state_dict() if self._keep else None
+                copy = weights and {key: each.detach().clone() for key, each in weights.items()}
+                self._best[name] = BestEpoch(self._epoch, accuracy[name], copy)
+
+    @property
+    def waited(self) -> int:
+        """How many epochs ago a node was last better than before."""
+        return self._epoch - max((each.epoch for each in self._best.values()), default=0)
+
+    def load_weights(self) -> None:
+        """Load the weights that were kept into the networks."""
+        for name, best in self._best.items():
+            if best.weights is not None:
+                self._networks[name].load_state_dict(best.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known so far, as plain data and tensors."""
+        return {"epoch": self._epoch, "best": {n: vars(best) for n, best in self._best.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        self._epoch = state["epoch"]
+        self._best = {name: BestEpoch(**best) for name, best in state["best"].items()}

@@ -58,6 +58,22 @@ class NodeError(RunError):
         super().__init__([problem])
 
 
+class TapError(NodeError):
+    """The network of a node has no such place inside of it; `tap` is what the plan calls it."""
+
+    def __init__(self, node: str, tap: str, problem: Diagnostic) -> None:
+        self.tap = tap
+        super().__init__(node, problem)
+
+
+class EdgeError(RunError):
+    """The loss of an edge cannot be computed; `edge` is (source, destination) as in the plan."""
+
+    def __init__(self, edge: tuple[str, str], problem: Diagnostic) -> None:
+        self.edge = edge
+        super().__init__([problem])
+
+
 class KtgWarning(UserWarning):
     """What a run or its data make one ask about; `diagnostic` has the code and the help."""
 

@@ -1,7 +1,7 @@
 """Emits the fx graph of an update: calls of modules, then losses and gates under their edges."""
 
 from collections.abc import Callable
-from operator import add, mul
+from operator import add, getitem, mul
 from typing import Any
 
 import torch
@@ -78,7 +78,16 @@ class _Emitter:
     def _stage_call(self, call: StageCall) -> None:
         inputs = tuple(self.placeholders[each] for each in call.inputs)
         value = self.graph.call_module(call.module, inputs)
-        self.outputs[call.node, LOGITS] = self._name(value, f"logits_{identifier(call.node)}")
+        value.meta["network"] = call
+        node = identifier(call.node)
+        if call.taps == (LOGITS,):
+            self.outputs[call.node, LOGITS] = self._name(value, f"logits_{node}")
+            return
+        self._name(value, f"outputs_{node}")
+        for tap in call.taps:
+            output = self.graph.call_function(getitem, (value, tap))
+            name = f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}"
+            self.outputs[call.node, tap] = self._name(output, name)
 
     def _sum(self, edges: list[fx.Node], learner: str) -> fx.Node:
         """Eq. 3: a node's loss is the sum of its edges' losses."""
@@ -90,7 +99,7 @@ class _Emitter:
     def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
         pair = "_to_".join(identifier(end) for end in edge.key if end)
-        reduced = [self._term(term, pair) for term in edge.terms]
+        reduced = [self._term(term, edge, pair) for term in edge.terms]
         weights = [self._gate(term.gate) for term in edge.terms]
         total = reduced[0]
         for value in reduced[1:]:
@@ -102,8 +111,8 @@ class _Emitter:
             self.open[edge.key] = self._name(share, f"open_{pair}")
         return self._name(total, f"edge_{pair}")
 
-    def _term(self, term: Term, pair: str) -> fx.Node:
-        values = self._combination(term.losses, pair)
+    def _term(self, term: Term, edge: EdgeLoss, pair: str) -> fx.Node:
+        values = self._combination(term.losses, edge, pair)
         gate = self._gate(term.gate)
         weight = None if gate == 1.0 else gate
         match term.reduction:
@@ -117,13 +126,14 @@ class _Emitter:
             case "mean":
                 return self._call(gates.reduce_mean, values, weight)
 
-    def _combination(self, parts: tuple[Loss, ...], pair: str) -> fx.Node:
+    def _combination(self, parts: tuple[Loss, ...], edge: EdgeLoss, pair: str) -> fx.Node:
         """The linear combination (B, *rest) of the losses of an edge's samples."""
         total: fx.Node | None = None
         for part in parts:
             inputs = [self._value(each) for each in part.inputs]
             value = self._call(LOSSES[part.word, part.source], *inputs)
             value = self._name(value, f"{part.word}_{pair}")
+            value.meta["loss"] = edge.key, part.word
             if part.coefficient != 1:
                 value = self.graph.call_function(mul, (value, part.coefficient))
             total = value if total is None else self.graph.call_function(add, (total, value))

@@ -10,7 +10,10 @@ from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.initial import make_networks
-from ktgdsl.plan.model import Plan
+from ktgdsl.backend.taps import Tapped, UnknownTapError
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import TapError
+from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Phase, StageCall, Update
 
@@ -62,11 +65,7 @@ class TrainingGraph(fx.GraphModule):
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The network of each node that is called, by the node's name, frozen ones included."""
-        modules = {call.node: getattr(self, call.module) for call in self.update.calls}
-        return {
-            name: module.network if isinstance(module, Frozen | ForwardOnly) else module
-            for name, module in modules.items()
-        }
+        return {call.node: _network(getattr(self, call.module)) for call in self.update.calls}
 
     @property
     def code(self) -> str:
@@ -142,13 +141,30 @@ def phase_graphs(
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
+    module = network
+    if call.taps != (LOGITS,):
+        try:
+            module = Tapped(network, call.taps)
+        except UnknownTapError as error:
+            message = f"there is no `{error.tap}` inside of the network of node `{call.node}`"
+            raise TapError(call.node, error.tap, Diagnostic("E505", message, help=_NAMED)) from None
     match call.access:
         case "learn":
-            return network
+            return module
         case "source":
-            return ForwardOnly(network)
+            return ForwardOnly(module)
         case "frozen":
-            return Frozen(network, mode)
+            return Frozen(module, mode)
+
+
+_NAMED = "modules have the names that `network.named_modules()` says"
+
+
+def _network(module: nn.Module) -> nn.Module:
+    """The network that a called module wraps, or is."""
+    while isinstance(module, Frozen | ForwardOnly | Tapped):
+        module = module.network
+    return module
 
 
 def step_code(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,26 @@ class StagedNetwork(nn.Module):
     (B, classes). Stage outputs are (B, C, H, W) up to `stage3`; `features` is (B, C).
     """
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, classes) of images (B, channels, H, W)."""
+    def forward(self, image: Tensor, until: str = STAGES[-1]) -> Tensor:
+        """Return the logits (B, classes) of images (B, channels, H, W).
+
+        `until` names an earlier stage, whose output is returned and after which none is computed.
+        """
         x = image
         for name in STAGES:
             x = getattr(self, name)(x)
+            if name == until:
+                break
         return x
+
+    @property
+    def before_relu(self) -> dict[str, tuple[str, bool, str]]:
+        """Where the last ReLU of a stage gets its input, by the stage.
+
+        It is a module, whether it is the module's input rather than its output, and the last
+        stage that has to be computed for it.
+        """
+        raise NotImplementedError
 
 
 class ResNet(StagedNetwork):
@@ -60,6 +75,13 @@ class ResNet(StagedNetwork):
         self.features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.logits = nn.Linear(4 * width, classes)
         _initialise(self)
+
+    @property
+    def before_relu(self) -> dict[str, tuple[str, bool, str]]:
+        """The sums at the ends of the stages, and the batch norm of the stem."""
+        last = {name: len(getattr(self, name)) - 1 for name in ("stage1", "stage2", "stage3")}
+        ends = {name: (f"{name}.{block}.relu", True, name) for name, block in last.items()}
+        return {"stem": ("stem.1", False, "stem"), **ends}
 
 
 class WideResNet(StagedNetwork):
@@ -108,6 +130,13 @@ class WideResNet(StagedNetwork):
         self.logits = nn.Linear(4 * width, classes)
         _initialise(self)
 
+    @property
+    def before_relu(self) -> dict[str, tuple[str, bool, str]]:
+        """The batch norms that follow the stages, as in the code of Heo et al. (ICCV 2019)."""
+        following = dict(pairwise(("stem", "stage1", "stage2", "stage3")))
+        norms = {name: (f"{then}.0.bn1", False, then) for name, then in following.items()}
+        return {**norms, "stage3": ("features.0", False, "features")}
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a parameter-free shortcut; changes shape only at stride 2."""
@@ -118,6 +147,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = _conv(outputs, outputs, 3)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)  # a module, so that its input can be read
         self.outputs = outputs
         self.stride = stride
 
@@ -125,7 +155,8 @@ class BasicBlock(nn.Module):
         """Take (B, inputs, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
         y: Tensor = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
         y += x if self.stride == 1 else option_a(x, self.outputs)
-        return relu(y, inplace=True)
+        activated: Tensor = self.relu(y)
+        return activated
 
 
 class PreActivationBlock(nn.Module):

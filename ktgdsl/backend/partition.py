@@ -8,9 +8,10 @@ from ktgdsl.backend.graph import TrainingGraph
 def split_networks(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
     """The networks in the order of their calls, and the rest of the graph.
 
-    The rest takes (image, label, progress, *logits), with logits in that order, to an `Output`.
+    The rest takes (image, label, progress, *outputs), with what each network gives in that
+    order, to an `Output`.
     """
-    called = [node for node in graph.graph.nodes if node.op == "call_module"]
+    called = [node for node in graph.graph.nodes if "network" in node.meta]
     networks = [graph.get_submodule(str(node.target)) for node in called]
     rest = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
@@ -20,4 +21,4 @@ def split_networks(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModul
     for node in graph.graph.nodes:
         if node not in copies:
             copies[node] = rest.node_copy(node, copies.__getitem__)
-    return networks, fx.GraphModule({}, rest)
+    return networks, fx.GraphModule(graph, rest)

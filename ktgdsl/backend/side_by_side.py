@@ -1,7 +1,7 @@
 """Executor: the networks of a graph side by side on a CPU, each in a thread of its own.
 
 Cores gain little on the small tensors of small networks, and more with a network each: only
-logits pass between the nodes of a graph.
+logits, and outputs at taps, pass between the nodes of a graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.partition import split_networks
+from ktgdsl.plan.model import LOGITS
 
 
 def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor, Tensor], Output]:
@@ -25,12 +26,18 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor
     random numbers.
     """
     networks, rest = split_networks(graph)
+    taps = [call.taps for call in graph.update.calls]
     # Autograd records a function only if an input needs a gradient, and images do not.
     root = torch.zeros((), requires_grad=True)
 
     def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
-        logits = _SideBySide.apply(root, image, networks, _thread_pools(len(networks), threads))
-        output: Output = rest(image, label, progress, *logits)
+        pools = _thread_pools(len(networks), threads)
+        values = iter(_SideBySide.apply(root, image, networks, pools))
+        outputs = [
+            next(values) if names == (LOGITS,) else {name: next(values) for name in names}
+            for names in taps
+        ]
+        output: Output = rest(image, label, progress, *outputs)
         return output
 
     return compute
@@ -65,31 +72,33 @@ class _SideBySide(torch.autograd.Function):
         networks: Sequence[nn.Module],
         threads: Sequence[ThreadPoolExecutor],
     ) -> tuple[Tensor, ...]:
-        """Logits (B, classes, ...) of each network."""
+        """The outputs of each network: logits (B, classes, ...), or what is read at its taps."""
         half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-        def call(network: nn.Module) -> Tensor:
+        def call(network: nn.Module) -> list[Tensor]:
             # Each thread has its own modes of autograd and autocast.
             with torch.enable_grad(), torch.autocast("cpu", dtype, enabled=half):
-                logits: Tensor = network(image)
-            return logits
+                output: Tensor | dict[str, Tensor] = network(image)
+            return [*output.values()] if isinstance(output, dict) else [output]
 
         calls = [each.submit(call, own) for each, own in zip(threads, networks, strict=True)]
-        ctx.logits, ctx.threads = [each.result() for each in calls], threads
+        ctx.outputs, ctx.threads = [each.result() for each in calls], threads
         ctx.set_materialize_grads(False)
-        outputs = tuple(each.detach() for each in ctx.logits)
-        pairs = zip(ctx.logits, outputs, strict=True)
+        computed = [each for outputs in ctx.outputs for each in outputs]
+        detached = tuple(each.detach() for each in computed)
+        pairs = zip(computed, detached, strict=True)
         ctx.mark_non_differentiable(*(own for each, own in pairs if not each.requires_grad))
-        return outputs
+        return detached
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[None, None, None, None]:
-        """Propagate the gradients of the logits to the parameters."""
-        calls = [
-            each.submit(torch.autograd.backward, logits, gradient)
-            for each, logits, gradient in zip(ctx.threads, ctx.logits, gradients, strict=True)
-            if gradient is not None
-        ]
+        """Propagate the gradients of the outputs to the parameters."""
+        rest, calls = iter(gradients), []
+        for thread, outputs in zip(ctx.threads, ctx.outputs, strict=True):
+            pairs = [(output, next(rest)) for output in outputs]
+            reached = [(output, slope) for output, slope in pairs if slope is not None]
+            if reached:
+                calls.append(thread.submit(torch.autograd.backward, *zip(*reached, strict=True)))
         for each in calls:
             each.result()
         return None, None, None, None

@@ -23,17 +23,18 @@ def on_streams(
 
     def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
         current = torch.cuda.current_stream(device)
-        logits = []
+        outputs = []
         for network, stream in zip(networks, streams, strict=True):
             stream.wait_stream(current)
             with torch.cuda.stream(stream):
-                logits.append(network(image))
+                outputs.append(network(image))
             # Else the memory could be reused on its own stream as soon as Python drops the tensor.
             image.record_stream(stream)
-        for each, stream in zip(logits, streams, strict=True):
+        for each, stream in zip(outputs, streams, strict=True):
             current.wait_stream(stream)
-            each.record_stream(current)
-        output: Output = rest(image, label, progress, *logits)
+            for tensor in each.values() if isinstance(each, dict) else [each]:
+                tensor.record_stream(current)
+        output: Output = rest(image, label, progress, *outputs)
         return output
 
     return compute

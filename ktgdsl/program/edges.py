@@ -90,12 +90,14 @@ class _Resolver:
     def _value(self, read: reads.Input, *, detached: bool = False) -> Value:
         """One input; `detached` where what is read of the source must carry no gradient."""
         match read:
-            case reads.Read(form=("logits" | "log_p" | "p") as form):
+            case reads.Read(form=("features" | "logits" | "log_p" | "p") as form):
                 is_source = read.of == "source"
                 end = self.edge.source if is_source else self.edge.destination
                 assert isinstance(end, plan.NodeOutput)
                 T = read.T if isinstance(read.T, float) else self._schedule(read.T)
-                return Read(end.node, form, T=T, detached=detached and is_source)
+                # Logits are those of the node, wherever in its network the edge ends.
+                tap = (read.tap or end.tap) if form == "features" else plan.LOGITS
+                return Read(end.node, form, tap, T, detached and is_source)
             case reads.Read():
                 return self._of_batch(read)
             case reads.Moving():

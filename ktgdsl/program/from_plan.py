@@ -7,7 +7,7 @@ from dataclasses import replace
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
 from ktgdsl.plan import model as plan_model
-from ktgdsl.plan.model import Edge, Plan, node_of
+from ktgdsl.plan.model import LOGITS, Edge, Plan, node_of
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
     Access,
@@ -19,6 +19,7 @@ from ktgdsl.program.model import (
     StageCall,
     Update,
 )
+from ktgdsl.program.reads import reads_of
 
 
 def program_of(plan: Plan, steps: int | None = None) -> Program:
@@ -80,7 +81,12 @@ def _phase(
             if node.name in learning
         ),
         updates=_updates(
-            [StageCall(names[n.name], n.name, "frozen") for n in nodes if n.name in called],
+            [
+                # Without phases the accuracy of every node is reported.
+                StageCall(names[n.name], n.name, "frozen", taps=(LOGITS,) * (written is None))
+                for n in nodes
+                if n.name in called
+            ],
             [edge_loss(edge, train.reduce, epochs, plan.data.steps_per_epoch) for edge in edges],
             sequential=train.update == "sequential",
         ),
@@ -121,7 +127,7 @@ def _updates(
     learning = tuple(call.node for call in calls if call.node in taught)
     if not sequential:
         learn = [replace(c, access="learn") if c.node in taught else c for c in calls]
-        return (Update(learning, tuple(learn), tuple(edges)),)
+        return (Update(learning, _with_taps(learn, edges), tuple(edges)),)
     into = {name: [edge for edge in edges if edge.learner == name] for name in learning}
     needed = {name: {name, *_read_nodes(own)} for name, own in into.items()}
     used = set().union(*needed.values())
@@ -134,8 +140,18 @@ def _updates(
             if call.node in needed[name]
         ]
         called |= needed[name]
-        updates.append(Update((name,), tuple(mine), tuple(own)))
+        updates.append(Update((name,), _with_taps(mine, own), tuple(own)))
     return tuple(updates)
+
+
+def _with_taps(calls: list[StageCall], edges: list[EdgeLoss]) -> tuple[StageCall, ...]:
+    """The calls with all outputs that the edges read."""
+    read = [(each.node, each.tap) for each in reads_of(edges)]
+    taps = {
+        call.node: dict.fromkeys([*call.taps, *(tap for node, tap in read if node == call.node)])
+        for call in calls
+    }
+    return tuple(replace(call, taps=tuple(taps[call.node]) or (LOGITS,)) for call in calls)
 
 
 def _read_nodes(edges: list[EdgeLoss]) -> set[str]:

@@ -181,6 +181,12 @@ class Phase:
         return tuple(dict.fromkeys(c.node for update in self.updates for c in update.calls))
 
     @property
+    def answering(self) -> tuple[str, ...]:
+        """Of these, the ones whose logits are computed."""
+        calls = [call for update in self.updates for call in update.calls]
+        return tuple(dict.fromkeys(call.node for call in calls if LOGITS in call.taps))
+
+    @property
     def edges(self) -> tuple[EdgeLoss, ...]:
         """The edges of all updates."""
         return tuple(edge for update in self.updates for edge in update.edges)

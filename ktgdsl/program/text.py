@@ -1,6 +1,6 @@
 """A program as text: modules, and for each phase its learners, calls, values and edges."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
@@ -19,6 +19,7 @@ from ktgdsl.program.model import (
     Value,
     Weight,
 )
+from ktgdsl.program.reads import reads_of
 from ktgdsl.vocabulary.call import format_number
 
 _DIVISORS = {
@@ -53,7 +54,7 @@ def _learner(learner: Learner) -> str:
 
 def _update(update: Update) -> Iterator[str]:
     yield from (_call(call) for call in update.calls)
-    numbers = {read: f"%{i}" for i, read in enumerate(_reads(update), start=1)}
+    numbers = {read: f"%{i}" for i, read in enumerate(reads_of(update.edges), start=1)}
     yield from (f"{number} = {_read(read)}" for read, number in numbers.items())
     for edge in update.edges:
         scale = "" if edge.scale == 1 else f", {format_number(edge.scale)} times"
@@ -64,29 +65,6 @@ def _update(update: Update) -> Iterator[str]:
 def _call(call: StageCall) -> str:
     inputs = ", ".join(each.name for each in call.inputs)
     return f"{', '.join(call.taps)} of {call.node} = {call.access} {call.module}({inputs})"
-
-
-def _reads(update: Update) -> Iterable[Read]:
-    """What is read, each once, in the order of its first use."""
-    terms = [term for edge in update.edges for term in edge.terms]
-    values: list[Value | Gate] = []
-    for term in terms:
-        values += [each for loss in term.losses for each in loss.inputs]
-        values.append(term.gate)
-    return dict.fromkeys(read for each in values for read in _within(each))
-
-
-def _within(value: Value | Gate) -> Iterator[Read]:
-    """The reads that a value or a gate is computed from."""
-    match value:
-        case Read():
-            yield value
-        case Weight() | Computed():
-            for each in value.inputs:
-                yield from _within(each)
-        case Combined():
-            for part in value.parts:
-                yield from _within(part)
 
 
 def _read(read: Read) -> str:

@@ -11,6 +11,7 @@ from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
+from ktgdsl.training.edge_trial import try_taps
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
@@ -59,6 +60,7 @@ def assemble(
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     program = program_of(plan, steps)
+    try_taps(plan, program, made, device)
     return Stepper(plan, program, made, device, execution, unchecked=unchecked, streams=streams)
 
 

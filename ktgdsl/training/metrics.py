@@ -15,7 +15,7 @@ class EpochMeter:
     """Adds up the metrics of one epoch of a phase on the device; only `read` waits for it."""
 
     def __init__(self, phase: Phase, device: torch.device) -> None:
-        self._nodes = list(phase.nodes)
+        self._nodes = list(phase.answering)
         self._learning = [learner.name for learner in phase.learners]
         self._edges = [edge.key for edge in phase.edges]
         self._into = {edge.key: edge.learner for edge in phase.edges}
@@ -43,7 +43,8 @@ class EpochMeter:
         self._first = torch.where(broken, k, self._first)
         self._value = torch.where(broken, loss, self._value)
         self._loss += loss
-        self._correct += _correct([output.logits[name] for name in self._nodes], label)
+        if self._nodes:
+            self._correct += _correct([output.logits[name] for name in self._nodes], label)
         self._labeled += (label >= 0).sum()
         if self._edges:
             shares = [output.open.get(key, self._always) for key in self._edges]

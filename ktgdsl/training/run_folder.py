@@ -29,7 +29,7 @@ from typing import Any
 from ktgdsl.backend.own_code import OwnFile
 from ktgdsl.errors import RunError
 from ktgdsl.files import sealed_json, sha256, unsealed_json
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import LOGITS, Edge, Plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import (
@@ -262,8 +262,8 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
     """The lines of `metrics.jsonl` for an epoch: one per node, accuracies in percent.
 
     The loss and learning rate of a node that does not learn are null. With phases a line names
-    its phase, which has the nodes that it computes and the edges that are open in it. An edge is
-    named by its source, and one without a source by its node.
+    its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
+    is null where no logits are computed. An edge into the logits is named by its source.
     """
     metrics = done.metrics
     phase = {} if done.phase is None else {"phase": done.phase}
@@ -274,11 +274,11 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             "epoch": done.epoch,
             "node": node.name,
             "loss": metrics.loss.get(node.name),
-            "accuracy": metrics.accuracy[node.name],
+            "accuracy": metrics.accuracy.get(node.name),
             f"{done.split}_accuracy": done.accuracy[node.name],
             "learning_rate": done.learning_rate.get(node.name),
             "edges": {
-                str(edge.source) or str(edge.destination): asdict(metrics.edges[edge.key])
+                _name_among(edge): asdict(metrics.edges[edge.key])
                 for edge in plan.graph.into(node.name)
                 if edge.key in metrics.edges
             },
@@ -286,6 +286,11 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
         for node in plan.graph.nodes
         if node.name in done.accuracy
     ]
+
+
+def _name_among(edge: Edge) -> str:
+    """The name of an edge among those into its node."""
+    return str(edge.source) if edge.destination.tap == LOGITS and not edge.unary else str(edge)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

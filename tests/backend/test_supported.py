@@ -16,7 +16,7 @@ REFUSED = [
     ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via shard(0, 2) }",
      "gate `shard`", "shard(0, 2)"),
     ("graph g { node a, b = resnet8 target a edge label -> * edge b.stem -> a.stem : hint }",
-     "a tap inside of a network", "b.stem"),
+     "loss `hint`", "hint"),
     ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
      "a node made by `ensemble`", "ensemble(a, b)"),
     ("graph g { node a, b = resnet8 share a, b { layers = [stem] } target a edge label -> * "

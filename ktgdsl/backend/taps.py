@@ -1,0 +1,102 @@
+"""Taps: a network called for what its modules compute, beside or in place of its logits."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.plan.model import LOGITS
+from ktgdsl.vocabulary.networks import STAGES
+
+
+class UnknownTapError(ValueError):
+    """A network has no such tap; `tap` is its name."""
+
+    def __init__(self, tap: str) -> None:
+        super().__init__(f"there is no module `{tap}` in it")
+        self.tap = tap
+
+
+class Place(NamedTuple):
+    """Where a tap is: the output of a module, or its input.
+
+    `stage` is the last stage that has to be computed, of a network of stages. `reused` tells
+    whether what is read there may be overwritten later in the forward.
+    """
+
+    module: str
+    input: bool = False
+    stage: str = LOGITS
+    reused: bool = True
+
+
+class Tapped(nn.Module):
+    """Calls a network and gives its outputs at taps, (B, ...) each, by the names of the taps.
+
+    A network of stages is computed up to the last of them. Of a module that is called several
+    times in a forward it is the last call that counts. Hooks are registered here, once; they do
+    nothing in calls of the network itself.
+
+    Raises:
+        UnknownTapError: when the network has no such module.
+    """
+
+    def __init__(self, network: nn.Module, taps: tuple[str, ...]) -> None:
+        super().__init__()
+        places = {tap: place_of(network, tap) for tap in taps if tap != LOGITS}
+        self.network = network
+        self.taps = taps
+        self._options = {}
+        if isinstance(network, StagedNetwork) and LOGITS not in taps:
+            last = max(STAGES.index(place.stage) for place in places.values())
+            self._options = {"until": STAGES[last]}
+        self._outputs: dict[str, Tensor] | None = None
+        for tap, place in places.items():
+            module = network.get_submodule(place.module)
+            keep = partial(self._keep, tap, place)
+            if place.input:
+                module.register_forward_pre_hook(lambda _, inputs, keep=keep: keep(inputs[0]))
+            else:
+                module.register_forward_hook(lambda _, inputs, output, keep=keep: keep(output))
+
+    def _keep(self, tap: str, place: Place, value: Any) -> None:
+        if self._outputs is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"the module `{tap}` gives a {type(value).__name__}, not a tensor")
+            self._outputs[tap] = value.clone() if place.reused else value
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return what the network computes at its taps for images (B, channels, H, W).
+
+        Raises:
+            TypeError: when that is no tensor.
+            RuntimeError: when a module was not called.
+        """
+        self._outputs = outputs = {}
+        try:
+            last = self.network(image, **self._options)
+        finally:
+            self._outputs = None
+        if LOGITS in self.taps:
+            outputs[LOGITS] = last
+        idle = [tap for tap in self.taps if tap not in outputs]
+        if idle:
+            raise RuntimeError(f"the module `{idle[0]}` is not called in its forward")
+        return {tap: outputs[tap] for tap in self.taps}
+
+
+def place_of(network: nn.Module, tap: str) -> Place:
+    """Where a tap is. Raises UnknownTapError when the network has no such place."""
+    if isinstance(network, StagedNetwork):
+        if tap in STAGES:
+            return Place(tap, stage=tap, reused=False)
+        before = {f"{stage}.pre": Place(*place) for stage, place in network.before_relu.items()}
+        if tap in before:
+            return before[tap]
+    try:
+        network.get_submodule(tap)
+    except AttributeError:
+        raise UnknownTapError(tap) from None
+    stage = tap.partition(".")[0]
+    return Place(tap, stage=stage if stage in STAGES else LOGITS)

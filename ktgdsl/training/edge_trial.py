@@ -1,0 +1,71 @@
+"""Tries edges between taps before anything is trained: shapes that do not fit fail here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ktgdsl.backend.graph import phase_graphs
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import EdgeError, NodeError, RunError
+from ktgdsl.plan.model import LOGITS, Plan
+from ktgdsl.program.model import Program
+from ktgdsl.training.metrics import eval_mode
+from ktgdsl.training.trial import CHECKED_IMAGES
+
+
+def try_taps(
+    plan: Plan, program: Program, networks: Mapping[str, nn.Module], device: torch.device
+) -> None:
+    """Compute the updates that read inside of networks on two images, in eval mode.
+
+    Args:
+        plan: what is trained.
+        program: of the plan.
+        networks: of all nodes, on the device.
+        device: where.
+
+    Raises:
+        NodeError: where a network has no such module, or does not call it (E505).
+        EdgeError: where features do not fit a loss (E505).
+    """
+    for phase in program.phases:
+        calls = [call for update in phase.updates for call in update.calls]
+        if any(call.taps != (LOGITS,) for call in calls):
+            for graph in phase_graphs(plan, phase, networks):
+                image = torch.rand(CHECKED_IMAGES, *plan.data.shape, device=device)
+                label = torch.zeros(CHECKED_IMAGES, dtype=torch.int64, device=device)
+                first = next(iter(networks.values()))
+                dtype = next((each.dtype for each in first.parameters()), image.dtype)
+                with torch.no_grad(), eval_mode(networks.values()):
+                    _Trial(graph).run(image.to(dtype), label, 1.0)
+
+
+class _Trial(fx.Interpreter):
+    """Runs a graph and says whose fault it is where it fails."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            return super().run_node(n)
+        except RunError:
+            raise
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+            if "network" in n.meta:
+                node = n.meta["network"].node
+                message = f"the network of node `{node}` cannot be read inside: {problem}"
+                raise NodeError(node, Diagnostic("E505", message)) from error
+            if "loss" in n.meta:
+                (source, destination), word = n.meta["loss"]
+                arguments = self.fetch_args_kwargs_from_env(n)[0]
+                shapes = [tuple(each.shape) for each in arguments if isinstance(each, Tensor)]
+                message = (
+                    f"the loss `{word}` of edge {source} -> {destination} does not fit features "
+                    f"of {' and '.join(map(str, shapes))}: {problem}"
+                )
+                help = "take taps that fit, or a loss that does not compare them one by one"
+                raise EdgeError(
+                    (source, destination), Diagnostic("E505", message, help=help)
+                ) from error
+            raise

@@ -142,7 +142,7 @@ def _started(
 def _memory(plan: Plan, device: torch.device, before: int) -> Memory:
     facts = plan.data.known
     samples = facts.train_samples + facts.test_samples
-    return Memory(memory.kind(device), before, memory.peak(device), samples * prod(facts.shape))
+    return Memory(memory.kind(device), before, memory.peak(device), samples * prod(plan.data.shape))
 
 
 def _evaluations(ours: Training) -> tuple[dict[str, Candidate], int]:

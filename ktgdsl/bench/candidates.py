@@ -110,7 +110,7 @@ def random_split(plan: Plan, count: int, device: torch.device) -> Split:
 def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
     """The plan's preprocessing in cost, though not in mean and deviation."""
     half = torch.full((data.shape[0], 1, 1), 0.5, device=device)
-    mean = half if data.augment == "standard" else None
+    mean = half if data.augment == "standard" or data.mean is not None else None
     return Preprocessing(augmentation(data), mean, mean)
 
 

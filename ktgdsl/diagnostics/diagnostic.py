@@ -81,6 +81,7 @@ CODES = {
     "W301": "labels that may be wrong",
     "W302": "images that no seed can repeat",
     "W303": "a file that is not the published one",
+    "W304": "images with transparent parts",
 }
 """Every code and its title; `codes/` explains them."""
 

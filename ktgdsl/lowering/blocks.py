@@ -63,6 +63,7 @@ def settings(
     own = {name: value for name, value in pretrain if value is not None}
     completed = train.model_copy(update=own)
     facts = _facts(dataset)
+    _check_images(resolver, written, dataset, data)
     _check_samples(resolver, written, dataset, data, facts)
     plan = _data(dataset, data, facts, _root(written, data, paths, facts))
     pretrain_plan = None if pretraining is None else _pretrain(completed)
@@ -94,16 +95,15 @@ def _check_samples(
 ) -> None:
     """Parts of the training samples leave some for the other part; classes are as they are."""
 
-    def place(name: str) -> Span:
-        return next((s.value.span for s in block.settings if s.name == name), block.span)
-
     if facts is None:
         return
     whole, of = facts.train_samples, f"training samples of `{dataset.word}`"
     used = whole if data.samples is None else _count(data.samples, whole)
     if isinstance(used, int) and not 0 < used <= whole:
         message = f"`samples` takes {used} of the {whole} {of}"
-        resolver.complain("E302", message, place("samples"), f"any number from 1 to {whole}")
+        resolver.complain(
+            "E302", message, _place(block, "samples"), f"any number from 1 to {whole}"
+        )
         return
     for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
         count = None if samples is None else _count(samples, used)
@@ -111,11 +111,40 @@ def _check_samples(
             resolver.complain(
                 "E302",
                 f"`{name}` takes {count} of the {used} {of}, and both parts need some",
-                place(name),
+                _place(block, name),
             )
     if data.classes is not None and data.classes != facts.classes:
         message = f"`{dataset.word}` has {facts.classes} classes, not {data.classes}"
-        resolver.complain("E302", message, place("classes"), "leave `classes` out")
+        resolver.complain("E302", message, _place(block, "classes"), "leave `classes` out")
+
+
+def _check_images(
+    resolver: Resolver, block: Block, dataset: AnyDataset, data: DataSettings
+) -> None:
+    """What belongs together is there: `crop` and `resize`, `mean` and `std`, a number a channel."""
+    for name, other, example in (
+        ("crop", "resize", "resize = 32"),
+        ("mean", "std", "std = 0.5"),
+        ("std", "mean", "mean = 0.5"),
+    ):
+        if getattr(data, name) is not None and getattr(data, other) is None:
+            message = f"`{name}` is nothing without `{other}`"
+            fix = f"add it, such as `{example}`, or leave `{name}` out"
+            resolver.complain("E302", message, _place(block, name), fix)
+    for name in ("mean", "std"):
+        numbers = _numbers(getattr(data, name))
+        channels = dataset.shape and dataset.shape[0]
+        if numbers is not None and channels is not None and len(numbers) not in (1, channels):
+            message = (
+                f"`{name}` has {len(numbers)} numbers, and the images of `{dataset.word}` have "
+                f"{channels} channel{'s' * (channels > 1)}"
+            )
+            resolver.complain("E302", message, _place(block, name))
+
+
+def _place(block: Block, name: str) -> Span:
+    """Where a setting has its value, or else where the block is."""
+    return next((s.value.span for s in block.settings if s.name == name), block.span)
 
 
 def _count(samples: int | Percentage, whole: int | model.Percent | None) -> int | model.Percent:
@@ -151,6 +180,10 @@ def _data(
         validation=_count(data.validation, used),
         holdout=data.holdout,
         augment=data.augment,
+        resize=_size(data.resize),
+        crop=data.crop,
+        mean=_numbers(data.mean),
+        std=_numbers(data.std),
         root=root,
         classes_expected=data.classes,
         labeled=None if data.labeled is None else _count(data.labeled, used),
@@ -159,6 +192,18 @@ def _data(
         drop_last=data.drop_last,
         evaluation_batch=data.evaluation_batch,
     )
+
+
+def _size(size: int | list[int] | None) -> tuple[int, int] | None:
+    if isinstance(size, list):
+        return size[0], size[1]
+    return None if size is None else (size, size)
+
+
+def _numbers(numbers: float | list[float] | None) -> tuple[float, ...] | None:
+    if isinstance(numbers, list):
+        return tuple(numbers)
+    return None if numbers is None else (numbers,)
 
 
 def _train(settings: TrainSettings) -> model.TrainPlan:

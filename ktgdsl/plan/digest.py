@@ -29,9 +29,13 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         del facts["data"]["drop_last"]  # as it was before plans could say it
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
-    of_data = facts["data"]["facts"]
-    if of_data is not None and of_data["train_labeled"] is None:
-        del of_data["train_labeled"]  # as it was before plans could say it
+    for part, names in (
+        (facts["data"], ("resize", "crop", "mean", "std")),
+        (facts["data"]["facts"], ("train_labeled",)),
+    ):
+        for name in names:
+            if part is not None and part[name] is None:
+                del part[name]  # as it was before plans could say it
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
         if isinstance(node["weights"], dict):

@@ -37,6 +37,13 @@ class DataPlan(Data):
     """The number of those in the held-out split, which exists only under `holdout`."""
     holdout: bool
     augment: Literal["none", "paper", "standard"]
+    resize: tuple[int, int] | None = None
+    """(height, width) in pixels that all images are brought to; None leaves them as they are."""
+    crop: Literal["center", "random"] | None = None
+    """What `resize` cuts off to keep the proportions; None changes these."""
+    mean: tuple[float, ...] | None = None
+    """By which images are normalised, one or one a channel, where white is 1; with `std`."""
+    std: tuple[float, ...] | None = None
     root: str | None = None
     """The folder of the data, absolute."""
     classes_expected: int | None = None
@@ -64,8 +71,9 @@ class DataPlan(Data):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of an image, in pixels."""
-        return self.known.shape
+        """(channels, height, width) of an image as networks see it, in pixels."""
+        shape = self.known.shape
+        return shape if self.resize is None else (shape[0], *self.resize)
 
     @property
     def train_samples(self) -> int:

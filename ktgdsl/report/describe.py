@@ -191,6 +191,10 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
         ("augment", data.augment),
     ]
     optional = {
+        "resize": data.resize and f"to {data.resize[0]}x{data.resize[1]}",
+        "crop": data.crop,
+        "mean": data.mean and ", ".join(map(str, data.mean)),
+        "std": data.std and ", ".join(map(str, data.std)),
         "root": data.root,
         "classes": data.classes_expected,
         "labeled": None if data.labeled is None else f"{_samples_text(data.labeled)}",

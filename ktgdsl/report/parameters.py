@@ -25,6 +25,8 @@ _EITHER: dict[frozenset[object], str] = {
     frozenset((float, Ramp)): "a number or a schedule, greater than 0 and at most 10000",
     frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
     frozenset((int, Percentage)): "a number of samples, or a percentage of them",
+    frozenset((int, list[int])): "a whole number, or a list of two",
+    frozenset((float, list[float])): "a number, or a list of three",
 }
 _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 _AFTER_THE_START = get_args(PositiveMoment)[1]

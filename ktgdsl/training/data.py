@@ -1,6 +1,6 @@
 """The splits of a data set, on the device or streamed to it, and batches drawn from them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,6 +10,7 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.read import read
 from ktgdsl.training.datasets.statistics import mean_and_std
@@ -147,18 +148,19 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
         label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
     preprocessing = _preprocessing(data, train, learned, device)
 
-    def split(images: ImageSet, index: Tensor, label: Tensor) -> Split:
+    def split(images: ImageSet, index: Tensor, label: Tensor, *, evaluated: bool = True) -> Split:
         label = label.to(device)
         if fits_device and isinstance(images.image, Tensor):
             whole = len(index) == len(images)
             image = (images.image if whole else images.image[index]).to(device)
             return Split(image, label, images.white, preprocessing)
         image = torch.empty((len(index), *images.shape), dtype=images.image.dtype, device="meta")
-        stream = ImageStream(images.lazy, index, data.workers, pin=device.type == "cuda")
+        lazy = images.lazy.evaluated() if evaluated else images.lazy
+        stream = ImageStream(lazy, index, data.workers, pin=device.type == "cuda")
         return Split(image, label, images.white, preprocessing, stream)
 
     return Splits(
-        split(train, learned, label),
+        split(train, learned, label, evaluated=False),
         None if held_out is None else split(train, held_out, train.label[held_out]),
         split(test, torch.arange(len(test)), test.label),
         data_set.classes,
@@ -210,17 +212,32 @@ def augmentation(data: DataPlan) -> Augment | None:
 def _preprocessing(
     data: DataPlan, train: ImageSet, learned: Tensor, device: torch.device
 ) -> Preprocessing:
-    """The preprocessing by the plan's setting `augment`: only `standard` normalises."""
+    """The preprocessing by the plan: `mean` and `std` normalise, and so does `standard`."""
     augment = augmentation(data)
-    if data.augment != "standard":
-        return Preprocessing(augment)
     entry = entries("dataset")[data.source.name]
-    known = (entry.mean, entry.std) if issubclass(entry, Images) else None
+    if data.mean is not None and data.std is not None:
+        known: Sequence[Sequence[float] | Tensor] = data.mean, data.std
+        _require_channels(data, train.shape[0])
+    elif data.augment != "standard":
+        return Preprocessing(augment)
+    elif issubclass(entry, Images):
+        known = entry.mean, entry.std
+    else:
+        known = mean_and_std(train, learned, data.workers)
     mean, std = (
-        torch.as_tensor(each, dtype=torch.float32, device=device).view(-1, 1, 1)
-        for each in known or mean_and_std(train, learned, data.workers)
+        torch.as_tensor(each, dtype=torch.float32, device=device).view(-1, 1, 1) for each in known
     )
     return Preprocessing(augment, mean, std)
+
+
+def _require_channels(data: DataPlan, channels: int) -> None:
+    """Raise RunError (E508) unless `mean` and `std` are of one number or one a channel."""
+    for name, numbers in (("mean", data.mean), ("std", data.std)):
+        if numbers is not None and len(numbers) not in (1, channels):
+            raise data_error(
+                f"`{name}` has {len(numbers)} numbers, and the images of {data.source} have "
+                f"{channels} channel{'s' * (channels > 1)}"
+            )
 
 
 def batches(

@@ -121,7 +121,8 @@ class Folder(AnyDataset):
     """Images of yours in `train/CLASS/` and `test/CLASS/` below a folder: `folder("flowers")`.
 
     The classes are the names of the folders in alphabetical order, the shape is that of the
-    images, which must be equal. `augment = standard` only normalises them.
+    images, which must be equal unless `resize` is given. `augment = standard` only normalises
+    them.
     """
 
     word: ClassVar[str] = "folder"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
+from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
 from ktgdsl.vocabulary.refs import Layer, Node
 
@@ -64,6 +65,28 @@ class DataSettings(Parameters):
             "set, then normalised with its mean and standard deviation"
         ),
     ] = "none"
+    resize: Annotated[
+        ImageSize | None,
+        Field(
+            description="height and width that all images are brought to: a number of pixels, or "
+            "[height, width]; as they are unless given"
+        ),
+    ] = None
+    crop: Annotated[
+        Literal["center", "random"] | None,
+        Field(
+            description="how `resize` keeps the proportions: `center` cuts off what is too long; "
+            "`random` takes a random part of a training image, and the center of others; "
+            "proportions change unless given"
+        ),
+    ] = None
+    mean: Annotated[
+        ChannelNumbers | None,
+        Field(description="of the pixels by channel, where white is 1; images are normalised"),
+    ] = None
+    std: Annotated[
+        PositiveChannelNumbers | None, Field(description="standard deviation that goes with it")
+    ] = None
     root: Annotated[
         str | None, Field(description="folder of the data, relative to the file or absolute")
     ] = None

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ktgdsl.errors import RunError
+from ktgdsl.errors import RunError, warn
 
 
 class UnreadableError(Exception):
@@ -15,3 +15,12 @@ class UnreadableError(Exception):
 def data_error(message: str, help: str | None = None, path: Path | None = None) -> RunError:
     """The RunError E508 with that message."""
     return RunError.single("E508", message, help=help, path=path)
+
+
+def warn_of_transparency(what: str, example: str) -> None:
+    """Warn (W304) of images with transparent parts; `what` says which they are."""
+    warn(
+        "W304",
+        f"{what}, such as {example}: these are black",
+        help="put them on a background of your choice if it is to be another",
+    )

@@ -3,9 +3,9 @@
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets.errors import UnreadableError, data_error
+from ktgdsl.training.datasets.errors import UnreadableError, data_error, warn_of_transparency
 from ktgdsl.training.datasets.image_files import ImageFiles
-from ktgdsl.training.datasets.image_headers import common_shape
+from ktgdsl.training.datasets.image_headers import read_headers
 from ktgdsl.training.datasets.image_paths import SplitFolder, image_paths
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 
@@ -14,12 +14,16 @@ def image_folder(data: DataPlan) -> DataSet:
     """The images of `train/CLASS/` and `test/CLASS/`; classes are numbered by their names."""
     found = image_paths(data)
     try:
-        shape = common_shape(found.all)
+        headers = read_headers(found.all, any_size=data.resize is not None)
     except UnreadableError as error:
         raise data_error(str(error)) from error
+    if headers.transparent:
+        count = f"{len(headers.transparent):,} of {len(found.all):,} images have transparent parts"
+        warn_of_transparency(count, str(headers.transparent[0]))
+    size = headers.size if data.resize is None else None
 
     def part(split: SplitFolder) -> ImageSet:
         paths, labels = found.files[split]
-        return ImageSet(ImageFiles(paths, shape), torch.tensor(labels))
+        return ImageSet(ImageFiles(paths, headers.channels, size), torch.tensor(labels))
 
     return DataSet(part("train"), part("test"), found.classes)

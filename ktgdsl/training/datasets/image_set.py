@@ -36,6 +36,10 @@ class LazyImages(Dataset[Tensor]):
         """The same images, with what is `random` in them drawn from this seed."""
         return self
 
+    def evaluated(self) -> "LazyImages":
+        """The same images as they are for an evaluation, without what is random in `resize`."""
+        return self
+
 
 class TensorImages(LazyImages):
     """A tensor (N, C, H, W) with the interface of images that are read one by one."""

@@ -84,20 +84,20 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
     """
     if len(dataset) == 0:
         raise ValueError("the Dataset is empty")
-    images = UserImages(dataset, name)
+    images = UserImages(dataset, name, any_size=data.resize is not None)
     listed = images.listed_labels()
     if listed is not None:
         return ImageSet(images, torch.tensor(listed))
     size = len(images) * images.dtype.itemsize * int(np.prod(images.shape))
-    kept = not images.random and memory.fits(size, torch.device("cpu"))
+    kept = not images.random and data.resize is None and memory.fits(size, torch.device("cpu"))
     pixels = torch.empty((len(images) if kept else 0, *images.shape), dtype=images.dtype)
     labels = torch.empty(len(images), dtype=torch.int64)
     batches = chunks(torch.arange(len(images)))
-    read = read_batches(_Samples(images), batches, data.workers)
-    for chunk, (image, label) in zip(batches, read, strict=True):
+    read = read_batches(_Samples(images, kept), batches, data.workers)
+    for chunk, (label, *image) in zip(batches, read, strict=True):
         labels[chunk] = label
         if kept:
-            pixels[chunk] = image
+            pixels[chunk] = image[0]
     return ImageSet(pixels if kept else images, labels)
 
 
@@ -109,16 +109,20 @@ def _class_names(dataset: Any) -> tuple[str, ...] | None:
 
 
 class _Samples(Dataset[Any]):
-    """Images together with their labels."""
+    """Labels, and if they are to be kept images too."""
 
-    def __init__(self, images: UserImages) -> None:
+    def __init__(self, images: UserImages, kept: bool) -> None:
         self._images = images
+        self._kept = kept
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return self._images.samples(indices)
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        if not self._kept:
+            return (self._images.labels(indices),)
+        images, labels = self._images.samples(indices)
+        return labels, images
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self._images.sample(index)
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        return self.__getitems__([index])
 
 
 def _numbers(labels: Any) -> Tensor:

@@ -13,6 +13,7 @@ from ktgdsl.training.datasets.image_folder import image_folder
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.locations import data_root
 from ktgdsl.training.datasets.python_function import python_function
+from ktgdsl.training.datasets.resizing import Resizing, resized
 from ktgdsl.training.datasets.tiny_imagenet import tiny_imagenet
 from ktgdsl.training.datasets.torchvision_sets import cifar, mnist, svhn
 
@@ -51,13 +52,19 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
     if data.source.name == "digits":
         return data_set, data
     facts = data.facts
+    own = data.source.name in ("folder", "python")
+    if not own and facts is not None:
+        _require_consistent(data_set, data, facts)
+    if data.resize is not None:
+        data_set = resized(data_set, Resizing(data.resize, data.crop))
     if facts is None:
         facts = _facts(data_set, data)
         data = data.model_copy(update={"facts": facts})
         _require_count(data, data.train_samples, facts.train_samples + 1, "samples")
         _require_count(data, data.held_samples, data.labeled_train_samples, "validation")
         _require_count(data, data.labeled_samples, data.train_samples, "labeled")
-    _require_consistent(data_set, data, facts)
+    if own:
+        _require_consistent(data_set, data, facts)
     names = data_set.classes
     if names is not None and len(names) != facts.classes:
         data_set = replace(data_set, classes=None)
@@ -139,8 +146,10 @@ def _require_count(data: DataPlan, count: int | None, below: int, name: str) -> 
 
 def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None:
     """Raise RunError (E508) unless counts, shapes and labels are those of the facts."""
-    where = f"the data set {data.source}"
-    if data.source.name not in ("folder", "python"):
+    where, shape = f"the data set {data.source}", facts.shape
+    if data.source.name in ("folder", "python"):
+        shape = data.shape  # these are resized already
+    else:
         where += f" in {data_root(data)}"
     counts = {"train": facts.train_samples, "test": facts.test_samples}
     for split, part in (("train", data_set.train), ("test", data_set.test)):
@@ -151,8 +160,8 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
                 f"of {counts[split]:,}"
             )
             raise data_error(message, "get it anew, and replace what is there")
-        if part.shape != facts.shape:
-            actual, expected = ("x".join(map(str, each)) for each in (part.shape, facts.shape))
+        if part.shape != shape:
+            actual, expected = ("x".join(map(str, each)) for each in (part.shape, shape))
             message = f"{where}: the images of {split} are {actual}, not {expected}"
             raise data_error(message)
         if wrong := _out_of_range(part.label, facts.classes):

@@ -33,10 +33,10 @@ def tiny_imagenet(data: DataPlan) -> DataSet:
         raise missing_files(data, [f"{FOLDER}/train/{name}/images" for name in missing], HOW)
     test = _test_images(data, folder / "val", numbers)
     assert data.facts is not None  # of a known data set
-    shape = data.facts.shape
+    channels, *size = data.facts.shape
 
     def part(files: list[tuple[Path, int]]) -> ImageSet:
-        images = ImageFiles([path for path, _ in files], shape)
+        images = ImageFiles([path for path, _ in files], channels, (size[0], size[1]))
         return ImageSet(images, torch.tensor([number for _, number in files], dtype=torch.int64))
 
     return DataSet(part(train), part(test), tuple(classes))

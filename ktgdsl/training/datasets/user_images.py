@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.user_code import describe
 from ktgdsl.errors import warn
-from ktgdsl.training.datasets.errors import UnreadableError
+from ktgdsl.training.datasets.errors import UnreadableError, warn_of_transparency
 from ktgdsl.training.datasets.image_headers import GREY
 from ktgdsl.training.datasets.image_set import LazyImages
 from ktgdsl.training.datasets.random_states import preserved, seed_all
@@ -26,26 +26,29 @@ A flip of half of the images goes unseen once in 2³² times, what changes one i
 
 
 class UserImages(LazyImages):
-    """The images of a map-style Dataset, all of one shape and type.
+    """The images of a map-style Dataset, all of one type and, unless `any_size`, of one shape.
 
     Attributes:
         random: whether a sample differs from one reading to the next, as random augmentation
             does. Then it is drawn from a seed for each sample: that of `drawn` and its number.
     """
 
-    def __init__(self, dataset: Any, name: str) -> None:
+    def __init__(self, dataset: Any, name: str, *, any_size: bool = False) -> None:
         """Read some samples; `name` is what messages call the Dataset.
 
         Raises UnreadableError when a sample is not one.
         """
         self._dataset = dataset
         self._draw = 0
+        self._any_size = any_size
         count = len(dataset)
         step = max(1, count // PROBES)
         self._probed = range(0, count, step)[:PROBES]
         with preserved():
             samples = [self._parts(i) for i in self._probed]
             self._channels = _channels([image for image, _ in samples])
+            if any(map(_is_transparent, (image for image, _ in samples))):
+                warn_of_transparency(f"images of {name} have transparent parts", "the first ones")
             first = self._tensor(samples[0][0], 0)
             self.shape = (first.shape[0], first.shape[1], first.shape[2])
             self.dtype = first.dtype
@@ -72,6 +75,11 @@ class UserImages(LazyImages):
             images, labels = zip(*(self.sample(i) for i in indices), strict=True)
         return torch.stack(images), torch.tensor(labels)
 
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """The labels (B,) int64 of some samples."""
+        with preserved():
+            return torch.tensor([self.sample(i)[1] for i in indices])
+
     def sample(self, index: int) -> tuple[Tensor, int]:
         """The image of a sample and its label, -1 where it has none."""
         if self.random:
@@ -82,7 +90,8 @@ class UserImages(LazyImages):
         except UnreadableError as error:
             raise UnreadableError(f"sample {index}: {error}") from error
         tensor = self._tensor(image, index)
-        if tensor.shape != self.shape:
+        same = (tensor.shape[0], *self.shape[1:]) if self._any_size else tensor.shape
+        if same != self.shape:
             shape = tuple(tensor.shape)
             raise UnreadableError(f"image {index} has the shape {shape}, the first {self.shape}")
         if tensor.dtype != self.dtype:
@@ -147,6 +156,10 @@ def _channels(images: Sequence[Any]) -> int | None:
     """Of Pillow images: one where all of them are grey."""
     modes = {image.mode for image in images if isinstance(image, Image.Image)}
     return (1 if modes <= GREY else 3) if modes else None
+
+
+def _is_transparent(image: Any) -> bool:
+    return isinstance(image, Image.Image) and image.has_transparency_data
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image
 import ktgdsl
 from ktgdsl.compiler import compile_source
 from ktgdsl.diagnostics.source import Source
+from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import Call, Percent, Plan
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.run_folder import RunFolder
@@ -51,7 +52,9 @@ class TestFolder:
         Image.new("RGB", (10, 10)).save(odd)
         error = error_of(folder_data(tmp_path))
         assert error.message.startswith(f"the image {odd} has 10x10 pixels, and ")
-        assert error.message.endswith("9x10: all images of a data set have the same size")
+        assert error.message.endswith(
+            "9x10: all images of a data set have the same size, unless `resize` gives them one"
+        )
 
     def test_a_file_that_is_no_image_is_named(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
@@ -122,6 +125,28 @@ class TestFolder:
         assert plan.data.root == str(tmp_path / "home")
         call = Call(name="folder", arguments={"path": "~/set"})
         assert loaded(user_data(call, tmp_path)).classes == ("ant", "bee", "cat")
+
+    def test_images_of_different_sizes_are_resized(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        odd = tmp_path / "set" / "train" / "bee" / "7.png"
+        Image.new("RGB", (20, 33), (7, 0, 255)).save(odd)
+        data = folder_data(tmp_path, resize=(6, 8))
+        splits = loaded(data)
+        assert splits.train.image.shape == (16, 3, 6, 8)
+        assert set(splits.train.image[9, 0].flatten().tolist()) == {7}
+        plan = complete(tiny_plan().model_copy(update={"data": data})).data
+        assert plan.shape == plan.known.shape == (3, 6, 8)
+
+    def test_transparent_images_are_asked_about(self, tmp_path: Path) -> None:
+        lookalikes.folder(tmp_path / "set")
+        clear = tmp_path / "set" / "train" / "bee" / "7.png"
+        Image.new("RGBA", (10, 9), (200, 100, 50, 0)).save(clear)
+        with pytest.warns(KtgWarning) as caught:
+            splits = loaded(folder_data(tmp_path))
+        assert str(caught[0].message) == (
+            f"1 of 22 images have transparent parts, such as {clear}: these are black"
+        )
+        assert not splits.train.image[9].any()
 
     def test_the_classes_that_the_user_expects_have_to_be_there(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")

@@ -147,7 +147,7 @@ def test_images_are_read_when_they_are_drawn() -> None:
 def test_a_file_damaged_during_training_is_named(tmp_path: Path, workers: int) -> None:
     path = tmp_path / "a.png"
     path.write_text("no image")
-    stream = ImageStream(ImageFiles([path], (3, 8, 8)), torch.arange(1), workers)
+    stream = ImageStream(ImageFiles([path], 3, (8, 8)), torch.arange(1), workers)
     with pytest.raises(RunError) as caught:
         list(stream.images(torch.arange(1), 1))
     (diagnostic,) = caught.value.diagnostics

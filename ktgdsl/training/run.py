@@ -21,6 +21,7 @@ from ktgdsl.training.checkpoint import (
     save_checkpoint,
 )
 from ktgdsl.training.data import Preprocessing, load_splits
+from ktgdsl.training.datasets.loaders import loaders_reported
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
@@ -201,7 +202,7 @@ class Run:
             chosen = resolved_settings(plan, choose_execution(plan, self.device))
             device = str(self.device)
             self.listener(RunStarted(plan, folder.path, device, start.repeat, start.epoch, chosen))
-            with reporting_out_of_memory(self.device):
+            with loaders_reported(), reporting_out_of_memory(self.device):
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)
             result = self._result()

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.image_set import LazyImages
+from ktgdsl.training.datasets.loaders import loaders_reported
 
 CHUNK = 256
 """Images in a batch when all of a data set are read."""
@@ -52,21 +53,45 @@ def read_batches(
     """What the `__getitems__` of a map-style Dataset gives for each batch of indices (B,).
 
     Raises:
-        RunError: when a sample cannot be read (E508).
+        RunError: when a sample cannot be read (E508), or a process that reads them cannot start
+            or ends (E504).
     """
     loader: DataLoader[Any] = DataLoader(
         source,
         batch_sampler=[batch.tolist() for batch in batches],
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=Packed if workers else _as_it_is,
         pin_memory=pin,
         generator=torch.Generator(),  # else torch's global random state would change
     )
     try:
-        yield from loader
+        with loaders_reported():
+            for batch in loader:
+                yield batch.unpacked() if isinstance(batch, Packed) else batch
     except UnreadableError as error:
         # From a worker the message follows the traceback of that process.
         raise data_error(str(error).rpartition("UnreadableError: ")[2].strip()) from error
+
+
+class Packed:
+    """A batch on its way from another process, as arrays, which go through a pipe.
+
+    Tensors go through shared memory, and where that is full PyTorch waits for ever.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        self._alone = isinstance(batch, Tensor)
+        self._arrays = [part.numpy() for part in ([batch] if self._alone else batch)]
+
+    def unpacked(self) -> Any:
+        """The batch as it was."""
+        tensors = tuple(torch.from_numpy(array) for array in self._arrays)
+        return tensors[0] if self._alone else tensors
+
+    def pin_memory(self) -> Any:
+        """The batch as it was, in pinned memory: what a DataLoader asks for in its thread."""
+        batch = self.unpacked()
+        return batch.pin_memory() if self._alone else tuple(part.pin_memory() for part in batch)
 
 
 def chunks(index: Tensor, size: int = CHUNK) -> list[Tensor]:

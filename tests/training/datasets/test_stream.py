@@ -1,5 +1,8 @@
 """Data that do not fit are streamed, and give the same batches as on the device."""
 
+import errno
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, 
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.image_files import ImageFiles
 from ktgdsl.training.datasets.image_set import LazyImages
-from ktgdsl.training.datasets.stream import ImageStream
+from ktgdsl.training.datasets.loaders import loaders_reported
+from ktgdsl.training.datasets.stream import ImageStream, Packed
 from tests import lookalikes
 from tests.plans import tiny_plan
 from tests.trained import train_plan
@@ -154,6 +158,73 @@ def test_a_file_damaged_during_training_is_named(tmp_path: Path, workers: int) -
     assert diagnostic.code == "E508"
     assert diagnostic.message.startswith(f"the image {path} cannot be read (")
     assert "\n" not in diagnostic.message
+
+
+class Killed(Counted):
+    """LazyImages of which one ends the process that reads it."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 30:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def test_a_process_that_is_killed_is_an_error_at_once() -> None:
+    with pytest.raises(RunError) as caught:
+        list(ImageStream(Killed(), torch.arange(50), workers=1).images(torch.arange(50), 10))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E504"
+    assert diagnostic.message.startswith("a process that loads data ")
+    assert "killed" in diagnostic.message or "exited" in diagnostic.message
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is"),
+            "a process that loads data is killed by signal: Bus error. It is",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"),
+            "a process that loads data exited unexpectedly",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "the processes that load data cannot be started: No space left on device",
+        ),
+    ],
+)
+def test_what_pytorch_says_of_its_processes(raised: Exception, message: str) -> None:
+    with pytest.raises(RunError) as caught, loaders_reported():
+        raise raised
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == ("E504", message)
+
+
+@pytest.mark.parametrize("other", [RuntimeError("another"), FileNotFoundError(2, "no", "file")])
+def test_other_errors_are_left_alone(other: Exception) -> None:
+    with pytest.raises(type(other)), loaders_reported():
+        raise other
+
+
+def test_batches_need_no_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("unable to allocate shared memory: No space left on device (28)")
+
+    for name in ("_share_fd_cpu_", "_share_filename_cpu_", "_new_using_fd_cpu"):
+        monkeypatch.setattr(torch.UntypedStorage, name, full)
+    stream = ImageStream(Counted(), torch.arange(50), workers=1)
+    drawn = torch.cat(list(stream.images(torch.arange(50), 20)))
+    assert drawn.flatten().tolist() == [*range(50)]
+
+
+def test_a_batch_of_several_parts_is_packed_and_unpacked() -> None:
+    image, label = torch.rand(2, 1, 3, 3), torch.tensor([4, 5])
+    one, other = Packed((image, label)).unpacked()
+    assert torch.equal(one, image)
+    assert torch.equal(other, label)
+    assert torch.equal(Packed(image).unpacked(), image)
 
 
 def test_an_epoch_that_is_left_early_leaves_no_threads(tmp_path: Path) -> None:

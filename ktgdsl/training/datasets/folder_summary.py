@@ -1,0 +1,51 @@
+"""What can be said of `folder(...)` without torch: classes, numbers of images, and their size."""
+
+from dataclasses import dataclass
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import DataPlan, Facts
+from ktgdsl.training.datasets.errors import UnreadableError
+from ktgdsl.training.datasets.image_headers import read_headers
+from ktgdsl.training.datasets.image_paths import image_paths
+
+MOST_HEADERS = 2_000
+"""Images, spread over the folder, whose headers are read: a run reads all."""
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """The images of a folder.
+
+    Attributes:
+        classes: their names in the order of their numbers.
+        facts: for a plan; None where the images do not have one size, or there are none.
+        text: how many there are, and what is wrong with them, in a line.
+    """
+
+    classes: tuple[str, ...]
+    facts: Facts | None
+    text: str
+
+
+def summarize_folder(data: DataPlan) -> FolderSummary:
+    """What the names and headers of the files say."""
+    try:
+        found = image_paths(data)
+    except RunError as error:
+        return FolderSummary((), None, error.diagnostics[0].message)
+    train, test = (len(found.files[split][0]) for split in ("train", "test"))
+    counts = f"{train:,} to train, {test:,} to test"
+    step = -(-len(found.all) // MOST_HEADERS)
+    try:
+        headers = read_headers(found.all[::step], any_size=data.resize is not None)
+    except UnreadableError as error:
+        return FolderSummary(found.classes, None, f"{counts}; {error}")
+    if step > 1:
+        counts += f", by the headers of {len(found.all[::step]):,}"
+    facts = Facts(
+        classes=max(2, len(found.classes)),
+        shape=(headers.channels, *(data.resize or headers.size)),
+        train_samples=train,
+        test_samples=test,
+    )
+    return FolderSummary(found.classes, facts, counts)

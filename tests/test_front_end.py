@@ -57,6 +57,16 @@ class TestImports:
         assert isinstance(modules, list)
         assert not {module.partition(".")[0] for module in modules} & NEVER
 
+    def test_a_folder_of_images_is_summarized_without_torch(self) -> None:
+        found = in_a_fresh_process(
+            "import ktgdsl.report.describe, ktgdsl.training.datasets.folder_summary\n"
+            "found['modules'] = list(sys.modules)"
+        )
+        modules = found["modules"]
+        assert isinstance(modules, list)
+        assert "PIL" in modules
+        assert not {module.partition(".")[0] for module in modules} & NEVER
+
     def test_every_public_name_is_there(self) -> None:
         for name in ("check", "load", "loads", "SpecError", "KtgError", "Plan", "Diagnostic"):
             assert name in dir(ktgdsl)

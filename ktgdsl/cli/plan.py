@@ -39,6 +39,11 @@ def run(options: argparse.Namespace) -> int:
         print_json(json.dumps(facts, indent=2))
     else:
         assert compiled.tree is not None
-        text = describe(plan, setting_origins(compiled.tree))
+        images = None
+        if plan.data.source.name == "folder":
+            from ktgdsl.training.datasets.folder_summary import summarize_folder
+
+            images = summarize_folder(plan.data)
+        text = describe(plan, setting_origins(compiled.tree), images)
         print_text((text + (cost_text and f"\n{cost_text}")).removesuffix("\n"))
     return FINE

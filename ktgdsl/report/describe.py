@@ -1,18 +1,30 @@
 """Describes a plan as plain text: nodes, edges, what was dropped, and every setting."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
 from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.networks import shorthand
 
+if TYPE_CHECKING:
+    from ktgdsl.training.datasets.folder_summary import FolderSummary
 
-def describe(plan: Plan, origins: Mapping[str, str]) -> str:
+SHOWN_CLASSES = 10
+"""Names of classes that are shown."""
+
+
+def describe(plan: Plan, origins: Mapping[str, str], images: "FolderSummary | None" = None) -> str:
     """The plan as aligned columns, every default written out.
 
-    `origins` has the file of each setting that was given, such as "train.epochs".
+    `origins` has the file of each setting that was given, such as "train.epochs"; `images` what
+    is known of the data where they are a folder that is not read yet.
     """
+    digest = plan.digest  # of the plan as it is: facts of the data are part of it
+    if images is not None and images.facts is not None:
+        data = plan.data.model_copy(update={"facts": images.facts})
+        plan = plan.model_copy(update={"data": data})
     graph = plan.graph
     targets = ", ".join(graph.targets)
     dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
@@ -20,14 +32,14 @@ def describe(plan: Plan, origins: Mapping[str, str]) -> str:
     where = " (at the first valid point)" if plan.space else ""
     title = f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}"
     sections = [
-        "\n".join([title, f"digest {plan.digest}", *_total_parameters(plan)]),
+        "\n".join([title, f"digest {digest}", *_total_parameters(plan)]),
         section("open values", open_values(plan)),
         section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
         section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
         section("shared layers", [_share(share) for share in graph.shares]),
         section("phases, in order", [_phase(phase) for phase in plan.phases]),
         section("dropped", dropped),
-        section("data", _with_origins("data", _data(plan), origins)),
+        section("data", _with_origins("data", [*_data(plan), *_images(images)], origins)),
         section("train", _with_origins("train", _train(plan), origins)),
         section("pretrain", _with_origins("pretrain", _pretrain(plan), origins)),
         section("search", _with_origins("search", _search(plan), origins)),
@@ -151,7 +163,8 @@ def _with_origins(
     block: str, rows: Iterable[tuple[str, str]], origins: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
     """Adds to each row the file that sets it, or "default"."""
-    unset = {"samples": ""}  # a fact of the data where no setting limits it
+    # Facts of the data; of samples where no setting limits them.
+    unset = {"samples": "", "class names": "", "images": ""}
     return [
         (name, text, origins.get(f"{block}.{name}", unset.get(name, "default")))
         for name, text in rows
@@ -204,6 +217,15 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
         "evaluation_batch": data.evaluation_batch,
     }
     return [*rows, *((name, str(value)) for name, value in optional.items() if value is not None)]
+
+
+def _images(images: "FolderSummary | None") -> Iterator[tuple[str, str]]:
+    """What is known of a folder of images; no row sets it."""
+    if images is not None:
+        if images.classes:
+            first, more = images.classes[:SHOWN_CLASSES], len(images.classes) - SHOWN_CLASSES
+            yield "class names", ", ".join(first) + (f" and {more:,} more" if more > 0 else "")
+        yield "images", images.text
 
 
 def _samples_text(samples: int | Percent) -> str:

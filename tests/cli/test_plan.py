@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import ktgdsl
 from ktgdsl.cli import main as cli
+from tests import lookalikes
 from tests.cli.specs import DML3, DROPPED
 
 
@@ -79,3 +81,36 @@ def test_warnings_go_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     assert json.loads(out)["graph"]["dropped"][0]["name"] == "b"
     assert "warning[W101]" in err
+
+
+IN_A_FOLDER = (
+    "graph g { node a = resnet8 target a edge label -> a }\n"
+    'data folder("set") { batch = 4 }\ntrain { epochs = 2 }'
+)
+
+
+def test_plan_says_what_a_folder_of_images_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lookalikes.folder(tmp_path / "set")
+    spec = tmp_path / "s.ktg"
+    spec.write_text(IN_A_FOLDER)
+    assert cli.main(["plan", str(spec)]) == 0
+    out = capsys.readouterr().out
+    rows = {line[2:].partition("  ")[0]: line.split("  ", 2)[2].strip() for line in out.splitlines()
+            if line.startswith("  ")}  # fmt: skip
+    assert rows["class names"] == "ant, bee, cat"
+    assert rows["images"] == "15 to train, 6 to test"
+    assert ", 3 classes, 3x9x10" in rows["source"]
+    assert rows["epochs"].startswith("2, 6 steps")
+    assert ktgdsl.load(spec).digest in out
+    Image.new("RGB", (5, 5)).save(tmp_path / "set" / "test" / "cat" / "9.png")
+    assert cli.main(["plan", str(spec)]) == 0
+    out = capsys.readouterr().out
+    assert "15 to train, 7 to test; the image " in out
+    assert "has 5x5 pixels" in out
+    assert cli.main(["plan", str(spec), "--set", "data.resize=8"]) == 0
+    assert ", 3 classes, 3x8x8" in capsys.readouterr().out
+    spec.write_text(IN_A_FOLDER.replace('"set"', '"gone"'))
+    assert cli.main(["plan", str(spec)]) == 0
+    assert "there is no folder of images " in capsys.readouterr().out

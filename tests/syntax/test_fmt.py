@@ -143,6 +143,12 @@ def test_numbers_and_strings_keep_their_spelling() -> None:
     )
 
 
+def test_a_list_has_one_spelling() -> None:
+    text = "data digits {{ resize = {} }}\n"
+    assert _formatted(text.format("(32, 48,)")) == text.format("[32, 48]")
+    assert _formatted(text.format("(32)")) == text.format("32")
+
+
 @pytest.mark.parametrize(
     ("text", "formatted"),
     [

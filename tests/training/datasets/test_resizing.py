@@ -88,6 +88,8 @@ def test_the_settings_of_the_block() -> None:
     )  # fmt: skip
     assert data.known.shape == (3, 32, 32)
     assert settings("").resize is None
+    assert settings("resize = (32, 48)").resize == (32, 48)
+    assert settings("resize = (32)").resize == (32, 32)
 
 
 @pytest.mark.parametrize(

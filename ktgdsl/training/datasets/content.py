@@ -11,7 +11,8 @@ from torch import Tensor
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_files import ImageFiles
-from ktgdsl.training.datasets.image_set import DataSet, ImageSet, LazyImages
+from ktgdsl.training.datasets.image_set import DataSet, ImageSet, LazyImages, TensorImages
+from ktgdsl.training.datasets.resizing import ResizedImages
 from ktgdsl.training.datasets.stream import CHUNK, ImageStream
 
 MAX_FILES = 200_000
@@ -41,12 +42,15 @@ def content_digest(data_set: DataSet, workers: int = 0) -> str:
 
 
 def _images(images: ImageSet, workers: int) -> Iterator[bytes | memoryview]:
-    if isinstance(images.image, Tensor):
-        yield _bytes(images.image)
-    elif isinstance(images.image, ImageFiles):
-        yield from _files(images.image.paths)
+    image = images.image
+    if isinstance(image, ResizedImages) and isinstance(image.source, ImageFiles | TensorImages):
+        image = image.source  # the plan has the size
+    if isinstance(image, Tensor):
+        yield _bytes(image)
+    elif isinstance(image, ImageFiles):
+        yield from _files(image.paths)
     else:
-        yield from _lazy(images.image, images.bytes, workers)
+        yield from _lazy(image, images.bytes, workers)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[bytes]:

@@ -49,10 +49,10 @@ class Resizing:
 
 
 class ResizedImages(LazyImages):
-    """Images that are brought to a size when they are read."""
+    """Images that are brought to a size when they are read; `source` has them as they are."""
 
     def __init__(self, source: LazyImages, resizing: Resizing, draw: int = 0) -> None:
-        self._source = source
+        self.source = source
         self._resizing = resizing
         self._draw = draw
         self.shape = (source.shape[0], *resizing.size)
@@ -60,29 +60,29 @@ class ResizedImages(LazyImages):
         self.random = source.random or resizing.random
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     def __getitem__(self, index: int) -> Tensor:
-        image = self._source[index]
+        image = self.source[index]
         if self._resizing.random:
             seed_all(derive(self._draw, "crop", index))
         return self._resizing(image)
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        if isinstance(self._source, TensorImages) and not self.random:
-            return self._resizing(self._source.__getitems__(indices))
+        if isinstance(self.source, TensorImages) and not self.random:
+            return self._resizing(self.source.__getitems__(indices))
         with preserved():
             return torch.stack([self[i] for i in indices])
 
     def drawn(self, seed: int) -> "ResizedImages":
         """The same images, with what is random in them drawn from this seed."""
-        return ResizedImages(self._source.drawn(seed), self._resizing, seed)
+        return ResizedImages(self.source.drawn(seed), self._resizing, seed)
 
     def evaluated(self) -> LazyImages:
         """The same images with a crop of the center instead of a random one."""
         if not self._resizing.random:
             return self
-        return ResizedImages(self._source, replace(self._resizing, crop="center"), self._draw)
+        return ResizedImages(self.source, replace(self._resizing, crop="center"), self._draw)
 
 
 def resized(data_set: DataSet, resizing: Resizing) -> DataSet:

@@ -42,6 +42,7 @@ def test_any_image_label_shape_or_scale_counts() -> None:
     assert len({same[0], *others, of(image.flip(0))}) == 6
 
 
+@pytest.mark.filterwarnings("ignore:.* is not the published file")
 def test_files_count_by_what_they_hold(tmp_path: Path) -> None:
     lookalikes.idx(tmp_path / "one", packed=False)
     lookalikes.idx(tmp_path / "two", packed=True)

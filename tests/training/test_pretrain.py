@@ -450,6 +450,7 @@ def test_a_teacher_of_changed_code_is_trained_again(
     assert events[0].reason == "the weights in the cache are of other code"
 
 
+@pytest.mark.filterwarnings("ignore:.* is not the published file")
 def test_a_teacher_of_other_data_is_not_used(
     cache: Path, tmp_path: Path, trainings: list[Plan]
 ) -> None:

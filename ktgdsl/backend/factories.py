@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ktgdsl.backend import library, networks
 from ktgdsl.backend.random_streams import random_stream
+from ktgdsl.backend.scripted import Scripted
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -56,12 +57,14 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
     arguments = dict(node.network.arguments)
     function = str(arguments.pop("function"))
     try:
-        network = call_user_function(function, plan.folder, **arguments)
+        network: object = call_user_function(function, plan.folder, **arguments)
     except UnusableError as error:
         raise _unusable(node, function, str(error), error.help) from error
     if not isinstance(network, nn.Module):
         problem = f"gives a {type(network).__name__}, and a node needs an nn.Module"
         raise _unusable(node, function, problem)
+    if isinstance(network, torch.jit.ScriptModule):
+        network = Scripted(network)
     if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
         _initialize(network, node, function, plan)
     network.register_forward_hook(_logits)

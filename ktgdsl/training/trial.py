@@ -45,6 +45,7 @@ def try_networks(
     _require_apart(networks)
     for node in plan.graph.nodes:
         if node.name in networks:
+            _require_tensors(node.name, networks[node.name])
             with _kept(networks[node.name]):
                 _try(node, networks[node.name], plan.data, device, half)
 
@@ -158,6 +159,14 @@ def _require_apart(networks: Mapping[str, nn.Module]) -> None:
                 problem = f"shares its `{name}` with the network of node `{owners[id(tensor)]}`"
                 raise _unfit(node, problem, "let the function make a new module at each call")
         owners.update((id(tensor), node) for _, tensor in state)
+
+
+def _require_tensors(node: str, network: nn.Module) -> None:
+    """Raise NodeError where the state of a network has more than tensors: it could not be saved."""
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):
+            problem = f"has a {type(value).__name__} in its state dict, `{name}`"
+            raise _unfit(node, problem, "only tensors are saved with a run: keep it elsewhere")
 
 
 @contextmanager

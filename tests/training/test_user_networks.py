@@ -53,8 +53,20 @@ def fixed():
 def one_by_one():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
 
+def scripted():
+    return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10)))
+
 def lazy():
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(10), nn.LazyBatchNorm1d())
+
+class Extra(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = of()
+    def forward(self, image):
+        return self.net(image)
+    def get_extra_state(self):
+        return {"seen": 3}
 
 class Own(nn.Module):
     def __init__(self, how):
@@ -187,6 +199,7 @@ def test_what_would_fail_later_fails_before_a_teacher_is_trained(
     ("module", "name", "batch", "problem", "help"),
     [
         ("nets_shared", "shared", 64, "shares its `1.weight` with the network of node `a`", "new"),
+        ("nets_extra", "Extra", 64, "has a dict in its state dict, `_extra_state`", "elsewhere"),
         ("nets_fixed", "fixed", 64, "has no parameters that can learn", "frozen"),
         (
             "nets_one",
@@ -241,6 +254,16 @@ def test_a_lazy_network_gets_its_shapes_and_weights_from_the_nodes_stream(tmp_pa
     assert torch.equal(*weights)
     assert ktgdsl.run(plan, out=tmp_path / "r", device="cpu").nodes["a"].accuracy.mean > 20
     assert ktgdsl.load_network(tmp_path / "r", "a")(torch.rand(1, 1, 8, 8)).shape == (1, 10)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_network_may_be_torchscript(tmp_path: Path) -> None:
+    plan = ktgdsl.load(write(tmp_path, "nets_scripted", "scripted"))
+    result = ktgdsl.run(plan, out=tmp_path / "r", device="cpu")
+    assert result.nodes["a"].accuracy.mean > 20
+    network = ktgdsl.load_network(tmp_path / "r", "a")
+    assert network.state_dict().keys() == {"2.weight", "2.bias"}
+    assert network(torch.rand(3, 1, 8, 8)).shape == (3, 10)
 
 
 @pytest.mark.parametrize("how", ["dictionary", "attribute"])

@@ -42,8 +42,21 @@ def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None 
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    stored = safetensors.torch.save(content, {**(facts or {}), _DIGEST: _ZEROS})
+    stored = _in_order(safetensors.torch.save(content, {**(facts or {}), _DIGEST: _ZEROS}))
     write_whole(path, stored.replace(_ZEROS.encode(), digest(stored).encode(), 1))
+
+
+def _in_order(stored: bytes) -> bytes:
+    """A safetensors file with its facts in alphabetical order; the library's is a random one.
+
+    The file is the length of its header in 8 bytes, the header as JSON, and the tensors.
+    """
+    start = 8 + int.from_bytes(stored[:8], "little")
+    header = json.loads(stored[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + stored[start:]
 
 
 def _is_intact(stored: bytes) -> bool | None:

@@ -98,6 +98,21 @@ def test_a_file_of_another_program_needs_no_digest(tmp_path: Path) -> None:
     assert load_weights(nn.Linear(2, 1), path, sealed=True) is not None
 
 
+def test_the_same_weights_and_facts_are_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever their order, and the library still reads them."""
+    network, path = resnet(0), tmp_path / "a.safetensors"
+    facts = {name: f"é{name}" for name in "dbhacgfe"}
+    found = set()
+    for turn in range(5):
+        names = [*facts][turn:] + [*facts][:turn]
+        save_weights(network, path, {name: facts[name] for name in names})
+        found.add(path.read_bytes())
+    assert len(found) == 1
+    with safetensors.safe_open(path, framework="pt") as file:
+        assert facts.items() <= file.metadata().items()
+    assert load_weights(resnet(1), path) is None
+
+
 def test_saving_replaces_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"old")

@@ -165,7 +165,7 @@ def two(folder: Path, module: str, how: str, **fields: object) -> ktgdsl.Plan:
     ("how", "batch", "problem"),
     [
         ("no parameters", 64, "gives logits that depend on none of its parameters"),
-        ("training", 64, "gives NaN logits for images (64, 1, 8, 8)"),
+        ("training", 64, "gives NaN as logits of images (64, 1, 8, 8)"),
         ("fails", 64, "fails on images (64, 1, 8, 8) while it trains: AttributeError: "),
         ("batch", 64, "fails on images (244, 1, 8, 8): RuntimeError: "),
         ("batch", 65, "fails on images"),

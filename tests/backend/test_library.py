@@ -154,7 +154,7 @@ def kd(weights: str | None = None) -> ktgdsl.Plan:
             target s
             edge label, t -> s
         }}
-        data digits {{ batch = 256 }}
+        data digits {{ batch = 128  samples = 256 }}
         train {{ epochs = 1 }}
     """)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.networks import make
-from ktgdsl.errors import RunError
+from ktgdsl.errors import NodeError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import worker
 from ktgdsl.searching.protocol import (
@@ -386,5 +386,5 @@ def test_a_user_s_mistake_does_not(tmp_path: Path) -> None:
     coordinator = serve(tmp_path, FakeCoordinator(task(wrong), task(alone(1), trial=1)))
     first = next(each for each in coordinator.heard if isinstance(each, Raised))
     assert "of node `a` cannot be imported" in first.reason
-    assert RunError.__name__ in first.trace
+    assert NodeError.__name__ in first.trace
     assert [each.trial for each in coordinator.reports] == [1]

@@ -9,7 +9,7 @@ import ktgdsl
 
 ALONE = """
 graph alone {{ node t = resnet8 target t edge label -> t }}
-data digits {{ batch = 128  augment = {augment} }}
+data digits {{ batch = 128  samples = 256  augment = {augment} }}
 train {{ epochs = 2 }}
 """
 TAUGHT = """
@@ -19,7 +19,7 @@ graph taught {{
     target s
     edge label, t -> s
 }}
-data digits {{ batch = 1297  augment = {augment} }}
+data digits {{ batch = 256  samples = 256  augment = {augment} }}
 train {{ epochs = 1 }}
 """
 

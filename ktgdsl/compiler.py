@@ -20,7 +20,7 @@ from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.includes import flatten
 from ktgdsl.syntax.overrides import override
 from ktgdsl.syntax.parse import parse
-from ktgdsl.syntax.read import read
+from ktgdsl.syntax.read import not_text, path_not_text, read
 from ktgdsl.syntax.tree import Choice, File, Range, Use
 from ktgdsl.syntax.unparsed import unparsed_words
 from ktgdsl.syntax.walk import walk
@@ -70,6 +70,9 @@ def compile_source(
 ) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing."""
     sources = {source.path: source}
+    foreign = not_text(source) or path_not_text(folder.absolute(), source.path)
+    if foreign is not None:
+        return Compiled(sources, diagnostics=(foreign,))
     tree, diagnostics = parse(source)
     if tree is None:
         return Compiled(sources, diagnostics=diagnostics)

@@ -27,12 +27,20 @@ def sealed_json(content: Mapping[str, Any]) -> str:
     return f'{text},\n  "{_SEAL}": "{sha256(text.encode())}"\n}}\n'
 
 
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError where it is none, or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the text is nested too deeply") from error
+
+
 def unsealed_json(text: str) -> tuple[dict[str, Any], bool]:
     """The object of a JSON text without its digest, and whether it has one.
 
     Raises ValueError where the text is no object in JSON, or not what was written.
     """
-    content = json.loads(text)
+    content = parsed_json(text)
     if not isinstance(content, dict):
         raise ValueError("the file holds no JSON object")
     if content.pop(_SEAL, None) is None:

@@ -18,7 +18,9 @@ from ktgdsl.syntax.walk import walk
 
 def compile_named(options: argparse.Namespace, path: str | None = None) -> Compiled:
     """The compiled spec at `path`, by default the verb's only file."""
-    compiled = compile_file(path or options.file, overrides(options), options.root)
+    compiled = compile_file(
+        options.file if path is None else path, overrides(options), options.root
+    )
     warnings = [each for each in compiled.diagnostics if each.severity == "warning"]
     if compiled.plan is not None and warnings:
         print_diagnostics(warnings, compiled.sources, options.output_format, sys.stderr)

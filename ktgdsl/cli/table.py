@@ -11,10 +11,10 @@ from ktgdsl.cli.options import add_device, add_overrides, overrides
 from ktgdsl.cli.training import prepare_to_train, run_listener, search_listener
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
-from ktgdsl.files import expanded
 from ktgdsl.report.table import TableReport, render
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun, RowStatus
+from ktgdsl.training.run_files import named_folder
 
 if TYPE_CHECKING:
     from ktgdsl.tables.run import Listeners
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _chart_file(text: str) -> str:
-    if not text.endswith((".svg", ".png")):
+    if Path(text).suffix not in (".svg", ".png"):
         raise argparse.ArgumentTypeError(f"it ends in .svg or .png, not {text!r}")
     return text
 
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     """Run what is missing of a table, unless it is a dry run, and print both tables' numbers."""
     table = read_table(options.folder)
     rows = _chosen(table, options)
-    folder, out = Path(options.folder), expanded(options.out)
+    folder, out = Path(options.folder), named_folder(options.out)
     rerun = Rerun(table, folder, out, overrides(options), options.root)
     if options.chart is not None:
         from ktgdsl.report.table_chart import require_matplotlib

@@ -74,8 +74,9 @@ def draw(report: TableReport, path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "ktgdsl", "svg.fonttype": "none"}):
         try:
             figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
-        except OSError as error:
-            message = f"cannot write {path}: {error.strerror or error}"
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            message = f"cannot write {path}: {reason}"
             raise RunError([Diagnostic("E504", message, path=str(path))]) from None
 
 

@@ -60,6 +60,16 @@ class SearchFolder:
         """The files of workers while the search is under way."""
         return self.path / "workers"
 
+    def require_journal(self) -> None:
+        """Raise RunError (E502) where a search has begun and its journal is gone."""
+        begun = (self.workers, self.path / "trials.csv", self.path / "best.ktg")
+        if not self.journal.exists() and any(path.exists() for path in begun):
+            raise folder_error(
+                self.journal,
+                f"the journal {self.journal}, which has the trials of the search, is gone",
+                "put the file back from a copy, or start a new search from the space",
+            )
+
     def result(self) -> SearchResult | None:
         """The result, or None while the search is not finished."""
         path = self.path / "result.json"

@@ -10,7 +10,8 @@ from typing import Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from ktgdsl.training.run_files import folder_error, write_file
+from ktgdsl.files import parsed_json
+from ktgdsl.training.run_files import folder_error, reporting_read_errors, write_file
 
 FOLLOWING = "following"
 """How many entries of its group follow an entry: a key that Optuna does not know, and skips."""
@@ -71,9 +72,10 @@ class Journal(JournalFileBackend):
         if self._group is not None:
             yield from self._group[log_number_from - self._entries :]
             return
-        for number, entry in enumerate(super().read_logs(log_number_from), log_number_from + 1):
-            self._entries = number
-            yield entry
+        with reporting_read_errors(self._path):
+            for number, entry in enumerate(super().read_logs(log_number_from), log_number_from + 1):
+                self._entries = number
+                yield entry
 
 
 def quarantine(path: Path) -> Path | None:
@@ -82,10 +84,10 @@ def quarantine(path: Path) -> Path | None:
     A kill or a power cut may tear what is being written; nothing before it is touched. Raises
     RunError (E502) when an entry before the last cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    with reporting_read_errors(path):
+        content = path.read_bytes()
     whole = size = 0
     torn = False
     for line in content.splitlines(keepends=True):
@@ -112,7 +114,7 @@ def quarantine(path: Path) -> Path | None:
 def _entry(line: bytes) -> Entry | None:
     """The entry on a line, None where the line is torn."""
     try:
-        entry = json.loads(line) if line.endswith(b"\n") else None
+        entry = parsed_json(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None

@@ -12,6 +12,7 @@ from multiprocessing import connection
 from pathlib import Path
 
 from ktgdsl.searching.protocol import FromWorker, Report, Setup, Task, ToWorker
+from ktgdsl.training.run_files import reporting_write_errors
 
 # A plain command instead of `multiprocessing.Process`, which would run the caller's main
 # module again in the worker, and has every script guard against that.
@@ -46,7 +47,9 @@ class WorkerProcess:
         self.trial: RunningTrial | None = None
         self.heard = time.monotonic()
         self.pipe, theirs = connection.Pipe()
-        with theirs, self.log.open("ab") as log:
+        with reporting_write_errors(self.log):
+            log = self.log.open("ab")
+        with theirs, log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(theirs.fileno()), json.dumps(sys.path)],
                 stdin=subprocess.DEVNULL,

@@ -1,12 +1,12 @@
 """The result of a search, as `result.json` keeps it."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ktgdsl.files import sealed_json, unsealed_json
-from ktgdsl.training.result import Score
+from ktgdsl.training.result import Percent, Score
 
 
 class _Record(BaseModel):
@@ -21,8 +21,8 @@ class Finalist(_Record):
     relative to the folder.
     """
 
-    trial: int
-    value: float
+    trial: Annotated[int, Field(ge=0)]
+    value: Percent
     epochs: int
     seed: int
     digest: str
@@ -52,16 +52,16 @@ class SearchResult(_Record):
 
     folder: Path
     target: str
-    finalists: tuple[Finalist, ...]
+    finalists: Annotated[tuple[Finalist, ...], Field(min_length=1)]
     complete: bool
     trials: int
     states: dict[str, int]
     baselines: dict[str, Score]
     unjudged: tuple[Unjudged, ...] = ()
-    validation_samples: int
+    validation_samples: Annotated[int, Field(ge=1)]
     epochs: int
     epochs_trained: int
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, le=1e12)]
     exhausted: bool
 
     @property

@@ -14,7 +14,6 @@ from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.supported import require_searchable
 from ktgdsl.errors import RunError
-from ktgdsl.files import expanded
 from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
@@ -30,7 +29,7 @@ from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.identity import identify
 from ktgdsl.training.new_folder import create_run_folder
-from ktgdsl.training.run_files import folder_error
+from ktgdsl.training.run_files import folder_error, named_folder
 from ktgdsl.training.unchanged import changes_to_resume, resumptions
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -89,7 +88,7 @@ def search(
             "workers": workers,
             **_names_of(sampler, pruner),
         }
-    place = None if out is None else expanded(out)
+    place = None if out is None else named_folder(out)
     created = create_run_folder(plan, place, None, environment, identity)
     folder = SearchFolder(created.path)
     assert plan.space is not None
@@ -119,12 +118,13 @@ def resume(
     classes that were passed to `search`, and where the user's own code is not what it was, unless
     that is allowed.
     """
-    opened = open_search_folder(expanded(folder))
+    opened = open_search_folder(named_folder(folder))
     with opened.run.locked():
         plan = opened.run.plan()
         require_searchable(plan)
         if opened.result() is None:
             environment = opened.run.environment_to_resume()
+            opened.require_journal()
             _require_the_same(opened.path, environment, _names_of(sampler, pruner))
             changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
             if changes:

@@ -46,7 +46,7 @@ from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.size import size
 from ktgdsl.space.space import plan_at
 from ktgdsl.training.result import Score
-from ktgdsl.training.run_files import reporting_write_errors
+from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
 TABLE_SECONDS = 30.0
 """Seconds between two writings of trials.csv during a search, at least."""
@@ -215,7 +215,12 @@ class SearchRun:
         )
 
     def _outcome(self, result: SearchResult) -> SearchOutcome:
-        trial = self.study.trials[result.best.trial]
+        trials = self.study.trials
+        if result.best.trial >= len(trials):
+            path = self.folder.path / "result.json"
+            message = f"{path} is of another search: its best trial is not in the journal"
+            raise folder_error(path, message, "delete it to have it made again from the journal")
+        trial = trials[result.best.trial]
         assert self.plan.space is not None
         best = plan_at(self.plan, point(self.plan.space.draws, trial.params))
         assert best is not None

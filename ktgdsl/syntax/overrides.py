@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.syntax.parse import parse_value
+from ktgdsl.syntax.read import not_text
 from ktgdsl.syntax.tree import (
     Block,
     CallExpression,
@@ -50,6 +51,8 @@ def override(file: File, setting: str, unread: frozenset[str] = frozenset()) -> 
     """
     left, equals, right = setting.partition("=")
     source = Source(f"--set {setting}", setting)
+    if (foreign := not_text(source)) is not None:
+        return file, source, (foreign,)
     path_span = Span(source.path, 0, len(left))
     path = tuple(part.strip() for part in left.split("."))
     problem = None

@@ -1,12 +1,13 @@
 """Reading: a file or standard input as a `Source`, or the diagnostic of what is wrong with it."""
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.diagnostics.source import Source
+from ktgdsl.diagnostics.source import Source, Span
 
 MAX_BYTES = 1 << 20
 STDIN = "-"
@@ -78,6 +79,31 @@ def _limited(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise _RefusedError("E003", "the file is larger than 1 MiB, the most that a spec may have")
     return data
+
+
+def not_text(source: Source) -> Diagnostic | None:
+    """The first character that no UTF-8 text holds: NUL, or what stands for a foreign byte."""
+    if source.text.isascii() and "\0" not in source.text:
+        return None
+    found = re.search("[\0\ud800-\udfff]", source.text)
+    if found is None:
+        return None
+    code, what = ord(found[0]), "a NUL character"
+    if code:  # Python writes the bytes of a command line that are not UTF-8 as U+DC80 to U+DCFF
+        is_byte = 0xDC80 <= code <= 0xDCFF
+        what = f"the byte 0x{code - 0xDC00:02x}" if is_byte else f"half a character, U+{code:X}"
+    message = f"the text holds {what}, which UTF-8 text does not"
+    return Diagnostic("E002", message, Span(source.path, *found.span()))
+
+
+def path_not_text(path: Path, source: str) -> Diagnostic | None:
+    """That the files of a run cannot name the folder of a spec."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        message = f"the folder of the spec has a path that is not UTF-8: {path}"
+        return Diagnostic("E002", message, help="rename the folder", path=source)
+    return None
 
 
 def _decode(name: str, data: bytes) -> tuple[Source | None, tuple[Diagnostic, ...]]:

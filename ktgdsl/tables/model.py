@@ -96,17 +96,19 @@ def read_table(folder: str | Path) -> Table:
     path = Path(folder, FILE)
     try:
         text = path.read_text("utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except UnicodeDecodeError:
+        raise _spec_error(path, [f"{path} is not UTF-8 text"]) from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         help = f"name a folder that has a {FILE}, such as specs/paper/table1"
         message = f"cannot read {path}: {reason}"
         raise SpecError([Diagnostic("E001", message, help=help, path=str(path))]) from None
-    except UnicodeDecodeError:
-        raise _spec_error(path, [f"{path} is not UTF-8 text"]) from None
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _spec_error(path, [f"{path} is not TOML: {error}"]) from None
+    except RecursionError:
+        raise _spec_error(path, [f"{path} is nested too deeply"]) from None
     try:
         return Table.model_validate(content)
     except ValidationError as error:

@@ -30,7 +30,7 @@ def describe_environment(
     cuda = device.type == "cuda"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": [each.encode("utf-8", "backslashreplace").decode() for each in sys.argv],
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.machine(),
         "threads": torch.get_num_threads(),

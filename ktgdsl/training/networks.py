@@ -13,8 +13,8 @@ from ktgdsl.backend.normalization import input_normalization
 from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
-from ktgdsl.files import expanded
 from ktgdsl.training.data import Preprocessing
+from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
@@ -46,7 +46,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
         RunError: when the folder is not that of a run (E502), has no such node or repeat, or
             has not trained it to the end yet (E505), or its file does not fit (E406).
     """
-    run = open_run_folder(expanded(folder))
+    run = open_run_folder(named_folder(folder))
     plan = run.plan()
     names = [node.name for node in plan.graph.nodes]
     if name not in names:

@@ -3,11 +3,13 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ktgdsl.files import sealed_json, unsealed_json
+
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Record(BaseModel):
@@ -20,9 +22,9 @@ class Score(_Record):
     `std` is None for a single run.
     """
 
-    mean: float
-    std: float | None
-    runs: tuple[float, ...]
+    mean: Percent
+    std: Percent | None
+    runs: Annotated[tuple[Percent, ...], Field(min_length=1)]
 
     @classmethod
     def of(cls, runs: Sequence[float]) -> Self:
@@ -67,7 +69,13 @@ class RunResult(_Record):
     digest: str
     seeds: tuple[int, ...]
     epochs: int
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, le=1e12)]
+
+    @model_validator(mode="after")
+    def _target_is_a_node(self) -> Self:
+        if self.target not in self.nodes:
+            raise ValueError(f"there is no accuracy of the target {self.target}")
+        return self
 
     def __repr__(self) -> str:
         others = [name for name in self.nodes if name != self.target]

@@ -11,7 +11,6 @@ import torch
 from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.errors import KtgError
-from ktgdsl.files import expanded
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.training.checkpoint import (
@@ -44,8 +43,8 @@ from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
-from ktgdsl.training.run_files import reporting_write_errors
-from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder
+from ktgdsl.training.run_files import named_folder, reporting_write_errors
+from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder, require_result_of
 from ktgdsl.training.step import Stepper
 from ktgdsl.training.unchanged import changes_to_resume, last_noted, note_imported_code, resumptions
 
@@ -104,7 +103,7 @@ def run(
     chosen = choose_device(device)
     with deterministically(deterministic):
         environment = describe_environment(plan, chosen, seeds(plan))
-    place = None if out is None else expanded(out)
+    place = None if out is None else named_folder(out)
     folder = create_run_folder(plan, place, spec, environment, identity)
     with folder.locked():
         try:
@@ -141,7 +140,7 @@ def resume(
             in it is damaged or foreign, or the user's own code has changed.
         RunInterrupted: on Ctrl-C.
     """
-    run_folder = open_run_folder(expanded(folder))
+    run_folder = open_run_folder(named_folder(folder))
     with run_folder.locked():
         return _resume(run_folder, device, listener, allow_changed_code)
 
@@ -154,6 +153,7 @@ def _resume(
 ) -> RunResult:
     plan = folder.plan()
     if (result := folder.result()) is not None:
+        require_result_of(plan, result)
         listener(RunFinished(plan, result, already=True))
         return result
     environment = folder.environment_to_resume()
@@ -271,7 +271,8 @@ class Run:
         for name, network in step.networks.items():
             path = self.folder.weights(name, repeat)
             with reporting_write_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                for part in reversed(path.relative_to(self.folder.path).parents[:-1]):
+                    (self.folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
                 save_network(network, preprocessing, path)
 
     def _result(self) -> RunResult:

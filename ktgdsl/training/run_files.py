@@ -1,16 +1,41 @@
 """Writing the files of a run or search: whole or not at all, and failures as RunErrors (E502)."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ktgdsl.errors import RunError
-from ktgdsl.files import write_whole
+from ktgdsl.files import expanded, write_whole
+
+_SHOWN_PATH = 200
+"""Characters of a path that are shown of one that is too long."""
 
 
 def folder_error(path: Path, message: str, help: str | None = None) -> RunError:
     """The error about the folder of a run or search, or about a file in it (E502)."""
     return RunError.single("E502", message, help=help, path=path)
+
+
+def named_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of that path, which may not be there yet; `~` is the home.
+
+    Raises RunError (E502) for a path that no folder can have, or that is not UTF-8 when it is
+    written out: the files in the folder name it.
+    """
+    folder = expanded(path)
+    try:
+        str(folder.absolute()).encode()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folder.stat()
+    except UnicodeEncodeError:
+        message = f"the path {folder.absolute()} is not UTF-8"
+        raise folder_error(folder, message, "choose or rename a folder") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        message = f"there can be no folder of the path {str(folder)[:_SHOWN_PATH]}: {reason}"
+        raise folder_error(Path(str(folder)[:_SHOWN_PATH]), message, "choose another") from None
+    return folder
 
 
 @contextmanager
@@ -39,8 +64,15 @@ def write_file(path: Path, content: bytes) -> None:
 
 def read_file(path: Path) -> str:
     """The text of the file. Raises RunError (E502) when it cannot be read."""
-    try:
+    with reporting_read_errors(path):
         return path.read_text("utf-8")
+
+
+@contextmanager
+def reporting_read_errors(path: Path) -> Iterator[None]:
+    """Turn a failing read, such as one of a folder, into a RunError (E502) about `path`."""
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise folder_error(path, f"cannot read {path}: {reason}") from error

@@ -26,15 +26,19 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from ktgdsl.backend.own_code import OwnFile
 from ktgdsl.errors import RunError
-from ktgdsl.files import sealed_json, sha256, unsealed_json
+from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
 from ktgdsl.plan.model import LOGITS, Edge, Plan
+from ktgdsl.training.environment_fields import impossible_setting
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import (
     folder_error,
     read_file,
+    reporting_read_errors,
     reporting_write_errors,
     write_file,
 )
@@ -46,6 +50,18 @@ else:
 
 PLAN = "plan"
 """The field of `environment.json` with the digest of `plan.json`."""
+
+
+_FROM_A_COPY = "put the file back from a copy, or start anew from the spec"
+
+
+class _Line(BaseModel):
+    """What is read of a line of `metrics.jsonl`."""
+
+    model_config = ConfigDict(strict=True, defer_build=True)
+
+    repeat: int
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,8 @@ class RunFolder:
         if fcntl is None:
             yield
             return
-        descriptor = os.open(self.path, os.O_RDONLY)
+        with reporting_read_errors(self.path):
+            descriptor = os.open(self.path, os.O_RDONLY)
         try:
             with suppress(OSError):  # of a disk that has no locks
                 try:
@@ -110,16 +127,21 @@ class RunFolder:
         """Drop the lines after that epoch of that repeat, and one that was only partly written."""
         if not self.metrics.exists():
             return
+        with reporting_read_errors(self.metrics):
+            lines = self.metrics.read_bytes().splitlines(keepends=True)
         kept = []
-        for line in read_file(self.metrics).splitlines(keepends=True):
+        for number, line in enumerate(lines, start=1):
             try:
-                entry = json.loads(line)
-                done = (entry["repeat"], entry["epoch"]) <= (repeat, epoch)
-            except (ValueError, TypeError, KeyError):
-                break
-            if done and line.endswith("\n"):
+                entry = _Line.model_validate_json(line)
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                message = f"line {number} of {self.metrics} is damaged"
+                help = "put the file back from a copy, or delete it to go on without its lines"
+                raise folder_error(self.metrics, message, help) from error
+            if (entry.repeat, entry.epoch) <= (repeat, epoch) and line.endswith(b"\n"):
                 kept.append(line)
-        write_file(self.metrics, "".join(kept).encode())
+        write_file(self.metrics, b"".join(kept))
 
     def environment(self) -> dict[str, Any]:
         """The content of `environment.json`."""
@@ -130,6 +152,8 @@ class RunFolder:
             raise _changed(path) from error
         if not is_sealed and PLAN in content:
             raise _changed(path)
+        if wrong := impossible_setting(content):
+            raise folder_error(path, f"{path} says what cannot be: {wrong}", _FROM_A_COPY)
         return content
 
     def environment_to_resume(self) -> dict[str, Any]:
@@ -160,7 +184,7 @@ class RunFolder:
     def classes(self) -> tuple[str, ...] | None:
         """The names of the classes in the order of the logits; None where they are not known."""
         try:
-            names = json.loads((self.path / "classes.json").read_text("utf-8"))
+            names = parsed_json((self.path / "classes.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
         known = isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -211,8 +235,18 @@ class RunFolder:
     def discard_unused(self) -> None:
         """Remove the folder if it has no epoch yet, so that a failed start leaves nothing."""
         initial = {"plan.json", "spec.ktg", "environment.json", "code"}
-        if {entry.name for entry in self.path.iterdir()} <= initial:
-            shutil.rmtree(self.path)
+        with suppress(FileNotFoundError):  # somebody else has removed it
+            if {entry.name for entry in self.path.iterdir()} <= initial:
+                shutil.rmtree(self.path)
+
+
+def require_result_of(plan: Plan, result: RunResult) -> None:
+    """Raise RunError (E502) for a result that lacks nodes of the plan beside it."""
+    missing = [node.name for node in plan.graph.nodes if node.name not in result.nodes]
+    if missing:
+        path = result.folder / "result.json"
+        message = f"{path} is of another run: it has no node `{missing[0]}`"
+        raise folder_error(path, message, _FROM_A_COPY)
 
 
 def open_run_folder(path: Path) -> RunFolder:
@@ -254,7 +288,7 @@ def _changed(path: Path) -> RunError:
     return folder_error(
         path,
         f"{path} is not what was written there: it is damaged, or was changed by hand",
-        "put the file back from a copy, or start anew from the spec",
+        _FROM_A_COPY,
     )
 
 

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -449,3 +450,32 @@ def test_the_folder_of_a_run_is_no_search(
     (tmp_path / "plan.json").touch()
     said = refused(capsys, "search", "--resume", str(tmp_path))
     assert "the folder of a run, not of a search" in said
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_search_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    ktgdsl.search(sound(SPACE), out=out, device="cpu")
+    (out / "result.json").unlink()
+    journal = out / "study.journal"
+    content = journal.read_bytes()
+    for damage in (journal.unlink, journal.mkdir):
+        damage()
+        with pytest.raises(RunError) as error:
+            resume(out)
+        (found,) = error.value.diagnostics
+        assert (found.code, found.path) == ("E502", str(journal))
+    journal.rmdir()
+    journal.write_bytes(content)
+    assert resume(out).result.trials == 6
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_search_whose_folder_vanishes_ends(tmp_path: Path) -> None:
+    def remove(event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            shutil.rmtree(tmp_path / "found")
+
+    with pytest.raises(RunError) as error:
+        ktgdsl.search(sound(SPACE), out=tmp_path / "found", device="cpu", listener=remove)
+    assert {each.code for each in error.value.diagnostics} == {"E502"}

@@ -196,3 +196,18 @@ class TestMistakes:
         text = "graph g { node a = resnet8 node b = = resnet8 target a edge label -> a }"
         assert codes(text, ["node.b.keep=true"]) == ["E102"]
         assert codes(text, ["node.x.keep=true"]) == ["E102", "E210"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "start"),
+    [
+        ("data.root=b\udcffd", "the byte 0xff", 11),
+        ('node.a=python("m:\0")', "a NUL character", 17),
+        ("train.\ud800=1", "half a character, U+D800", 6),
+    ],
+)
+def test_an_override_that_is_no_text_says_where(setting: str, said: str, start: int) -> None:
+    found = compiled(BASE, (setting,)).diagnostics
+    assert [each.code for each in found] == ["E002"]
+    assert found[0].message == f"the text holds {said}, which UTF-8 text does not"
+    assert found[0].span == (f"--set {setting}", start, start + 1)

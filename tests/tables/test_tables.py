@@ -598,3 +598,28 @@ class TestChart:
         assert ktgc(str(folder), "--chart", "c.svg") == 1
         assert "a chart needs matplotlib" in capsys.readouterr().err
         assert not (folder / "runs").exists()  # told before anything is trained
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"title = " + b"[" * 100_000, "is nested too deeply"),
+        (b"rows = " + b"{a = " * 100_000, "is nested too deeply"),
+        (b"title = '\xff'", "is not UTF-8 text"),
+        (b"", "lacks `title`"),
+        (b"title = 1\npublished_runs = 1e999\nrows = 3", "`title`"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "table.toml").write_bytes(content)
+    with pytest.raises(SpecError) as error:
+        read_table(tmp_path)
+    assert {each.code for each in error.value.diagnostics} == {"E509"}
+    assert any(said in each.message for each in error.value.diagnostics)
+
+
+def test_a_table_in_no_folder(tmp_path: Path) -> None:
+    for folder in ("a\0b", "y" * 300, str(tmp_path)):
+        with pytest.raises(SpecError) as error:
+            read_table(folder)
+        assert [each.code for each in error.value.diagnostics] == ["E001"]

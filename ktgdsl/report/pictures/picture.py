@@ -39,8 +39,9 @@ def write_picture(
     content = picture(plan, Path(path).suffix, accuracies)
     try:
         write_whole(Path(path).resolve(), content)
-    except OSError as error:
-        message = f"`{path}` cannot be written: {error.strerror or error}"
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        message = f"`{path}` cannot be written: {reason}"
         raise KtgError([Diagnostic("E001", message, path=str(path))]) from None
 
 

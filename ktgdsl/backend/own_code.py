@@ -8,13 +8,14 @@ import re
 import site
 import sys
 import sysconfig
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from ktgdsl.backend.user_code import first_on_path, imported_by
+from ktgdsl.backend.user_modules import first_on_path, imported_by
 from ktgdsl.plan.model import Plan
 
 _FUNCTION = re.compile(r'"([^\W\d][\w.]*):[^\W\d][\w.]*\\?"')
@@ -50,7 +51,12 @@ def own_code(plan: Plan) -> dict[str, OwnFile]:
     return dict(sorted(found.items()))
 
 
-def digest_of(code: dict[str, OwnFile]) -> str:
+def code_as_json(code: Mapping[str, OwnFile]) -> dict[str, Any]:
+    """The field of `environment.json` with each source file: where it is, and its SHA-256."""
+    return {"code": {n: {"path": str(f.path), "sha256": f.sha256} for n, f in code.items()}}
+
+
+def digest_of(code: Mapping[str, OwnFile]) -> str:
     """One SHA-256 of all files and their names."""
     lines = "".join(f"{file.sha256} {name}\n" for name, file in code.items())
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,14 +1,13 @@
 """Calls functions of the user's own code, imported from beside the spec or from `sys.path`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from ktgdsl.backend.random_streams import random_stream
+from ktgdsl.backend.user_modules import first_on_path, noting_imports
 
 
 class UnusableError(Exception):
@@ -31,7 +30,7 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
         UnusableError: when it cannot be imported, or raises an exception.
     """
     module, _, name = path.partition(":")
-    with first_on_path(folder), _noting_imports(module):
+    with first_on_path(folder), noting_imports(module):
         where = folder and (
             f"modules are looked up beside the spec, in {folder}, then where Python looks"
         )
@@ -65,34 +64,3 @@ def _shadowed_by(module: str, folder: str | None) -> str | None:
         return None
     same = Path(wanted.origin).resolve() == Path(loaded).resolve()
     return None if same else loaded
-
-
-_IMPORTED: dict[str, set[str]] = {}
-"""The modules that this process first imported in calls of a module's functions."""
-
-
-def imported_by(module: str) -> frozenset[str]:
-    """The modules that calls of functions of `module` were the first to import."""
-    return frozenset(_IMPORTED.get(module, ()))
-
-
-@contextmanager
-def _noting_imports(module: str) -> Iterator[None]:
-    before = set(sys.modules)
-    try:
-        yield
-    finally:
-        _IMPORTED.setdefault(module, set()).update(sys.modules.keys() - before)
-
-
-@contextmanager
-def first_on_path(folder: str | None) -> Iterator[None]:
-    """Look modules up in `folder` first, if it is one."""
-    if folder is None:
-        yield
-        return
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)

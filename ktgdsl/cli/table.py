@@ -116,7 +116,7 @@ def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> lis
     try:
         for number, row in enumerate(rows, start=1):
             status = rerun.status(row)
-            if status.error is None and status.state in ("to do", "begun"):
+            if status.error is None and status.state in ("to do", "begun", "stale"):
                 prepare_to_train()
                 from ktgdsl.tables.run import run_row  # torch, only where something is trained
 
@@ -137,11 +137,16 @@ def _listeners(quiet: bool) -> "Listeners":
     from ktgdsl.training.events import ignore
 
     if quiet:
-        return Listeners(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search))
+        return Listeners(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search), _say)
     return Listeners(
         lambda: run_listener(quiet=False, stream=sys.stderr),
         lambda: search_listener(quiet=False, stream=sys.stderr),
+        _say,
     )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _print(report: TableReport, options: argparse.Namespace) -> None:

@@ -129,6 +129,7 @@ def notes(report: TableReport) -> list[str]:
         lines.append(_left_to_do(report))
     for status in report.statuses:
         lines += [f"{status.row.label}: {line}" for line in _errors(status)]
+        lines += [f"{status.row.label}: to be trained again: {why}" for why in _stale(status)]
     return lines
 
 
@@ -154,6 +155,13 @@ def _errors(status: RowStatus) -> list[str]:
     return [
         f"{each.code} {each.message}{f' (help: {each.help})' * bool(each.help)}" for each in errors
     ]
+
+
+def _stale(status: RowStatus) -> list[str]:
+    """Why what is on the disk for a row does not count any more."""
+    if status.state != "stale":
+        return []
+    return [task.stale for task in status.tasks if task.stale is not None]
 
 
 def _text(report: TableReport) -> str:
@@ -235,6 +243,7 @@ def _facts(status: RowStatus, table: Table) -> dict[str, Any]:
         "spec": status.spec and status.spec.as_posix(),
         "folder": status.run and status.run.folder.as_posix(),
         "error": " ".join(_errors(status)) if status.error is not None else None,
+        "stale": "; ".join(_stale(status)) or None,
     }
 
 

@@ -16,10 +16,11 @@ from ktgdsl.training.events import Listener
 
 @dataclass(frozen=True)
 class Listeners:
-    """Functions that make a listener for one run or one search."""
+    """Functions that make a listener for one run or one search, and one that says a line."""
 
     run: Callable[[], AbstractContextManager[Listener]]
     search: Callable[[], AbstractContextManager[SearchListener]]
+    say: Callable[[str], object]
 
 
 def run_row(rerun: Rerun, row: Row, listeners: Listeners, device: str | None = None) -> RowStatus:
@@ -41,17 +42,26 @@ def run_row(rerun: Rerun, row: Row, listeners: Listeners, device: str | None = N
 
 
 def _search(task: Task, listeners: Listeners, device: str | None) -> None:
+    _set_aside(task, listeners)
     with listeners.search() as listener:
-        if task.state == "to do":
+        if task.state in ("to do", "stale"):
             searching.search(task.plan, out=task.folder, device=device, listener=listener)
         else:
             searching.resume(task.folder, device=device, listener=listener)
 
 
 def _run(task: Task, listeners: Listeners, device: str | None) -> None:
+    _set_aside(task, listeners)
     with listeners.run() as listener:
-        if task.state == "to do":
+        if task.state in ("to do", "stale"):
             spec = flattened(task.compiled, task.settings)
             training.run(task.plan, out=task.folder, device=device, listener=listener, spec=spec)
         else:
             training.resume(task.folder, device=device, listener=listener)
+
+
+def _set_aside(task: Task, listeners: Listeners) -> None:
+    """Keep what is stale beside the folder, which is to be used again."""
+    if task.state == "stale":
+        kept = task.set_aside()
+        listeners.say(f"{task.folder} is trained again, since {task.stale}; it is kept as {kept}")

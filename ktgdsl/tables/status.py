@@ -2,18 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
+from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.supported import require_searchable, require_supported
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.errors import KtgError, RunError, SpecError
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.run_files import folder_error
+from ktgdsl.training.run_files import folder_error, reporting_write_errors
+from ktgdsl.training.run_folder import PLAN, RunFolder
+from ktgdsl.training.unchanged import changed_code, last_noted, mixes_code
+
+State = Literal["done", "begun", "stale", "to do"]
+
+OWN_DATA = ("folder", "python")
+"""The data sets that are the user's own."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +38,45 @@ class Task:
     settings: tuple[str, ...]
     folder: Path
 
+    data: str | None = None
+    """The digest of the data's content, where they are the user's own or lie below a `root`."""
+
     @cached_property
-    def state(self) -> Literal["done", "begun", "to do"]:
+    def state(self) -> State:
         """What is in the folder. Raises RunError (E502) when that is of another training."""
-        path = self.folder / "plan.json"
-        try:
-            stored = Plan.from_json(path.read_bytes())
-        except FileNotFoundError:
+        if not (self.folder / "plan.json").exists():
             return "to do"
-        except (OSError, ValueError) as error:
-            raise _unusable(path, f"{path} cannot be read as a plan") from error
-        if task_hash(stored) != task_hash(self.plan):
+        if task_hash(self._stored.plan()) != task_hash(self.plan):
             raise _unusable(self.folder, f"{self.folder} holds another training")
+        if self.stale is not None:
+            return "stale"
         return "done" if (self.folder / "result.json").exists() else "begun"
+
+    @cached_property
+    def stale(self) -> str | None:
+        """Why what is in the folder cannot be the result of the task any more, if it cannot."""
+        environment, code = self._stored.environment(), own_code(self.plan)
+        if PLAN not in environment:  # of an older version
+            own = bool(code) or self.data is not None
+            return "it does not say what its code and data were" if own else None
+        if changed := changed_code(environment, code):
+            return f"its code has changed: {', '.join(changed)}"
+        if mixes_code(environment):
+            return "it was resumed with other code than it was begun with"
+        if self.data not in (None, last_noted(environment, "data")):
+            return "its data have changed"
+        return None
+
+    @property
+    def _stored(self) -> RunFolder:
+        return RunFolder(self.folder)
+
+    def set_aside(self) -> Path:
+        """Move what is stale out of the way, and return where to."""
+        numbered = (self.folder.with_name(f"{self.folder.name}.stale-{n}") for n in count(1))
+        aside = next(path for path in numbered if not path.exists())
+        with reporting_write_errors(self.folder):
+            return self.folder.rename(aside)
 
     def result(self) -> RunResult:
         """The result of a run that is done. Raises RunError (E502) when it cannot be read."""
@@ -69,7 +104,7 @@ class RowStatus:
     error: KtgError | None = None
 
     @property
-    def state(self) -> Literal["cited", "failed", "done", "begun", "to do"]:
+    def state(self) -> Literal["cited", "failed"] | State:
         """The status in a word."""
         if self.error is not None:
             return "failed"
@@ -77,8 +112,15 @@ class RowStatus:
             return "cited"
         if self.result is not None:
             return "done"
-        begun = [task for task in (self.search, self.run) if task and task.state != "to do"]
-        return "begun" if begun else "to do"
+        states = [task.state for task in self.tasks]
+        if "stale" in states:
+            return "stale"
+        return "to do" if {*states} <= {"to do"} else "begun"
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The search and the run, as far as they are known."""
+        return [task for task in (self.search, self.run) if task is not None]
 
 
 @dataclass(frozen=True)
@@ -93,6 +135,8 @@ class Rerun:
     out: Path
     settings: Sequence[str] = ()
     root: str | None = None
+    _read: dict[str, tuple[DataPlan, str]] = field(default_factory=dict, compare=False)
+    """Data that were read already, by their plan as JSON: with facts, and with their digest."""
 
     def status(self, row: Row) -> RowStatus:
         """The status of a row as it is now. Raises nothing: an error is in the status."""
@@ -133,11 +177,30 @@ class Rerun:
         except RunError as error:
             raise RunError(error.diagnostics, compiled.sources) from None
         name = f"{plan.graph.name}-{plan.data.source.name}-{task_hash(plan)[:10]}"
-        return Task(compiled, plan, tuple(settings), self.out / name)
+        plan, digest = self._with_data(plan, self.out / name)
+        return Task(compiled, plan, tuple(settings), self.out / name, digest)
+
+    def _with_data(self, plan: Plan, folder: Path) -> tuple[Plan, str | None]:
+        """The plan with the facts of its data, and their digest where both have to be found out."""
+        is_own = plan.data.source.name in OWN_DATA
+        if not is_own and (plan.data.root is None or not folder.exists()):
+            return plan, None
+        from ktgdsl.training.datasets.read import with_data
+        from ktgdsl.training.identity import identify
+
+        key = plan.data.model_dump_json()
+        if key not in self._read:
+            completed, identity = identify(plan)
+            self._read[key] = completed.data, identity.data
+        data, digest = self._read[key]
+        return with_data(plan, data), digest
 
 
 def task_hash(plan: Plan) -> str:
-    """A hash of all that a result depends on: what is trained, how often, how it is searched."""
+    """A hash of what is trained, how often, and how it is searched, but for code and data."""
+    if plan.data.source.name in OWN_DATA:  # whose facts change with them
+        data = plan.data.model_copy(update={"facts": None})
+        plan = Plan.model_construct(**{**dict(plan), "data": data})
     search = None if plan.search is None else plan.search.model_dump_json(exclude={"workers"})
     facts = (plan.digest, plan.train.repeats, search if plan.space is not None else None)
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktgdsl.backend.own_code import OwnFile, own_code
+from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import read, with_data
@@ -33,8 +33,3 @@ def identify(plan: Plan) -> tuple[Plan, Identity]:
     data_set, data = read(plan.data)
     digest = content_digest(data_set, data.workers)
     return with_data(plan, data), Identity(own_code(plan), digest)
-
-
-def code_as_json(code: Mapping[str, OwnFile]) -> dict[str, Any]:
-    """The field of `environment.json` with each source file: where it is, and its SHA-256."""
-    return {"code": {n: {"path": str(f.path), "sha256": f.sha256} for n, f in code.items()}}

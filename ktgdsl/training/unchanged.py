@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ktgdsl.backend.own_code import OwnFile, own_code
+from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.errors import data_error
-from ktgdsl.training.identity import code_as_json, identify
 from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import RunFolder
 
@@ -39,6 +38,11 @@ def changed_code(environment: Mapping[str, Any], code: Mapping[str, OwnFile]) ->
     return [name for name in sorted({*noted, *code}) if not is_the_same(name)]
 
 
+def mixes_code(environment: Mapping[str, Any]) -> bool:
+    """Whether a run or search was resumed with other code than it was begun with."""
+    return any("code" in resumed for resumed in resumptions(environment))
+
+
 def changes_to_resume(
     folder: RunFolder,
     plan: Plan,
@@ -60,6 +64,8 @@ def changes_to_resume(
             f"put it back, it is kept in {folder.path / 'code'}, or start anew; to go on with the "
             f"code as it is now: `{command}`",
         )
+    from ktgdsl.training.identity import identify  # reads data, with torch
+
     _, now = identify(plan)
     of_code = changed and plan.data.source.name == "python"
     if now.data != last_noted(environment, "data") and not of_code:

@@ -499,7 +499,7 @@ def test_a_kill_and_going_on(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert ktgc(*options, "--format", "csv") == 1
     (row,) = rows_of(capsys.readouterr().out).values()
     assert row["error"].startswith("E502 ")
-    assert "holds another training" in row["error"]
+    assert "is not what was written there" in row["error"]
 
 
 def test_a_spec_at_fault_is_told_beside_the_others(

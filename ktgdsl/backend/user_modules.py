@@ -1,0 +1,36 @@
+"""Where modules of the user's are looked up, and which of them calls have imported. No torch."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_IMPORTED: dict[str, set[str]] = {}
+"""The modules that this process first imported in calls of a module's functions."""
+
+
+def imported_by(module: str) -> frozenset[str]:
+    """The modules that calls of functions of `module` were the first to import."""
+    return frozenset(_IMPORTED.get(module, ()))
+
+
+@contextmanager
+def noting_imports(module: str) -> Iterator[None]:
+    """Note what is imported meanwhile, in a call of a function of `module`."""
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        _IMPORTED.setdefault(module, set()).update(sys.modules.keys() - before)
+
+
+@contextmanager
+def first_on_path(folder: str | None) -> Iterator[None]:
+    """Look modules up in `folder` first, if it is one."""
+    if folder is None:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

@@ -84,7 +84,7 @@ def compile_source(
         tree, used = flatten(tree, source.path, folder, paths.root)
         sources |= used.sources
         base = used.folders.pop(source.path)
-        paths = replace(paths, folder=base, used=used.folders)
+        paths = replace(paths, folder=base, used=used.folders, named=tuple(used.named))
         diagnostics += tuple(used.diagnostics)
         for text, used_tree, is_broken in used.trees:
             diagnostics += validate_used(used_tree)

@@ -180,5 +180,5 @@ def _weights(
         path, span = node.settings.weights, node.weights_span
         if path not in (None, OWN) and span is not None and path not in found:
             folder = paths.base(span)
-            found[path] = weights(resolver, path, span, folder, paths.root)
+            found[path] = weights(resolver, path, span, folder, paths.may_have_weights(folder))
     return found

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering import hints
 from ktgdsl.lowering.hints import listed
+from ktgdsl.lowering.named_values import (
+    NamedValue,
+    either,
+    first_name,
+    named,
+    place_of,
+    with_article,
+)
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
 from ktgdsl.lowering.values import INVALID, is_open, whole
@@ -33,14 +41,6 @@ _BOOLEANS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "fa
 """How other languages say `true` and `false`."""
 
 
-class NamedValue(NamedTuple):
-    """A setting or argument as written: its name, where the name stands, and its value."""
-
-    name: str
-    span: Span
-    value: Value
-
-
 class Resolver(ReferenceResolver):
     """Finds what values name in the vocabulary, and checks arguments and settings."""
 
@@ -51,7 +51,7 @@ class Resolver(ReferenceResolver):
             return None
         if not isinstance(value, CallExpression):
             fix = hints.for_value(value, kind)
-            self.complain("E301", f"{_a(kind)} is needed here", value.span, fix)
+            self.complain("E301", f"{with_article(kind)} is needed here", value.span, fix)
             return None
         if kind == "network" and (short := expand_shorthand(value.name)):
             return self._short(value, *short)
@@ -88,7 +88,9 @@ class Resolver(ReferenceResolver):
             fix = hints.PLACES[others[0]] if swapped else hints.such_as(kind)
             if meant := other_word(kind, name):
                 fix = f"did you mean `{meant}`?"
-            message = f"`{name}` is {_a(others[0])}, and {_a(kind)} is needed here"
+            message = (
+                f"`{name}` is {with_article(others[0])}, and {with_article(kind)} is needed here"
+            )
             self.complain("E303" if swapped else "E301", message, span, fix)
         else:
             fix = hints.for_word(name, kind, list(self.lets))
@@ -210,7 +212,7 @@ class Resolver(ReferenceResolver):
             return self._one_of(cls, item, choices or [True, False], owner)
         value = self.expand(item.value)
         if types == (str,) and isinstance(value, CallExpression | Reference):
-            message = f'{_named(cls, item.name, owner)} must be a string, such as "text"'
+            message = f'{named(cls, item.name, owner)} must be a string, such as "text"'
             self.complain("E301", message, value.span, "put it between double quotes")
             return INVALID
         plain = self.plain(item.value)
@@ -242,7 +244,7 @@ class Resolver(ReferenceResolver):
             guess, contrast = value.value, ", without quotes"
         self.complain(
             "E301",
-            f"{_named(cls, item.name, owner)} must be {_either(spelt)}{contrast}",
+            f"{named(cls, item.name, owner)} must be {either(spelt)}{contrast}",
             value.span,
             f"did you mean `{guess}`?" if guess else None,
         )
@@ -259,7 +261,7 @@ class Resolver(ReferenceResolver):
         if isinstance(value, String) and value.value not in words:
             return value.value
         fix = "put a string between double quotes, and a word between none"
-        message = f"{_named(cls, item.name, owner)} must be {_either(words)} or a string"
+        message = f"{named(cls, item.name, owner)} must be {either(words)} or a string"
         self.complain("E301", message, value.span, fix)
         return INVALID
 
@@ -287,38 +289,9 @@ class Resolver(ReferenceResolver):
         except ValidationError as failure:
             for error in failure.errors(include_url=False):
                 if whole or (error["loc"] and error["type"] != "missing"):
-                    name = _first(error["loc"])
-                    code, message = invalid(error, _named(cls, name, owner))
+                    name = first_name(error["loc"])
+                    code, message = invalid(error, named(cls, name, owner))
                     fix = error.get("ctx", {}).get("help")
                     fix = fix or hints.for_invalid(cls, name, values.get(name))
-                    self.complain(code, message, _place(error["loc"], items, span), fix)
+                    self.complain(code, message, place_of(error["loc"], items, span), fix)
             return None
-
-
-def _place(location: tuple[int | str, ...], items: Mapping[str, NamedValue], span: Span) -> Span:
-    """Where the value stands that an error is about."""
-    if not location or location[0] not in items:
-        return span
-    value = items[str(location[0])].value
-    if len(location) > 1 and isinstance(value, List) and isinstance(location[1], int):
-        return value.items[location[1]].span
-    return value.span
-
-
-def _first(location: tuple[int | str, ...]) -> str:
-    return str(location[0]) if location else ""
-
-
-def _named(cls: type[Parameters], name: str, owner: str) -> str:
-    """What to call a setting or argument, or all of them, in a sentence."""
-    if not name:
-        return f"`{owner}`"
-    return f"`{name}` of `{owner}`" if issubclass(cls, Entry) else f"`{name}`"
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Span
+from ktgdsl.syntax.project import project_root
 
 
 @dataclass(frozen=True)
@@ -13,12 +14,17 @@ class SpecPaths:
 
     That is the folder of the file, or the one that it names: `use "../"`.
     `used` has the folders of included files by the path that spans have. Files lie inside
-    `root`, by default the project that `folder` is part of.
+    `root`, by default the project that `folder` is part of; weights also in the folders `named`.
     """
 
     folder: Path
     used: Mapping[str, Path] = field(default_factory=dict)
     root: Path | None = None
+    named: tuple[Path, ...] = ()
+
+    def may_have_weights(self, base: Path) -> tuple[Path, ...]:
+        """The folders that weights may lie in, where their paths begin at `base`."""
+        return (self.root or project_root(base), *self.named)
 
     def base(self, span: Span) -> Path:
         """The folder that a path written at a place is relative to."""

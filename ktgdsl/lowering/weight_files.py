@@ -1,25 +1,25 @@
 """Weight files that a spec names: found inside its folder tree and hashed."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.files import expanded
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import WeightsFile
-from ktgdsl.syntax.project import project_root
 
 
 def weights(
-    resolver: Resolver, written: str, span: Span, folder: Path, root: Path | None
+    resolver: Resolver, written: str, span: Span, folder: Path, inside: Sequence[Path]
 ) -> WeightsFile | None:
     """The file of weights at a path relative to `folder`; None after a complaint.
 
-    It has to lie inside of `root`, by default the project that `folder` is part of.
+    It has to lie inside of one of the folders `inside`.
     """
     try:
         place = (folder / expanded(written)).resolve()
-        if not place.is_relative_to((root or project_root(folder)).resolve()):
+        if not any(place.is_relative_to(each.resolve()) for each in inside):
             problem = f'the weights "{written}" lie outside of the folder tree of the spec'
         elif not place.is_file():
             problem = f'there is no file "{written}" with weights'

@@ -1,11 +1,12 @@
 """Texts of specs that are written to another folder: their paths lead where they led before."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Source, Span
+from ktgdsl.files import expanded
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.project import project_root
@@ -42,18 +43,32 @@ def placed(text: str, base: Path, folder: Path) -> str:
     file, _ = parse(Source("<spec>", text))
     if file is None or base.resolve() == folder.resolve() or not names_own_files(file):
         return text
-    return f"{use_base(base, folder)}\n\n{text.lstrip()}"
+    named = [base / expanded(each.value) for each in walk(file) if isinstance(each, String)]
+    files = [each for each in named if _is_file(each)]
+    uses = "\n".join(use_folders(base, folder, files))
+    return f"{uses}\n\n{text.lstrip()}"
 
 
-def use_base(base: Path, folder: Path) -> str:
-    """The statement that lets the paths of a file in `folder` begin at `base`.
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as for a name that is too long
+        return False
 
-    Within one project it is relative, so that the project can be moved as a whole.
+
+def use_folders(base: Path, folder: Path, files: Iterable[Path]) -> list[str]:
+    """The statements that let the paths of a file in `folder` begin at `base`.
+
+    `files` are what they lead to; those outside of the project have their folders named as well.
+    Within one project a folder is relative, so that the project can be moved as a whole.
     """
     base, folder = base.resolve(), folder.resolve()
-    near = folder.is_relative_to(project_root(base))
-    path = Path(os.path.relpath(base, folder)) if near else base
-    return f"use {_quoted(path.as_posix().rstrip('/') + '/')}"
+    project = project_root(base)
+    parents = {file.resolve().parent for file in files}
+    outside = sorted(each for each in parents if not each.is_relative_to(project))
+    paths = [str(each) for each in outside]
+    paths.append(os.path.relpath(base, folder) if folder.is_relative_to(project) else str(base))
+    return [f"use {_quoted(Path(path).as_posix().rstrip('/') + '/')}" for path in paths]
 
 
 def names_own_files(file: File) -> bool:

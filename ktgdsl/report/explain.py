@@ -16,8 +16,9 @@ from ktgdsl.diagnostics.explanations import (
     read_explanations,
     subject,
 )
+from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import invalid
-from ktgdsl.report.parameters import default_text, type_text, with_article
+from ktgdsl.report.parameters import default_text, type_text
 from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import format_number
 from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
@@ -77,11 +78,6 @@ def _base(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Entry):
         return with_article(annotation.kind)
     return _type(annotation)
-
-
-def with_article(kind: str) -> str:
-    """A kind of words with its article."""
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def one_of(words: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.passes import FROZEN
 from ktgdsl.lowering.taps import ELEMENTWISE
-from ktgdsl.lowering.written_specs import use_base
+from ktgdsl.lowering.written_specs import use_folders
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import (
     Call,
@@ -47,7 +47,8 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     lines = [f"# {line}" for text in header for line in text.splitlines() or [""]] + [""]
     base = _base(plan, folder)
     if base is not None:
-        lines += [use_base(base, folder), ""]
+        files = [node.weights_file.file for node in plan.graph.nodes if node.weights_file]
+        lines += [*use_folders(base, folder, map(Path, files)), ""]
     lines += [f"graph {plan.graph.name} {{", *_nodes(plan, names, base or folder)]
     lines += [f"target {listed((names[name] for name in plan.graph.targets), arrays)}", ""]
     for share in plan.graph.shares:

@@ -29,12 +29,14 @@ class Used:
 
     Texts and folders are by the path that diagnostics have. A tree is that of the file
     alone, and has with it whether some of the file did not parse. `missing` says that a file
-    could not be read at all. A folder is where the paths of the file begin.
+    could not be read at all. A folder is where the paths of the file begin; `named` has all that
+    a `use` names.
     """
 
     sources: dict[str, Source] = field(default_factory=dict)
     trees: list[tuple[Source, File, bool]] = field(default_factory=list)
     folders: dict[str, Path] = field(default_factory=dict)
+    named: list[Path] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     missing: bool = False
 
@@ -84,6 +86,7 @@ def _flatten_file(file: File, place: _Place, roots: _Roots, used: Used) -> File:
                 used.diagnostics.append(base)
             else:
                 used.folders[place.path] = base
+                used.named.append(base)
             continue
         other = _other(statement, place, roots, used)
         if isinstance(other, Diagnostic):

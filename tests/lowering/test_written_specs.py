@@ -125,6 +125,24 @@ def test_the_spec_of_a_plan(project: Path, kind: str, out: str) -> None:
         assert found.folder == plan.folder
 
 
+def test_weights_outside_of_the_project(project: Path) -> None:
+    """They were allowed by `--root`, which nobody has to say again."""
+    outside = project.parent / "elsewhere"
+    (outside / "t.pt").write_text("weights elsewhere")
+    spec = write(project / "specs", with_nodes('resnet8 { weights = "../../elsewhere/t.pt" }'))
+    assert compile_file(spec).plan is None
+    plan = compile_file(spec, root=project.parent).plan
+    assert plan is not None
+    for text in (
+        placed(spec.read_text(), project / "specs", project / "runs/r"),
+        unparse_plan(plan, project / "runs/r", ["the best"]).partition("\n\n")[2],
+    ):
+        assert text.startswith(f'use "{outside}/"\nuse "../../specs/"\n\n')
+        saved = compiled(write(project / "runs/r", text)).plan
+        assert saved is not None
+        assert leads(saved) == leads(plan)
+
+
 def test_the_statement_is_relative_within_a_project(project: Path) -> None:
     base, text = project / "specs", '# mine\ngraph g { node a = python("nets:net") }'
     assert placed(text, base, project / "runs/r") == f'use "../../specs/"\n\n{text}'

@@ -26,6 +26,9 @@ from ktgdsl.searching.result import Finalist, SearchResult
 TRIAL_LINE_SECONDS = 1.0
 """Between two lines about trials, at least."""
 
+MOST_TIED = 10
+"""More trials that are as good as the best are only counted."""
+
 MOST_EDGES = 6
 """More edges of a graph are only counted in a line."""
 
@@ -144,6 +147,9 @@ def _best_graph(result: SearchResult) -> list[str]:
     if best.confirmed is not None:
         value = f"{best.confirmed} with further seeds"
     lines = [f"best graph: trial {best.trial}, {value}"]
+    if result.tied:
+        others = ", ".join(truncated([f"trial {number}" for number in result.tied], MOST_TIED))
+        lines.append(f"as good: {others}")
     if not result.complete:
         lines.append("no trial was trained to the end: it is the leader of the highest rung")
     return lines

@@ -48,6 +48,32 @@ def leaders(trials: Sequence[FrozenTrial], count: int = FINALISTS) -> list[Froze
     return [trial for _, trial in sorted(begun, key=rank)[:count]]
 
 
+def tied(
+    trials: Sequence[FrozenTrial],
+    finalists: Sequence[FrozenTrial],
+    confirmed: Mapping[str, Score],
+) -> tuple[int, ...]:
+    """The numbers of other trials that are as good as the first finalist.
+
+    By the mean of further seeds where it has one, among the finalists; else by the value in the
+    search, among trials that were trained as long.
+    """
+    best, *others = finalists
+    score = confirmed.get(name_of(best))
+    if score is not None:
+        means = {name: each.mean for name, each in confirmed.items()}
+        return tuple(t.number for t in others if means.get(name_of(t)) == score.mean)
+    last = max(values_of(best).items())
+    return tuple(
+        t.number
+        for t in trials
+        if t.number != best.number
+        and (t.state == TrialState.COMPLETE) == (best.state == TrialState.COMPLETE)
+        and t.intermediate_values
+        and max(values_of(t).items()) == last
+    )
+
+
 def seeds(plan: Plan) -> tuple[int, ...]:
     """The seeds of the checks: as many as confirm the finalists, else one."""
     assert plan.search is not None

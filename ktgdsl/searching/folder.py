@@ -28,8 +28,12 @@ from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, value
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.unparse_plan import unparse_plan
+from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 from ktgdsl.training.run_folder import RunFolder, is_search_folder
+
+MOST_TIED = 10
+"""Of more trials that are as good as the best, a spec names so many."""
 
 STATES: Mapping[TrialState, State | Literal["running"]] = {
     TrialState.COMPLETE: "complete",
@@ -61,9 +65,11 @@ class SearchFolder:
         return self.path / "workers"
 
     def require_journal(self) -> None:
-        """Raise RunError (E502) where a search has begun and its journal is gone."""
-        begun = (self.workers, self.path / "trials.csv", self.path / "best.ktg")
-        if not self.journal.exists() and any(path.exists() for path in begun):
+        """Raise RunError (E502) where a search has begun and its journal is gone or empty."""
+        begun = ("workers", "trials.csv", "best.ktg", "result.json")
+        if self.journal.is_file() and self.journal.stat().st_size > 0:
+            return
+        if any((self.path / name).exists() for name in begun):
             raise folder_error(
                 self.journal,
                 f"the journal {self.journal}, which has the trials of the search, is gone",
@@ -88,8 +94,23 @@ class SearchFolder:
         """Write the space that is searched, as one file."""
         write_file(self.path / "space.ktg", text.encode())
 
-    def write_graph(self, name: str, plan: Plan, trial: FrozenTrial) -> Path:
-        """Write the graph of a trial as a spec that can be run, on all training samples."""
+    def write_graph(
+        self,
+        name: str,
+        plan: Plan,
+        trial: FrozenTrial,
+        confirmed: Score | None = None,
+        tied: Sequence[int] = (),
+    ) -> Path:
+        """Write the graph of a trial as a spec that can be run, on all training samples.
+
+        Args:
+            name: of the file.
+            plan: of the space.
+            trial: whose graph it is.
+            confirmed: its accuracy with further seeds, where there are some.
+            tied: other trials that are as good.
+        """
         assert plan.space is not None
         graph = plan_at(plan, point(plan.space.draws, trial.params))
         assert graph is not None
@@ -100,11 +121,17 @@ class SearchFolder:
         epoch = max(values)
         comments = [
             f"{STATES[trial.state]}: {values[epoch]:.2f} % on the validation split "
-            f"after epoch {epoch}",
+            f"after epoch {epoch}" + " of its trial" * (confirmed is not None),
             f"trial {trial.number}, seed {attribute(trial, SEED)}",
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
+        if confirmed is not None:
+            comments.insert(0, f"confirmed: {confirmed} on the validation split, further seeds")
+        if tied:
+            more = f" and {len(tied) - MOST_TIED} more" * (len(tied) > MOST_TIED)
+            named = ", ".join(f"trial {number}" for number in tied[:MOST_TIED])
+            comments.append(f"as good: {named}{more}")
         write_file(path, unparse_plan(graph, path.parent, comments).encode())
         return path
 

@@ -10,11 +10,15 @@ from typing import Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from ktgdsl.files import parsed_json
+from ktgdsl.errors import RunError
+from ktgdsl.files import parsed_json, sha256
 from ktgdsl.training.run_files import folder_error, reporting_read_errors, write_file
 
 FOLLOWING = "following"
 """How many entries of its group follow an entry: a key that Optuna does not know, and skips."""
+
+DIGEST = "digest"
+"""The digest of the rest of an entry: another such key."""
 
 Entry = dict[str, Any]
 
@@ -53,15 +57,15 @@ class Journal(JournalFileBackend):
 
     def append_logs(self, logs: list[Entry]) -> None:
         """Write entries at once, or keep them for the end of the group."""
+        logs = json.loads(json.dumps(logs))  # as they will be read
         if self._group is not None:
-            self._group += json.loads(json.dumps(logs))  # as they will be read
+            self._group += logs
             return
         size = self._path.stat().st_size
         try:
-            super().append_logs(
-                [{**log, FOLLOWING: len(logs) - i} for i, log in enumerate(logs[:-1], start=1)]
-                + logs[-1:]
-            )
+            group = [{**log, FOLLOWING: len(logs) - i} for i, log in enumerate(logs[:-1], start=1)]
+            group += logs[-1:]
+            super().append_logs([{**log, DIGEST: _digest(log)} for log in group])
         except OSError:
             with suppress(OSError):
                 os.truncate(self._path, size)
@@ -82,7 +86,7 @@ def quarantine(path: Path) -> Path | None:
     """Cut an unfinished group of entries off a journal, into a file beside it, which is returned.
 
     A kill or a power cut may tear what is being written; nothing before it is touched. Raises
-    RunError (E502) when an entry before the last cannot be read.
+    RunError (E502) when an entry before the last cannot be read, or any is not as it was written.
     """
     if not path.exists():
         return None
@@ -90,14 +94,19 @@ def quarantine(path: Path) -> Path | None:
         content = path.read_bytes()
     whole = size = 0
     torn = False
-    for line in content.splitlines(keepends=True):
+    is_sealed: bool | None = None  # the journals of older versions are not
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
         entry = _entry(line)
         if torn and entry is not None:
-            raise folder_error(
-                path,
-                f"the journal {path} is damaged before its end",
-                "put the file back from a copy, or start a new search",
-            )
+            raise _damaged(path, f"the journal {path} is damaged before its end")
+        if entry is not None:
+            is_sealed = DIGEST in entry if is_sealed is None else is_sealed
+            if not _is_ours(entry, is_sealed):
+                raise _damaged(
+                    path,
+                    f"line {number} of the journal {path} is not what was written there: it is "
+                    "damaged, or another program's",
+                )
         torn = entry is None
         size += len(line)
         if entry is not None and not entry.get(FOLLOWING):
@@ -109,6 +118,22 @@ def quarantine(path: Path) -> Path | None:
     write_file(aside, content[whole:])
     write_file(path, content[:whole])
     return aside
+
+
+def _damaged(path: Path, message: str) -> RunError:
+    return folder_error(path, message, "put the file back from a copy, or start a new search")
+
+
+def _digest(entry: Entry) -> str:
+    """The digest of an entry but for the one that it has already."""
+    content = {name: value for name, value in entry.items() if name != DIGEST}
+    return sha256(json.dumps(content, sort_keys=True).encode())[:16]
+
+
+def _is_ours(entry: Entry, is_sealed: bool) -> bool:
+    if is_sealed:
+        return entry.get(DIGEST) == _digest(entry)
+    return DIGEST not in entry and isinstance(entry.get("op_code"), int)
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -42,7 +42,8 @@ class Unjudged(_Record):
 class SearchResult(_Record):
     """The end of a search.
 
-    `finalists` has the best graphs, the best first. `complete` tells whether the first was
+    `finalists` has the best graphs, the best first, and `tied` the numbers of other trials that are
+    as good as it. `complete` tells whether the first was
     trained to the end; where every trial was pruned or failed it is the leader of the highest
     rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
@@ -53,6 +54,7 @@ class SearchResult(_Record):
     folder: Path
     target: str
     finalists: Annotated[tuple[Finalist, ...], Field(min_length=1)]
+    tied: tuple[int, ...] = ()
     complete: bool
     trials: int
     states: dict[str, int]

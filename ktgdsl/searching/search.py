@@ -122,9 +122,9 @@ def resume(
     with opened.run.locked():
         plan = opened.run.plan()
         require_searchable(plan)
+        opened.require_journal()
         if opened.result() is None:
             environment = opened.run.environment_to_resume()
-            opened.require_journal()
             _require_the_same(opened.path, environment, _names_of(sampler, pruner))
             changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
             if changes:

@@ -23,6 +23,7 @@ from ktgdsl.searching.checks import (
     name_of,
     scores,
     seeds,
+    tied,
     unjudged,
 )
 from ktgdsl.searching.coordinator import Coordinator
@@ -194,14 +195,18 @@ class SearchRun:
             finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
         described = []
         for place, trial in enumerate(finalists, start=1):
-            spec = self.folder.write_graph(f"top/{place:02}.ktg", self.plan, trial)
+            score = confirmed.get(name_of(trial))
+            spec = self.folder.write_graph(f"top/{place:02}.ktg", self.plan, trial, score)
             described.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
-        self.folder.write_graph("best.ktg", self.plan, finalists[0])
+        equals = tied(trials, finalists, confirmed)
+        score = confirmed.get(name_of(finalists[0]))
+        self.folder.write_graph("best.ktg", self.plan, finalists[0], score, equals)
         states = [STATES[trial.state] for trial in trials]
         return SearchResult(
             folder=self.folder.path,
             target=self.settings.node,
             finalists=tuple(described),
+            tied=equals,
             complete=STATES[finalists[0].state] == "complete",
             trials=len(trials),
             states={state: states.count(state) for state in sorted(set(states))},

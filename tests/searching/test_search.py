@@ -22,7 +22,7 @@ import torch
 import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
-from ktgdsl.files import write_whole
+from ktgdsl.files import unsealed_json, write_whole
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import search_run, threads
@@ -34,6 +34,7 @@ from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
 from ktgdsl.training import run_files
+from tests.searching import test_coordinator
 from tests.searching.test_coordinator import Pretence
 from tests.specs import sound
 
@@ -360,6 +361,75 @@ def test_the_sampler_of_the_space_is_not_exchanged_midway(
     with pytest.raises(RunError, match="begun with the sampler that its space names") as caught:
         resume(tmp_path / "out", sampler=grid())
     assert caught.value.diagnostics[0].code == "E502"
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_search_whose_journal_is_gone_does_not_start_over(
+    pretended: type[Pretended], tmp_path: Path, empty: bool
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(sound(SPACE), out=out, workers=1, listener=stopped)
+    journal = (out / "study.journal").read_bytes()
+    if empty:
+        (out / "study.journal").write_bytes(b"")
+    else:
+        (out / "study.journal").unlink()
+    with pytest.raises(RunError, match=r"which has the trials of the search, is gone") as caught:
+        resume(out)
+    assert caught.value.diagnostics[0].code == "E502"
+    (out / "study.journal").write_bytes(journal)
+    assert resume(out).result.trials == 6
+    (out / "study.journal").unlink()
+    with pytest.raises(RunError, match="is gone"):
+        resume(out)
+
+
+def test_a_search_of_an_older_version_is_not_resumed(
+    pretended: type[Pretended], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(sound(SPACE), out=out, workers=1, listener=stopped)
+    environment, _ = unsealed_json((out / "environment.json").read_text())
+    for name in ("plan", "code", "data"):
+        del environment[name]
+    (out / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(RunError, match="which did not keep what a resume is checked against"):
+        resume(out)
+
+
+@pytest.mark.parametrize("confirm", [0, 2])
+def test_the_best_graph_says_how_good_it_is_and_what_is_as_good(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confirm: int
+) -> None:
+    """Trials are worth their number's parity, and further seeds a quarter more each."""
+
+    def value(task: Task, epoch: int) -> float:
+        if task.trial >= FIRST_CHECK:
+            return 80.0 + 0.25 * (task.trial - FIRST_CHECK)
+        return 90.0 + task.trial % 2
+
+    monkeypatch.setattr(test_coordinator, "value", value)
+    more = f"search {{ trials = 6 pruner = none confirm = {confirm} }}"
+    plan = sound(SPACE.replace("search { trials = 6 }", more))
+    lines: list[str] = []
+    result = ktgdsl.search(
+        plan, out=tmp_path / "out", workers=1, listener=plain_search_listener(lines.append)
+    ).result
+    text = (tmp_path / "out/best.ktg").read_text()
+    if confirm:
+        # Checks 4 and 5 are of the third finalist.
+        assert str(result.best.confirmed) == "81.12 ± 0.18 % (n = 2)"
+        assert text.startswith("# confirmed: 81.12 ± 0.18 % (n = 2) on the validation split, ")
+        assert "# complete: 91.00 % on the validation split after epoch 4 of its trial\n" in text
+        assert (result.best.trial, result.tied) == (5, ())
+        assert "as good" not in text
+    else:
+        assert (result.best.trial, result.tied) == (1, (3, 5))
+        assert text.startswith("# complete: 91.00 % on the validation split after epoch 4\n")
+        assert "# as good: trial 3, trial 5\n" in text
+        assert "as good: trial 3, trial 5" in lines
 
 
 def test_a_baseline_that_diverges_is_named(

@@ -1,6 +1,7 @@
 """The journal of a search: what it keeps, and what a kill leaves of it."""
 
 import json
+import random
 from pathlib import Path
 
 import optuna
@@ -157,6 +158,50 @@ def test_damage_before_the_end_is_told_and_not_touched(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="damaged before its end"):
         Study(path, "g")
     assert path.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("line", [b"{}", b'{"op_code": 0}', b'{"digest": "0"}', b'{"a": 1}'])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_line_of_another_program_is_told(tmp_path: Path, line: bytes, last: bool) -> None:
+    path = tmp_path / "study.journal"
+    journal(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = len(lines) if last else 1
+    path.write_bytes(b"".join([*lines[:at], line + b"\n", *lines[at:]]))
+    with pytest.raises(RunError, match=f"line {at + 1} of the journal .* is not what was written"):
+        Study(path, "g")
+
+
+def test_no_flipped_bit_of_a_journal_passes(tmp_path: Path) -> None:
+    """It is refused, or what it hits is cut off as torn: the last entries, which are done again."""
+    path = tmp_path / "study.journal"
+    journal(path)
+    intact = path.read_bytes()
+    entries = [*groups(intact)]
+    for place in random.Random(0).sample(range(8 * len(intact)), 300):
+        content = bytearray(intact)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        try:
+            aside = quarantine(path)
+        except RunError:
+            continue
+        assert aside is not None
+        assert groups(path.read_bytes()) == entries[:-1]
+
+
+def test_a_journal_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """A finished search of one is still told; the folder says that it cannot be resumed."""
+    path = tmp_path / "study.journal"
+    journal(path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "digest": 0}) + "\n" for line in lines))
+    with pytest.raises(RunError, match="line 1 of the journal"):
+        Study(path, "g")
+    for line in lines:
+        del line["digest"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(Study(path, "g").trials) == 2
 
 
 def test_the_lock_of_an_coordinator_that_was_killed_does_not_hold_the_next(tmp_path: Path) -> None:

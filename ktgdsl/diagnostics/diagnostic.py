@@ -82,6 +82,7 @@ CODES = {
     "W302": "images that no seed can repeat",
     "W303": "a file that is not the published one",
     "W304": "images with transparent parts",
+    "W305": "images that are normalised twice",
 }
 """Every code and its title; `codes/` explains them."""
 

@@ -22,6 +22,7 @@ from ktgdsl.training.events import (
     StepsDone,
     ignore,
 )
+from ktgdsl.training.float_images import ask_about_float_images
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from ktgdsl.training.step import Stepper
 
@@ -108,6 +109,7 @@ def epochs(
     plan, networks = step.plan, step.networks
     shown = data.train.preprocessing
     set_data_normalization(networks.values(), shown.mean, shown.std)
+    ask_about_float_images(data.train, networks)
     if resume is not None:
         _load_state(step, resume.state)
     epoch = 0 if resume is None else resume.epoch

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
 import ktgdsl
 from ktgdsl.cli import main as cli
+from ktgdsl.cli.console import showing_warnings
+from ktgdsl.errors import warn
 from tests.cli.specs import DML3
 
 
@@ -124,3 +128,14 @@ def test_errors_go_to_stderr(typo: str, capsys: pytest.CaptureFixture[str]) -> N
         out, err = capsys.readouterr()
         assert out == ""
         assert "error[E201]" in err
+
+
+def test_a_warning_with_a_code_is_a_diagnostic(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with showing_warnings("concise"):
+            warn("W301", "these labels look wrong", path=Path("data.py"))
+            warnings.warn("another", stacklevel=1)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "data.py: warning[W301] these labels look wrong"
+    assert "UserWarning: another" in rest[0]

@@ -169,7 +169,8 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
                 f"{where} has the label {wrong[0]} in {split}, and labels of {facts.classes} "
                 f"classes are 0 to {facts.classes - 1}, or -1 for none"
             )
-            raise data_error(message)
+            from_one = wrong[0] == facts.classes and not bool((part.label == 0).any())
+            raise data_error(message, "if labels count from 1, subtract 1" if from_one else None)
     if not bool((data_set.test.label >= 0).any()):
         message = f"{where}: no sample of test has a label, so that there is no test accuracy"
         raise data_error(message, "give it the samples to test on that have labels")

@@ -228,6 +228,13 @@ def test_classes_without_a_sample_are_asked_about(
     loaded(labelled(tmp_path, train, [1, 1], classes_expected=max(train) + 1))
 
 
+def test_labels_from_one_on_that_exceed_the_classes_have_a_hint(tmp_path: Path) -> None:
+    error = error_of(labelled(tmp_path, [1, 2, 3] * 4, [1, 1], classes_expected=3))
+    assert "has the label 3 in train, and labels of 3 classes are 0 to 2" in error.message
+    assert error.help == "if labels count from 1, subtract 1"
+    assert error_of(labelled(tmp_path, [0, 1, 3] * 4, [1], classes_expected=3)).help is None
+
+
 def test_a_test_split_without_labels_is_an_error(tmp_path: Path) -> None:
     error = error_of(labelled(tmp_path, [0, 1] * 4, [-1, -1]))
     assert "no sample of test has a label, so that there is no test accuracy" in error.message

@@ -1,0 +1,47 @@
+"""Images that are normalised already, and a network that does it by itself."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from ktgdsl.backend.normalization import normalize_inputs
+from ktgdsl.errors import KtgWarning
+from ktgdsl.training.data import Preprocessing, Split
+from ktgdsl.training.float_images import ask_about_float_images
+
+
+def teacher() -> nn.Module:
+    network = nn.Flatten()
+    normalize_inputs(network, [0.5] * 3, [0.25] * 3)
+    return network
+
+
+def images(least: float, greatest: float) -> Split:
+    image = torch.full((4, 3, 2, 2), float(least))
+    image[0, 0, 0, 0] = greatest
+    return Split(image, torch.zeros(4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(("least", "greatest"), [(-2, 2), (0, 255), (-0.1, 1)])
+def test_images_that_are_not_from_0_to_1_are_asked_about(least: float, greatest: float) -> None:
+    with pytest.warns(KtgWarning) as caught:
+        ask_about_float_images(images(least, greatest), {"t": teacher(), "s": nn.Flatten()})
+    message = caught[0].message
+    assert isinstance(message, KtgWarning)
+    assert message.diagnostic.code == "W305"
+    assert str(message).startswith("node `t` normalises images from 0 to 1 by itself, and those")
+    assert str(message).endswith(f"are from {least:.3g} to {greatest:.3g}")
+
+
+def test_others_are_not() -> None:
+    mean = torch.full((1, 1, 1), 0.5)
+    scaled = Split(torch.zeros(4, 3, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    known = Split(images(-2, 2).image, scaled.label, preprocessing=Preprocessing(None, mean, mean))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ask_about_float_images(images(0, 1), {"t": teacher()})
+        ask_about_float_images(images(-2, 2), {"s": nn.Flatten()})
+        ask_about_float_images(scaled, {"t": teacher()})
+        ask_about_float_images(known, {"t": teacher()})

@@ -16,12 +16,6 @@ FORMS = frozenset(("features", "logits", "log_p", "p", "label", "one_hot", "prog
 """The forms of what losses and gates read that a training graph has."""
 
 
-WITHOUT_FUNCTION = {
-    "python", "hint", "attention", "fsp", "overhaul", "similarity", "irg", "metric", "rkd",
-}  # fmt: skip
-"""Losses whose values a training graph has, and that no function computes yet."""
-
-
 class Missing(NamedTuple):
     """A part of a plan that cannot be trained yet: what it is, and the word that says it.
 
@@ -61,7 +55,7 @@ def _missing_functions(edge: Edge) -> Iterator[Missing]:
     for term in edge.terms:
         for call in (part.loss for part in term.parts):
             inputs = entry_of(Loss, call).inputs(source)
-            if call.name in WITHOUT_FUNCTION or not all(map(can_be_supplied, inputs)):
+            if call.name == "python" or not all(map(can_be_supplied, inputs)):
                 yield Missing(f"the loss `{call.name}`", call.name, "loss")
         for call in gate_calls(term.gate):
             gate = entry_of(vocabulary.Gate, call)

@@ -21,3 +21,8 @@ def quotient(x: Tensor, y: Tensor) -> Tensor:
     """x / y, 0 with gradient 0 where y is 0."""
     nonzero = y != 0
     return torch.where(nonzero, x / torch.where(nonzero, y, 1.0), 0.0)
+
+
+def exactly(like: Tensor) -> torch.autocast:
+    """A context in which products of matrices keep the precision of their inputs."""
+    return torch.autocast(like.device.type, enabled=False)

@@ -1,17 +1,14 @@
 """Taps: what is read of networks is what their modules compute, once, and no more than needed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import relu
 
 import ktgdsl
-from ktgdsl.backend.functions import LOSSES
-from ktgdsl.backend.missing import WITHOUT_FUNCTION
 from ktgdsl.backend.networks import make
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.backend.taps import Tapped, UnknownTapError
@@ -19,21 +16,6 @@ from ktgdsl.cli.main import main
 from ktgdsl.errors import TapError
 from ktgdsl.plan.model import Plan
 from ktgdsl.vocabulary.networks import STAGES
-
-
-@pytest.fixture(autouse=True)
-def _trained_losses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A loss on features of equal shape, so that these tests need no other."""
-
-    def squares(source: Tensor, destination: Tensor) -> Tensor:
-        return (source - destination).square().flatten(1).mean(1)
-
-    for word in ("attention", "similarity"):
-        monkeypatch.setitem(LOSSES, (word, "node"), squares)
-    kept = frozenset(WITHOUT_FUNCTION)
-    WITHOUT_FUNCTION.difference_update({"attention", "similarity"})
-    yield
-    WITHOUT_FUNCTION.update(kept)
 
 
 def plan(body: str, more: str = "") -> Plan:
@@ -241,9 +223,9 @@ def test_features_that_do_not_fit_are_told_at_their_edge(
     spec = tmp_path / "unfit.ktg"
     spec.write_text(
         "graph unfit {\n    node a, b = resnet8\n    target a\n    edge label -> *\n"
-        "    edge b.stage1 -> a.stage2 : attention\n}\n"
+        "    edge b.stage1 -> a.stage2 : hint(connector=none)\n}\n"
     )
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
     said = capsys.readouterr().err
-    assert "error[E505]: the loss `attention` of edge b.stage1 -> a.stage2 does not fit" in said
+    assert "error[E505]: the loss `hint` of edge b.stage1 -> a.stage2 does not fit" in said
     assert "unfit.ktg:5:5" in said

@@ -18,6 +18,7 @@ from ktgdsl.program.model import (
     PROGRESS,
     Combined,
     Computed,
+    Connector,
     EdgeLoss,
     Gate,
     Loss,
@@ -170,6 +171,8 @@ class _Emitter:
                 return self.placeholders[value]
             case Weight():
                 return self._weight(value)
+            case Connector():
+                return self._connected(value)
             case Computed(name="square"):
                 return self._call(torch.square, *map(self._value, value.inputs))
             case Computed():
@@ -181,6 +184,16 @@ class _Emitter:
             case Read():
                 return self._output(value)
         return value
+
+    def _connected(self, connector: Connector) -> fx.Node:
+        """What a connector makes of the destination's features."""
+        key = (connector.name,)
+        if key not in self._cache:
+            features = self._output(connector.destination)
+            value = self.graph.call_module(connector.name, (features,))
+            value.meta["loss"] = connector.edge, connector.kind
+            self._cache[key] = self._name(value, connector.name.replace("connector", "connected"))
+        return self._cache[key]
 
     def _output(self, read: Read) -> fx.Node:
         """The output of a node at a tap as it is, or log p or p of its logits."""

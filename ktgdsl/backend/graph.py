@@ -9,13 +9,12 @@ from torch import fx, nn
 from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
-from ktgdsl.backend.initial import make_networks
-from ktgdsl.backend.taps import Tapped, UnknownTapError
-from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import TapError
+from ktgdsl.backend.initial import make_connectors, make_networks
+from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Phase, StageCall, Update
+from ktgdsl.program.reads import connectors_of
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -111,28 +110,36 @@ def build(
     """
     made = make_networks(plan, networks, seed)
     train = plan.train.model_copy(update={"update": "simultaneous"})
-    phases = program_of(plan.model_copy(update={"train": train})).phases
+    program = program_of(plan.model_copy(update={"train": train}))
+    phases = program.phases
     found = {each.name: each for each in phases}
     chosen = phases[0] if phase is None else found.get(phase)
     if chosen is None:
         names = ", ".join(str(name) for name in found if name is not None) or "none"
         raise ValueError(f"there is no phase `{phase}`; there are {names}")
-    (graph,) = phase_graphs(plan, chosen, made)
+    connectors = make_connectors(plan, program, made, seed)
+    (graph,) = phase_graphs(plan, chosen, made, connectors)
     return graph
 
 
 def phase_graphs(
-    plan: Plan, phase: Phase, networks: Mapping[str, nn.Module]
+    plan: Plan,
+    phase: Phase,
+    networks: Mapping[str, nn.Module],
+    connectors: Mapping[str, nn.Module],
 ) -> tuple[TrainingGraph, ...]:
-    """The training graph of each update of a phase, over the same networks, by node."""
+    """The training graph of each update of a phase, over the same networks and connectors.
+
+    Networks are by node, connectors by the names of their modules.
+    """
     modes = {node.name: node.mode for node in plan.graph.nodes}
     return tuple(
         TrainingGraph(
             plan,
             update,
             {
-                call.module: _called(call, networks[call.node], modes[call.node])
-                for call in update.calls
+                **{c.module: _called(c, networks[c.node], modes[c.node]) for c in update.calls},
+                **{c.name: connectors[c.name] for c in connectors_of(update.edges)},
             },
         )
         for update in phase.updates
@@ -141,13 +148,7 @@ def phase_graphs(
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
-    module = network
-    if call.taps != (LOGITS,):
-        try:
-            module = Tapped(network, call.taps)
-        except UnknownTapError as error:
-            message = f"there is no `{error.tap}` inside of the network of node `{call.node}`"
-            raise TapError(call.node, error.tap, Diagnostic("E505", message, help=_NAMED)) from None
+    module = network if call.taps == (LOGITS,) else tapped(call.node, network, call.taps)
     match call.access:
         case "learn":
             return module
@@ -155,9 +156,6 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
             return ForwardOnly(module)
         case "frozen":
             return Frozen(module, mode)
-
-
-_NAMED = "modules have the names that `network.named_modules()` says"
 
 
 def _network(module: nn.Module) -> nn.Module:
@@ -169,10 +167,11 @@ def _network(module: nn.Module) -> nn.Module:
 
 def step_code(plan: Plan) -> str:
     """The Python that the steps of a plan run: of one phase, and one update, after the other."""
-    networks = make_networks(plan)
+    networks, program = make_networks(plan), program_of(plan)
+    connectors = make_connectors(plan, program, networks)
     parts = []
-    for phase in program_of(plan).phases:
-        for graph in phase_graphs(plan, phase, networks):
+    for phase in program.phases:
+        for graph in phase_graphs(plan, phase, networks, connectors):
             title = [] if phase.name is None else [f"The phase {phase.name}"]
             if plan.train.update == "sequential":
                 title.append(f"The turn of {graph.update.learns[0]}")

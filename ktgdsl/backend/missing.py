@@ -72,7 +72,5 @@ def can_be_supplied(value: Input) -> bool:
             return value.form in FORMS and value.view == 0
         case Moving():
             return all(map(can_be_supplied, value.inputs))
-        case Connected():
-            return False
-        case PhaseFraction() | float() | int() | str() | None:
+        case Connected() | PhaseFraction() | float() | int() | str() | None:
             return True

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,20 +49,21 @@ class ForwardStream:
         self._step = 0
         self._calls = 0
         self._open = ExitStack()
-        network.register_forward_pre_hook(self._before)
-        network.register_forward_hook(self._after, always_call=True)
+        # Not decorators: they would import the compiler for everybody.
+        disable: Any = torch.compiler.disable  # it has no types
+        before, after = disable(self._before), disable(self._after)
+        network.register_forward_pre_hook(before)
+        network.register_forward_hook(after, always_call=True)
 
     def begin(self, step: int) -> None:
         """Start the stream of a step, counted from 1."""
         self._step, self._calls = step, 0
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no types
     def _before(self, network: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         self._calls += network.training
         parts = (self._step, self._calls) if network.training else ("evaluation",)
         stream = random_stream(derive(self._seed, *parts), inputs[0].device)
         self._open.enter_context(stream)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # it has no types
     def _after(self, *_: object) -> None:
         self._open.close()

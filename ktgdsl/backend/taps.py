@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import TapError
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.vocabulary.networks import STAGES
 
@@ -84,6 +86,16 @@ class Tapped(nn.Module):
         if idle:
             raise RuntimeError(f"the module `{idle[0]}` is not called in its forward")
         return {tap: outputs[tap] for tap in self.taps}
+
+
+def tapped(node: str, network: nn.Module, taps: tuple[str, ...]) -> Tapped:
+    """The network of a node with its taps. Raises TapError when it has no such module."""
+    try:
+        return Tapped(network, taps)
+    except UnknownTapError as error:
+        message = f"there is no `{error.tap}` inside of the network of node `{node}`"
+        help = "modules have the names that `network.named_modules()` says"
+        raise TapError(node, error.tap, Diagnostic("E505", message, help=help)) from None
 
 
 def place_of(network: nn.Module, tap: str) -> Place:

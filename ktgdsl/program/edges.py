@@ -9,6 +9,7 @@ from ktgdsl.program.model import (
     PROGRESS,
     Combined,
     Computed,
+    Connector,
     EdgeLoss,
     Gate,
     Loss,
@@ -34,12 +35,13 @@ def source_kind(edge: plan.Edge) -> reads.SourceKind:
             return "node"
 
 
-def edge_loss(edge: plan.Edge, reduce: str, epochs: int, steps: int) -> EdgeLoss:
+def edge_loss(edge: plan.Edge, pair: str, reduce: str, epochs: int, steps: int) -> EdgeLoss:
     """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`.
 
-    `steps` is the number of steps of an epoch.
+    `pair` stands for the edge in the names of modules, and `steps` is the number of steps of an
+    epoch.
     """
-    resolver = _Resolver(edge, epochs, steps)
+    resolver = _Resolver(edge, pair, epochs, steps)
     terms = tuple(
         Term(
             tuple(resolver.loss(part) for part in term.parts),
@@ -66,6 +68,7 @@ class _Resolver:
     """Turns what words read of the ends of an edge into values of its nodes."""
 
     edge: plan.Edge
+    pair: str
     epochs: int
     steps: int
 
@@ -106,7 +109,15 @@ class _Resolver:
             case reads.PhaseFraction():
                 return self._fraction(read.moment)
             case reads.Connected():
-                raise ValueError(f"a program has no {read}")
+                source, destination = self.edge.source, self.edge.destination
+                assert isinstance(source, plan.NodeOutput)
+                return Connector(
+                    f"connector_{read.kind}_{self.pair}",
+                    read.kind,
+                    self.edge.key,
+                    Read(source.node, "features", source.tap),
+                    Read(destination.node, "features", destination.tap),
+                )
         return read
 
     def _schedule(self, moving: reads.Moving) -> Weight:

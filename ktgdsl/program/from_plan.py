@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
@@ -19,7 +20,9 @@ from ktgdsl.program.model import (
     StageCall,
     Update,
 )
-from ktgdsl.program.reads import reads_of
+from ktgdsl.program.reads import connectors_of, reads_of
+
+_Key = TypeVar("_Key")
 
 
 def program_of(plan: Plan, steps: int | None = None) -> Program:
@@ -29,8 +32,9 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     """
     names = module_names(plan)
     modules = tuple(Module(name, node) for node, name in names.items())
-    written = plan.phases or (None,)
-    return Program(modules, tuple(_phase(plan, names, each, steps) for each in written))
+    phases = tuple(_phase(plan, names, each, steps) for each in plan.phases or (None,))
+    connectors = connectors_of(edge for phase in phases for edge in phase.edges)
+    return Program(modules, connectors, phases)
 
 
 def module_names(plan: Plan) -> dict[str, str]:
@@ -38,13 +42,19 @@ def module_names(plan: Plan) -> dict[str, str]:
 
     The prefix keeps names such as `train` or `code` apart from the module's own.
     """
-    names: dict[str, str] = {}
-    for node in plan.graph.nodes:
-        name = f"node_{identifier(node.name)}"
-        while name in names.values():
+    return _unique({node.name: f"node_{identifier(node.name)}" for node in plan.graph.nodes})
+
+
+def _unique(names: dict[_Key, str]) -> dict[_Key, str]:
+    """The same names, with a `_` where another has it already."""
+    found: dict[_Key, str] = {}
+    taken: set[str] = set()
+    for key, name in names.items():
+        while name in taken:
             name += "_"
-        names[node.name] = name
-    return names
+        taken.add(name)
+        found[key] = name
+    return found
 
 
 def identifier(name: str) -> str:
@@ -66,6 +76,12 @@ def _phase(
         edges = _open_edges(plan, written)
         called = {name for edge in edges for name in _ends(edge)}
     learning = {edge.destination.node for edge in edges}
+    pairs = _unique({e.key: "_to_".join(map(identifier, e.key)) for e in plan.graph.edges})
+    losses = [
+        edge_loss(edge, pairs[edge.key], train.reduce, epochs, plan.data.steps_per_epoch)
+        for edge in edges
+    ]
+    connectors = connectors_of(losses)
     return Phase(
         name=None if written is None else written.name,
         epochs=epochs,
@@ -73,7 +89,10 @@ def _phase(
         learners=tuple(
             Learner(
                 node.name,
-                (names[node.name],),
+                (
+                    names[node.name],
+                    *(each.name for each in connectors if each.destination.node == node.name),
+                ),
                 optimizer or node.optimizer,
                 schedule or node.schedule,
             )
@@ -87,7 +106,7 @@ def _phase(
                 for n in nodes
                 if n.name in called
             ],
-            [edge_loss(edge, train.reduce, epochs, plan.data.steps_per_epoch) for edge in edges],
+            losses,
             sequential=train.update == "sequential",
         ),
         take="last" if written is None else written.take,

@@ -69,7 +69,22 @@ class Weight:
     inputs: "tuple[Value, ...]"
 
 
-Value = Read | Placeholder | Computed | Weight | float | str | None
+@dataclass(frozen=True)
+class Connector:
+    """The features of a destination through a layer that gives them the source's channels.
+
+    The layer learns with the destination. `name` is its attribute in a training graph, and `edge`,
+    (source, destination), names the random stream of its initial weights.
+    """
+
+    name: str
+    kind: Literal["conv", "norm", "overhaul"]
+    edge: tuple[str, str]
+    source: Read
+    destination: Read
+
+
+Value = Read | Placeholder | Computed | Weight | Connector | float | str | None
 
 
 @dataclass(frozen=True)
@@ -197,4 +212,5 @@ class Program:
     """All that a training computes: its modules, and its phases in order."""
 
     modules: tuple[Module, ...]
+    connectors: tuple[Connector, ...]
     phases: tuple[Phase, ...]

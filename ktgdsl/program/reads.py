@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from ktgdsl.program.model import Combined, Computed, EdgeLoss, Gate, Read, Value, Weight
+from ktgdsl.program.model import (
+    Combined,
+    Computed,
+    Connector,
+    EdgeLoss,
+    Gate,
+    Read,
+    Value,
+    Weight,
+)
 
 
 def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
@@ -15,11 +24,20 @@ def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
     return tuple(dict.fromkeys(read for each in values for read in _within(each)))
 
 
+def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:
+    """The connectors of edges, each once."""
+    losses = (loss for edge in edges for term in edge.terms for loss in term.losses)
+    found = (each for loss in losses for each in loss.inputs if isinstance(each, Connector))
+    return tuple(dict.fromkeys(found))
+
+
 def _within(value: Value | Gate) -> Iterator[Read]:
     """The reads that a value or a gate is computed from."""
     match value:
         case Read():
             yield value
+        case Connector():
+            yield value.destination
         case Weight() | Computed():
             for each in value.inputs:
                 yield from _within(each)

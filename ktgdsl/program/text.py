@@ -6,6 +6,7 @@ from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
     Combined,
     Computed,
+    Connector,
     Gate,
     Learner,
     Loss,
@@ -33,6 +34,10 @@ _DIVISORS = {
 def program_text(program: Program) -> str:
     """The program, a line for each thing that is computed; values are numbered in each update."""
     lines = [f"module {module.name}: network of {module.node}" for module in program.modules]
+    lines += [
+        f"module {c.name}: {c.kind} of {c.destination.node}, for {' -> '.join(c.edge)}"
+        for c in program.connectors
+    ]
     for phase in program.phases:
         lines += ["", *_phase(phase)]
     return "\n".join(lines) + "\n"
@@ -104,6 +109,8 @@ def _input(value: Value, numbers: dict[Read, str]) -> str:
     match value:
         case Read():
             return numbers[value]
+        case Connector():
+            return f"{value.name}({numbers[value.destination]})"
         case Placeholder():
             return value.name
         case Weight():

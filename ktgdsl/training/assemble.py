@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ktgdsl.backend.initial import make_networks
+from ktgdsl.backend.initial import make_connectors, make_networks
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
@@ -60,8 +60,18 @@ def assemble(
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     program = program_of(plan, steps)
-    try_taps(plan, program, made, device)
-    return Stepper(plan, program, made, device, execution, unchecked=unchecked, streams=streams)
+    connectors = make_connectors(plan, program, made, seed)
+    try_taps(plan, program, made, connectors, device)
+    return Stepper(
+        plan,
+        program,
+        made,
+        device,
+        execution,
+        connectors=connectors,
+        unchecked=unchecked,
+        streams=streams,
+    )
 
 
 def _gives_logits(network: nn.Module, classes: int) -> bool:

@@ -16,7 +16,11 @@ from ktgdsl.training.trial import CHECKED_IMAGES
 
 
 def try_taps(
-    plan: Plan, program: Program, networks: Mapping[str, nn.Module], device: torch.device
+    plan: Plan,
+    program: Program,
+    networks: Mapping[str, nn.Module],
+    connectors: Mapping[str, nn.Module],
+    device: torch.device,
 ) -> None:
     """Compute the updates that read inside of networks on two images, in eval mode.
 
@@ -24,6 +28,7 @@ def try_taps(
         plan: what is trained.
         program: of the plan.
         networks: of all nodes, on the device.
+        connectors: of the program.
         device: where.
 
     Raises:
@@ -33,12 +38,12 @@ def try_taps(
     for phase in program.phases:
         calls = [call for update in phase.updates for call in update.calls]
         if any(call.taps != (LOGITS,) for call in calls):
-            for graph in phase_graphs(plan, phase, networks):
+            for graph in phase_graphs(plan, phase, networks, connectors):
                 image = torch.rand(CHECKED_IMAGES, *plan.data.shape, device=device)
                 label = torch.zeros(CHECKED_IMAGES, dtype=torch.int64, device=device)
                 first = next(iter(networks.values()))
                 dtype = next((each.dtype for each in first.parameters()), image.dtype)
-                with torch.no_grad(), eval_mode(networks.values()):
+                with torch.no_grad(), eval_mode([*networks.values(), *connectors.values()]):
                     _Trial(graph).run(image.to(dtype), label, 1.0)
 
 

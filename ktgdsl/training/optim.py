@@ -22,6 +22,7 @@ def make_optimizers(
     networks: Mapping[str, nn.Module],
     device: torch.device,
     captured: bool = False,
+    connectors: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Optimizer]:
     """One optimiser for all learners that name the same one, with a parameter group for each.
 
@@ -34,19 +35,28 @@ def make_optimizers(
         device: where.
         captured: whether steps are captured as a CUDA graph; learning rates are tensors on the
             device then.
+        connectors: by the names of their modules; each learns with its node.
 
     Returns:
         The optimisers by their words. A group has the name of its node under `node`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for learner in learners:
-        parameters = list(networks[learner.name].parameters())
+        parameters = learner_parameters(learner, networks, connectors or {})
         arguments = learner.optimizer.arguments
         group: dict[str, Any] = {"params": parameters, "node": learner.name, **arguments}
         if captured:
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
         groups.setdefault(learner.optimizer.name, []).append(group)
     return {word: OPTIMIZERS[word](params, device) for word, params in groups.items()}
+
+
+def learner_parameters(
+    learner: Learner, networks: Mapping[str, nn.Module], connectors: Mapping[str, nn.Module]
+) -> list[nn.Parameter]:
+    """The parameters of a node's network, then those of its connectors."""
+    own = [connectors[name] for name in learner.modules if name in connectors]
+    return [each for module in (networks[learner.name], *own) for each in module.parameters()]
 
 
 def set_rate(group: dict[str, Any], rate: float) -> None:

@@ -12,10 +12,17 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
+from ktgdsl.program.reads import connectors_of
 from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
-from ktgdsl.training.optim import load_optimizer, make_optimizers, set_rate, skipping
+from ktgdsl.training.optim import (
+    learner_parameters,
+    load_optimizer,
+    make_optimizers,
+    set_rate,
+    skipping,
+)
 from ktgdsl.training.plateau import Plateau
 from ktgdsl.training.schedules import learning_rate
 
@@ -35,13 +42,14 @@ class PhaseStep:
         plan: Plan,
         phase: Phase,
         networks: Mapping[str, nn.Module],
+        connectors: Mapping[str, nn.Module],
         device: torch.device,
         execution: Execution,
         record: Record,
     ) -> None:
         self.plan = plan
         self.phase = phase
-        self.graphs = phase_graphs(plan, phase, networks)
+        self.graphs = phase_graphs(plan, phase, networks, connectors)
         self.learning_rates: dict[str, float] = {}
         self._networks = networks
         self._device = device
@@ -57,7 +65,13 @@ class PhaseStep:
         called = dict.fromkeys(call.node for update in phase.updates for call in update.calls)
         modes = {node.name: node.mode == "train" for node in plan.graph.nodes}
         self._modes = {name: name in self._learners or modes[name] for name in called}
-        self._optimizers = make_optimizers(phase.learners, networks, device, self._captured)
+        self._connectors = [connectors[each.name] for each in connectors_of(phase.edges)]
+        self._parameters = {
+            each.name: learner_parameters(each, networks, connectors) for each in phase.learners
+        }
+        self._optimizers = make_optimizers(
+            phase.learners, networks, device, self._captured, connectors
+        )
         self._executors = executors(self.graphs, execution, device)
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
@@ -103,6 +117,9 @@ class PhaseStep:
 
     def _state_tensors(self) -> Iterator[Tensor]:
         """The tensors that a step changes."""
+        for connector in self._connectors:
+            yield from connector.parameters()
+            yield from connector.buffers()
         for name, training in self._modes.items():
             if training:
                 yield from self._networks[name].parameters()
@@ -122,7 +139,7 @@ class PhaseStep:
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
             for name in output.losses:
-                nn.utils.clip_grad_norm_(self._networks[name].parameters(), self.plan.train.clip)
+                nn.utils.clip_grad_norm_(self._parameters[name], self.plan.train.clip)
         skip = self.plan.train.on_zero == "skip"
         for optimizer in self._optimizers.values():
             with skipping(optimizer, output.losses) if skip else nullcontext():

@@ -43,6 +43,7 @@ class Stepper:
         device: torch.device,
         execution: Execution,
         *,
+        connectors: Mapping[str, nn.Module] | None = None,
         unchecked: Iterable[str] = (),
         streams: Iterable[ForwardStream] = (),
         record: Record = CudaGraph,
@@ -55,6 +56,7 @@ class Stepper:
             networks: of all nodes, as they are to begin.
             device: where the networks are.
             execution: how to compute steps.
+            connectors: of the program, by the names of their modules, on the device.
             unchecked: the nodes whose networks may not give logits: the first step asks them.
             streams: of the networks that draw random numbers in a way of their own.
             record: records a step where steps are captured.
@@ -62,6 +64,7 @@ class Stepper:
         self.plan = plan
         self.program = program
         self.networks = dict(networks)
+        self._connectors = dict(connectors or {})
         self.device = device
         self.execution = execution
         self._ends = list(accumulate(phase.steps for phase in program.phases))
@@ -87,7 +90,13 @@ class Stepper:
         networks = {name: self.networks[name] for name in learners}
         self._best = BestEpochs(networks, keep=phase.take == "best")
         self._step = PhaseStep(
-            self.plan, phase, self.networks, self.device, self.execution, self._record
+            self.plan,
+            phase,
+            self.networks,
+            self._connectors,
+            self.device,
+            self.execution,
+            self._record,
         )
 
     @property
@@ -200,6 +209,7 @@ class Stepper:
             "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": self._step.state_dict(),
             "best": self._best.state_dict(),
+            "connectors": {name: each.state_dict() for name, each in self._connectors.items()},
             "dropout": {
                 name: [dropout.state() for dropout in dropouts(network)]
                 for name, network in self._changing.items()
@@ -212,6 +222,8 @@ class Stepper:
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
+        for name, connector in self._connectors.items():
+            connector.load_state_dict(state["connectors"][name])
         if state["phase"] != self._index:
             self._enter(state["phase"])
         self._step.load_state_dict(state["optimizers"])

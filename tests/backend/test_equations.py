@@ -623,7 +623,7 @@ def test_the_turns_of_random_graphs_agree_with_the_reference(
     written = f"epochs = {EPOCHS} reduce = {reduce} aggregate = {aggregate} update = sequential"
     networks: dict[str, nn.Module] = {name: Logits(value) for name, value in z.items()}
     plan = ktgdsl.loads(reference.spec(nodes, edges, written))
-    made = phase_graphs(plan, program_of(plan).phases[0], networks)
+    made = phase_graphs(plan, program_of(plan).phases[0], networks, {})
     learns = [name for name in nodes if name in want.losses]
     for name, turn in zip(learns, made, strict=True):
         out = turn(torch.zeros(4, 1, 8, 8), torch.tensor(label), sixteenths / 16)

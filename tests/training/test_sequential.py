@@ -235,7 +235,7 @@ def test_nodes_with_similar_names_keep_their_networks() -> None:
     edges = [("label", "p_0"), ("label", "p[0]"), ("p[0]", "p_0")]
     plan = tiny_plan(names, edges, targets=names, update="sequential")
     networks = build(plan).networks
-    made = phase_graphs(plan, program_of(plan).phases[0], networks)
+    made = phase_graphs(plan, program_of(plan).phases[0], networks, {})
     assert [turn.update.learns for turn in made] == [(name,) for name in names]
     for turn in made:
         for each, network in turn.networks.items():

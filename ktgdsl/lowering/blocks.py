@@ -47,17 +47,17 @@ def settings(
     written, learning = _block(file, "data"), _block(file, "train")
     dataset: object = Digits.model_construct()
     if (subject := written.subject) is not None:
-        dataset = resolver.word(substitution.substitute(subject, "data.source"), "dataset")
+        dataset = resolver.known_word(substitution.substitute(subject, "data.source"), "dataset")
     of_data = substituted_settings(substitution, written.settings, "data")
-    data = resolver.settings(DataSettings, of_data, "data", written.span)
+    data = resolver.known_settings(DataSettings, of_data, "data", written.span)
     of_train = substituted_settings(substitution, learning.settings, "train")
-    train = resolver.settings(TrainSettings, of_train, "train", learning.span)
+    train = resolver.known_settings(TrainSettings, of_train, "train", learning.span)
     pretraining = file.block("pretrain")
     of_pretrain = substituted_settings(
         substitution, pretraining.settings if pretraining else (), "pretrain"
     )
     place = pretraining.span if pretraining else file.span
-    pretrain = resolver.settings(PretrainSettings, of_pretrain, "pretrain", place)
+    pretrain = resolver.known_settings(PretrainSettings, of_pretrain, "pretrain", place)
     if not isinstance(dataset, AnyDataset) or data is None or train is None or pretrain is None:
         return None
     own = {name: value for name, value in pretrain if value is not None}
@@ -238,7 +238,8 @@ def search(
             closed_ones.append(setting)
     # Most specs are no searches, whose words are loaded when they are needed.
     cls = cast("type[SearchSettings]", settings_of("search"))
-    settings = resolver.settings(cls, closed_ones, "search", block.span)
+    nodes = tuple((name, len(nodes)) for name, nodes in drafting.names.members.items())
+    settings = resolver.known_settings(cls, closed_ones, "search", block.span, nodes)
     if settings is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
@@ -248,12 +249,12 @@ def search(
             return None
     else:
         objective = cast("Accuracy", objective)
-        nodes = drafting.names.referenced(objective.of)
-        if len(nodes) != 1:
-            message = f"the objective is the accuracy of one node, not of {len(nodes)}"
+        named = drafting.names.referenced(objective.of)
+        if len(named) != 1:
+            message = f"the objective is the accuracy of one node, not of {len(named)}"
             resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")
             return None
-        node = nodes[0]
+        node = named[0]
         if objective.on == "test":
             _warn_of_test(resolver, places["objective"])
     if found is None:

@@ -197,10 +197,10 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
 
 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
-    """What flows between a pair; the same for all pairs of a statement that leaves nothing open."""
+    """What flows between a pair: for all alike of a statement the same, unless draws differ."""
     drafting = edges.drafting
     edge_kind = _edge_kind(drafting, pair)
-    if _is_open(drafting, statement):
+    if drafting.substitution.differs_by_place and _is_open(drafting, statement):
         found = terms(drafting.resolver, drafting.substitution, statement, edge_kind, pair.place)
     else:
         key = id(statement), edge_kind

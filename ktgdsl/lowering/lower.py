@@ -13,7 +13,6 @@ from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
     PassState,
-    PhaseLearners,
     check_combinations,
     check_patterns,
     check_shares,
@@ -28,7 +27,7 @@ from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
-from ktgdsl.syntax.tree import Block, CallExpression, Choice, File, Graph, Let
+from ktgdsl.syntax.tree import Block, CallExpression, Choice, File, Let
 from ktgdsl.syntax.walk import walk
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
@@ -58,42 +57,64 @@ def lower(
     earlier: Sequence[Diagnostic] = (),
     unread: frozenset[str] = frozenset(),
     substitute: SubstitutionFactory | None = None,
+    resolver: Resolver | None = None,
 ) -> Lowered:
     """The plan of a validated file, and what more there is to complain about.
 
     `paths` is where the paths in it begin. `earlier` are the diagnostics so far, and
     `unread` has the words of the parts that did not parse: what may only be a consequence of
-    those is not complained about. `substitute` makes what replaces open values.
+    those is not complained about. `substitute` makes what replaces open values. What `resolver`
+    knows of the file from earlier lowerings is not looked up again.
     """
-    resolver = Resolver(lets(file), unread)
+    resolver = Resolver(lets(file), unread) if resolver is None else resolver.again()
     substitution = NothingOpen() if substitute is None else substitute(resolver)
+    drafted = _drafted(resolver, substitution, file, paths)
+    if drafted is None:
+        return Lowered(None, tuple(resolver.diagnostics))
+    return _passed(drafted, file, paths, earlier)
+
+
+class _Drafted(NamedTuple):
+    """All that a file says, before the passes."""
+
+    drafting: Drafting
+    found: Settings | None
+    files: dict[str, model.WeightsFile | None]
+    timed: tuple[model.Phase, ...] | None
+    sought: model.SearchPlan | None
+
+
+def substitute_all(
+    file: File, paths: SpecPaths, substitute: SubstitutionFactory, resolver: Resolver
+) -> None:
+    """Have every open value of a file substituted, for what is seen in doing so."""
+    resolver = resolver.again()
+    _drafted(resolver, substitute(resolver), file, paths)
+
+
+def _drafted(
+    resolver: Resolver, substitution: Substitution, file: File, paths: SpecPaths
+) -> _Drafted | None:
+    """None where there is no graph."""
     resolver.phases = [block.name or "" for block in phase_blocks(file)]
     found = settings(resolver, substitution, file, paths)
     if file.graph is None:
-        return Lowered(None, tuple(resolver.diagnostics))
-    return _lowered(file, file.graph, paths, earlier, resolver, substitution, found)
-
-
-def _lowered(
-    file: File,
-    graph: Graph,
-    paths: SpecPaths,
-    earlier: Sequence[Diagnostic],
-    resolver: Resolver,
-    substitution: Substitution,
-    found: Settings | None,
-) -> Lowered:
-    drafting = expand(resolver, substitution, graph, found.data.views if found else 1)
-    draft = drafting.draft
-    files = _weights(resolver, draft, paths)
-    timed: tuple[model.Phase, ...] | None = ()
-    times: tuple[PhaseLearners, ...] = ()
-    if phase_blocks(file):
-        timed = phases(drafting, file, found)
-        times = learning(timed or (), file)
+        return None
+    drafting = expand(resolver, substitution, file.graph, found.data.views if found else 1)
+    files = _weights(resolver, drafting.draft, paths)
+    timed = phases(drafting, file, found) if phase_blocks(file) else ()
     sought = search(drafting, file, found, timed or ())
     if found is not None and sought is None and not found.data.holdout:
         _refuse_judging_by_test_samples(drafting, file, found, timed)
+    return _Drafted(drafting, found, files, timed, sought)
+
+
+def _passed(
+    drafted: _Drafted, file: File, paths: SpecPaths, earlier: Sequence[Diagnostic]
+) -> Lowered:
+    drafting, found, files, timed, sought = drafted
+    draft, resolver = drafting.draft, drafting.resolver
+    times = learning(timed or (), file) if phase_blocks(file) else ()
     state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))
     if _settled(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))

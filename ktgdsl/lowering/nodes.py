@@ -56,7 +56,8 @@ def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
 def _add(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
     parts = (statement.network, *statement.settings)
     is_open = any(drafting.substitution.is_open(part) for part in parts)
-    once = None if is_open else _read(drafting, statement, "node")
+    each = is_open and drafting.substitution.differs_by_place
+    once = None if each else _read(drafting, statement, "node")
     for declared in new:
         for index, name in enumerate(drafting.names.members[declared.name]):
             network, settings = once or _read(drafting, statement, f"node.{name}")
@@ -79,8 +80,9 @@ def _read(
     drafting: Drafting, statement: Node, place: str
 ) -> tuple[Network | None, NodeSettings | None]:
     resolver = drafting.resolver
-    network = resolver.word(drafting.substitution.substitute(statement.network, place), "network")
+    written = drafting.substitution.substitute(statement.network, place)
     substituted = drafting.settings(statement.settings, place)
-    settings = resolver.settings(NodeSettings, substituted, "node", statement.span)
+    network = resolver.known_word(written, "network")
+    settings = resolver.known_settings(NodeSettings, substituted, "node", statement.span)
     assert network is None or isinstance(network, Network)
     return network, settings

@@ -1,6 +1,6 @@
 """Resolves words and settings: finds the vocabulary entry of a value and binds its arguments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
@@ -29,6 +29,7 @@ from ktgdsl.syntax.tree import (
     String,
     Value,
 )
+from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.other_names import other_word
@@ -40,9 +41,31 @@ P = TypeVar("P", bound=Parameters)
 _BOOLEANS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 """How other languages say `true` and `false`."""
 
+_spell = Unparser().value
+
 
 class Resolver(ReferenceResolver):
     """Finds what values name in the vocabulary, and checks arguments and settings."""
+
+    def known_word(self, value: Value, kind: str) -> Entry | None:
+        """As `word`, looked up once for a text; not for what names nodes, which may be others."""
+        value = self.expand(value)
+        found = entry(kind, value.name) if isinstance(value, CallExpression) else None
+        if found and any(referenced_kind(field) for field in found.model_fields.values()):
+            return self.word(value, kind)
+        return self.once((kind, _spell(value)), lambda: self.word(value, kind))
+
+    def known_settings(
+        self,
+        cls: type[P],
+        settings: Sequence[Setting],
+        block: str,
+        span: Span,
+        nodes: Hashable = None,
+    ) -> P | None:
+        """As `settings`, looked up once for equal texts and `nodes`, which they may name."""
+        what = (cls, nodes, *((each.name, _spell(each.value)) for each in settings))
+        return self.once(what, lambda: self.settings(cls, settings, block, span))
 
     def word(self, value: Value, kind: str) -> Entry | None:
         """The entry that a value names, its arguments bound; None after a complaint."""

@@ -10,7 +10,12 @@ from ktgdsl.syntax.tree import Setting, Syntax, Value
 
 
 class Substitution(Protocol):
-    """Replaces open values by closed ones. `place` is the name of the draw, such as `train.lr`."""
+    """Replaces open values by closed ones. `place` is the name of the draw, such as `train.lr`.
+
+    `differs_by_place` says whether a value may become something else at another place.
+    """
+
+    differs_by_place: bool
 
     def is_open(self, part: Syntax) -> bool:
         """Whether anything in a part of the tree is open."""
@@ -24,6 +29,8 @@ class Substitution(Protocol):
 
 class NothingOpen:
     """The substitution of a spec."""
+
+    differs_by_place = False
 
     def is_open(self, part: Syntax) -> bool:
         """Nothing is."""

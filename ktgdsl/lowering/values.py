@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from copy import copy
+from typing import Any, Final, Self, TypeVar
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
@@ -63,6 +64,12 @@ class Scope:
         self.diagnostics: list[Diagnostic] = []
         self._expanded: dict[str, Value] = {}  # each `let` with the `let`s that it names expanded
         self._known: dict[Hashable, Any] = {}
+
+    def again(self) -> Self:
+        """The scope without its complaints, in which what was found once is known."""
+        other = copy(self)
+        other.diagnostics = []
+        return other
 
     def complain(
         self,

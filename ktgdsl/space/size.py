@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from ktgdsl.lowering.draft import Draft
 from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.gates import CUTOFF
-from ktgdsl.lowering.lower import lets
-from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import LABEL, Draw, Plan, node_of, tap_of
 from ktgdsl.space.choice_tables import Choices, EdgeChoices, NodeChoices
 from ktgdsl.space.counting import Counts, count
-from ktgdsl.space.space import parsed, plan_at
+from ktgdsl.space.space import OpenFile, parsed, plan_at
 from ktgdsl.space.substitutions import Point, PointSubstitution
-from ktgdsl.syntax.tree import File
 
 ONE_BY_ONE = 1_000
 """How many points are gone through one by one where the graphs cannot be counted otherwise."""
@@ -139,7 +136,7 @@ def _choices(
 ) -> Choices | None:
     """What each node and edge chooses between, others apart; None where that does not hold."""
     assert plan.space is not None
-    file = parsed(plan.space.text)
+    space = parsed(plan.space.text)
     nodes: dict[str, Counter[str]] = {}
     edges: dict[tuple[str, str], Counter[str | None]] = {}
     local = {name: list(points(draws)) for name, draws in own.items()}
@@ -149,7 +146,7 @@ def _choices(
         point = dict(case)
         for each in local.values():
             point.update(each[turn % len(each)])
-        draft = _drafted(file, point, plan.data.views)
+        draft = _drafted(space, point, plan.data.views)
         if draft is None:
             return None
         for name, node in draft.nodes.items():
@@ -178,9 +175,10 @@ def _choices(
     )
 
 
-def _drafted(file: File, point: Point, views: int) -> Draft | None:
-    """The graph of a file at a point, before anything is cut; None where something is wrong."""
-    resolver = Resolver(lets(file))
-    assert file.graph is not None
-    draft = expand(resolver, PointSubstitution(resolver, point), file.graph, views).draft
+def _drafted(space: OpenFile, point: Point, views: int) -> Draft | None:
+    """The graph of a space at a point, before anything is cut; None where something is wrong."""
+    resolver = space.resolver.again()
+    substitution = PointSubstitution(resolver, space.parts, point)
+    assert space.file.graph is not None
+    draft = expand(resolver, substitution, space.file.graph, views).draft
     return None if resolver.diagnostics else draft

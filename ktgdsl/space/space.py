@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +11,24 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.gates import gate
-from ktgdsl.lowering.lower import Lowered, lets, lower
+from ktgdsl.lowering.lower import Lowered, lets, lower, substitute_all
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
-from ktgdsl.space.substitutions import CoveringSubstitution, Point, PointSubstitution
+from ktgdsl.space.substitutions import (
+    CoveringSubstitution,
+    OpenParts,
+    Point,
+    PointSubstitution,
+)
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.tree import Choice, Edge, File, Range
 from ktgdsl.syntax.walk import walk
+from ktgdsl.vocabulary.networks import Derived, expand_shorthand
+from ktgdsl.vocabulary.registry import entries
 
 MOST_OPTIONS = 1024
 """How many options one open value may have, those nested in it counted in."""
@@ -42,11 +50,33 @@ def _sampler(file: File) -> Span:
     return next((s.value.span for s in settings if s.name == "sampler"), file.span)
 
 
-class Chosen(NamedTuple):
-    """A point of a space and the plan there."""
+class OpenFile(NamedTuple):
+    """The tree of a space with what its points have in common: open parts, meanings of words."""
 
-    point: Point
-    plan: Plan
+    file: File
+    parts: OpenParts
+    resolver: Resolver
+
+    @classmethod
+    def of(cls, file: File, unread: frozenset[str] = frozenset()) -> "OpenFile":
+        """Of a tree of which nothing is known yet; `unread` as in `lower`."""
+        resolver = Resolver(lets(file), unread)
+        return cls(file, OpenParts(resolver.lets), resolver)
+
+    def lower_at(self, paths: SpecPaths, point: Point) -> Lowered:
+        """Lower the file at a point."""
+        at_point = partial(PointSubstitution, parts=self.parts, point=point)
+        return lower(self.file, paths, substitute=at_point, resolver=self.resolver)
+
+    def lower_round(
+        self,
+        paths: SpecPaths,
+        turn: int,
+        earlier: Sequence[Diagnostic] = (),
+    ) -> Lowered:
+        """Lower the file in one of the rounds that take every option."""
+        in_turn = partial(CoveringSubstitution, parts=self.parts, turn=turn)
+        return lower(self.file, paths, earlier, substitute=in_turn, resolver=self.resolver)
 
 
 def lower_space(
@@ -60,102 +90,107 @@ def lower_space(
     Every option of every open value is checked. What is wrong with the graph of a point only,
     such as a target that learns nothing, makes the point invalid and not the space.
     """
-    resolver = Resolver(lets(file), unread)
-    rounds = CoveringSubstitution(resolver, 0).rounds(file)
+    space = OpenFile.of(file, unread)
+    rounds = space.parts.rounds(file)
     if rounds > MOST_OPTIONS:
         message = f"an open value has at most {MOST_OPTIONS:,} options, and here are {rounds:,}"
         found = [Diagnostic("E003", message, first_open(file).span)]
         return Lowered(None, tuple(found))
-    found = list(_gates(file, resolver))
+    found = list(_gates(space))
     negative = bool(found)
     for turn in range(rounds):
-        lowered = lower(file, paths, earlier, unread, partial(CoveringSubstitution, turn=turn))
+        lowered = space.lower_round(paths, turn, earlier)
         found += [d for d in lowered.word_diagnostics if not (negative and d.code == "E304")]
         found += [d for d in lowered.graph_diagnostics if d.code == "E403"]
     found = list(dict.fromkeys(found))
     if has_errors((*earlier, *found)):
         return Lowered(None, tuple(found))
-    draws = _draws(file, paths)
-    first = next(_valid(file, paths, draws, rounds), None)
+    draws = _draws(space, paths)
+    first = next(_valid(space, paths, draws, rounds), None)
     if first is None:
         message = "no point of this space has a target that learns"
         fix = f"of the {TRIES:,} that were tried; `edge label -> a` lets a target learn"
-        if (other := _wrong_lower_at(file, paths)) is not None:
+        if (other := _wrong_at_first(space, paths)) is not None:
             message = "no point of this space is a graph that can train"
             fix = f"of the {TRIES:,} that were tried; at the first, {other.message}"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
     if not draws:  # only a `let` that nobody mentions is open
-        return Lowered(first.plan.model_copy(update={"search": None}), tuple(found))
+        return Lowered(first.model_copy(update={"search": None}), tuple(found))
     endless = next((draw for draw in draws if draw.choices is None), None)
-    search = first.plan.search
+    search = first.search
     if endless is not None and search is not None and search.sampler.name == "all":
         message = f"there is no end of values of `{endless.name}`, so nobody can try them all"
         fix = "`sampler = random` or `tpe` can search it"
         problem = Diagnostic("E411", message, _sampler(file), fix)
         return Lowered(None, (*found, problem))
-    space = model.Space.model_construct(text=format_file(in_one_file(file, paths)), draws=draws)
-    plan = first.plan.model_copy(update={"space": space})
-    return Lowered(plan, tuple(found))
+    text = format_file(in_one_file(file, paths))
+    open_values = model.Space.model_construct(text=text, draws=draws)
+    return Lowered(first.model_copy(update={"space": open_values}), tuple(found))
 
 
-def _gates(file: File, resolver: Resolver) -> Iterator[Diagnostic]:
+def _gates(space: OpenFile) -> Iterator[Diagnostic]:
     """Gates that could be negative for some of their options, though not for the first."""
-    for edge in (p for p in walk(file) if isinstance(p, Edge)):
+    for edge in (p for p in walk(space.file) if isinstance(p, Edge)):
         from_label = all(each.name == LABEL for each in edge.sources)
         edge_kind = EdgeKind("label" if from_label else "node", views=2)
         for term in edge.terms:
-            if term.gate is not None and CoveringSubstitution(resolver, 0).is_open(term.gate):
-                trial = Resolver(resolver.lets, resolver.unread)
+            if term.gate is not None and space.parts.is_open(term.gate):
+                trial = space.resolver.again()
                 gate(trial, term.gate, edge_kind)
                 yield from (d for d in trial.diagnostics if d.code == "E304")
 
 
-def _draws(file: File, paths: SpecPaths) -> tuple[Draw, ...]:
+def _draws(space: OpenFile, paths: SpecPaths) -> tuple[Draw, ...]:
     """All draws of a space; where counts are open, those of the largest graph."""
-    found = _draws_at_turn(file, paths, 0)
+    found = _draws_at_turn(space, paths, 0)
     # What a node is may decide which edges there are: `*` leaves some nodes out.
-    turns = [len(draw.options) for name, draw in found.items() if name.startswith("node.")]
+    turns = [len(d.options) for d in found.values() if d.name.startswith("node.") and _decides(d)]
     for turn in range(1, max(turns, default=1)):
-        for name, draw in _draws_at_turn(file, paths, turn).items():
+        for name, draw in _draws_at_turn(space, paths, turn).items():
             found.setdefault(name, draw)
     return tuple(found.values())
 
 
-def _draws_at_turn(file: File, paths: SpecPaths, turn: int) -> dict[str, Draw]:
+def _decides(draw: Draw) -> bool:
+    """Whether a draw of a node may decide what `*` means: it does not between networks."""
+    words = {option.partition("(")[0] for option in draw.options}
+    networks = [entries("network").get(word) for word in words if not expand_shorthand(word)]
+    return any(network is None or issubclass(network, Derived) for network in networks)
+
+
+def _draws_at_turn(space: OpenFile, paths: SpecPaths, turn: int) -> dict[str, Draw]:
     substitutions: list[PointSubstitution] = []
 
     def largest(resolver: Resolver) -> PointSubstitution:
-        substitutions.append(PointSubstitution(resolver, {}, turn=turn))
+        substitutions.append(PointSubstitution(resolver, space.parts, {}, turn=turn))
         return substitutions[-1]
 
-    lower(file, paths, substitute=largest)
+    substitute_all(space.file, paths, largest, space.resolver)
     return substitutions[0].draws
 
 
-def _valid(file: File, paths: SpecPaths, draws: tuple[Draw, ...], rounds: int) -> Iterator[Chosen]:
-    """Valid points: the first options, then every n-th options, then at random."""
+def _valid(
+    space: OpenFile, paths: SpecPaths, draws: tuple[Draw, ...], rounds: int
+) -> Iterator[Plan]:
+    """Plans at valid points: the first options, then every n-th options, then at random."""
     generator = random.Random(0)
     points: Iterator[Point] = (
         {d.name: min(turn, len(d.options) - 1) for d in draws if d.options}
         for turn in range(rounds)
     )
-    for point in points:
-        if (plan := _lower_at(file, paths, point)) is not None:
-            yield Chosen(point, plan)
-    for _ in range(TRIES):
-        point = {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
-        if (plan := _lower_at(file, paths, point)) is not None:
-            yield Chosen(point, plan)
+    at_random = (
+        {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
+        for _ in range(TRIES)
+    )
+    for point in chain(points, at_random):
+        if (plan := space.lower_at(paths, point).plan) is not None:
+            yield plan
 
 
-def _wrong_lower_at(file: File, paths: SpecPaths) -> Diagnostic | None:
+def _wrong_at_first(space: OpenFile, paths: SpecPaths) -> Diagnostic | None:
     """What is wrong at the first point of a space, if it is not that its target is idle."""
-    found = lower(file, paths, substitute=partial(PointSubstitution, point={})).diagnostics
+    found = space.lower_at(paths, {}).diagnostics
     return next((d for d in found if d.severity == "error" and d.code != "E402"), None)
-
-
-def _lower_at(file: File, paths: SpecPaths, point: Point) -> Plan | None:
-    return lower(file, paths, substitute=partial(PointSubstitution, point=point)).plan
 
 
 def plan_at(plan: Plan, point: Point) -> Plan | None:
@@ -168,7 +203,7 @@ def plan_at(plan: Plan, point: Point) -> Plan | None:
     if plan.space is None:
         raise ValueError("this plan leaves nothing open")
     _check_point(plan.space, point)
-    found = _lower_at(parsed(plan.space.text), _anywhere(plan), point)
+    found = parsed(plan.space.text).lower_at(_anywhere(plan), point).plan
     return None if found is None else _informed(found, plan.data)
 
 
@@ -186,14 +221,10 @@ def _informed(plan: Plan, known: model.DataPlan) -> Plan:
 def every_option(plan: Plan) -> Iterator[Plan]:
     """Plans at points of a space that together take every option, but for invalid points."""
     assert plan.space is not None
-    file = parsed(plan.space.text)
-    rounds = CoveringSubstitution(Resolver(lets(file)), 0).rounds(file)
+    space = parsed(plan.space.text)
     yield plan
-    for turn in range(rounds):
-        found = lower(
-            file, _anywhere(plan), substitute=partial(CoveringSubstitution, turn=turn)
-        ).plan
-        if found is not None:
+    for turn in range(space.parts.rounds(space.file)):
+        if (found := space.lower_round(_anywhere(plan), turn).plan) is not None:
             yield found
 
 
@@ -217,9 +248,9 @@ def _check_point(space: model.Space, point: Point) -> None:
 
 
 @lru_cache(maxsize=8)
-def parsed(text: str) -> File:
+def parsed(text: str) -> OpenFile:
     """The tree of the text that a plan keeps of its space."""
     file, problems = parse(Source("<space>", text))
     assert file is not None
     assert not problems
-    return file
+    return OpenFile.of(file)

@@ -45,25 +45,65 @@ def log_range(value: Value) -> Range | None:
     return None
 
 
-class _Substitution:
-    """Base of the substitutions: what is open, and values that have open parts."""
+class OpenParts:
+    """What is open in the tree of a file, found out once for all of its points."""
 
     def __init__(self, lets: Mapping[str, Let]) -> None:
         self.lets = lets
-        self._closed: dict[int, tuple[Syntax, bool]] = {}
+        self._open: dict[int, tuple[Syntax, bool]] = {}
+        self._rounds: dict[int, tuple[Syntax, int]] = {}
+        self._open_options: dict[int, tuple[Syntax, tuple[int, ...]]] = {}
 
     def is_open(self, part: Syntax) -> bool:
         """Whether anything in a part of the tree is open, or named by a `let` that is."""
-        known = self._closed.get(id(part))
+        known = self._open.get(id(part))
         if known is None or known[0] is not part:
             known = part, any(self._opens(each) for each in walk(part))
-            self._closed[id(part)] = known
+            self._open[id(part)] = known
         return known[1]
 
     def _opens(self, part: Syntax) -> bool:
-        if isinstance(part, CallExpression) and not part.arguments and part.name in self.lets:
-            return self.is_open(self.lets[part.name].value)
-        return isinstance(part, Choice | Range)
+        let = self.let(part)
+        return isinstance(part, Choice | Range) if let is None else self.is_open(let.value)
+
+    def let(self, part: Syntax) -> Let | None:
+        """The `let` that a value names, if it is no more than such a name."""
+        if isinstance(part, CallExpression) and not part.arguments:
+            return self.lets.get(part.name)
+        return None
+
+    def open_options(self, choice: Choice) -> tuple[int, ...]:
+        """The positions of the options that have open parts themselves."""
+        known = self._open_options.get(id(choice))
+        if known is None or known[0] is not choice:
+            options = enumerate(choice.options)
+            known = choice, tuple(i for i, option in options if self.is_open(option))
+            self._open_options[id(choice)] = known
+        return known[1]
+
+    def rounds(self, part: Syntax) -> int:
+        """The number of rounds in which `CoveringSubstitution` takes every option in a part."""
+        known = self._rounds.get(id(part))
+        if known is None or known[0] is not part:
+            known = part, self._count(part)
+            self._rounds[id(part)] = known
+        return known[1]
+
+    def _count(self, part: Syntax) -> int:
+        if (let := self.let(part)) is not None:
+            return self.rounds(let.value)
+        if isinstance(part, Range):
+            return 2
+        inner = [self.rounds(child) for child in children(part)]
+        return sum(inner) if isinstance(part, Choice) else max(inner, default=1)
+
+
+class _Substitution:
+    """Base of the substitutions: values that have open parts."""
+
+    def __init__(self, parts: OpenParts) -> None:
+        self.parts = parts
+        self.is_open = parts.is_open
 
     def substitute_parts(
         self, value: Value, substitute: Callable[[Value, str], Value], place: str
@@ -93,11 +133,6 @@ class _Substitution:
                 return value
         return value
 
-    def _let(self, value: Value) -> Let | None:
-        if isinstance(value, CallExpression) and not value.arguments:
-            return self.lets.get(value.name)
-        return None
-
 
 def _parameter(word: str, index: int, place: str) -> str:
     """The parameter that an argument without a name is for."""
@@ -113,13 +148,17 @@ def _parameter(word: str, index: int, place: str) -> str:
 class PointSubstitution(_Substitution):
     """Substitutes what a point draws; by default the first option, or the low end of a range.
 
-    `draws` collects every draw in the order of the text. With `turn`, arrays have their greatest
-    size and every choice takes the option of that turn, so that all draws are collected in as
+    With `turn`, arrays have their greatest size, every choice takes the option of that turn, and
+    `draws` collects every draw in the order of the text, so that there are all of them after as
     many turns as there are options.
     """
 
-    def __init__(self, resolver: Resolver, point: Point, *, turn: int | None = None) -> None:
-        super().__init__(resolver.lets)
+    differs_by_place = True
+
+    def __init__(
+        self, resolver: Resolver, parts: OpenParts, point: Point, *, turn: int | None = None
+    ) -> None:
+        super().__init__(parts)
         self.resolver = resolver
         self.point = point
         self.turn = turn
@@ -131,7 +170,7 @@ class PointSubstitution(_Substitution):
         """The value at the point."""
         if not self.is_open(value):
             return value
-        if let := self._let(value):
+        if let := self.parts.let(value):
             if let.each:
                 return self.substitute(let.value, place)
             if let.name not in self._once:
@@ -155,7 +194,7 @@ class PointSubstitution(_Substitution):
 
     def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
         """What a number that may be open lies between; None for anything else."""
-        if isinstance(part, CallExpression) and (let := self._let(part)):
+        if let := self.parts.let(part):
             return self._bounds(let.value)
         if isinstance(part, Number):
             return part.value, part.value
@@ -179,10 +218,14 @@ class PointSubstitution(_Substitution):
         if not choice.options:
             return choice  # what is left of a `let` that never ends
         name = self._fresh(place)
-        texts = tuple(_SPELL(option) for option in choice.options)
-        self.draws[name] = Draw.model_construct(name=name, options=texts)
-        closed = [self.substitute(option, place) for option in choice.options]
-        return closed[int(self.point.get(name, (self.turn or 0) % len(closed)))]
+        chosen = int(self.point.get(name, (self.turn or 0) % len(choice.options)))
+        if self.turn is not None:
+            texts = tuple(_SPELL(option) for option in choice.options)
+            self.draws[name] = Draw.model_construct(name=name, options=texts)
+        # The draws in options that are not taken have names as well.
+        options = choice.options
+        closed = {i: self.substitute(options[i], place) for i in self.parts.open_options(choice)}
+        return closed.get(chosen, options[chosen])
 
     def _range(self, value: Range, place: str, *, log: bool) -> Value:
         name = self._fresh(place)
@@ -190,7 +233,8 @@ class PointSubstitution(_Substitution):
         if bounds is None:
             return Choice(span=value.span, options=())
         low, high = bounds
-        self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
+        if self.turn is not None:
+            self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
         return Number(span=value.span, value=self.point.get(name, low))
 
     def _fresh(self, place: str) -> str:
@@ -219,33 +263,18 @@ def range_bounds(resolver: Resolver, value: Range, *, log: bool) -> tuple[float,
 
 
 class CoveringSubstitution(_Substitution):
-    """Takes every option of every open value once, in as many rounds as `rounds` says.
+    """Takes every option of every open value once, in as many rounds as `OpenParts` says.
 
     Independent values change in the same round, so there are only as many rounds as the value
     with the most options needs.
     """
 
-    def __init__(self, resolver: Resolver, turn: int) -> None:
-        super().__init__(resolver.lets)
+    differs_by_place = False
+
+    def __init__(self, resolver: Resolver, parts: OpenParts, turn: int) -> None:
+        super().__init__(parts)
         self.resolver = resolver
         self.turn = turn
-        self._rounds: dict[int, tuple[Syntax, int]] = {}
-
-    def rounds(self, part: Syntax) -> int:
-        """The number of rounds that take every option in a part of the tree."""
-        known = self._rounds.get(id(part))
-        if known is None or known[0] is not part:
-            known = part, self._count(part)
-            self._rounds[id(part)] = known
-        return known[1]
-
-    def _count(self, part: Syntax) -> int:
-        if isinstance(part, CallExpression) and (let := self._let(part)):
-            return self.rounds(let.value)
-        if isinstance(part, Range):
-            return 2
-        inner = [self.rounds(child) for child in children(part)]
-        return sum(inner) if isinstance(part, Choice) else max(inner, default=1)
 
     def substitute(self, value: Value, place: str) -> Value:
         """The value in this round; `place` does not matter."""
@@ -258,7 +287,7 @@ class CoveringSubstitution(_Substitution):
     def _at(self, value: Value, turn: int) -> Value:
         if not self.is_open(value):
             return value
-        if let := self._let(value):
+        if let := self.parts.let(value):
             return self._at(let.value, turn)
         if (inside := log_range(value)) or isinstance(value, Range):
             spread = inside or value
@@ -268,10 +297,13 @@ class CoveringSubstitution(_Substitution):
                 return Choice(span=value.span, options=())
             return Number(span=value.span, value=bounds[turn % 2])
         if isinstance(value, Choice):
-            turn %= max(1, self.rounds(value))
+            rounds = max(1, self.parts.rounds(value))
+            turn %= rounds
+            if rounds == len(value.options):
+                return self._at(value.options[turn], 0)
             for option in value.options:
-                if turn < self.rounds(option):
+                if turn < self.parts.rounds(option):
                     return self._at(option, turn)
-                turn -= self.rounds(option)
+                turn -= self.parts.rounds(option)
             return value
         return self.substitute_parts(value, lambda part, _: self._at(part, turn), "")

@@ -1,0 +1,69 @@
+"""How often large spaces are gone through: counts of calls, which do not depend on the machine."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ktgdsl.lowering import let_checks, lower
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.space.space import plan_at
+from tests.specs import graph, sound
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a graph is expanded, words and blocks are looked up, and `let`s are measured."""
+    counts: Counter[str] = Counter()
+
+    def counted(owner: Any, name: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            counts[name] += 1
+            return original(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(lower, "expand")
+    counted(Resolver, "bind")
+    counted(let_checks, "_knots")
+    return counts
+
+
+OPTIONS = {
+    "let": (" | ".join(f"{i / 1000}" for i in range(1, 1001)), "edge b -> a : kl via x"),
+    "loss": ("1", f"edge b -> a : {' | '.join(f'kl(T={i})' for i in range(1, 1001))}"),
+}
+
+
+@pytest.mark.parametrize("what", OPTIONS)
+def test_a_thousand_options_are_looked_up_once_each(what: str, calls: Counter[str]) -> None:
+    value, written = OPTIONS[what]
+    plan = sound(
+        f"let x = {value}\n" + graph(f"node a, b = resnet8 target a edge label -> a {written}")
+    )
+    assert calls["_knots"] <= 5
+    assert calls["expand"] == 1000 + 2  # each option, the draws, and the first point
+    assert calls["bind"] <= 1000 + 100
+    calls.clear()
+    for index in range(3):
+        (draw,) = plan.space.draws if plan.space else ()
+        assert plan_at(plan, {draw.name: index}) is not None
+    assert calls["_knots"] <= 1
+
+
+def test_open_nodes_are_looked_up_by_what_they_may_be(calls: Counter[str]) -> None:
+    plan = sound(
+        graph(
+            f"node {', '.join(f'n{i}' for i in range(64))} = resnet8 | resnet14 | wrn10_2 "
+            "target n0 edge label -> * edge * -> n0 : kl"
+        )
+    )
+    assert calls["expand"] == 3 + 2  # the options of all nodes at once, the draws, the first point
+    assert calls["bind"] <= 60
+    calls.clear()
+    assert plan_at(plan, {"node.n5": 1, "node.n9": 2}) is not None
+    assert plan_at(plan, {"node.n6": 1, "node.n7": 2}) is not None
+    assert calls["bind"] <= 60

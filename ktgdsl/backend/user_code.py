@@ -1,13 +1,15 @@
 """Calls functions of the user's own code, imported from beside the spec or from `sys.path`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from ktgdsl.backend.random_streams import random_stream
-from ktgdsl.backend.user_modules import first_on_path, noting_imports
+from ktgdsl.backend.user_modules import noting_imports, put_first_on_path
 
 
 class UnusableError(Exception):
@@ -24,13 +26,16 @@ class UnusableError(Exception):
 def call_user_function(path: str, folder: str | None, /, *args: object, **arguments: object) -> Any:
     """Call the function at `path`, "package.module:name", and return its result.
 
-    Its module is looked up in `folder` first.
+    Its module is looked up in `folder` first, and so is what its code imports later, such as in
+    a `forward`. A module that reads the command line while it is imported finds its own name.
 
     Raises:
-        UnusableError: when it cannot be imported, or raises an exception.
+        UnusableError: when it cannot be imported, raises an exception or ends the process.
     """
     module, _, name = path.partition(":")
-    with first_on_path(folder), noting_imports(module):
+    if folder is not None:
+        put_first_on_path(folder)
+    with _own_command_line(module), noting_imports(module):
         where = folder and (
             f"modules are looked up beside the spec, in {folder}, then where Python looks"
         )
@@ -39,17 +44,35 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
         try:
             with random_stream(0):  # a module that draws when it is imported, once in a process
                 function = getattr(import_module(module), name)
+        except SystemExit as error:
+            raise UnusableError(f"cannot be imported: {describe(error)}", _SCRIPT) from error
         except Exception as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
         try:
             return function(*args, **arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UnusableError(f"fails: {describe(error)}") from error
 
 
-def describe(error: Exception) -> str:
+_SCRIPT = (
+    'what only a script does, such as `parse_args()`, belongs under `if __name__ == "__main__":`'
+)
+
+
+def describe(error: BaseException) -> str:
     """An exception in one line: its type and its message."""
     return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _own_command_line(module: str) -> Iterator[None]:
+    """Hide ktgc's arguments, and those of a search's workers, which mean nothing to a module."""
+    ours = sys.argv
+    sys.argv = [module]
+    try:
+        yield
+    finally:
+        sys.argv = ours
 
 
 def _shadowed_by(module: str, folder: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _IMPORTED: dict[str, set[str]] = {}
 """The modules that this process first imported in calls of a module's functions."""
@@ -34,3 +34,10 @@ def first_on_path(folder: str | None) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+def put_first_on_path(folder: str) -> None:
+    """Look modules up in `folder` first from now on."""
+    with suppress(ValueError):
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)

@@ -115,6 +115,16 @@ def usable_lets(file: File) -> Iterator[Diagnostic]:
     yield from too_deep(file)
 
 
+def names_of_files(file: File) -> Iterator[Diagnostic]:
+    """Files are named after nodes, and folders after graphs, with a few more characters."""
+    graph = file.graph
+    names = [(each.name, each.span) for each in _declared(file)]
+    for name, span in [*([(graph.name, _head(graph))] if graph else []), *names]:
+        if len(name) > LONGEST_NAME:
+            message = f"a name has at most {LONGEST_NAME} characters, and this has {len(name)}"
+            yield Diagnostic("E003", message, span)
+
+
 def has_target(file: File) -> Iterator[Diagnostic]:
     """A graph is for something."""
     graph = file.graph
@@ -130,9 +140,17 @@ def has_target(file: File) -> Iterator[Diagnostic]:
         yield Diagnostic("E401", message, _head(graph), fix)
 
 
+LONGEST_NAME = 200
+"""Characters of the name of a graph or node."""
+
 Check = Callable[[File], Iterator[Diagnostic]]
 
-OF_EACH_FILE: tuple[Check, ...] = (one_block_of_a_kind, one_node_of_a_name, names_of_lets)
+OF_EACH_FILE: tuple[Check, ...] = (
+    one_block_of_a_kind,
+    one_node_of_a_name,
+    names_of_files,
+    names_of_lets,
+)
 """What two files together cannot mend, so that each is looked at alone."""
 
 CHECKS: tuple[Check, ...] = (

@@ -139,6 +139,7 @@ class Coordinator:
             study_seed=self.plan.train.seed,
             objective=self.search.node,
             kept=kept,
+            compiles=plan.train.compile != "off",
         )
 
     def _handle(self, pool: Pool, message: Message) -> None:

@@ -15,6 +15,7 @@ import csv
 import io
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -153,9 +154,18 @@ class SearchFolder:
         write_file(self.path / "trials.csv", text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:
-        """Write the result, which ends the search, and only then remove the workers' files."""
+        """Write the result, which ends the search, and only then remove the workers' files.
+
+        What workers have printed stays, as failures name it.
+        """
         write_file(self.path / "result.json", result.to_json().encode())
-        shutil.rmtree(self.workers, ignore_errors=True)
+        for path in [*self.workers.iterdir()] if self.workers.is_dir() else []:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".log" or not path.stat().st_size:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not empty
+            self.workers.rmdir()
 
 
 def open_search_folder(path: Path) -> SearchFolder:

@@ -35,12 +35,17 @@ from ktgdsl.searching.protocol import (
 MEDIANS = 10
 """A worker counts as hung when it is silent for so many times the median epoch."""
 
-FIRST = 600.0
-"""Seconds that a worker may be silent before an attempt's first report, at least: data may be
-loaded, and a graph be compiled in its first step and again in its first evaluation."""
+FIRST = 120.0
+"""Seconds that a worker may be silent before an attempt's first report, at least."""
+
+COMPILING = 600.0
+"""The same where the graph is compiled, in its first step and again in its first evaluation."""
 
 STARTUP = 600.0
 """Seconds that a worker has to start: importing torch from a cold disk takes its time."""
+
+KILLED_STARTS = 10
+"""Workers that may be killed in a row while they start, at least: it is not their fault."""
 
 TICK = 1.0
 """Seconds between two checks for hung workers, at most."""
@@ -85,7 +90,7 @@ class Pool:
         self._queue: deque[RunningTrial] = deque()
         self._messages: list[Message] = []
         self._epoch_seconds: deque[float] = deque(maxlen=101)
-        self._false_starts = 0
+        self._false_starts = self._killed_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         setups = [
             Setup(devices[i % len(devices)], threads, self._folder, deterministic)
@@ -174,7 +179,8 @@ class Pool:
             self._handle(worker, message)
         if worker.gone:
             code = worker.end(FAREWELL)
-            self._replace(worker, f"{_cause(code)}; its output is in {worker.log}")
+            reason = f"{_cause(code)}; its output is in {worker.log}"
+            self._replace(worker, reason, was_killed=code < 0)
         elif worker.silent_for() > (limit := self._limit(worker)):
             worker.process.kill()
             worker.end(FAREWELL)
@@ -184,13 +190,15 @@ class Pool:
         if not worker.started:
             return STARTUP
         median = statistics.median(self._epoch_seconds) if self._epoch_seconds else 0.0
-        return max(self._patience if worker.reported else FIRST, MEDIANS * median)
+        compiles = worker.trial is not None and worker.trial.task.compiles
+        first = COMPILING if compiles else FIRST
+        return max(self._patience if worker.reported else first, MEDIANS * median)
 
     def _handle(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
             case Ready():
                 worker.started = worker.idle = True
-                self._false_starts = 0
+                self._false_starts = self._killed_starts = 0
             case Refused(diagnostics):
                 raise RunError(diagnostics)
             case Raised(_, reason, trace):
@@ -206,12 +214,14 @@ class Pool:
             case Busy():
                 self._messages.append(message)
 
-    def _replace(self, worker: WorkerProcess, reason: str) -> None:
+    def _replace(self, worker: WorkerProcess, reason: str, *, was_killed: bool = False) -> None:
         self._lose(worker, reason)
         if not worker.started:
-            self._false_starts += 1
-        if self._false_starts >= self._attempts:
-            raise RunError([_no_start(self._attempts, worker.log)])
+            self._false_starts += not was_killed
+            self._killed_starts += was_killed
+        most_killed = max(KILLED_STARTS, self._attempts * len(self._workers))
+        if self._false_starts >= self._attempts or self._killed_starts >= most_killed:
+            raise RunError([_no_start(self._false_starts + self._killed_starts, worker.log)])
         self._workers[self._workers.index(worker)] = WorkerProcess(worker.number, worker.setup)
 
     def _lose(self, worker: WorkerProcess, reason: str, trace: str = "") -> None:

@@ -25,7 +25,8 @@ class Task:
     `plan` is the JSON text of a plan without open values that holds out a validation split;
     `objective` is the node whose accuracy on it is reported. `seed` seeds the trial's own random
     streams, `study_seed` what all trials share: the held-out split and pre-training. The
-    coordinator has already decided to continue after the first `kept` epochs.
+    coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
+    that the first step may take minutes.
     """
 
     trial: int
@@ -34,6 +35,7 @@ class Task:
     study_seed: int
     objective: str
     kept: int = 0
+    compiles: bool = False
 
 
 @dataclass(frozen=True)

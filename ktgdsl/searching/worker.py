@@ -5,10 +5,11 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,6 +44,9 @@ from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, Pretrai
 from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
+
+LOADING, LOADING_BEAT = 600, 10
+"""Seconds that data may take to be loaded without a step of a training, and between heartbeats."""
 
 BEAT = 0.5
 """Seconds between two heartbeats."""
@@ -150,7 +154,7 @@ class Worker:
         reporter.epoch = len(reports) + 1
         training = epochs(
             step,
-            self._data(plan.data, task.study_seed),
+            self._data(task.trial, plan.data, task.study_seed),
             seed=task.seed,
             resume=resume,
             listener=heartbeat,
@@ -180,11 +184,32 @@ class Worker:
         digest = self._identified[1] if needed and self._identified is not None else None
         return Pretraining(seed, self._folder / "pretrained", digest)
 
-    def _data(self, data: DataPlan, seed: int) -> TrainingData:
+    def _data(self, trial: int, data: DataPlan, seed: int) -> TrainingData:
         if self._loaded is None or self._loaded[:2] != (data, seed):
             self._loaded = None  # two data sets may not fit
-            self._loaded = (data, seed, load_training_data(data, seed, self._device))
+            with _beating(lambda: self._channel.send(Busy(trial, "loading the data"))):
+                self._loaded = (data, seed, load_training_data(data, seed, self._device))
         return self._loaded[2]
+
+
+@contextmanager
+def _beating(send: Callable[[], object]) -> Iterator[None]:
+    """Send heartbeats from a thread meanwhile, but not without end: reading may hang, too."""
+    over = threading.Event()
+
+    def beat() -> None:
+        for _ in range(LOADING // LOADING_BEAT):
+            if over.wait(LOADING_BEAT):
+                return
+            send()
+
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class _Reporter:

@@ -57,3 +57,16 @@ def test_sentences(path: Path) -> None:
             assert not any(
                 word in text for word in ("pydantic", "None", "Percentage", "<", "INVALID")
             )
+
+
+@pytest.mark.parametrize("name", ["graph", "node", "array"])
+def test_a_name_that_is_too_long_for_a_file(name: str) -> None:
+    for length, codes in ((200, []), (201, ["E003"])):
+        long = "x" * length
+        node = {"node": long, "array": f"{long}[2]"}.get(name, "a")
+        text = (
+            f"graph {long if name == 'graph' else 'g'} {{ node {node} = resnet8 "
+            f"target {node.replace('[2]', '[0]')} edge label -> * }}"
+        )
+        found = compile_source(Source("x.ktg", text), Path()).diagnostics
+        assert [each.code for each in found if each.severity == "error"] == codes

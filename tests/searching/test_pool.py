@@ -515,3 +515,44 @@ def test_workers_share_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             pool.submit(Task(2, "", 0, 0, "a"))
     said = sorted(each.doing for each in told if isinstance(each, Busy))
     assert said == [f"cuda:{number} 2 True PASSIVE" for number in (0, 0, 1)]
+
+
+def test_workers_that_are_killed_while_starting_do_not_end_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a machine that runs out of memory does it; but not without end."""
+    count = tmp_path / "count"
+    fake(
+        monkeypatch,
+        f"""
+with open({str(count)!r}, "a") as file: file.write("x")
+if len(open({str(count)!r}).read()) <= SO_MANY: os.kill(os.getpid(), 9)
+pipe.send(Ready())
+task = pipe.recv()
+pipe.send(Report(task.trial, 1, 50.0, 0.1, last=True))
+pipe.recv()
+""".replace("SO_MANY", "5"),
+    )
+    with Pool(1, ["cpu"], tmp_path) as pool:
+        played = play(pool, task(0, tiny_plan("a")), slots=1)
+    assert played.epochs(0) == [1]
+    fake(monkeypatch, "os.kill(os.getpid(), 9)")
+    with Pool(1, ["cpu"], tmp_path) as pool:
+        pool.submit(Task(0, "", 0, 0, "a"))
+        with pytest.raises(RunError, match="10 in a row ended at once"):
+            pool.wait()
+
+
+def test_a_first_report_is_due_after_two_minutes_unless_a_graph_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (pool_module.FIRST, pool_module.COMPILING) == (120.0, 600.0)
+    fake(monkeypatch, "pipe.send(Ready())\npipe.recv()\ntime.sleep(1000)")
+    monkeypatch.setattr(pool_module, "FIRST", 1.0)
+    monkeypatch.setattr(pool_module, "COMPILING", 2.0)
+    for compiles, seconds in ((False, 1), (True, 2)):
+        with Pool(1, ["cpu"], tmp_path, patience=0.5, attempts=1) as pool:
+            pool.submit(Task(0, "", 0, 0, "a", compiles=compiles))
+            (lost, _) = [each for each in pool.wait() if not isinstance(each, Busy)]
+        assert isinstance(lost, Lost)
+        assert lost.reason == f"its worker gave no sign of life for {seconds} s"

@@ -549,3 +549,19 @@ def test_a_search_whose_folder_vanishes_ends(tmp_path: Path) -> None:
     with pytest.raises(RunError) as error:
         ktgdsl.search(sound(SPACE), out=tmp_path / "found", device="cpu", listener=remove)
     assert {each.code for each in error.value.diagnostics} == {"E502"}
+
+
+@pytest.mark.usefixtures("pretended")
+def test_what_workers_printed_outlasts_a_search(tmp_path: Path) -> None:
+    """A failed trial names the file."""
+    out = tmp_path / "found"
+
+    def print_something(event: Event) -> None:
+        if isinstance(event, SearchStarted):
+            (out / "workers" / "pretrained").mkdir(parents=True)
+            (out / "workers" / "worker-0.log").write_text("Killed")
+            (out / "workers" / "worker-1.log").touch()
+            (out / "workers" / "trial-0.pt").touch()
+
+    ktgdsl.search(sound(SPACE), out=out, device="cpu", listener=print_something)
+    assert [path.name for path in (out / "workers").iterdir()] == ["worker-0.log"]

@@ -146,6 +146,11 @@ class UserImages(LazyImages):
             raise UnreadableError(f"sample {index}: {error}") from error
 
     def _tensor(self, image: Any, index: int) -> Tensor:
+        if self._channels == 1 and isinstance(image, Image.Image) and image.mode not in GREY:
+            raise UnreadableError(
+                f"image {index} is in colour, and those that were looked at first are grey: "
+                "convert all of them to `RGB` or to `L`"
+            )
         try:
             return image_tensor(image, self._channels)
         except UnreadableError as error:

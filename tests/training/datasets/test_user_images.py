@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -17,6 +18,7 @@ from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import Call, DataPlan
 from ktgdsl.training.data import Split, batches, batches_in_order
 from ktgdsl.training.datasets import memory
+from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.user_images import UserImages
 from ktgdsl.training.run import resume
 from tests import lookalikes
@@ -107,6 +109,16 @@ def test_a_list_of_labels_is_believed_only_where_torchvision_reads_it(tmp_path: 
     other = quiet(str(tmp_path), transform=to_float, target_transform=lambda label: 9 - label)
     assert UserImages(other, "it").listed_labels() is None
     assert UserImages(Samples(lambda: 0.5), "it").listed_labels() is None
+
+
+def test_grey_and_coloured_images_of_a_dataset() -> None:
+    grey, colour = Image.new("L", (2, 2), 7), Image.new("RGB", (2, 2), (1, 2, 3))
+    mixed = UserImages([(grey, 0), (colour, 1)], "it")
+    assert mixed.__getitems__([0, 1])[:, :, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
+    late = [(grey, 0)] * 64
+    late[33] = colour, 1
+    with pytest.raises(UnreadableError, match="image 33 is in colour, and those that were looked"):
+        UserImages(late, "it")[33]
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,8 @@ class Pool:
                 self._false_starts = self._killed_starts = 0
             case Refused(diagnostics):
                 raise RunError(diagnostics)
+            case Raised(trial, reason, final=True):
+                self._fail(self._trials[trial], worker, reason)
             case Raised(_, reason, trace):
                 self._lose(worker, reason, trace)
             case Report(trial):
@@ -240,6 +242,10 @@ class Pool:
             return
         self._finish(trial, None)
         self._messages.append(Failed(trial.task.trial, tuple(trial.lost)))
+
+    def _fail(self, trial: RunningTrial, worker: WorkerProcess, reason: str) -> None:
+        self._finish(trial, worker)
+        self._messages.append(Failed(trial.task.trial, (*trial.lost, reason)))
 
     def _assign(self) -> None:
         for worker in self._workers:

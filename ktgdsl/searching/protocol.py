@@ -108,11 +108,15 @@ class Refused:
 
 @dataclass(frozen=True)
 class Raised:
-    """Training the trial raised an exception; `trace` is its traceback."""
+    """Training the trial raised an exception; `trace` is its traceback.
+
+    Another attempt is of no use where it is `final`: a network that does not fit never will.
+    """
 
     trial: int
     reason: str
     trace: str
+    final: bool = False
 
 
 FromWorker = Ready | Refused | Report | Diverged | Busy | Raised

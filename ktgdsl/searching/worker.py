@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ktgdsl.errors import KtgError, RunError
+from ktgdsl.errors import KtgError, NodeError, RunError
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.searching.protocol import (
     Busy,
@@ -118,7 +118,8 @@ class Worker:
                 reason = f"{type(error).__name__}: {error}"
                 if isinstance(error, KtgError):
                     reason = "; ".join(each.message for each in error.diagnostics)
-                self._channel.send(Raised(task.trial, reason, traceback.format_exc()))
+                final = isinstance(error, NodeError)
+                self._channel.send(Raised(task.trial, reason, traceback.format_exc(), final))
                 if not isinstance(error, KtgError):
                     return
             gc.collect()  # graphs are cyclic, and the next one needs their memory

@@ -397,6 +397,22 @@ def test_after_three_attempts_a_trial_has_failed(
     assert played.told[0][-1] == Failed(0, reasons)
 
 
+UNFIT = """
+pipe.send(Ready())
+task = pipe.recv()
+pipe.send(Raised(task.trial, "it does not fit", "Traceback", final=True))
+"""
+
+
+def test_a_trial_whose_network_does_not_fit_has_failed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(monkeypatch, UNFIT)
+    with Pool(1, ["cpu"], tmp_path) as pool:
+        played = play(pool, task(0, tiny_plan("a")), slots=1)
+    assert played.told[0] == [Failed(0, ("it does not fit",))]
+
+
 def until_lost(pool: Pool) -> list[Message]:
     told: list[Message] = []
     while not any(isinstance(each, Lost) for each in told):

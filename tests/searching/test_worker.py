@@ -377,6 +377,7 @@ def test_an_exception_ends_the_worker(tmp_path: Path, monkeypatch: pytest.Monkey
     _, last = coordinator.heard
     assert isinstance(last, Raised)
     assert (last.trial, last.reason) == (3, "OutOfMemoryError: CUDA out of memory")
+    assert not last.final
     assert "in no_memory\n" in last.trace
 
 
@@ -387,4 +388,5 @@ def test_a_user_s_mistake_does_not(tmp_path: Path) -> None:
     first = next(each for each in coordinator.heard if isinstance(each, Raised))
     assert "of node `a` cannot be imported" in first.reason
     assert NodeError.__name__ in first.trace
+    assert first.final
     assert [each.trial for each in coordinator.reports] == [1]

@@ -113,7 +113,7 @@ def test_the_files_of_a_run(run_folder: Path) -> None:
     saved = read(run_folder / "checkpoint.json")
     assert set(saved) <= documented("`checkpoint.pt`")
     with safetensors.safe_open(run_folder / "nodes/a.safetensors", "pt") as weights:
-        assert set(weights.metadata()) == {"mean", "std"}
+        assert set(weights.metadata()) == {"mean", "std", "ktgdsl_sha256"}
 
 
 def test_the_models_of_files() -> None:

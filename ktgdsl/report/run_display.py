@@ -63,7 +63,7 @@ class _RunDisplay:
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._progress = RunProgress(event, self._clock)
-            for line in event.chosen:
+            for line in (*event.notes, *event.chosen):
                 self._console.print(line, highlight=False, markup=False)
         if isinstance(event, RunFinished):
             narrow = self._console.width < NARROW

@@ -29,7 +29,7 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
         nonlocal progress
         if isinstance(event, RunStarted):
             progress = RunProgress(event, clock)
-            for line in (_headline(event), *event.chosen):
+            for line in (_headline(event), *event.notes, *event.chosen):
                 write(line)
         elif isinstance(event, RunFinished):
             result = run_result_text(event.plan, event.result, already=event.already)

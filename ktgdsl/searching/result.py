@@ -48,13 +48,14 @@ class SearchResult(_Record):
     rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
     and finalists that gave no value. One validation image is `step` percent of accuracy.
-    `exhausted` says that the space had no further graph.
+    `exhausted` says that the space had no further graph; `best_sha256` is the digest of `best.ktg`.
     """
 
     folder: Path
     target: str
     finalists: Annotated[tuple[Finalist, ...], Field(min_length=1)]
     tied: tuple[int, ...] = ()
+    best_sha256: str | None = None
     complete: bool
     trials: int
     states: dict[str, int]

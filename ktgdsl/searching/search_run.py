@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
+from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import (
     Check,
@@ -200,13 +201,14 @@ class SearchRun:
             described.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
         equals = tied(trials, finalists, confirmed)
         score = confirmed.get(name_of(finalists[0]))
-        self.folder.write_graph("best.ktg", self.plan, finalists[0], score, equals)
+        best = self.folder.write_graph("best.ktg", self.plan, finalists[0], score, equals)
         states = [STATES[trial.state] for trial in trials]
         return SearchResult(
             folder=self.folder.path,
             target=self.settings.node,
             finalists=tuple(described),
             tied=equals,
+            best_sha256=sha256(best.read_bytes()),
             complete=STATES[finalists[0].state] == "complete",
             trials=len(trials),
             states={state: states.count(state) for state in sorted(set(states))},

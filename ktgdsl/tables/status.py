@@ -12,7 +12,9 @@ from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.supported import require_searchable, require_supported
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.errors import KtgError, RunError, SpecError
+from ktgdsl.files import sha256
 from ktgdsl.plan.model import DataPlan, Plan
+from ktgdsl.searching.result import SearchResult
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
@@ -66,6 +68,17 @@ class Task:
         if self.data not in (None, last_noted(environment, "data")):
             return "its data have changed"
         return None
+
+    def require_best(self) -> None:
+        """Raise RunError (E502) unless the graph of a search that is done is what it wrote."""
+        path, result = self.folder / "best.ktg", self.folder / "result.json"
+        try:
+            expected = SearchResult.from_json(result.read_text("utf-8"), self.folder).best_sha256
+            if expected in (None, sha256(path.read_bytes())):
+                return
+        except (OSError, ValueError) as error:
+            raise _unusable(result, f"{result} cannot be read as the result of a search") from error
+        raise _unusable(path, f"{path} is not what the search wrote: it was changed, or is damaged")
 
     @property
     def _stored(self) -> RunFolder:
@@ -154,6 +167,7 @@ class Rerun:
             status = replace(status, search=search)
             if search.state != "done":
                 return status
+            search.require_best()
             of_best = (*self.table.overrides_of_best(row), *self._settings(searching=False))
             best = self._task(search.folder / "best.ktg", of_best, searching=False)
             return self._with_run(status, best)

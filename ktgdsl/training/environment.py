@@ -5,13 +5,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.execution import choose_execution
+from ktgdsl.training.versions import installed_version
 
 PACKAGES = ("ktgdsl", "torch", "torchvision", "safetensors", "lark", "pydantic")
 
@@ -39,16 +39,9 @@ def describe_environment(
         "platform": platform.platform(),
         "python": platform.python_version(),
         "cuda": torch.version.cuda,
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: installed_version(name) for name in PACKAGES},
         "computing": choose_execution(plan, device).as_json(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 @contextmanager

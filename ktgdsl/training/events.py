@@ -60,7 +60,7 @@ class RunStarted:
     """A run starts or resumes; `epoch` epochs of repeat `repeat` are done already.
 
     A new run has repeat 1 and epoch 0. `chosen` has a sentence for each setting that is `auto`
-    in the plan: its value here, and why.
+    in the plan: its value here, and why. `notes` has one for each difference from before a resume.
     """
 
     plan: Plan
@@ -69,6 +69,7 @@ class RunStarted:
     repeat: int = 1
     epoch: int = 0
     chosen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

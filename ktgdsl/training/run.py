@@ -46,7 +46,13 @@ from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
 from ktgdsl.training.run_files import named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder, require_result_of
 from ktgdsl.training.step import Stepper
-from ktgdsl.training.unchanged import changes_to_resume, last_noted, note_imported_code, resumptions
+from ktgdsl.training.unchanged import (
+    changes_to_resume,
+    last_noted,
+    note_imported_code,
+    notes_on_resume,
+    resumptions,
+)
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -163,10 +169,11 @@ def _resume(
         checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
+        notes = notes_on_resume(folder, environment)
         now = describe_environment(plan, chosen, seeds(plan)) | changes
         folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
         folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
-        return Run(plan, folder, chosen, listener, checkpoint).train()
+        return Run(plan, folder, chosen, listener, checkpoint, notes).train()
 
 
 def _start(plan: Plan) -> Checkpoint:
@@ -189,9 +196,10 @@ class Run:
         device: torch.device,
         listener: Listener,
         checkpoint: Checkpoint,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
-        self.checkpoint = checkpoint
+        self.checkpoint, self.notes = checkpoint, notes
         self._started = time.monotonic() - checkpoint.seconds
         self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
 
@@ -201,7 +209,8 @@ class Run:
         try:
             chosen = resolved_settings(plan, choose_execution(plan, self.device))
             device = str(self.device)
-            self.listener(RunStarted(plan, folder.path, device, start.repeat, start.epoch, chosen))
+            at = start.repeat, start.epoch
+            self.listener(RunStarted(plan, folder.path, device, *at, chosen, self.notes))
             with loaders_reported(), reporting_out_of_memory(self.device):
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)

@@ -48,8 +48,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PLAN = "plan"
-"""The field of `environment.json` with the digest of `plan.json`."""
+PLAN, CLASSES = "plan", "classes"
+"""The fields of `environment.json` with the digests of `plan.json` and of `classes.json`."""
 
 
 _FROM_A_COPY = "put the file back from a copy, or start anew from the spec"
@@ -182,18 +182,27 @@ class RunFolder:
             write_file(path, file.content)
 
     def classes(self) -> tuple[str, ...] | None:
-        """The names of the classes in the order of the logits; None where they are not known."""
+        """The names of the classes in the order of the logits; None where they are not known.
+
+        Raises RunError (E502) when the file is not what was written there.
+        """
+        path = self.path / "classes.json"
         try:
-            names = parsed_json((self.path / "classes.json").read_text("utf-8"))
+            content = path.read_bytes()
+            if self.environment().get(CLASSES) not in (None, sha256(content)):
+                raise _changed(path)
+            names = parsed_json(content)
         except (OSError, ValueError):
             return None
         known = isinstance(names, list) and all(isinstance(name, str) for name in names)
         return tuple(names) if known else None
 
     def write_classes(self, names: tuple[str, ...]) -> None:
-        """Write `classes.json`, or replace it."""
+        """Write `classes.json`, or replace it, and note its digest."""
         text = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
-        write_file(self.path / "classes.json", text.encode("utf-8", "replace"))
+        content = text.encode("utf-8", "replace")
+        write_file(self.path / "classes.json", content)
+        self.write_environment({**self.environment(), CLASSES: sha256(content)})
 
     def plan(self) -> Plan:
         """The plan of the run."""

@@ -11,6 +11,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import RunFolder
+from ktgdsl.training.versions import installed_version
 
 
 def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,6 +80,22 @@ def changes_to_resume(
         return {}
     folder.write_code(now.code, f"code-{len(resumptions(environment)) + 2}")
     return now.as_json()
+
+
+def notes_on_resume(folder: RunFolder, environment: Mapping[str, Any]) -> tuple[str, ...]:
+    """What may make a resumed run differ from one that was not cut off, a sentence each."""
+    notes = []
+    before = environment.get("versions", {})
+    for package in ("ktgdsl", "torch", "torchvision"):
+        now = installed_version(package)
+        if package in before and before[package] != now:
+            notes.append(
+                f"begun with {package} {before[package]} and resumed with {now}: the numbers may "
+                "not be those of either"
+            )
+    if folder.metrics.exists() and not folder.checkpoint.exists():
+        notes.append(f"{folder.checkpoint} is gone: the run begins again at its first epoch")
+    return tuple(notes)
 
 
 def note_imported_code(folder: RunFolder, code: Mapping[str, OwnFile]) -> None:

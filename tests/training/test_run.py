@@ -527,6 +527,30 @@ def stop_at_once(event: Event) -> None:
     raise AssertionError("what is damaged is used")
 
 
+def test_names_of_classes_that_were_changed_are_refused(tmp_path: Path) -> None:
+    run(pair(), out=tmp_path / "r", device="cpu")
+    path = tmp_path / "r/classes.json"
+    path.write_text(path.read_text().replace('"3"', '"8"'))
+    with pytest.raises(RunError, match=r"classes\.json is not what was written there") as error:
+        load_network(tmp_path / "r", "a")
+    assert code(error) == "E502"
+
+
+def test_a_resume_says_what_differs_from_before(cut: Path) -> None:
+    environment, _ = unsealed_json((cut / "environment.json").read_text())
+    environment["versions"]["torch"] = "2.0.0"
+    (cut / "environment.json").write_text(sealed_json(environment))
+    (cut / "checkpoint.pt").unlink()
+    heard: list[Event] = []
+    resume(cut, listener=heard.append)
+    assert isinstance(heard[0], RunStarted)
+    version, checkpoint = heard[0].notes
+    assert version.startswith("begun with torch 2.0.0 and resumed with ")
+    assert checkpoint == (
+        f"{cut / 'checkpoint.pt'} is gone: the run begins again at its first epoch"
+    )
+
+
 def test_a_run_of_an_older_version_is_not_resumed(cut: Path) -> None:
     """Its folder says neither what its code was nor what its files were."""
     environment, _ = unsealed_json((cut / "environment.json").read_text())

@@ -1,6 +1,6 @@
 """Lowers `edge` statements: the pairs that they expand to, and the terms of each."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import cache
 
 from ktgdsl.diagnostics.diagnostic import Label
@@ -8,7 +8,7 @@ from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
-from ktgdsl.lowering.taps import FLAT, check_tap
+from ktgdsl.lowering.taps import FLAT, check_tap, has_stages
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
     LABEL,
@@ -36,6 +36,29 @@ MOST_PAIRS = 262_144
 
 def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
     """All edges of a graph; a later one replaces an earlier of the same pair as a whole."""
+    draft = drafting.draft
+    if any(drafting.substitution.is_open(statement) for statement in statements):
+        _add_all(drafting, statements)
+    else:  # they are the same at all points of a space where the nodes are alike
+        draft.edges, draft.empty = drafting.resolver.last(
+            "edges", _nodes(drafting), lambda: _add_all(drafting, statements)
+        )
+
+
+def _nodes(drafting: Drafting) -> Hashable:
+    """All that edges depend on of the nodes, and of the data."""
+    names, draft = drafting.names, drafting.draft
+    return (
+        drafting.views,
+        tuple((name, name in names.arrays, tuple(names.members[name])) for name in names.members),
+        tuple((n.name, n.settings.frozen, has_stages(n.network)) for n in draft.nodes.values()),
+        tuple((d.name, d.made.word, d.sources, d.teachable) for d in draft.derived.values()),
+    )
+
+
+def _add_all(
+    drafting: Drafting, statements: list[Edge]
+) -> tuple[dict[tuple[str, str], DraftEdge], list[Edge]]:
     edges = EdgeTable(drafting)
     for statement in statements:
         _add(edges, statement)
@@ -49,6 +72,7 @@ def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
             drafting.draft.edges[key] = DraftEdge(
                 pair.source, pair.destination, resolved, each.statement.span, pair.by_name
             )
+    return drafting.draft.edges, drafting.draft.empty
 
 
 def _add(edges: EdgeTable, statement: Edge) -> None:

@@ -4,7 +4,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.plan.model import LABEL, LOGITS
 from ktgdsl.syntax.tree import CallExpression, String, Value
-from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
+from ktgdsl.vocabulary.networks import STAGES, Network, Resnet, Wrn
 from ktgdsl.vocabulary.spelling import closest
 
 ELEMENTWISE = ("ema", "copy")
@@ -32,6 +32,11 @@ def tap_path(drafting: Drafting, written: Value | None) -> str | None:
     return None
 
 
+def has_stages(network: Network) -> bool:
+    """Whether a network is one of ours, whose places are known."""
+    return isinstance(network, Resnet | Wrn)
+
+
 def check_tap(
     drafting: Drafting, node: str, path: str, span: Span, called: str | None = None
 ) -> bool:
@@ -49,7 +54,7 @@ def check_tap(
         if derived.made.word in ELEMENTWISE and derived.sources:
             return check_tap(drafting, derived.sources[0], path, span, called or node)
         known: tuple[str, ...] = (LOGITS,)
-    elif node in draft.nodes and isinstance(draft.nodes[node].network, Resnet | Wrn):
+    elif node in draft.nodes and has_stages(draft.nodes[node].network):
         known = STAGES
     else:
         return True  # what is inside of other networks is seen when they are built

@@ -95,6 +95,16 @@ class Scope:
                 self._known[what] = found
         return found
 
+    def last(self, what: str, state: Hashable, find: Callable[[], _T]) -> _T:
+        """As `once`, where only what was found in the last state is kept, because it is large."""
+        found: tuple[Hashable, _T] | None = self._known.get(what)
+        if found is None or found[0] != state:
+            before = len(self.diagnostics)
+            found = state, find()
+            if len(self.diagnostics) == before:
+                self._known[what] = found
+        return found[1]
+
     def unknown(self, name: str, message: str, span: Span, help: str) -> None:
         """Add the error that nothing is called `name`, unless a broken part may declare it."""
         if name not in self.unread and ANYTHING not in self.unread:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ktgdsl.lowering import let_checks, lower
+from ktgdsl.lowering import edges, let_checks, lower
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.space.space import plan_at
 from tests.specs import graph, sound
@@ -14,7 +14,7 @@ from tests.specs import graph, sound
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often a graph is expanded, words and blocks are looked up, and `let`s are measured."""
+    """How often graphs and edges are expanded, words looked up, and `let`s measured."""
     counts: Counter[str] = Counter()
 
     def counted(owner: Any, name: str) -> None:
@@ -28,6 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     counted(lower, "expand")
     counted(Resolver, "bind")
+    counted(edges, "make_pair")
     counted(let_checks, "_knots")
     return counts
 
@@ -63,6 +64,7 @@ def test_open_nodes_are_looked_up_by_what_they_may_be(calls: Counter[str]) -> No
     )
     assert calls["expand"] == 3 + 2  # the options of all nodes at once, the draws, the first point
     assert calls["bind"] <= 60
+    assert calls["make_pair"] == 64 + 63  # which nothing open touches
     calls.clear()
     assert plan_at(plan, {"node.n5": 1, "node.n9": 2}) is not None
     assert plan_at(plan, {"node.n6": 1, "node.n7": 2}) is not None

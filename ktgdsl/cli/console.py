@@ -78,7 +78,11 @@ def print_diagnostics(
 
 @contextmanager
 def showing_warnings(style: "Style") -> Iterator[None]:
-    """Print a warning that has a code as a diagnostic on stderr, and any other as Python does."""
+    """Print a warning that has a code as a diagnostic on stderr, and any other as Python does.
+
+    A diagnostic is printed once: data are read several times in a run.
+    """
+    shown: set[Diagnostic] = set()
     with warnings.catch_warnings():
 
         def show(
@@ -93,7 +97,8 @@ def showing_warnings(style: "Style") -> Iterator[None]:
             if diagnostic is None:
                 text = warnings.formatwarning(message, category, filename, lineno)
                 print_text(text.removesuffix("\n"), sys.stderr)
-            else:
+            elif diagnostic not in shown:
+                shown.add(diagnostic)
                 print_diagnostics([diagnostic], {}, style, sys.stderr)
 
         warnings.showwarning = show

@@ -134,7 +134,8 @@ def test_a_warning_with_a_code_is_a_diagnostic(capsys: pytest.CaptureFixture[str
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         with showing_warnings("concise"):
-            warn("W301", "these labels look wrong", path=Path("data.py"))
+            for _ in range(2):
+                warn("W301", "these labels look wrong", path=Path("data.py"))
             warnings.warn("another", stacklevel=1)
     first, *rest = capsys.readouterr().err.splitlines()
     assert first == "data.py: warning[W301] these labels look wrong"

@@ -14,6 +14,7 @@ from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering import let_checks as lets
 from ktgdsl.lowering.edges import MOST_PAIRS
 from ktgdsl.lowering.names import MOST_NODES
+from ktgdsl.lowering.validate import LONGEST_NAME
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.space.size import ONE_BY_ONE
 from ktgdsl.space.space import MOST_OPTIONS, TRIES
@@ -173,8 +174,9 @@ def test_the_keywords_are_there() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     text = " ".join(REFERENCE.split())
     limits = (
-        f"{MOST_NODES} nodes; edge statements that stand for {MOST_PAIRS:,} pairs; {MAX_LEVELS} "
-        "levels of nesting, with `let`s put in and gates and losses written out; "
+        f"{MOST_NODES} nodes; {LONGEST_NAME} characters of the name of a graph or node; edge "
+        f"statements that stand for {MOST_PAIRS:,} pairs; {MAX_LEVELS} levels of nesting, with "
+        "`let`s put in and gates and losses written out; "
         f"{MOST_FILES} files used; {MAX_BYTES >> 20} MiB a file; a `let` of "
         f"{lets.MOST_LEVELS} levels and {lets.MOST_PARTS:,} parts once the names in it are "
         f"replaced; {MOST_OPTIONS:,} options of an open value"

@@ -110,6 +110,7 @@ def test_the_files_of_a_run(run_folder: Path) -> None:
     assert {name for line in lines for name in fields(json.loads(line))} <= documented(
         "`metrics.jsonl`"
     ) | {"t"}
+    assert "phase" in documented("`metrics.jsonl`")  # where there are some
     saved = read(run_folder / "checkpoint.json")
     assert set(saved) <= documented("`checkpoint.pt`")
     with safetensors.safe_open(run_folder / "nodes/a.safetensors", "pt") as weights:

@@ -11,12 +11,10 @@ from ktgdsl.errors import RunError
 from tests.specs import compiled, sound
 
 REFUSED = [
-    ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a : hint }", "loss `hint`",
-     "hint"),
     ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via shard(0, 2) }",
      "gate `shard`", "shard(0, 2)"),
-    ("graph g { node a, b = resnet8 target a edge label -> * edge b.stem -> a.stem : hint }",
-     "loss `hint`", "hint"),
+    ("graph g { node a, b = resnet8 target a edge label -> * edge b.stem -> a.stem : overhaul }",
+     "loss `overhaul`", "overhaul"),
     ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
      "a node made by `ensemble`", "ensemble(a, b)"),
     ("graph g { node a, b = resnet8 share a, b { layers = [stem] } target a edge label -> * "
@@ -77,7 +75,8 @@ def test_a_space_is_not_built() -> None:
 
 
 def test_an_option_that_cannot_be_trained_is_told_before_a_search(tmp_path: Path) -> None:
-    text = "graph g { node a, b = resnet8 target a edge label -> * edge b -> a : kl | hint }"
-    with pytest.raises(RunError, match="the loss `hint` is not supported yet"):
+    edge = "edge b.stem -> a.stem : attention | overhaul"
+    text = f"graph g {{ node a, b = resnet8 target a edge label -> * {edge} }}"
+    with pytest.raises(RunError, match="the loss `overhaul` is not supported yet"):
         ktgdsl.search(sound(text), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -21,6 +21,9 @@ SAMPLED = 64
 MOST_COMBINATIONS = 16
 """How many values of the edges into a node, and of its own draws, are tried to see it frozen."""
 
+MOST_NODES = 16
+"""How many nodes that is tried for: in a larger graph others are like those."""
+
 FINALISTS = 3
 """How many finalists are trained again with other seeds."""
 
@@ -154,8 +157,9 @@ def _with_idle_nodes(plan: Plan) -> Iterator[Plan]:
     names = [node.name for node in plan.graph.nodes]
     names += [dropped.name for dropped in plan.graph.dropped if dropped.kind == "node"]
     last = {draw.name: len(draw.options) - 1 for draw in draws}
-    for name in names:
-        into = _together([draw for draw in draws if f"->{name}." in draw.name])
+    edges = {name: [draw for draw in draws if f"->{name}." in draw.name] for name in names}
+    for name in islice((name for name in names if edges[name]), MOST_NODES):
+        into = _together(edges[name])
         own = _together([draw for draw in draws if f"{draw.name}.".startswith(f"node.{name}.")])
         for point in ({**others, **each} for others in ({}, last) for each in into):
             at_point = plan_at(plan, point)

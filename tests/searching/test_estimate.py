@@ -6,8 +6,11 @@ import re
 import pytest
 
 from ktgdsl.cli import main as cli
-from ktgdsl.searching.estimate import estimate, sampled
-from tests.specs import sound
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.estimate import MOST_NODES, SAMPLED, estimate, sampled
+from ktgdsl.space.space import plan_at
+from ktgdsl.space.substitutions import Point
+from tests.specs import graph, sound
 
 SPACE = """
 let each gate = through | cutoff | linear | correct
@@ -98,6 +101,23 @@ def test_with_an_open_rate_each_trial_pre_trains_a_network_of_its_own() -> None:
     search { trials = 500 }
     """
     assert estimate(sound(text)).pretrainings == 500
+
+
+def test_no_more_points_are_lowered_for_more_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[Point] = []
+
+    def counted(plan: Plan, at: Point) -> Plan | None:
+        lowered.append(at)
+        return plan_at(plan, at)
+
+    monkeypatch.setattr("ktgdsl.searching.estimate.plan_at", counted)
+    names = ", ".join(f"n{number}" for number in range(40))
+    text = "node {} = resnet8 | resnet14 target n0 edge label -> * {} edge n1 -> n0 : kl via linear"
+    estimate(sound(graph(text.format(names, ""))))
+    assert len(lowered) == SAMPLED
+    lowered.clear()
+    estimate(sound(graph(text.format(names, "via through | cutoff"))))
+    assert SAMPLED < len(lowered) <= SAMPLED + MOST_NODES * (2 * 2 + 2)
 
 
 def test_sampled_points_are_plans_without_open_values() -> None:

@@ -74,18 +74,6 @@ def name_of_module(names: list[str]) -> str:
     return f'own code is called by `python("{".".join(names[:-1])}:{names[-1]}")`'
 
 
-def parenthesised_list(failure: ParseFailure) -> Diagnostic | None:
-    """`betas=(0.9, 0.99)`, whose parenthesis opens no call"""
-    opened = failure.opened()
-    if failure.type != "COMMA" or opened is None or opened.type != "LPAR":
-        return None
-    position = next(i for i, token in enumerate(failure.tokens) if token is opened)
-    if failure.kind_at(position - 1) == "NAME":
-        return None
-    help_ = "such as `[0.9, 0.999]`"
-    return failure.error("a list is written between square brackets", help_)
-
-
 def named_by_colon(failure: ParseFailure) -> Diagnostic | None:
     """`sgd(lr: 0.1)` and `"epochs": 20`"""
     opened, name = failure.opened(), failure.near(-1)
@@ -111,4 +99,4 @@ def one_network_each(failure: ParseFailure) -> Diagnostic | None:
     return failure.error("the nodes of a statement have one network", help_)
 
 
-RULES = (operator, dotted, parenthesised_list, named_by_colon, one_network_each)
+RULES = (operator, dotted, named_by_colon, one_network_each)

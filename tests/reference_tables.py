@@ -173,7 +173,7 @@ def _gate_trains(word: str) -> bool:
     assert isinstance(gate, Gate)
     if gate.folds:
         return not isinstance(gate, ReferringEntry) or _trains(_CONSTRUCTS["`phase`"])
-    return word != "python" and all(map(can_be_supplied, gate.inputs("node")))
+    return all(map(can_be_supplied, gate.inputs("node")))
 
 
 def _derived(word: str) -> str:

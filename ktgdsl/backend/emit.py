@@ -9,7 +9,9 @@ from torch import fx
 
 from ktgdsl.backend import gates, losses
 from ktgdsl.backend.functions import GATES, LOSSES
+from ktgdsl.backend.numerics import full
 from ktgdsl.backend.output import Output
+from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.from_plan import identifier
 from ktgdsl.program.model import (
@@ -30,6 +32,7 @@ from ktgdsl.program.model import (
     Value,
     Weight,
 )
+from ktgdsl.vocabulary.reads import UserFunction
 
 Emitted = fx.Node | float | str | None
 
@@ -41,19 +44,23 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
 """What computes the values of a batch or step that are not given."""
 
 
-def emit(update: Update) -> fx.Graph:
+def emit(update: Update, folder: str | None = None) -> fx.Graph:
     """The computation of one batch as an fx graph over the modules that the update calls.
+
+    Functions of the user's own are looked up in `folder` first. RunError where one cannot be
+    imported.
 
     Placeholders are `image`, `label` and `progress`; the result is an `Output`. Sources are
     detached, so that the gradient of an edge's loss reaches its destination only (paper,
     Sec. 3.1), and what several edges read is computed once.
     """
-    return _Emitter(update).emit()
+    return _Emitter(update, folder).emit()
 
 
 class _Emitter:
-    def __init__(self, update: Update) -> None:
+    def __init__(self, update: Update, folder: str | None) -> None:
         self.update = update
+        self.folder = folder
         self.graph = fx.Graph()
         self.placeholders = {
             each: self.graph.placeholder(each.name) for each in (IMAGE, LABEL, PROGRESS)
@@ -131,8 +138,11 @@ class _Emitter:
         """The linear combination (B, *rest) of the losses of an edge's samples."""
         total: fx.Node | None = None
         for part in parts:
-            inputs = [self._value(each) for each in part.inputs]
-            value = self._call(LOSSES[part.word, part.source], *inputs)
+            if isinstance(part.inputs[0], UserFunction):
+                value = self._own(part.inputs[0], part.inputs[1:], own_values)
+            else:
+                inputs = [self._value(each) for each in part.inputs]
+                value = self._call(LOSSES[part.word, part.source], *inputs)
             value = self._name(value, f"{part.word}_{pair}")
             value.meta["loss"] = edge.key, part.word
             if part.coefficient != 1:
@@ -154,12 +164,29 @@ class _Emitter:
         return gate
 
     def _weight(self, weight: Weight) -> fx.Node:
-        inputs = [self._value(each) for each in weight.inputs]
-        value = self._call(GATES[weight.word], *inputs)
+        if isinstance(weight.inputs[0], UserFunction):
+            value = self._own(weight.inputs[0], weight.inputs[1:], own_weights)
+        else:
+            value = self._call(GATES[weight.word], *map(self._value, weight.inputs))
         read = dict.fromkeys(
             identifier(each.node) for each in weight.inputs if isinstance(each, Read)
         )
         return self._name(value, f"{weight.word}_{'_to_'.join(read)}") if read else value
+
+    def _own(
+        self, named: UserFunction, inputs: tuple[Value, ...], checked: Callable[..., object]
+    ) -> fx.Node:
+        """A call of a function of the user's: what nodes compute arrives in float32 at least."""
+        values = [
+            self._call(full, self._value(each)) if isinstance(each, Read) else self._value(each)
+            for each in inputs
+        ]
+        key = (named, *values)
+        if key not in self._cache:
+            function = OwnFunction(named, self.folder)
+            node = self.graph.call_function(function, tuple(values), function.arguments)
+            self._cache[key] = self._name(node, function.__name__)
+        return self._call(checked, self._cache[key], values[1], named.path)
 
     def _value(self, value: Value) -> Emitted:
         """What a function gets for one of its inputs."""
@@ -183,6 +210,8 @@ class _Emitter:
                 return self._name(self._method("detach", read), f"{read.name}_detached")
             case Read():
                 return self._output(value)
+            case UserFunction():
+                raise ValueError(f"{value} is the first input of a loss or gate alone")
         return value
 
     def _connected(self, connector: Connector) -> fx.Node:

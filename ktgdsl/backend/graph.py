@@ -10,6 +10,7 @@ from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.initial import make_connectors, make_networks
+from ktgdsl.backend.own_functions import OwnFunction
 from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of
@@ -37,7 +38,7 @@ class TrainingGraph(fx.GraphModule):
     """
 
     def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
-        graph = emit(update)
+        graph = emit(update, plan.folder)
         if not torch.are_deterministic_algorithms_enabled():
             batch_edges(graph)
         graph.set_codegen(_ShortNames())
@@ -83,7 +84,9 @@ def _rebuild(plan: str, update: Update, modules: Mapping[str, nn.Module]) -> Tra
 
 
 def _is_ours(function: object) -> bool:
-    return str(getattr(function, "__module__", "")).startswith("ktgdsl.")
+    """Whether a function is ktgdsl's or one of the user's that a plan names."""
+    module = str(getattr(function, "__module__", ""))
+    return module.startswith("ktgdsl.") or isinstance(function, OwnFunction)
 
 
 def build(

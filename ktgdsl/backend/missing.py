@@ -9,7 +9,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.program.edges import source_kind
 from ktgdsl.vocabulary import gates as vocabulary
 from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read
+from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read, UserFunction
 from ktgdsl.vocabulary.registry import entry_of
 
 FORMS = frozenset(("features", "logits", "log_p", "p", "label", "one_hot", "progress", "epoch"))
@@ -55,13 +55,12 @@ def _missing_functions(edge: Edge) -> Iterator[Missing]:
     for term in edge.terms:
         for call in (part.loss for part in term.parts):
             inputs = entry_of(Loss, call).inputs(source)
-            if call.name == "python" or not all(map(can_be_supplied, inputs)):
+            if not all(map(can_be_supplied, inputs)):
                 yield Missing(f"the loss `{call.name}`", call.name, "loss")
         for call in gate_calls(term.gate):
             gate = entry_of(vocabulary.Gate, call)
             # What folds is a number in each phase, and phases say of themselves what is missing.
-            own = call.name == "python"
-            if own or (not gate.folds and not all(map(can_be_supplied, gate.inputs(source)))):
+            if not gate.folds and not all(map(can_be_supplied, gate.inputs(source))):
                 yield Missing(f"the gate `{call.name}`", call.name, "gate")
 
 
@@ -72,5 +71,5 @@ def can_be_supplied(value: Input) -> bool:
             return value.form in FORMS and value.view == 0
         case Moving():
             return all(map(can_be_supplied, value.inputs))
-        case Connected() | PhaseFraction() | float() | int() | str() | None:
+        case UserFunction() | Connected() | PhaseFraction() | float() | int() | str() | None:
             return True

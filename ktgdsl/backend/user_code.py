@@ -32,6 +32,21 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
     Raises:
         UnusableError: when it cannot be imported, raises an exception or ends the process.
     """
+    function = user_function(path, folder)
+    module = path.partition(":")[0]
+    with _own_command_line(module), noting_imports(module):
+        try:
+            return function(*args, **arguments)
+        except (Exception, SystemExit) as error:
+            raise UnusableError(f"fails: {describe(error)}") from error
+
+
+def user_function(path: str, folder: str | None) -> Any:
+    """The function at `path`, as `call_user_function` calls it.
+
+    Raises:
+        UnusableError: when it cannot be imported.
+    """
     module, _, name = path.partition(":")
     if folder is not None:
         put_first_on_path(folder)
@@ -43,15 +58,11 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
             raise UnusableError(f"is hidden by a module of that name, imported from {other}", where)
         try:
             with random_stream(0):  # a module that draws when it is imported, once in a process
-                function = getattr(import_module(module), name)
+                return getattr(import_module(module), name)
         except SystemExit as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", _SCRIPT) from error
         except Exception as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
-        try:
-            return function(*args, **arguments)
-        except (Exception, SystemExit) as error:
-            raise UnusableError(f"fails: {describe(error)}") from error
 
 
 _SCRIPT = (

@@ -20,6 +20,7 @@ from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
 from ktgdsl.lowering.values import INVALID, is_open, whole
 from ktgdsl.syntax.tree import (
+    Argument,
     Boolean,
     CallExpression,
     List,
@@ -31,6 +32,7 @@ from ktgdsl.syntax.tree import (
 )
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
+from ktgdsl.vocabulary.installed import InstalledWord, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.other_names import other_word
 from ktgdsl.vocabulary.registry import entry, kinds_of
@@ -80,6 +82,8 @@ class Resolver(ReferenceResolver):
             return self._short(value, *short)
         if found := entry(kind, value.name):
             return self._bound(found, value)
+        if installed := installed_words(kind).get(value.name):
+            return self._installed(kind, value, installed)
         self._no_word(value, kind)
         return None
 
@@ -101,6 +105,35 @@ class Resolver(ReferenceResolver):
             new = self.diagnostics[before:]
             self.diagnostics[before:] = [replace(each, help=fix or each.help) for each in new]
         return bound
+
+    def _installed(
+        self, kind: str, value: CallExpression, meant: Sequence[InstalledWord]
+    ) -> Entry | None:
+        """The callable of an installed package that a word is short for."""
+        if len(meant) > 1:
+            packages = listed([each.package for each in meant])
+            message = (
+                f"several installed packages have {with_article(kind)} `{value.name}`: {packages}"
+            )
+            fix = f'name the one that is meant: `python("{meant[0].function}")`'
+            self.complain("E202", message, value.name_span, fix)
+            return None
+        for argument in value.arguments:
+            if argument.name is None:
+                message = f"`{value.name}` takes its arguments by name"
+                self.complain("E207", message, argument.span, f"`{value.name}(name=...)`")
+                return None
+        function = String(span=value.name_span, value=meant[0].function)
+        first = Argument(span=value.name_span, name="function", value=function)
+        found = entry(kind, "python")
+        assert found is not None  # packages add to kinds that have it
+        whole = CallExpression(
+            span=value.span,
+            name=value.name,
+            name_span=value.name_span,
+            arguments=(first, *value.arguments),
+        )
+        return self._bound(found, whole)
 
     def _no_word(self, value: CallExpression, kind: str) -> None:
         name, span = value.name, value.name_span

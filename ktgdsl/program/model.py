@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ktgdsl.plan.model import LOGITS, Call
+from ktgdsl.vocabulary.reads import UserFunction
 
 Access = Literal["learn", "source", "frozen"]
 """How an update calls a module: to teach it, for outputs of a module that learns in another
@@ -84,7 +85,7 @@ class Connector:
     destination: Read
 
 
-Value = Read | Placeholder | Computed | Weight | Connector | float | str | None
+Value = UserFunction | Read | Placeholder | Computed | Weight | Connector | float | str | None
 
 
 @dataclass(frozen=True)

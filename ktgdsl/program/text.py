@@ -22,6 +22,7 @@ from ktgdsl.program.model import (
 )
 from ktgdsl.program.reads import reads_of
 from ktgdsl.vocabulary.call import format_number
+from ktgdsl.vocabulary.reads import UserFunction
 
 _DIVISORS = {
     "mean": "over samples",
@@ -117,6 +118,8 @@ def _input(value: Value, numbers: dict[Read, str]) -> str:
             return _function(value.word, value.inputs, numbers)
         case Computed():
             return _function(value.name, value.inputs, numbers)
+        case UserFunction():
+            return f"{value.path} {value.arguments}"
         case str():
             return value
         case None:

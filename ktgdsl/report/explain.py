@@ -21,6 +21,7 @@ from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.report.parameters import default_text, type_text
 from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.installed import GROUPS, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of, settings_of
 from ktgdsl.vocabulary.spelling import closest
@@ -147,6 +148,14 @@ def _words(name: str) -> Iterator[str]:
     for each in kinds_of(word):
         if not colon or kind == each:
             yield _word(each, word)
+    for each in GROUPS:
+        if not colon or kind == each:
+            for meant in installed_words(each).get(word, ()):
+                yield _page(
+                    f"{word}, {with_article(each)} of the package {meant.package}",
+                    f'Short for `python("{meant.function}")`; arguments are given by name.',
+                    _PLACES[each],
+                )
 
 
 def _word(kind: str, word: str) -> str:

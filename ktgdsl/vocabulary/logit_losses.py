@@ -121,14 +121,14 @@ class PythonLoss(Loss, Python):
     """A loss of yours: `python("pkg.module:fn", ...)`.
 
     fn(source, destination, label, **arguments) = one value per sample, shape (B,). Source and
-    destination are the outputs at the edge's ends, (B, C, ...); the source is None in a unary
-    term and one-hot from the labels; label is (B,), -1 where unlabeled.
+    destination are the outputs at the edge's ends, (B, C, ...), the source without gradient; it is
+    None in a unary term and one-hot from the labels. label is (B,), -1 where unlabeled.
     """
 
     sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label", "nothing"})
     inside: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """f_s, the one-hot labels or nothing; f_t; the label."""
+        """The function; f_s, the one-hot labels or nothing; f_t; the label."""
         f_s = {"node": Read("features", "source"), "label": ONE_HOT, "nothing": None}[source]
-        return f_s, Read("features", "destination"), LABEL
+        return self.user_function(), f_s, Read("features", "destination"), LABEL

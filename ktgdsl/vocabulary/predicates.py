@@ -135,6 +135,6 @@ class PythonGate(Gate, Python):
     per_sample: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """z_s, the one-hot labels or nothing; z_t; the label; k / k_end."""
+        """The function; z_s, the one-hot labels or nothing; z_t; the label; k / k_end."""
         z_s = {"node": Read("logits", "source"), "label": ONE_HOT, "nothing": None}[source]
-        return z_s, Read("logits", "destination"), LABEL, PROGRESS
+        return self.user_function(), z_s, Read("logits", "destination"), LABEL, PROGRESS

@@ -1,11 +1,13 @@
 """Callables of the user's own, named by where they are."""
 
+import json
 import re
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.reads import UserFunction
 
 
 def _where(text: str) -> str:
@@ -23,6 +25,11 @@ class Python(Entry):
 
     model_config = ConfigDict(extra="allow")
     word: ClassVar[str] = "python"
+
+    def user_function(self) -> UserFunction:
+        """The callable with its arguments, as the first input of what calls it."""
+        arguments = dict(self.call().arguments)
+        return UserFunction(str(arguments.pop("function")), json.dumps(arguments))
 
     function: Annotated[
         str,

@@ -64,4 +64,11 @@ class Moving(NamedTuple):
     squared: bool = False
 
 
-Input = Read | Connected | PhaseFraction | Moving | float | str | None
+class UserFunction(NamedTuple):
+    """A callable of the user's, "package.module:name", and its further arguments as JSON."""
+
+    path: str
+    arguments: str
+
+
+Input = UserFunction | Read | Connected | PhaseFraction | Moving | float | str | None

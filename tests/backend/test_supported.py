@@ -39,21 +39,16 @@ def test_what_is_not_supported_is_checked_and_not_built(text: str, what: str, pl
     assert text[told.span.start : told.span.end] == place
 
 
-OF_SEVERAL_KINDS = [
-    ("node s = python(\"nets:s\") edge b -> a : python(\"nets:loss\")", "",
-     {"the loss `python`": 'python("nets:loss")'}),
-    ("node s = python(\"nets:s\") edge b -> a : python(\"m:loss\") via python(\"m:gate\")", "",
-     {"the loss `python`": 'python("m:loss")', "the gate `python`": 'python("m:gate")'}),
-    ("node s = python(\"nets:s\") edge b -> a : own", "let own = python(\"m:loss\")",
-     {"the loss `python`": 'python("m:loss")'}),
+IN_OTHER_PLACES = [
+    ("edge b -> a via linear * shard(1, 2)", "", {"the gate `shard`": "shard(1, 2)"}),
+    ("edge b.stem -> a.stem : own via late", "let own = overhaul let late = 2 * shard(0, 2)",
+     {"the loss `overhaul`": "overhaul", "the gate `shard`": "shard(0, 2)"}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "more", "places"), OF_SEVERAL_KINDS)
-def test_a_word_of_several_kinds_is_shown_where_it_is_of_the_one_that_is_missing(
-    body: str, more: str, places: dict[str, str]
-) -> None:
-    text = f"{more} graph g {{ node a, b = resnet8 target a edge label -> * {body} edge s -> a }}"
+@pytest.mark.parametrize(("body", "more", "places"), IN_OTHER_PLACES)
+def test_a_word_is_shown_where_it_stands(body: str, more: str, places: dict[str, str]) -> None:
+    text = f"{more} graph g {{ node a, b = resnet8 target a edge label -> * {body} }}"
     result = compiled(text)
     assert result.plan is not None
     with pytest.raises(RunError) as caught:

@@ -56,6 +56,7 @@ space = "space.ktg"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the folder of a spec stays on it
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "table.toml").write_text(TABLE)
     labels = tmp_path / "labels.txt"

@@ -51,6 +51,7 @@ search { trials = 2 workers = 1 }
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the folder of a spec stays on it
     (tmp_path / "changed_nets.py").write_text(NETS)
     (tmp_path / "changed_layers.py").write_text(LAYERS)
     (tmp_path / "own.ktg").write_text(SPEC)

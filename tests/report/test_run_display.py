@@ -69,7 +69,7 @@ def epoch_done(
 def result(accuracies: Mapping[str, list[float]], seconds: float = 83.4) -> RunResult:
     return RunResult(
         folder=FOLDER,
-        target="a",
+        target=next(iter(accuracies)),
         nodes={name: NodeResult(accuracy=Score.of(each)) for name, each in accuracies.items()},
         digest="0",
         seeds=(0,),

@@ -53,6 +53,18 @@ def matched(source: Tensor, destination: Tensor) -> tuple[Tensor, Tensor]:
     return full(shrunk(source, destination)), full(shrunk(destination, source))
 
 
+def differences(source: Tensor, destination: Tensor) -> Tensor:
+    """Return source - destination, element by element.
+
+    Raises:
+        ValueError: when the shapes differ: one channel would be compared with each of the other's.
+    """
+    if source.shape != destination.shape:
+        shapes = f"{tuple(source.shape[1:])} and {tuple(destination.shape[1:])}"
+        raise ValueError(f"{shapes} a sample cannot be compared element by element")
+    return source - destination
+
+
 @computes_loss("hint")
 def hint(source: Tensor, destination: Tensor) -> Tensor:
     """Return the mean over all elements of (f_s - r(f_t))²; the destination comes connected.
@@ -60,7 +72,7 @@ def hint(source: Tensor, destination: Tensor) -> Tensor:
     Romero et al., ICLR 2015, Eq. 3, with the mean in place of half the sum.
     """
     s, t = matched(source, destination)
-    return (s - t).square().flatten(1).mean(1)
+    return differences(s, t).square().flatten(1).mean(1)
 
 
 @computes_loss("attention")
@@ -82,7 +94,7 @@ def fsp(
     f₁ is (positions, channels₁), f₂ (positions, channels₂). Yim et al., CVPR 2017, Eqs. 1 and 2.
     """
     s, t = _flow(source, source_later), _flow(destination, destination_later)
-    return (s - t).square().mean((1, 2))
+    return differences(s, t).square().mean((1, 2))
 
 
 def _flow(earlier: Tensor, later: Tensor) -> Tensor:
@@ -101,7 +113,7 @@ def overhaul(source: Tensor, destination: Tensor, margin: Tensor | None) -> Tens
     s, t = matched(source, destination)
     m = _batch_margin(s) if margin is None else full(margin).detach()
     g = torch.maximum(s, m.view(1, -1, 1, 1))
-    return torch.where((t > g) | (g > 0), (t - g).square(), 0.0).sum((1, 2, 3))
+    return torch.where((t > g) | (g > 0), differences(g, t).square(), 0.0).sum((1, 2, 3))
 
 
 def _batch_margin(source: Tensor) -> Tensor:

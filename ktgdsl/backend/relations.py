@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, smooth_l1_loss
 
-from ktgdsl.backend.feature_losses import matched
+from ktgdsl.backend.feature_losses import differences, matched
 from ktgdsl.backend.numerics import exactly, full, quotient, root
 from ktgdsl.backend.registry import computes_loss
 
@@ -93,7 +93,7 @@ def metric(source: Tensor, destination: Tensor, on: str, norm: str) -> Tensor:
     """
     if on == "features":
         s, t = matched(source, destination)
-        return root((s - t).square().flatten(1).sum(1))
+        return root(differences(s, t).square().flatten(1).sum(1))
     x = root(squared_distances(source)) - root(squared_distances(destination))
     if norm == "pairs":
         return x.abs().mean(1)

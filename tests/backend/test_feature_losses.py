@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ktgdsl.backend import feature_losses
+from ktgdsl.backend import feature_losses, relations
 from tests.backend.arrays import Array, assert_finite, check, check_loss, length
 
 MAPS = (3, 2, 4, 4)
@@ -116,6 +116,22 @@ def test_fsp() -> None:
         return found
 
     check_loss(loss, formula, features(MAPS, 0), features((3, 4, 2, 2), 1))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        feature_losses.hint,
+        lambda s, t: feature_losses.fsp(s, s, t, t),
+        lambda s, t: feature_losses.overhaul(s, t, None),
+        lambda s, t: relations.metric(s, t, "features", "frobenius"),
+    ],
+)
+def test_one_channel_is_not_compared_with_each_of_many(
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    with pytest.raises(ValueError, match="cannot be compared element by element"):
+        loss(torch.ones(3, 1, 2, 2), torch.ones(3, 2, 2, 2))
 
 
 def test_fsp_learns_at_both_taps() -> None:

@@ -69,7 +69,7 @@ def epoch_done(
 def result(accuracies: Mapping[str, list[float]], seconds: float = 83.4) -> RunResult:
     return RunResult(
         folder=FOLDER,
-        target=next(iter(accuracies)),
+        target="a",
         nodes={name: NodeResult(accuracy=Score.of(each)) for name, each in accuracies.items()},
         digest="0",
         seeds=(0,),
@@ -257,7 +257,7 @@ def test_the_result_as_text() -> None:
 
 def test_the_result_with_a_validation_split_and_one_run() -> None:
     node = NodeResult(accuracy=Score.of([98.6]), validation_accuracy=Score.of([97.123]))
-    reached = result({}).model_copy(update={"nodes": {"a": node}})
+    reached = result({"a": [98.6]}).model_copy(update={"nodes": {"a": node}})
     assert run_result_text(plan("a"), reached, already=True) == (
         "node  role    network  test accuracy  validation accuracy\n"
         "a     target  resnet8  98.60 %        97.12 %\n"

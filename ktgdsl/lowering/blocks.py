@@ -276,6 +276,7 @@ def search(
         epochs=epochs,
         confirm=settings.confirm,
         dedupe=settings.dedupe,
+        timeout=settings.timeout,
         workers=settings.workers,
     )
 

@@ -181,6 +181,8 @@ class SearchPlan(Data):
     epochs: int
     confirm: int
     dedupe: bool
+    timeout: float | None = None
+    """Hours after which no further trial begins."""
     workers: int | None
 
     @property

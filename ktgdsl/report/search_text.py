@@ -134,6 +134,8 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     )
     if result.exhausted and plan.search is not None:
         lines.append(exhausted_text(result.trials, plan.search.trials))
+    elif plan.search is not None and result.trials < plan.search.trials:
+        lines.append(f"the time was up: {result.trials} of {plan.search.trials} trials were begun")
     finished = "already finished, in" if already else "finished in"
     lines.append(f"{finished} {duration(result.seconds)}, everything is in {result.folder}")
     best = shlex.quote(str(result.folder / "best.ktg"))

@@ -46,6 +46,7 @@ class Coordinator:
         study: gives the trials and decides about their reports.
         listener: is called with every event.
         improved: is called with a complete trial that has the best value so far.
+        time_is_up: whether no further trial may begin; those that have begun go on.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Coordinator:
         study: Study,
         listener: Listener,
         improved: Callable[[FrozenTrial], None],
+        time_is_up: Callable[[], bool] = lambda: False,
     ) -> None:
         assert plan.search is not None
         self.plan = plan
@@ -62,6 +64,7 @@ class Coordinator:
         self.exhausted = False
         self._listener = listener
         self._improved = improved
+        self._time_is_up = time_is_up
         self._best: float | None = None
         self._asked = 0  # trials
         self._last: dict[int, tuple[int, float]] = {}  # epoch and value of running trials
@@ -118,6 +121,8 @@ class Coordinator:
 
     def _ask(self, pool: Pool) -> None:
         while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
+            if self._time_is_up():
+                return
             number = self._asked
             seed = derive(self.plan.train.seed, "trial", number) % 2**31
             try:

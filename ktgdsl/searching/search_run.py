@@ -118,7 +118,14 @@ class SearchRun:
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
         self.listener(self._started(workers))
-        coordinator = Coordinator(self.plan, self.study, self._listen, self._improved)
+        limit = (self.settings.timeout or float("inf")) * 3600
+        coordinator = Coordinator(
+            self.plan,
+            self.study,
+            self._listen,
+            self._improved,
+            time_is_up=lambda: time.monotonic() - began >= limit,
+        )
         try:
             with reporting_write_errors(self.folder.workers):
                 pool = Pool(

@@ -215,7 +215,9 @@ def task_hash(plan: Plan) -> str:
     if plan.data.source.name in OWN_DATA:  # whose facts change with them
         data = plan.data.model_copy(update={"facts": None})
         plan = Plan.model_construct(**{**dict(plan), "data": data})
-    search = None if plan.search is None else plan.search.model_dump_json(exclude={"workers"})
+    search = (
+        None if plan.search is None else plan.search.model_dump_json(exclude={"workers", "timeout"})
+    )
     facts = (plan.digest, plan.train.repeats, search if plan.space is not None else None)
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

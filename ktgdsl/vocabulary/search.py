@@ -110,6 +110,10 @@ class SearchSettings(Parameters):
         int, Field(ge=0, description="seeds to retrain the top three with; 0 for none")
     ] = 0
     dedupe: Annotated[bool, Field(description="try equal graphs once")] = True
+    timeout: Annotated[
+        float | None,
+        Field(gt=0, description="hours after which no trial begins, those before a resume too"),
+    ] = None
     workers: Annotated[
         int | None,
         Field(ge=1, description="trials at a time; one a GPU, or one for two cores, unless given"),

@@ -565,3 +565,31 @@ def test_what_workers_printed_outlasts_a_search(tmp_path: Path) -> None:
 
     ktgdsl.search(sound(SPACE), out=out, device="cpu", listener=print_something)
     assert [path.name for path in (out / "workers").iterdir()] == ["worker-0.log"]
+
+
+@pytest.mark.usefixtures("pretended")
+def test_after_its_time_a_search_begins_no_trial_and_judges_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What passed before a resume counts; trials that have begun are trained to their end."""
+    now = 0.0
+    monkeypatch.setattr("ktgdsl.searching.search_run.time.monotonic", lambda: now)
+    space = sound(SPACE.replace("trials = 6", "trials = 6 timeout = 2"))
+
+    def an_hour_each(event: Event) -> None:
+        nonlocal now
+        now += 3600 * isinstance(event, TrialEnded)
+
+    def cut_after_one(event: Event) -> None:
+        an_hour_each(event)
+        if isinstance(event, TrialEnded):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        ktgdsl.search(space, out=out, workers=1, listener=cut_after_one)
+    found = resume(out, listener=an_hour_each)
+    assert found.result.trials == 2
+    assert found.result.baselines
+    whole = ktgdsl.search(sound(SPACE), out=tmp_path / "whole", workers=1, listener=an_hour_each)
+    assert whole.result.trials == 6

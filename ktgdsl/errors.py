@@ -96,3 +96,8 @@ def warn(code: str, message: str, *, help: str | None = None, path: Path | None 
         KtgWarning(Diagnostic(code, message, help=help, path=where, severity="warning")),
         stacklevel=3,
     )
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and its message."""
+    return f"{type(error).__name__}: {error}"

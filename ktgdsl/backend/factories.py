@@ -12,9 +12,9 @@ from ktgdsl.backend import library, networks
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.backend.seeds import derive
-from ktgdsl.backend.user_code import UnusableError, call_user_function, describe
+from ktgdsl.backend.user_code import UnusableError, call_user_function
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import NodeError
+from ktgdsl.errors import NodeError, describe
 from ktgdsl.plan.model import Node, Plan
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.numerics import full
-from ktgdsl.backend.user_code import UnusableError, describe, user_function
-from ktgdsl.errors import RunError
+from ktgdsl.backend.user_code import UnusableError, user_function
+from ktgdsl.errors import RunError, describe
 from ktgdsl.vocabulary.reads import UserFunction
 
 

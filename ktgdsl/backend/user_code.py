@@ -10,6 +10,7 @@ from typing import Any
 
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.user_modules import noting_imports, put_first_on_path
+from ktgdsl.errors import describe
 
 
 class UnusableError(Exception):
@@ -68,11 +69,6 @@ def user_function(path: str, folder: str | None) -> Any:
 _SCRIPT = (
     'what only a script does, such as `parse_args()`, belongs under `if __name__ == "__main__":`'
 )
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line: its type and its message."""
-    return f"{type(error).__name__}: {error}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ktgdsl.backend.user_code import describe
+from ktgdsl.errors import describe
 from ktgdsl.training.datasets.errors import UnreadableError
 
 GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})

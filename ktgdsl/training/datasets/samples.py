@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ktgdsl.backend.user_code import describe
+from ktgdsl.errors import describe
 from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.image_files import pixels
 

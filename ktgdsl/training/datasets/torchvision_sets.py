@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ktgdsl.backend.user_code import describe
-from ktgdsl.errors import RunError
+from ktgdsl.errors import RunError, describe
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.checksums import (
     UNPACKED,

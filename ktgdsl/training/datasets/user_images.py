@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from ktgdsl.backend.seeds import derive
-from ktgdsl.backend.user_code import describe
-from ktgdsl.errors import warn
+from ktgdsl.errors import describe, warn
 from ktgdsl.training.datasets.errors import UnreadableError, warn_of_transparency
 from ktgdsl.training.datasets.image_headers import GREY
 from ktgdsl.training.datasets.image_set import LazyImages

@@ -18,6 +18,7 @@ from ktgdsl.program.model import (
     IMAGE,
     LABEL,
     PROGRESS,
+    SAMPLE,
     Combined,
     Computed,
     Connector,
@@ -32,6 +33,7 @@ from ktgdsl.program.model import (
     Value,
     Weight,
 )
+from ktgdsl.program.reads import reads_samples
 from ktgdsl.vocabulary.reads import UserFunction
 
 Emitted = fx.Node | float | str | None
@@ -50,9 +52,9 @@ def emit(update: Update, folder: str | None = None) -> fx.Graph:
     Functions of the user's own are looked up in `folder` first. RunError where one cannot be
     imported.
 
-    Placeholders are `image`, `label` and `progress`; the result is an `Output`. Sources are
-    detached, so that the gradient of an edge's loss reaches its destination only (paper,
-    Sec. 3.1), and what several edges read is computed once.
+    Placeholders are `image`, `label` and `progress`, and `sample` where something reads it; the
+    result is an `Output`. Sources are detached, so that the gradient of an edge's loss reaches its
+    destination only (paper, Sec. 3.1), and what several edges read is computed once.
     """
     return _Emitter(update, folder).emit()
 
@@ -62,8 +64,9 @@ class _Emitter:
         self.update = update
         self.folder = folder
         self.graph = fx.Graph()
+        sample = (SAMPLE,) if reads_samples(update.edges) else ()
         self.placeholders = {
-            each: self.graph.placeholder(each.name) for each in (IMAGE, LABEL, PROGRESS)
+            each: self.graph.placeholder(each.name) for each in (IMAGE, LABEL, PROGRESS, *sample)
         }
         self.outputs: dict[tuple[str, str], fx.Node] = {}
         self.open: dict[tuple[str, str], fx.Node] = {}

@@ -34,7 +34,9 @@ class TrainingGraph(fx.GraphModule):
     """Networks, losses and gates of an update as one module (paper, Algorithm 1, one batch).
 
     `graph(image, label, progress)` takes images (B, channels, height, width), labels (B,)
-    as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`.
+    as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`. Where a gate
+    reads the numbers of the samples, `shard` for one, it is `graph(image, label, progress, sample)`
+    with the numbers (B,) as int64.
     """
 
     def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:

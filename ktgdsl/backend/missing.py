@@ -12,7 +12,9 @@ from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read, UserFunction
 from ktgdsl.vocabulary.registry import entry_of
 
-FORMS = frozenset(("features", "logits", "log_p", "p", "label", "one_hot", "progress", "epoch"))
+FORMS = frozenset(
+    ("features", "logits", "log_p", "p", "label", "one_hot", "sample", "progress", "epoch")
+)
 """The forms of what losses and gates read that a training graph has."""
 
 

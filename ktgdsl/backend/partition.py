@@ -8,8 +8,8 @@ from ktgdsl.backend.graph import TrainingGraph
 def split_networks(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
     """The networks in the order of their calls, and the rest of the graph.
 
-    The rest takes (image, label, progress, *outputs), with what each network gives in that
-    order, to an `Output`.
+    The rest takes the inputs of the graph, (image, label, progress) and perhaps the numbers of
+    the samples, and what each network gives, in that order, to an `Output`.
     """
     called = [node for node in graph.graph.nodes if "network" in node.meta]
     networks = [graph.get_submodule(str(node.target)) for node in called]

@@ -18,7 +18,7 @@ from ktgdsl.backend.partition import split_networks
 from ktgdsl.plan.model import LOGITS
 
 
-def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor, Tensor], Output]:
+def side_by_side(graph: TrainingGraph, threads: int) -> Callable[..., Output]:
     """A function that computes what the graph does, and its gradients, networks side by side.
 
     Each network has a thread of its own, which computes with `threads` threads; the losses and
@@ -30,14 +30,14 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[[Tensor, Tensor
     # Autograd records a function only if an input needs a gradient, and images do not.
     root = torch.zeros((), requires_grad=True)
 
-    def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
+    def compute(image: Tensor, *others: Tensor) -> Output:
         pools = _thread_pools(len(networks), threads)
         values = iter(_SideBySide.apply(root, image, networks, pools))
         outputs = [
             next(values) if names == (LOGITS,) else {name: next(values) for name in names}
             for names in taps
         ]
-        output: Output = rest(image, label, progress, *outputs)
+        output: Output = rest(image, *others, *outputs)
         return output
 
     return compute

@@ -10,9 +10,7 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.partition import split_networks
 
 
-def on_streams(
-    graph: TrainingGraph, device: torch.device
-) -> Callable[[Tensor, Tensor, Tensor], Output]:
+def on_streams(graph: TrainingGraph, device: torch.device) -> Callable[..., Output]:
     """A function that computes what the graph does, each network on a stream of its own.
 
     Autograd computes the backward pass of each on the stream of its forward pass. Networks must
@@ -21,7 +19,7 @@ def on_streams(
     networks, rest = split_networks(graph)
     streams = [torch.cuda.Stream(device) for _ in networks]  # type: ignore[no-untyped-call]
 
-    def compute(image: Tensor, label: Tensor, progress: Tensor) -> Output:
+    def compute(image: Tensor, *others: Tensor) -> Output:
         current = torch.cuda.current_stream(device)
         outputs = []
         for network, stream in zip(networks, streams, strict=True):
@@ -34,7 +32,7 @@ def on_streams(
             current.wait_stream(stream)
             for tensor in each.values() if isinstance(each, dict) else [each]:
                 tensor.record_stream(current)
-        output: Output = rest(image, label, progress, *outputs)
+        output: Output = rest(image, *others, *outputs)
         return output
 
     return compute

@@ -51,16 +51,20 @@ class Training:
 
     def take(self) -> object:
         """One step, on the same batch every time."""
-        return self.step(self.image, self.label)
+        return self.step(self.image, self.label, self._sample)
 
     def take_uncaptured(self) -> object:
         """The same, launched kernel by kernel, so that its operators can be counted."""
-        return self.step.take_uncaptured(self.image, self.label)
+        return self.step.take_uncaptured(self.image, self.label, self._sample)
+
+    @property
+    def _sample(self) -> Tensor:
+        return torch.arange(len(self.label), device=self.label.device)
 
     def batch_and_metrics(self) -> Callable[[], None]:
         """What an epoch does besides a step: draw its batch, and add up its metrics."""
         meter = EpochMeter(self.step.phase, self.step.device)
-        output = self.step(self.image, self.label)
+        output = self.step(self.image, self.label, self._sample)
         endless = self._batches()
 
         def prepare() -> None:

@@ -7,6 +7,7 @@ from ktgdsl.plan import model as plan
 from ktgdsl.program.model import (
     LABEL,
     PROGRESS,
+    SAMPLE,
     Combined,
     Computed,
     Connector,
@@ -124,13 +125,15 @@ class _Resolver:
         return Weight(moving.word, tuple(self._value(each) for each in moving.inputs))
 
     def _of_batch(self, read: reads.Read) -> Value:
-        """Labels, or how far the training is."""
+        """Labels, numbers of samples, or how far the training is."""
         match read.form:
             case "label":
                 return LABEL
             case "one_hot":
                 like = Read(self.edge.destination.node, "logits")
                 return Computed("one_hot", (LABEL, like))
+            case "sample":
+                return SAMPLE
             case "progress":
                 return PROGRESS
             case "epoch":

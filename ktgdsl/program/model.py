@@ -25,12 +25,17 @@ with a weight, or of those with a label; or the sum itself."""
 
 @dataclass(frozen=True)
 class Placeholder:
-    """An input of a step: `image`, `label`, or `progress`, which is k / k_end of the phase."""
+    """An input of a step: `image`, `label`, `progress` or `sample`.
 
-    name: Literal["image", "label", "progress"]
+    `progress` is k / k_end of the phase. `sample` are the numbers of the samples in the training
+    split, an input of those updates alone that read them.
+    """
+
+    name: Literal["image", "label", "progress", "sample"]
 
 
 IMAGE, LABEL, PROGRESS = Placeholder("image"), Placeholder("label"), Placeholder("progress")
+SAMPLE = Placeholder("sample")
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from ktgdsl.program.model import (
+    SAMPLE,
     Combined,
     Computed,
     Connector,
     EdgeLoss,
     Gate,
+    Placeholder,
     Read,
     Value,
     Weight,
@@ -16,12 +18,12 @@ from ktgdsl.program.model import (
 
 def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
     """What is read, each once, in the order of its first use."""
-    values: list[Value | Gate] = []
-    for edge in edges:
-        for term in edge.terms:
-            values += [each for loss in term.losses for each in loss.inputs]
-            values.append(term.gate)
-    return tuple(dict.fromkeys(read for each in values for read in _within(each)))
+    return tuple(dict.fromkeys(each for each in _leaves(edges) if isinstance(each, Read)))
+
+
+def reads_samples(edges: Iterable[EdgeLoss]) -> bool:
+    """Whether something is computed of the numbers of the samples."""
+    return SAMPLE in _leaves(edges)
 
 
 def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:
@@ -31,10 +33,18 @@ def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _within(value: Value | Gate) -> Iterator[Read]:
-    """The reads that a value or a gate is computed from."""
+def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder]:
+    """What the losses and gates of edges are computed from."""
+    for edge in edges:
+        for term in edge.terms:
+            for each in (*(each for loss in term.losses for each in loss.inputs), term.gate):
+                yield from _within(each)
+
+
+def _within(value: Value | Gate) -> Iterator[Read | Placeholder]:
+    """The reads and inputs of the step that a value or a gate is computed from."""
     match value:
-        case Read():
+        case Read() | Placeholder():
             yield value
         case Connector():
             yield value.destination

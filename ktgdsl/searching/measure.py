@@ -32,10 +32,11 @@ def _step(plan: Plan, device: str | None) -> float:
     step = assemble(plan, choose_device(device), seed=0, steps=STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
     label = torch.randint(plan.data.classes, (plan.data.batch,), device=step.device)
+    sample = torch.arange(plan.data.batch, device=step.device)
     times = []
     for _ in range(STEPS + 2):
         began = time.perf_counter()
-        output = step(image, label)
+        output = step(image, label, sample)
         float(next(iter(output.losses.values())))  # wait for the device
         times.append(time.perf_counter() - began)
     return median(times[2:])

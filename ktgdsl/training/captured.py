@@ -13,8 +13,8 @@ from torch import Tensor
 from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output
 
-Compute = Callable[[Tensor, Tensor], Output]
-"""A step: computes an output from images and labels, and updates weights and optimisers."""
+Compute = Callable[..., Output]
+"""A step: computes an output from the tensors of a batch, and updates weights and optimisers."""
 
 WARM_UP = 3
 """Steps on a side stream before the capture, as `torch.cuda.graph` asks for."""
@@ -81,21 +81,22 @@ class CapturedStep:
         self._attempted = False
         self._recording: Recording | None = None
 
-    def __call__(self, image: Tensor, label: Tensor) -> Output:
+    def __call__(self, *batch: Tensor) -> Output:
         """Take a step. Later steps do not change the tensors that it returns."""
+        image = batch[0]
         # Of several GPUs the current one is the one that records and replays.
         with torch.cuda.device(image.device) if image.is_cuda else nullcontext():
-            return self._take(image, label)
+            return self._take(batch)
 
-    def _take(self, image: Tensor, label: Tensor) -> Output:
+    def _take(self, batch: Sequence[Tensor]) -> Output:
         if not self._attempted:
             self._attempted = True
-            self._image, self._label = image.clone(), label.clone()
+            self._batch = [each.clone() for each in batch]
             self._recording = self._verified_recording()
-        if self._recording is None or not (_like(image, self._image) and _like(label, self._label)):
-            return self._compute(image, label)
-        self._image.copy_(image)
-        self._label.copy_(label)
+        if self._recording is None or not all(map(_like, batch, self._batch)):
+            return self._compute(*batch)
+        for place, each in zip(self._batch, batch, strict=True):
+            place.copy_(each)
         self._recording.replay()
         # The next replay writes to the memory of the recording.
         return self._recording.output.clone()
@@ -104,7 +105,7 @@ class CapturedStep:
         """A recording that does what the plain step does; the state is left as it was."""
         before = self._state()
         try:
-            with _side_stream(self._image.device):
+            with _side_stream(self._batch[0].device):
                 for _ in range(WARM_UP):
                     self._restore(before)
                     self._step()
@@ -126,7 +127,7 @@ class CapturedStep:
         return None
 
     def _step(self) -> Output:
-        return self._compute(self._image, self._label)
+        return self._compute(*self._batch)
 
     def _state(self) -> "_State":
         tensors = {id(each): each.detach().clone() for each in self._tensors()}

@@ -243,7 +243,17 @@ def _require_channels(data: DataPlan, channels: int) -> None:
 def batches(
     split: Split, size: int, seed: int, epoch: int, *, drop_last: bool = True
 ) -> Iterator[Batch]:
+    """`numbered_batches` without the numbers of the samples."""
+    drawn = numbered_batches(split, size, seed, epoch, drop_last=drop_last)
+    return ((image, label) for image, label, _ in drawn)
+
+
+def numbered_batches(
+    split: Split, size: int, seed: int, epoch: int, *, drop_last: bool = True
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
+
+    Each is images, labels and the numbers of the samples: (B,) int64, positions in the split.
 
     The order depends on the seed, the epoch and the number of samples alone, and so do the
     augmentation and what is random in a user's Dataset, whether the images are streamed or not.
@@ -261,10 +271,10 @@ def batches(
     if augment is not None:
         draws = augment.draw(len(order), seed, epoch).to(split.label.device)
     draw = derive(seed, "read", epoch)
-    for start, image, label in _raw_batches(split, order, size, draw):
+    for start, image, chosen in _raw_batches(split, order, size, draw):
         if augment is not None and draws is not None:
             image = augment.apply(image, draws[start : start + size])
-        yield split.normalized(image), label
+        yield split.normalized(image), split.label[chosen], chosen
 
 
 def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
@@ -275,25 +285,26 @@ def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
         for start in range(0, len(split), size):
             yield split.batch(slice(start, start + size))
     else:
-        for _, image, label in _raw_batches(split, torch.arange(len(split)), size):
-            yield split.normalized(image), label
+        for _, image, chosen in _raw_batches(split, torch.arange(len(split)), size):
+            yield split.normalized(image), split.label[chosen]
 
 
 def _raw_batches(
     split: Split, order: Tensor, size: int, draw: int = 0
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """The samples at `order` (N,), which is on the CPU, in batches: the position of the first,
-    images (B, C, H, W) and labels (B,) on the device. `draw` seeds what is random in the images.
+    images (B, C, H, W) and their positions in the split (B,) on the device. `draw` seeds what is
+    random in the images.
     """
     device = split.label.device
     index = order.to(device, non_blocking=True)
     if split.stream is None:
         for start in range(0, len(order), size):
             chosen = index[start : start + size]
-            yield start, split.image[chosen], split.label[chosen]
+            yield start, split.image[chosen], chosen
         return
     start = 0
     for image in split.stream.images(order, size, draw):
         chosen = index[start : start + size]
-        yield start, image.to(device, non_blocking=True), split.label[chosen]
+        yield start, image.to(device, non_blocking=True), chosen
         start += len(chosen)

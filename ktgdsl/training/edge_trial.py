@@ -11,6 +11,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.model import Program
+from ktgdsl.program.reads import reads_samples
 from ktgdsl.training.metrics import eval_mode
 from ktgdsl.training.trial import CHECKED_IMAGES
 
@@ -44,7 +45,9 @@ def try_taps(
                 first = next(iter(networks.values()))
                 dtype = next((each.dtype for each in first.parameters()), image.dtype)
                 with torch.no_grad(), eval_mode([*networks.values(), *connectors.values()]):
-                    _Trial(graph).run(image.to(dtype), label, 1.0)
+                    sample = [torch.arange(len(label), device=device)]
+                    sample *= reads_samples(graph.update.edges)
+                    _Trial(graph).run(image.to(dtype), label, 1.0, *sample)
 
 
 class _Trial(fx.Interpreter):

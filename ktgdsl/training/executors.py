@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
@@ -15,8 +15,9 @@ from ktgdsl.training.process_settings import keep_compiled_code
 ANY_MEMORY_FORMAT = frozenset({"resnet", "wrn", "torchvision", "timm"})
 """Networks that compute the same in any memory format; a foreign one may call `view`."""
 
-Executor = Callable[[Tensor, Tensor, Tensor], Output]
-"""(image, label, progress) to an `Output`, as a `TrainingGraph` has it."""
+Executor = Callable[..., Output]
+"""(image, label, progress) to an `Output`, or (image, label, progress, sample): as the
+`TrainingGraph` has it."""
 
 
 def executors(

@@ -12,7 +12,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Split, Splits, TrainingData, batches, batches_in_order
+from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order, numbered_batches
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
@@ -155,9 +155,9 @@ def _train_epoch(
     meter = EpochMeter(step.phase, step.device)
     reported = time.monotonic()
     data = step.plan.data
-    order = batches(split, data.batch, seed, epoch, drop_last=data.drop_last)
-    for done, (image, label) in enumerate(order, start=1):
-        meter.update(step(image, label), label, step.taken)
+    order = numbered_batches(split, data.batch, seed, epoch, drop_last=data.drop_last)
+    for done, (image, label, sample) in enumerate(order, start=1):
+        meter.update(step(image, label, sample), label, step.taken)
         if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
             reported = now
             listener(StepsDone(epoch, done))

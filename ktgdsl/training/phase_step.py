@@ -12,7 +12,7 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
-from ktgdsl.program.reads import connectors_of
+from ktgdsl.program.reads import connectors_of, reads_samples
 from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
@@ -73,13 +73,22 @@ class PhaseStep:
             phase.learners, networks, device, self._captured, connectors
         )
         self._executors = executors(self.graphs, execution, device)
+        self._numbered = [reads_samples(graph.update.edges) for graph in self.graphs]
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
         self._take = self._taker()
 
-    def __call__(self, k: int, image: Tensor, label: Tensor) -> Output:
-        """Take step k of the phase, on tensors that are on the device."""
+    @property
+    def reads_samples(self) -> bool:
+        """Whether some update reads the numbers of the samples."""
+        return any(self._numbered)
+
+    def __call__(self, k: int, *batch: Tensor) -> Output:
+        """Take step k of the phase, on tensors that are on the device.
+
+        A batch is its images and labels, and its samples' numbers if the phase reads them.
+        """
         self._progress.fill_(k / self.phase.steps)
         self._set_learning_rates(k)
         for name, training in self._modes.items():
@@ -87,11 +96,18 @@ class PhaseStep:
             network = self._networks[name]
             if network.training != training:
                 network.train(training)
-        return self._take(image, label)
+        return self._take(*batch)
 
-    def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
+    def take_uncaptured(self, image: Tensor, label: Tensor, *sample: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured."""
-        return join_outputs([self._update(each, image, label) for each in self._executors])
+        inputs = image, label, self._progress
+        updates = zip(self._executors, self._numbered, strict=True)
+        return join_outputs(
+            [
+                self._update(each, *inputs, *(sample if numbered else ()))
+                for each, numbered in updates
+            ]
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the optimisers, and under "plateaus" that of such schedules."""
@@ -107,7 +123,7 @@ class PhaseStep:
             load_optimizer(optimizer, state[kind])
         self._take = self._taker()
 
-    def _taker(self) -> Callable[[Tensor, Tensor], Output]:
+    def _taker(self) -> Callable[..., Output]:
         """What takes steps from here on, with the state as it is."""
         if not self._captured:
             return self.take_uncaptured
@@ -128,14 +144,14 @@ class PhaseStep:
             for state in optimizer.state.values():
                 yield from (value for value in state.values() if isinstance(value, Tensor))
 
-    def _update(self, executor: Executor, image: Tensor, label: Tensor) -> Output:
+    def _update(self, executor: Executor, *inputs: Tensor) -> Output:
         """Update the nodes that learn in the executor's graph: they alone have gradients then."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
         half = self._execution.precision.value == "bf16"
         # Of the networks alone: losses and gates take their inputs to float32.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
-            output = executor(image, label, self._progress)
+            output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
             for name in output.losses:

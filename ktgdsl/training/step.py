@@ -123,7 +123,7 @@ class Stepper:
         steps = f"{self.taken} of {self.steps} steps taken"
         return f"<Stepper {self.plan.graph.name}: {steps} on {self.device}>"
 
-    def __call__(self, image: Tensor, label: Tensor) -> Output:
+    def __call__(self, image: Tensor, label: Tensor, sample: Tensor | None = None) -> Output:
         """Take one step and return what it computed.
 
         One forward of every network on the same images, one backward over the sum of the
@@ -135,9 +135,12 @@ class Stepper:
         Args:
             image: (B, C, H, W), floating point.
             label: (B,) int64, -1 where there is none.
+            sample: (B,) int64, the numbers of the samples in the training split, which the gate
+                `shard` reads.
 
         Raises:
             RunError: when a network that is not ours does not map such images to logits (E505).
+            TypeError: when a gate reads the numbers of the samples and there are none.
             RuntimeError: when all `steps` are taken.
         """
         if self.taken >= self.steps:
@@ -155,9 +158,20 @@ class Stepper:
         if self.taken == self._ends[self._index]:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
-        output = self._step(done + 1, image, label)
+        output = self._step(done + 1, image, label, *self._numbers(sample))
         self.taken += 1
         return output
+
+    def _numbers(self, sample: Tensor | None) -> tuple[Tensor, ...]:
+        """The numbers of the samples on the device, where the phase reads them."""
+        if not self._step.reads_samples:
+            return ()
+        if sample is None:
+            raise TypeError(
+                "a gate reads the numbers of the samples: give them as well, "
+                "`step(image, label, sample)`"
+            )
+        return (sample.to(self.device, non_blocking=True),)
 
     def end_phase(self) -> None:
         """End the phase, also before its last step, and enter the next one if there is one.
@@ -169,13 +183,13 @@ class Stepper:
         if self._index + 1 < len(self._ends):
             self._enter(self._index + 1)
 
-    def take_uncaptured(self, image: Tensor, label: Tensor) -> Output:
+    def take_uncaptured(self, image: Tensor, label: Tensor, sample: Tensor | None = None) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured.
 
         For those who count operators. Neither the learning rates nor k move on, and image and
         label have to be on the device.
         """
-        return self._step.take_uncaptured(image, label)
+        return self._step.take_uncaptured(image, label, *self._numbers(sample))
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from ktgdsl.errors import RunError
 from tests.specs import compiled, sound
 
 REFUSED = [
-    ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via shard(0, 2) }",
-     "gate `shard`", "shard(0, 2)"),
+    ("graph g { node a, b = resnet8 target a edge label -> * edge b -> a via stable } "
+     "data digits { views = 2 }", "gate `stable`", "stable"),
     ("graph g { node a, b = resnet8 target a edge label -> * edge b.stem -> a.stem : overhaul }",
      "loss `overhaul`", "overhaul"),
     ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
@@ -40,9 +40,12 @@ def test_what_is_not_supported_is_checked_and_not_built(text: str, what: str, pl
 
 
 IN_OTHER_PLACES = [
-    ("edge b -> a via linear * shard(1, 2)", "", {"the gate `shard`": "shard(1, 2)"}),
-    ("edge b.stem -> a.stem : own via late", "let own = overhaul let late = 2 * shard(0, 2)",
-     {"the loss `overhaul`": "overhaul", "the gate `shard`": "shard(0, 2)"}),
+    ("edge b -> a via linear * stable(0.5)", "data digits { views = 2 }",
+     {"the gate `stable`": "stable(0.5)", "this value of the setting `views`": "views = 2"}),
+    ("edge b.stem -> a.stem : own via late",
+     "data digits { views = 2 } let own = overhaul let late = 2 * stable",
+     {"the loss `overhaul`": "overhaul", "the gate `stable`": "stable",
+      "this value of the setting `views`": "views = 2"}),
 ]  # fmt: skip
 
 

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from ktgdsl.plan.model import DataPlan, Percent
 from ktgdsl.training import digits
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_training_data
+from ktgdsl.training.data import (
+    Split,
+    batches,
+    batches_in_order,
+    load_splits,
+    load_training_data,
+    numbered_batches,
+)
 from tests.plans import tiny_plan
 
 CPU = torch.device("cpu")
@@ -145,6 +152,11 @@ def test_image_and_label_stay_together() -> None:
         np.testing.assert_array_equal(
             image.flatten().numpy(), label.numpy().astype(np.float32) / 200
         )
+
+
+def test_a_sample_has_its_position_in_the_split_as_its_number() -> None:
+    for _, label, sample in numbered_batches(numbered(100), 10, seed=3, epoch=2):
+        assert sample.tolist() == label.tolist()
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

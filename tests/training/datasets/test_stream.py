@@ -11,7 +11,14 @@ import torch
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits, load_training_data
+from ktgdsl.training.data import (
+    Split,
+    batches,
+    batches_in_order,
+    load_splits,
+    load_training_data,
+    numbered_batches,
+)
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.image_files import ImageFiles
 from ktgdsl.training.datasets.image_set import LazyImages
@@ -89,6 +96,11 @@ def test_arrays_that_do_not_fit_on_the_device_are_streamed(
     assert streamed.train.stream is not None
     require_equal(streamed.train, resident.train)
     require_equal(streamed.evaluation, resident.evaluation)
+    numbers = [
+        [sample.tolist() for _, _, sample in numbered_batches(each.train, 16, 5, 1)]
+        for each in (streamed, resident)
+    ]
+    assert numbers[0] == numbers[1]
 
 
 def test_data_take_a_share_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ _VALUES = {
         "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",
         "compile": "on", "seed": "1", "repeats": "2", "update": "sequential",
         "aggregate": "mean", "reduce": "active", "on_zero": "skip", "clip": "1",
-        "checkpoint": "5",
+        "take": "best } data digits { holdout = true", "checkpoint": "5",
     },
     "pretrain": {
         "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",

@@ -147,7 +147,17 @@ def _passed(
 def _refuse_judging_by_test_samples(
     drafting: Drafting, file: File, found: Settings, timed: Iterable[model.Phase] | None
 ) -> None:
-    """Complain about a learning rate that depends on held-out samples where there are none."""
+    """Complain about what depends on held-out samples where there are none."""
+    if found.train.take == "best":
+        block = file.block("train")
+        written = block.settings if block is not None else ()
+        place = next((s.value.span for s in written if s.name == "take"), file.span)
+        drafting.resolver.complain(
+            "E302",
+            "the best epoch is chosen on held-out samples, and none are held out",
+            place,
+            "say `holdout = true` in the `data` block",
+        )
     of_nodes = [node.settings.schedule for node in drafting.draft.nodes.values()]
     of_blocks = (found.train.schedule, found.pretrain.schedule)
     calls = [each.call() for each in (*of_blocks, *of_nodes) if each is not None]

@@ -26,6 +26,7 @@ def phases(
     written = phase_blocks(file)
     held = settled is None or settled.data.holdout or file.block("search") is not None
     epochs = 1 if settled is None else settled.train.epochs
+    take = "last" if settled is None else settled.train.take
     for block in written:
         substituted = drafting.settings(block.settings, f"phase.{block.name}")
         settings = drafting.resolver.settings(PhaseSettings, substituted, "phase", block.span)
@@ -47,7 +48,7 @@ def phases(
                 epochs=epochs if settings.epochs is None else settings.epochs,
                 optimizer=None if settings.optimizer is None else settings.optimizer.call(),
                 schedule=None if settings.schedule is None else settings.schedule.call(),
-                take=settings.take,
+                take=take if settings.take is None else settings.take,
             )
         )
     return tuple(found) if len(found) == len(written) else None

@@ -140,6 +140,8 @@ class TrainPlan(Data):
     reduce: Literal["mean", "active", "sum"]
     on_zero: Literal["step", "skip"] = "step"
     clip: float | None
+    take: Literal["last", "best"] = "last"
+    """The epoch whose weights a training without phases ends with; phases have their own."""
     checkpoint: int
     """Epochs between checkpoints; one is written at the end too."""
 

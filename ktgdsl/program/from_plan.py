@@ -109,7 +109,7 @@ def _phase(
             losses,
             sequential=train.update == "sequential",
         ),
-        take="last" if written is None else written.take,
+        take=train.take if written is None else written.take,
     )
 
 

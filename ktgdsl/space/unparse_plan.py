@@ -66,7 +66,7 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
             "epochs": None if phase.epochs == plan.train.epochs else str(phase.epochs),
             "optimizer": _unless(phase.optimizer, None, "optimizer"),
             "schedule": _unless(phase.schedule, None, "schedule"),
-            "take": None if phase.take == "last" else phase.take,
+            "take": None if phase.take == plan.train.take else phase.take,
         }
         lines += ["", *_block(f"phase {phase.name}", settings)]
     text, problems = format_source(Source("<plan>", "\n".join(lines).lstrip() + "\n"))

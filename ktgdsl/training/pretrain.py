@@ -83,6 +83,7 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
             "repeats": 1,
             "aggregate": "sum",  # of transfer losses, and there is none
             "update": "simultaneous",  # of one node
+            "take": "last",
         }
     )
     graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(supervised(NAME),))

@@ -160,6 +160,13 @@ class TrainSettings(Parameters):
         Field(description="whether a node whose loss is 0 in a batch takes its optimiser step"),
     ] = "step"
     clip: Annotated[Positive | None, Field(description="greatest gradient norm of a node")] = None
+    take: Annotated[
+        Literal["last", "best"],
+        Field(
+            description="the epoch whose weights a training ends with; `best` on the validation "
+            "split; also of phases that do not say it"
+        ),
+    ] = "last"
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
 
 
@@ -197,9 +204,12 @@ class PhaseSettings(Parameters):
         Schedule | None, Field(description="instead of the nodes' and the `train` block's")
     ] = None
     take: Annotated[
-        Literal["last", "best"],
-        Field(description="the epoch whose weights go on; `best` on the validation split"),
-    ] = "last"
+        Literal["last", "best"] | None,
+        Field(
+            description="the epoch whose weights go on; `best` on the validation split; the "
+            "`train` block's unless given"
+        ),
+    ] = None
 
 
 class ShareSettings(Parameters):

@@ -168,6 +168,7 @@ class TestSettings:
             "reduce": "mean",
             "on_zero": "step",
             "clip": None,
+            "take": "last",
             "checkpoint": 1,
         }
         (node,) = plan.graph.nodes

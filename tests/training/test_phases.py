@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import ktgdsl
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
@@ -270,6 +271,57 @@ def test_each_node_takes_its_own_best_epoch_and_is_measured_then(
     assert_equal(weights(trained.stepper, "b"), trace.weights[0]["b"])
     assert trained.accuracy.validation is not None
     assert trained.accuracy.validation != {"a": 20.0, "b": 20.0}
+
+
+ALONE = "graph g { node a, b = resnet8 target a edge label -> * edge a <-> b }"
+
+
+def test_the_best_epoch_without_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = Trace()
+    measure_first(monkeypatch, {"a": 10.0, "b": 30.0}, {"a": 20.0, "b": 20.0}, {"a": 20.0, "b": 0})
+    trained = train_plan(load(ALONE + "train { take = best epochs = 3 }"), on_epoch=trace)
+    assert_equal(weights(trained.stepper, "a"), trace.weights[1]["a"])
+    assert_equal(weights(trained.stepper, "b"), trace.weights[0]["b"])
+    assert trained.accuracy.validation not in ({"a": 20.0, "b": 20.0}, {"a": 20.0, "b": 0})
+
+
+def test_the_best_epoch_without_phases_is_known_after_a_kill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan, states = load(ALONE + "train { take = best epochs = 2 }"), []
+    best, worse = {"a": 30.0, "b": 30.0}, {"a": 20.0, "b": 20.0}
+    measure_first(monkeypatch, best, worse)
+    whole = train_plan(
+        plan, on_epoch=lambda _, step: states.append(through_a_file(step.state_dict()))
+    )
+    measure_first(monkeypatch, worse)
+    resumed = train_plan(plan, resume=ResumePoint(1, states[0]))
+    for name in ("a", "b"):
+        assert_equal(weights(resumed.stepper, name), weights(whole.stepper, name))
+
+
+def test_phases_take_the_epoch_of_train_unless_they_say_it() -> None:
+    plan = load(
+        ALONE
+        + """
+        train { take = best }
+        phase one { learn = [a, b] }
+        phase two { learn = [a, b] take = last }
+    """
+    )
+    assert [phase.take for phase in plan.phases] == ["best", "last"]
+    again = ktgdsl.loads(unparse_plan(plan, Path.cwd()))
+    assert [phase.take for phase in again.phases] == ["best", "last"]
+    assert again.digest == plan.digest
+
+
+def test_which_epoch_is_taken_counts_in_a_digest_where_it_is_read() -> None:
+    def digest(train: str, phases: str = "") -> str:
+        return load(ALONE + f"train {{ {train} }}" + phases).digest
+
+    assert digest("take = last") == digest("") != digest("take = best")
+    phase = "phase one { learn = [a, b] take = last }"
+    assert digest("take = best", phase) == digest("", phase)
 
 
 # Methods

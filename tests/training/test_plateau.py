@@ -108,3 +108,10 @@ def test_accuracy_is_that_on_held_out_samples(
     node: str, train: str, rest: str, found: list[str]
 ) -> None:
     assert said(SPEC.format(node, train, rest)) == found
+
+
+def test_the_best_epoch_is_that_on_held_out_samples() -> None:
+    spec = "graph g { node a = resnet8 target a edge label -> a } train { take = best }"
+    unheld = "E302 the best epoch is chosen on held-out samples, and none are held out"
+    assert said(spec) == [unheld]
+    assert said(spec + "data digits { holdout = true }") == []

@@ -35,6 +35,7 @@ class TestSpec:
             plan = plan.model_copy(update={"space": None, "search": None})  # at its first point
         # Images of the right shape stand for data that are not here.
         monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
+        monkeypatch.setattr("ktgdsl.training.pretrain.content_facts", lambda *_: {})
         held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
         plan = plan.model_copy(

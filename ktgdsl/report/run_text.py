@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ktgdsl.plan.model import Graph, Node, Plan
 from ktgdsl.report.describe import columns
-from ktgdsl.report.formatting import Clock, duration, step_rate
+from ktgdsl.report.formatting import Clock, count, duration, step_rate
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.training.events import (
     EpochDone,
@@ -63,7 +63,8 @@ def _headline(started: RunStarted) -> str:
         repeat = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
         resumed = f", going on after epoch {started.epoch}{repeat}"
     return (
-        f"{plan.graph.name}: {plan.epochs} epochs of {plan.data.steps_per_epoch} steps "
+        f"{plan.graph.name}: {count(plan.epochs, 'epoch')} of "
+        f"{count(plan.data.steps_per_epoch, 'step')} "
         f"on {plan.data.source.name}, {started.device}, into {started.folder}{resumed}"
     )
 

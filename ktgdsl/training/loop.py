@@ -9,6 +9,7 @@ from torch import nn
 
 from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.errors import RunError
+from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
 from ktgdsl.training.checkpoint import Accuracies
@@ -183,7 +184,14 @@ def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
         f"{what} became {first.value} at epoch {epoch} of {plan.epochs}, "
         f"step {first.step} of {plan.steps}{others}"
     )
-    return RunError.single("E503", message, help=_DIVERGENCE_HELP)
+    help = _OWN_GATE_HELP if _has_own_gate(plan, first) else _DIVERGENCE_HELP
+    return RunError.single("E503", message, help=help)
+
+
+def _has_own_gate(plan: Plan, first: NonFinite) -> bool:
+    """Whether a gate of the user's may be why a loss is NaN: a weight out of range is one."""
+    terms = (t for edge in plan.graph.edges if edge.key == first.edge for t in edge.terms)
+    return any(call.name == "python" for term in terms for call in gate_calls(term.gate))
 
 
 def _require_finite_weights(
@@ -201,6 +209,10 @@ def _require_finite_weights(
             raise RunError.single("E503", message, help=_DIVERGENCE_HELP)
 
 
+_OWN_GATE_HELP = (
+    "the gate `python(...)` has to give weights from 0 to 1; if it does, lower the learning rate "
+    "or limit gradients with `clip`"
+)
 _DIVERGENCE_HELP = (
     "lower the learning rate, begin with a `warmup`, limit gradients with `clip`, "
     "or give the edge less weight"

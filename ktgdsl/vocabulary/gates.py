@@ -23,8 +23,9 @@ class Gate(Entry):
     """Base of all gates.
 
     `per_sample` tells predicates from schedules, `of_source` those that look at the source,
-    and `certain` those that are 1 from the labels, as these are always right and sure. `folds`
-    is true for those that are a number wherever something is trained, and so have no function.
+    and `certain` those that are 1 on an edge from the labels, which are always right and sure: a
+    gate has to be where its `inputs("label")` would read the source. `folds` is true for those
+    that are a number in every phase, which the compiler computes, so that they have no function.
     `views` is how many views of each sample the data must have.
     """
 

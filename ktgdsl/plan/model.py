@@ -155,6 +155,16 @@ class Plan(Data):
         """The length of each pre-training."""
         return (self.pretrain or self.train).epochs
 
+    @property
+    def judges_held_out(self) -> bool:
+        """Whether the training depends on the accuracy on held-out samples."""
+        takes = (self.train.take, *(phase.take for phase in self.phases))
+        schedules = [self.train.schedule, *(node.schedule for node in self.graph.nodes)]
+        schedules += [phase.schedule for phase in self.phases if phase.schedule is not None]
+        if self.pretrain is not None:
+            schedules.append(self.pretrain.schedule)
+        return "best" in takes or any(call.arguments.get("on") == "accuracy" for call in schedules)
+
     def to_json(self) -> str:
         """The plan as JSON text; `from_json` gives an equal plan."""
         return self.model_dump_json(indent=2) + "\n"

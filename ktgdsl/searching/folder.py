@@ -26,8 +26,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
-from ktgdsl.searching.trial_plans import point
-from ktgdsl.space.space import plan_at
+from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
@@ -103,7 +102,7 @@ class SearchFolder:
         confirmed: Score | None = None,
         tied: Sequence[int] = (),
     ) -> Path:
-        """Write the graph of a trial as a spec that can be run, on all training samples.
+        """Write the graph of a trial as a spec that can be run.
 
         Args:
             name: of the file.
@@ -112,9 +111,7 @@ class SearchFolder:
             confirmed: its accuracy with further seeds, where there are some.
             tied: other trials that are as good.
         """
-        assert plan.space is not None
-        graph = plan_at(plan, point(plan.space.draws, trial.params))
-        assert graph is not None
+        graph = graph_of_trial(plan, trial.params)
         path = self.path / name
         with reporting_write_errors(path):
             path.parent.mkdir(exist_ok=True)

@@ -44,9 +44,8 @@ from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
 from ktgdsl.searching.threads import threads_each
-from ktgdsl.searching.trial_plans import point
+from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
-from ktgdsl.space.space import plan_at
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
@@ -235,9 +234,7 @@ class SearchRun:
             message = f"{path} is of another search: its best trial is not in the journal"
             raise folder_error(path, message, "delete it to have it made again from the journal")
         trial = trials[result.best.trial]
-        assert self.plan.space is not None
-        best = plan_at(self.plan, point(self.plan.space.draws, trial.params))
-        assert best is not None
+        best = graph_of_trial(self.plan, trial.params)
         return SearchOutcome(self.study.optuna, best, result)
 
 

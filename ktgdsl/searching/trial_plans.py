@@ -35,6 +35,19 @@ def trial_plan(plan: Plan, params: Mapping[str, Any]) -> Plan | None:
     return None if at_point is None else for_trial(at_point)
 
 
+def graph_of_trial(plan: Plan, params: Mapping[str, Any]) -> Plan:
+    """The graph of a trial as a plan of its own, on all training samples.
+
+    What needs held-out samples, a best epoch or a `plateau` on the accuracy, holds them out.
+    """
+    assert plan.space is not None
+    graph = plan_at(plan, point(plan.space.draws, params))
+    assert graph is not None  # the trial had one
+    if not graph.judges_held_out:
+        return graph
+    return graph.model_copy(update={"data": graph.data.model_copy(update={"holdout": True})})
+
+
 def for_trial(plan: Plan) -> Plan:
     """A plan without open values as a search trains it.
 

@@ -12,6 +12,7 @@ from ktgdsl.backend.functions import GATES, LOSSES
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
+from ktgdsl.errors import EdgeError, RunError
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.from_plan import identifier
 from ktgdsl.program.model import (
@@ -75,7 +76,7 @@ class _Emitter:
     def emit(self) -> fx.Graph:
         for call in self.update.calls:
             self._stage_call(call)
-        edges = {edge.key: self._edge(edge) for edge in self.update.edges}
+        edges = {edge.key: self._placed(edge) for edge in self.update.edges}
         sums = {
             learner: self._sum([edges[e.key] for e in self.update.into(learner)], learner)
             for learner in self.update.learns
@@ -106,6 +107,13 @@ class _Emitter:
         for edge in rest:
             total = self.graph.call_function(add, (total, edge))
         return self._name(total, f"loss_{identifier(learner)}") if rest else total
+
+    def _placed(self, edge: EdgeLoss) -> fx.Node:
+        """The loss of an edge. Raises EdgeError where a function of the user's cannot be used."""
+        try:
+            return self._edge(edge)
+        except RunError as error:
+            raise EdgeError(edge.key, *error.diagnostics) from error
 
     def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
@@ -186,7 +194,7 @@ class _Emitter:
         ]
         key = (named, *values)
         if key not in self._cache:
-            function = OwnFunction(named, self.folder)
+            function = OwnFunction(named, self.folder, len(values))
             node = self.graph.call_function(function, tuple(values), function.arguments)
             self._cache[key] = self._name(node, function.__name__)
         return self._call(checked, self._cache[key], values[1], named.path)

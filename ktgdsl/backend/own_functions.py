@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from ktgdsl.vocabulary.reads import UserFunction
 class OwnFunction:
     """A function of the user's with its arguments; it has the name and module of the function.
 
-    Raises RunError (E505) when it cannot be imported, and when a call of it fails.
+    Raises RunError (E505) when it cannot be imported or does not take so many `values` beside its
+    arguments, and when a call of it fails.
     """
 
-    def __init__(self, named: UserFunction, folder: str | None) -> None:
+    def __init__(self, named: UserFunction, folder: str | None, values: int) -> None:
         self._written = f'python("{named.path}")'
         try:
             self._function: Callable[..., Any] = user_function(named.path, folder)
@@ -30,7 +32,20 @@ class OwnFunction:
         if not callable(self._function):
             raise self._unusable(f"is a {type(self._function).__name__}, which cannot be called")
         self.arguments: dict[str, Any] = json.loads(named.arguments)
+        self._require_parameters(values)
         self.__module__, _, self.__name__ = named.path.partition(":")
+
+    def _require_parameters(self, values: int) -> None:
+        try:
+            parameters = signature(self._function)
+        except ValueError:  # some built-in functions have none
+            return
+        try:
+            parameters.bind(*range(values), **self.arguments)
+        except TypeError as error:
+            first = ("source", "destination", "label", "progress")[:values]
+            help = f"it is called with ({', '.join(first)}), and its own arguments by name"
+            raise self._unusable(f"cannot be called: {error}", help) from error
 
     def __call__(self, *values: object, **arguments: object) -> Any:
         """What the function returns."""

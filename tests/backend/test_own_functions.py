@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph, build
-from ktgdsl.errors import RunError
+from ktgdsl.errors import EdgeError, RunError
 from ktgdsl.plan.model import Plan
 from tests.specs import compiled, graph
 
@@ -150,7 +150,7 @@ def test_a_weight_outside_of_0_to_1_makes_the_loss_nan(folder: Path) -> None:
          'python("ownloss:nothing") gives None, and a gate gives one weight a sample, (4,)'),
         ('edge b -> a : python("ownloss:fails")', 'python("ownloss:fails") fails: KeyError: '),
         ('edge b -> a : python("ownloss:squared", wrong=1)',
-         'python("ownloss:squared") fails: TypeError: '),
+         'python("ownloss:squared") cannot be called: got an unexpected keyword argument'),
         ('edge b -> a : python("ownloss:number")',
          'python("ownloss:number") is a int, which cannot be called'),
         ('edge b -> a : python("ownloss:absent")',
@@ -165,6 +165,15 @@ def test_what_goes_wrong_is_an_error_of_the_users_code(edges: str, said: str, fo
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E505"
     assert diagnostic.message.startswith(said)
+
+
+def test_what_cannot_be_called_is_an_error_of_its_edge(folder: Path) -> None:
+    with pytest.raises(EdgeError) as caught:
+        built('edge b -> a : python("ownloss:squared", wrong=1)', folder)
+    assert caught.value.edge == ("b", "a")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.help is not None
+    assert "(source, destination, label)" in diagnostic.help
 
 
 def test_checking_and_planning_run_nothing_of_the_users(folder: Path) -> None:

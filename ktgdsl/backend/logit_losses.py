@@ -1,4 +1,4 @@
-"""Further losses of the outputs of networks: what matches more than one distribution.
+"""Losses of the outputs of networks other than plain divergences.
 
 Shapes and notation are those of `losses`: (B, C, *rest) in, (B, *rest) out, and labels are -1
 where unlabeled.

@@ -24,7 +24,9 @@ class DraftNode(NamedTuple):
 
 
 class DraftDerived(NamedTuple):
-    """A node made from others, `sources`; `by` is the node that a learned mix looks at.
+    """A node made from others, `sources`.
+
+    `by` is the node whose features the learned weights of a mix are computed from.
 
     `learned` tells one with parameters of its own, `passes` one that lets gradients through to
     its sources.
@@ -51,7 +53,7 @@ class DraftDerived(NamedTuple):
 
 
 class DraftEdge(NamedTuple):
-    """An edge for one pair; `by_name` tells one that was written out from a pattern's."""
+    """An edge for one pair; `by_name` is true where no `*` or array stands for it."""
 
     source: Endpoint
     destination: NodeOutput

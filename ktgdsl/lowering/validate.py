@@ -1,4 +1,4 @@
-"""Checks of a tree that need no lookup of words, each a small function."""
+"""Structural checks of the tree, before names are resolved, each a small function."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,1 +1,1 @@
-"""The program of a training: what is computed when, between a plan and its code."""
+"""The program of a training: what is computed when, compiled from a plan for the back end."""

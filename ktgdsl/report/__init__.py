@@ -1,1 +1,1 @@
-"""What people see of a run."""
+"""Everything shown to people: plans, runs, searches, tables, pictures."""

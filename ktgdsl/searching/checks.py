@@ -19,7 +19,7 @@ OPEN = "all gates through"
 
 @dataclass(frozen=True)
 class Check:
-    """A training beside the trials: its name, plan and seed."""
+    """A training besides the trials, to judge the result: a baseline, or a finalist again."""
 
     name: str
     plan: Plan

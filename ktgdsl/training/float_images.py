@@ -1,4 +1,4 @@
-"""Asks about floating-point images that a network normalises once more."""
+"""Warns of floating-point images that a network would normalise a second time."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Whether what a run or search was begun with is what there is now, as far as its folder says."""
+"""Checks on resume: code, data and files are what the run or search began with."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Losses between places inside networks, each one value per sample.
+"""Losses between taps, layers inside of networks, each one value per sample.
 
 f are the features at a tap, (channels, height, width) a sample or (channels,); s is the
 source, t the destination, i and j are samples of the batch of B. Statistics always use the

@@ -1,4 +1,4 @@
-"""Further gates: phases, and predicates on samples.
+"""Gates that tell samples apart, `during`, and gates of the user's own.
 
 p is the distribution of a node at temperature 1; s is the source, t the destination.
 """

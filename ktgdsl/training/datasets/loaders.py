@@ -1,4 +1,4 @@
-"""Processes that load data and cannot start or end early, reported instead of a bug."""
+"""Processes that load data; one that cannot start or ends early is an error, not a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -40,14 +40,15 @@ class Entry(Parameters):
 
     def call(self) -> Call:
         """The word with every argument written out, as it stands in a plan."""
-        named = [name for name in self.positions() if not self._is_usual(name)]
+        named = [name for name in _positions(type(self)) if not self._is_usual(name)]
         given = {name: getattr(self, name) for name in named} | (self.model_extra or {})
         arguments = {name: _plain(value) for name, value in given.items()}
         return Call.model_construct(name=self.word, arguments=arguments)
 
     def _is_usual(self, name: str) -> bool:
-        usual = type(self).model_fields[name].default
-        return name in self.later and bool(getattr(self, name) == usual)
+        if name not in self.later:
+            return False
+        return bool(getattr(self, name) == type(self).model_fields[name].default)
 
     @classmethod
     def from_call(cls, call: Call) -> Self:

@@ -25,7 +25,7 @@ from ktgdsl.vocabulary.refs import ReferringEntry
 from ktgdsl.vocabulary.registry import KINDS, entries
 from tests.paths import ROOT
 from tests.specs import graph, sound
-from tests.words import named, variants
+from tests.words import named, tap_for, variants
 
 README = ROOT / "grammar" / "README.md"
 MARKED = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -162,7 +162,7 @@ def _divided(what: str, names: Iterable[str], trained: Iterable[str]) -> Row:
 def _loss_trains(word: str) -> bool:
     loss = next(variants(named(f"loss {word}")))
     assert isinstance(loss, Loss)
-    tap = ".stage2" if loss.maps else ""
+    tap = tap_for(loss)
     edges = {"node": f"b{tap} -> a{tap}", "label": "label -> a", "nothing": "a"}
     sources = loss.sources - ({"label"} if loss.from_label() else set())
     return any(_trains(f"edge {edges[each]} : {loss.call()}") for each in sources)

@@ -12,6 +12,8 @@ from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.parse import parse_value
 from ktgdsl.vocabulary.entry import Entry, Parameters
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.reads import Read
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 from ktgdsl.vocabulary.registry import KINDS, entries
 
@@ -78,3 +80,15 @@ def found(kind: str, text: str) -> Entry:
     entry = resolved(kind, text, resolver)
     assert entry is not None, (text, [each.message for each in resolver.diagnostics])
     return entry
+
+
+def reads_margins(loss: Loss) -> bool:
+    """Whether a loss needs a batch norm before the source's tap."""
+    return any(isinstance(each, Read) and each.form == "margin" for each in loss.inputs("node"))
+
+
+def tap_for(loss: Loss) -> str:
+    """A tap of built-in networks that a loss can stand between: none where logits will do."""
+    if reads_margins(loss):
+        return '."stage2.pre"'
+    return ".stage2" if loss.maps else ""

@@ -14,7 +14,6 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
 from ktgdsl.errors import EdgeError, RunError
 from ktgdsl.plan.model import LOGITS
-from ktgdsl.program.from_plan import identifier
 from ktgdsl.program.model import (
     IMAGE,
     LABEL,
@@ -34,7 +33,8 @@ from ktgdsl.program.model import (
     Value,
     Weight,
 )
-from ktgdsl.program.reads import reads_samples
+from ktgdsl.program.names import identifier
+from ktgdsl.program.reads import margin_names, reads_samples
 from ktgdsl.vocabulary.reads import UserFunction
 
 Emitted = fx.Node | float | str | None
@@ -237,6 +237,8 @@ class _Emitter:
 
     def _output(self, read: Read) -> fx.Node:
         """The output of a node at a tap as it is, or log p or p of its logits."""
+        if read.form == "margin":
+            return self._margin(read)
         output = self.outputs[read.node, read.tap]
         if read.form in ("features", "logits"):
             return output
@@ -250,6 +252,14 @@ class _Emitter:
         if read.form == "log_p":
             return log_p
         return self._name(self._method("exp", log_p), f"p_{suffix}")
+
+    def _margin(self, read: Read) -> fx.Node:
+        """The margins (channels,) of the batch norm before a tap."""
+        key = ("margin", read)
+        if key not in self._cache:
+            name = margin_names(self.update.edges)[read]
+            self._cache[key] = self.graph.call_module(name, (self.outputs[read.node, read.tap],))
+        return self._cache[key]
 
     # Making nodes
 

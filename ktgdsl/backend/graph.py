@@ -10,12 +10,15 @@ from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.initial import make_connectors, make_networks
+from ktgdsl.backend.margins import Margin, norm_before
 from ktgdsl.backend.own_functions import OwnFunction
 from ktgdsl.backend.taps import Tapped, tapped
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import EdgeError
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Phase, StageCall, Update
-from ktgdsl.program.reads import connectors_of
+from ktgdsl.program.reads import connectors_of, margin_names, reads_of
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -145,10 +148,34 @@ def phase_graphs(
             {
                 **{c.module: _called(c, networks[c.node], modes[c.node]) for c in update.calls},
                 **{c.name: connectors[c.name] for c in connectors_of(update.edges)},
+                **_margins(update, networks),
             },
         )
         for update in phase.updates
     )
+
+
+def _margins(update: Update, networks: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """What gives the margins that edges read. Raises EdgeError where there is no batch norm."""
+    found: dict[str, nn.Module] = {}
+    for read, name in margin_names(update.edges).items():
+        norm = norm_before(networks[read.node], read.tap)
+        if norm is None:
+            edge = next(each for each in update.edges if read in reads_of([each]))
+            message = (
+                f"the loss `overhaul` of edge {' -> '.join(edge.key)} takes its margins from the "
+                f"batch norm before `{read.tap}`, and in the network of node `{read.node}` that "
+                "does not come from one"
+            )
+            raise EdgeError(edge.key, Diagnostic("E505", message, help=_NO_NORM))
+        found[name] = Margin(norm)
+    return found
+
+
+_NO_NORM = (
+    "take the tap before a ReLU, such as `stage2.pre`, or the path of a batch norm, or the margins "
+    "of each batch: `overhaul(margin=batch)`"
+)
 
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:

@@ -12,11 +12,6 @@ from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read, UserFunction
 from ktgdsl.vocabulary.registry import entry_of
 
-FORMS = frozenset(
-    ("features", "logits", "log_p", "p", "label", "one_hot", "sample", "progress", "epoch")
-)
-"""The forms of what losses and gates read that a training graph has."""
-
 
 class Missing(NamedTuple):
     """A part of a plan that cannot be trained yet: what it is, and the word that says it.
@@ -70,7 +65,7 @@ def can_be_supplied(value: Input) -> bool:
     """Whether the training graph has such a value; edges say of their own taps what is missing."""
     match value:
         case Read():
-            return value.form in FORMS and value.view == 0
+            return value.view == 0
         case Moving():
             return all(map(can_be_supplied, value.inputs))
         case UserFunction() | Connected() | PhaseFraction() | float() | int() | str() | None:

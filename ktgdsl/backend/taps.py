@@ -11,12 +11,15 @@ from ktgdsl.errors import TapError
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.vocabulary.networks import STAGES
 
+PRE = ".pre"
+"""After the name of a stage or the path of a module: the input of its last ReLU."""
+
 
 class UnknownTapError(ValueError):
-    """A network has no such tap; `tap` is its name."""
+    """A network has no such tap; `tap` is its name, and the message says so of a network."""
 
-    def __init__(self, tap: str) -> None:
-        super().__init__(f"there is no module `{tap}` in it")
+    def __init__(self, tap: str, why: str | None = None) -> None:
+        super().__init__(why or f"there is no `{tap}`")
         self.tap = tap
 
 
@@ -93,7 +96,7 @@ def tapped(node: str, network: nn.Module, taps: tuple[str, ...]) -> Tapped:
     try:
         return Tapped(network, taps)
     except UnknownTapError as error:
-        message = f"there is no `{error.tap}` inside of the network of node `{node}`"
+        message = f"{error} inside of the network of node `{node}`"
         help = "modules have the names that `network.named_modules()` says"
         raise TapError(node, error.tap, Diagnostic("E505", message, help=help)) from None
 
@@ -103,12 +106,39 @@ def place_of(network: nn.Module, tap: str) -> Place:
     if isinstance(network, StagedNetwork):
         if tap in STAGES:
             return Place(tap, stage=tap, reused=False)
-        before = {f"{stage}.pre": Place(*place) for stage, place in network.before_relu.items()}
+        before = {f"{stage}{PRE}": Place(*place) for stage, place in network.before_relu.items()}
         if tap in before:
             return before[tap]
-    try:
-        network.get_submodule(tap)
-    except AttributeError:
-        raise UnknownTapError(tap) from None
     stage = tap.partition(".")[0]
-    return Place(tap, stage=stage if stage in STAGES else LOGITS)
+    stage = stage if stage in STAGES else LOGITS
+    if _has(network, tap):
+        return Place(tap, stage=stage)
+    path = tap.removesuffix(PRE)
+    if path == tap or not _has(network, path):
+        raise UnknownTapError(tap)
+    return Place(_last_relu(network, path, tap), input=True, stage=stage)
+
+
+def _has(network: nn.Module, path: str) -> bool:
+    try:
+        network.get_submodule(path)
+    except AttributeError:
+        return False
+    return path != ""
+
+
+def _last_relu(network: nn.Module, path: str, tap: str) -> str:
+    """The path of the last ReLU of a module, itself if it is one."""
+    relus = {
+        name: each
+        for name, each in network.named_modules(remove_duplicate=False)
+        if isinstance(each, nn.ReLU | nn.ReLU6)
+    }
+    inside = [name for name in relus if f"{name}.".startswith(f"{path}.")]
+    if not inside:
+        raise UnknownTapError(tap, f"there is no ReLU in `{path}`, so no `{tap}`,")
+    last: str = inside[-1]
+    if sum(each is relus[last] for each in relus.values()) > 1:
+        # A hook cannot tell its calls apart.
+        raise UnknownTapError(tap, f"`{last}` is a ReLU elsewhere as well, so there is no `{tap}`")
+    return last

@@ -4,11 +4,12 @@ from collections.abc import Hashable, Iterator
 from functools import cache
 
 from ktgdsl.diagnostics.diagnostic import Label
+from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
-from ktgdsl.lowering.taps import FLAT, check_tap, has_stages
+from ktgdsl.lowering.taps import FLAT, check_norm, check_tap, has_stages
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
     LABEL,
@@ -22,7 +23,9 @@ from ktgdsl.plan.model import (
     tap_of,
 )
 from ktgdsl.syntax.tree import Edge, Reference
-from ktgdsl.vocabulary.reads import SourceKind
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.registry import entry_of
 
 _SOURCES: dict[type[Endpoint], SourceKind] = {
     NodeOutput: "node",
@@ -235,6 +238,7 @@ def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | 
         found = edges.terms[key]
     if found is not None:
         _check_layers(edges, statement, pair, found)
+        _check_margins(edges, statement, pair, found)
     return found
 
 
@@ -255,15 +259,36 @@ def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
 
 def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """The layers that losses name are in both networks."""
-    for position, term in enumerate(found):
-        loss = statement.terms[position].loss if statement.terms else None
-        span = statement.span if loss is None else loss.span
+    for term, span in _with_spans(statement, found):
         for layer in _layers(term):
             nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
             for node in filter(None, nodes):
                 key = span, layer, _edge_kind(edges.drafting, pair)
                 if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
                     edges.reported.add(key)
+
+
+def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """Losses that read margins come from a place that has a batch norm directly before it."""
+    source = pair.source
+    if not isinstance(source, NodeOutput) or source.tap == LOGITS:
+        return
+    for term, span in _with_spans(statement, found):
+        for part in term.parts:
+            inputs = entry_of(Loss, part.loss).inputs("node")
+            key = span, "margin", source.tap
+            reads = any(isinstance(each, Read) and each.form == "margin" for each in inputs)
+            if not reads or key in edges.reported:
+                continue
+            if not check_norm(edges.drafting, source.node, source.tap, part.loss.name, span):
+                edges.reported.add(key)
+
+
+def _with_spans(statement: Edge, found: tuple[Term, ...]) -> Iterator[tuple[Term, Span]]:
+    """The terms of a statement with the places of their losses, else of the statement."""
+    for position, term in enumerate(found):
+        loss = statement.terms[position].loss if statement.terms else None
+        yield term, statement.span if loss is None else loss.span
 
 
 def _layers(term: Term) -> Iterator[str]:

@@ -69,3 +69,23 @@ def check_tap(
         f"did you mean `{guess}`?" if guess else f"it has {places}",
     )
     return False
+
+
+def check_norm(drafting: Drafting, node: str, path: str, loss: str, span: Span) -> bool:
+    """Whether a place may have a batch norm directly before it, as far as anybody knows.
+
+    Complains if not. The stages of our networks end with a sum or a ReLU.
+    """
+    draft = drafting.draft
+    name = node
+    while name in draft.derived and draft.derived[name].made.word in ELEMENTWISE:
+        name = draft.derived[name].sources[0]
+    if path not in STAGES or name not in draft.nodes or not has_stages(draft.nodes[name].network):
+        return True
+    drafting.resolver.complain(
+        "E407",
+        f"`{loss}` takes its margins from a batch norm, and `{node}.{path}` does not come from one",
+        span,
+        f"before the ReLU it does: `{node}.{path}.pre`; or `{loss}(margin=batch)`",
+    )
+    return False

@@ -102,6 +102,9 @@ class _Resolver:
                 # Logits are those of the node, wherever in its network the edge ends.
                 tap = (read.tap or end.tap) if form == "features" else plan.LOGITS
                 return Read(end.node, form, tap, T, detached and is_source)
+            case reads.Read(form="margin"):
+                assert isinstance(self.edge.source, plan.NodeOutput)
+                return Read(self.edge.source.node, "margin", self.edge.source.tap)
             case reads.Read():
                 return self._of_batch(read)
             case reads.Moving():

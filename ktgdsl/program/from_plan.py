@@ -1,9 +1,7 @@
 """The program of a plan: its phases, their updates, and what each update calls."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
@@ -20,9 +18,8 @@ from ktgdsl.program.model import (
     StageCall,
     Update,
 )
+from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.reads import connectors_of, reads_of
-
-_Key = TypeVar("_Key")
 
 
 def program_of(plan: Plan, steps: int | None = None) -> Program:
@@ -42,24 +39,7 @@ def module_names(plan: Plan) -> dict[str, str]:
 
     The prefix keeps names such as `train` or `code` apart from the module's own.
     """
-    return _unique({node.name: f"node_{identifier(node.name)}" for node in plan.graph.nodes})
-
-
-def _unique(names: dict[_Key, str]) -> dict[_Key, str]:
-    """The same names, with a `_` where another has it already."""
-    found: dict[_Key, str] = {}
-    taken: set[str] = set()
-    for key, name in names.items():
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        found[key] = name
-    return found
-
-
-def identifier(name: str) -> str:
-    """A name of the language as a part of a name in Python."""
-    return re.sub(r"\W+", "_", name).strip("_")
+    return unique({node.name: f"node_{identifier(node.name)}" for node in plan.graph.nodes})
 
 
 def _phase(
@@ -76,7 +56,7 @@ def _phase(
         edges = _open_edges(plan, written)
         called = {name for edge in edges for name in _ends(edge)}
     learning = {edge.destination.node for edge in edges}
-    pairs = _unique({e.key: "_to_".join(map(identifier, e.key)) for e in plan.graph.edges})
+    pairs = unique({e.key: "_to_".join(map(identifier, e.key)) for e in plan.graph.edges})
     losses = [
         edge_loss(edge, pairs[edge.key], train.reduce, epochs, plan.data.steps_per_epoch)
         for edge in edges

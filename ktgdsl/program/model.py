@@ -14,9 +14,9 @@ Access = Literal["learn", "source", "frozen"]
 """How an update calls a module: to teach it, for outputs of a module that learns in another
 update, or for those of one that does not learn in the phase."""
 
-Form = Literal["features", "logits", "log_p", "p"]
+Form = Literal["features", "logits", "log_p", "p", "margin"]
 """What is read of a node: the output at a tap as it is, or of logits z at a temperature T
-z, log softmax(z / T) or softmax(z / T)."""
+z, log softmax(z / T) or softmax(z / T), or the margins of the batch norm before a tap."""
 
 Reduction = Literal["mean", "active", "labeled", "sum"]
 """How the weighted values of a batch become one: their sum over the number of samples, of those

@@ -14,6 +14,7 @@ from ktgdsl.program.model import (
     Value,
     Weight,
 )
+from ktgdsl.program.names import identifier, unique
 
 
 def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
@@ -31,6 +32,13 @@ def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:
     losses = (loss for edge in edges for term in edge.terms for loss in term.losses)
     found = (each for loss in losses for each in loss.inputs if isinstance(each, Connector))
     return tuple(dict.fromkeys(found))
+
+
+def margin_names(edges: Iterable[EdgeLoss]) -> dict[Read, str]:
+    """The margins that edges read, with the names of the modules in a graph that give them."""
+    margins = [read for read in reads_of(edges) if read.form == "margin"]
+    ends = {each: f"{identifier(each.node)}_{identifier(each.tap)}" for each in margins}
+    return unique({each: f"margin_{end}" for each, end in ends.items()})
 
 
 def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder]:

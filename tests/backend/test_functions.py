@@ -20,7 +20,7 @@ from ktgdsl.vocabulary.networks import Derived
 from ktgdsl.vocabulary.reads import PhaseFraction, Read, SourceKind
 from ktgdsl.vocabulary.registry import entries
 from tests.specs import graph, sound
-from tests.words import name_of, named, variants
+from tests.words import name_of, named, tap_for, variants
 
 B, C = 6, 10
 
@@ -31,7 +31,7 @@ def loss_edges() -> Iterator[str]:
         for loss in variants(named(f"loss {word}")):
             assert isinstance(loss, Loss)
             if source == "node":
-                tap = ".stage2" if loss.maps else ""
+                tap = tap_for(loss)
                 yield f"edge b{tap} -> a{tap} : {loss.call()}"
             elif source == "nothing":
                 yield f"edge a : {loss.call()}"
@@ -66,14 +66,16 @@ EDGES = [edge for edge in _ALL if not list(missing(sound(spec(edge))))]
 
 
 class Stage(nn.Module):
-    """A stage that gives its parameters as features."""
+    """A stage that gives its parameters as features, after a batch norm and a ReLU."""
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
         self.f = nn.Parameter(torch.randn(B, *shape))
+        self.norm, self.relu = nn.BatchNorm2d(shape[0]), nn.ReLU()
 
     def forward(self) -> Tensor:
-        return self.f
+        features: Tensor = self.relu(self.norm(self.f))
+        return features
 
 
 class Logits(nn.Module):

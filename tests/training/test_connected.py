@@ -19,10 +19,12 @@ HINTS = """
         edge label -> s
         edge t.stage2 -> s.stage2 : hint(connector=norm)
         edge t.stage1 -> s.stage1 : 0.1 * hint
+        edge t."stage2.pre" -> s."stage2.pre" : 1e-3 * overhaul
     }
     train { optimizer = sgd(lr=0.01)  clip = 1 }
 """
-NAMES = ["connector_norm_t_stage2_to_s_stage2", "connector_conv_t_stage1_to_s_stage1"]
+NAMES = ["connector_norm_t_stage2_to_s_stage2", "connector_conv_t_stage1_to_s_stage1",
+         "connector_overhaul_t_stage2_pre_to_s_stage2_pre"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

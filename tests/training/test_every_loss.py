@@ -11,7 +11,7 @@ from ktgdsl.backend.missing import missing
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.registry import entries
 from tests.specs import graph, sound
-from tests.words import variants
+from tests.words import reads_margins, variants
 
 OWN = """
 from torch import nn
@@ -23,15 +23,15 @@ def convolutions(width=4):
     )
 """
 NETWORKS = {
-    "resnet8": ("stage1", "stage2"),
-    "wrn10_1": ("stage1", "stage2"),
-    'python("ownnets:convolutions")': ('"0"', '"1"'),
-    'torchvision("mobilenet_v3_small")': ('"features.0"', '"features.1"'),
+    "resnet8": ("stage1", "stage2", '"stage1.pre"'),
+    "wrn10_1": ("stage1", "stage2", '"stage1.pre"'),
+    'python("ownnets:convolutions")': ('"0"', '"1"', '"0.pre"'),
+    'torchvision("mobilenet_v3_small")': ('"features.0"', '"features.1"', '"features.0.1"'),
 }
-"""Networks with the names of two of their layers, from the input on."""
+"""Networks with two of their layers, from the input on, and a place after a batch norm."""
 
 
-def losses(first: str, second: str) -> Iterator[tuple[str, str]]:
+def losses(first: str, second: str, normal: str) -> Iterator[tuple[str, str]]:
     """The edge that each loss needs, and how it is written."""
     for loss in (loss for entry in entries("loss").values() for loss in variants(entry)):
         assert isinstance(loss, Loss)
@@ -39,7 +39,8 @@ def losses(first: str, second: str) -> Iterator[tuple[str, str]]:
             continue
         written = str(loss.call()).replace("stage2", second)
         for source in loss.sources - ({"label"} if loss.from_label() else set()):
-            inside = f"b.{first} -> a.{first}" if loss.inside else "b -> a"
+            tap = normal if reads_margins(loss) else first
+            inside = f"b.{tap} -> a.{tap}" if loss.inside else "b -> a"
             yield {"node": inside, "label": "label -> a", "nothing": "a"}[source], written
 
 

@@ -26,10 +26,15 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
     """
     with random_stream(derive(seed, "initial", node.name)):
         network = FACTORIES[node.network.name](node, plan)
+    seed_dropouts(network, seed, node.name)
+    return network
+
+
+def seed_dropouts(network: nn.Module, seed: int, node: str) -> None:
+    """Start the random streams of dropout in the network of a node."""
     for number, module in enumerate(network.modules()):
         if isinstance(module, networks.Dropout):
-            module.seed(derive(seed, "dropout", node.name, number))
-    return network
+            module.seed(derive(seed, "dropout", node, number))
 
 
 def _built_in(node: Node, plan: Plan) -> nn.Module:

@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
+from ktgdsl.backend.followers import following_code
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.initial import make_connectors, make_networks
 from ktgdsl.backend.margins import Margin, norm_before
@@ -141,6 +142,7 @@ def phase_graphs(
     Networks are by node, connectors by the names of their modules.
     """
     modes = {node.name: node.mode for node in plan.graph.nodes}
+    modes |= {each.name: "eval" for each in plan.graph.followers}
     return tuple(
         TrainingGraph(
             plan,
@@ -188,6 +190,8 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
             return ForwardOnly(module)
         case "frozen":
             return Frozen(module, mode)
+        case "follow":
+            return Frozen(module, "train")
 
 
 def _network(module: nn.Module) -> nn.Module:
@@ -208,4 +212,9 @@ def step_code(plan: Plan) -> str:
             if plan.train.update == "sequential":
                 title.append(f"The turn of {graph.update.learns[0]}")
             parts.append((f"# {': '.join(title)}\n\n" if title else "") + graph.code)
+        if phase.followers:
+            title = [] if phase.name is None else [f"The phase {phase.name}"]
+            parts.append(
+                f"# {': '.join([*title, 'After step k'])}\n\n{following_code(phase.followers)}"
+            )
     return "\n\n".join(parts)

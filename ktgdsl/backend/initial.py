@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.connectors import connector
 from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.followers import follower_network
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.supported import require_supported
@@ -28,7 +29,8 @@ def make_networks(
 ) -> dict[str, nn.Module]:
     """The network of each node: the caller's, or with initial weights of `seed` or of a file.
 
-    Those of frozen nodes need no gradients. Raises RunError as `build` says.
+    That of a follower is a copy. Those of frozen nodes and of followers need no gradients. Raises
+    RunError as `build` says.
     """
     require_plan(plan, "build")
     require_supported(plan)
@@ -43,6 +45,9 @@ def make_networks(
             network = initial_network(plan, node, seed)
             _load(node, network)
         made[node.name] = network if node.learns else network.requires_grad_(False)
+    for each in plan.graph.followers:
+        followed = each.sources[0]
+        made[each.name] = follower_network(each.name, followed, made[followed], seed)
     return made
 
 
@@ -109,6 +114,7 @@ def _load(node: Node, network: nn.Module) -> None:
 def _check_networks(plan: Plan, networks: dict[str, nn.Module]) -> None:
     """Check the caller's networks; those of dropped nodes are removed, with a warning."""
     names = [node.name for node in plan.graph.nodes]
+    followed = {each.name: each.follows for each in plan.graph.followers}
     dropped = [d.name for d in plan.graph.dropped if d.kind == "node"]
     owners: dict[int, str] = {}
     for name, module in list(networks.items()):
@@ -118,6 +124,10 @@ def _check_networks(plan: Plan, networks: dict[str, nn.Module]) -> None:
                 stacklevel=4,
             )
             del networks[name]
+        elif name in followed:
+            message = f"`networks` names `{name}`, whose network is a copy of `{followed[name]}`'s"
+            help = f"give one to `{followed[name]}`, or leave it out"
+            raise RunError([Diagnostic("E505", message, help=help)])
         elif name not in names:
             guess = closest(name, names)
             fix = f"did you mean `{guess}`?" if guess else f"there are {', '.join(names)}"

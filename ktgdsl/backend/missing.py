@@ -32,6 +32,8 @@ def missing(plan: Plan) -> Iterator[Missing]:
         if node.device is not None:
             yield Missing("a device of a node's own", "device")
     for derived in graph.derived:
+        if derived.follows is not None:
+            continue
         yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
     if graph.shares:
         yield Missing("`share`", "share")

@@ -49,11 +49,11 @@ class ImageFlops:
     def of(self, plan: Plan) -> int:
         """The FLOPs of all networks of a plan."""
         count = 0
-        for node in plan.graph.nodes:
+        for name, node in plan.graph.networks.items():
             word = str(node.network)
             if word not in self._forward:
                 self._forward[word] = _forward(initial_network(plan, node, 0), plan.data.shape)
-            count += (3 if node.learns else 1) * self._forward[word]
+            count += (3 if node.learns and name == node.name else 1) * self._forward[word]
         return count
 
 

@@ -2,7 +2,7 @@
 
 from ktgdsl.lowering.derived import check_derived, derive
 from ktgdsl.lowering.draft import Drafting, DraftNode
-from ktgdsl.lowering.taps import ELEMENTWISE
+from ktgdsl.plan.model import FOLLOWERS
 from ktgdsl.syntax.tree import All, CallExpression, Declared, Node, Reference
 from ktgdsl.vocabulary.networks import Derived, Network
 from ktgdsl.vocabulary.settings import NodeSettings
@@ -38,7 +38,7 @@ def _declare(drafting: Drafting, declared: Declared) -> None:
 def _lengthen(drafting: Drafting, statement: Node, new: list[Declared]) -> None:
     """`node e = ema(h)` of an array `h` is an array as long."""
     made = drafting.resolver.expand(statement.network)
-    if not isinstance(made, CallExpression) or made.name not in ELEMENTWISE:
+    if not isinstance(made, CallExpression) or made.name not in FOLLOWERS:
         return
     of = next((a.value for a in made.arguments if a.name in (None, "of")), None)
     if (isinstance(of, CallExpression) and not of.arguments) or (

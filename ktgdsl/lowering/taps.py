@@ -7,9 +7,6 @@ from ktgdsl.syntax.tree import CallExpression, String, Value
 from ktgdsl.vocabulary.networks import STAGES, Network, Resnet, Wrn
 from ktgdsl.vocabulary.spelling import closest
 
-ELEMENTWISE = ("ema", "copy")
-"""What is made of each node of an array one by one."""
-
 FLAT = frozenset({"features", LOGITS})
 """The stages that have no height and width."""
 
@@ -51,7 +48,7 @@ def check_tap(
         return False
     if node in draft.derived:
         derived = draft.derived[node]
-        if derived.made.word in ELEMENTWISE and derived.sources:
+        if derived.made.follows and derived.sources:
             return check_tap(drafting, derived.sources[0], path, span, called or node)
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and has_stages(draft.nodes[node].network):

@@ -40,6 +40,9 @@ class NoSource(Data):
         return ""
 
 
+FOLLOWERS = frozenset({"ema", "copy"})
+"""The words of derived nodes that have the weights of another node, elementwise over an array."""
+
 Endpoint = NodeOutput | Labels | NoSource
 """The source of an edge; its destination is always a `NodeOutput`."""
 
@@ -187,6 +190,11 @@ class DerivedNode(Data):
     optimizer: Call | None = None
     schedule: Call | None = None
 
+    @property
+    def follows(self) -> str | None:
+        """The node whose weights it has, None for an ensemble or a constant."""
+        return self.sources[0] if self.made.name in FOLLOWERS else None
+
 
 class SharedLayers(Data):
     """Layers that several networks have in common: one module, computed once.
@@ -225,6 +233,25 @@ class Graph(Data):
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    @property
+    def followers(self) -> tuple[DerivedNode, ...]:
+        """The moving averages and stale copies."""
+        return tuple(each for each in self.derived if each.follows is not None)
+
+    @property
+    def networks(self) -> dict[str, Node]:
+        """The nodes that are networks by name, each with the node that says which network it is.
+
+        That is the node itself, or the one that it follows.
+        """
+        own = {node.name: node for node in self.nodes}
+        return own | {each.name: own[each.sources[0]] for each in self.followers}
+
+    @property
+    def evaluated(self) -> tuple[Node | DerivedNode, ...]:
+        """The nodes that have an accuracy: networks, and what is made from them."""
+        return (*self.nodes, *(each for each in self.derived if each.sources))
 
     def into(self, name: str) -> tuple[Edge, ...]:
         """The live edges into a node, in order."""

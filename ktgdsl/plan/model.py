@@ -18,6 +18,7 @@ from ktgdsl.plan.gate_expressions import (
     per_sample,
 )
 from ktgdsl.plan.graph import (
+    FOLLOWERS,
     LABEL,
     LOGITS,
     DerivedNode,
@@ -54,6 +55,7 @@ from ktgdsl.vocabulary.call import (
 )
 
 __all__ = [
+    "FOLLOWERS",
     "LABEL",
     "LOGITS",
     "Call",

@@ -11,6 +11,7 @@ from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
     Access,
     EdgeLoss,
+    Follower,
     Learner,
     Module,
     Phase,
@@ -28,7 +29,8 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     `steps` is the length of each phase if it is another than the plan's.
     """
     names = module_names(plan)
-    modules = tuple(Module(name, node) for node, name in names.items())
+    followed = {each.name: each.follows for each in plan.graph.followers}
+    modules = tuple(Module(name, node, followed.get(node)) for node, name in names.items())
     phases = tuple(_phase(plan, names, each, steps) for each in plan.phases or (None,))
     connectors = connectors_of(edge for phase in phases for edge in phase.edges)
     return Program(modules, connectors, phases)
@@ -39,7 +41,7 @@ def module_names(plan: Plan) -> dict[str, str]:
 
     The prefix keeps names such as `train` or `code` apart from the module's own.
     """
-    return unique({node.name: f"node_{identifier(node.name)}" for node in plan.graph.nodes})
+    return unique({name: f"node_{identifier(name)}" for name in plan.graph.networks})
 
 
 def _phase(
@@ -50,12 +52,15 @@ def _phase(
     if written is None:
         epochs, optimizer, schedule = train.epochs, None, None
         edges = plan.graph.edges
-        called = {node.name for node in nodes}
+        called = {*names}
     else:
         epochs, optimizer, schedule = written.epochs, written.optimizer, written.schedule
         edges = _open_edges(plan, written)
         called = {name for edge in edges for name in _ends(edge)}
     learning = {edge.destination.node for edge in edges}
+    followers = [each for each in plan.graph.followers if each.follows in learning]
+    moving = {f.name for f in followers if f.made.arguments["buffers"] == "own"}
+    called |= moving
     pairs = unique({e.key: "_to_".join(map(identifier, e.key)) for e in plan.graph.edges})
     losses = [
         edge_loss(edge, pairs[edge.key], train.reduce, epochs, plan.data.steps_per_epoch)
@@ -82,14 +87,20 @@ def _phase(
         updates=_updates(
             [
                 # Without phases the accuracy of every node is reported.
-                StageCall(names[n.name], n.name, "frozen", taps=(LOGITS,) * (written is None))
-                for n in nodes
-                if n.name in called
+                StageCall(
+                    names[name],
+                    name,
+                    "follow" if name in moving else "frozen",
+                    taps=(LOGITS,) * (written is None),
+                )
+                for name in names
+                if name in called
             ],
             losses,
             sequential=train.update == "sequential",
         ),
         take=train.take if written is None else written.take,
+        followers=tuple(Follower(f.name, f.sources[0], f.made) for f in followers),
     )
 
 
@@ -119,8 +130,9 @@ def _updates(
     In its own update a node learns from new outputs of its sources (Zhang et al., CVPR 2018,
     Algorithm 1), which need no gradient. They are in train mode, with the statistics of the
     batch, and their running statistics change in their own update alone, as in the authors' code
-    (`train_models.py`); those of a frozen node with `mode = train` change in the first update
-    that calls it. A frozen node that nobody learns from is called in the first update.
+    (`train_models.py`); those of a frozen node with `mode = train`, and of a follower, change in
+    the first update that calls it. A frozen node that nobody learns from is called in the first
+    update.
     """
     taught = {edge.learner for edge in edges}
     learning = tuple(call.node for call in calls if call.node in taught)
@@ -134,7 +146,7 @@ def _updates(
     updates, called = [], set(learning)
     for name, own in into.items():
         mine = [
-            replace(call, access=_access(call.node, name, called))
+            replace(call, access=_access(call, name, called))
             for call in calls
             if call.node in needed[name]
         ]
@@ -158,7 +170,7 @@ def _read_nodes(edges: list[EdgeLoss]) -> set[str]:
     return {edge.source_node for edge in edges if edge.source_node is not None}
 
 
-def _access(node: str, learner: str, called: set[str]) -> Access:
-    if node == learner:
+def _access(call: StageCall, learner: str, called: set[str]) -> Access:
+    if call.node == learner:
         return "learn"
-    return "source" if node in called else "frozen"
+    return "source" if call.node in called else call.access

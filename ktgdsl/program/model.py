@@ -10,9 +10,10 @@ from typing import Literal
 from ktgdsl.plan.model import LOGITS, Call
 from ktgdsl.vocabulary.reads import UserFunction
 
-Access = Literal["learn", "source", "frozen"]
+Access = Literal["learn", "source", "frozen", "follow"]
 """How an update calls a module: to teach it, for outputs of a module that learns in another
-update, or for those of one that does not learn in the phase."""
+update, for those of one that does not learn in the phase, or for those of a follower in train mode,
+whose batch-norm statistics the call moves."""
 
 Form = Literal["features", "logits", "log_p", "p", "margin"]
 """What is read of a node: the output at a tap as it is, or of logits z at a temperature T
@@ -142,10 +143,14 @@ class EdgeLoss:
 
 @dataclass(frozen=True)
 class Module:
-    """What has weights: the network of a node. `name` is its attribute in a training graph."""
+    """What has weights: the network of a node. `name` is its attribute in a training graph.
+
+    `follows` is the node that the network is a copy of at the start, None for one of its own.
+    """
 
     name: str
     node: str
+    follows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,10 +188,23 @@ class Learner:
 
 
 @dataclass(frozen=True)
+class Follower:
+    """A node whose weights follow those of another after each step of a phase, by `rule`.
+
+    After the step as a whole, so that all updates of a step see the same weights.
+    """
+
+    name: str
+    follows: str
+    rule: Call
+
+
+@dataclass(frozen=True)
 class Phase:
     """A phase of a training; a training without phases is one, without a name.
 
-    `steps` is k_end of Eq. 6. `take` says which epoch's weights go on.
+    `steps` is k_end of Eq. 6. `take` says which epoch's weights go on. `followers` are those of
+    nodes that learn in the phase.
     """
 
     name: str | None
@@ -195,11 +213,13 @@ class Phase:
     learners: tuple[Learner, ...]
     updates: tuple[Update, ...]
     take: Literal["last", "best"]
+    followers: tuple[Follower, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that are called, in the order of their first call."""
-        return tuple(dict.fromkeys(c.node for update in self.updates for c in update.calls))
+        """The nodes that are called, in the order of their first call, and then that follow."""
+        called = (c.node for update in self.updates for c in update.calls)
+        return tuple(dict.fromkeys([*called, *(each.name for each in self.followers)]))
 
     @property
     def answering(self) -> tuple[str, ...]:

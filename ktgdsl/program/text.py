@@ -10,6 +10,7 @@ from ktgdsl.program.model import (
     Gate,
     Learner,
     Loss,
+    Module,
     Phase,
     Placeholder,
     Program,
@@ -34,7 +35,10 @@ _DIVISORS = {
 
 def program_text(program: Program) -> str:
     """The program, a line for each thing that is computed; values are numbered in each update."""
-    lines = [f"module {module.name}: network of {module.node}" for module in program.modules]
+    lines = [
+        f"module {module.name}: network of {module.node}{_copied(module)}"
+        for module in program.modules
+    ]
     lines += [
         f"module {c.name}: {c.kind} of {c.destination.node}, for {' -> '.join(c.edge)}"
         for c in program.connectors
@@ -44,6 +48,10 @@ def program_text(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _copied(module: Module) -> str:
+    return "" if module.follows is None else f", at first a copy of {module.follows}'s"
+
+
 def _phase(phase: Phase) -> Iterator[str]:
     name = "phase" if phase.name is None else f"phase {phase.name}"
     yield f"{name}: {phase.epochs} epochs, {phase.steps} steps, then the {phase.take} epoch"
@@ -51,6 +59,7 @@ def _phase(phase: Phase) -> Iterator[str]:
     for update in phase.updates:
         yield f"  update {', '.join(update.learns)}"
         yield from (f"    {line}" for line in _update(update))
+    yield from (f"  follower {f.name}: {f.rule} of {f.follows}" for f in phase.followers)
 
 
 def _learner(learner: Learner) -> str:

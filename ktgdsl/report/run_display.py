@@ -10,12 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ktgdsl.plan.model import Graph, Node, Plan
+from ktgdsl.plan.model import DerivedNode, Graph, Node, Plan
 from ktgdsl.report.formatting import Clock, duration, shortened, step_rate
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import (
     accuracy_columns,
     last_line,
+    network_text,
     pretrained_text,
     role,
     targets_first,
@@ -29,7 +30,6 @@ from ktgdsl.training.events import (
     RunStarted,
 )
 from ktgdsl.training.result import RunResult
-from ktgdsl.vocabulary.networks import shorthand
 
 NARROW = 68
 """Terminals of fewer columns are shown less."""
@@ -174,13 +174,13 @@ def _node_table(headings: tuple[str, ...]) -> Table:
     return table
 
 
-def _node_cells(graph: Graph, node: Node) -> list[Text]:
+def _node_cells(graph: Graph, node: Node | DerivedNode) -> list[Text]:
     """The cells under `_NODE_HEADINGS`."""
     its_role = role(graph, node)
     return [
         Text(node.name, style=_ROLE_STYLES[its_role]),
         Text(its_role, style="dim"),
-        Text(shorthand(node.network), style="dim"),
+        Text(network_text(node), style="dim"),
     ]
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ktgdsl.plan.model import Graph, Node, Plan
+from ktgdsl.plan.model import DerivedNode, Graph, Node, Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import Clock, count, duration, step_rate
 from ktgdsl.report.run_progress import RunProgress
@@ -94,7 +94,7 @@ def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> 
     rows = zip(
         ["node", *(node.name for node in nodes)],
         ["role", *(role(plan.graph, node) for node in nodes)],
-        ["network", *(shorthand(node.network) for node in nodes)],
+        ["network", *(network_text(node) for node in nodes)],
         *accuracy_columns(plan, result),
         strict=True,
     )
@@ -117,14 +117,22 @@ def last_line(result: RunResult, already: bool) -> str:
     return f"{finished} {duration(result.seconds)}, everything is in {result.folder}"
 
 
-def targets_first(graph: Graph) -> list[Node]:
-    """The nodes as reports list them."""
-    targets = [graph.node(name) for name in graph.targets]
-    return targets + [node for node in graph.nodes if node.name not in graph.targets]
+def targets_first(graph: Graph) -> list[Node | DerivedNode]:
+    """The nodes that have an accuracy, as reports list them."""
+    nodes = {node.name: node for node in graph.evaluated}
+    targets = [nodes.pop(name) for name in graph.targets]
+    return [*targets, *nodes.values()]
 
 
-def role(graph: Graph, node: Node) -> str:
+def role(graph: Graph, node: Node | DerivedNode) -> str:
     """What a node is in its graph, in a word."""
     if node.name in graph.targets:
         return "target"
-    return "auxiliary" if node.learns else "frozen"
+    return "frozen" if isinstance(node, Node) and not node.learns else "auxiliary"
+
+
+def network_text(node: Node | DerivedNode) -> str:
+    """The network of a node, or what it is made from, in a few words."""
+    if isinstance(node, Node):
+        return shorthand(node.network)
+    return f"{node.made.name} of {', '.join(node.sources)}"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering.passes import FROZEN
-from ktgdsl.lowering.taps import ELEMENTWISE
 from ktgdsl.lowering.written_specs import use_folders
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import (
+    FOLLOWERS,
     Call,
     DerivedNode,
     Node,
@@ -125,7 +125,7 @@ def _alike(members: Sequence[Node | DerivedNode], kept: Mapping[str, Sequence[st
     first, *others = map(_declared, members)
     if any(other != first for other in others):
         return False
-    if isinstance(first, Node) or first.made.name not in ELEMENTWISE:
+    if isinstance(first, Node) or first.made.name not in FOLLOWERS:
         return True
     sources = [node.sources[0] for node in members if isinstance(node, DerivedNode)]
     return sources in kept.values()
@@ -136,7 +136,7 @@ def _declared(node: Node | DerivedNode) -> Node | DerivedNode:
     if isinstance(node, Node):
         frozen = FROZEN if node.frozen == FROZEN else None
         return node.model_copy(update={"name": "", "frozen": frozen})
-    sources = () if node.made.name in ELEMENTWISE else node.sources
+    sources = () if node.follows is not None else node.sources
     return node.model_copy(update={"name": "", "sources": sources})
 
 
@@ -167,7 +167,7 @@ def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:
         base, bracket, _ = names[derived.name].partition("[")
         sources = [names[name] for name in derived.sources]
         name = f"{base}[{arrays[base]}]" if bracket else base
-        if bracket and derived.made.name in ELEMENTWISE:
+        if bracket and derived.follows is not None:
             name, sources = base, [sources[0].partition("[")[0]]  # as long as the other array
         of = [listed(sources, arrays)] if sources else []
         told_of = ", ".join([*of, *arguments_text("network", derived.made, names)])

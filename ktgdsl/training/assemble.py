@@ -47,14 +47,15 @@ def assemble(
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)
-    for node in plan.graph.nodes:
-        network = made[node.name].to(device)
+    for name, node in plan.graph.networks.items():
+        network = made[name].to(device)
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
     classes = plan.data.classes
     foreign = {name: each for name, each in made.items() if not _gives_logits(each, classes)}
     unchecked = [name for name in foreign if name in own]
-    tried = {name: each for name, each in foreign.items() if name not in own}
+    made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}
+    tried = {name: each for name, each in foreign.items() if name in made_here}
     streams = [
         ForwardStream(network, derive(seed, "forward", name)) for name, network in tried.items()
     ]

@@ -48,7 +48,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     """
     run = open_run_folder(named_folder(folder))
     plan = run.plan()
-    names = [node.name for node in plan.graph.nodes]
+    names = plan.graph.networks
     if name not in names:
         near = closest(name, names)
         known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
@@ -66,7 +66,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",
             stacklevel=2,
         )
-    network = initial_network(plan, plan.graph.node(name), plan.train.seed)
+    network = initial_network(plan, names[name], plan.train.seed)
     if (wrong := load_weights(network, path)) is not None:
         raise RunError([wrong])
     loaded: Any = _with_normalisation(network, path).eval()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ktgdsl.backend.followers import following
 from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
@@ -62,9 +63,10 @@ class PhaseStep:
             for learner in phase.learners
             if learner.schedule.name == "plateau"
         }
-        called = dict.fromkeys(call.node for update in phase.updates for call in update.calls)
-        modes = {node.name: node.mode == "train" for node in plan.graph.nodes}
-        self._modes = {name: name in self._learners or modes[name] for name in called}
+        calls = [call for update in phase.updates for call in update.calls]
+        training = {call.node for call in calls if call.access in ("learn", "follow")}
+        training |= {node.name for node in plan.graph.nodes if node.mode == "train"}
+        self._modes = {call.node: call.node in training for call in calls}
         self._connectors = [connectors[each.name] for each in connectors_of(phase.edges)]
         self._parameters = {
             each.name: learner_parameters(each, networks, connectors) for each in phase.learners
@@ -77,6 +79,7 @@ class PhaseStep:
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
+        self._following = following(phase.followers, networks)
         self._take = self._taker()
 
     @property
@@ -96,7 +99,10 @@ class PhaseStep:
             network = self._networks[name]
             if network.training != training:
                 network.train(training)
-        return self._take(*batch)
+        output = self._take(*batch)
+        for follow in self._following:
+            follow(k)
+        return output
 
     def take_uncaptured(self, image: Tensor, label: Tensor, *sample: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured."""

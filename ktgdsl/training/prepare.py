@@ -60,4 +60,7 @@ def stepper(
             load_pretrained(
                 network, plan, node, device=chosen, pretraining=pretraining, listener=listener
             )
+            for follower in plan.graph.followers:
+                if follower.follows == node.name:
+                    step.networks[follower.name].load_state_dict(network.state_dict())
     return step

@@ -286,7 +286,7 @@ class Run:
 
     def _result(self) -> RunResult:
         graph = self.plan.graph
-        names = dict.fromkeys([*graph.targets, *(node.name for node in graph.nodes)])
+        names = dict.fromkeys([*graph.targets, *(node.name for node in graph.evaluated)])
         finished = self.checkpoint.finished
         return RunResult(
             folder=self.folder.path,

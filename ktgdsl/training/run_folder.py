@@ -251,7 +251,7 @@ class RunFolder:
 
 def require_result_of(plan: Plan, result: RunResult) -> None:
     """Raise RunError (E502) for a result that lacks nodes of the plan beside it."""
-    missing = [node.name for node in plan.graph.nodes if node.name not in result.nodes]
+    missing = [node.name for node in plan.graph.evaluated if node.name not in result.nodes]
     if missing:
         path = result.folder / "result.json"
         message = f"{path} is of another run: it has no node `{missing[0]}`"
@@ -326,7 +326,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
                 if edge.key in metrics.edges
             },
         }
-        for node in plan.graph.nodes
+        for node in plan.graph.evaluated
         if node.name in done.accuracy
     ]
 

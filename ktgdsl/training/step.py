@@ -76,18 +76,17 @@ class Stepper:
         self._record = record
         self._enter(0)
         # A frozen node in train mode has batch-norm statistics that change.
-        self._changing = {
-            node.name: self.networks[node.name]
-            for node in plan.graph.nodes
-            if node.learns or node.mode == "train"
-        }
+        nodes = [node.name for node in plan.graph.nodes if node.learns or node.mode == "train"]
+        nodes += dict.fromkeys(each.name for phase in program.phases for each in phase.followers)
+        self._changing = {name: self.networks[name] for name in nodes}
 
     def _enter(self, index: int) -> None:
         self._index = index
         phase = self.program.phases[index]
         judged = phase.take == "best"
-        learners = [learner.name for learner in phase.learners] if judged else []
-        networks = {name: self.networks[name] for name in learners}
+        changing = [learner.name for learner in phase.learners] if judged else []
+        changing += [follower.name for follower in phase.followers] if judged else []
+        networks = {name: self.networks[name] for name in changing}
         self._best = BestEpochs(networks, keep=phase.take == "best")
         self._step = PhaseStep(
             self.plan,

@@ -43,11 +43,13 @@ def try_networks(
         RunError: where one has to be deterministic and cannot be (E504).
     """
     _require_apart(networks)
-    for node in plan.graph.nodes:
-        if node.name in networks:
-            _require_tensors(node.name, networks[node.name])
-            with _kept(networks[node.name]):
-                _try(node, networks[node.name], plan.data, device, half)
+    for name, node in plan.graph.networks.items():
+        if name in networks:
+            _require_tensors(name, networks[name])
+            if name != node.name:  # a follower, which has no backward pass
+                node = node.model_copy(update={"name": name, "frozen": "a copy", "weights": "own"})
+            with _kept(networks[name]):
+                _try(node, networks[name], plan.data, device, half)
 
 
 def require_logits(

@@ -12,7 +12,7 @@ _KEYWORDS = frozenset((
     "phase", "let", "each", "use", "via", "true", "false", "label",
 ))
 # fmt: on
-_ONE_OF_SEVERAL_WORDS = frozenset({"on", "by", "std", "connector", "margin", "norm"})
+_ONE_OF_SEVERAL_WORDS = frozenset({"on", "by", "std", "connector", "margin", "norm", "buffers"})
 """The arguments called so take a word such as `logits`; all others that are text, a string."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 

@@ -166,11 +166,15 @@ class Follower(Derived):
 
 
 class Ema(Follower):
-    """θ' = decay θ' + (1 - decay) θ after each step: a moving average of a node's weights.
+    """θ' = d θ' + (1 - d) θ after step k, d = min(1 - 1 / (k + 1), decay): an average of weights.
 
-    It starts as a copy. Over an array it is elementwise.
+    It starts as a copy, and moves in the phases in which the node learns; k is the phase's step.
+    Without `warmup` d is `decay` from the first step on. `buffers` are the statistics of batch
+    norm: `own`, which its forward passes in train mode move; `copy`, those of the node; `average`,
+    averaged as the weights are. With the last two it computes in eval mode. Over an array it is
+    elementwise.
 
-    Source: Tarvainen and Valpola, Mean Teachers, NeurIPS 2017.
+    Source: Tarvainen and Valpola, Mean Teachers, NeurIPS 2017, whose code has `buffers = own`.
     """
 
     word: ClassVar[str] = "ema"
@@ -179,10 +183,20 @@ class Ema(Follower):
     decay: Annotated[float, Field(ge=0, lt=1, description="share of the average kept a step")] = (
         0.999
     )
+    warmup: Annotated[
+        bool, Field(description="keep less of it in the first steps of a phase: 1 - 1 / (k + 1)")
+    ] = True
+    buffers: Annotated[
+        Literal["own", "copy", "average"], Field(description="the statistics of batch norm")
+    ] = "own"
 
 
 class StaleCopy(Follower):
-    """θ' = θ after every `every` steps: a stale copy of a node. Over an array elementwise.
+    """θ' = θ after every `every` steps of a phase: a stale copy of a node.
+
+    It moves in the phases in which the node learns. The statistics of batch norm are copied with
+    the weights, and it computes in eval mode; with `buffers = own` its own forward passes in train
+    mode move them. Over an array it is elementwise.
 
     Source: Anil et al., Large Scale Distributed Neural Network Training through Online
     Distillation, ICLR 2018.
@@ -192,6 +206,9 @@ class StaleCopy(Follower):
 
     of: Annotated[Node, Field(description="whose weights are copied")]
     every: Annotated[int, Field(ge=1, description="steps from copy to copy")] = 50
+    buffers: Annotated[
+        Literal["copy", "own"], Field(description="the statistics of batch norm")
+    ] = "copy"
 
 
 class ConstantNode(Derived):

@@ -114,7 +114,7 @@ def test_what_is_shown_means_the_same(entry: type[Entry], data: st.DataObject) -
         assert again == made
 
 
-WORDS = {"on", "by", "std", "connector", "margin", "norm"}
+WORDS = {"on", "by", "std", "connector", "margin", "norm", "buffers"}
 
 
 def test_arguments_that_are_one_of_several_words_have_names_of_their_own() -> None:
@@ -133,7 +133,7 @@ def test_arguments_that_are_one_of_several_words_have_names_of_their_own() -> No
     [
         ("network", "resnet8", "resnet(depth=8, stride=1)"),
         ("network", 'torchvision("resnet18")', 'torchvision(name="resnet18")'),
-        ("network", "ema(p[*])", "ema(of=p[*], decay=0.999)"),
+        ("network", "ema(p[*])", "ema(of=p[*], decay=0.999, warmup=true, buffers=own)"),
         ("network", "ensemble(h, combine=gated(h[0].stem))",
          "ensemble(members=[h], combine=gated(by=h[0].stem), on=logits, others=false, "
          "detach=true)"),

@@ -75,7 +75,7 @@ def check_norm(drafting: Drafting, node: str, path: str, loss: str, span: Span) 
     """
     draft = drafting.draft
     name = node
-    while name in draft.derived and draft.derived[name].made.word in ELEMENTWISE:
+    while name in draft.derived and draft.derived[name].made.follows:
         name = draft.derived[name].sources[0]
     if path not in STAGES or name not in draft.nodes or not has_stages(draft.nodes[name].network):
         return True

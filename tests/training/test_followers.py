@@ -1,23 +1,14 @@
 """Moving averages and stale copies: what they are after each step, and what they leave alone."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import ktgdsl
-from ktgdsl.backend.graph import step_code
-from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.loop import ResumePoint
-from ktgdsl.training.step import Stepper
-from tests.trained import train_plan
-from tests.training.test_captured import FakeRecording
 from tests.training.test_phases import batch
-from tests.training.test_step import assert_equal, through_a_file, weights
+from tests.training.test_step import assert_equal, weights
 
 DATA = "data digits { batch = 16  samples = 160  validation = 96  holdout = true }"
 SGD = "optimizer = sgd(lr=0.1, momentum=0.9, nesterov=false, weight_decay=0) schedule = constant"
@@ -84,7 +75,7 @@ def test_a_loop_by_hand(word: str) -> None:
         logits = own(image)
         loss = cross_entropy(logits, label) + mse_loss(logits, target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         buffers = {name for name, _ in own.named_buffers()}
         state = own.state_dict()

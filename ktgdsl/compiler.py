@@ -1,13 +1,14 @@
 """The compiler: read, parse, include, override, validate, lower, lint."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.errors import SpecError
+from ktgdsl.errors import RunError, SpecError
 from ktgdsl.lowering.lint import lint
 from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
@@ -20,6 +21,7 @@ from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.includes import flatten
 from ktgdsl.syntax.overrides import override
 from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.places import span_of
 from ktgdsl.syntax.read import not_text, path_not_text, read
 from ktgdsl.syntax.tree import Choice, File, Range, Use
 from ktgdsl.syntax.unparsed import unparsed_words
@@ -136,6 +138,36 @@ def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
     comments = "".join(f"# --set {setting}\n" for setting in settings)
     whole = tree if paths is None else in_one_file(tree, paths)
     return f"{comments}\n{format_file(whole)}"
+
+
+@contextmanager
+def naming_places(compiled: Compiled) -> Iterator[None]:
+    """Add to errors about nodes and edges of the plan where the spec says what they are."""
+    try:
+        yield
+    except RunError as error:
+        if all(each.subject is None for each in error.diagnostics):
+            raise
+        placed = [placed_in(compiled, each) for each in error.diagnostics]
+        raise RunError(placed, {**compiled.sources, **error.sources}) from error
+
+
+@contextmanager
+def naming_places_in(path: Path) -> Iterator[None]:
+    """The same for the spec at `path`, which is compiled only where there is such an error."""
+    try:
+        yield
+    except RunError:
+        with naming_places(compile_file(path)):
+            raise
+
+
+def placed_in(compiled: Compiled, diagnostic: Diagnostic) -> Diagnostic:
+    """A diagnostic with the place of its subject in a spec, unless it has one already."""
+    if compiled.tree is None or diagnostic.subject is None or diagnostic.span is not None:
+        return diagnostic
+    span = span_of(compiled.tree, diagnostic.subject)
+    return replace(diagnostic, span=span, path=span.path if span else diagnostic.path)
 
 
 def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:

@@ -2,10 +2,11 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.diagnostics.source import Source
 
 
@@ -53,9 +54,9 @@ class RunError(KtgError):
 class NodeError(RunError):
     """The network of a node cannot be made or used; `node` is the node's name in the plan."""
 
-    def __init__(self, node: str, problem: Diagnostic) -> None:
+    def __init__(self, node: str, problem: Diagnostic, tap: str = "") -> None:
         self.node = node
-        super().__init__([problem])
+        super().__init__([replace(problem, subject=Subject(node, tap))])
 
 
 class TapError(NodeError):
@@ -63,7 +64,7 @@ class TapError(NodeError):
 
     def __init__(self, node: str, tap: str, problem: Diagnostic) -> None:
         self.tap = tap
-        super().__init__(node, problem)
+        super().__init__(node, problem, tap)
 
 
 class EdgeError(RunError):
@@ -71,7 +72,7 @@ class EdgeError(RunError):
 
     def __init__(self, edge: tuple[str, str], problem: Diagnostic) -> None:
         self.edge = edge
-        super().__init__([problem])
+        super().__init__([replace(problem, subject=Subject(edge=edge))])
 
 
 class KtgWarning(UserWarning):

@@ -12,7 +12,6 @@ from ktgdsl.backend.functions import GATES, LOSSES
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
-from ktgdsl.errors import EdgeError, RunError
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
     IMAGE,
@@ -50,8 +49,8 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
 def emit(update: Update, folder: str | None = None) -> fx.Graph:
     """The computation of one batch as an fx graph over the modules that the update calls.
 
-    Functions of the user's own are looked up in `folder` first. RunError where one cannot be
-    imported.
+    Functions of the user's own are looked up in `folder` first. EdgeError where one cannot be
+    used.
 
     Placeholders are `image`, `label` and `progress`, and `sample` where something reads it; the
     result is an `Output`. Sources are detached, so that the gradient of an edge's loss reaches its
@@ -71,12 +70,14 @@ class _Emitter:
         }
         self.outputs: dict[tuple[str, str], fx.Node] = {}
         self.open: dict[tuple[str, str], fx.Node] = {}
+        self._emitted = ("", "")
+        """The edge that is under way."""
         self._cache: dict[tuple[object, ...], fx.Node] = {}
 
     def emit(self) -> fx.Graph:
         for call in self.update.calls:
             self._stage_call(call)
-        edges = {edge.key: self._placed(edge) for edge in self.update.edges}
+        edges = {edge.key: self._edge(edge) for edge in self.update.edges}
         sums = {
             learner: self._sum([edges[e.key] for e in self.update.into(learner)], learner)
             for learner in self.update.learns
@@ -108,15 +109,9 @@ class _Emitter:
             total = self.graph.call_function(add, (total, edge))
         return self._name(total, f"loss_{identifier(learner)}") if rest else total
 
-    def _placed(self, edge: EdgeLoss) -> fx.Node:
-        """The loss of an edge. Raises EdgeError where a function of the user's cannot be used."""
-        try:
-            return self._edge(edge)
-        except RunError as error:
-            raise EdgeError(edge.key, *error.diagnostics) from error
-
     def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
+        self._emitted = edge.key
         pair = "_to_".join(identifier(end) for end in edge.key if end)
         reduced = [self._term(term, edge, pair) for term in edge.terms]
         weights = [self._gate(term.gate) for term in edge.terms]
@@ -194,10 +189,10 @@ class _Emitter:
         ]
         key = (named, *values)
         if key not in self._cache:
-            function = OwnFunction(named, self.folder, len(values))
+            function = OwnFunction(named, self.folder, len(values), self._emitted)
             node = self.graph.call_function(function, tuple(values), function.arguments)
             self._cache[key] = self._name(node, function.__name__)
-        return self._call(checked, self._cache[key], values[1], named.path)
+        return self._call(checked, self._cache[key], values[1], named.path, self._emitted)
 
     def _value(self, value: Value) -> Emitted:
         """What a function gets for one of its inputs."""

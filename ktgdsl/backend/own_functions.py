@@ -12,19 +12,22 @@ from torch import Tensor
 
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.user_code import UnusableError, user_function
-from ktgdsl.errors import RunError, describe
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import EdgeError, describe
 from ktgdsl.vocabulary.reads import UserFunction
 
 
 class OwnFunction:
     """A function of the user's with its arguments; it has the name and module of the function.
 
-    Raises RunError (E505) when it cannot be imported or does not take so many `values` beside its
-    arguments, and when a call of it fails.
+    Raises EdgeError (E505) about the edge (source, destination) when it cannot be imported or does
+    not take so many `values` beside its arguments, and when a call of it fails.
     """
 
-    def __init__(self, named: UserFunction, folder: str | None, values: int) -> None:
-        self._written = f'python("{named.path}")'
+    def __init__(
+        self, named: UserFunction, folder: str | None, values: int, edge: tuple[str, str]
+    ) -> None:
+        self._path, self._edge = named.path, edge
         try:
             self._function: Callable[..., Any] = user_function(named.path, folder)
         except UnusableError as error:
@@ -54,42 +57,53 @@ class OwnFunction:
         except Exception as error:
             raise self._unusable(f"fails: {describe(error)}") from error
 
-    def _unusable(self, problem: str, help: str | None = None) -> RunError:
-        return RunError.single("E505", f"{self._written} {problem}", help=help)
+    def _unusable(self, problem: str, help: str | None = None) -> EdgeError:
+        return _unusable(self._path, self._edge, problem, help)
 
 
-def own_values(value: Tensor, destination: Tensor, name: str) -> Tensor:
+def own_values(value: Tensor, destination: Tensor, name: str, edge: tuple[str, str]) -> Tensor:
     """Return the values of a loss of the user's, (B,) or those of pixels (B, *rest).
 
-    Raises RunError (E505) when it is anything else, such as the mean of the batch.
+    Raises EdgeError (E505) when it is anything else, such as the mean of the batch.
     """
-    _require_samples(value, destination, name, "a loss", "one value a sample", scalar=False)
+    problem = _not_of_samples(value, destination, "a loss", "one value a sample", scalar=False)
+    if problem is not None:
+        raise _unusable(name, edge, problem, _PER_SAMPLE)
     return value
 
 
-def own_weights(value: Tensor, destination: Tensor, name: str) -> Tensor:
+def own_weights(value: Tensor, destination: Tensor, name: str, edge: tuple[str, str]) -> Tensor:
     """Return the weights of a gate of the user's, (B,), (B, *rest) or (), without gradient.
 
     NaN where one is not in [0, 1], so that the loss of the edge is NaN and the run ends: whether
-    one is, nobody can ask without waiting for the device. Raises RunError (E505) for any other
+    one is, nobody can ask without waiting for the device. Raises EdgeError (E505) for any other
     shape.
     """
-    _require_samples(value, destination, name, "a gate", "one weight a sample", scalar=True)
+    problem = _not_of_samples(value, destination, "a gate", "one weight a sample", scalar=True)
+    if problem is not None:
+        raise _unusable(name, edge, problem, _PER_SAMPLE)
     weight = full(value.detach())
     if not weight.is_floating_point():
         weight = weight.float()
     return torch.where((weight >= 0) & (weight <= 1), weight, torch.nan)
 
 
-def _require_samples(
-    value: object, destination: Tensor, name: str, what: str, needed: str, *, scalar: bool
-) -> None:
+_PER_SAMPLE = "leave the mean over the batch to the edge: values are weighted by its gate first"
+
+
+def _not_of_samples(
+    value: object, destination: Tensor, what: str, needed: str, *, scalar: bool
+) -> str | None:
+    """What is wrong with the shape of what a function gave, if anything."""
     samples, pixels = destination.shape[:1], destination.shape[:1] + destination.shape[2:]
     if isinstance(value, Tensor) and value.shape in (samples, pixels, *[()][: int(scalar)]):
-        return
+        return None
     of_shape = f"the shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-    raise RunError.single(
-        "E505",
-        f'python("{name}") gives {of_shape}, and {what} gives {needed}, {tuple(samples)}',
-        help="leave the mean over the batch to the edge: values are weighted by its gate first",
-    )
+    return f"gives {of_shape}, and {what} gives {needed}, {tuple(samples)}"
+
+
+def _unusable(path: str, edge: tuple[str, str], problem: str, help: str | None) -> EdgeError:
+    source, destination = edge
+    name = f"{source} -> {destination}" if source else destination
+    message = f'python("{path}") of edge {name} {problem}'
+    return EdgeError(edge, Diagnostic("E505", message, help=help))

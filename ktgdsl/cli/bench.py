@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ktgdsl.backend.supported import require_searchable, require_supported
-from ktgdsl.cli.compiling import compile_named, naming_places, supported_plan
+from ktgdsl.cli.compiling import compile_named, supported_plan
 from ktgdsl.cli.console import FINE, print_json, print_text, width
 from ktgdsl.cli.options import add_device, add_overrides
 from ktgdsl.cli.training import prepare_to_train
+from ktgdsl.compiler import naming_places
 from ktgdsl.diagnostics.render import printable
 
 

@@ -3,9 +3,10 @@
 import argparse
 
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, naming_places, plan_of, supported_plan
+from ktgdsl.cli.compiling import compile_named, plan_of, supported_plan
 from ktgdsl.cli.console import FINE, print_file, print_json, print_text
 from ktgdsl.cli.options import add_overrides
+from ktgdsl.compiler import naming_places
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.text import program_text
 

@@ -3,7 +3,7 @@
 import argparse
 
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, naming_places, supported_plan
+from ktgdsl.cli.compiling import compile_named, supported_plan
 from ktgdsl.cli.console import FINE, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
@@ -14,7 +14,8 @@ from ktgdsl.cli.options import (
     overrides,
 )
 from ktgdsl.cli.training import prepare_to_train, run_listener
-from ktgdsl.compiler import flattened
+from ktgdsl.compiler import flattened, naming_places, naming_places_in
+from ktgdsl.files import expanded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,10 @@ def _resume(options: argparse.Namespace) -> int:
     if fixed := not_for_resume(options):
         names = " and ".join(fixed)
         return usage_error("run", f"--resume goes on with a run as it is, without {names}")
-    with run_listener(options.quiet) as listener:
+    with (
+        naming_places_in(expanded(options.resume) / "spec.ktg"),
+        run_listener(options.quiet) as listener,
+    ):
         from ktgdsl.training.run import resume
 
         resume(

@@ -13,6 +13,8 @@ from ktgdsl.cli.options import (
     not_for_resume,
 )
 from ktgdsl.cli.training import prepare_to_train, search_listener
+from ktgdsl.compiler import compile_file, naming_places
+from ktgdsl.files import expanded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +46,10 @@ def run(options: argparse.Namespace) -> int:
         return _resume(options)
     if options.allow_changed_code:
         return usage_error("search", "--allow-changed-code is for --resume")
-    plan = supported_plan(compile_named(options), require_searchable)
-    with search_listener(options.quiet) as listener:
+    compiled = compile_named(options)
+    plan = supported_plan(compiled, require_searchable)
+    with naming_places(compiled), search_listener(options.quiet) as listener:
+        from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import search
 
         search(
@@ -54,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
             workers=options.workers,
             device=options.device,
             deterministic=options.deterministic,
-            listener=listener,
+            listener=naming_places_to(listener, compiled),
         )
     return FINE
 
@@ -63,14 +67,16 @@ def _resume(options: argparse.Namespace) -> int:
     if fixed := not_for_resume(options):
         names = " and ".join(fixed)
         return usage_error("search", f"--resume goes on with a search as it is, without {names}")
-    with search_listener(options.quiet) as listener:
+    space = compile_file(expanded(options.resume) / "space.ktg")
+    with naming_places(space), search_listener(options.quiet) as listener:
+        from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import resume
 
         resume(
             options.resume,
             workers=options.workers,
             device=options.device,
-            listener=listener,
+            listener=naming_places_to(listener, space),
             allow_changed_code=options.allow_changed_code,
         )
     return FINE

@@ -94,6 +94,17 @@ class Label(NamedTuple):
     text: str
 
 
+class Subject(NamedTuple):
+    """What of a plan a diagnostic is about: a node, or a tap of it, or (source, destination).
+
+    Where the text of the spec is known, it gives the diagnostic its place.
+    """
+
+    node: str = ""
+    tap: str = ""
+    edge: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     """One finding. `message` is a sentence that stands alone; `help` says what to do.
@@ -108,6 +119,7 @@ class Diagnostic:
     severity: Severity = "error"
     labels: tuple[Label, ...] = ()
     path: str | None = None
+    subject: Subject | None = None
 
     def __post_init__(self) -> None:
         if self.code not in CODES:

@@ -96,7 +96,7 @@ def _as_json(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> dict[str,
     }
 
 
-def _where(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
+def where(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
     """`path:line:column`, or as much of it as is known."""
     place = _place(diagnostic, sources)
     path = printable(diagnostic.path or "")
@@ -107,9 +107,9 @@ def _where(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
 
 
 def _concise(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
-    where = _where(diagnostic, sources)
+    place = where(diagnostic, sources)
     message = printable(diagnostic.message)
-    return f"{where}{': ' * bool(where)}{diagnostic.severity}[{diagnostic.code}] {message}"
+    return f"{place}{': ' * bool(place)}{diagnostic.severity}[{diagnostic.code}] {message}"
 
 
 class _Paint:
@@ -147,7 +147,7 @@ def _full(diagnostic: Diagnostic, sources: Mapping[str, Source], paint: _Paint, 
         if diagnostic.path is not None:
             lines.append(f" {paint('gutter', '-->')} {printable(diagnostic.path)}")
     else:
-        lines.extend(_excerpt(diagnostic, *place, _where(diagnostic, sources), paint, width))
+        lines.extend(_excerpt(diagnostic, *place, where(diagnostic, sources), paint, width))
     if diagnostic.help is not None:
         lines.append(paint.sentence("help", "help", f": {printable(diagnostic.help)}"))
     return "\n".join(lines)

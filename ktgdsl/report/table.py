@@ -9,6 +9,7 @@ from functools import cached_property
 from textwrap import wrap
 from typing import Any, Literal
 
+from ktgdsl.diagnostics.render import where
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import duration
 from ktgdsl.tables.comparison import Comparison, Sample, compare
@@ -149,12 +150,16 @@ def _left_to_do(report: TableReport) -> str:
 
 
 def _errors(status: RowStatus) -> list[str]:
-    """A line for each error, with what to do."""
-    diagnostics = () if status.error is None else status.error.diagnostics
-    errors = [each for each in diagnostics if each.severity == "error"]
-    return [
-        f"{each.code} {each.message}{f' (help: {each.help})' * bool(each.help)}" for each in errors
-    ]
+    """A line for each error, with what to do and its place in the spec."""
+    if status.error is None:
+        return []
+    lines = []
+    for each in status.error.diagnostics:
+        if each.severity == "error":
+            help = f" (help: {each.help})" if each.help else ""
+            place = f" ({where(each, status.error.sources)})" if each.span else ""
+            lines.append(f"{each.code} {each.message}{help}{place}")
+    return lines
 
 
 def _stale(status: RowStatus) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.searching.checks import Check
 from ktgdsl.searching.events import (
@@ -28,6 +29,8 @@ from ktgdsl.searching.trial_plans import trial_plan
 
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of checks, which share the pool with trials, begin."""
+
+Problems = tuple[Diagnostic, ...]
 
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -154,7 +157,7 @@ class Coordinator:
             case Diverged(trial=number, reason=reason):
                 self._fail(number, f"diverged: {reason}")
             case Failed(trial=number, reasons=reasons):
-                self._fail(number, "; then ".join(reasons))
+                self._fail(number, "; then ".join(reasons), message.problems)
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
 
@@ -168,14 +171,15 @@ class Coordinator:
             self._end(number, _STATES[state])
         pool.decide(number, kept)
 
-    def _fail(self, number: int, reason: str) -> None:
+    def _fail(self, number: int, reason: str, problems: Problems = ()) -> None:
         self.study.fail(number, reason)
-        self._end(number, "failed", reason)
+        self._end(number, "failed", reason, problems)
 
-    def _end(self, number: int, state: State, reason: str = "") -> None:
+    def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
         """Tell of the end of a trial, which the study knows already."""
         epoch, value = self._last.pop(number)
-        self._listener(TrialEnded(number, state, epoch, value if epoch else None, reason))
+        value_or_none = value if epoch else None
+        self._listener(TrialEnded(number, state, epoch, value_or_none, reason, problems))
         if state == "complete" and (self._best is None or value > self._best):
             self._improve(self.study.trials[number])
 
@@ -200,13 +204,17 @@ class Coordinator:
                 when = f"at epoch {epoch}" if epoch else "in a pre-training"
                 self._end_check(number, None, f"diverged {when}: {reason}")
             case Failed(trial=number, reasons=reasons):
-                self._end_check(number, None, f"failed: {'; then '.join(reasons)}")
+                reason = f"failed: {'; then '.join(reasons)}"
+                self._end_check(number, None, reason, message.problems)
             case Lost():
                 reason = f"{self._checks[message.trial].name}: {message.reason}"
                 self._listener(WorkerLost(message.trial, message.attempt, reason))
 
-    def _end_check(self, number: int, value: float | None, reason: str = "") -> None:
+    def _end_check(
+        self, number: int, value: float | None, reason: str = "", problems: Problems = ()
+    ) -> None:
         check = self._checks.pop(number)
         self.study.set_check(check.key, reason if value is None else value)
         done = self._check_count - len(self._checks)
-        self._listener(CheckDone(check.name, check.seed, done, self._check_count, value, reason))
+        count = self._check_count
+        self._listener(CheckDone(check.name, check.seed, done, count, value, reason, problems))

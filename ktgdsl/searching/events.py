@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.result import SearchResult
 
@@ -72,13 +73,17 @@ class TrialReported:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over. `value` is its last, if any; `reason` says why it failed."""
+    """A trial is over. `value` is its last, if any; `reason` says why it failed.
+
+    `problems` are about nodes and edges of its plan.
+    """
 
     trial: int
     state: State
     epochs: int
     value: float | None
     reason: str = ""
+    problems: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ class CheckReported:
 class CheckDone:
     """A check is over, and with it `done` of `of`.
 
-    `value` is None where it gave none, and `reason` then says why.
+    `value` is None where it gave none, and `reason` then says why; `problems` as of a trial.
     """
 
     name: str
@@ -140,6 +145,7 @@ class CheckDone:
     of: int
     value: float | None
     reason: str = ""
+    problems: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -201,10 +201,10 @@ class Pool:
                 self._false_starts = self._killed_starts = 0
             case Refused(diagnostics):
                 raise RunError(diagnostics)
-            case Raised(trial, reason, final=True):
-                self._fail(self._trials[trial], worker, reason)
-            case Raised(_, reason, trace):
+            case Raised(_, reason, trace, ()):
                 self._lose(worker, reason, trace)
+            case Raised():
+                self._fail(self._trials[message.trial], worker, message)
             case Report(trial):
                 worker.reported = True
                 self._trials[trial].pending = message
@@ -243,9 +243,10 @@ class Pool:
         self._finish(trial, None)
         self._messages.append(Failed(trial.task.trial, tuple(trial.lost)))
 
-    def _fail(self, trial: RunningTrial, worker: WorkerProcess, reason: str) -> None:
+    def _fail(self, trial: RunningTrial, worker: WorkerProcess, raised: Raised) -> None:
         self._finish(trial, worker)
-        self._messages.append(Failed(trial.task.trial, (*trial.lost, reason)))
+        reasons = (*trial.lost, raised.reason)
+        self._messages.append(Failed(raised.trial, reasons, raised.problems))
 
     def _assign(self) -> None:
         for worker in self._workers:

@@ -110,13 +110,14 @@ class Refused:
 class Raised:
     """Training the trial raised an exception; `trace` is its traceback.
 
-    Another attempt is of no use where it is `final`: a network that does not fit never will.
+    `problems` are about nodes and edges of the plan. With one, another attempt is of no use: a
+    network that does not fit never will.
     """
 
     trial: int
     reason: str
     trace: str
-    final: bool = False
+    problems: tuple[Diagnostic, ...] = ()
 
 
 FromWorker = Ready | Refused | Report | Diverged | Busy | Raised
@@ -140,10 +141,14 @@ class Lost:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial has failed: too many attempts were lost, for these reasons."""
+    """The trial has failed: too many attempts were lost, for these reasons.
+
+    `problems` are about nodes and edges of its plan.
+    """
 
     trial: int
     reasons: tuple[str, ...]
+    problems: tuple[Diagnostic, ...] = ()
 
 
 Message = Report | Diverged | Busy | Lost | Failed

@@ -104,6 +104,8 @@ class SearchRun:
             pruner or pruner_of(plan.search),
         )
         self._table_due = time.monotonic() + TABLE_SECONDS
+        self._problems: dict[Diagnostic, None] = {}
+        """Those of trials that have failed, each once."""
 
     def run(self) -> SearchOutcome:
         """Train what is left, judge it, and write the result."""
@@ -178,12 +180,14 @@ class SearchRun:
     def _no_value_error(self) -> RunError:
         reasons = [str(attribute(t, "reason")) for t in self.study.trials if attribute(t, "reason")]
         message = f"none of {len(self.study.trials)} trials gave a value, so there is no best graph"
-        last = f"the last one: {reasons[-1]}" if reasons else None
-        return RunError([Diagnostic("E507", message, help=last)])
+        last = f"the last one: {reasons[-1]}" if reasons and not self._problems else None
+        return RunError([Diagnostic("E507", message, help=last), *self._problems])
 
     def _listen(self, event: Event) -> None:
         """Pass an event on, and now and then write trials.csv."""
         began = time.monotonic()
+        if isinstance(event, TrialEnded):
+            self._problems.update(dict.fromkeys(event.problems))
         if isinstance(event, TrialEnded) and began >= self._table_due:
             self.folder.write_trials(self.study.trials, self.plan)
             ended = time.monotonic()

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 import torch
 
-from ktgdsl.errors import KtgError, NodeError, RunError
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import KtgError, RunError, describe
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.searching.protocol import (
     Busy,
@@ -115,11 +116,12 @@ class Worker:
                 with deterministically(self._deterministic):
                     self.train(task)
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = describe(error)
+                problems: tuple[Diagnostic, ...] = ()
                 if isinstance(error, KtgError):
                     reason = "; ".join(each.message for each in error.diagnostics)
-                final = isinstance(error, NodeError)
-                self._channel.send(Raised(task.trial, reason, traceback.format_exc(), final))
+                    problems = tuple(each for each in error.diagnostics if each.subject)
+                self._channel.send(Raised(task.trial, reason, traceback.format_exc(), problems))
                 if not isinstance(error, KtgError):
                     return
             gc.collect()  # graphs are cyclic, and the next one needs their memory

@@ -12,6 +12,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
+from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order, numbered_batches
 from ktgdsl.training.events import (
@@ -169,7 +170,8 @@ def _train_epoch(
 
 
 def _evaluate(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-    return evaluate(networks, batches_in_order(split, plan.data.evaluated_at_once))
+    with blaming_networks(networks):
+        return evaluate(networks, batches_in_order(split, plan.data.evaluated_at_once))
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

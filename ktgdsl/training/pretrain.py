@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
 from ktgdsl.plan.model import Graph, Node, Plan, supervised
@@ -160,7 +161,11 @@ def _train(
             accuracy = done.accuracy[NAME]
     except RunError as error:
         raise RunError(
-            replace(each, message=f"pre-training of node {name}: {each.message}")
+            replace(
+                each,
+                message=f"pre-training of node {name}: {each.message}",
+                subject=each.subject and Subject(name),
+            )
             for each in error.diagnostics
         ) from error
     return step.networks[NAME], PretrainDone(name, accuracy, data.evaluation_name)

@@ -13,6 +13,7 @@ from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase, Program
 from ktgdsl.training.best import BestEpochs
+from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.phase_step import PhaseStep, dropouts
@@ -138,7 +139,8 @@ class Stepper:
                 `shard` reads.
 
         Raises:
-            RunError: when a network that is not ours does not map such images to logits (E505).
+            RunError: when a network that is not ours, or a loss or gate of the user's, fails or
+                gives something else than it has to (E505).
             TypeError: when a gate reads the numbers of the samples and there are none.
             RuntimeError: when all `steps` are taken.
         """
@@ -157,7 +159,8 @@ class Stepper:
         if self.taken == self._ends[self._index]:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
-        output = self._step(done + 1, image, label, *self._numbers(sample))
+        with blaming_networks(self.networks):
+            output = self._step(done + 1, image, label, *self._numbers(sample))
         self.taken += 1
         return output
 

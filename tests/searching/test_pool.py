@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import pool as pool_module
@@ -398,9 +399,11 @@ def test_after_three_attempts_a_trial_has_failed(
 
 
 UNFIT = """
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 pipe.send(Ready())
 task = pipe.recv()
-pipe.send(Raised(task.trial, "it does not fit", "Traceback", final=True))
+problem = Diagnostic("E505", "it does not fit", subject=Subject("a"))
+pipe.send(Raised(task.trial, "it does not fit", "Traceback", (problem,)))
 """
 
 
@@ -410,7 +413,8 @@ def test_a_trial_whose_network_does_not_fit_has_failed_at_once(
     fake(monkeypatch, UNFIT)
     with Pool(1, ["cpu"], tmp_path) as pool:
         played = play(pool, task(0, tiny_plan("a")), slots=1)
-    assert played.told[0] == [Failed(0, ("it does not fit",))]
+    problem = Diagnostic("E505", "it does not fit", subject=Subject("a"))
+    assert played.told[0] == [Failed(0, ("it does not fit",), (problem,))]
 
 
 def until_lost(pool: Pool) -> list[Message]:

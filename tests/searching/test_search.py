@@ -21,6 +21,7 @@ import torch
 
 import ktgdsl
 from ktgdsl.cli import main as cli
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import unsealed_json, write_whole
 from ktgdsl.plan.model import Plan
@@ -29,7 +30,7 @@ from ktgdsl.searching import search_run, threads
 from ktgdsl.searching.checks import ALONE, OPEN
 from ktgdsl.searching.coordinator import FIRST_CHECK
 from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
-from ktgdsl.searching.protocol import Diverged, Message, Task
+from ktgdsl.searching.protocol import Diverged, Failed, Message, Task
 from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
@@ -464,6 +465,29 @@ def test_what_always_diverges_is_a_clear_error(
     assert caught.value.diagnostics[0].code == "E507"
     assert caught.value.diagnostics[0].help == "the last one: diverged: a loss became nan"
     assert {row["state"] for row in rows(tmp_path / "out")} == {"failed"}
+
+
+def test_a_network_that_fits_no_trial_is_told_where_the_space_has_it(
+    pretended: type[Pretended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    problem = Diagnostic("E505", "the network of node `b` fails", subject=Subject("b"))
+
+    def fate(_: object, task: Task, epoch: int) -> Message:
+        return Failed(task.trial, (problem.message,), (problem,))
+
+    monkeypatch.setattr(pretended, "fate", fate)
+    space, out = tmp_path / "space.ktg", tmp_path / "out"
+    space.write_text(SPACE)
+    assert cli.main(["search", str(space), "--out", str(out), "--workers", "1"]) == 1
+    said = capsys.readouterr()
+    assert f"after epoch 0: the network of node `b` fails ({space}:3:17)" in said.out
+    assert "error[E507]: none of 6 trials gave a value" in said.err
+    assert said.err.count("error[E505]: the network of node `b` fails\n") == 1
+    assert f"{space}:3:17\n" in said.err
+    assert {row["reason"] for row in rows(out)} == {problem.message}
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

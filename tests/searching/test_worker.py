@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.networks import make
+from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import worker
@@ -377,7 +378,7 @@ def test_an_exception_ends_the_worker(tmp_path: Path, monkeypatch: pytest.Monkey
     _, last = coordinator.heard
     assert isinstance(last, Raised)
     assert (last.trial, last.reason) == (3, "OutOfMemoryError: CUDA out of memory")
-    assert not last.final
+    assert not last.problems
     assert "in no_memory\n" in last.trace
 
 
@@ -388,5 +389,5 @@ def test_a_user_s_mistake_does_not(tmp_path: Path) -> None:
     first = next(each for each in coordinator.heard if isinstance(each, Raised))
     assert "of node `a` cannot be imported" in first.reason
     assert NodeError.__name__ in first.trace
-    assert first.final
+    assert [(each.code, each.subject) for each in first.problems] == [("E505", Subject("a"))]
     assert [each.trial for each in coordinator.reports] == [1]

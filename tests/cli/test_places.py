@@ -1,0 +1,91 @@
+"""Errors of the user's own code during training: at the place in the spec, by every verb."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ktgdsl.cli.main import main
+
+OWN = """\
+from torch import nn
+
+def net(classes=10):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+class Full(nn.Module):
+    def __init__(self, calls):
+        super().__init__()
+        self.net, self.calls = net(), calls
+    def forward(self, image):
+        self.calls -= 1
+        if self.calls < 0:
+            raise ValueError("the bank is full")
+        return self.net(image)
+
+def late(source, destination, label, progress):
+    if progress > 0.5:
+        raise KeyError("bank")
+    return destination.sum(1) * 0 + 1
+"""
+SPEC = """\
+graph own {{
+    node a = python("places_own:net")
+    node b = {network}
+    target a
+    edge label -> *
+    edge b -> a : kl via {gate}
+}}
+data digits {{ batch = 256  samples = 256 }}
+train {{ epochs = 4 }}
+"""
+NET = 'python("places_own:net")'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "places_own.py").write_text(OWN)
+    yield tmp_path
+    sys.modules.pop("places_own", None)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main([*arguments, "--device", "cpu"]) == 1
+    return capsys.readouterr().err
+
+
+def test_a_gate_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = SPEC.format(network=NET, gate='python("places_own:late")')
+    (folder / "own.ktg").write_text(text)
+    message = "error[E505]: python(\"places_own:late\") of edge b -> a fails: KeyError: 'bank'\n"
+    said = refused(capsys, "run", "own.ktg", "--out", "r")
+    assert message in said
+    assert "--> own.ktg:6:5\n" in said
+    said = refused(capsys, "run", "--resume", "r")
+    assert message in said
+    kept = (folder / "r" / "spec.ktg").read_text().splitlines()
+    line = 1 + kept.index(text.splitlines()[5])
+    assert f"--> {Path('r', 'spec.ktg')}:{line}:5\n" in said
+
+
+def test_a_network_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = 'python("places_own:Full", calls=20)'
+    (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
+    said = refused(capsys, "run", "own.ktg", "--set", "train.epochs=20")
+    assert "error[E505]: the network of node `b` fails: ValueError: the bank is full\n" in said
+    assert "--> own.ktg:3:14\n" in said
+
+
+def test_a_row_of_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "own.ktg").write_text(
+        SPEC.format(network='python("places_own:net", classes=7)', gate="linear")
+    )
+    (folder / "table.toml").write_text(
+        'title = "Own"\npublished_runs = 1\n[[rows]]\nlabel = "one"\nspec = "own.ktg"\n'
+    )
+    assert main(["table", ".", "--device", "cpu", "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert "own.ktg:3:14" in said.out + said.err

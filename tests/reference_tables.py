@@ -60,11 +60,14 @@ _VALUES = {
         "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",
         "compile": "on", "seed": "1", "repeats": "2", "update": "sequential",
         "aggregate": "mean", "reduce": "active", "on_zero": "skip", "clip": "1",
-        "take": "best } data digits { holdout = true", "checkpoint": "5",
+        "take": "best } data digits { holdout = true",
+        "stop": "patience } data digits { holdout = true", "checkpoint": "5",
     },
     "pretrain": {
         "epochs": "5", "optimizer": "adamw", "schedule": "cosine", "precision": "bf16",
         "compile": "on", "reduce": "active", "on_zero": "skip", "clip": "1",
+        "take": "best } data digits { holdout = true",
+        "stop": "patience } data digits { holdout = true",
     },
 }  # fmt: skip
 """A value other than the default for every setting; `weights` of a node needs a file."""

@@ -15,6 +15,7 @@ from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.registry import settings_of
 from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
+from ktgdsl.vocabulary.stopping import Never, Stop
 
 if TYPE_CHECKING:
     from ktgdsl.vocabulary.search import Accuracy, SearchSettings
@@ -208,8 +209,17 @@ def _numbers(numbers: float | list[float] | None) -> tuple[float, ...] | None:
 
 def _train(settings: TrainSettings) -> model.TrainPlan:
     others = {name: getattr(settings, name) for name in type(settings).model_fields}
-    calls = {"optimizer": settings.optimizer.call(), "schedule": settings.schedule.call()}
+    calls = {
+        "optimizer": settings.optimizer.call(),
+        "schedule": settings.schedule.call(),
+        "stop": stop_call(settings.stop),
+    }
     return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def stop_call(stop: Stop) -> model.Call | None:
+    """A rule for ending early as it stands in a plan; None where all epochs are trained."""
+    return None if isinstance(stop, Never) else stop.call()
 
 
 def _pretrain(settings: TrainSettings) -> model.PretrainPlan:

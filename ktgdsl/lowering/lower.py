@@ -1,6 +1,6 @@
 """Lowers a checked tree to a plan in which every default is written out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from ktgdsl.lowering.assemble import OWN, assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
 from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.expand import expand
+from ktgdsl.lowering.held_out import refuse_judging_by_test_samples
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
     PassState,
@@ -27,8 +28,7 @@ from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
-from ktgdsl.syntax.tree import Block, CallExpression, Choice, File, Let
-from ktgdsl.syntax.walk import walk
+from ktgdsl.syntax.tree import Block, Choice, File, Let
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
 """How the open values of a file are closed."""
@@ -105,7 +105,7 @@ def _drafted(
     timed = phases(drafting, file, found) if phase_blocks(file) else ()
     sought = search(drafting, file, found, timed or ())
     if found is not None and sought is None and not found.data.holdout:
-        _refuse_judging_by_test_samples(drafting, file, found, timed)
+        refuse_judging_by_test_samples(drafting, file, found, timed)
     return _Drafted(drafting, found, files, timed, sought)
 
 
@@ -142,36 +142,6 @@ def _passed(
         folder=str(paths.folder.resolve()),
     )
     return Lowered(plan, word_diagnostics, graph_diagnostics)
-
-
-def _refuse_judging_by_test_samples(
-    drafting: Drafting, file: File, found: Settings, timed: Iterable[model.Phase] | None
-) -> None:
-    """Complain about what depends on held-out samples where there are none."""
-    if found.train.take == "best":
-        block = file.block("train")
-        written = block.settings if block is not None else ()
-        place = next((s.value.span for s in written if s.name == "take"), file.span)
-        drafting.resolver.complain(
-            "E302",
-            "the best epoch is chosen on held-out samples, and none are held out",
-            place,
-            "say `holdout = true` in the `data` block",
-        )
-    of_nodes = [node.settings.schedule for node in drafting.draft.nodes.values()]
-    of_blocks = (found.train.schedule, found.pretrain.schedule)
-    calls = [each.call() for each in (*of_blocks, *of_nodes) if each is not None]
-    calls += [phase.schedule for phase in timed or () if phase.schedule is not None]
-    watching = {call.name for call in calls if call.arguments.get("on") == "accuracy"}
-    if watching:
-        places = [part for part in walk(file) if isinstance(part, CallExpression)]
-        place = next((each.span for each in places if each.name in watching), file.span)
-        drafting.resolver.complain(
-            "E302",
-            "`plateau(on=accuracy)` watches held-out samples, and none are held out",
-            place,
-            "say `holdout = true` in the `data` block, or watch the training loss: `on=loss`",
-        )
 
 
 def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.blocks import Settings, phase_blocks
+from ktgdsl.lowering.blocks import Settings, phase_blocks, stop_call
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
+from ktgdsl.lowering.held_out import refuse_settings
 from ktgdsl.lowering.passes import PassState, PhaseLearners
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
@@ -27,19 +28,15 @@ def phases(
     held = settled is None or settled.data.holdout or file.block("search") is not None
     epochs = 1 if settled is None else settled.train.epochs
     take = "last" if settled is None else settled.train.take
+    stop = None if settled is None else settled.train_plan.stop
     for block in written:
         substituted = drafting.settings(block.settings, f"phase.{block.name}")
         settings = drafting.resolver.settings(PhaseSettings, substituted, "phase", block.span)
         if settings is None:
             continue
-        if settings.take == "best" and not held:
-            place = next(s.value.span for s in block.settings if s.name == "take")
-            drafting.resolver.complain(
-                "E410",
-                "the best epoch is chosen on held-out samples, and none are held out",
-                place,
-                "say `holdout = true` in the `data` block",
-            )
+        if not held:
+            rule = settings.stop.word if settings.stop is not None else "never"
+            refuse_settings(drafting, block, settings.take or "last", rule, "E410")
         names = [name for each in settings.learn for name in drafting.names.referenced(each)]
         found.append(
             model.Phase.model_construct(
@@ -49,6 +46,7 @@ def phases(
                 optimizer=None if settings.optimizer is None else settings.optimizer.call(),
                 schedule=None if settings.schedule is None else settings.schedule.call(),
                 take=take if settings.take is None else settings.take,
+                stop=stop if settings.stop is None else stop_call(settings.stop),
             )
         )
     return tuple(found) if len(found) == len(written) else None

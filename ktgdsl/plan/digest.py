@@ -22,11 +22,22 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     it.
     """
     facts = deepcopy(plan)
+    pretrain = facts.pop("pretrain") or {}
+    pretrained = any(n["frozen"] and n["weights"] is None for n in facts["graph"]["nodes"])
+    differs = any(facts["train"][name] != value for name, value in pretrain.items())
+    if pretrained and differs:
+        facts["pretrain"] = pretrain
+    if facts["phases"] and (not pretrained or differs):
+        del facts["train"]["take"], facts["train"]["stop"]  # phases have their own
+    for part in (facts["train"], *facts["phases"], facts.get("pretrain", {})):
+        if part.get("stop", 0) is None:
+            del part["stop"]  # as it was before plans could say it
+    for part in (facts["train"], facts.get("pretrain", {})):
+        if part.get("take") == "last":
+            del part["take"]  # as it was before plans could say it
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"]
     del facts["data"]["root"], facts["data"]["workers"], facts["data"]["evaluation_batch"]
-    if facts["phases"] or facts["train"]["take"] == "last":
-        del facts["train"]["take"]  # phases have their own; as it was before plans could say it
     if facts["data"]["drop_last"]:
         del facts["data"]["drop_last"]  # as it was before plans could say it
     if not facts["data"]["holdout"]:
@@ -42,10 +53,6 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         node["frozen"] = node["frozen"] is not None
         if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
-    pretrained = any(n["frozen"] and n["weights"] is None for n in facts["graph"]["nodes"])
-    pretrain = facts.pop("pretrain") or {}
-    if pretrained and any(facts["train"][name] != value for name, value in pretrain.items()):
-        facts["pretrain"] = pretrain
     return facts
 
 

@@ -160,12 +160,19 @@ class Plan(Data):
     @property
     def judges_held_out(self) -> bool:
         """Whether the training depends on the accuracy on held-out samples."""
-        takes = (self.train.take, *(phase.take for phase in self.phases))
+        blocks = (self.train, *self.phases, *((self.pretrain,) if self.pretrain else ()))
         schedules = [self.train.schedule, *(node.schedule for node in self.graph.nodes)]
         schedules += [phase.schedule for phase in self.phases if phase.schedule is not None]
         if self.pretrain is not None:
             schedules.append(self.pretrain.schedule)
-        return "best" in takes or any(call.arguments.get("on") == "accuracy" for call in schedules)
+        return any(each.take == "best" or each.stop is not None for each in blocks) or any(
+            call.arguments.get("on") == "accuracy" for call in schedules
+        )
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether the training, or a phase of it, may end before its last epoch."""
+        return any(each.stop is not None for each in self.phases or (self.train,))
 
     def to_json(self) -> str:
         """The plan as JSON text; `from_json` gives an equal plan."""

@@ -142,6 +142,8 @@ class TrainPlan(Data):
     clip: float | None
     take: Literal["last", "best"] = "last"
     """The epoch whose weights a training without phases ends with; phases have their own."""
+    stop: Call | None = None
+    """When a training without phases ends early; phases have their own. None is never."""
     checkpoint: int
     """Epochs between checkpoints; one is written at the end too."""
 
@@ -157,6 +159,8 @@ class PretrainPlan(Data):
     reduce: Literal["mean", "active", "sum"]
     on_zero: Literal["step", "skip"]
     clip: float | None
+    take: Literal["last", "best"] = "last"
+    stop: Call | None = None
 
 
 class Phase(Data):
@@ -171,6 +175,8 @@ class Phase(Data):
     optimizer: Call | None
     schedule: Call | None
     take: Literal["last", "best"]
+    stop: Call | None = None
+    """When it ends before its last epoch; None is never."""
 
 
 class SearchPlan(Data):

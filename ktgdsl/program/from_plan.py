@@ -6,7 +6,7 @@ from dataclasses import replace
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
 from ktgdsl.plan import model as plan_model
-from ktgdsl.plan.model import LOGITS, Edge, Plan, node_of
+from ktgdsl.plan.model import LOGITS, Call, Edge, Plan, node_of
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
     Access,
@@ -21,6 +21,8 @@ from ktgdsl.program.model import (
 )
 from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.reads import connectors_of, reads_of
+from ktgdsl.vocabulary.registry import entry_of
+from ktgdsl.vocabulary.stopping import Patience, Stop
 
 
 def program_of(plan: Plan, steps: int | None = None) -> Program:
@@ -99,9 +101,18 @@ def _phase(
             losses,
             sequential=train.update == "sequential",
         ),
-        take=train.take if written is None else written.take,
+        take=(written or train).take,
         followers=tuple(Follower(f.name, f.sources[0], f.made) for f in followers),
+        patience=_patience((written or train).stop),
     )
+
+
+def _patience(stop: Call | None) -> int | None:
+    if stop is None:
+        return None
+    rule = entry_of(Stop, stop)
+    assert isinstance(rule, Patience)
+    return rule.epochs
 
 
 def _open_edges(plan: Plan, phase: plan_model.Phase) -> tuple[Edge, ...]:

@@ -204,7 +204,8 @@ class Phase:
     """A phase of a training; a training without phases is one, without a name.
 
     `steps` is k_end of Eq. 6. `take` says which epoch's weights go on. `followers` are those of
-    nodes that learn in the phase.
+    nodes that learn in the phase. It ends early after `patience` epochs in a row without progress
+    on held-out samples, None if it never does.
     """
 
     name: str | None
@@ -214,6 +215,7 @@ class Phase:
     updates: tuple[Update, ...]
     take: Literal["last", "best"]
     followers: tuple[Follower, ...] = ()
+    patience: int | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:

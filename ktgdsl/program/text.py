@@ -54,7 +54,8 @@ def _copied(module: Module) -> str:
 
 def _phase(phase: Phase) -> Iterator[str]:
     name = "phase" if phase.name is None else f"phase {phase.name}"
-    yield f"{name}: {phase.epochs} epochs, {phase.steps} steps, then the {phase.take} epoch"
+    early = "" if phase.patience is None else f" or {phase.patience} without progress"
+    yield f"{name}: {phase.epochs} epochs{early}, {phase.steps} steps, then the {phase.take} epoch"
     yield from (f"  {_learner(learner)}" for learner in phase.learners)
     for update in phase.updates:
         yield f"  update {', '.join(update.learns)}"

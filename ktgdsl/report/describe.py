@@ -124,7 +124,8 @@ def _share(share: SharedLayers) -> tuple[str, str, str]:
 def _phase(phase: Phase) -> tuple[str, ...]:
     own = [str(call) for call in (phase.optimizer, phase.schedule) if call is not None]
     best = ["goes on with the best epoch"] if phase.take == "best" else []
-    settings = ", ".join([f"{phase.epochs:,} epochs", *own, *best])
+    stop = [] if phase.stop is None else [f"ends early by {phase.stop}"]
+    settings = ", ".join([f"{phase.epochs:,} epochs", *own, *best, *stop])
     return phase.name, f"{', '.join(phase.learn)} learn{'s' * (len(phase.learn) == 1)}", settings
 
 
@@ -247,18 +248,16 @@ def _batch(plan: Plan) -> str:
 def _train(plan: Plan) -> list[tuple[str, str]]:
     train = plan.train
     steps = "" if plan.data.facts is None else f", {plan.steps:,} steps"
+    most = ", at most" if plan.may_stop else ""
     if plan.phases:
         steps = f" (of a phase without its own), {plan.epochs:,} epochs{steps} in all"
     notes = {
-        "epochs": steps,
+        "epochs": steps + most,
         "update": " (all nodes from one forward)",
         "reduce": " (of a loss over the batch)",
         "aggregate": " (of the transfer losses into a node)",
     }
-    return [
-        (name, value_text(getattr(train, name)) + notes.get(name, ""))
-        for name in type(train).model_fields
-    ]
+    return [(name, setting_text(name, value) + notes.get(name, "")) for name, value in train]
 
 
 def _pretrain(plan: Plan) -> list[tuple[str, str]]:
@@ -266,7 +265,14 @@ def _pretrain(plan: Plan) -> list[tuple[str, str]]:
         return []
     nodes = [node.name for node in plan.graph.nodes if node.pretrained]
     notes = {"epochs": f" (of {', '.join(nodes)})" if nodes else " (nothing is pre-trained)"}
-    return [(name, value_text(value) + notes.get(name, "")) for name, value in plan.pretrain]
+    return [
+        (name, setting_text(name, value) + notes.get(name, "")) for name, value in plan.pretrain
+    ]
+
+
+def setting_text(name: str, value: object) -> str:
+    """The value of a setting of that name as a spec writes it."""
+    return "never" if name == "stop" and value is None else value_text(value)
 
 
 def value_text(value: object) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
-from ktgdsl.report.describe import columns, derived_text, open_values, terms_text, value_text
+from ktgdsl.report.describe import columns, derived_text, open_values, setting_text, terms_text
 from ktgdsl.vocabulary.networks import shorthand
 
 NOTHING = "-"
@@ -62,7 +62,7 @@ def _facts(plan: Plan) -> dict[str, str]:
 
 
 def _settings(block: str, plan: Data) -> dict[str, str]:
-    return {f"{block}.{name}": value_text(getattr(plan, name)) for name in type(plan).model_fields}
+    return {f"{block}.{name}": setting_text(name, value) for name, value in plan}
 
 
 def _node(node: Node) -> str:
@@ -79,7 +79,7 @@ def _share(share: SharedLayers) -> str:
 
 def _phase(phase: Phase) -> str:
     parts = [", ".join(phase.learn), f"{phase.epochs} epochs", phase.optimizer, phase.schedule]
-    return ", ".join(str(part) for part in (*parts, phase.take) if part is not None)
+    return ", ".join(str(part) for part in (*parts, phase.take, phase.stop) if part is not None)
 
 
 def _edge(edge: Edge) -> str:

@@ -36,6 +36,7 @@ _PLACES = {
     "gate": "A gate stands behind `via`: `edge a -> b : LOSS via GATE`.",
     "optimizer": "It is a setting of `train`, or of a node: `train { optimizer = OPTIMIZER }`.",
     "schedule": "It is a setting of `train`, or of a node: `train { schedule = SCHEDULE }`.",
+    "stop": "It is a setting of `train` and of phases: `train { stop = STOP }`.",
     "dataset": "A data set stands at the head of the data block: `data DATASET { ... }`.",
     "combine": "It says how an ensemble combines nodes: `ensemble(a, b, combine=COMBINE)`.",
     "sampler": "It is a setting of `search`: `search { sampler = SAMPLER }`.",

@@ -15,13 +15,16 @@ from ktgdsl.report.formatting import Clock, duration, shortened, step_rate
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import (
     accuracy_columns,
+    early_stop_lines,
     last_line,
     network_text,
     pretrained_text,
     role,
+    stopped_text,
     targets_first,
 )
 from ktgdsl.training.events import (
+    EpochDone,
     Event,
     Listener,
     PretrainDone,
@@ -70,7 +73,7 @@ class _RunDisplay:
             self._draw(_result_table(event.plan, event.result, event.already, narrow))
             self.close()
         elif self._progress is not None:
-            for line in _notes(event):
+            for line in _notes(event, self._progress):
                 self._console.print(line, highlight=False, markup=False)
             self._progress(event)
             self._draw(_progress_table(self._progress, self._console.width))
@@ -93,10 +96,12 @@ class _RunDisplay:
             self._live = None
 
 
-def _notes(event: Event) -> list[str]:
+def _notes(event: Event, progress: RunProgress) -> list[str]:
     """What is worth a line that stays."""
     if isinstance(event, PretrainStarted) and event.reason:
         return [f"{event.node} is trained on the labels first: {event.reason}"]
+    if isinstance(event, EpochDone) and event.stopped and progress.pretraining is None:
+        return [stopped_text(event)]
     return [pretrained_text(event)] if isinstance(event, PretrainDone) else []
 
 
@@ -123,7 +128,7 @@ def _bar(progress: RunProgress, narrow: bool) -> RenderableType:
     total = str(progress.epochs)
     epoch = min(progress.epoch + 1, progress.epochs)
     words = [f"epoch {epoch:>{len(total)}}/{total}"]
-    if phase := progress.phase(epoch):
+    if phase := progress.phase:
         words.insert(0, f"phase {phase}")
     width = 20
     if progress.pretraining is not None:
@@ -204,4 +209,5 @@ def _result_table(plan: Plan, result: RunResult, already: bool, narrow: bool) ->
     for row, node in enumerate(targets_first(plan.graph), start=1):
         cells = (Text(column[row], style="bold") for column in columns)
         table.add_row(*_node_cells(plan.graph, node)[: len(headings)], *cells)
-    return Group(table, Text(), Text(last_line(result, already), style="dim"))
+    notes = [*early_stop_lines(result), last_line(result, already)]
+    return Group(table, Text(), *(Text(line, style="dim") for line in notes))

@@ -9,6 +9,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.report.formatting import Clock
 from ktgdsl.training.events import (
     EpochDone,
+    EpochsSkipped,
     Event,
     PretrainDone,
     PretrainStarted,
@@ -102,12 +103,15 @@ class RunProgress:
                 self.epoch, self.step = event.epoch, 0
                 self._rate.mark(self.steps_done - self._steps_at_start)
                 self._note_metrics(event)
+            case EpochsSkipped():
+                self._skipped = event.epochs
             case _:
                 pass
 
     def _start_training(self, plan: Plan, epoch: int) -> None:
         """`plan` is the run's or that of a pre-training, `epoch` is after which it starts."""
         self._training = plan
+        self._skipped = 0
         self.epoch, self.step = epoch, 0
         self._steps_at_start: int = self.steps_done
         self._rate = StepRate(self._clock)
@@ -128,18 +132,20 @@ class RunProgress:
 
     @property
     def epochs(self) -> int:
-        """Of the training that is under way."""
-        return self._training.epochs
+        """Of the training that is under way, without those that are left out."""
+        return self._training.epochs - self._skipped
 
-    def phase(self, epoch: int) -> str | None:
-        """The name of the phase that an epoch of this training is in, if there are phases."""
+    @property
+    def phase(self) -> str | None:
+        """The name of the phase that the next epoch of this training is in, if there are phases."""
+        epoch = min(self.epoch + 1, self.epochs) + self._skipped
         phase = self._training.phase_at(epoch)
         return None if phase is None else phase.name
 
     @property
     def steps(self) -> int:
-        """Of the training that is under way."""
-        return self._training.steps
+        """Of the training that is under way, without those that are left out."""
+        return self.epochs * self._training.data.steps_per_epoch
 
     @property
     def steps_done(self) -> int:

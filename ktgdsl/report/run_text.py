@@ -45,7 +45,9 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
             elif isinstance(event, PretrainDone):
                 write(pretrained_text(event))
             elif isinstance(event, EpochDone):
-                write(_epoch_line(progress))
+                write(_epoch_line(progress, event))
+                if event.stopped and progress.pretraining is None:
+                    write(stopped_text(event))
 
     return listen
 
@@ -53,7 +55,14 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
 def pretrained_text(done: PretrainDone) -> str:
     """What weights a frozen node has got, in words."""
     what = "has the weights of its pre-training from the cache" if done.cached else "is pre-trained"
-    return f"{done.node} {what}: {done.accuracy:.2f} % on the {done.split} split"
+    early = "" if done.stopped is None else f", stopped early after epoch {done.stopped}"
+    return f"{done.node} {what}: {done.accuracy:.2f} % on the {done.split} split{early}"
+
+
+def stopped_text(done: EpochDone) -> str:
+    """That a training, or its phase, has ended early, and why."""
+    what = "stopped" if done.phase is None else f"phase {done.phase} stopped"
+    return f"{what} after epoch {done.epoch}: {done.stopped}"
 
 
 def _headline(started: RunStarted) -> str:
@@ -63,21 +72,21 @@ def _headline(started: RunStarted) -> str:
         repeat = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
         resumed = f", going on after epoch {started.epoch}{repeat}"
     return (
-        f"{plan.graph.name}: {count(plan.epochs, 'epoch')} of "
+        f"{plan.graph.name}: {'at most ' * plan.may_stop}{count(plan.epochs, 'epoch')} of "
         f"{count(plan.data.steps_per_epoch, 'step')} "
         f"on {plan.data.source.name}, {started.device}, into {started.folder}{resumed}"
     )
 
 
-def _epoch_line(progress: RunProgress) -> str:
+def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
     """The loss is that of the first target that learns, or of the node that is pre-trained."""
     nodes = [node.name for node in targets_first(progress.plan.graph)]
     measured = [name for name in nodes if name in progress.accuracy]
     cells = [f"epoch {progress.epoch:>{len(str(progress.epochs))}}/{progress.epochs}"]
     if progress.pretraining is not None:
         cells.insert(0, f"pre-training {progress.pretraining}:")
-    elif phase := progress.phase(progress.epoch):
-        cells.insert(0, f"phase {phase}:")
+    elif done.phase is not None:
+        cells.insert(0, f"phase {done.phase}:")
     cells += [f"{name} {progress.accuracy[name]:.1f} %" for name in measured]
     learning = next(name for name in measured if name in progress.loss)
     cells.append(f"loss {progress.loss[learning]:.3f}")
@@ -98,7 +107,18 @@ def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> 
         *accuracy_columns(plan, result),
         strict=True,
     )
-    return "\n".join([*columns(rows), last_line(result, already)])
+    return "\n".join([*columns(rows), *early_stop_lines(result), last_line(result, already)])
+
+
+def early_stop_lines(result: RunResult) -> list[str]:
+    """A line for each phase that ended early: after which of its epochs, and why."""
+    several = len(result.seeds) > 1
+    return [
+        (f"seed {stop.seed}: " if several else "")
+        + (f"phase {stop.phase} " if stop.phase is not None else "")
+        + f"stopped after {stop.epochs:,} of {count(stop.planned, 'epoch')}: {stop.reason}"
+        for stop in result.stopped
+    ]
 
 
 def accuracy_columns(plan: Plan, result: RunResult) -> list[list[str]]:

@@ -56,22 +56,28 @@ def tied(
     """The numbers of other trials that are as good as the first finalist.
 
     By the mean of further seeds where it has one, among the finalists; else by the value in the
-    search, among trials that were trained as long.
+    search, among complete trials, or else those that were trained as long.
     """
     best, *others = finalists
     score = confirmed.get(name_of(best))
     if score is not None:
         means = {name: each.mean for name, each in confirmed.items()}
         return tuple(t.number for t in others if means.get(name_of(t)) == score.mean)
-    last = max(values_of(best).items())
+    last = _reached(best)
     return tuple(
         t.number
         for t in trials
         if t.number != best.number
         and (t.state == TrialState.COMPLETE) == (best.state == TrialState.COMPLETE)
         and t.intermediate_values
-        and max(values_of(t).items()) == last
+        and _reached(t) == last
     )
+
+
+def _reached(trial: FrozenTrial) -> tuple[int, float]:
+    """The last value of a trial and after how many epochs; 0 where it is complete, however long."""
+    epoch, value = max(values_of(trial).items())
+    return 0 if trial.state == TrialState.COMPLETE else epoch, value
 
 
 def seeds(plan: Plan) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialReported:
-    """An epoch of a trial is trained: `value` is the objective, in percent.
+    """An epoch of a trial is trained: `value` is the objective, in percent, as in `Report`.
 
     `kept` is false when the pruner ended the trial.
     """

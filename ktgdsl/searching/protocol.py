@@ -60,8 +60,9 @@ def state_path(folder: Path, trial: int) -> Path:
 class Report:
     """An epoch, counted from 1, is trained; the worker waits for the decision.
 
-    `value` is the objective's accuracy in percent, `seconds` is how long the epoch took, and
-    `last` says that no epoch follows.
+    `value` is the objective's accuracy in percent, with the weights that the trial would keep if
+    it ended here: the best so far in a phase with `take = best`. `seconds` is how long the epoch
+    took, and `last` says that no epoch follows.
     """
 
     trial: int

@@ -16,9 +16,9 @@ class _Record(BaseModel):
 class Finalist(_Record):
     """One of the best trials: its number, value in percent, epochs, seed and graph.
 
-    `value` is after the last epoch on the validation split. `confirmed` is the same for
-    trainings with further seeds, None where there are none. `spec` is the file of the graph,
-    relative to the folder.
+    `value` is on the validation split, with the weights that the trial ended with. `confirmed`
+    is the same for trainings with further seeds, None where there are none. `spec` is the file of
+    the graph, relative to the folder.
     """
 
     trial: Annotated[int, Field(ge=0)]

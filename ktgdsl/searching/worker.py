@@ -168,7 +168,7 @@ class Worker:
             report = Report(
                 task.trial,
                 done.epoch,
-                done.accuracy[task.objective],
+                step.kept(done.accuracy)[task.objective],
                 time.monotonic() - began,
                 last=done.last,
             )

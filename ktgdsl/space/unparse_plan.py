@@ -67,6 +67,7 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
             "optimizer": _unless(phase.optimizer, None, "optimizer"),
             "schedule": _unless(phase.schedule, None, "schedule"),
             "take": None if phase.take == plan.train.take else phase.take,
+            "stop": None if phase.stop == plan.train.stop else _stop(phase.stop),
         }
         lines += ["", *_block(f"phase {phase.name}", settings)]
     text, problems = format_source(Source("<plan>", "\n".join(lines).lstrip() + "\n"))
@@ -243,7 +244,9 @@ def _train(plan: Plan) -> list[str]:
     }
     for name in type(train).model_fields:
         value = getattr(train, name)
-        if name not in settings and value != defaults[name]:
+        if name == "stop":
+            settings[name] = None if value is None else _stop(value)
+        elif name not in settings and value != defaults[name]:
             settings[name] = _plain_text(value)
     return _block("train", settings)
 
@@ -252,9 +255,15 @@ def _pretrain(plan: Plan, pretrain: PretrainPlan) -> list[str]:
     settings = {
         name: call_text(name, value) if isinstance(value, Call) else _plain_text(value)
         for name, value in pretrain
-        if value != getattr(plan.train, name)
+        if name != "stop" and value != getattr(plan.train, name)
     }
+    if pretrain.stop != plan.train.stop:
+        settings["stop"] = _stop(pretrain.stop)
     return _block("pretrain", settings)
+
+
+def _stop(call: Call | None) -> str:
+    return "never" if call is None else call_text("stop", call)
 
 
 def _plain_text(value: object) -> str:

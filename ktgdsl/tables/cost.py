@@ -9,6 +9,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.estimate import estimate
 from ktgdsl.space.size import size
 from ktgdsl.tables.status import RowStatus
+from ktgdsl.training.result import RunResult
 
 FEW_POINTS = 100_000
 """Smaller spaces have their graphs counted, since there may be fewer than trials."""
@@ -47,7 +48,9 @@ class StepTimes:
                 continue
             key = speed_class(each.run.plan)
             seconds, steps = self._measured.get(key, (0.0, 0))
-            more_steps = cost_of_run(each.run.plan).steps
+            more_steps = cost_of_run(each.run.plan).steps - _steps_left_out(
+                each.run.plan, each.result
+            )
             self._measured[key] = seconds + each.result.seconds, steps + more_steps
 
     def seconds(self, plan: Plan, steps: int) -> float | None:
@@ -57,6 +60,15 @@ class StepTimes:
         return steps * measured[0] / measured[1]
 
 
+def _steps_left_out(plan: Plan, result: RunResult) -> int:
+    """The steps of trainings and pre-trainings that ended early."""
+    epochs = sum(stop.planned - stop.epochs for stop in result.stopped)
+    for node in result.nodes.values():
+        stopped = (each.stopped for each in node.pretrained or ())
+        epochs += sum(plan.pretraining_epochs - each for each in stopped if each is not None)
+    return epochs * plan.data.steps_per_epoch
+
+
 def speed_class(plan: Plan) -> Hashable:
     """Equal for plans whose steps take about the same time: equal networks, images and batches."""
     nodes = sorted((str(node.network), node.learns) for node in plan.graph.nodes)
@@ -64,7 +76,10 @@ def speed_class(plan: Plan) -> Hashable:
 
 
 def cost_of_run(plan: Plan) -> Cost:
-    """All repeats of a plan, and in each the pre-training of its frozen nodes."""
+    """All repeats of a plan, and in each the pre-training of its frozen nodes.
+
+    At most, where they may end early.
+    """
     repeats, epochs = plan.train.repeats, plan.train.epochs
     pretrained = sum(node.pretrained for node in plan.graph.nodes)
     before = pretrained * plan.pretraining_epochs

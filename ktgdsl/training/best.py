@@ -33,6 +33,16 @@ class BestEpochs:
         self._best: dict[str, BestEpoch] = {}
 
     @property
+    def epoch(self) -> int:
+        """How many epochs are noted."""
+        return self._epoch
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """The highest accuracy of each node."""
+        return {name: best.accuracy for name, best in self._best.items()}
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """The nodes that are judged."""
         return tuple(self._networks)

@@ -19,12 +19,14 @@ VERSION = 2
 class Accuracies:
     """Top-1 in percent of every node after the last epoch; `validation` only under holdout.
 
-    `pretrained` has, by node, the fields of a `ktgdsl.training.result.Pretrained`.
+    `pretrained` has, by node, the fields of a `ktgdsl.training.result.Pretrained`. `epochs` are
+    those of each phase; without any they are the planned ones.
     """
 
     test: Mapping[str, float]
     validation: Mapping[str, float] | None
     pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    epochs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

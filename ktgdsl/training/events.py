@@ -105,13 +105,15 @@ class PretrainAwaited:
 class PretrainDone:
     """A frozen node has its pre-trained weights, from the cache or after its pre-training.
 
-    `accuracy` is the top-1 in percent after the pre-training, on `split`.
+    `accuracy` is the top-1 in percent after the pre-training, on `split`. `stopped` is the epoch
+    after which it ended early, None if it did not.
     """
 
     node: str
     accuracy: float
     split: SplitName
     cached: bool = False
+    stopped: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class EpochDone:
     Epochs are counted over all phases; `phase` names the one that it is of, if there are any,
     and `last` is true for the last epoch of the training. `accuracy` is the top-1 in percent on
     `split` of every node that is computed, `learning_rate` the rate of the epoch's last step of
-    every node that learns.
+    every node that learns. `stopped` says why the phase ends here if that is before its last epoch.
     """
 
     epoch: int
@@ -139,6 +141,17 @@ class EpochDone:
     learning_rate: Mapping[str, float]
     phase: str | None = None
     last: bool = False
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class EpochsSkipped:
+    """So many epochs in all of the phases so far are not trained, as these ended early.
+
+    Reported when the next phase begins and when it is resumed.
+    """
+
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -158,6 +171,7 @@ Event = (
     | PretrainDone
     | StepsDone
     | EpochDone
+    | EpochsSkipped
     | RunFinished
 )
 Listener = Callable[[Event], None]

@@ -18,6 +18,7 @@ from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order, 
 from ktgdsl.training.events import (
     EpochDone,
     EpochMetrics,
+    EpochsSkipped,
     Listener,
     NonFinite,
     SplitName,
@@ -27,6 +28,7 @@ from ktgdsl.training.events import (
 from ktgdsl.training.float_images import ask_about_float_images
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from ktgdsl.training.step import Stepper
+from ktgdsl.training.stopping import no_progress
 
 REPORT_INTERVAL = 0.1
 """Seconds between two reports of how many steps are done."""
@@ -63,7 +65,7 @@ def train(
         on_epoch: is called after each epoch, for example to save a checkpoint.
 
     Returns:
-        The accuracies after the last epoch, in percent, of every node.
+        The accuracies after the last epoch, in percent, of every node, and the epochs.
 
     Raises:
         RunError: as `epochs` does.
@@ -82,7 +84,8 @@ def train(
         return last[name] if name in last else _evaluate(step.plan, split, step.networks)
 
     test, held_out = accuracy("test", splits.test), splits.validation
-    return Accuracies(test, None if held_out is None else accuracy("validation", held_out))
+    validation = None if held_out is None else accuracy("validation", held_out)
+    return Accuracies(test, validation, epochs=step.epochs)
 
 
 def epochs(
@@ -115,21 +118,25 @@ def epochs(
     if resume is not None:
         _load_state(step, resume.state)
     epoch = 0 if resume is None else resume.epoch
+    resumed = resume is not None
     while True:
-        if epoch == step.last_epoch:
-            is_last = step.phase is step.program.phases[-1]
+        is_last = step.phase is step.program.phases[-1]
+        if over := step.phase_is_over:
             step.end_phase()
             if is_last:
                 return
+        if (over or resumed) and (skipped := _skipped(step)):
+            listener(EpochsSkipped(skipped))
+        resumed = False
         epoch += 1
         phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
-        if ends := epoch == step.last_epoch:
-            _require_finite_weights(plan, phase, networks, epoch, step.taken)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
         chosen = {name: network for name, network in networks.items() if name in judged}
         accuracy = _evaluate(plan, data.evaluation, chosen)
         step.end_epoch(metrics.loss, accuracy)
+        if ends := step.phase_is_over:
+            _require_finite_weights(plan, phase, networks, epoch, step.taken)
         yield EpochDone(
             epoch,
             metrics,
@@ -138,7 +145,14 @@ def epochs(
             dict(step.learning_rates),
             phase.name,
             last=ends and phase is step.program.phases[-1],
+            stopped=no_progress(phase) if step.stopped else "",
         )
+
+
+def _skipped(step: Stepper) -> int:
+    """How many epochs of the phases before were not trained."""
+    planned = [phase.epochs for phase in step.program.phases]
+    return sum(planned[i] - trained for i, trained in enumerate(step.epochs[:-1]))
 
 
 def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:

@@ -84,7 +84,6 @@ def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
             "repeats": 1,
             "aggregate": "sum",  # of transfer losses, and there is none
             "update": "simultaneous",  # of one node
-            "take": "last",
         }
     )
     graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(supervised(NAME),))
@@ -152,13 +151,14 @@ def _train(
 ) -> tuple[nn.Module, PretrainDone]:
     """The network of node `name`, trained by its own plan, and its accuracy."""
     seed = alone.train.seed
-    accuracy = 0.0
+    accuracy, stopped = 0.0, None
     try:
         step = assemble(alone, device, seed=seed)
         data = load_training_data(alone.data, seed, device)
         for done in epochs(step, data, seed=seed, listener=listener):
             listener(done)
-            accuracy = done.accuracy[NAME]
+            accuracy = step.kept(done.accuracy)[NAME]
+            stopped = done.epoch if done.stopped else None
     except RunError as error:
         raise RunError(
             replace(
@@ -168,7 +168,7 @@ def _train(
             )
             for each in error.diagnostics
         ) from error
-    return step.networks[NAME], PretrainDone(name, accuracy, data.evaluation_name)
+    return step.networks[NAME], PretrainDone(name, accuracy, data.evaluation_name, stopped=stopped)
 
 
 @contextmanager

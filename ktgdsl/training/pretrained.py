@@ -19,6 +19,7 @@ from ktgdsl.training.datasets.read import read
 from ktgdsl.training.events import PretrainDone, SplitName
 
 CODE, DATA = "code", "data"
+STOPPED = "stopped"
 LIBRARIES = ("torchvision", "timm")
 """The libraries that make a network of their name, and whose next version may make another."""
 
@@ -46,6 +47,8 @@ def save_entry(
 ) -> None:
     """Keep the weights of a pre-training. Raises OSError when the file cannot be written."""
     facts = {**content, "accuracy": repr(done.accuracy), "split": done.split}
+    if done.stopped is not None:
+        facts[STOPPED] = str(done.stopped)
     save_weights(network, path, facts)
 
 
@@ -55,7 +58,8 @@ def load_entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None
         return None
     facts = facts_of(path)
     split: SplitName = "validation" if facts["split"] == "validation" else "test"
-    return PretrainDone(node, float(facts["accuracy"]), split, cached=True)
+    stopped = int(facts[STOPPED]) if STOPPED in facts else None
+    return PretrainDone(node, float(facts["accuracy"]), split, cached=True, stopped=stopped)
 
 
 def why_unused(path: Path, content: Mapping[str, str]) -> str:

@@ -41,12 +41,27 @@ class Score(_Record):
 class Pretrained(_Record):
     """The pre-training of a frozen node: its accuracy in percent, on `split`, at its end.
 
-    `cached` says that it was done before, and the weights were in the cache.
+    `cached` says that it was done before, and the weights were in the cache. `stopped` is the
+    epoch after which it ended early, None if it did not.
     """
 
     accuracy: float
     split: Literal["test", "validation"]
     cached: bool
+    stopped: int | None = None
+
+
+class EarlyStop(_Record):
+    """A phase that ended before its last epoch: after `epochs` of `planned` epochs, and why.
+
+    `phase` is its name, None for a training without phases.
+    """
+
+    seed: int
+    phase: str | None
+    epochs: int
+    planned: int
+    reason: str
 
 
 class NodeResult(_Record):
@@ -61,7 +76,11 @@ class NodeResult(_Record):
 
 
 class RunResult(_Record):
-    """A finished run. `seconds` is the time it took, over all its parts if it was resumed."""
+    """A finished run. `seconds` is the time it took, over all its parts if it was resumed.
+
+    `epochs` are those of a training, really trained; of the longest one if some ended early, which
+    `stopped` lists.
+    """
 
     folder: Path
     target: str
@@ -70,6 +89,7 @@ class RunResult(_Record):
     seeds: tuple[int, ...]
     epochs: int
     seconds: Annotated[float, Field(ge=0, le=1e12)]
+    stopped: tuple[EarlyStop, ...] = ()
 
     @model_validator(mode="after")
     def _target_is_a_node(self) -> Self:
@@ -91,6 +111,11 @@ class RunResult(_Record):
             for name in ("validation_accuracy", "pretrained"):
                 if node[name] is None:
                     del node[name]
+            for each in node.get("pretrained", ()):
+                if each["stopped"] is None:
+                    del each["stopped"]
+        if not self.stopped:
+            del content["stopped"]
         return sealed_json(content)
 
     @classmethod

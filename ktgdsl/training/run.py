@@ -13,6 +13,7 @@ from ktgdsl.backend.supported import require_supported
 from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.checkpoint import (
     Accuracies,
     Checkpoint,
@@ -46,6 +47,7 @@ from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
 from ktgdsl.training.run_files import named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder, require_result_of
 from ktgdsl.training.step import Stepper
+from ktgdsl.training.stopping import early_stops
 from ktgdsl.training.unchanged import (
     changes_to_resume,
     last_noted,
@@ -61,12 +63,13 @@ class RunInterrupted(KeyboardInterrupt):
     `epoch` epochs of repeat `repeat` are kept in `folder`.
     """
 
-    def __init__(self, folder: Path, plan: Plan, repeat: int, epoch: int) -> None:
-        self.folder, self.repeat, self.epoch = folder, repeat, epoch
-        done = (repeat - 1) * plan.epochs + epoch
+    def __init__(self, folder: Path, plan: Plan, done: Checkpoint) -> None:
+        self.folder, self.repeat, self.epoch = folder, done.repeat, done.epoch
+        kept = sum(sum(each.epochs) or plan.epochs for each in done.finished) + done.epoch
+        most = "at most " if plan.may_stop else ""
         epochs = plan.train.repeats * plan.epochs
         super().__init__(
-            f"interrupted; {done} of {epochs} epochs are kept in {folder}, "
+            f"interrupted; {kept} of {most}{epochs} epochs are kept in {folder}, "
             f"go on with: ktgc run --resume {shlex.quote(str(folder))}"
         )
 
@@ -217,8 +220,7 @@ class Run:
             result = self._result()
             folder.finish(result)
         except KeyboardInterrupt:
-            done = self.checkpoint
-            raise RunInterrupted(folder.path, plan, done.repeat, done.epoch) from None
+            raise RunInterrupted(folder.path, plan, self.checkpoint) from None
         self.listener(RunFinished(plan, result))
         return result
 
@@ -249,7 +251,7 @@ class Run:
 
     def _note_pretraining(self, event: Event) -> None:
         if isinstance(event, PretrainDone):
-            facts = {"accuracy": event.accuracy, "split": event.split, "cached": event.cached}
+            facts = {name: getattr(event, name) for name in Pretrained.model_fields}
             # After a resume the weights are in the cache in any case.
             self._pretrained.setdefault(event.node, facts)
         self.listener(event)
@@ -287,15 +289,20 @@ class Run:
     def _result(self) -> RunResult:
         graph = self.plan.graph
         names = dict.fromkeys([*graph.targets, *(node.name for node in graph.evaluated)])
-        finished = self.checkpoint.finished
+        finished, phases = self.checkpoint.finished, program_of(self.plan).phases
         return RunResult(
             folder=self.folder.path,
             target=self.plan.graph.targets[0],
             nodes={name: _node_result(name, finished) for name in names},
             digest=self.plan.digest,
             seeds=seeds(self.plan),
-            epochs=self.plan.epochs,
+            epochs=max(sum(each.epochs) or self.plan.epochs for each in finished),
             seconds=round(self.checkpoint.seconds, 3),
+            stopped=tuple(
+                stop
+                for seed, each in zip(seeds(self.plan), finished, strict=True)
+                for stop in early_stops(phases, seed, each.epochs)
+            ),
         )
 
 

@@ -306,10 +306,12 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
 
     The loss and learning rate of a node that does not learn are null. With phases a line names
     its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
-    is null where no logits are computed. An edge into the logits is named by its source.
+    is null where no logits are computed. An edge into the logits is named by its source. Where the
+    phase ends early, `stopped` says why.
     """
     metrics = done.metrics
     phase = {} if done.phase is None else {"phase": done.phase}
+    stopped = {"stopped": done.stopped} if done.stopped else {}
     return [
         {
             "repeat": repeat,
@@ -325,6 +327,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
                 for edge in plan.graph.into(node.name)
                 if edge.key in metrics.edges
             },
+            **stopped,
         }
         for node in plan.graph.evaluated
         if node.name in done.accuracy

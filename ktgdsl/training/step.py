@@ -69,12 +69,12 @@ class Stepper:
         self.device = device
         self.execution = execution
         self._ends = list(accumulate(phase.steps for phase in program.phases))
-        self._last_epochs = list(accumulate(phase.epochs for phase in program.phases))
         self.steps = self._ends[-1]
         self.taken = 0
         self._unchecked = tuple(unchecked)
         self._streams = tuple(streams)
         self._record = record
+        self._ended: tuple[int, ...] = ()  # epochs of the phases before
         self._enter(0)
         # A frozen node in train mode has batch-norm statistics that change.
         nodes = [node.name for node in plan.graph.nodes if node.learns or node.mode == "train"]
@@ -84,7 +84,7 @@ class Stepper:
     def _enter(self, index: int) -> None:
         self._index = index
         phase = self.program.phases[index]
-        judged = phase.take == "best"
+        judged = phase.take == "best" or phase.patience is not None
         changing = [learner.name for learner in phase.learners] if judged else []
         changing += [follower.name for follower in phase.followers] if judged else []
         networks = {name: self.networks[name] for name in changing}
@@ -105,9 +105,28 @@ class Stepper:
         return self.program.phases[self._index]
 
     @property
-    def last_epoch(self) -> int:
-        """The last epoch of the phase, counted over all phases."""
-        return self._last_epochs[self._index]
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs of each phase so far: of a loop that calls `end_epoch`."""
+        return (*self._ended, self._best.epoch)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the phase ends here, before its last epoch, as there was no progress."""
+        patience = self.phase.patience
+        unfinished = self._best.epoch < self.phase.epochs
+        return unfinished and patience is not None and self._best.waited >= patience
+
+    @property
+    def phase_is_over(self) -> bool:
+        """Whether the phase has had its last epoch."""
+        return self.stopped or self._best.epoch >= self.phase.epochs
+
+    def kept(self, accuracy: Mapping[str, float]) -> dict[str, float]:
+        """The accuracies of what the phase would go on with if it ended after this epoch.
+
+        `accuracy` is that of the weights as they are; where the best epoch is taken, it counts.
+        """
+        return {**accuracy, **(self._best.accuracy if self.phase.take == "best" else {})}
 
     @property
     def graph(self) -> TrainingGraph:
@@ -183,6 +202,7 @@ class Stepper:
         self._best.load_weights()
         self.taken = self._ends[self._index]
         if self._index + 1 < len(self._ends):
+            self._ended = self.epochs
             self._enter(self._index + 1)
 
     def take_uncaptured(self, image: Tensor, label: Tensor, sample: Tensor | None = None) -> Output:
@@ -200,7 +220,7 @@ class Stepper:
         return (*self._best.nodes, *(name for name, each in plateaus if each.on == "accuracy"))
 
     def end_epoch(self, loss: Mapping[str, float], accuracy: Mapping[str, float]) -> None:
-        """Let the schedules `plateau` and `take = best` know how an epoch went.
+        """Let the schedules `plateau`, `take = best` and `stop` know how an epoch went.
 
         `ktgdsl.run` does it; a loop of your own has to where the plan has one of these.
 
@@ -222,6 +242,7 @@ class Stepper:
         return {
             "taken": self.taken,
             "phase": self._index,
+            "ended": self._ended,
             "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": self._step.state_dict(),
             "best": self._best.state_dict(),
@@ -242,6 +263,8 @@ class Stepper:
             connector.load_state_dict(state["connectors"][name])
         if state["phase"] != self._index:
             self._enter(state["phase"])
+        planned = (phase.epochs for phase in self.program.phases[: self._index])
+        self._ended = tuple(state.get("ended", planned))
         self._step.load_state_dict(state["optimizers"])
         self._best.load_state_dict(state["best"])
         self.taken = state["taken"]

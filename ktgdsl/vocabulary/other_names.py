@@ -44,6 +44,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "constant": "constantlr none fixed",
         "constant(warmup=5)": "warmup linearwarmup",
     },
+    "stop": {"patience(10)": "earlystopping earlystop early", "never": "none no off false null"},
     "network": {"wrn": "wideresnet", "resnet": "cifarresnet"},
     "dataset": {
         'folder("images")': "imagenet imagefolder images",

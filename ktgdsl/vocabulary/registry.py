@@ -16,6 +16,7 @@ _MODULES = {
     "gate": ("gates", "predicates"),
     "optimizer": ("optimizers", "adam"),
     "schedule": ("optimizers", "schedules"),
+    "stop": ("stopping",),
     "dataset": ("datasets", "images"),
     "combine": ("derived",),
     "sampler": ("search",),

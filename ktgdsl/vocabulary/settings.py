@@ -9,6 +9,7 @@ from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
 from ktgdsl.vocabulary.refs import Layer, Node
+from ktgdsl.vocabulary.stopping import Never, Stop
 
 
 class NodeSettings(Parameters):
@@ -167,6 +168,10 @@ class TrainSettings(Parameters):
             "split; also of phases that do not say it"
         ),
     ] = "last"
+    stop: Stop = Field(
+        default_factory=Never.model_construct,
+        description="when to end early, by the validation split; also of phases that do not say it",
+    )
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
 
 
@@ -187,6 +192,8 @@ class PretrainSettings(Parameters):
     reduce: Annotated[Literal["mean", "active", "sum"] | None, Field(description=_SILENT)] = None
     on_zero: Annotated[Literal["step", "skip"] | None, Field(description=_SILENT)] = None
     clip: Annotated[Positive | None, Field(description=_SILENT)] = None
+    take: Annotated[Literal["last", "best"] | None, Field(description=_SILENT)] = None
+    stop: Annotated[Stop | None, Field(description=_SILENT)] = None
 
 
 class PhaseSettings(Parameters):
@@ -208,6 +215,13 @@ class PhaseSettings(Parameters):
         Field(
             description="the epoch whose weights go on; `best` on the validation split; the "
             "`train` block's unless given"
+        ),
+    ] = None
+    stop: Annotated[
+        Stop | None,
+        Field(
+            description="when to end early, by the validation split; the `train` block's unless "
+            "given"
         ),
     ] = None
 

@@ -169,6 +169,7 @@ class TestSettings:
             "on_zero": "step",
             "clip": None,
             "take": "last",
+            "stop": None,
             "checkpoint": 1,
         }
         (node,) = plan.graph.nodes

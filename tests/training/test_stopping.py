@@ -247,6 +247,49 @@ def test_pre_training_ends_as_train_says_where_it_is_silent(
     assert load(early + "pretrain { stop = never }").pretrain.stop is None  # type: ignore[union-attr]
 
 
+# Early-stopped teachers (Cho and Hariharan, ICCV 2019)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "epochs"),
+    [
+        ("train { epochs = 5 } pretrain { epochs = 2 }", 2),
+        ("train { epochs = 5 } pretrain { epochs = 9  stop = patience(2) }", 4),
+        ("phase teach { learn = [t]  epochs = 2 } phase study { learn = [s]  epochs = 5 }", 2),
+        (
+            "phase teach { learn = [t]  epochs = 9  stop = patience(2) }"
+            "phase study { learn = [s]  epochs = 5 }",
+            4,
+        ),
+    ],
+)
+def test_a_student_learns_from_a_teacher_that_was_stopped_early_until_a_share_of_its_training(
+    blocks: str, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = "edge label -> t" * ("teach" in blocks)
+    plan = load(f"""
+        graph early_stopped {{
+            node s, t = {LINEAR}
+            target s
+            edge label -> s
+            {teacher}
+            edge t -> s : kl(T=4) via until(60%)
+        }}
+        {blocks}
+    """)
+    series = [1, 5, 4, 3, 2]
+    measure(monkeypatch, pretrained=series, t=series, s=[0])
+    trace, events = Trace(), list[Event]()
+    trained = train_plan(plan, on_epoch=trace, listener=events.append)
+    epochs_done = [event for event in events if isinstance(event, EpochDone)]
+    taught = [done for done in epochs_done if done.metrics.loss.keys() != {"s"}]
+    assert len(taught) == epochs
+    study = [done for done in trace.done if "s" in done.metrics.loss]
+    assert [done.metrics.edges["t", "s"].open for done in study] == [1, 1, 1, 0, 0]
+    for kept in trace.weights[-5:]:  # it is frozen while the student learns
+        assert_equal(kept["t"], weights(trained.stepper, "t"))
+
+
 # The language
 
 

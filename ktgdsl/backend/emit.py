@@ -12,6 +12,7 @@ from ktgdsl.backend.functions import GATES, LOSSES
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
+from ktgdsl.backend.trunks import scale_gradient
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
     IMAGE,
@@ -82,25 +83,32 @@ class _Emitter:
             learner: self._sum([edges[e.key] for e in self.update.into(learner)], learner)
             for learner in self.update.learns
         }
-        logits = {node: value for (node, tap), value in self.outputs.items() if tap == LOGITS}
+        logits = {
+            name: self.outputs[call.node, LOGITS]
+            for call in self.update.calls
+            if LOGITS in call.taps
+            for name in call.nodes
+        }
         results: tuple[Any, ...] = (sums, edges, logits, self.open)
         self.graph.output(self.graph.call_function(Output, results))
         self.graph.lint()
         return self.graph
 
     def _stage_call(self, call: StageCall) -> None:
-        inputs = tuple(self.placeholders[each] for each in call.inputs)
-        value = self.graph.call_module(call.module, inputs)
+        value = self.graph.call_module(call.module, tuple(map(self._value, call.inputs)))
         value.meta["network"] = call
-        node = identifier(call.node)
-        if call.taps == (LOGITS,):
-            self.outputs[call.node, LOGITS] = self._name(value, f"logits_{node}")
+        node = identifier(call.nodes[0])
+        names = {
+            tap: f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}"
+            for tap in call.taps
+        }
+        if call.taps == (call.output,):
+            self.outputs[call.node, call.output] = self._name(value, names[call.output])
             return
-        self._name(value, f"outputs_{node}")
+        self._name(value, f"outputs_{identifier(call.node)}")
         for tap in call.taps:
             output = self.graph.call_function(getitem, (value, tap))
-            name = f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}"
-            self.outputs[call.node, tap] = self._name(output, name)
+            self.outputs[call.node, tap] = self._name(output, names[tap])
 
     def _sum(self, edges: list[fx.Node], learner: str) -> fx.Node:
         """Eq. 3: a node's loss is the sum of its edges' losses."""
@@ -235,6 +243,9 @@ class _Emitter:
         if read.form == "margin":
             return self._margin(read)
         output = self.outputs[read.node, read.tap]
+        if read.backward != 1:
+            scaled = self._call(scale_gradient, output, read.backward)
+            output = self._name(scaled, f"{output.name}_shared")
         if read.form in ("features", "logits"):
             return output
         suffix = identifier(read.node)

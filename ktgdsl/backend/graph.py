@@ -12,11 +12,13 @@ from ktgdsl.backend.followers import following_code
 from ktgdsl.backend.frozen import ForwardOnly, Frozen
 from ktgdsl.backend.initial import make_connectors, make_networks
 from ktgdsl.backend.margins import Margin, norm_before
+from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.own_functions import OwnFunction
 from ktgdsl.backend.taps import Tapped, tapped
+from ktgdsl.backend.trunks import Part
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
-from ktgdsl.plan.model import LOGITS, Plan
+from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
@@ -71,7 +73,8 @@ class TrainingGraph(fx.GraphModule):
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The network of each node that is called, by the node's name, frozen ones included."""
-        return {call.node: _network(getattr(self, call.module)) for call in self.update.calls}
+        calls = (call for call in self.update.calls if call.trunk is None)
+        return {call.node: _network(getattr(self, call.module)) for call in calls}
 
     @property
     def code(self) -> str:
@@ -148,7 +151,10 @@ def phase_graphs(
             plan,
             update,
             {
-                **{c.module: _called(c, networks[c.node], modes[c.node]) for c in update.calls},
+                **{
+                    c.module: _called(c, networks[c.nodes[0]], modes[c.nodes[0]])
+                    for c in update.calls
+                },
                 **{c.name: connectors[c.name] for c in connectors_of(update.edges)},
                 **_margins(update, networks),
             },
@@ -182,7 +188,10 @@ _NO_NORM = (
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
-    module = network if call.taps == (LOGITS,) else tapped(call.node, network, call.taps)
+    if call.stages:
+        assert isinstance(network, StagedNetwork)  # as `share_layers` has made sure
+        network = Part(network, call.stages)
+    module = network if call.taps == (call.output,) else tapped(call.nodes[0], network, call.taps)
     match call.access:
         case "learn":
             return module
@@ -198,7 +207,7 @@ def _network(module: nn.Module) -> nn.Module:
     """The network that a called module wraps, or is."""
     while isinstance(module, Frozen | ForwardOnly | Tapped):
         module = module.network
-    return module
+    return module.whole if isinstance(module, Part) else module
 
 
 def step_code(plan: Plan) -> str:

@@ -15,12 +15,14 @@ from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.supported import require_supported
 from ktgdsl.backend.taps import Tapped, tapped
+from ktgdsl.backend.trunks import share_layers
 from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.program.model import Program
+from ktgdsl.program.trunks import trunks_of
 from ktgdsl.vocabulary.spelling import closest
 
 
@@ -45,6 +47,7 @@ def make_networks(
             network = initial_network(plan, node, seed)
             _load(node, network)
         made[node.name] = network if node.learns else network.requires_grad_(False)
+    share_layers(trunks_of(plan), made)
     for each in plan.graph.followers:
         followed = each.sources[0]
         made[each.name] = follower_network(each.name, followed, made[followed], seed)
@@ -60,6 +63,7 @@ def make_connectors(
     mode. Raises TapError where a network has no such module.
     """
     seed = plan.train.seed if seed is None else seed
+    networks = {**networks, **{each.name: networks[each.nodes[0]] for each in program.trunks}}
     ends = [end for each in program.connectors for end in (each.source, each.destination)]
     features: dict[tuple[str, str], Tensor] = {}
     for node in dict.fromkeys(end.node for end in ends):

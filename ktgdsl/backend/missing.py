@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.graph import Edge
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Node, Plan
 from ktgdsl.program.edges import source_kind
 from ktgdsl.vocabulary import gates as vocabulary
 from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.networks import Resnet, Wrn
 from ktgdsl.vocabulary.reads import Connected, Input, Moving, PhaseFraction, Read, UserFunction
 from ktgdsl.vocabulary.registry import entry_of
 
@@ -35,13 +36,20 @@ def missing(plan: Plan) -> Iterator[Missing]:
         if derived.follows is not None:
             continue
         yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
-    if graph.shares:
-        yield Missing("`share`", "share")
+    for share in graph.shares:
+        if not all(_has_stages(graph.node(name)) for name in share.nodes):
+            yield Missing("`share` between networks that are not built in", "share")
+        if any(graph.node(name).pretrained for name in share.nodes):
+            yield Missing("`share` between nodes that are pre-trained", "share")
     for edge in graph.edges:
         yield from _missing_ends(edge)
         yield from _missing_functions(edge)
     if plan.data.views > 1:
         yield Missing("this value of the setting `views`", "views")
+
+
+def _has_stages(node: Node) -> bool:
+    return node.network.name in (Resnet.word, Wrn.word)
 
 
 def _missing_ends(edge: Edge) -> Iterator[Missing]:

@@ -21,7 +21,12 @@ class StagedNetwork(nn.Module):
 
     `forward` takes images (B, channels, H, W), 8 pixels or more on a side, to logits
     (B, classes). Stage outputs are (B, C, H, W) up to `stage3`; `features` is (B, C).
+
+    Attributes:
+        stages: that it has, in order.
     """
+
+    stages: tuple[str, ...] = STAGES
 
     def forward(self, image: Tensor, until: str = STAGES[-1]) -> Tensor:
         """Return the logits (B, classes) of images (B, channels, H, W).
@@ -29,7 +34,7 @@ class StagedNetwork(nn.Module):
         `until` names an earlier stage, whose output is returned and after which none is computed.
         """
         x = image
-        for name in STAGES:
+        for name in self.stages:
             x = getattr(self, name)(x)
             if name == until:
                 break

@@ -63,6 +63,16 @@ def normalize_inputs(
     network.register_forward_pre_hook(normalization)
 
 
+def adopt_normalization(network: nn.Module, normalization: InputNormalization | None) -> None:
+    """Have a network normalise its images as another does, or not at all."""
+    for key, hook in list(network._forward_pre_hooks.items()):
+        if isinstance(hook, InputNormalization):
+            del network._forward_pre_hooks[key]
+    vars(network)[_ATTRIBUTE] = normalization
+    if normalization is not None:
+        network.register_forward_pre_hook(normalization)
+
+
 def input_normalization(network: nn.Module) -> InputNormalization | None:
     """The normalisation that a network has of its own."""
     found = vars(network).get(_ATTRIBUTE)

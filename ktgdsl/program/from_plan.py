@@ -21,6 +21,7 @@ from ktgdsl.program.model import (
 )
 from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.reads import connectors_of, reads_of
+from ktgdsl.program.trunks import trunks_of, with_trunks
 from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.stopping import Patience, Stop
 
@@ -33,9 +34,13 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     names = module_names(plan)
     followed = {each.name: each.follows for each in plan.graph.followers}
     modules = tuple(Module(name, node, followed.get(node)) for node, name in names.items())
-    phases = tuple(_phase(plan, names, each, steps) for each in plan.phases or (None,))
+    trunks = trunks_of(plan)
+    phases = tuple(
+        with_trunks(plan, _phase(plan, names, each, steps), trunks)
+        for each in plan.phases or (None,)
+    )
     connectors = connectors_of(edge for phase in phases for edge in phase.edges)
-    return Program(modules, connectors, phases)
+    return Program(modules, connectors, phases, trunks)
 
 
 def module_names(plan: Plan) -> dict[str, str]:

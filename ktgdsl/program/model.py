@@ -51,6 +51,8 @@ class Read:
     tap: str = LOGITS
     T: "float | Weight" = 1.0
     detached: bool = False
+    backward: float = 1.0
+    """What gradients that flow back through it are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,53 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Trunk:
+    """Layers that several nodes have in common: one module, computed once in an update.
+
+    Attributes:
+        name: of what it computes, a node with a tap: `a.stage1`.
+        module: its attribute in a training graph.
+        nodes: the sharers; initial values, optimiser and schedule are the first one's.
+        layers: from the input, or from where another trunk ends, on.
+        grad: whether the gradients of the sharers are added in it, or averaged.
+    """
+
+    name: str
+    module: str
+    nodes: tuple[str, ...]
+    layers: tuple[str, ...]
+    grad: Literal["sum", "mean"]
+
+    def backward(self, sharers: int) -> float:
+        """What a gradient into it is multiplied by that is the sum of so many sharers' ones."""
+        return 1.0 if self.grad == "sum" else sharers / len(self.nodes)
+
+
+@dataclass(frozen=True)
 class StageCall:
-    """A call of a node's module on the batch; `taps` are the outputs that are read of it."""
+    """A call of a module; `taps` are the outputs that are read of it.
+
+    It is a node's network on the batch, those `stages` of it that are its own on the output of a
+    trunk, or a trunk, whose name is then in `node`.
+    """
 
     module: str
     node: str
     access: Access
-    inputs: tuple[Placeholder, ...] = (IMAGE,)
+    inputs: tuple[Placeholder | Read, ...] = (IMAGE,)
     taps: tuple[str, ...] = (LOGITS,)
+    stages: tuple[str, ...] = ()
+    trunk: Trunk | None = None
+
+    @property
+    def output(self) -> str:
+        """The tap where what the call gives is, if nothing else is read of it."""
+        return LOGITS if self.trunk is None else self.trunk.layers[-1]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The node that is called, or the sharers of the trunk."""
+        return (self.node,) if self.trunk is None else self.trunk.nodes
 
 
 @dataclass(frozen=True)
@@ -179,12 +220,17 @@ class Update:
 
 @dataclass(frozen=True)
 class Learner:
-    """What an optimiser trains in a phase, by the name of its node."""
+    """What an optimiser trains in a phase, by the name of its node or trunk.
+
+    Of a trunk `sharers` are the nodes that learn in the phase.
+    """
 
     name: str
     modules: tuple[str, ...]
     optimizer: Call
     schedule: Call
+    trunk: Trunk | None = None
+    sharers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +251,8 @@ class Phase:
 
     `steps` is k_end of Eq. 6. `take` says which epoch's weights go on. `followers` are those of
     nodes that learn in the phase. It ends early after `patience` epochs in a row without progress
-    on held-out samples, None if it never does.
+    on held-out samples, None if it never does. The learners are nodes, and `trunks` those of what
+    they share.
     """
 
     name: str | None
@@ -216,18 +263,29 @@ class Phase:
     take: Literal["last", "best"]
     followers: tuple[Follower, ...] = ()
     patience: int | None = None
+    trunks: tuple[Learner, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that are called, in the order of their first call, and then that follow."""
-        called = (c.node for update in self.updates for c in update.calls)
-        return tuple(dict.fromkeys([*called, *(each.name for each in self.followers)]))
+        """The nodes that are called, in the order of their first call, then others that change."""
+        calls = [call for update in self.updates for call in update.calls]
+        called = [call.node for call in calls if call.trunk is None]
+        learning = [each.name for each in self.learners]
+        following = [each.name for each in self.followers]
+        return tuple(dict.fromkeys([*called, *self.answering, *learning, *following]))
 
     @property
     def answering(self) -> tuple[str, ...]:
         """Of these, the ones whose logits are computed."""
         calls = [call for update in self.updates for call in update.calls]
-        return tuple(dict.fromkeys(call.node for call in calls if LOGITS in call.taps))
+        answering = (name for call in calls if LOGITS in call.taps for name in call.nodes)
+        return tuple(dict.fromkeys(answering))
+
+    @property
+    def shared(self) -> tuple[Trunk, ...]:
+        """The trunks that are called."""
+        calls = [call for update in self.updates for call in update.calls]
+        return tuple(dict.fromkeys(call.trunk for call in calls if call.trunk is not None))
 
     @property
     def edges(self) -> tuple[EdgeLoss, ...]:
@@ -242,3 +300,5 @@ class Program:
     modules: tuple[Module, ...]
     connectors: tuple[Connector, ...]
     phases: tuple[Phase, ...]
+    trunks: tuple[Trunk, ...] = ()
+    """Each after the one that it goes on from."""

@@ -40,6 +40,10 @@ def program_text(program: Program) -> str:
         for module in program.modules
     ]
     lines += [
+        f"module {each.module}: {', '.join(each.layers)} of {', '.join(each.nodes)}"
+        for each in program.trunks
+    ]
+    lines += [
         f"module {c.name}: {c.kind} of {c.destination.node}, for {' -> '.join(c.edge)}"
         for c in program.connectors
     ]
@@ -56,7 +60,7 @@ def _phase(phase: Phase) -> Iterator[str]:
     name = "phase" if phase.name is None else f"phase {phase.name}"
     early = "" if phase.patience is None else f" or {phase.patience} without progress"
     yield f"{name}: {phase.epochs} epochs{early}, {phase.steps} steps, then the {phase.take} epoch"
-    yield from (f"  {_learner(learner)}" for learner in phase.learners)
+    yield from (f"  {_learner(learner)}" for learner in (*phase.learners, *phase.trunks))
     for update in phase.updates:
         yield f"  update {', '.join(update.learns)}"
         yield from (f"    {line}" for line in _update(update))
@@ -79,15 +83,27 @@ def _update(update: Update) -> Iterator[str]:
 
 
 def _call(call: StageCall) -> str:
-    inputs = ", ".join(each.name for each in call.inputs)
-    return f"{', '.join(call.taps)} of {call.node} = {call.access} {call.module}({inputs})"
+    inputs = ", ".join(
+        each.name if isinstance(each, Placeholder) else _place(each) + _gradient(each)
+        for each in call.inputs
+    )
+    outputs = f"{', '.join(call.taps)} of {', '.join(call.nodes)}"
+    return f"{outputs} = {call.access} {call.module}({inputs})"
 
 
 def _read(read: Read) -> str:
-    place = read.node if read.tap == LOGITS else f"{read.node}.{read.tap}"
     temperature = "" if read.T == 1 else f" at T = {_input(read.T, {})}"
-    detached = ", detached" if read.detached else ""
-    return f"{read.form} of {place}{temperature}{detached}"
+    detached = ", detached" if read.detached else _gradient(read)
+    return f"{read.form} of {_place(read)}{temperature}{detached}"
+
+
+def _place(read: Read) -> str:
+    node = read.node.partition(".")[0]  # a trunk is called like what it gives at its end
+    return node if read.tap == LOGITS else f"{node}.{read.tap}"
+
+
+def _gradient(read: Read) -> str:
+    return "" if read.backward == 1 else f", {format_number(read.backward)} of the gradient"
 
 
 def _term(term: Term, numbers: dict[Read, str]) -> str:

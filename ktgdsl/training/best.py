@@ -19,16 +19,25 @@ class BestEpoch:
 class BestEpochs:
     """The best epochs of a phase so far, by node.
 
-    Each node has its own, since the epoch that is best for one is not for another.
+    Each node has its own, since the epoch that is best for one is not for another; but those that
+    share layers take the best one of the first of them.
 
     Args:
         networks: of the nodes that are judged.
         keep: whether to keep their weights.
+        first: the first sharer, for each node that shares layers.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], *, keep: bool) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        *,
+        keep: bool,
+        first: Mapping[str, str] | None = None,
+    ) -> None:
         self._networks = networks
         self._keep = keep
+        self._judges = {name: (first or {}).get(name, name) for name in networks}
         self._epoch = 0
         self._best: dict[str, BestEpoch] = {}
 
@@ -51,10 +60,11 @@ class BestEpochs:
         """Take the accuracies after the next epoch into account."""
         self._epoch += 1
         for name, network in self._networks.items():
-            if name not in self._best or accuracy[name] > self._best[name].accuracy:
+            own = accuracy[self._judges[name]]
+            if name not in self._best or own > self._best[name].accuracy:
                 weights = network.state_dict() if self._keep else None
                 copy = weights and {key: each.detach().clone() for key, each in weights.items()}
-                self._best[name] = BestEpoch(self._epoch, accuracy[name], copy)
+                self._best[name] = BestEpoch(self._epoch, own, copy)
 
     @property
     def waited(self) -> int:

@@ -196,6 +196,7 @@ def _networks(plan: Plan, device: torch.device, compiled: Choice, foreign: bool)
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
         "not all of them are ours": foreign,
+        "some of them share layers": bool(plan.graph.shares),
     }
     for why, holds in reasons_against.items():
         if holds:

@@ -32,7 +32,11 @@ def executors(
     if len(graphs) == 1 and networks > 1:
         if execution.networks.value == "side by side":
             chosen = [side_by_side(graphs[0], threads_per_network(networks))]
-        elif execution.launches.value == "captured" and device.type == "cuda":
+        elif (
+            execution.launches.value == "captured"
+            and device.type == "cuda"
+            and not graphs[0].plan.graph.shares
+        ):
             chosen = [on_streams(graphs[0], device)]
     if execution.compile.value == "on":
         keep_compiled_code()

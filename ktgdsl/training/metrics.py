@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
+from ktgdsl.backend.trunks import logits_of
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
@@ -126,7 +127,7 @@ def evaluate(
     labeled: list[Tensor] = []
     with eval_mode(networks.values()):
         for image, label in batches:
-            correct.append(_correct([network(image) for network in networks.values()], label))
+            correct.append(_correct(logits_of([*networks.values()], image), label))
             labeled.append((label >= 0).sum())
     counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
     *right, total = counts.tolist()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ktgdsl.backend.trunks import own_parameters
 from ktgdsl.program.model import Learner
 
 _Kind = TypeVar("_Kind", bound=Optimizer)
@@ -41,22 +42,33 @@ def make_optimizers(
         The optimisers by their words. A group has the name of its node under `node`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
+    learners = list(learners)
+    parameters = learned_parameters(learners, networks, connectors or {})
     for learner in learners:
-        parameters = learner_parameters(learner, networks, connectors or {})
         arguments = learner.optimizer.arguments
-        group: dict[str, Any] = {"params": parameters, "node": learner.name, **arguments}
+        group: dict[str, Any] = {
+            "params": parameters[learner.name],
+            "node": learner.name,
+            **arguments,
+        }
         if captured:
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
         groups.setdefault(learner.optimizer.name, []).append(group)
     return {word: OPTIMIZERS[word](params, device) for word, params in groups.items()}
 
 
-def learner_parameters(
-    learner: Learner, networks: Mapping[str, nn.Module], connectors: Mapping[str, nn.Module]
-) -> list[nn.Parameter]:
-    """The parameters of a node's network, then those of its connectors."""
-    own = [connectors[name] for name in learner.modules if name in connectors]
-    return [each for module in (networks[learner.name], *own) for each in module.parameters()]
+def learned_parameters(
+    learners: Iterable[Learner],
+    networks: Mapping[str, nn.Module],
+    connectors: Mapping[str, nn.Module],
+) -> dict[str, list[nn.Parameter]]:
+    """The parameters of each learner, those of a node's connectors after its network's."""
+    learners = list(learners)
+    own = own_parameters(learners, networks)
+    for learner in learners:
+        connecting = (connectors[name] for name in learner.modules if name in connectors)
+        own[learner.name] += [each for module in connecting for each in module.parameters()]
+    return own
 
 
 def set_rate(group: dict[str, Any], rate: float) -> None:

@@ -11,6 +11,7 @@ from ktgdsl.backend.followers import following
 from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
+from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
 from ktgdsl.program.reads import connectors_of, reads_samples
@@ -18,7 +19,7 @@ from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
 from ktgdsl.training.optim import (
-    learner_parameters,
+    learned_parameters,
     load_optimizer,
     make_optimizers,
     set_rate,
@@ -57,7 +58,8 @@ class PhaseStep:
         self._execution = execution
         self._record = record
         self._captured = execution.launches.value == "captured"
-        self._learners = {learner.name: learner for learner in phase.learners}
+        learners = (*phase.learners, *phase.trunks)
+        self._learners = {learner.name: learner for learner in learners}
         self.plateaus = {
             learner.name: Plateau(learner.schedule)
             for learner in phase.learners
@@ -66,14 +68,14 @@ class PhaseStep:
         calls = [call for update in phase.updates for call in update.calls]
         training = {call.node for call in calls if call.access in ("learn", "follow")}
         training |= {node.name for node in plan.graph.nodes if node.mode == "train"}
-        self._modes = {call.node: call.node in training for call in calls}
+        self._modes = {call.node: call.node in training for call in calls if call.trunk is None}
+        self._trunks = [
+            (trunk_module(trunk, networks), {trunk.name, trunk.nodes[0]} & training != set())
+            for trunk in phase.shared
+        ]
         self._connectors = [connectors[each.name] for each in connectors_of(phase.edges)]
-        self._parameters = {
-            each.name: learner_parameters(each, networks, connectors) for each in phase.learners
-        }
-        self._optimizers = make_optimizers(
-            phase.learners, networks, device, self._captured, connectors
-        )
+        self._parameters = learned_parameters(learners, networks, connectors)
+        self._optimizers = make_optimizers(learners, networks, device, self._captured, connectors)
         self._executors = executors(self.graphs, execution, device)
         self._numbered = [reads_samples(graph.update.edges) for graph in self.graphs]
         # MPS has no float64.
@@ -99,6 +101,10 @@ class PhaseStep:
             network = self._networks[name]
             if network.training != training:
                 network.train(training)
+        for trunk, training in self._trunks:
+            # The networks may have another mode, as one whose own layers do not learn has.
+            if any(layer.training != training for layer in trunk.children()):
+                trunk.train(training)
         output = self._take(*batch)
         for follow in self._following:
             follow(k)
@@ -133,19 +139,20 @@ class PhaseStep:
         """What takes steps from here on, with the state as it is."""
         if not self._captured:
             return self.take_uncaptured
-        changing = (self._networks[name] for name, training in self._modes.items() if training)
-        drawing = [each for network in changing for each in dropouts(network)]
-        return CapturedStep(self.take_uncaptured, self._state_tensors, drawing, self._record)
+        drawing = dict.fromkeys(each for module in self._changing() for each in dropouts(module))
+        return CapturedStep(self.take_uncaptured, self._state_tensors, [*drawing], self._record)
+
+    def _changing(self) -> Iterator[nn.Module]:
+        """The modules that a step changes, some of which may have others of them."""
+        yield from self._connectors
+        yield from (self._networks[name] for name, training in self._modes.items() if training)
+        yield from (trunk for trunk, training in self._trunks if training)
 
     def _state_tensors(self) -> Iterator[Tensor]:
         """The tensors that a step changes."""
-        for connector in self._connectors:
-            yield from connector.parameters()
-            yield from connector.buffers()
-        for name, training in self._modes.items():
-            if training:
-                yield from self._networks[name].parameters()
-                yield from self._networks[name].buffers()
+        for module in self._changing():
+            yield from module.parameters()
+            yield from module.buffers()
         for optimizer in self._optimizers.values():
             for state in optimizer.state.values():
                 yield from (value for value in state.values() if isinstance(value, Tensor))
@@ -159,14 +166,24 @@ class PhaseStep:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
+        losses = output.losses | self._losses_of_trunks(output.losses)
         if self.plan.train.clip is not None:
-            for name in output.losses:
+            for name in losses:
                 nn.utils.clip_grad_norm_(self._parameters[name], self.plan.train.clip)
         skip = self.plan.train.on_zero == "skip"
         for optimizer in self._optimizers.values():
-            with skipping(optimizer, output.losses) if skip else nullcontext():
+            with skipping(optimizer, losses) if skip else nullcontext():
                 optimizer.step()
         return output.detach()
+
+    def _losses_of_trunks(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """For each trunk that an update teaches a scalar that is 0 if the sharers' losses are."""
+        found = {}
+        for trunk in self.phase.trunks:
+            own = [losses[name].abs() for name in trunk.sharers if name in losses]
+            if own:
+                found[trunk.name] = torch.stack(own).sum()
+        return found
 
     def _set_learning_rates(self, k: int) -> None:
         per_epoch = self.plan.data.steps_per_epoch
@@ -177,9 +194,12 @@ class PhaseStep:
                 rate = learning_rate(
                     learner.schedule, arguments["lr"], k, per_epoch, self.phase.steps
                 )
-                if learner.name in self.plateaus:
-                    rate *= self.plateaus[learner.name].factor
-                self.learning_rates[learner.name] = rate
+                # A trunk is slowed with its first sharer.
+                node = learner.sharers[0] if learner.trunk else learner.name
+                if node in self.plateaus:
+                    rate *= self.plateaus[node].factor
+                if learner.trunk is None:
+                    self.learning_rates[node] = rate
                 set_rate(group, rate)
 
 

@@ -15,8 +15,8 @@ REFUSED = [
      "data digits { views = 2 }", "gate `stable`", "stable"),
     ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
      "a node made by `ensemble`", "ensemble(a, b)"),
-    ("graph g { node a, b = resnet8 share a, b { layers = [stem] } target a edge label -> * "
-     "edge b -> a }", "`share`", "share"),
+    ('graph g { node a, b = torchvision("resnet18") share a, b { layers = [conv1] } target a '
+     "edge label -> * edge b -> a }", "`share` between networks", "share"),
     ("graph g { node a = resnet8 target a edge label -> a } data digits { views = 2 }",
      "setting `views`", "views = 2"),
 ]  # fmt: skip

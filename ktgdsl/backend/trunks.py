@@ -1,0 +1,148 @@
+"""Shared layers: one module in several networks, and the parts of networks that are called."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.normalization import adopt_normalization, input_normalization
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import NodeError
+from ktgdsl.program.model import Learner, Trunk
+from ktgdsl.vocabulary.networks import STAGES
+
+
+class Part(StagedNetwork):
+    """Some stages of a network, in order, which are the network's own modules.
+
+    Where they begin at the input they normalise images as the network does.
+    """
+
+    def __init__(self, network: StagedNetwork, stages: Sequence[str]) -> None:
+        super().__init__()
+        # In a tuple, since a submodule would add all of its parameters.
+        self._whole = (network,)
+        self.stages = tuple(stages)
+        for name in stages:
+            self.add_module(name, network.get_submodule(name))
+        if stages and stages[0] == STAGES[0]:
+            adopt_normalization(self, input_normalization(network))
+
+    @property
+    def whole(self) -> StagedNetwork:
+        """The network that it is a part of."""
+        return self._whole[0]
+
+    @property
+    def before_relu(self) -> dict[str, tuple[str, bool, str]]:
+        """As the network says."""
+        return self.whole.before_relu
+
+
+def share_layers(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> None:
+    """Give all sharers the layers of the first: one module, also in what they normalise.
+
+    Raises NodeError where a network has no such layers, as one of the user's own may.
+    """
+    for trunk in trunks:
+        first, *others = (_staged(name, networks[name]) for name in trunk.nodes)
+        for network in others:
+            for layer in trunk.layers:
+                setattr(network, layer, getattr(first, layer))
+            adopt_normalization(network, input_normalization(first))
+
+
+def _staged(node: str, network: nn.Module) -> StagedNetwork:
+    if not isinstance(network, StagedNetwork):
+        message = (
+            f"the network that `networks` gives to `{node}` has no stages, and it shares some with "
+            "another node"
+        )
+        help = "leave it out, or take the `share` out of the spec"
+        raise NodeError(node, Diagnostic("E505", message, help=help))
+    return network
+
+
+def trunk_module(trunk: Trunk, networks: Mapping[str, nn.Module]) -> Part:
+    """The layers of a trunk, of networks that share them."""
+    return Part(_staged(trunk.nodes[0], networks[trunk.nodes[0]]), trunk.layers)
+
+
+def own_parameters(
+    learners: Iterable[Learner], networks: Mapping[str, nn.Module]
+) -> dict[str, list[nn.Parameter]]:
+    """The parameters that each learner trains: each parameter is in one list.
+
+    Those of a trunk, and those of a node's network that are in no trunk.
+    """
+    learners = list(learners)
+    found = {
+        each.name: [*trunk_module(each.trunk, networks).parameters()]
+        for each in learners
+        if each.trunk is not None
+    }
+    shared = {id(parameter) for own in found.values() for parameter in own}
+    for each in learners:
+        if each.trunk is None:
+            parameters = networks[each.name].parameters()
+            found[each.name] = [p for p in parameters if id(p) not in shared]
+    return found
+
+
+class _ScaledGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0] * ctx.factor, None
+
+
+def scale_gradient(value: Tensor, factor: float) -> Tensor:
+    """Return the value, which passes its gradient on times `factor`."""
+    scaled: Tensor = _ScaledGradient.apply(value, factor)
+    return scaled
+
+
+def logits_of(networks: Sequence[nn.Module], image: Tensor) -> list[Tensor]:
+    """The logits (B, classes, ...) of each network; stages that several have are computed once.
+
+    Images are (B, channels, H, W).
+    """
+    chains = Counter(chain for network in networks for chain in _chains(network))
+    computed: dict[_Chain, Tensor] = {}
+    found = []
+    for network in networks:
+        shared = [chain for chain in _chains(network) if chains[chain] > 1]
+        found.append(_go_on(network, image, shared, computed) if shared else network(image))
+    return found
+
+
+_Chain = tuple[nn.Module, ...]
+"""The stages from the input on up to one."""
+
+
+def _chains(network: nn.Module) -> Iterator[_Chain]:
+    if isinstance(network, StagedNetwork):
+        stages = [getattr(network, name) for name in network.stages]
+        yield from (tuple(stages[:end]) for end in range(1, len(stages) + 1))
+
+
+def _go_on(
+    network: nn.Module, image: Tensor, shared: list[_Chain], computed: dict[_Chain, Tensor]
+) -> Tensor:
+    """The logits of a network, from what is computed already of its shared stages."""
+    normalization = input_normalization(network)
+    x: Tensor = image if normalization is None else normalization(network, (image,))[0]
+    for chain in shared:
+        if chain not in computed:
+            computed[chain] = chain[-1](x)
+        x = computed[chain]
+    for chain in list(_chains(network))[len(shared) :]:
+        x = chain[-1](x)
+    return x

@@ -1,0 +1,159 @@
+"""Shared layers in a program: a trunk is called once, and the nodes go on from what it gives."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.model import (
+    Access,
+    Learner,
+    Phase,
+    Read,
+    StageCall,
+    Trunk,
+    Update,
+)
+from ktgdsl.program.names import identifier, unique
+from ktgdsl.vocabulary.networks import STAGES
+
+_NEXT = dict(pairwise(STAGES))
+
+
+def trunks_of(plan: Plan) -> tuple[Trunk, ...]:
+    """The trunks of a plan, each after the one that it goes on from."""
+    shares = {f"{share.nodes[0]}.{share.layers[-1]}": share for share in plan.graph.shares}
+    modules = unique({name: f"trunk_{identifier(name)}" for name in shares})
+    found = [
+        Trunk(name, modules[name], share.nodes, share.layers, share.grad)
+        for name, share in shares.items()
+    ]
+    return tuple(sorted(found, key=lambda trunk: STAGES.index(trunk.layers[0])))
+
+
+def with_trunks(plan: Plan, phase: Phase, trunks: tuple[Trunk, ...]) -> Phase:
+    """A phase in which the layers that nodes share are called once in each update."""
+    if not trunks:
+        return phase
+    learning = {learner.name for learner in phase.learners}
+    parts = _Parts(trunks, {node.name: node.network.name for node in plan.graph.nodes})
+    return replace(
+        phase,
+        updates=tuple(_shared(update, parts, learning) for update in phase.updates),
+        trunks=tuple(
+            _learner(plan, phase, trunk, learning)
+            for trunk in trunks
+            if learning.intersection(trunk.nodes)
+        ),
+    )
+
+
+def _learner(plan: Plan, phase: Phase, trunk: Trunk, learning: set[str]) -> Learner:
+    first = plan.graph.node(trunk.nodes[0])
+    written = next((each for each in plan.phases if each.name == phase.name), None)
+    return Learner(
+        trunk.name,
+        (trunk.module,),
+        (written and written.optimizer) or first.optimizer,
+        (written and written.schedule) or first.schedule,
+        trunk,
+        tuple(name for name in trunk.nodes if name in learning),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Which trunk a place of a node is in; `networks` are the words of the nodes' networks."""
+
+    trunks: tuple[Trunk, ...]
+    networks: Mapping[str, str]
+
+    def of_tap(self, node: str, tap: str) -> Trunk | None:
+        """The trunk that computes a place of a node; None where the node does for itself."""
+        stage, _, rest = tap.partition(".")
+        if rest == "pre" and self.networks.get(node) == "wrn":
+            stage = _NEXT[stage]  # which begins with a batch norm and the ReLU
+        return next((each for each in self._below(node) if stage in each.layers), None)
+
+    def below(self, node: str) -> Trunk | None:
+        """The trunk whose output a node or another trunk goes on from."""
+        return next(iter(self._below(node)), None)
+
+    def _below(self, name: str) -> list[Trunk]:
+        """The trunks under a node or a trunk, from the top down."""
+        at = next((i for i, each in enumerate(self.trunks) if each.name == name), None)
+        node = name if at is None else self.trunks[at].nodes[0]
+        return [each for each in reversed(self.trunks[:at]) if node in each.nodes]
+
+
+def _shared(update: Update, parts: _Parts, learning: set[str]) -> Update:
+    """An update with a call of each trunk that is needed, before those that need it."""
+    taught = [trunk for trunk in parts.trunks if set(update.learns) & set(trunk.nodes)]
+
+    def read(trunk: Trunk, tap: str, sharers: int) -> Read:
+        backward = trunk.backward(sharers) if trunk in taught else 1.0
+        return Read(trunk.name, "features", tap, backward=backward)
+
+    def moved(each: Read) -> Read:
+        trunk = parts.of_tap(each.node, each.tap)
+        if trunk is None or each.form == "margin":  # which a network's own batch norm says
+            return each
+        backward = 1.0 if each.detached else read(trunk, each.tap, 1).backward
+        return replace(each, node=trunk.name, backward=backward)
+
+    wanted: dict[str, list[str]] = {trunk.name: [] for trunk in parts.trunks}
+    calls: list[StageCall] = []
+
+    def call(each: StageCall, sharers: int) -> None:
+        """Add a call on the output of the trunk below it, if there is one."""
+        below = parts.below(each.node)
+        if below is not None:
+            wanted[below.name].append(below.layers[-1])
+            each = replace(each, inputs=(read(below, below.layers[-1], sharers),))
+        calls.append(each)
+
+    for each in update.calls:
+        own: list[str] = []
+        for tap in each.taps:
+            trunk = parts.of_tap(each.node, tap)
+            (own if trunk is None else wanted[trunk.name]).append(tap)
+        below = parts.below(each.node)
+        stages = () if below is None else STAGES[STAGES.index(below.layers[-1]) + 1 :]
+        if own:
+            call(replace(each, taps=tuple(own), stages=stages), 1)
+    heads = calls.copy()
+    calls.clear()
+    for trunk in reversed(parts.trunks):
+        if taps := tuple(dict.fromkeys(wanted[trunk.name])):
+            access = _access(trunk, update, trunk in taught, learning)
+            made = StageCall(
+                trunk.module, trunk.name, access, taps=taps, stages=trunk.layers, trunk=trunk
+            )
+            call(made, len(trunk.nodes))
+    return replace(
+        update,
+        calls=(*reversed(calls), *heads),
+        edges=tuple(_with_reads(edge, moved) for edge in update.edges),
+    )
+
+
+def _access(trunk: Trunk, update: Update, taught: bool, learning: set[str]) -> Access:
+    if taught:
+        return "learn"
+    if learning.intersection(trunk.nodes):
+        return "source"
+    called = [call.access for call in update.calls if call.node in trunk.nodes]
+    return "frozen" if "frozen" in called else "source"
+
+
+def _with_reads(value: Any, moved: Callable[[Read], Read]) -> Any:
+    """A part of a program with other reads in it."""
+    if isinstance(value, Read):
+        return moved(value)
+    if isinstance(value, tuple):
+        return tuple(_with_reads(each, moved) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {each.name: _with_reads(getattr(value, each.name), moved) for each in fields(value)}
+        return replace(value, **parts)
+    return value

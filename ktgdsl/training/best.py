@@ -48,7 +48,7 @@ class BestEpochs:
 
     @property
     def accuracy(self) -> dict[str, float]:
-        """The highest accuracy of each node."""
+        """The accuracy of each node in its best epoch."""
         return {name: best.accuracy for name, best in self._best.items()}
 
     @property
@@ -59,12 +59,16 @@ class BestEpochs:
     def note(self, accuracy: Mapping[str, float]) -> None:
         """Take the accuracies after the next epoch into account."""
         self._epoch += 1
+        better = {
+            name
+            for name in self._networks
+            if name not in self._best or accuracy[name] > self._best[name].accuracy
+        }
         for name, network in self._networks.items():
-            own = accuracy[self._judges[name]]
-            if name not in self._best or own > self._best[name].accuracy:
+            if self._judges[name] in better:
                 weights = network.state_dict() if self._keep else None
                 copy = weights and {key: each.detach().clone() for key, each in weights.items()}
-                self._best[name] = BestEpoch(self._epoch, own, copy)
+                self._best[name] = BestEpoch(self._epoch, accuracy[name], copy)
 
     @property
     def waited(self) -> int:

@@ -1,8 +1,9 @@
 """A run in a terminal: a live table of its nodes."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ktgdsl.plan.model import DerivedNode, Graph, Node, Plan
-from ktgdsl.report.formatting import Clock, duration, shortened, step_rate
+from ktgdsl.report.formatting import Clock, duration, step_rate, wrapped
+from ktgdsl.report.narrow import BETWEEN, blocks, fitting_columns, fitting_parts
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import (
     accuracy_columns,
@@ -34,8 +36,11 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.result import RunResult
 
-NARROW = 68
-"""Terminals of fewer columns are shown less."""
+RATE_WIDTH, LEFT_WIDTH = 12, 16
+"""Columns of the rate and of the time left, as wide as they get: nothing moves then."""
+
+NAME_WIDTH, NUMBER_WIDTH, GAP = 24, 8, 3
+"""Columns of a name at most, of a number at least, and between two of them."""
 
 
 @contextmanager
@@ -69,8 +74,8 @@ class _RunDisplay:
             for line in (*event.notes, *event.chosen):
                 self._console.print(line, highlight=False, markup=False)
         if isinstance(event, RunFinished):
-            narrow = self._console.width < NARROW
-            self._draw(_result_table(event.plan, event.result, event.already, narrow))
+            width = self._console.width
+            self._draw(_result_table(event.plan, event.result, event.already, width))
             self.close()
         elif self._progress is not None:
             for line in _notes(event, self._progress):
@@ -106,76 +111,101 @@ def _notes(event: Event, progress: RunProgress) -> list[str]:
 
 
 def _progress_table(progress: RunProgress, width: int) -> RenderableType:
-    narrow = width < NARROW
-    title = _title(progress, width)
-    return Group(title, _bar(progress, narrow), Text(), _nodes(progress, narrow))
+    return Group(_title(progress, width), _bar(progress, width), Text(), _nodes(progress, width))
 
 
 def _title(progress: RunProgress, width: int) -> Text:
     plan = progress.plan
-    source = f"  {plan.data.source.name}, {progress.device}  into {progress.folder}"
-    return title_line(plan.graph.name, source, width)
+    parts = [f"  {plan.data.source.name}, {progress.device}", f"  into {progress.folder}"]
+    return title_line(plan.graph.name, parts, width)
 
 
-def title_line(name: str, rest: str, width: int) -> Text:
+def title_line(name: str, parts: Sequence[str], width: int) -> Text:
     """The name of a graph and what is done with it, in one line of a terminal."""
-    title = Text(shortened(name + rest, width), style="dim", no_wrap=True, overflow="ellipsis")
+    line = fitting_parts([name, *parts], width)
+    title = Text(line, style="dim", no_wrap=True, overflow="ellipsis")
     title.stylize("bold not dim", 0, len(name))
     return title
 
 
-def _bar(progress: RunProgress, narrow: bool) -> RenderableType:
+def _bar(progress: RunProgress, width: int) -> RenderableType:
+    """The epoch, a bar, the rate and the time left; in a narrow terminal less of them."""
     total = str(progress.epochs)
     epoch = min(progress.epoch + 1, progress.epochs)
     words = [f"epoch {epoch:>{len(total)}}/{total}"]
     if phase := progress.phase:
         words.insert(0, f"phase {phase}")
-    width = 20
+    bar_width = 20
     if progress.pretraining is not None:
         words.insert(0, f"pre-training {progress.pretraining}")
-        width = 8  # the words need the room: a terminal has 80 columns
+        bar_width = 8  # the words need the room: a terminal has 80 columns
     elif progress.plan.train.repeats > 1:
         words.insert(0, f"repeat {progress.repeat}/{progress.plan.train.repeats}")
     rate, left = progress.rate, progress.seconds_left
-    cells: list[RenderableType] = [
-        "  ".join(words),
-        # As wide as it gets, so that nothing moves when a number has a digit more.
-        Text(("" if rate is None else step_rate(rate)).ljust(12), style="cyan"),
-        Text("" if left is None else f"{duration(left)} left"),
+    bar = ProgressBar(total=progress.steps, completed=progress.steps_done, width=bar_width)
+    # As wide as they get, so that nothing moves when a number has a digit more.
+    cells: list[tuple[RenderableType, int]] = [
+        *((Text(word), len(word)) for word in words),
+        (bar, bar_width),
+        (Text("" if rate is None else step_rate(rate), style="cyan"), RATE_WIDTH),
+        (Text("" if left is None else f"{duration(left)} left"), LEFT_WIDTH),
     ]
-    if not narrow:
-        bar = ProgressBar(total=progress.steps, completed=progress.steps_done, width=width)
-        cells.insert(1, bar)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for _ in cells:
-        grid.add_column(no_wrap=True)
-    grid.add_row(*cells)
+    at_bar = len(words)
+    widths = [cell_width + len(BETWEEN) for _, cell_width in cells]
+    least_first = [at_bar, at_bar + 1, *range(at_bar - 1)]
+    grid = Table.grid(padding=(0, len(BETWEEN), 0, 0), pad_edge=False)
+    fitting = fitting_columns(widths, least_first, width + len(BETWEEN))
+    for each in fitting:
+        grid.add_column(no_wrap=True, min_width=cells[each][1] if each > at_bar else None)
+    grid.add_row(*(cells[each][0] for each in fitting))
     return grid
 
 
-def _nodes(progress: RunProgress, narrow: bool) -> Table:
+def _nodes(progress: RunProgress, width: int) -> Table:
     graph = progress.plan.graph
-    headings = ("node",) if narrow else _NODE_HEADINGS
-    table = _node_table(headings)
-    for heading in ("loss", "train", progress.split):
-        table.add_column(heading, justify="right", min_width=8, no_wrap=True)
-    for node in targets_first(graph):
-        table.add_row(
-            *_node_cells(graph, node)[: len(headings)],
+    numbers = ("loss", "train", progress.split)
+    rows = [
+        [
+            *_node_cells(graph, node),
             _number(progress.loss, node.name, ".4f"),
             _number(progress.train_accuracy, node.name, ".2f", " %"),
             _number(progress.accuracy, node.name, ".2f", " %", style="bold"),
-        )
-    return table
+        ]
+        for node in targets_first(graph)
+    ]
+    head = (*_NODE_HEADINGS, *numbers)
+    fitting = fitting_columns(_widths(head, rows), (2, 1, 4, 3), width + GAP)
+    return _table(head, rows, fitting, "right")
 
 
 _NODE_HEADINGS = ("node", "role", "network")
 
 
-def _node_table(headings: tuple[str, ...]) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, max_width=24)
+def _widths(head: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
+    """How wide columns are, with the gap to the next: names have a limit, and numbers a minimum."""
+    widths = []
+    for column, cells in enumerate(zip(head, *rows, strict=True)):
+        needed = max(map(len, cells))
+        name = column < len(_NODE_HEADINGS)
+        widths.append(GAP + (min(needed, NAME_WIDTH) if name else max(needed, NUMBER_WIDTH)))
+    return widths
+
+
+def _table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Text]],
+    fitting: Sequence[int],
+    justify: Literal["left", "right"],
+) -> Table:
+    """The columns that fit; what is measured of a node is justified like that."""
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
+    for column in fitting:
+        if column < len(_NODE_HEADINGS):
+            table.add_column(head[column], no_wrap=True, max_width=NAME_WIDTH)
+        else:
+            table.add_column(head[column], justify=justify, min_width=NUMBER_WIDTH, no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[column] for column in fitting))
     return table
 
 
@@ -200,14 +230,19 @@ def _number(
     return Text(f"{values[node]:{spec}}{unit}", style=style)
 
 
-def _result_table(plan: Plan, result: RunResult, already: bool, narrow: bool) -> RenderableType:
-    headings = _NODE_HEADINGS[:1] if narrow else _NODE_HEADINGS
-    table = _node_table(headings)
-    columns = accuracy_columns(plan, result)
-    for heading, *_ in columns:
-        table.add_column(heading, no_wrap=not narrow)
-    for row, node in enumerate(targets_first(plan.graph), start=1):
-        cells = (Text(column[row], style="bold") for column in columns)
-        table.add_row(*_node_cells(plan.graph, node)[: len(headings)], *cells)
+def _result_table(plan: Plan, result: RunResult, already: bool, width: int) -> RenderableType:
+    measured = accuracy_columns(plan, result)
+    head = (*_NODE_HEADINGS, *(heading for heading, *_ in measured))
+    rows = [
+        [*_node_cells(plan.graph, node), *(Text(each[row], style="bold") for each in measured)]
+        for row, node in enumerate(targets_first(plan.graph), start=1)
+    ]
+    widths = _widths(head, rows)
+    fitting = fitting_columns(widths, (2, 1), width + GAP)
+    table: RenderableType = _table(head, rows, fitting, "left")
+    if sum(widths[column] for column in fitting) > width + GAP:
+        lines = [[row[0].plain, *(cell.plain for cell in row[3:])] for row in rows]
+        names = [name.removesuffix(" accuracy") for name in head[3:]]
+        table = Text("\n".join(["accuracy", *blocks(["node", *names], lines, width)]))
     notes = [*early_stop_lines(result), last_line(result, already)]
-    return Group(table, Text(), *(Text(line, style="dim") for line in notes))
+    return Group(table, Text(), Text(wrapped("\n".join(notes), width), style="dim"))

@@ -15,7 +15,8 @@ from rich.text import Text
 from ktgdsl.plan.model import Graph
 from ktgdsl.report.describe import derived_text
 from ktgdsl.report.formatting import Clock, count, duration, shortened, wrapped
-from ktgdsl.report.run_display import NARROW, title_line
+from ktgdsl.report.narrow import BETWEEN, fitting_columns, fitting_parts
+from ktgdsl.report.run_display import title_line
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import search_result_text
 from ktgdsl.searching.events import Event, Listener, SearchFinished, SearchStarted
@@ -23,6 +24,12 @@ from ktgdsl.vocabulary.networks import shorthand
 
 BAR_WIDTH = 30
 """Columns of the bar at most, and a quarter of them at least or there is none."""
+
+SIDE_GAP = 4
+"""Columns between two tables."""
+
+NARROW, WARNING_LINES = 80, 3
+"""Terminals of fewer columns show a warning in so many lines."""
 
 Row = tuple[str, ...]
 
@@ -89,11 +96,12 @@ class _SearchDisplay:
 
 def search_view(progress: SearchProgress, width: int, height: int) -> RenderableType:
     """A search in a terminal of `width` columns and `height` lines, the cursor's among them."""
-    above = [_title(progress, width), _bar(progress, width), _counts(progress, width)]
+    above = [_title(progress, width), _bar(progress, width), *_counts(progress, width)]
     if progress.warning:
-        above.append(_line(shortened(f"warning: {progress.warning}", width), "yellow"))
+        above += _warning(progress.warning, width)
+    above = above[: max(1, height - 1)]
     tables = [table for table in (_rungs(progress), _under_way(progress)) if len(table) > 1]
-    if width < NARROW:
+    if sum(map(_table_width, tables)) + SIDE_GAP * (len(tables) - 1) > width:
         tables = tables[-1:] if progress.checks else tables[:1]
     free = max(0, height - 1 - len(above) - 2)
     needed = len(_best_graph(progress, width, free))
@@ -101,7 +109,7 @@ def search_view(progress: SearchProgress, width: int, height: int) -> Renderable
     return Group(
         *above,
         Text(),
-        _side_by_side(tables, table_lines),
+        _side_by_side(tables, table_lines, width),
         Text(),
         *_best_graph(progress, width, free - table_lines),
     )
@@ -111,13 +119,21 @@ def _line(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
+def _warning(warning: str, width: int) -> list[Text]:
+    """A warning, cut at a word, in one line or where that is short in a few."""
+    most = 1 if width >= NARROW else WARNING_LINES
+    first, *rest = wrapped(f"warning: {warning}", width).split("\n")
+    lines = [first, *rest[: most - 1]]
+    if len(rest) >= most:
+        lines[-1] = shortened(f"{lines[-1]} {rest[most - 1].strip()}", width)
+    return [_line(line, "yellow") for line in lines]
+
+
 def _title(progress: SearchProgress, width: int) -> Text:
     started, plan = progress.started, progress.plan
-    what = (
-        f"  for {progress.target} on {plan.data.source.name}, "
-        f"{count(started.workers, 'worker')}, into {started.folder}"
-    )
-    return title_line(plan.graph.name, what, width)
+    workers = count(started.workers, "worker")
+    what = f"  for {progress.target} on {plan.data.source.name}, {workers}"
+    return title_line(plan.graph.name, [what, f", into {started.folder}"], width)
 
 
 def _bar(progress: SearchProgress, width: int) -> RenderableType:
@@ -125,24 +141,34 @@ def _bar(progress: SearchProgress, width: int) -> RenderableType:
     if progress.checks:
         done, total = progress.checks_done, progress.checks_total
         label = f"judging {done}/{total}"
-    left = progress.seconds_left
+    seconds = progress.seconds_left
     # As wide as it gets, so that nothing moves when a number has a digit more.
     elapsed = f"elapsed {duration(progress.elapsed):<12}"
-    times = f"{elapsed} left {'-' if left is None else f'about {duration(left)}'}"
+    left = f"left {'-' if seconds is None else f'about {duration(seconds)}'}"
+    times = f"{elapsed} {left}"
     bar_width = min(BAR_WIDTH, width - len(label) - len(times) - 4)
     if bar_width < BAR_WIDTH // 4:
-        return _line(shortened(f"{label}  {times}", width))
+        fits = len(label) + len(BETWEEN) + len(times) <= width
+        return _line(fitting_parts([label, BETWEEN + (times if fits else left)], width))
     grid = Table.grid(padding=(0, 2, 0, 0))
     bar = ProgressBar(total=total, completed=done, width=bar_width)
     grid.add_row(_line(label), bar, _line(times))
     return grid
 
 
-def _counts(progress: SearchProgress, width: int) -> Text:
+def _counts(progress: SearchProgress, width: int) -> list[Text]:
+    """How many trials are in which state: in several lines where one is too short."""
     counts = list(progress.counts)
     if progress.lost:
         counts.append(f"{count(progress.lost, 'attempt')} lost")
-    return _line(shortened("   ".join(counts), width), "cyan")
+    lines = [""]
+    for each in counts:
+        longer = f"{lines[-1]}   {each}" if lines[-1] else each
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(each)
+    return [_line(line, "cyan") for line in lines]
 
 
 def _rungs(progress: SearchProgress) -> list[Row]:
@@ -171,16 +197,30 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} %"
 
 
-def _side_by_side(tables: Sequence[Sequence[Row]], lines: int) -> Table:
-    grid = Table.grid(padding=(0, 4, 0, 0))
-    grid.add_row(*(_table(table, lines) for table in tables if lines))
+def _side_by_side(tables: Sequence[Sequence[Row]], lines: int, width: int) -> Table:
+    grid = Table.grid(padding=(0, SIDE_GAP, 0, 0), pad_edge=False)
+    grid.add_row(*(_table(table, lines, width) for table in tables if lines))
     return grid
 
 
-def _table(rows: Sequence[Row], lines: int) -> Table:
-    """Rows under a heading in at most `lines` lines; the last one counts those left out."""
-    head, *body = rows
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+def _column_widths(rows: Sequence[Row]) -> list[int]:
+    """How wide its columns are, each with the gap to the next."""
+    return [max(map(len, column)) + len(BETWEEN) for column in zip(*rows, strict=True)]
+
+
+def _table_width(rows: Sequence[Row]) -> int:
+    return sum(_column_widths(rows)) - len(BETWEEN)
+
+
+def _table(rows: Sequence[Row], lines: int, width: int) -> Table:
+    """Rows under a heading in at most `lines` lines; the last one counts those left out.
+
+    The last columns are left out where they do not fit.
+    """
+    last_first = range(len(rows[0]) - 1, 0, -1)
+    fitting = fitting_columns(_column_widths(rows), last_first, width + len(BETWEEN))
+    head, *body = ([row[column] for column in fitting] for row in rows)
+    table = Table(box=None, padding=(0, len(BETWEEN), 0, 0), header_style="dim", pad_edge=False)
     for column, heading in enumerate(head):
         justify: Literal["left", "right"] = "right" if column else "left"
         table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")

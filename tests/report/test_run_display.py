@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,9 @@ class Clock:
         return self.now
 
 
-def plan(nodes: str = "ab", epochs: int = 4, repeats: int = 1, holdout: bool = False) -> Plan:
+def plan(
+    nodes: Sequence[str] = "ab", epochs: int = 4, repeats: int = 1, holdout: bool = False
+) -> Plan:
     """Ten steps an epoch; a node t is frozen."""
     learning = [name for name in nodes if name != "t"]
     return tiny_plan(
@@ -327,6 +329,32 @@ def test_seven_nodes_fit_a_terminal_of_80_columns() -> None:
             *(name, "target" if name == "a" else "auxiliary", "resnet8"),
             *("0.5000", "99.00", "%", f"{90 + i}.00", "%"),
         ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_goes_without_columns_and_cuts_no_word(width: int) -> None:
+    terminal, clock = Terminal(width), Clock()
+    names = ["a", "teacher_of_everybody"]
+    known = plan(names, repeats=3, holdout=True)
+    with terminal_run_listener(terminal.console, clock) as listen:
+        listen(RunStarted(known, FOLDER, "cpu"))
+        listen(RepeatStarted(1, seed=0))
+        clock.now += 2000
+        listen(epoch_done(1, dict.fromkeys(names, 98.5)))
+        running = shown(terminal.take().rpartition("\x1b[1A")[2])
+        of_all = NodeResult(
+            accuracy=Score.of([98.0, 99.0]), validation_accuracy=Score.of([97.5, 98.0])
+        )
+        nodes = dict.fromkeys(names, of_all)
+        listen(RunFinished(known, result({"a": [0.0]}).model_copy(update={"nodes": nodes})))
+    done = shown(terminal.take().rpartition("\x1b[1A")[2])
+    text = "\n".join([*running, *done])
+    assert "…" not in text
+    assert max(map(len, [*running, *done])) <= width
+    for line in ("epoch 2/4", "98.50 %", "98.50 ± 0.71 % (n = 2)", "97.75 ± 0.35 % (n = 2)"):
+        assert line in text
+    assert ("steps/s" in text) == (width > 40)
+    assert ("auxiliary" in text) == (width > 60)
 
 
 def test_what_is_drawn_replaces_what_was_drawn() -> None:

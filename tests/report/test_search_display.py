@@ -14,6 +14,7 @@ from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.report.search_display import search_view, terminal_search_listener
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import plain_search_listener, search_result_text
+from ktgdsl.searching.checks import ALONE
 from ktgdsl.searching.events import (
     BestFound,
     CheckDone,
@@ -405,6 +406,24 @@ def test_any_size(width: int, height: int) -> None:
     lines = shown(progress, width, height)
     assert lines[0].startswith("tiny  for a")
     assert "2/10 trials" in lines[1]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_cuts_no_word_of_a_table(width: int) -> None:
+    progress = busy()
+    fed(progress, WorkerLost(2, 1, "killed by SIGKILL"))
+    lines = shown(progress, width)
+    at = next(i for i, line in enumerate(lines) if line.startswith("after epoch"))
+    assert lines[at].startswith("after epoch  reached  went on     best")
+    assert "…" not in "".join(lines)
+    counts = [*progress.counts, "1 attempt lost"]
+    warned = next(i for i, line in enumerate(lines) if line.startswith("warning: "))
+    assert re.split("   |\n", "\n".join(lines[2:warned])) == counts
+    fed(progress, CheckStarted(ALONE, 7, 0, 2), CheckDone(ALONE, 7, 1, 2, None, "diverged"))
+    lines = shown(progress, width)
+    at = next(i for i, line in enumerate(lines) if line.startswith("judging the result"))
+    assert lines[at + 1].startswith("target alone, on labels    1/1")
+    assert lines[at + 1].endswith("1 without a value") == (width > 40)
 
 
 def test_a_narrow_terminal_has_the_ladder_then_what_judges() -> None:

@@ -525,6 +525,17 @@ def test_in_a_terminal(folder: Path) -> None:
     assert all(cell_len(Text.from_ansi(line).plain) <= 100 for line in lines)
 
 
+def test_in_a_narrow_terminal_a_row_is_a_paragraph(folder: Path) -> None:
+    table = read_table(folder)
+    statuses = [Rerun(table, folder, folder / "out").status(row) for row in table.rows]
+    out = io.StringIO()
+    show(TableReport(table, statuses), Console(file=out, width=36))
+    lines = out.getvalue().splitlines()
+    assert all(len(line) <= 36 for line in lines)
+    at = lines.index("of others")
+    assert lines[at + 1 : at + 3] == ["  published   95.00 ± 0.30", "  state       cited"]
+
+
 @pytest.mark.parametrize("width", [60, 80, 90, 120, 160])
 def test_labels_keep_their_room(folder: Path, width: int) -> None:
     """A row's cells are whole, and a long label takes two lines."""

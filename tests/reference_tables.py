@@ -11,7 +11,7 @@ from inspect import cleandoc
 from pydantic.fields import FieldInfo
 
 from ktgdsl.backend.factories import FACTORIES
-from ktgdsl.backend.missing import can_be_supplied, missing
+from ktgdsl.backend.missing import missing
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.explanations import FAMILIES, subject
 from ktgdsl.report.explain import BLOCKS
@@ -176,7 +176,7 @@ def _gate_trains(word: str) -> bool:
     assert isinstance(gate, Gate)
     if gate.folds:
         return not isinstance(gate, ReferringEntry) or _trains(_CONSTRUCTS["`phase`"])
-    return all(map(can_be_supplied, gate.inputs("node")))
+    return _trains(f"edge b -> a via {gate.call()}", "data digits { augment = paper views = 2 }")
 
 
 def _derived(word: str) -> str:

@@ -18,7 +18,6 @@ from ktgdsl.program.model import (
     IMAGE,
     LABEL,
     PROGRESS,
-    SAMPLE,
     Combined,
     Computed,
     Connector,
@@ -31,10 +30,11 @@ from ktgdsl.program.model import (
     Term,
     Update,
     Value,
+    View,
     Weight,
 )
 from ktgdsl.program.names import identifier
-from ktgdsl.program.reads import margin_names, reads_samples
+from ktgdsl.program.reads import margin_names, placeholders_of
 from ktgdsl.vocabulary.reads import UserFunction
 
 Emitted = fx.Node | float | str | None
@@ -46,6 +46,9 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
 }
 """What computes the values of a batch or step that are not given."""
 
+_SUFFIXES: dict[View, str] = {0: "", 1: "_second_view"}
+"""What the names of values end with, by the view that they are computed from."""
+
 
 def emit(update: Update, folder: str | None = None) -> fx.Graph:
     """The computation of one batch as an fx graph over the modules that the update calls.
@@ -53,9 +56,10 @@ def emit(update: Update, folder: str | None = None) -> fx.Graph:
     Functions of the user's own are looked up in `folder` first. EdgeError where one cannot be
     used.
 
-    Placeholders are `image`, `label` and `progress`, and `sample` where something reads it; the
-    result is an `Output`. Sources are detached, so that the gradient of an edge's loss reaches its
-    destination only (paper, Sec. 3.1), and what several edges read is computed once.
+    Placeholders are `image`, `label` and `progress`, and `sample` and `second_view` where something
+    reads them; the result is an `Output`, with the logits of the first view. Sources are detached,
+    so that the gradient of an edge's loss reaches its destination only (paper, Sec. 3.1), and what
+    several edges read is computed once.
     """
     return _Emitter(update, folder).emit()
 
@@ -65,11 +69,10 @@ class _Emitter:
         self.update = update
         self.folder = folder
         self.graph = fx.Graph()
-        sample = (SAMPLE,) if reads_samples(update.edges) else ()
         self.placeholders = {
-            each: self.graph.placeholder(each.name) for each in (IMAGE, LABEL, PROGRESS, *sample)
+            each: self.graph.placeholder(each.name) for each in placeholders_of(update)
         }
-        self.outputs: dict[tuple[str, str], fx.Node] = {}
+        self.outputs: dict[tuple[str, str, View], fx.Node] = {}
         self.open: dict[tuple[str, str], fx.Node] = {}
         self._emitted = ("", "")
         """The edge that is under way."""
@@ -84,9 +87,9 @@ class _Emitter:
             for learner in self.update.learns
         }
         logits = {
-            name: self.outputs[call.node, LOGITS]
+            name: self.outputs[call.node, LOGITS, 0]
             for call in self.update.calls
-            if LOGITS in call.taps
+            if LOGITS in call.taps and call.view == 0
             for name in call.nodes
         }
         results: tuple[Any, ...] = (sums, edges, logits, self.open)
@@ -95,20 +98,21 @@ class _Emitter:
         return self.graph
 
     def _stage_call(self, call: StageCall) -> None:
-        value = self.graph.call_module(call.module, tuple(map(self._value, call.inputs)))
+        value = self.graph.call_module(call.attribute, tuple(map(self._value, call.inputs)))
         value.meta["network"] = call
-        node = identifier(call.nodes[0])
+        node, view = identifier(call.nodes[0]), _SUFFIXES[call.view]
         names = {
-            tap: f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}"
+            tap: (f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}") + view
             for tap in call.taps
         }
         if call.taps == (call.output,):
-            self.outputs[call.node, call.output] = self._name(value, names[call.output])
+            output = self._name(value, names[call.output])
+            self.outputs[call.node, call.output, call.view] = output
             return
-        self._name(value, f"outputs_{identifier(call.node)}")
+        self._name(value, f"outputs_{identifier(call.node)}{view}")
         for tap in call.taps:
             output = self.graph.call_function(getitem, (value, tap))
-            self.outputs[call.node, tap] = self._name(output, names[tap])
+            self.outputs[call.node, tap, call.view] = self._name(output, names[tap])
 
     def _sum(self, edges: list[fx.Node], learner: str) -> fx.Node:
         """Eq. 3: a node's loss is the sum of its edges' losses."""
@@ -242,13 +246,13 @@ class _Emitter:
         """The output of a node at a tap as it is, or log p or p of its logits."""
         if read.form == "margin":
             return self._margin(read)
-        output = self.outputs[read.node, read.tap]
+        output = self.outputs[read.node, read.tap, read.view]
         if read.backward != 1:
             scaled = self._call(scale_gradient, output, read.backward)
             output = self._name(scaled, f"{output.name}_shared")
         if read.form in ("features", "logits"):
             return output
-        suffix = identifier(read.node)
+        suffix = identifier(read.node) + _SUFFIXES[read.view]
         T = self._value(read.T)
         if isinstance(T, fx.Node):
             suffix += f"_T_{T.name}"
@@ -264,7 +268,7 @@ class _Emitter:
         key = ("margin", read)
         if key not in self._cache:
             name = margin_names(self.update.edges)[read]
-            self._cache[key] = self.graph.call_module(name, (self.outputs[read.node, read.tap],))
+            self._cache[key] = self.graph.call_module(name, (self.outputs[read.node, read.tap, 0],))
         return self._cache[key]
 
     # Making nodes

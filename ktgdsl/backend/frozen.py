@@ -48,6 +48,22 @@ class ForwardOnly(nn.Module):
             return self.network(image)
 
 
+class WithoutGradient(nn.Module):
+    """A network that learns by another call in the same step: this call has no gradient.
+
+    In train mode its running statistics change, as in every call.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """Return the logits (B, classes, ...) of images (B, channels, H, W), without gradient."""
+        with torch.no_grad():
+            return self.network(image)
+
+
 @contextmanager
 def _running_statistics_kept(network: nn.Module) -> Iterator[None]:
     moving: list[Any] = [

@@ -9,7 +9,7 @@ from torch import fx, nn
 from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.followers import following_code
-from ktgdsl.backend.frozen import ForwardOnly, Frozen
+from ktgdsl.backend.frozen import ForwardOnly, Frozen, WithoutGradient
 from ktgdsl.backend.initial import make_connectors, make_networks
 from ktgdsl.backend.margins import Margin, norm_before
 from ktgdsl.backend.networks import StagedNetwork
@@ -41,8 +41,8 @@ class TrainingGraph(fx.GraphModule):
 
     `graph(image, label, progress)` takes images (B, channels, height, width), labels (B,)
     as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`. Where a gate
-    reads the numbers of the samples, `shard` for one, it is `graph(image, label, progress, sample)`
-    with the numbers (B,) as int64.
+    reads the numbers of the samples, `shard` for one, further inputs are `sample`, the numbers (B,)
+    as int64, and where an edge reads the other view of the samples `second_view`, in that order.
     """
 
     def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
@@ -74,7 +74,7 @@ class TrainingGraph(fx.GraphModule):
     def networks(self) -> dict[str, nn.Module]:
         """The network of each node that is called, by the node's name, frozen ones included."""
         calls = (call for call in self.update.calls if call.trunk is None)
-        return {call.node: _network(getattr(self, call.module)) for call in calls}
+        return {call.node: _network(getattr(self, call.attribute)) for call in calls}
 
     @property
     def code(self) -> str:
@@ -152,7 +152,7 @@ def phase_graphs(
             update,
             {
                 **{
-                    c.module: _called(c, networks[c.nodes[0]], modes[c.nodes[0]])
+                    c.attribute: _called(c, networks[c.nodes[0]], modes[c.nodes[0]])
                     for c in update.calls
                 },
                 **{c.name: connectors[c.name] for c in connectors_of(update.edges)},
@@ -195,6 +195,8 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     match call.access:
         case "learn":
             return module
+        case "forward":
+            return WithoutGradient(module)
         case "source":
             return ForwardOnly(module)
         case "frozen":
@@ -205,7 +207,7 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
 
 def _network(module: nn.Module) -> nn.Module:
     """The network that a called module wraps, or is."""
-    while isinstance(module, Frozen | ForwardOnly | Tapped):
+    while isinstance(module, Frozen | ForwardOnly | WithoutGradient | Tapped):
         module = module.network
     return module.whole if isinstance(module, Part) else module
 

@@ -1,21 +1,37 @@
 """Splits a training graph into its networks, and the losses computed from their logits."""
 
+from itertools import groupby
+from typing import NamedTuple
+
 from torch import fx, nn
 
 from ktgdsl.backend.graph import TrainingGraph
 
 
-def split_networks(graph: TrainingGraph) -> tuple[list[nn.Module], fx.GraphModule]:
-    """The networks in the order of their calls, and the rest of the graph.
+class NetworkCall(NamedTuple):
+    """A call of a network on one of the inputs of the graph, by its position."""
 
-    The rest takes the inputs of the graph, (image, label, progress) and perhaps the numbers of
-    the samples, and what each network gives, in that order, to an `Output`.
+    module: nn.Module
+    input: int
+
+
+def split_networks(graph: TrainingGraph) -> tuple[list[list[NetworkCall]], fx.GraphModule]:
+    """The calls of each network, in the order of its calls, and the rest of the graph.
+
+    A network has two calls where both views of the batch are read, the second after the first. The
+    rest takes the inputs of the graph, and what each call gives, in order, to an `Output`.
     """
     called = [node for node in graph.graph.nodes if "network" in node.meta]
-    networks = [graph.get_submodule(str(node.target)) for node in called]
+    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    networks = [
+        [
+            NetworkCall(graph.get_submodule(str(call.target)), inputs.index(call.args[0]))
+            for call in calls
+        ]
+        for _, calls in groupby(called, lambda call: call.meta["network"].node)
+    ]
     rest = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
     for node in [*inputs, *called]:
         copies[node] = rest.placeholder(node.name)
     for node in graph.graph.nodes:

@@ -41,15 +41,40 @@ def stable(source_p: Tensor, other_p: Tensor, threshold: float) -> Tensor:
 
     Ke et al., ICCV 2019, Definition 1.
     """
-    same = source_p.argmax(1) == other_p.argmax(1)
-    sure = torch.maximum(source_p.amax(1), other_p.amax(1)) > threshold
-    return _weight(same & sure, source_p)
+    return _weight(_is_stable(source_p, other_p, threshold), source_p)
+
+
+@computes_gate("steadier")
+def steadier(
+    source_p: Tensor,
+    source_other: Tensor,
+    destination_p: Tensor,
+    destination_other: Tensor,
+    threshold: float,
+) -> Tensor:
+    """Return 0 where the destination is stable and the source less consistent, else 1.
+
+    `other` is the other view; consistency is the squared distance of both (Ke et al., ICCV 2019,
+    the stabilization constraint).
+    """
+    apart = _distance(source_p, source_other) > _distance(destination_p, destination_other)
+    is_stable = _is_stable(destination_p, destination_other, threshold)
+    return _weight(~(apart & is_stable), source_p)
 
 
 @computes_gate("shard")
 def shard(sample: Tensor, index: int, count: int) -> Tensor:
     """Return 1 where the number of the sample (B,) modulo count is index, else 0; float32."""
     return (sample % count == index).float()
+
+
+def _is_stable(p: Tensor, other: Tensor, threshold: float) -> Tensor:
+    sure = torch.maximum(p.amax(1), other.amax(1)) > threshold
+    return (p.argmax(1) == other.argmax(1)) & sure
+
+
+def _distance(p: Tensor, other: Tensor) -> Tensor:
+    return (p - other).square().sum(1)
 
 
 def _weight(where: Tensor, like: Tensor) -> Tensor:

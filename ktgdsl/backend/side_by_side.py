@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.partition import split_networks
+from ktgdsl.backend.partition import NetworkCall, split_networks
 from ktgdsl.plan.model import LOGITS
 
 
@@ -30,14 +30,14 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[..., Output]:
     # Autograd records a function only if an input needs a gradient, and images do not.
     root = torch.zeros((), requires_grad=True)
 
-    def compute(image: Tensor, *others: Tensor) -> Output:
+    def compute(*inputs: Tensor) -> Output:
         pools = _thread_pools(len(networks), threads)
-        values = iter(_SideBySide.apply(root, image, networks, pools))
+        values = iter(_SideBySide.apply(root, inputs, networks, pools))
         outputs = [
             next(values) if names == (LOGITS,) else {name: next(values) for name in names}
             for names in taps
         ]
-        output: Output = rest(image, *others, *outputs)
+        output: Output = rest(*inputs, *outputs)
         return output
 
     return compute
@@ -68,18 +68,22 @@ class _SideBySide(torch.autograd.Function):
     def forward(
         ctx: Any,
         root: Tensor,
-        image: Tensor,
-        networks: Sequence[nn.Module],
+        inputs: Sequence[Tensor],
+        networks: Sequence[Sequence[NetworkCall]],
         threads: Sequence[ThreadPoolExecutor],
     ) -> tuple[Tensor, ...]:
-        """The outputs of each network: logits (B, classes, ...), or what is read at its taps."""
+        """The outputs of each call: logits (B, classes, ...), or what is read at taps.
+
+        The calls of a network are one after the other.
+        """
         half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-        def call(network: nn.Module) -> list[Tensor]:
+        def call(network: Sequence[NetworkCall]) -> list[Tensor]:
             # Each thread has its own modes of autograd and autocast.
             with torch.enable_grad(), torch.autocast("cpu", dtype, enabled=half):
-                output: Tensor | dict[str, Tensor] = network(image)
-            return [*output.values()] if isinstance(output, dict) else [output]
+                outputs = [each.module(inputs[each.input]) for each in network]
+            parts = (each.values() if isinstance(each, dict) else [each] for each in outputs)
+            return [tensor for values in parts for tensor in values]
 
         calls = [each.submit(call, own) for each, own in zip(threads, networks, strict=True)]
         ctx.outputs, ctx.threads = [each.result() for each in calls], threads

@@ -19,20 +19,22 @@ def on_streams(graph: TrainingGraph, device: torch.device) -> Callable[..., Outp
     networks, rest = split_networks(graph)
     streams = [torch.cuda.Stream(device) for _ in networks]  # type: ignore[no-untyped-call]
 
-    def compute(image: Tensor, *others: Tensor) -> Output:
+    def compute(*inputs: Tensor) -> Output:
         current = torch.cuda.current_stream(device)
         outputs = []
         for network, stream in zip(networks, streams, strict=True):
             stream.wait_stream(current)
-            with torch.cuda.stream(stream):
-                outputs.append(network(image))
-            # Else the memory could be reused on its own stream as soon as Python drops the tensor.
-            image.record_stream(stream)
-        for each, stream in zip(outputs, streams, strict=True):
+            for call in network:
+                with torch.cuda.stream(stream):
+                    outputs.append(call.module(inputs[call.input]))
+                # Else the memory could be reused on its own stream once Python drops the tensor.
+                inputs[call.input].record_stream(stream)
+        for stream in streams:
             current.wait_stream(stream)
+        for each in outputs:
             for tensor in each.values() if isinstance(each, dict) else [each]:
                 tensor.record_stream(current)
-        output: Output = rest(image, *others, *outputs)
+        output: Output = rest(*inputs, *outputs)
         return output
 
     return compute

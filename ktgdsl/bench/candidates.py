@@ -16,13 +16,11 @@ from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import (
-    Batch,
-    Preprocessing,
     Split,
-    augmentation,
-    batches,
     batches_in_order,
+    numbered_batches,
 )
+from ktgdsl.training.datasets.preprocessing import Preprocessing, augmentation
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.metrics import EpochMeter, evaluate
@@ -51,33 +49,35 @@ class Training:
 
     def take(self) -> object:
         """One step, on the same batch every time."""
-        return self.step(self.image, self.label, self._sample)
+        return self.step(*self._batch)
 
     def take_uncaptured(self) -> object:
         """The same, launched kernel by kernel, so that its operators can be counted."""
-        return self.step.take_uncaptured(self.image, self.label, self._sample)
+        return self.step.take_uncaptured(*self._batch)
 
     @property
-    def _sample(self) -> Tensor:
-        return torch.arange(len(self.label), device=self.label.device)
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        sample = torch.arange(len(self.label), device=self.label.device)
+        return self.image, self.label, sample, self.image
 
     def batch_and_metrics(self) -> Callable[[], None]:
         """What an epoch does besides a step: draw its batch, and add up its metrics."""
         meter = EpochMeter(self.step.phase, self.step.device)
-        output = self.step(self.image, self.label, self._sample)
+        output = self.step(*self._batch)
         endless = self._batches()
 
         def prepare() -> None:
-            _, label = next(endless)
+            _, label, *_ = next(endless)
             meter.update(output, label, 1)
 
         return prepare
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[tuple[Tensor, ...]]:
         epoch = 0
         while True:
             epoch += 1
-            yield from batches(self.split, len(self.label), 0, epoch)
+            size, views = len(self.label), self.step.views
+            yield from numbered_batches(self.split, size, 0, epoch, views=views)
 
     def evaluation(self, name: str) -> tuple[Callable[[], object], int]:
         """The evaluation of one batch of images by a node, and the number of these images."""

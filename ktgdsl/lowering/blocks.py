@@ -5,6 +5,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.files import expanded
+from ktgdsl.lowering.data_checks import (
+    check_images,
+    check_samples,
+    check_views,
+    count_of,
+    numbers_of,
+)
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
@@ -12,7 +19,6 @@ from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
-from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.registry import settings_of
 from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
 from ktgdsl.vocabulary.stopping import Never, Stop
@@ -64,8 +70,9 @@ def settings(
     own = {name: value for name, value in pretrain if value is not None}
     completed = train.model_copy(update=own)
     facts = _facts(dataset)
-    _check_images(resolver, written, dataset, data)
-    _check_samples(resolver, written, dataset, data, facts)
+    check_images(resolver, written, dataset, data)
+    check_samples(resolver, written, dataset, data, facts)
+    check_views(resolver, written, dataset, data)
     plan = _data(dataset, data, facts, _root(written, data, paths, facts))
     pretrain_plan = None if pretraining is None else _pretrain(completed)
     return Settings(data, train, completed, plan, _train(train), pretrain_plan)
@@ -87,76 +94,6 @@ def _facts(dataset: AnyDataset) -> model.Facts | None:
     )
 
 
-def _check_samples(
-    resolver: Resolver,
-    block: Block,
-    dataset: AnyDataset,
-    data: DataSettings,
-    facts: model.Facts | None,
-) -> None:
-    """Parts of the training samples leave some for the other part; classes are as they are."""
-
-    if facts is None:
-        return
-    whole, of = facts.train_samples, f"training samples of `{dataset.word}`"
-    used = whole if data.samples is None else _count(data.samples, whole)
-    if isinstance(used, int) and not 0 < used <= whole:
-        message = f"`samples` takes {used} of the {whole} {of}"
-        resolver.complain(
-            "E302", message, _place(block, "samples"), f"any number from 1 to {whole}"
-        )
-        return
-    for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
-        count = None if samples is None else _count(samples, used)
-        if isinstance(count, int) and isinstance(used, int) and not 0 < count < used:
-            resolver.complain(
-                "E302",
-                f"`{name}` takes {count} of the {used} {of}, and both parts need some",
-                _place(block, name),
-            )
-    if data.classes is not None and data.classes != facts.classes:
-        message = f"`{dataset.word}` has {facts.classes} classes, not {data.classes}"
-        resolver.complain("E302", message, _place(block, "classes"), "leave `classes` out")
-
-
-def _check_images(
-    resolver: Resolver, block: Block, dataset: AnyDataset, data: DataSettings
-) -> None:
-    """What belongs together is there: `crop` and `resize`, `mean` and `std`, a number a channel."""
-    for name, other, example in (
-        ("crop", "resize", "resize = 32"),
-        ("mean", "std", "std = 0.5"),
-        ("std", "mean", "mean = 0.5"),
-    ):
-        if getattr(data, name) is not None and getattr(data, other) is None:
-            message = f"`{name}` is nothing without `{other}`"
-            fix = f"add it, such as `{example}`, or leave `{name}` out"
-            resolver.complain("E302", message, _place(block, name), fix)
-    for name in ("mean", "std"):
-        numbers = _numbers(getattr(data, name))
-        channels = dataset.shape and dataset.shape[0]
-        if numbers is not None and channels is not None and len(numbers) not in (1, channels):
-            message = (
-                f"`{name}` has {len(numbers)} numbers, and the images of `{dataset.word}` have "
-                f"{channels} channel{'s' * (channels > 1)}"
-            )
-            resolver.complain("E302", message, _place(block, name))
-
-
-def _place(block: Block, name: str) -> Span:
-    """Where a setting has its value, or else where the block is."""
-    return next((s.value.span for s in block.settings if s.name == name), block.span)
-
-
-def _count(samples: int | Percentage, whole: int | model.Percent | None) -> int | model.Percent:
-    """How many samples that is of a whole, which may not be known yet."""
-    if not isinstance(samples, Percentage):
-        return samples
-    if isinstance(whole, int):
-        return round(whole * samples.percent / 100)
-    return model.Percent.model_construct(percent=samples.percent)
-
-
 def _root(
     block: Block, data: DataSettings, paths: SpecPaths, facts: model.Facts | None
 ) -> str | None:
@@ -172,22 +109,22 @@ def _data(
     dataset: AnyDataset, data: DataSettings, facts: model.Facts | None, root: str | None
 ) -> model.DataPlan:
     whole = None if facts is None else facts.train_samples
-    used = whole if data.samples is None else _count(data.samples, whole)
+    used = whole if data.samples is None else count_of(data.samples, whole)
     return model.DataPlan.model_construct(
         source=dataset.call(),
         facts=facts,
         batch=data.batch,
         samples=None if data.samples is None else used,
-        validation=_count(data.validation, used),
+        validation=count_of(data.validation, used),
         holdout=data.holdout,
         augment=data.augment,
         resize=_size(data.resize),
         crop=data.crop,
-        mean=_numbers(data.mean),
-        std=_numbers(data.std),
+        mean=numbers_of(data.mean),
+        std=numbers_of(data.std),
         root=root,
         classes_expected=data.classes,
-        labeled=None if data.labeled is None else _count(data.labeled, used),
+        labeled=None if data.labeled is None else count_of(data.labeled, used),
         views=data.views,
         workers=data.workers,
         drop_last=data.drop_last,
@@ -199,12 +136,6 @@ def _size(size: int | list[int] | None) -> tuple[int, int] | None:
     if isinstance(size, list):
         return size[0], size[1]
     return None if size is None else (size, size)
-
-
-def _numbers(numbers: float | list[float] | None) -> tuple[float, ...] | None:
-    if isinstance(numbers, list):
-        return tuple(numbers)
-    return None if numbers is None else (numbers,)
 
 
 def _train(settings: TrainSettings) -> model.TrainPlan:

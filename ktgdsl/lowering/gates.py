@@ -1,8 +1,8 @@
 """Lowers gate expressions to folded gates with bounds.
 
 The laws: `through` is the unit and `cutoff` the zero of the product, constants fold, what
-is always 1 from the labels (`correct`, `confident`, `stable`) is `through` there, and so is
-`during` all phases.
+is always 1 from the labels (`correct`, `confident`, `stable`, `steadier`) is `through` there, and
+so is `during` all phases.
 """
 
 from collections.abc import Iterable, Sequence

@@ -118,6 +118,11 @@ class Edge(Data):
         return isinstance(self.source, NoSource)
 
     @property
+    def between_views(self) -> bool:
+        """Whether it leads from one place in a node to the same, on another view of the data."""
+        return self.source == self.destination
+
+    @property
     def transfers(self) -> bool:
         """Whether another node is the source: not the labels, nothing, or the destination."""
         return node_of(self.source) not in (None, self.destination.node)

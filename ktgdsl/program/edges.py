@@ -18,6 +18,7 @@ from ktgdsl.program.model import (
     Reduction,
     Term,
     Value,
+    View,
     Weight,
 )
 from ktgdsl.vocabulary import gates, losses, reads
@@ -101,7 +102,8 @@ class _Resolver:
                 T = read.T if isinstance(read.T, float) else self._schedule(read.T)
                 # Logits are those of the node, wherever in its network the edge ends.
                 tap = (read.tap or end.tap) if form == "features" else plan.LOGITS
-                return Read(end.node, form, tap, T, detached and is_source)
+                held = detached and is_source
+                return Read(end.node, form, tap, T, held, view=self._view(read))
             case reads.Read(form="margin"):
                 assert isinstance(self.edge.source, plan.NodeOutput)
                 return Read(self.edge.source.node, "margin", self.edge.source.tap)
@@ -123,6 +125,11 @@ class _Resolver:
                     Read(destination.node, "features", destination.tap),
                 )
         return read
+
+    def _view(self, read: reads.Read) -> View:
+        """The view that is read; between the views of a node the source's first is the second."""
+        other = read.of == "source" and self.edge.between_views
+        return 1 if (read.view == 1) != other else 0
 
     def _schedule(self, moving: reads.Moving) -> Weight:
         return Weight(moving.word, tuple(self._value(each) for each in moving.inputs))

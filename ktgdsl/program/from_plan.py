@@ -18,6 +18,7 @@ from ktgdsl.program.model import (
     Program,
     StageCall,
     Update,
+    on_second_view,
 )
 from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.reads import connectors_of, reads_of
@@ -154,7 +155,7 @@ def _updates(
     learning = tuple(call.node for call in calls if call.node in taught)
     if not sequential:
         learn = [replace(c, access="learn") if c.node in taught else c for c in calls]
-        return (Update(learning, _with_taps(learn, edges), tuple(edges)),)
+        return (Update(learning, _with_outputs(learn, edges), tuple(edges)),)
     into = {name: [edge for edge in edges if edge.learner == name] for name in learning}
     needed = {name: {name, *_read_nodes(own)} for name, own in into.items()}
     used = set().union(*needed.values())
@@ -167,18 +168,23 @@ def _updates(
             if call.node in needed[name]
         ]
         called |= needed[name]
-        updates.append(Update((name,), _with_taps(mine, own), tuple(own)))
+        updates.append(Update((name,), _with_outputs(mine, own), tuple(own)))
     return tuple(updates)
 
 
-def _with_taps(calls: list[StageCall], edges: list[EdgeLoss]) -> tuple[StageCall, ...]:
-    """The calls with all outputs that the edges read."""
-    read = [(each.node, each.tap) for each in reads_of(edges)]
-    taps = {
-        call.node: dict.fromkeys([*call.taps, *(tap for node, tap in read if node == call.node)])
-        for call in calls
-    }
-    return tuple(replace(call, taps=tuple(taps[call.node]) or (LOGITS,)) for call in calls)
+def _with_outputs(calls: list[StageCall], edges: list[EdgeLoss]) -> tuple[StageCall, ...]:
+    """The calls with all outputs that the edges read, on the second view as well if it is read."""
+    found, reads = [], reads_of(edges)
+    for call in calls:
+        first, second = (
+            tuple(dict.fromkeys(each.tap for each in reads if (each.node, each.view) == key))
+            for key in ((call.node, 0), (call.node, 1))
+        )
+        taps = tuple(dict.fromkeys([*call.taps, *first])) or (LOGITS,)
+        found.append(replace(call, taps=taps))
+        if second:
+            found.append(replace(on_second_view(call), taps=second))
+    return tuple(found)
 
 
 def _read_nodes(edges: list[EdgeLoss]) -> set[str]:

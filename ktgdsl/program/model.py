@@ -4,20 +4,23 @@ Equal values are one value: whoever reads the log-probabilities of a node at a t
 the same `Read`, and the training graph computes it once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ktgdsl.plan.model import LOGITS, Call
 from ktgdsl.vocabulary.reads import UserFunction
 
-Access = Literal["learn", "source", "frozen", "follow"]
-"""How an update calls a module: to teach it, for outputs of a module that learns in another
-update, for those of one that does not learn in the phase, or for those of a follower in train mode,
-whose batch-norm statistics the call moves."""
+Access = Literal["learn", "forward", "source", "frozen", "follow"]
+"""How an update calls a module: to teach it, for further outputs of a module that it teaches, for
+those of one that learns in another update, of one that does not learn in the phase, or of a
+follower in train mode, whose batch-norm statistics the call moves."""
 
 Form = Literal["features", "logits", "log_p", "p", "margin"]
 """What is read of a node: the output at a tap as it is, or of logits z at a temperature T
 z, log softmax(z / T) or softmax(z / T), or the margins of the batch norm before a tap."""
+
+View = Literal[0, 1]
+"""A view of the batch: `image`, or `second_view`."""
 
 Reduction = Literal["mean", "active", "labeled", "sum"]
 """How the weighted values of a batch become one: their sum over the number of samples, of those
@@ -26,17 +29,18 @@ with a weight, or of those with a label; or the sum itself."""
 
 @dataclass(frozen=True)
 class Placeholder:
-    """An input of a step: `image`, `label`, `progress` or `sample`.
+    """An input of a step: `image`, `label`, `progress`, `sample` or `second_view`.
 
     `progress` is k / k_end of the phase. `sample` are the numbers of the samples in the training
-    split, an input of those updates alone that read them.
+    split, and `second_view` are the same samples as `image`, augmented anew: inputs of those
+    updates alone that read them.
     """
 
-    name: Literal["image", "label", "progress", "sample"]
+    name: Literal["image", "label", "progress", "sample", "second_view"]
 
 
 IMAGE, LABEL, PROGRESS = Placeholder("image"), Placeholder("label"), Placeholder("progress")
-SAMPLE = Placeholder("sample")
+SAMPLE, SECOND_VIEW = Placeholder("sample"), Placeholder("second_view")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Read:
     """What a loss or a gate reads of a node.
 
     `detached` is true where no gradient may flow back: in the losses that the node is a source of.
+    `view` says which view of the batch the node is called on.
     """
 
     node: str
@@ -53,6 +58,7 @@ class Read:
     detached: bool = False
     backward: float = 1.0
     """What gradients that flow back through it are multiplied by."""
+    view: View = 0
 
 
 @dataclass(frozen=True)
@@ -182,8 +188,9 @@ class Trunk:
 class StageCall:
     """A call of a module; `taps` are the outputs that are read of it.
 
-    It is a node's network on the batch, those `stages` of it that are its own on the output of a
-    trunk, or a trunk, whose name is then in `node`.
+    It is a node's network on a view of the batch, those `stages` of it that are its own on the
+    output of a trunk, or a trunk, whose name is then in `node`. Where both views are read, the call
+    on the second follows that on the first, the order in which statistics of batch norm change.
     """
 
     module: str
@@ -193,6 +200,7 @@ class StageCall:
     taps: tuple[str, ...] = (LOGITS,)
     stages: tuple[str, ...] = ()
     trunk: Trunk | None = None
+    view: View = 0
 
     @property
     def output(self) -> str:
@@ -203,6 +211,20 @@ class StageCall:
     def nodes(self) -> tuple[str, ...]:
         """The node that is called, or the sharers of the trunk."""
         return (self.node,) if self.trunk is None else self.trunk.nodes
+
+    @property
+    def attribute(self) -> str:
+        """What of a training graph is called: the module, or for the second view a wrapper."""
+        return self.module if self.view == 0 else f"second_view_of_{self.module}"
+
+
+def on_second_view(call: StageCall) -> StageCall:
+    """The same call on the second view, of which nothing is read that carries a gradient.
+
+    What is read is of sources, or decides a gate.
+    """
+    access: Access = "forward" if call.access == "learn" else call.access
+    return replace(call, access=access, inputs=(SECOND_VIEW,), view=1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from ktgdsl.program.model import (
+    IMAGE,
+    LABEL,
+    PROGRESS,
     SAMPLE,
+    SECOND_VIEW,
     Combined,
     Computed,
     Connector,
@@ -11,6 +15,7 @@ from ktgdsl.program.model import (
     Gate,
     Placeholder,
     Read,
+    Update,
     Value,
     Weight,
 )
@@ -22,9 +27,12 @@ def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
     return tuple(dict.fromkeys(each for each in _leaves(edges) if isinstance(each, Read)))
 
 
-def reads_samples(edges: Iterable[EdgeLoss]) -> bool:
-    """Whether something is computed of the numbers of the samples."""
-    return SAMPLE in _leaves(edges)
+def placeholders_of(update: Update) -> tuple[Placeholder, ...]:
+    """The inputs of an update, in the order in which its graph takes them."""
+    numbered = SAMPLE in _leaves(update.edges)
+    second = any(SECOND_VIEW in call.inputs for call in update.calls)
+    further = (SAMPLE,) * numbered + (SECOND_VIEW,) * second
+    return (IMAGE, LABEL, PROGRESS, *further)
 
 
 def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:

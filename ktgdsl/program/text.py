@@ -32,6 +32,8 @@ _DIVISORS = {
     "sum": "summed",
 }
 
+_VIEWS = {0: "", 1: " on the second view"}
+
 
 def program_text(program: Program) -> str:
     """The program, a line for each thing that is computed; values are numbered in each update."""
@@ -87,14 +89,14 @@ def _call(call: StageCall) -> str:
         each.name if isinstance(each, Placeholder) else _place(each) + _gradient(each)
         for each in call.inputs
     )
-    outputs = f"{', '.join(call.taps)} of {', '.join(call.nodes)}"
+    outputs = f"{', '.join(call.taps)} of {', '.join(call.nodes)}{_VIEWS[call.view]}"
     return f"{outputs} = {call.access} {call.module}({inputs})"
 
 
 def _read(read: Read) -> str:
     temperature = "" if read.T == 1 else f" at T = {_input(read.T, {})}"
     detached = ", detached" if read.detached else _gradient(read)
-    return f"{read.form} of {_place(read)}{temperature}{detached}"
+    return f"{read.form} of {_place(read)}{_VIEWS[read.view]}{temperature}{detached}"
 
 
 def _place(read: Read) -> str:

@@ -14,6 +14,8 @@ from ktgdsl.program.model import (
     StageCall,
     Trunk,
     Update,
+    View,
+    on_second_view,
 )
 from ktgdsl.program.names import identifier, unique
 from ktgdsl.vocabulary.networks import STAGES
@@ -91,33 +93,37 @@ def _shared(update: Update, parts: _Parts, learning: set[str]) -> Update:
     """An update with a call of each trunk that is needed, before those that need it."""
     taught = [trunk for trunk in parts.trunks if set(update.learns) & set(trunk.nodes)]
 
-    def read(trunk: Trunk, tap: str, sharers: int) -> Read:
-        backward = trunk.backward(sharers) if trunk in taught else 1.0
-        return Read(trunk.name, "features", tap, backward=backward)
+    def read(trunk: Trunk, tap: str, sharers: int, view: View) -> Read:
+        backward = trunk.backward(sharers) if trunk in taught and view == 0 else 1.0
+        return Read(trunk.name, "features", tap, backward=backward, view=view)
 
     def moved(each: Read) -> Read:
         trunk = parts.of_tap(each.node, each.tap)
         if trunk is None or each.form == "margin":  # which a network's own batch norm says
             return each
-        backward = 1.0 if each.detached else read(trunk, each.tap, 1).backward
+        backward = 1.0 if each.detached else read(trunk, each.tap, 1, each.view).backward
         return replace(each, node=trunk.name, backward=backward)
 
-    wanted: dict[str, list[str]] = {trunk.name: [] for trunk in parts.trunks}
+    views: tuple[View, ...] = (0, 1)
+    wanted: dict[tuple[str, View], list[str]] = {
+        (trunk.name, view): [] for trunk in parts.trunks for view in views
+    }
     calls: list[StageCall] = []
 
     def call(each: StageCall, sharers: int) -> None:
         """Add a call on the output of the trunk below it, if there is one."""
         below = parts.below(each.node)
         if below is not None:
-            wanted[below.name].append(below.layers[-1])
-            each = replace(each, inputs=(read(below, below.layers[-1], sharers),))
+            end = below.layers[-1]
+            wanted[below.name, each.view].append(end)
+            each = replace(each, inputs=(read(below, end, sharers, each.view),))
         calls.append(each)
 
     for each in update.calls:
         own: list[str] = []
         for tap in each.taps:
             trunk = parts.of_tap(each.node, tap)
-            (own if trunk is None else wanted[trunk.name]).append(tap)
+            (own if trunk is None else wanted[trunk.name, each.view]).append(tap)
         below = parts.below(each.node)
         stages = () if below is None else STAGES[STAGES.index(below.layers[-1]) + 1 :]
         if own:
@@ -125,12 +131,11 @@ def _shared(update: Update, parts: _Parts, learning: set[str]) -> Update:
     heads = calls.copy()
     calls.clear()
     for trunk in reversed(parts.trunks):
-        if taps := tuple(dict.fromkeys(wanted[trunk.name])):
-            access = _access(trunk, update, trunk in taught, learning)
-            made = StageCall(
-                trunk.module, trunk.name, access, taps=taps, stages=trunk.layers, trunk=trunk
-            )
-            call(made, len(trunk.nodes))
+        access = _access(trunk, update, trunk in taught, learning)
+        made = StageCall(trunk.module, trunk.name, access, stages=trunk.layers, trunk=trunk)
+        for each in (on_second_view(made), made):
+            if taps := tuple(dict.fromkeys(wanted[trunk.name, each.view])):
+                call(replace(each, taps=taps), len(trunk.nodes))
     return replace(
         update,
         calls=(*reversed(calls), *heads),

@@ -36,7 +36,7 @@ def _step(plan: Plan, device: str | None) -> float:
     times = []
     for _ in range(STEPS + 2):
         began = time.perf_counter()
-        output = step(image, label, sample)
+        output = step(image, label, sample, image)
         float(next(iter(output.losses.values())))  # wait for the device
         times.append(time.perf_counter() - began)
     return median(times[2:])

@@ -1,6 +1,6 @@
 """The splits of a data set, on the device or streamed to it, and batches drawn from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -9,34 +9,17 @@ from torch import Tensor
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
-from ktgdsl.training.datasets.augment import Augment
-from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.augment import AugmentDraws
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.order import Order, mixed, shuffled
+from ktgdsl.training.datasets.preprocessing import Preprocessing, preprocessing_of
 from ktgdsl.training.datasets.read import read
-from ktgdsl.training.datasets.statistics import mean_and_std
 from ktgdsl.training.datasets.stream import ImageStream, load_all
 from ktgdsl.training.datasets.subsets import keep_labels, stratified
 from ktgdsl.training.events import SplitName
-from ktgdsl.vocabulary.images import Images
-from ktgdsl.vocabulary.registry import entries
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32, of uint8 in [0, 1] unless normalised, and labels (B,) int64."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What is done to images before a network sees them.
-
-    Attributes:
-        augment: of training images only.
-        mean: (C, 1, 1) on the device, where white is 1; None leaves pixels in [0, 1].
-        std: as `mean`.
-    """
-
-    augment: Augment | None = None
-    mean: Tensor | None = None
-    std: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +129,7 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     label = train.label[learned]
     if data.labeled_samples is not None:
         label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
-    preprocessing = _preprocessing(data, train, learned, device)
+    preprocessing = preprocessing_of(data, train, learned, device)
 
     def split(images: ImageSet, index: Tensor, label: Tensor, *, evaluated: bool = True) -> Split:
         label = label.to(device)
@@ -197,49 +180,6 @@ def _in_memory(images: ImageSet, workers: int) -> ImageSet:
     return ImageSet(load_all(images.image, workers), images.label, images.white)
 
 
-def augmentation(data: DataPlan) -> Augment | None:
-    """The augmentation of training images, by the plan's setting `augment`."""
-    if data.augment == "none":
-        return None
-    if data.augment == "paper":
-        return Augment(pad=4, flips=True, reflect=True)
-    entry = entries("dataset")[data.source.name]
-    if issubclass(entry, Images) and entry.pad:
-        return Augment(entry.pad, entry.flips, reflect=False)
-    return None
-
-
-def _preprocessing(
-    data: DataPlan, train: ImageSet, learned: Tensor, device: torch.device
-) -> Preprocessing:
-    """The preprocessing by the plan: `mean` and `std` normalise, and so does `standard`."""
-    augment = augmentation(data)
-    entry = entries("dataset")[data.source.name]
-    if data.mean is not None and data.std is not None:
-        known: Sequence[Sequence[float] | Tensor] = data.mean, data.std
-        _require_channels(data, train.shape[0])
-    elif data.augment != "standard":
-        return Preprocessing(augment)
-    elif issubclass(entry, Images):
-        known = entry.mean, entry.std
-    else:
-        known = mean_and_std(train, learned, data.workers)
-    mean, std = (
-        torch.as_tensor(each, dtype=torch.float32, device=device).view(-1, 1, 1) for each in known
-    )
-    return Preprocessing(augment, mean, std)
-
-
-def _require_channels(data: DataPlan, channels: int) -> None:
-    """Raise RunError (E508) unless `mean` and `std` are of one number or one a channel."""
-    for name, numbers in (("mean", data.mean), ("std", data.std)):
-        if numbers is not None and len(numbers) not in (1, channels):
-            raise data_error(
-                f"`{name}` has {len(numbers)} numbers, and the images of {data.source} have "
-                f"{channels} channel{'s' * (channels > 1)}"
-            )
-
-
 def batches(
     split: Split, size: int, seed: int, epoch: int, *, drop_last: bool = True
 ) -> Iterator[Batch]:
@@ -249,32 +189,55 @@ def batches(
 
 
 def numbered_batches(
-    split: Split, size: int, seed: int, epoch: int, *, drop_last: bool = True
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    split: Split,
+    size: int,
+    seed: int,
+    epoch: int,
+    *,
+    drop_last: bool = True,
+    labeled: int | None = None,
+    views: int = 1,
+) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
 
-    Each is images, labels and the numbers of the samples: (B,) int64, positions in the split.
+    Each is images, labels and the numbers of the samples, (B,) int64, positions in the split; and
+    with `views=2` the images of the same samples again, augmented or read by a stream of their own.
 
-    The order depends on the seed, the epoch and the number of samples alone, and so do the
-    augmentation and what is random in a user's Dataset, whether the images are streamed or not.
-    The samples that do not fill a batch are left out, as in the paper's code, or with
-    `drop_last=False` are a smaller last batch; a split that is smaller than a batch is one batch.
-    Nothing waits for the device.
+    The order depends on the seed, the epoch, the number of samples and those that are labeled
+    alone, and so do the augmentation and what is random in a user's Dataset, whether the images
+    are streamed or not. The samples that do not fill a batch are left out, as in the paper's code,
+    or with `drop_last=False` are a smaller last batch; a split that is smaller than a batch is one
+    batch. With `labeled` so many samples of each batch have a label and the others none (`mixed`).
+    Nothing waits for the device, but for the labels where batches are mixed.
     """
-    n = len(split)
-    size = min(size, n)
-    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
-    order = torch.randperm(n, generator=generator)
-    if drop_last:
-        order = order[: n - n % size]
-    augment, draws = split.preprocessing.augment, None
+    if labeled is None:
+        order = shuffled(len(split), size, seed, epoch, drop_last=drop_last)
+    else:
+        order = mixed(split.label.cpu(), size, labeled, seed, epoch, drop_last=drop_last)
+    augment = split.preprocessing.augment
+    draws: list[AugmentDraws] = []
     if augment is not None:
-        draws = augment.draw(len(order), seed, epoch).to(split.label.device)
-    draw = derive(seed, "read", epoch)
-    for start, image, chosen in _raw_batches(split, order, size, draw):
-        if augment is not None and draws is not None:
-            image = augment.apply(image, draws[start : start + size])
-        yield split.normalized(image), split.label[chosen], chosen
+        drawn = (augment.draw(len(order.sample), seed, epoch, view) for view in range(views))
+        draws = [each.to(split.label.device) for each in drawn]
+    start = 0
+    for images, chosen in _read_batches(split, order, seed, epoch, views):
+        part = slice(start, start + len(chosen))
+        first, *others = _views(split, images, [each[part] for each in draws], views)
+        yield first, split.label[chosen], chosen, *others
+        start += len(chosen)
+
+
+def _views(
+    split: Split, images: Sequence[Tensor], draws: Sequence[AugmentDraws], views: int
+) -> list[Tensor]:
+    """The images of a batch in each view, of one reading for all or of one for each."""
+    augment = split.preprocessing.augment
+    if augment is None:
+        shown = [split.normalized(image) for image in images]
+        return shown if len(shown) == views else shown * views
+    images = images if len(images) == views else [*images] * views
+    pairs = zip(images, draws, strict=True)
+    return [split.normalized(augment.apply(image, each)) for image, each in pairs]
 
 
 def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
@@ -285,26 +248,31 @@ def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
         for start in range(0, len(split), size):
             yield split.batch(slice(start, start + size))
     else:
-        for _, image, chosen in _raw_batches(split, torch.arange(len(split)), size):
-            yield split.normalized(image), split.label[chosen]
+        start = 0
+        for image in split.stream.images(torch.arange(len(split)), size):
+            label = split.label[start : start + size]
+            yield split.normalized(image.to(label.device, non_blocking=True)), label
+            start += size
 
 
-def _raw_batches(
-    split: Split, order: Tensor, size: int, draw: int = 0
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """The samples at `order` (N,), which is on the CPU, in batches: the position of the first,
-    images (B, C, H, W) and their positions in the split (B,) on the device. `draw` seeds what is
-    random in the images.
+def _read_batches(
+    split: Split, order: Order, seed: int, epoch: int, views: int
+) -> Iterator[tuple[Sequence[Tensor], Tensor]]:
+    """Batches as they are read: images (B, C, H, W), once or, where they are random, for each view;
+    and their positions in the split (B,), all on the device.
     """
-    device = split.label.device
-    index = order.to(device, non_blocking=True)
-    if split.stream is None:
-        for start in range(0, len(order), size):
-            chosen = index[start : start + size]
-            yield start, split.image[chosen], chosen
-        return
-    start = 0
-    for image in split.stream.images(order, size, draw):
-        chosen = index[start : start + size]
-        yield start, image.to(device, non_blocking=True), chosen
-        start += len(chosen)
+    device, stream = split.label.device, split.stream
+    chosen = torch.split(order.sample.to(device, non_blocking=True), order.batch)
+    images: Iterable[Sequence[Tensor]]
+    if stream is None:
+        images = ([split.image[each]] for each in chosen)
+    elif not stream.source.random:
+        images = ([image] for image in stream.images(order.sample, order.batch))
+    else:
+        repeat = torch.zeros_like(order.sample) if order.repeat is None else order.repeat
+        reading = torch.stack([repeat * views + view for view in range(views)])
+        numbers = range(int(reading.max()) + 1)
+        seeds = [derive(seed, "read", *((n, epoch) if n else (epoch,))) for n in numbers]
+        images = stream.readings(order.sample, order.batch, seeds, reading)
+    for views_read, each in zip(images, chosen, strict=True):
+        yield [image.to(device, non_blocking=True) for image in views_read], each

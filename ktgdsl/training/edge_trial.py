@@ -10,8 +10,8 @@ from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.model import LOGITS, Plan
-from ktgdsl.program.model import Program
-from ktgdsl.program.reads import reads_samples
+from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Program
+from ktgdsl.program.reads import placeholders_of
 from ktgdsl.training.metrics import eval_mode
 from ktgdsl.training.trial import CHECKED_IMAGES
 
@@ -40,14 +40,19 @@ def try_taps(
         calls = [call for update in phase.updates for call in update.calls]
         if any(call.taps != (LOGITS,) for call in calls):
             for graph in phase_graphs(plan, phase, networks, connectors):
-                image = torch.rand(CHECKED_IMAGES, *plan.data.shape, device=device)
-                label = torch.zeros(CHECKED_IMAGES, dtype=torch.int64, device=device)
                 first = next(iter(networks.values()))
-                dtype = next((each.dtype for each in first.parameters()), image.dtype)
+                dtype = next((each.dtype for each in first.parameters()), torch.float32)
+                image = torch.rand(CHECKED_IMAGES, *plan.data.shape, device=device).to(dtype)
+                number = torch.arange(CHECKED_IMAGES, device=device)
+                values = {
+                    IMAGE: image,
+                    LABEL: torch.zeros_like(number),
+                    PROGRESS: 1.0,
+                    SAMPLE: number,
+                    SECOND_VIEW: image,
+                }
                 with torch.no_grad(), eval_mode([*networks.values(), *connectors.values()]):
-                    sample = [torch.arange(len(label), device=device)]
-                    sample *= reads_samples(graph.update.edges)
-                    _Trial(graph).run(image.to(dtype), label, 1.0, *sample)
+                    _Trial(graph).run(*map(values.__getitem__, placeholders_of(graph.update)))
 
 
 class _Trial(fx.Interpreter):

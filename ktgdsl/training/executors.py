@@ -16,8 +16,7 @@ ANY_MEMORY_FORMAT = frozenset({"resnet", "wrn", "torchvision", "timm"})
 """Networks that compute the same in any memory format; a foreign one may call `view`."""
 
 Executor = Callable[..., Output]
-"""(image, label, progress) to an `Output`, or (image, label, progress, sample): as the
-`TrainingGraph` has it."""
+"""(image, label, progress) and what else the `TrainingGraph` reads of a batch to an `Output`."""
 
 
 def executors(

@@ -171,9 +171,11 @@ def _train_epoch(
     meter = EpochMeter(step.phase, step.device)
     reported = time.monotonic()
     data = step.plan.data
-    order = numbered_batches(split, data.batch, seed, epoch, drop_last=data.drop_last)
-    for done, (image, label, sample) in enumerate(order, start=1):
-        meter.update(step(image, label, sample), label, step.taken)
+    drawn = numbered_batches(
+        split, data.batch, seed, epoch, drop_last=data.drop_last, views=step.views
+    )
+    for done, (image, label, *further) in enumerate(drawn, start=1):
+        meter.update(step(image, label, *further), label, step.taken)
         if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
             reported = now
             listener(StepsDone(epoch, done))

@@ -13,7 +13,7 @@ from ktgdsl.backend.normalization import input_normalization
 from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
-from ktgdsl.training.data import Preprocessing
+from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code

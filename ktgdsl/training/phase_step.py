@@ -13,8 +13,8 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import Phase
-from ktgdsl.program.reads import connectors_of, reads_samples
+from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Phase
+from ktgdsl.program.reads import connectors_of, placeholders_of
 from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
@@ -34,6 +34,7 @@ class PhaseStep:
 
     Attributes:
         phase: what is computed.
+        batch: what a batch of the phase has: images and labels, and what else some update reads.
         graphs: the training graph of each update.
         learning_rates: of the last step, by node.
         plateaus: the state of the learners with that schedule.
@@ -77,23 +78,17 @@ class PhaseStep:
         self._parameters = learned_parameters(learners, networks, connectors)
         self._optimizers = make_optimizers(learners, networks, device, self._captured, connectors)
         self._executors = executors(self.graphs, execution, device)
-        self._numbered = [reads_samples(graph.update.edges) for graph in self.graphs]
+        self._inputs = [placeholders_of(graph.update) for graph in self.graphs]
+        read = {each for inputs in self._inputs for each in inputs}
+        self.batch = tuple(each for each in (IMAGE, LABEL, SAMPLE, SECOND_VIEW) if each in read)
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
         self._following = following(phase.followers, networks)
         self._take = self._taker()
 
-    @property
-    def reads_samples(self) -> bool:
-        """Whether some update reads the numbers of the samples."""
-        return any(self._numbered)
-
     def __call__(self, k: int, *batch: Tensor) -> Output:
-        """Take step k of the phase, on tensors that are on the device.
-
-        A batch is its images and labels, and its samples' numbers if the phase reads them.
-        """
+        """Take step k of the phase, on tensors that are on the device: those that `batch` says."""
         self._progress.fill_(k / self.phase.steps)
         self._set_learning_rates(k)
         for name, training in self._modes.items():
@@ -110,15 +105,12 @@ class PhaseStep:
             follow(k)
         return output
 
-    def take_uncaptured(self, image: Tensor, label: Tensor, *sample: Tensor) -> Output:
+    def take_uncaptured(self, *batch: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured."""
-        inputs = image, label, self._progress
-        updates = zip(self._executors, self._numbered, strict=True)
+        values = dict(zip(self.batch, batch, strict=True)) | {PROGRESS: self._progress}
+        updates = zip(self._executors, self._inputs, strict=True)
         return join_outputs(
-            [
-                self._update(each, *inputs, *(sample if numbered else ()))
-                for each, numbered in updates
-            ]
+            [self._update(each, *map(values.__getitem__, inputs)) for each, inputs in updates]
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from ktgdsl.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ktgdsl.training.data import Preprocessing, load_splits
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.datasets.loaders import loaders_reported
+from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of

@@ -11,7 +11,7 @@ from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import Phase, Program
+from ktgdsl.program.model import SAMPLE, SECOND_VIEW, Phase, Program
 from ktgdsl.training.best import BestEpochs
 from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
@@ -145,7 +145,13 @@ class Stepper:
         steps = f"{self.taken} of {self.steps} steps taken"
         return f"<Stepper {self.plan.graph.name}: {steps} on {self.device}>"
 
-    def __call__(self, image: Tensor, label: Tensor, sample: Tensor | None = None) -> Output:
+    def __call__(
+        self,
+        image: Tensor,
+        label: Tensor,
+        sample: Tensor | None = None,
+        second_view: Tensor | None = None,
+    ) -> Output:
         """Take one step and return what it computed.
 
         One forward of every network on the same images, one backward over the sum of the
@@ -159,11 +165,13 @@ class Stepper:
             label: (B,) int64, -1 where there is none.
             sample: (B,) int64, the numbers of the samples in the training split, which the gate
                 `shard` reads.
+            second_view: the same samples as `image`, augmented anew, where an edge reads both
+                views of them.
 
         Raises:
             RunError: when a network that is not ours, or a loss or gate of the user's, fails or
                 gives something else than it has to (E505).
-            TypeError: when a gate reads the numbers of the samples and there are none.
+            TypeError: when the numbers of the samples or their other view are read and not there.
             RuntimeError: when all `steps` are taken.
         """
         if self.taken >= self.steps:
@@ -182,20 +190,33 @@ class Stepper:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
         with blaming_networks(self.networks):
-            output = self._step(done + 1, image, label, *self._numbers(sample))
+            output = self._step(done + 1, image, label, *self._further(sample, second_view))
         self.taken += 1
         return output
 
-    def _numbers(self, sample: Tensor | None) -> tuple[Tensor, ...]:
-        """The numbers of the samples on the device, where the phase reads them."""
-        if not self._step.reads_samples:
-            return ()
-        if sample is None:
-            raise TypeError(
-                "a gate reads the numbers of the samples: give them as well, "
-                "`step(image, label, sample)`"
-            )
-        return (sample.to(self.device, non_blocking=True),)
+    @property
+    def views(self) -> int:
+        """How many views of each sample the phase reads."""
+        return 1 + (SECOND_VIEW in self._step.batch)
+
+    def _further(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
+        """The inputs besides images and labels, on the device, where the phase reads them."""
+        found = []
+        if SAMPLE in self._step.batch:
+            if sample is None:
+                raise TypeError(
+                    "a gate reads the numbers of the samples: give them as well, "
+                    "`step(image, label, sample)`"
+                )
+            found.append(sample.to(self.device, non_blocking=True))
+        if SECOND_VIEW in self._step.batch:
+            if second_view is None:
+                raise TypeError(
+                    "an edge reads two views of the samples: give the second as well, "
+                    "`step(image, label, second_view=other)`"
+                )
+            found.append(second_view.to(self.device, non_blocking=True))
+        return found
 
     def end_phase(self) -> None:
         """End the phase, also before its last step, and enter the next one if there is one.
@@ -208,13 +229,19 @@ class Stepper:
             self._ended = self.epochs
             self._enter(self._index + 1)
 
-    def take_uncaptured(self, image: Tensor, label: Tensor, sample: Tensor | None = None) -> Output:
+    def take_uncaptured(
+        self,
+        image: Tensor,
+        label: Tensor,
+        sample: Tensor | None = None,
+        second_view: Tensor | None = None,
+    ) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured.
 
         For those who count operators. Neither the learning rates nor k move on, and image and
         label have to be on the device.
         """
-        return self._step.take_uncaptured(image, label, *self._numbers(sample))
+        return self._step.take_uncaptured(image, label, *self._further(sample, second_view))
 
     @property
     def judged(self) -> tuple[str, ...]:

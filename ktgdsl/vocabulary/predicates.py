@@ -3,7 +3,7 @@
 p is the distribution of a node at temperature 1; s is the source, t the destination.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class Predicate(Gate):
 
     per_sample: ClassVar[bool] = True
 
+
+_ENDS: tuple[Literal["source", "destination"], ...] = ("source", "destination")
 
 Threshold = Annotated[
     float, Field(ge=0, lt=1, description="probability that the top class must exceed")
@@ -92,6 +94,30 @@ class Stable(Predicate):
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """p_s, p'_s and the threshold."""
         return Read("p", "source"), Read("p", "source", view=1), self.threshold
+
+
+class Steadier(Predicate):
+    """w = 0 where t is stable and |p_s - p'_s|² > |p_t - p'_t|², else 1: `stable * steadier`.
+
+    p' is the output for the other view, so `views = 2` is needed; a node is stable where its top-1
+    is the same in both views and its probability > threshold in one of them. With `stable` a
+    student learns from a stable peer, unless it is stable itself and the peer is less consistent.
+    Where both are equally consistent each learns from the other.
+
+    Source: Ke et al., Dual Student, ICCV 2019, the stabilization constraint.
+    """
+
+    word: ClassVar[str] = "steadier"
+    of_source: ClassVar[bool] = True
+    certain: ClassVar[bool] = True
+    views: ClassVar[int] = 2
+
+    threshold: Threshold = 0.8
+
+    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
+        """p_s and p'_s, p_t and p'_t, and the threshold."""
+        first, second = ([Read("p", of, view=v) for v in (0, 1)] for of in _ENDS)
+        return *first, *second, self.threshold
 
 
 class Shard(Predicate):

@@ -13,6 +13,7 @@ from ktgdsl.backend.functions import GATES as GATE_FUNCTIONS
 from ktgdsl.backend.functions import LOSSES
 from ktgdsl.backend.graph import TrainingGraph, build
 from ktgdsl.backend.missing import missing
+from ktgdsl.program.reads import placeholders_of
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.losses import Loss
@@ -50,17 +51,19 @@ def spec(edge: str, reduce: str = "mean") -> str:
     body = f"node a, b = resnet8 {{ keep = true }} target a edge label -> b {edge}"
     if "edge label -> a" not in edge:
         body += " edge label -> a"
-    return graph(body, f"train {{ reduce = {reduce} }}")
+    return graph(body, f"train {{ reduce = {reduce} }} data digits {{ augment = paper views = 2 }}")
 
 
 GATES = list(gates_with_functions())
 _ALL = [
     *loss_edges(),
-    *(f"edge b -> a : kl via {gate.call()}" for gate in GATES if gate.views == 1),
+    *(f"edge b -> a : kl via {gate.call()}" for gate in GATES),
     "edge label -> a : ce via agree",
     "edge b -> a : kl(T=linear(1, 4))",
     "edge b -> a : standardized_kl(T=cosine(4, 1), scale=1)",
     "edge label -> a : kl(T=linear(1, 4))",
+    "edge a -> a : mse(on=probabilities) via stable * steadier",
+    "edge a.stage2 -> a.stage2 : attention",
 ]
 EDGES = [edge for edge in _ALL if not list(missing(sound(spec(edge))))]
 
@@ -98,22 +101,23 @@ def built(edge: str, reduce: str = "mean") -> TrainingGraph:
     return build(sound(spec(edge, reduce)), networks)
 
 
-def batch(device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-    """Images, labels of which two are unknown, and the progress."""
+def batch(module: TrainingGraph, device: str = "cpu") -> list[Tensor]:
+    """Images, labels of which two are unknown, the progress, and the second view if it is read."""
     label = torch.tensor([3, -1, 2, 0, -1, 1], device=device)
     progress = torch.tensor(0.04, dtype=torch.float64, device=device)
-    return torch.zeros(B, 1, 8, 8, device=device), label, progress
+    image = torch.zeros(B, 1, 8, 8, device=device)
+    return [image, label, progress, image][: len(placeholders_of(module.update))]
 
 
 def step(module: TrainingGraph, device: str = "cpu") -> None:
-    out = module(*batch(device))
+    out = module(*batch(module, device))
     torch.autograd.backward([*out.losses.values()])
 
 
 @pytest.mark.parametrize("edge", EDGES)
 def test_an_edge_teaches_its_destination_and_never_its_source(edge: str) -> None:
     module = built(edge)
-    out = module(*batch())
+    out = module(*batch(module))
     words = edge.split()
     source, destination = (words[1], words[3]) if "->" in edge else ("", "a")
     value = out.edges[source, destination]

@@ -12,9 +12,10 @@ from statistics import median, quantiles
 
 import torch
 
-from ktgdsl.training.data import Preprocessing, Split, batches
+from ktgdsl.training.data import Split, batches
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.image_set import TensorImages
+from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.datasets.stream import ImageStream
 from tests.benchmarks.output import Row, options, show
 from tests.benchmarks.reference import WORKERS, loader

@@ -6,7 +6,7 @@ from ktgdsl.plan.model import tap_of
 from tests.specs import edge, graph, of, pairs, said, text_of
 
 TWO = "node a, b = resnet8 target a edge label -> *\n"
-VIEWS = "data digits { views = 2 }"
+VIEWS = "data digits { augment = paper views = 2 }"
 
 
 class TestPairs:

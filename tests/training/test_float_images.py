@@ -8,7 +8,8 @@ from torch import nn
 
 from ktgdsl.backend.normalization import normalize_inputs
 from ktgdsl.errors import KtgWarning
-from ktgdsl.training.data import Preprocessing, Split
+from ktgdsl.training.data import Split
+from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.float_images import ask_about_float_images
 
 

@@ -23,12 +23,14 @@ class Augment:
     flips: bool
     reflect: bool
 
-    def draw(self, count: int, seed: int, epoch: int) -> "AugmentDraws":
+    def draw(self, count: int, seed: int, epoch: int, view: int = 0) -> "AugmentDraws":
         """Draw the crops and flips of an epoch's images, in the order of its batches.
 
-        On the CPU, from the seed and the epoch alone, so that they are the same on any device.
+        On the CPU, from the seed, the epoch and the view alone, so that they are the same on any
+        device.
         """
-        generator = torch.Generator().manual_seed(derive(seed, "augment", epoch))
+        parts = (epoch,) if view == 0 else (view, epoch)
+        generator = torch.Generator().manual_seed(derive(seed, "augment", *parts))
         offsets = torch.randint(0, 2 * self.pad + 1, (2, count), generator=generator)
         flip = torch.randint(0, 2, (count,), generator=generator).bool()
         return AugmentDraws(offsets[0] - self.pad, offsets[1] - self.pad, flip & self.flips)

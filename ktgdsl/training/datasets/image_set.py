@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ktgdsl.training.datasets.random_states import preserved
+
 
 class LazyImages(Dataset[Tensor]):
     """Images that are read one by one: map-style, each (C, H, W) of the same `shape`.
@@ -58,6 +60,26 @@ class TensorImages(LazyImages):
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
         return self._image[torch.as_tensor(indices)]
+
+
+class ReadAgain(LazyImages):
+    """Images with several readings: number r * len(source) + i is image i with the r-th seed."""
+
+    def __init__(self, source: LazyImages, seeds: Sequence[int]) -> None:
+        self._count = len(source)
+        self._readings = [source.drawn(seed) for seed in seeds]
+        self.shape, self.dtype, self.random = source.shape, source.dtype, source.random
+
+    def __len__(self) -> int:
+        return self._count * len(self._readings)
+
+    def __getitem__(self, index: int) -> Tensor:
+        reading, image = divmod(index, self._count)
+        return self._readings[reading][image]
+
+    def __getitems__(self, indices: Sequence[int]) -> Tensor:
+        with preserved():
+            return super().__getitems__(indices)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Images read from files while they are needed, by a torch DataLoader with worker processes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
-from ktgdsl.training.datasets.image_set import LazyImages
+from ktgdsl.training.datasets.image_set import LazyImages, ReadAgain
 from ktgdsl.training.datasets.loaders import loaders_reported
 
 CHUNK = 256
@@ -45,6 +45,26 @@ class ImageStream:
         """
         batches = chunks(self.index[order], size)
         return read_batches(self.source.drawn(draw), batches, self.workers, pin=self.pin)
+
+    def readings(
+        self, order: Tensor, size: int, draws: Sequence[int], reading: Tensor
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """As `images`, each batch read several times, of images that are random.
+
+        Args:
+            order: (n,) int64, positions in `index`.
+            size: images in a batch.
+            draws: the seed of each reading.
+            reading: (times, n) int64, positions in `draws`.
+
+        Raises:
+            RunError: when an image cannot be read (E508).
+        """
+        source = ReadAgain(self.source, draws)
+        index = self.index[order] + reading * len(self.source)
+        batches = [part.flatten() for part in torch.split(index, size, dim=1)]
+        for images in read_batches(source, batches, self.workers, pin=self.pin):
+            yield images.chunk(len(reading))
 
 
 def read_batches(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ktgdsl.training.data import Preprocessing, Split, batches
+from ktgdsl.training.data import Split, batches
 from ktgdsl.training.datasets.augment import Augment, AugmentDraws
+from ktgdsl.training.datasets.preprocessing import Preprocessing
 
 
 def images(count: int, channels: int, height: int, width: int) -> torch.Tensor:

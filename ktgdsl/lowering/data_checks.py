@@ -1,0 +1,103 @@
+"""Checks of the settings of `data`: what they say together, and of the data set."""
+
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.plan import model
+from ktgdsl.syntax.tree import Block
+from ktgdsl.vocabulary.datasets import AnyDataset
+from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.settings import DataSettings
+
+
+def check_samples(
+    resolver: Resolver,
+    block: Block,
+    dataset: AnyDataset,
+    data: DataSettings,
+    facts: model.Facts | None,
+) -> None:
+    """Parts of the training samples leave some for the other part; classes are as they are."""
+
+    if facts is None:
+        return
+    whole, of = facts.train_samples, f"training samples of `{dataset.word}`"
+    used = whole if data.samples is None else count_of(data.samples, whole)
+    if isinstance(used, int) and not 0 < used <= whole:
+        message = f"`samples` takes {used} of the {whole} {of}"
+        resolver.complain(
+            "E302", message, _place(block, "samples"), f"any number from 1 to {whole}"
+        )
+        return
+    for name, samples in (("validation", data.validation), ("labeled", data.labeled)):
+        count = None if samples is None else count_of(samples, used)
+        if isinstance(count, int) and isinstance(used, int) and not 0 < count < used:
+            resolver.complain(
+                "E302",
+                f"`{name}` takes {count} of the {used} {of}, and both parts need some",
+                _place(block, name),
+            )
+    if data.classes is not None and data.classes != facts.classes:
+        message = f"`{dataset.word}` has {facts.classes} classes, not {data.classes}"
+        resolver.complain("E302", message, _place(block, "classes"), "leave `classes` out")
+
+
+def check_images(resolver: Resolver, block: Block, dataset: AnyDataset, data: DataSettings) -> None:
+    """What belongs together is there: `crop` and `resize`, `mean` and `std`, a number a channel."""
+    for name, other, example in (
+        ("crop", "resize", "resize = 32"),
+        ("mean", "std", "std = 0.5"),
+        ("std", "mean", "mean = 0.5"),
+    ):
+        if getattr(data, name) is not None and getattr(data, other) is None:
+            message = f"`{name}` is nothing without `{other}`"
+            fix = f"add it, such as `{example}`, or leave `{name}` out"
+            resolver.complain("E302", message, _place(block, name), fix)
+    for name in ("mean", "std"):
+        numbers = numbers_of(getattr(data, name))
+        channels = dataset.shape and dataset.shape[0]
+        if numbers is not None and channels is not None and len(numbers) not in (1, channels):
+            message = (
+                f"`{name}` has {len(numbers)} numbers, and the images of `{dataset.word}` have "
+                f"{channels} channel{'s' * (channels > 1)}"
+            )
+            resolver.complain("E302", message, _place(block, name))
+
+
+def _place(block: Block, name: str) -> Span:
+    """Where a setting has its value, or else where the block is."""
+    return next((s.value.span for s in block.settings if s.name == name), block.span)
+
+
+def count_of(samples: int | Percentage, whole: int | model.Percent | None) -> int | model.Percent:
+    """How many samples that is of a whole, which may not be known yet."""
+    if not isinstance(samples, Percentage):
+        return samples
+    if isinstance(whole, int):
+        return round(whole * samples.percent / 100)
+    return model.Percent.model_construct(percent=samples.percent)
+
+
+def numbers_of(numbers: float | list[float] | None) -> tuple[float, ...] | None:
+    """A number for all channels, or a number for each."""
+    if isinstance(numbers, list):
+        return tuple(numbers)
+    return None if numbers is None else (numbers,)
+
+
+def check_views(resolver: Resolver, block: Block, dataset: AnyDataset, data: DataSettings) -> None:
+    """Warn where both views of a sample are equal; the user's own data may be random themselves."""
+    pads = getattr(dataset, "pad", 0) > 0
+    augmented = data.augment == "paper" or (data.augment == "standard" and pads)
+    if data.views == 1 or augmented or data.crop == "random" or dataset.word == "python":
+        return
+    what = "is not augmented" if data.augment == "none" else "has no augmentation in `standard`"
+    resolver.diagnostics.append(
+        Diagnostic(
+            "W106",
+            f"both views of a sample are equal, since `{dataset.word}` {what}",
+            _place(block, "views"),
+            "`augment = paper` crops and flips each view at random",
+            "warning",
+        )
+    )

@@ -88,10 +88,11 @@ class Stepper:
         changing = [learner.name for learner in phase.learners] if judged else []
         changing += [follower.name for follower in phase.followers] if judged else []
         networks = {name: self.networks[name] for name in changing}
+        keep = phase.take == "best"
         # The trunk of most sharers comes first.
         sharers = reversed([each.sharers for each in phase.trunks])
-        first = {name: names[0] for names in sharers for name in names}
-        self._best = BestEpochs(networks, keep=phase.take == "best", first=first)
+        first = {name: names[0] for names in sharers for name in names} if keep else {}
+        self._best = BestEpochs(networks, keep=keep, first=first)
         self._step = PhaseStep(
             self.plan,
             phase,

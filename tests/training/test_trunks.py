@@ -1,7 +1,9 @@
 """Shared layers in training: against networks with several heads that are written by hand."""
 
 import copy
+import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
+import ktgdsl
 from ktgdsl.backend.networks import StagedNetwork, make
+from ktgdsl.backend.trunks import logits_of
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.prepare import stepper
-from tests.specs import of
+from tests.specs import of, sound
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 STAGES = StagedNetwork.stages
@@ -202,3 +208,247 @@ def test_a_trunk_is_called_once_a_step_and_once_a_batch_of_an_evaluation() -> No
     assert counts == {"stem": 1, "stage1": 1, "stage2": 1}
     evaluate(step.networks, [(image.float(), label)])
     assert counts == {"stem": 2, "stage1": 2, "stage2": 2}
+
+
+def test_evaluation_gives_what_each_whole_network_says() -> None:
+    plan = of(
+        "node a, b, c, d = wrn10_1 target a edge label -> * edge a, c, d -> b\n"
+        "share a, b { layers = [stem, stage1] } share c, a { layers = [stem] }"
+    )
+    step = stepper(plan, CPU)
+    image, label = given(1, 64)[0]
+    step(image.float(), label)
+    alone = {
+        name: evaluate({name: network}, [(image.float(), label)])[name]
+        for name, network in step.networks.items()
+    }
+    assert evaluate(step.networks, [(image.float(), label)]) == alone
+    with torch.no_grad():
+        together = logits_of([*step.networks.values()], image.float())
+        for network, logits in zip(step.networks.values(), together, strict=True):
+            assert torch.equal(network(image.float()), logits)
+
+
+def test_each_parameter_is_trained_by_one_optimiser_once() -> None:
+    plan = two("share a, b { layers = [stem, stage1, stage2] }")
+    step = stepper(plan, CPU)
+    groups = step.state_dict()["optimizers"]["sgd"]["param_groups"]
+    trained = {group["node"]: len(group["params"]) for group in groups}
+    parts = [stages(step.networks["a"], part) for part in (STAGES[:3], STAGES[3:])]
+    trunk, head = (len([*part.parameters()]) for part in parts)
+    assert trained == {"a": head, "b": head, "a.stage2": trunk}
+
+
+def test_the_first_sharer_says_initial_values_optimiser_and_schedule() -> None:
+    body = (
+        "node a = resnet8 node b = resnet8 { optimizer = sgd(lr=1e-30) } target a\n"
+        "edge label -> * edge b -> a share b, a { layers = [stem] }"
+    )
+    step = stepper(of(body), CPU, seed=3)
+    alone = stepper(of(body.partition("share")[0]), CPU, seed=3)
+    before = copy.deepcopy(step.networks["a"])
+    assert_near(stages(before, STAGES[:1]), stages(alone.networks["b"], STAGES[:1]))
+    assert_near(stages(before, STAGES[1:]), stages(alone.networks["a"], STAGES[1:]))
+    image, label = given(1)[0]
+    step(image.float(), label)
+    moved = [
+        bool((mine - theirs).abs().max() > 1e-20)
+        for mine, theirs in zip(before.parameters(), step.networks["a"].parameters(), strict=True)
+    ]
+    stem = len([*stages(before, STAGES[:1]).parameters()])
+    assert not any(moved[:stem])
+    assert all(moved[stem:])
+
+
+def test_clip_limits_the_trunk_and_each_head_apart() -> None:
+    networks = doubles("a", "b")
+    plan = of(
+        "node a, b = resnet(8, width=4) target a edge label -> * edge b -> a\n"
+        "share a, b { layers = [stem, stage1] }",
+        "train { clip = 0.01 optimizer = sgd(lr=1) schedule = constant }",
+    )
+    step = stepper(plan, CPU, networks=networks)
+    before = copy.deepcopy(step.networks)
+    step(*given(1)[0])
+    for name in "ab":
+        for part in (STAGES[:2], STAGES[2:]):
+            now, then = (stages(each[name], part).parameters() for each in (step.networks, before))
+            moved = [(one - other).detach().flatten() for one, other in zip(now, then, strict=True)]
+            assert torch.cat(moved).norm().item() == pytest.approx(0.01, rel=1e-4)
+
+
+def test_on_zero_skip_keeps_the_trunk_only_where_no_sharer_has_a_loss() -> None:
+    def moved(a: str, b: str) -> list[bool]:
+        edges = [f"edge label -> {name} : ce via {gate}" for name, gate in (("a", a), ("b", b))]
+        plan = of(
+            f"node a, b = resnet(8, width=4) target a, b {' '.join(edges)}\n"
+            "share a, b { layers = [stem] }",
+            "train { on_zero = skip epochs = 4 }",
+        )
+        step = stepper(plan, CPU)
+        before = copy.deepcopy(step.networks)
+        image, label = given(1)[0]
+        step(image.float(), label)
+        parts = [("a", STAGES[:1]), ("a", STAGES[1:]), ("b", STAGES[1:])]
+        pairs = [[stages(of[name], part) for of in (before, step.networks)] for name, part in parts]
+        return [
+            any(not torch.equal(*each) for each in zip(x.parameters(), y.parameters(), strict=True))
+            for x, y in pairs
+        ]
+
+    assert moved("after(50%)", "after(50%)") == [False, False, False]
+    assert moved("through", "after(50%)") == [True, True, False]
+
+
+# Sequential updates, phases, interruptions
+
+
+@pytest.mark.parametrize("grad", ["sum", "mean"])
+def test_with_sequential_updates_each_sharer_trains_the_trunk(grad: str) -> None:
+    networks = doubles("a", "b")
+    trunk = copy.deepcopy(stages(networks["a"], STAGES[:3]))
+    heads = {name: copy.deepcopy(stages(networks[name], STAGES[3:])) for name in "ab"}
+    plan = two(
+        f"share a, b {{ layers = [stem, stage1, stage2] grad = {grad} }}",
+        train="update = sequential",
+    )
+    step = stepper(plan, CPU, networks=networks)
+    shared = sgd(trunk.parameters())
+    own = {name: sgd(head.parameters()) for name, head in heads.items()}
+    for image, label in given(3):
+        output = step(image, label)
+        for name, other in ("a", "b"), ("b", "a"):
+            x = trunk(image)
+            source = copy.deepcopy(heads[other])(x.detach())
+            logits = {other: source, name: heads[name](x)}
+            value = loss(logits, name, label)
+            torch.testing.assert_close(output.losses[name], value.detach(), rtol=1e-12, atol=1e-12)
+            for optimizer in (shared, own[name]):
+                optimizer.zero_grad()
+            torch.autograd.backward(value)
+            for each in trunk.parameters():
+                assert each.grad is not None
+                each.grad /= 2 if grad == "mean" else 1
+            for optimizer in (shared, own[name]):
+                optimizer.step()
+    assert_near(stages(step.networks["b"], STAGES[:3]), trunk)
+    for name in "ab":
+        assert_near(stages(step.networks[name], STAGES[3:]), heads[name])
+
+
+def test_a_phase_in_which_one_sharer_has_nothing_to_learn() -> None:
+    """Its own layers are frozen and in eval mode; the trunk learns with the other's loss."""
+    plan = of(
+        "node a, b = resnet(8, width=4) target a share a, b { layers = [stem, stage1] grad = mean }"
+        "edge label -> a edge label -> b via during(two) edge b -> a via during(one)",
+        "phase one { learn = [a, b] epochs = 1 } phase two { learn = [b, a] epochs = 1 }",
+    )
+    step = stepper(plan, CPU, steps=2)
+    before = copy.deepcopy(step.networks["b"])
+    image, label = given(1, 16)[0]
+    step(image.float(), label)
+    assert_near(stages(step.networks["b"], STAGES[2:]), stages(before, STAGES[2:]))
+    names = [f"{norm}.num_batches_tracked" for norm in ("stem.1", "stage2.0.bn1")]
+    counts = [step.networks["b"].get_buffer(name) for name in names]
+    assert list(map(int, counts)) == [1, 0]
+    for _ in range(3):
+        step(image.float(), label)
+    assert list(map(int, counts)) == [4, 2]
+
+
+INTERRUPTED = """
+graph g {
+    node a, b, c = wrn(10, 1, dropout=0.2)
+    node slow    = ema(b)
+    target a
+    share a, b { layers = [stem, stage1] grad = mean }
+    edge label -> *
+    edge * -> c : kl via linear
+    edge slow -> a : mse
+    edge c.stage1 -> b.stage1 : hint
+}
+data digits { samples = 64 holdout = true }
+train { optimizer = adamw schedule = plateau(patience=1, on=accuracy) epochs = 4 take = best }
+"""
+
+
+def test_a_training_resumes_to_the_same_bits() -> None:
+    plan = sound(INTERRUPTED)
+    states: list[dict[str, Any]] = []
+    whole = train_plan(plan, on_epoch=lambda done, step: states.append(kept(step.state_dict())))
+    resumed = train_plan(plan, resume=ResumePoint(2, states[1]))
+    assert resumed.accuracy == whole.accuracy
+    for name, network in whole.stepper.networks.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, resumed.stepper.networks[name].state_dict()[key]), (name, key)
+    one, other = (whole.stepper.networks[name].get_submodule("stem") for name in ("a", "slow"))
+    assert one is not other
+
+
+def kept(state: dict[str, Any]) -> dict[str, Any]:
+    """A state after it was written to a file and read again."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    read: dict[str, Any] = torch.load(file, weights_only=True)
+    return read
+
+
+def test_sharers_take_the_best_epoch_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = of(
+        "node a, b = resnet(8, width=4) target a edge label -> * edge b -> a\n"
+        "share a, b { layers = [stem] }",
+        "data digits { samples = 64 holdout = true } train { epochs = 2 take = best }",
+    )
+    measured = iter([{"a": 20.0, "b": 10.0}, {"a": 10.0, "b": 30.0}])
+    monkeypatch.setattr(
+        "ktgdsl.training.loop.evaluate", lambda *given: next(measured, None) or evaluate(*given)
+    )
+    after: list[dict[str, Tensor]] = []
+    trained = train_plan(
+        plan,
+        on_epoch=lambda done, step: after.append(
+            {key: value.clone() for key, value in step.networks["b"].state_dict().items()}
+        ),
+    )
+    final = trained.stepper.networks["b"].state_dict()
+    assert all(torch.equal(final[key], value) for key, value in after[0].items())
+
+
+# What is kept
+
+
+def test_a_run_keeps_a_whole_network_for_each_sharer(tmp_path: Path) -> None:
+    plan = two(
+        "share a, b { layers = [stem, stage1, stage2] }", train="epochs = 1 repeats = 1"
+    ).model_copy()
+    data = plan.data.model_copy(update={"samples": 32})
+    result = ktgdsl.run(plan.model_copy(update={"data": data}), out=tmp_path / "run", device="cpu")
+    one, other = (ktgdsl.load_network(result.folder, name) for name in "ab")
+    image = given(1)[0][0].float()
+    assert one(image).shape == other(image).shape == (8, 10)
+    for mine, theirs in zip(
+        stages(whole(one), STAGES[:3]).state_dict().values(),
+        stages(whole(other), STAGES[:3]).state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(mine, theirs)
+        assert mine is not theirs
+
+
+def whole(network: nn.Module) -> nn.Module:
+    """A network of a run without what normalises its images."""
+    return network[1] if isinstance(network, nn.Sequential) else network
+
+
+@pytest.mark.parametrize("settings", ["precision = bf16", "compile = on"])
+def test_in_bf16_and_compiled(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    share = "share a, b { layers = [stem, stage1] grad = mean }"
+    steps = [stepper(two(share, train=each), CPU, seed=1) for each in ("", settings)]
+    image, label = given(1, 32)[0]
+    exact, other = (step(image.float(), label) for step in steps)
+    for name, value in exact.losses.items():
+        torch.testing.assert_close(other.losses[name], value, rtol=2e-2, atol=1e-3)
+    moved = [step.networks["b"].get_parameter("stem.0.weight") for step in steps]
+    torch.testing.assert_close(moved[1], moved[0], rtol=2e-2, atol=2e-3)

@@ -5,10 +5,10 @@ from statistics import fmean
 
 from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import Plan
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.searching.estimate import SAMPLED, Estimate, estimate, sampled
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.size import size
-from ktgdsl.training.pretrain import pretraining_plan
 from ktgdsl.vocabulary.networks import shorthand
 
 

@@ -21,6 +21,7 @@ from ktgdsl.program.model import (
     on_second_view,
 )
 from ktgdsl.program.names import identifier, unique
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.program.reads import connectors_of, reads_of
 from ktgdsl.program.trunks import trunks_of, with_trunks
 from ktgdsl.vocabulary.registry import entry_of
@@ -41,7 +42,12 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
         for each in plan.phases or (None,)
     )
     connectors = connectors_of(edge for phase in phases for edge in phase.edges)
-    return Program(modules, connectors, phases, trunks)
+    pretrainings = tuple(
+        _phase(pretraining_plan(plan, node, 0, node.name), {node.name: names[node.name]}, None)
+        for node in plan.graph.nodes
+        if node.pretrained
+    )
+    return Program(modules, connectors, phases, trunks, pretrainings)
 
 
 def module_names(plan: Plan) -> dict[str, str]:
@@ -53,7 +59,10 @@ def module_names(plan: Plan) -> dict[str, str]:
 
 
 def _phase(
-    plan: Plan, names: dict[str, str], written: plan_model.Phase | None, steps: int | None
+    plan: Plan,
+    names: dict[str, str],
+    written: plan_model.Phase | None,
+    steps: int | None = None,
 ) -> Phase:
     """One phase of a plan; without phases all nodes that learn do so in one."""
     train, nodes = plan.train, plan.graph.nodes

@@ -317,10 +317,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Program:
-    """All that a training computes: its modules, and its phases in order."""
+    """All that a training computes: its modules, and its phases in order.
+
+    `pretrainings` lead them: a phase for each node that is pre-trained, whose weights are kept in
+    the cache. Random streams are those of `ktgdsl.program.pretraining`, whatever the node's name.
+    """
 
     modules: tuple[Module, ...]
     connectors: tuple[Connector, ...]
     phases: tuple[Phase, ...]
     trunks: tuple[Trunk, ...] = ()
     """Each after the one that it goes on from."""
+    pretrainings: tuple[Phase, ...] = ()

@@ -49,8 +49,12 @@ def program_text(program: Program) -> str:
         f"module {c.name}: {c.kind} of {c.destination.node}, for {' -> '.join(c.edge)}"
         for c in program.connectors
     ]
+    for phase in program.pretrainings:
+        (learner,) = phase.learners
+        lines += ["", *_phase(phase, f"cached phase of {learner.name}, its pre-training")]
     for phase in program.phases:
-        lines += ["", *_phase(phase)]
+        name = "phase" if phase.name is None else f"phase {phase.name}"
+        lines += ["", *_phase(phase, name)]
     return "\n".join(lines) + "\n"
 
 
@@ -58,8 +62,7 @@ def _copied(module: Module) -> str:
     return "" if module.follows is None else f", at first a copy of {module.follows}'s"
 
 
-def _phase(phase: Phase) -> Iterator[str]:
-    name = "phase" if phase.name is None else f"phase {phase.name}"
+def _phase(phase: Phase, name: str) -> Iterator[str]:
     early = "" if phase.patience is None else f" or {phase.patience} without progress"
     yield f"{name}: {phase.epochs} epochs{early}, {phase.steps} steps, then the {phase.take} epoch"
     yield from (f"  {_learner(learner)}" for learner in (*phase.learners, *phase.trunks))

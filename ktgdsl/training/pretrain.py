@@ -19,7 +19,8 @@ from torch import nn
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
-from ktgdsl.plan.model import Graph, Node, Plan, supervised
+from ktgdsl.plan.model import Node, Plan
+from ktgdsl.program.pretraining import NAME, pretraining_plan
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import (
@@ -43,9 +44,6 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-NAME = "pretrained"
-"""The name of the node in its own plan; its name in the graph that needs it does not matter."""
-
 LOCK_INTERVAL = 0.1
 """Seconds between two attempts to get the lock of another process that pre-trains the same."""
 
@@ -64,30 +62,6 @@ class Pretraining:
     seed: int
     folder: Path | None = None
     data: str | None = None
-
-
-def pretraining_plan(plan: Plan, node: Node, seed: int) -> Plan:
-    """The plan that trains a frozen node's network alone on the labels (paper, Sec. 3.4).
-
-    With the same data, the settings of `pretrain` or else of `train`, and the node's own optimiser
-    and schedule where it has them. The node's name is no part of it, so that nodes with equal
-    networks share a plan.
-    """
-    alone = Node(name=NAME, network=node.network, optimizer=node.optimizer, schedule=node.schedule)
-    own = {} if plan.pretrain is None else dict(plan.pretrain)
-    train = plan.train.model_copy(
-        update={
-            **own,
-            "optimizer": node.optimizer,
-            "schedule": node.schedule,
-            "seed": seed,
-            "repeats": 1,
-            "aggregate": "sum",  # of transfer losses, and there is none
-            "update": "simultaneous",  # of one node
-        }
-    )
-    graph = Graph(name=NAME, targets=(NAME,), nodes=(alone,), edges=(supervised(NAME),))
-    return Plan(graph=graph, data=plan.data, train=train, folder=plan.folder)
 
 
 def load_pretrained(

@@ -17,6 +17,7 @@ from ktgdsl.backend.networks import make
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan, PretrainPlan
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.training import pretrain, pretrained
 from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
@@ -28,7 +29,7 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.loop import epochs
 from ktgdsl.training.prepare import stepper
-from ktgdsl.training.pretrain import Pretraining, cache_folder, pretraining_plan
+from ktgdsl.training.pretrain import Pretraining, cache_folder
 from ktgdsl.training.step import Stepper
 from tests import lookalikes, trained
 from tests.plans import adamw, sgd, tiny_plan, wrn10

@@ -17,9 +17,9 @@ from ktgdsl.backend.networks import make
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.training.data import batches, load_splits
 from ktgdsl.training.prepare import stepper
-from ktgdsl.training.pretrain import pretraining_plan
 from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, adamw, edge, sgd, tiny_plan, wrn10
 from tests.training.test_step import WAITING, assert_equal, operators, take, through_a_file, weights

@@ -1,6 +1,7 @@
 """Phases: who learns when, from what, how long; what starts afresh; resuming in any of them."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ktgdsl.training.events import EpochDone
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.step import Stepper
+from tests.paths import ROOT
 from tests.trained import train_plan
 from tests.training.test_step import assert_equal, through_a_file, weights
 
@@ -347,6 +349,25 @@ def test_born_again_networks_learn_from_the_generation_before() -> None:
     assert_equal(trace.weights[0]["g[2]"], trace.weights[1]["g[2]"])
     assert_equal(trace.weights[0]["g[0]"], weights(trained.stepper, "g[0]"))
     assert_equal(trace.weights[1]["g[1]"], weights(trained.stepper, "g[1]"))
+
+
+def test_fitnets_is_trained_to_the_end_of_both_phases() -> None:
+    small = {
+        "node.student": "resnet8", "node.teacher": "resnet14", "train.epochs": 3,
+        "phase.hints.epochs": 2, "data.samples": 320, "data.batch": 16,
+    }  # fmt: skip
+    settings = [f"{name}={value}" for name, value in small.items()]
+    plan = ktgdsl.load(ROOT / "specs/methods/fitnets.ktg", settings)
+    trace = Trace()
+    trained = train_plan(plan, on_epoch=trace)
+    assert [done.phase for done in trace.done] == ["hints"] * 2 + ["distil"] * 3
+    hints = [done.metrics.edges["teacher.stage2", "student.stage2"].loss for done in trace.done[:2]]
+    assert hints[1] < 0.7 * hints[0]
+    assert {key for done in trace.done[2:] for key in done.metrics.edges} == {
+        ("label", "student"), ("teacher", "student"),
+    }  # fmt: skip
+    assert all(math.isfinite(loss) for done in trace.done for loss in done.metrics.loss.values())
+    assert trained.accuracy.test["student"] > 50
 
 
 # Searches

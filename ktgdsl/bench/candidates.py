@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import Optimizer
 
 from ktgdsl.backend.factories import initial_network
+from ktgdsl.backend.trunks import logits_of, share_layers
 from ktgdsl.bench.duration import evaluated_images
 from ktgdsl.bench.timing import Candidate
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.model import Learner, Phase
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import (
     Split,
@@ -121,39 +122,57 @@ def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
 def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Candidate:
     """The same networks, each trained alone on the labels; of a frozen one only the forward.
 
+    Those that share layers are trained together, and compute these once.
+
     In the same memory format and precision, by the same optimisers, one for each; not compiled.
     """
     execution = choose_execution(plan, device)
     half = execution.precision.value == "bf16"
-    learning: list[tuple[nn.Module, Optimizer]] = []
-    frozen: list[nn.Module] = []
-    learners = {each.name: each for each in program_of(plan).phases[0].learners}
+    networks: dict[str, nn.Module] = {}
+    program = program_of(plan)
     for node in plan.graph.nodes:
-        network = initial_network(plan, node, 0).to(device)
+        network = networks[node.name] = initial_network(plan, node, 0).to(device)
         apply_memory_format(network, node.network.name, execution)
         network.train(node.learns or node.mode == "train")
-        if node.learns:
-            learner = learners[node.name]
-            (optimizer,) = make_optimizers([learner], {node.name: network}, device).values()
-            learning.append((network, optimizer))
-        else:
-            frozen.append(network)
+    share_layers(program.trunks, networks)
+    learning = [
+        (
+            [networks[name] for name in group],
+            [*make_optimizers(learners, networks, device).values()],
+        )
+        for group, learners in _groups(program.phases[0])
+    ]
+    frozen = [networks[node.name] for node in plan.graph.nodes if not node.learns]
 
-    def forward(network: nn.Module) -> Tensor:
+    def forward(group: list[nn.Module]) -> list[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            logits: Tensor = network(image)
-        return logits
+            return logits_of(group, image)
 
     def take() -> None:
-        for network in frozen:
-            with torch.no_grad():
-                forward(network)
-        for network, optimizer in learning:
-            optimizer.zero_grad()
-            torch.autograd.backward(cross_entropy(forward(network).float(), label))
-            optimizer.step()
+        with torch.no_grad():
+            forward(frozen)
+        for group, optimizers in learning:
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            losses = [cross_entropy(logits.float(), label) for logits in forward(group)]
+            torch.autograd.backward(losses)
+            for optimizer in optimizers:
+                optimizer.step()
 
     return Candidate("limit", take)
+
+
+def _groups(phase: Phase) -> Iterator[tuple[tuple[str, ...], list[Learner]]]:
+    """The nodes that learn, those that share layers together, and what learns with them."""
+    done: set[str] = set()
+    for learner in phase.learners:
+        if learner.name not in done:
+            # The first trunk has all sharers of the others on top of it.
+            trunks = [each for each in phase.trunks if learner.name in each.sharers][:1]
+            names = trunks[0].sharers if trunks else (learner.name,)
+            done.update(names)
+            own = [each for each in phase.learners if each.name in names]
+            yield names, own + [each for each in phase.trunks if {*each.sharers} & {*names}]
 
 
 def peak_precision(plan: Plan, device: torch.device) -> torch.dtype:

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from ktgdsl.backend.factories import initial_network
-from ktgdsl.plan.model import Plan
+from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.trunks import Part
+from ktgdsl.plan.model import Node, Plan
 from ktgdsl.training.metrics import eval_mode
 
 
@@ -39,22 +41,34 @@ def one_thread() -> Iterator[None]:
 class ImageFlops:
     """About how many FLOPs training takes for an image, to compare the graphs of a space.
 
-    A network that learns counts three times its forward, a frozen one once; losses are left
-    out.
+    A network that learns counts three times its forward, a frozen one once; shared layers are
+    counted once, and losses left out.
     """
 
     def __init__(self) -> None:
-        self._forward: dict[str, int] = {}
+        self._forward: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def of(self, plan: Plan) -> int:
         """The FLOPs of all networks of a plan."""
         count = 0
-        for name, node in plan.graph.networks.items():
-            word = str(node.network)
-            if word not in self._forward:
-                self._forward[word] = _forward(initial_network(plan, node, 0), plan.data.shape)
-            count += (3 if node.learns and name == node.name else 1) * self._forward[word]
+        for node in plan.graph.nodes:
+            others = (each.layers for each in plan.graph.shares if node.name in each.nodes[1:])
+            shared = tuple(layer for layers in others for layer in layers)
+            forward = self._of_layers(plan, node)
+            if shared:
+                forward -= self._of_layers(plan, node, shared)
+            count += (3 if node.learns else 1) * forward
         return count
+
+    def _of_layers(self, plan: Plan, node: Node, layers: tuple[str, ...] = ()) -> int:
+        """The FLOPs of a forward of a network, or of the first layers of it."""
+        key = str(node.network), layers
+        if key not in self._forward:
+            network = initial_network(plan, node, 0)
+            if isinstance(network, StagedNetwork) and layers:
+                network = Part(network, [each for each in network.stages if each in layers])
+            self._forward[key] = _forward(network, plan.data.shape)
+        return self._forward[key]
 
 
 @torch.no_grad()

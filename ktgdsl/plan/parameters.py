@@ -1,5 +1,6 @@
-"""The number of parameters of a network in a plan, counted without building it."""
+"""The number of parameters of the networks in a plan, counted without building them."""
 
+from ktgdsl.plan.model import Graph
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.registry import entries
@@ -7,6 +8,23 @@ from ktgdsl.vocabulary.registry import entries
 
 def parameter_count(network: Call, classes: int, channels: int) -> int | None:
     """The trainable parameters for images of so many channels; None for foreign networks."""
-    entry = entries("network")[network.name].model_validate(network.arguments)
+    return _network(network).parameters(classes, channels)
+
+
+def total_parameters(graph: Graph, classes: int, channels: int) -> int | None:
+    """Those of all networks, what they share counted once; None where one is a foreign network."""
+    total = 0
+    for node in graph.nodes:
+        stages = _network(node.network).stage_parameters(classes, channels)
+        if stages is None:
+            return None
+        others = (each.layers for each in graph.shares if node.name in each.nodes[1:])
+        shared = {layer for layers in others for layer in layers}
+        total += sum(count for layer, count in stages.items() if layer not in shared)
+    return total
+
+
+def _network(call: Call) -> Network:
+    entry = entries("network")[call.name].model_validate(call.arguments)
     assert isinstance(entry, Network)
-    return entry.parameters(classes, channels)
+    return entry

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
-from ktgdsl.plan.parameters import parameter_count
+from ktgdsl.plan.parameters import parameter_count, total_parameters
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.networks import shorthand
 
@@ -95,12 +95,13 @@ def _parameter_count(plan: Plan, node: Node) -> int | None:
 
 
 def _total_parameters(plan: Plan) -> Iterator[str]:
-    """A line for several networks whose counts are known and add up."""
-    graph = plan.graph
-    counts = [_parameter_count(plan, node) for node in graph.nodes]
-    known = [count for count in counts if count is not None]
-    if plan.space is None and len(known) == len(counts) > 1 and not graph.shares:
-        yield f"{sum(known):,} parameters in {len(known)} networks"
+    """A line for several networks whose counts are known."""
+    graph, facts = plan.graph, plan.data.facts
+    if plan.space is None and facts is not None and len(graph.nodes) > 1:
+        total = total_parameters(graph, facts.classes, facts.shape[0])
+        if total is not None:
+            once = ", shared layers counted once" if graph.shares else ""
+            yield f"{total:,} parameters in {len(graph.nodes)} networks{once}"
 
 
 def derived_text(node: DerivedNode) -> str:

@@ -29,6 +29,11 @@ class Network(Entry):
 
         None where only building the network tells.
         """
+        stages = self.stage_parameters(classes, channels)
+        return None if stages is None else sum(stages.values())
+
+    def stage_parameters(self, classes: int, channels: int) -> dict[str, int] | None:
+        """The same of each of `STAGES`."""
         return None
 
     @property
@@ -89,8 +94,8 @@ class Resnet(Network):
     def _depth(cls, depth: int) -> int:
         return _of_form(depth, 2)
 
-    def parameters(self, classes: int, channels: int) -> int:
-        """The number of trainable parameters; the shortcuts have none."""
+    def stage_parameters(self, classes: int, channels: int) -> dict[str, int]:
+        """The number of trainable parameters of each stage; the shortcuts have none."""
 
         def block(inputs: int, outputs: int) -> int:
             return _convolution(inputs, outputs) + _convolution(outputs, outputs) + 4 * outputs
@@ -98,7 +103,7 @@ class Resnet(Network):
         width = self.width
         stem = _convolution(channels, width) + 2 * width
         stages = _stages(block, self.depth // 6, (width, width, 2 * width, 4 * width))
-        return stem + stages + (4 * width + 1) * classes
+        return dict(zip(STAGES, (stem, *stages, 0, (4 * width + 1) * classes), strict=True))
 
 
 class Wrn(Network):
@@ -123,8 +128,8 @@ class Wrn(Network):
     def _depth(cls, depth: int) -> int:
         return _of_form(depth, 4)
 
-    def parameters(self, classes: int, channels: int) -> int:
-        """The number of trainable parameters; a shortcut has some where the width changes."""
+    def stage_parameters(self, classes: int, channels: int) -> dict[str, int]:
+        """The number of trainable parameters of each stage; a shortcut that widens has some."""
 
         def block(inputs: int, outputs: int) -> int:
             shortcut = 0 if inputs == outputs else inputs * outputs
@@ -133,8 +138,8 @@ class Wrn(Network):
 
         widths = tuple(width * self.widen for width in (16, 32, 64))
         stages = _stages(block, self.depth // 6, (16, *widths))
-        batch_norm = 2 * widths[-1]
-        return _convolution(channels, 16) + stages + batch_norm + (widths[-1] + 1) * classes
+        ends = 2 * widths[-1], (widths[-1] + 1) * classes
+        return dict(zip(STAGES, (_convolution(channels, 16), *stages, *ends), strict=True))
 
 
 def _of_form(depth: int, rest: int) -> int:
@@ -151,9 +156,11 @@ def _convolution(inputs: int, outputs: int) -> int:
     return 9 * inputs * outputs
 
 
-def _stages(block: Callable[[int, int], int], blocks: int, widths: tuple[int, ...]) -> int:
-    """The parameters of all stages: in each, the first block changes the width."""
-    return sum(
+def _stages(
+    block: Callable[[int, int], int], blocks: int, widths: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The parameters of each stage, whose first block changes the width."""
+    return tuple(
         block(inputs, outputs) + (blocks - 1) * block(outputs, outputs)
         for inputs, outputs in pairwise(widths)
     )

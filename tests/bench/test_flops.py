@@ -5,7 +5,8 @@ import torch
 
 import ktgdsl
 from ktgdsl.bench.candidates import limit, peak_precision, product, training
-from ktgdsl.bench.flops import operations
+from ktgdsl.bench.flops import ImageFlops, operations
+from ktgdsl.plan.model import SharedLayers
 from tests.bench.specs import alone, written
 from tests.plans import tiny_plan
 
@@ -46,6 +47,22 @@ def test_a_resnet8() -> None:
     expected = 2 * 16 * (2 * first + 3 * (one + two + three + last))
     found = operations(training(tiny_plan(["a"]), CPU).take)
     assert found == expected
+
+
+def test_a_trunk_counts_once() -> None:
+    """In a step, in the limit, and where graphs are compared, of two ResNet8 as above."""
+    first = 3 * 3 * 1 * 16 * 64
+    one = 2 * (3 * 3 * 16 * 16) * 64
+    two = (3 * 3 * 16 * 32 + 3 * 3 * 32 * 32) * 16
+    head = (3 * 3 * 32 * 64 + 3 * 3 * 64 * 64) * 4 + 64 * 10
+    share = SharedLayers(nodes=("a", "b"), layers=("stem", "stage1", "stage2"), grad="mean")
+    plan = tiny_plan("ab")
+    plan = plan.model_copy(update={"graph": plan.graph.model_copy(update={"shares": (share,)})})
+    expected = 2 * 16 * (2 * first + 3 * (one + two + 2 * head))
+    made = training(plan, CPU)
+    assert operations(made.take) == expected
+    assert operations(limit(plan, CPU, made.image, made.label).call) == expected
+    assert ImageFlops().of(plan) == 2 * 3 * (first + one + two + 2 * head)
 
 
 def test_a_frozen_network_is_asked_only() -> None:

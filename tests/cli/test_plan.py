@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import ktgdsl
+from ktgdsl.backend.graph import build
 from ktgdsl.cli import main as cli
 from tests import lookalikes
 from tests.cli.specs import DML3, DROPPED
@@ -49,16 +50,30 @@ def test_plan_adds_up_the_parameters_of_several_networks(
     assert "\n150,004 parameters in 2 networks\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("network", ["resnet8", "wrn10_2"])
+def test_plan_counts_shared_layers_once(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.ktg"
+    share = "share a, b { layers = [stem, stage1, stage2] } share c, b { layers = [stem] }"
+    spec.write_text(f"graph g {{ node a, b, c = {network} target a edge label, * -> * {share} }}")
+    plan = ktgdsl.load(spec)
+    networks = build(plan).networks.values()
+    distinct = {id(each): each.numel() for one in networks for each in one.parameters()}
+    assert cli.main(["plan", str(spec)]) == 0
+    total = f"\n{sum(distinct.values()):,} parameters in 3 networks, shared layers counted once\n"
+    assert total in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "node a = resnet8 target a edge label -> a",
         'node a = resnet8 node b = python("m:f") target a edge label, b -> a',
-        "node a, b = resnet8 target a share a, b { layers = [stem] } edge label -> * edge b -> a",
         "node a, b = resnet8 | resnet14 target a edge label, b -> a",
     ],
 )
-def test_plan_has_no_total_of_one_network_of_unknown_ones_or_of_shared_layers(
+def test_plan_has_no_total_of_one_network_or_of_unknown_ones(
     body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = tmp_path / "p.ktg"

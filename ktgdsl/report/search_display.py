@@ -18,8 +18,14 @@ from ktgdsl.report.formatting import Clock, count, duration, shortened, wrapped
 from ktgdsl.report.narrow import BETWEEN, fitting_columns, fitting_parts
 from ktgdsl.report.run_display import title_line
 from ktgdsl.report.search_progress import SearchProgress
-from ktgdsl.report.search_text import search_result_text
-from ktgdsl.searching.events import Event, Listener, SearchFinished, SearchStarted
+from ktgdsl.report.search_text import search_result_text, teacher_text
+from ktgdsl.searching.events import (
+    Event,
+    Listener,
+    SearchFinished,
+    SearchStarted,
+    TeacherReady,
+)
 from ktgdsl.vocabulary.networks import shorthand
 
 BAR_WIDTH = 30
@@ -68,6 +74,8 @@ class _SearchDisplay:
             text = search_result_text(event.plan, event.result, already=event.already)
             self._console.print(Text(wrapped(text, self._console.width)), soft_wrap=True)
         elif self._progress is not None:
+            if isinstance(event, TeacherReady):
+                self._console.print(teacher_text(event), highlight=False, markup=False)
             with self._lock:
                 self._progress(event)
             if self._live is not None and self._console.size != self._size:

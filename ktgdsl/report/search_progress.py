@@ -18,6 +18,7 @@ from ktgdsl.searching.events import (
     Past,
     SearchStarted,
     TrialEnded,
+    TrialNoted,
     TrialReported,
     TrialStarted,
     WorkerLost,
@@ -179,6 +180,8 @@ class SearchProgress:
             case WorkerLost():
                 self.lost += 1
                 self.warning = lost_text(event, is_check=bool(self.checks))
+            case TrialNoted():
+                self.warning = one_line(event.text)
             case Exhausted():
                 self.total = event.found
                 self.warning = exhausted_text(event.found, event.trials)

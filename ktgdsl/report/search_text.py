@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
+from ktgdsl.report.run_text import pretrained_text
 from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
 from ktgdsl.searching.events import (
     BestFound,
@@ -18,7 +19,9 @@ from ktgdsl.searching.events import (
     Listener,
     SearchFinished,
     SearchStarted,
+    TeacherReady,
     TrialEnded,
+    TrialNoted,
     WorkerLost,
 )
 from ktgdsl.searching.result import Finalist, SearchResult
@@ -85,13 +88,20 @@ class _LineWriter:
                 self._write(f"the trials are over, {trainings} to judge the result")
             case CheckDone():
                 self._write(_check_line(progress, event))
-            case WorkerLost() | Exhausted():
+            case TeacherReady():
+                self._write(teacher_text(event))
+            case WorkerLost() | TrialNoted() | Exhausted():
                 self._write(f"warning: {progress.warning}")
 
     def _write_trial(self) -> None:
         if self._unwritten is not None:
             self._write(_trial_line(self._progress, self._unwritten))
             self._last_trial_line, self._unwritten = self._progress.clock(), None
+
+
+def teacher_text(event: TeacherReady) -> str:
+    """What weights a frozen node of trials has got, in words."""
+    return f"{pretrained_text(event.done)} ({event.network})"
 
 
 def _headline(progress: SearchProgress) -> str:

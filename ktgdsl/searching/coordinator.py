@@ -1,6 +1,7 @@
 """The coordinator of a search: asks the study for trials, has them trained, reports values."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -16,13 +17,24 @@ from ktgdsl.searching.events import (
     Exhausted,
     Listener,
     State,
+    TeacherReady,
     TrialEnded,
+    TrialNoted,
     TrialReported,
     TrialStarted,
     WorkerLost,
 )
 from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.protocol import Diverged, Failed, Lost, Message, Report, Task
+from ktgdsl.searching.protocol import (
+    Diverged,
+    Failed,
+    Lost,
+    Message,
+    Noted,
+    Pretrained,
+    Report,
+    Task,
+)
 from ktgdsl.searching.sampling import ExhaustedError
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
 from ktgdsl.searching.trial_plans import trial_plan
@@ -160,6 +172,10 @@ class Coordinator:
                 self._fail(number, "; then ".join(reasons), message.problems)
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
+            case Noted():
+                self._listener(TrialNoted(f"trial {message.trial}: {message.text}"))
+            case Pretrained():
+                self._note_teacher(message)
 
     def _report(self, pool: Pool, report: Report) -> None:
         number, epoch, value = report.trial, report.epoch, report.value
@@ -209,6 +225,18 @@ class Coordinator:
             case Lost():
                 reason = f"{self._checks[message.trial].name}: {message.reason}"
                 self._listener(WorkerLost(message.trial, message.attempt, reason))
+            case Noted():
+                name = self._checks[message.trial].name
+                self._listener(TrialNoted(f"{name}: {message.text}"))
+            case Pretrained():
+                self._note_teacher(message)
+
+    def _note_teacher(self, message: Pretrained) -> None:
+        """Tell of a teacher once: the trials that follow take it from the cache."""
+        done = message.done
+        teacher = {"network": message.network, **asdict(done)}
+        if self.study.add_teacher(teacher):
+            self._listener(TeacherReady(message.network, done))
 
     def _end_check(
         self, number: int, value: float | None, reason: str = "", problems: Problems = ()

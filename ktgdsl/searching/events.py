@@ -11,6 +11,7 @@ from typing import Literal
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.result import SearchResult
+from ktgdsl.training.events import PretrainDone
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -96,6 +97,21 @@ class WorkerLost:
 
 
 @dataclass(frozen=True)
+class TrialNoted:
+    """Something that whoever watches has to know about a trial or check, in a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TeacherReady:
+    """A frozen node, whose network is written as `network`, has its weights for the first time."""
+
+    network: str
+    done: PretrainDone
+
+
+@dataclass(frozen=True)
 class BestFound:
     """A complete trial has the best value so far: its number, its value and its plan."""
 
@@ -163,6 +179,8 @@ Event = (
     | TrialReported
     | TrialEnded
     | WorkerLost
+    | TrialNoted
+    | TeacherReady
     | BestFound
     | Exhausted
     | CheckStarted

@@ -23,6 +23,8 @@ from ktgdsl.searching.protocol import (
     FromWorker,
     Lost,
     Message,
+    Noted,
+    Pretrained,
     Raised,
     Ready,
     Refused,
@@ -213,7 +215,7 @@ class Pool:
             case Diverged(trial):
                 self._finish(self._trials[trial], worker)
                 self._messages.append(message)
-            case Busy():
+            case Busy() | Noted() | Pretrained():
                 self._messages.append(message)
 
     def _replace(self, worker: WorkerProcess, reason: str, *, was_killed: bool = False) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.training.events import PretrainDone
 
 # From the coordinator to a worker
 
@@ -92,6 +93,23 @@ class Busy:
     doing: str = ""
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Something that whoever watches has to know about a trial, in a sentence."""
+
+    trial: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A frozen node of a trial, whose network is written as `network`, has its weights."""
+
+    trial: int
+    network: str
+    done: PretrainDone
+
+
 # From a worker to the pool alone
 
 
@@ -121,7 +139,7 @@ class Raised:
     problems: tuple[Diagnostic, ...] = ()
 
 
-FromWorker = Ready | Refused | Report | Diverged | Busy | Raised
+FromWorker = Ready | Refused | Report | Diverged | Busy | Noted | Pretrained | Raised
 
 
 # From the pool to the coordinator
@@ -152,4 +170,4 @@ class Failed:
     problems: tuple[Diagnostic, ...] = ()
 
 
-Message = Report | Diverged | Busy | Lost | Failed
+Message = Report | Diverged | Busy | Noted | Pretrained | Lost | Failed

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktgdsl.files import sealed_json, unsealed_json
-from ktgdsl.training.result import Percent, Score
+from ktgdsl.training.result import Percent, Pretrained, Score
 
 
 class _Record(BaseModel):
@@ -39,6 +39,13 @@ class Unjudged(_Record):
     reason: str
 
 
+class Teacher(Pretrained):
+    """A frozen node that was pre-trained for trials, and its network, as a spec writes it."""
+
+    node: str
+    network: str
+
+
 class SearchResult(_Record):
     """The end of a search.
 
@@ -49,6 +56,7 @@ class SearchResult(_Record):
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
     and finalists that gave no value. One validation image is `step` percent of accuracy.
     `exhausted` says that the space had no further graph; `best_sha256` is the digest of `best.ktg`.
+    `teachers` has what was pre-trained, or taken from the cache, each once.
     """
 
     folder: Path
@@ -61,6 +69,7 @@ class SearchResult(_Record):
     states: dict[str, int]
     baselines: dict[str, Score]
     unjudged: tuple[Unjudged, ...] = ()
+    teachers: tuple[Teacher, ...] = ()
     validation_samples: Annotated[int, Field(ge=1)]
     epochs: int
     epochs_trained: int

@@ -39,7 +39,7 @@ from ktgdsl.searching.events import (
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.result import Finalist, SearchResult
+from ktgdsl.searching.result import Finalist, SearchResult, Teacher
 from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
@@ -224,6 +224,7 @@ class SearchRun:
             states={state: states.count(state) for state in sorted(set(states))},
             baselines=scores(checked, against),
             unjudged=unjudged(checked, [*names, *against]),
+            teachers=tuple(map(Teacher.model_validate, self.study.teachers)),
             validation_samples=self.plan.data.held_samples,
             epochs=self.settings.epochs,
             epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),

@@ -1,6 +1,6 @@
 """The Optuna study of a search, in a journal that the coordinator alone writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError, Sample
 from ktgdsl.training.run_files import reporting_write_errors
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
-CHECK, SECONDS, STOPPED = "check", "seconds", "stopped"
+CHECK, SECONDS, STOPPED, TEACHERS = "check", "seconds", "stopped", "teachers"
 """Names of user attributes, of trials and of the study."""
 
 
@@ -155,6 +155,21 @@ class Study:
         """Write the value of a check, or the reason why there is none."""
         with self._written():
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
+
+    @property
+    def teachers(self) -> list[dict[str, Any]]:
+        """What was pre-trained: nodes, their networks and accuracies, each once."""
+        return list(self.optuna.user_attrs.get(TEACHERS, []))
+
+    def add_teacher(self, teacher: Mapping[str, Any]) -> bool:
+        """Write what was pre-trained, unless it is known; whether it was not."""
+        known = self.teachers
+        facts = ("node", "network", "accuracy")
+        if any(all(each[fact] == teacher[fact] for fact in facts) for each in known):
+            return False
+        with self._written():
+            self.optuna.set_user_attr(TEACHERS, [*known, dict(teacher)])
+        return True
 
 
 def values_of(trial: FrozenTrial) -> dict[int, float]:

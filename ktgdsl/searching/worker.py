@@ -9,8 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,24 +26,26 @@ from ktgdsl.searching.protocol import (
     Decision,
     Diverged,
     FromWorker,
+    Noted,
+    Pretrained,
     Raised,
     Ready,
     Refused,
     Report,
     Setup,
     Task,
-    state_path,
 )
-from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
 from ktgdsl.training.data import TrainingData, load_training_data
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
-from ktgdsl.training.loop import ResumePoint, epochs
+from ktgdsl.training.loop import epochs
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
+from ktgdsl.vocabulary.networks import shorthand
 
 LOADING, LOADING_BEAT = 600, 10
 """Seconds that data may take to be loaded without a step of a training, and between heartbeats."""
@@ -141,9 +142,11 @@ class Worker:
         plan = complete(Plan.from_json(task.plan))
         if not plan.data.holdout:
             raise ValueError("a trial is measured on a validation split, and none is held out")
-        heartbeat = _Heartbeat(self._channel.send, task.trial)
+        heartbeat = _Heartbeat(self._channel.send, task.trial, plan)
         checkpoint = TrialCheckpoint(self._folder, task, plan)
         resume, reports = checkpoint.load()
+        if resume is None and checkpoint.path.exists():
+            self._channel.send(Noted(task.trial, checkpoint.unusable))
         for report in reports:
             if not reporter.keep(report):
                 return
@@ -234,45 +237,16 @@ class _Reporter:
         return decision.keep
 
 
-class TrialCheckpoint:
-    """The checkpoint of a trial, for the next attempt at it.
+class _Heartbeat:
+    """A listener of a training that sends heartbeats, and what is known of pre-trainings.
 
-    It has the trial's reports beside the stepper's state, as it is not known whether they
-    arrived.
+    Often enough for the worker not to count as hung.
     """
 
-    def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
-        self.path = state_path(folder, task.trial)
-        parts = (plan.digest, task.seed, task.study_seed, task.objective, torch.__version__)
-        self._digest = " ".join(map(str, parts))
-
-    def load(self) -> tuple[ResumePoint | None, list[Report]]:
-        """Where to resume, and the reports up to there; nothing without a usable checkpoint."""
-        if not self.path.exists():
-            return None, []
-        try:
-            stored = load_checkpoint(self.path, self._digest)
-            assert stored.state is not None
-            reports = [Report(**each) for each in stored.state["reports"]]
-            return ResumePoint(stored.epoch, stored.state["stepper"]), reports
-        except (RunError, KeyError, TypeError):  # damaged, or of another plan
-            return None, []
-
-    def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
-        """Write the checkpoint. A full disk is ignored, as it only costs time later."""
-        state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
-        seconds = sum(each.seconds for each in reports)
-        epoch = reports[-1].epoch
-        with suppress(RunError):
-            save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
-
-
-class _Heartbeat:
-    """A listener of a training that sends heartbeats: often enough not to count as hung."""
-
-    def __init__(self, send: Callable[[FromWorker], None], trial: int) -> None:
+    def __init__(self, send: Callable[[FromWorker], None], trial: int, plan: Plan) -> None:
         self._send = send
         self._trial = trial
+        self._plan = plan
         self._doing = ""
         self._sent = time.monotonic()
 
@@ -282,10 +256,15 @@ class _Heartbeat:
         match event:
             case PretrainStarted():
                 doing = f"pre-training {event.node}"
+                if event.reason:
+                    note = f"{event.node} is trained on the labels again: {event.reason}"
+                    self._send(Noted(self._trial, note))
             case PretrainAwaited():
                 doing = f"waiting for the pre-training of {event.node}"
             case PretrainDone():
                 doing = ""
+                network = shorthand(self._plan.graph.node(event.node).network)
+                self._send(Pretrained(self._trial, network, event))
         now = time.monotonic()
         if doing != self._doing or now - self._sent >= BEAT:
             self._doing, self._sent = doing, now

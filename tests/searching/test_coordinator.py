@@ -3,6 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,27 @@ from ktgdsl.searching.events import (
     CheckReported,
     Event,
     Exhausted,
+    TeacherReady,
     TrialEnded,
+    TrialNoted,
     TrialReported,
     WorkerLost,
 )
-from ktgdsl.searching.protocol import Diverged, Failed, Lost, Message, Report, Task
+from ktgdsl.searching.protocol import (
+    Diverged,
+    Failed,
+    Lost,
+    Message,
+    Noted,
+    Pretrained,
+    Report,
+    Task,
+)
 from ktgdsl.searching.pruning import pruner_of
+from ktgdsl.searching.result import Teacher
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import REASON, Study, attribute, values_of
+from ktgdsl.training.events import PretrainDone
 from tests.specs import sound
 
 SPACE = """
@@ -94,7 +108,7 @@ class Pretence:
         number = self.ready.popleft()
         task, epoch = self.under_way[number]
         told = self.fate(task, epoch + 1)
-        if isinstance(told, Lost):
+        if isinstance(told, Lost | Noted | Pretrained):
             self.ready.append(number)
             return [told]
         if told is not None:
@@ -217,6 +231,28 @@ def test_trials_that_fail_are_accounted_for_with_their_reasons(tmp_path: Path) -
     assert attribute(study.trials[1], REASON) == "out of memory; then out of memory; then hung"
     assert attribute(study.trials[2], REASON) == "diverged: the loss became nan"
     assert values_of(study.trials[2]) == {1: pytest.approx(study.trials[2].intermediate_values[1])}
+
+
+def test_what_is_pre_trained_is_told_and_written_once(tmp_path: Path) -> None:
+    def fate(task: Task, epoch: int) -> Message | None:
+        if task.trial in told:
+            return None
+        told.add(task.trial)
+        if task.trial == 3:
+            return Noted(3, "its state is damaged")
+        return Pretrained(task.trial, "resnet8", replace(done, cached=task.trial > 0))
+
+    told: set[int] = set()
+    done = PretrainDone("t", 91.5, "validation")
+    events: list[Event] = []
+    searched(tmp_path / "j", space(trials=4), Pretence(1, fate), events)
+    assert [each for each in events if isinstance(each, TeacherReady | TrialNoted)] == [
+        TeacherReady("resnet8", done),
+        TrialNoted("trial 3: its state is damaged"),
+    ]
+    (teacher,) = map(Teacher.model_validate, Study(tmp_path / "j", "g").teachers)
+    assert (teacher.node, teacher.network, teacher.accuracy) == ("t", "resnet8", 91.5)
+    assert not teacher.cached
 
 
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from ktgdsl.backend.networks import make
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.searching import worker
+from ktgdsl.searching import trial_checkpoint, worker
 from ktgdsl.searching.protocol import (
     Busy,
     Decision,
     Diverged,
     FromWorker,
+    Noted,
+    Pretrained,
     Raised,
     Ready,
     Report,
@@ -293,14 +295,19 @@ def test_the_state_of_another_trial_is_not_used(tmp_path: Path, other: Task) -> 
 def test_a_damaged_state_costs_time_only(tmp_path: Path, content: bytes) -> None:
     whole = serve(tmp_path, FakeCoordinator(task(alone()), keep=killed_at(3)))
     state_path(tmp_path, 0).write_bytes(content)
-    assert serve(tmp_path, FakeCoordinator(task(alone()))).values == whole.values
+    again = serve(tmp_path, FakeCoordinator(task(alone())))
+    assert again.values == whole.values
+    (note,) = [each for each in again.heard if isinstance(each, Noted)]
+    assert note.trial == 0
+    assert note.text.startswith(f"{state_path(tmp_path, 0)} is damaged")
+    assert not [each for each in whole.heard if isinstance(each, Noted)]
 
 
 def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: object, path: Path) -> None:
         raise folder_error(path, "No space left on device")
 
-    monkeypatch.setattr(worker, "save_checkpoint", full)
+    monkeypatch.setattr(trial_checkpoint, "save_checkpoint", full)
     assert [*serve(tmp_path, FakeCoordinator(task(alone()))).values] == [1, 2, 3]
     assert not state_path(tmp_path, 0).exists()
 
@@ -323,6 +330,12 @@ def test_trials_of_a_study_share_what_is_pre_trained(tmp_path: Path) -> None:
     coordinator = serve(tmp_path, FakeCoordinator(*tasks, elsewhere))
     assert doing(coordinator) == {1: ["pre-training t"], 3: ["pre-training t"]}
     assert len(coordinator.reports) == 3
+    known = [each for each in coordinator.heard if isinstance(each, Pretrained)]
+    assert [(each.trial, each.network, each.done.node) for each in known] == [
+        (trial, "resnet8", "t") for trial in (1, 2, 3)
+    ]
+    assert [each.done.cached for each in known] == [False, True, False]
+    assert known[0].done.accuracy == known[1].done.accuracy
 
 
 def test_networks_of_ones_own_are_shared(tmp_path: Path) -> None:

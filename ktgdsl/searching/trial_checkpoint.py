@@ -1,0 +1,55 @@
+"""The checkpoint of a running trial, from which another attempt at it resumes."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.protocol import Report, Task, state_path
+from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ktgdsl.training.loop import ResumePoint
+
+
+class TrialCheckpoint:
+    """The checkpoint of a trial, for the next attempt at it.
+
+    It has the trial's reports beside the stepper's state, as it is not known whether they
+    arrived.
+    """
+
+    def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
+        self.path = state_path(folder, task.trial)
+        parts = (plan.digest, task.seed, task.study_seed, task.objective, torch.__version__)
+        self._digest = " ".join(map(str, parts))
+
+    def load(self) -> tuple[ResumePoint | None, list[Report]]:
+        """Where to resume, and the reports up to there; nothing without a usable checkpoint."""
+        if not self.path.exists():
+            return None, []
+        try:
+            stored = load_checkpoint(self.path, self._digest)
+            assert stored.state is not None
+            reports = [Report(**each) for each in stored.state["reports"]]
+            return ResumePoint(stored.epoch, stored.state["stepper"]), reports
+        except (RunError, KeyError, TypeError):  # damaged, or of another plan
+            return None, []
+
+    def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
+        """Write the checkpoint. A full disk is ignored, as it only costs time later."""
+        state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
+        seconds = sum(each.seconds for each in reports)
+        epoch = reports[-1].epoch
+        with suppress(RunError):
+            save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
+
+    @property
+    def unusable(self) -> str:
+        """What to say where `load` finds a file that it cannot use."""
+        return (
+            f"{self.path} is damaged, or of another training or version: the trial is trained "
+            "again from its first epoch"
+        )

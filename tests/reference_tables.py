@@ -53,7 +53,8 @@ _VALUES = {
         "batch": "32", "samples": "50%", "validation": "10%", "holdout": "true",
         "augment": "standard", "resize": "16", "crop": "center resize = 16",
         "mean": "0.5 std = 0.5", "std": "0.5 mean = 0.5",
-        "root": '"data"', "classes": "10", "labeled": "50%", "views": "2", "workers": "2",
+        "root": '"data"', "classes": "10", "labeled": "50%", "labeled_batch": "32 labeled = 50%",
+        "views": "2", "workers": "2",
         "drop_last": "false", "evaluation_batch": "64",
     },
     "train": {

@@ -96,7 +96,7 @@ def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Trai
     if not compiled:
         plan = plan.model_copy(update={"train": plan.train.model_copy(update={"compile": "off"})})
     step = assemble(plan, device, seed=0, steps=ENDLESS)
-    size = min(plan.data.batch, plan.data.learned_samples)
+    size, _ = plan.data.batch_sizes
     split = random_split(plan, BATCHES * size, device)
     image, label = split.batch(slice(0, size))
     return Training(plan, step, split, image, label)

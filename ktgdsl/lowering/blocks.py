@@ -7,6 +7,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.files import expanded
 from ktgdsl.lowering.data_checks import (
     check_images,
+    check_labeled_batch,
     check_samples,
     check_views,
     count_of,
@@ -74,6 +75,8 @@ def settings(
     check_samples(resolver, written, dataset, data, facts)
     check_views(resolver, written, dataset, data)
     plan = _data(dataset, data, facts, _root(written, data, paths, facts))
+    held_out = file.block("search") is not None or not isinstance(substitution, NothingOpen)
+    check_labeled_batch(resolver, written, plan, held_out=held_out)
     pretrain_plan = None if pretraining is None else _pretrain(completed)
     return Settings(data, train, completed, plan, _train(train), pretrain_plan)
 
@@ -125,6 +128,7 @@ def _data(
         root=root,
         classes_expected=data.classes,
         labeled=None if data.labeled is None else count_of(data.labeled, used),
+        labeled_batch=data.labeled_batch,
         views=data.views,
         workers=data.workers,
         drop_last=data.drop_last,

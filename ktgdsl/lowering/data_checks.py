@@ -101,3 +101,26 @@ def check_views(resolver: Resolver, block: Block, dataset: AnyDataset, data: Dat
             "warning",
         )
     )
+
+
+def check_labeled_batch(
+    resolver: Resolver, block: Block, data: model.DataPlan, *, held_out: bool
+) -> None:
+    """Each batch can have samples with and without a label; `held_out` as in a search."""
+    if data.labeled_batch is None:
+        return
+    problem, fix, known = None, None, data.facts is not None
+    if data.labeled_batch >= data.batch:
+        problem = (
+            f"`labeled_batch` takes {data.labeled_batch} of a batch of {data.batch}, and the rest "
+            "of it has no label"
+        )
+        fix = f"any number from 1 to {data.batch - 1}" if data.batch > 1 else None
+    elif known and data.labeled is None:
+        problem = f"all samples of `{data.source.name}` have a label"
+        fix = "say how many keep theirs, such as `labeled = 10%`, or leave `labeled_batch` out"
+    elif known:
+        holdout = data.holdout or held_out
+        problem = data.model_copy(update={"holdout": holdout}).unmixable
+    if problem is not None:
+        resolver.complain("E302", problem, _place(block, "labeled_batch"), fix)

@@ -43,7 +43,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
     for part, names in (
-        (facts["data"], ("resize", "crop", "mean", "std")),
+        (facts["data"], ("resize", "crop", "mean", "std", "labeled_batch")),
         (facts["data"]["facts"], ("train_labeled",)),
     ):
         for name in names:

@@ -50,6 +50,8 @@ class DataPlan(Data):
     """The number of classes that the spec states, checked when the data are loaded."""
     labeled: int | Percent | None = None
     """The number of used training samples that keep their label, None for all."""
+    labeled_batch: int | None = None
+    """The samples with a label in each batch, whose others have none; None mixes them at random."""
     views: int = 1
     workers: int = 0
     drop_last: bool = True
@@ -105,13 +107,50 @@ class DataPlan(Data):
         return self.train_samples - (self.held_samples if self.holdout else 0)
 
     @property
+    def learned_labeled(self) -> int:
+        """The number of samples that are trained on and have a label."""
+        left = self.labeled_train_samples - (self.held_samples if self.holdout else 0)
+        return left if self.labeled_samples is None else min(left, self.labeled_samples)
+
+    @property
+    def samples_per_pass(self) -> int:
+        """The number of samples that an epoch is one pass over.
+
+        With `labeled_batch` those without a label.
+        """
+        mixed = self.labeled_batch is not None
+        return self.learned_samples - (self.learned_labeled if mixed else 0)
+
+    @property
     def steps_per_epoch(self) -> int:
         """The number of batches: whole ones, or under `drop_last = false` all.
 
         A data set smaller than the batch is one batch.
         """
-        whole, rest = divmod(self.learned_samples, self.batch)
+        whole, rest = divmod(self.samples_per_pass, self.batch - (self.labeled_batch or 0))
         return max(1, whole + (rest > 0 and not self.drop_last))
+
+    @property
+    def batch_sizes(self) -> tuple[int, int]:
+        """The samples in a whole batch, and in a smaller last one, 0 where there is none."""
+        labeled = self.labeled_batch or 0
+        share = min(self.batch - labeled, self.samples_per_pass)
+        rest = 0 if self.drop_last else self.samples_per_pass % share
+        return share + labeled, rest + labeled if rest else 0
+
+    @property
+    def unmixable(self) -> str | None:
+        """Why no batch can have `labeled_batch` samples with a label and others; None if it can."""
+        if self.labeled_batch is None:
+            return None
+        if self.labeled_batch > self.learned_labeled:
+            return (
+                f"`labeled_batch` takes {self.labeled_batch} samples with a label, and there are "
+                f"{self.learned_labeled} to learn from"
+            )
+        if self.samples_per_pass == 0:
+            return "`labeled_batch` leaves room for samples without a label, and there are none"
+        return None
 
     @property
     def evaluated_at_once(self) -> int:

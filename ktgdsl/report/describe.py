@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ktgdsl.plan.model import Call, DerivedNode, Edge, Node, Percent, Phase, Plan, SharedLayers
+from ktgdsl.plan.model import (
+    Call,
+    DataPlan,
+    DerivedNode,
+    Edge,
+    Node,
+    Percent,
+    Phase,
+    Plan,
+    SharedLayers,
+)
 from ktgdsl.plan.parameters import parameter_count, total_parameters
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.networks import shorthand
@@ -213,7 +223,8 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
         "root": data.root,
         "classes": data.classes_expected,
         "labeled": None if data.labeled is None else f"{_samples_text(data.labeled)}",
-        "views": data.views if data.views > 1 else None,
+        "labeled_batch": _labeled_batch(data),
+        "views": f"{data.views}, each with random streams of its own" if data.views > 1 else None,
         "workers": data.workers or None,
         "drop_last": None if data.drop_last else "false",
         "evaluation_batch": data.evaluation_batch,
@@ -235,15 +246,26 @@ def _samples_text(samples: int | Percent) -> str:
 
 
 def _batch(plan: Plan) -> str:
-    if plan.data.facts is None:
-        return f"{plan.data.batch:,}"
-    batch, samples = plan.data.batch, plan.data.learned_samples
-    if batch > samples:
-        return f"{batch:,}, and there are {samples:,} samples: one step an epoch, of all of them"
-    steps = f"{plan.data.steps_per_epoch} step{'s' * (plan.data.steps_per_epoch > 1)}"
-    left = f"the last of {samples % batch:,}" if samples % batch else "all whole"
-    rest = "whole batches only" if plan.data.drop_last else left
-    return f"{batch:,}, so {steps} an epoch, {rest}"
+    data = plan.data
+    if data.facts is None:
+        return f"{data.batch:,}"
+    whole, last = data.batch_sizes
+    if whole < data.batch:
+        unlabeled = " without a label" * (data.labeled_batch is not None)
+        there = f"there are {data.samples_per_pass:,} samples{unlabeled}"
+        return f"{data.batch:,}, and {there}: one step an epoch, of all of them"
+    steps = f"{data.steps_per_epoch} step{'s' * (data.steps_per_epoch > 1)}"
+    left = f"the last of {last:,}" if last else "all whole"
+    rest = "whole batches only" if data.drop_last else left
+    return f"{data.batch:,}, so {steps} an epoch, {rest}"
+
+
+def _labeled_batch(data: DataPlan) -> str | None:
+    """How many samples of a batch have a label, and what an epoch is then."""
+    if data.labeled_batch is None:
+        return None
+    others = "" if data.facts is None else f"{data.samples_per_pass:,} "
+    return f"{data.labeled_batch:,}; an epoch is one pass over the {others}samples without a label"
 
 
 def _train(plan: Plan) -> list[tuple[str, str]]:

@@ -223,6 +223,7 @@ def _data(plan: Plan, folder: Path) -> list[str]:
         "root": None if data.root is None else value_text(Path(data.root).as_posix()),
         "classes": None if data.classes_expected is None else str(data.classes_expected),
         "labeled": None if data.labeled is None else _samples(data.labeled),
+        "labeled_batch": None if data.labeled_batch is None else str(data.labeled_batch),
         "views": None if data.views == 1 else str(data.views),
         "workers": None if data.workers == 0 else str(data.workers),
         "drop_last": None if data.drop_last else "false",

@@ -172,7 +172,13 @@ def _train_epoch(
     reported = time.monotonic()
     data = step.plan.data
     drawn = numbered_batches(
-        split, data.batch, seed, epoch, drop_last=data.drop_last, views=step.views
+        split,
+        data.batch,
+        seed,
+        epoch,
+        drop_last=data.drop_last,
+        labeled=data.labeled_batch,
+        views=step.views,
     )
     for done, (image, label, *further) in enumerate(drawn, start=1):
         meter.update(step(image, label, *further), label, step.taken)

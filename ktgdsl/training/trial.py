@@ -89,13 +89,12 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
         return logits, label
 
     network.eval()
-    batch = min(data.batch, data.learned_samples)
+    batch, rest = data.batch_sizes
     with torch.no_grad():
         for size in (CHECKED_IMAGES, *_last_batches(data)):
             forward(size)
     learns = node.learns or node.pretrained
     network.train(learns or node.mode == "train")
-    rest = 0 if data.drop_last else data.learned_samples % batch
     with torch.no_grad():
         for size in [rest] * (rest > 0) if learns else [batch]:
             forward(size)

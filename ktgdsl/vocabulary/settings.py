@@ -98,6 +98,14 @@ class DataSettings(Parameters):
         Samples | None,
         Field(description="of these, those that keep their label: a number or a share"),
     ] = None
+    labeled_batch: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="samples of a step that have a label, whose others have none; an epoch is "
+            "then one pass over those without; as they come unless given",
+        ),
+    ] = None
     views: Annotated[
         int, Field(ge=1, le=2, description="augmentations of each sample that a step sees")
     ] = 1

@@ -148,6 +148,7 @@ class TestSettings:
             "root": None,
             "classes_expected": None,
             "labeled": None,
+            "labeled_batch": None,
             "views": 1,
             "workers": 0,
             "drop_last": True,

@@ -182,7 +182,10 @@ RICH = sound(
         edge a : -0.1 * entropy
         edge e -> a : js via rampup(3)
     }
-    data digits { batch = 32 | 48  samples = 600 | 50%  validation = 100  labeled = 50%  views = 2 }
+    data digits {
+        batch = 32 | 48  samples = 600 | 50%  validation = 100  augment = paper
+        labeled = 50%  labeled_batch = 8  views = 2
+    }
     train {
         epochs = 3  reduce = active  aggregate = mean  clip = 0.5
         schedule = multistep(at=[1, 60%])

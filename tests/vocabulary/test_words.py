@@ -342,6 +342,7 @@ def test_settings_accept(block: type[Parameters], good: dict[str, Any]) -> None:
         (settings.DataSettings, {"augment": "heavy"}),
         (settings.DataSettings, {"classes": 1}),
         (settings.DataSettings, {"labeled": 0}),
+        (settings.DataSettings, {"labeled_batch": 0}),
         (settings.DataSettings, {"views": 3}),
         (settings.DataSettings, {"workers": -1}),
         (settings.TrainSettings, {"precision": "fp8"}),

@@ -63,6 +63,8 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
         _require_count(data, data.train_samples, facts.train_samples + 1, "samples")
         _require_count(data, data.held_samples, data.labeled_train_samples, "validation")
         _require_count(data, data.labeled_samples, data.train_samples, "labeled")
+        if (problem := data.unmixable) is not None:
+            raise data_error(problem)
     if own:
         _require_consistent(data_set, data, facts)
     names = data_set.classes

@@ -27,4 +27,5 @@ def pretraining_plan(plan: Plan, node: Node, seed: int, name: str = NAME) -> Pla
         }
     )
     graph = Graph(name=name, targets=(name,), nodes=(alone,), edges=(supervised(name),))
-    return Plan(graph=graph, data=plan.data, train=train, folder=plan.folder)
+    data = plan.data.model_copy(update={"views": 1})  # labels are learned from the first alone
+    return Plan(graph=graph, data=data, train=train, folder=plan.folder)

@@ -14,6 +14,7 @@ from ktgdsl.backend.graph import TrainingGraph, build, step_code
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.program.reads import placeholders_of
 from ktgdsl.training.data import load_splits, numbered_batches
 from ktgdsl.training.deterministic import deterministically
@@ -312,3 +313,11 @@ def test_shared_layers_are_called_once_on_each_view() -> None:
         torch.testing.assert_close(outputs[0].edges[key], value, rtol=1e-5, atol=1e-6)
     for name, value in shared.networks["a"].named_buffers():
         torch.testing.assert_close(value, alone.networks["a"].get_buffer(name))
+
+
+def test_a_teacher_is_pretrained_alike_with_one_view_and_two() -> None:
+    edges = "node t = resnet8 edge label -> a edge t -> a : kl via stable(0)"
+    two = plan(edges)
+    one = plan(edges.replace(" via stable(0)", ""), data=VIEWS.replace("views = 2", ""))
+    plans = [pretraining_plan(each, each.graph.node("t"), 0) for each in (two, one)]
+    assert plans[0].digest == plans[1].digest

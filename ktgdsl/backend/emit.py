@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from ktgdsl.backend import gates, losses
-from ktgdsl.backend.functions import GATES, LOSSES
+from ktgdsl.backend import combines, gates, losses
+from ktgdsl.backend.functions import COMBINES, GATES, LOSSES
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
@@ -21,9 +21,11 @@ from ktgdsl.program.model import (
     Combined,
     Computed,
     Connector,
+    DerivedOutput,
     EdgeLoss,
     Gate,
     Loss,
+    Mixer,
     Placeholder,
     Read,
     StageCall,
@@ -43,6 +45,8 @@ Emitted = fx.Node | float | str | None
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     "one_hot": losses.one_hot,
     "end_of_epoch": gates.end_of_epoch,
+    "columns": combines.columns,
+    "unlabeled": combines.unlabeled,
 }
 """What computes the values of a batch or step that are not given."""
 
@@ -92,6 +96,7 @@ class _Emitter:
             if LOGITS in call.taps and call.view == 0
             for name in call.nodes
         }
+        logits |= {each.node: self._derived(each, 0) for each in self.update.reported}
         results: tuple[Any, ...] = (sums, edges, logits, self.open)
         self.graph.output(self.graph.call_function(Output, results))
         self.graph.lint()
@@ -228,6 +233,8 @@ class _Emitter:
                 return self._name(self._method("detach", read), f"{read.name}_detached")
             case Read():
                 return self._output(value)
+            case Mixer():
+                return self._mixed(value)
             case UserFunction():
                 raise ValueError(f"{value} is the first input of a loss or gate alone")
         return value
@@ -242,23 +249,45 @@ class _Emitter:
             self._cache[key] = self._name(value, connector.name.replace("connector", "connected"))
         return self._cache[key]
 
+    def _mixed(self, mixer: Mixer) -> fx.Node:
+        """What the module of an ensemble computes."""
+        key = (mixer.name, *map(self._value, mixer.inputs))
+        if key not in self._cache:
+            value = self.graph.call_module(mixer.name, key[1:])
+            value.meta["mixer"] = mixer
+            self._cache[key] = self._name(value, mixer.name.replace("mixer", mixer.word))
+        return self._cache[key]
+
+    def _derived(self, output: DerivedOutput, view: View) -> fx.Node:
+        """The logits of an ensemble, or log p of one of probabilities or of a constant."""
+        value = self._call(COMBINES[output.word, output.on], *map(self._value, output.inputs))
+        form = "logits" if output.on == "logits" else "log_p"
+        return self._name(value, f"{form}_{_derived_suffix(output)}{_SUFFIXES[view]}")
+
     def _output(self, read: Read) -> fx.Node:
         """The output of a node at a tap as it is, or log p or p of its logits."""
         if read.form == "margin":
             return self._margin(read)
-        output = self.outputs[read.node, read.tap, read.view]
+        derived = read.derived
+        if derived is None:
+            output, node = self.outputs[read.node, read.tap, read.view], identifier(read.node)
+        else:
+            output, node = self._derived(derived, read.view), _derived_suffix(derived)
         if read.backward != 1:
             scaled = self._call(scale_gradient, output, read.backward)
             output = self._name(scaled, f"{output.name}_shared")
         if read.form in ("features", "logits"):
             return output
-        suffix = identifier(read.node) + _SUFFIXES[read.view]
+        suffix = node + _SUFFIXES[read.view]
         T = self._value(read.T)
         if isinstance(T, fx.Node):
             suffix += f"_T_{T.name}"
         elif read.T != 1:
             suffix += f"_T{identifier(format(read.T, 'g'))}"
-        log_p = self._name(self._call(losses.log_softmax, output, T), f"log_p_{suffix}")
+        if derived is not None and derived.on == "probabilities" and read.T == 1:
+            log_p = output
+        else:
+            log_p = self._name(self._call(losses.log_softmax, output, T), f"log_p_{suffix}")
         if read.form == "log_p":
             return log_p
         return self._name(self._method("exp", log_p), f"p_{suffix}")
@@ -291,3 +320,9 @@ class _Emitter:
             node.meta["named"] = True
             node._rename(name)
         return node
+
+
+def _derived_suffix(output: DerivedOutput) -> str:
+    """A derived node in the names of what is computed of it."""
+    node = identifier(output.node)
+    return node if output.destination is None else f"{node}_for_{identifier(output.destination)}"

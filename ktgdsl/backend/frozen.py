@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 
 class Frozen(nn.Module):
@@ -21,10 +22,10 @@ class Frozen(nn.Module):
         self.mode = mode
         self.train()
 
-    def forward(self, image: torch.Tensor) -> Any:
-        """Return the logits (B, classes, ...) of images (B, channels, H, W), without gradient."""
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Return what the network gives, without gradient."""
         with torch.no_grad():
-            return self.network(image)
+            return self.network(*inputs)
 
     def train(self, mode: bool = True) -> "Frozen":
         """Stay in eval mode, or follow the training graph if the network is to."""
@@ -62,6 +63,20 @@ class WithoutGradient(nn.Module):
         """Return the logits (B, classes, ...) of images (B, channels, H, W), without gradient."""
         with torch.no_grad():
             return self.network(image)
+
+
+class Transparent(nn.Module):
+    """A module that learns elsewhere: gradients reach its inputs, and nothing in it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Return what the module gives."""
+        fixed = {name: each.detach() for name, each in self.module.named_parameters()}
+        with _running_statistics_kept(self.module):
+            return functional_call(self.module, fixed, inputs)
 
 
 @contextmanager

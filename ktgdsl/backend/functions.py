@@ -1,6 +1,7 @@
-"""Every function of a loss or a gate: the modules here register theirs when imported."""
+"""Every function of a loss, a gate or an ensemble: the modules here register theirs on import."""
 
 from ktgdsl.backend import (
+    combines,
     feature_losses,
     gates,
     logit_losses,
@@ -8,11 +9,13 @@ from ktgdsl.backend import (
     predicates,
     relations,
 )
-from ktgdsl.backend.registry import GATES, LOSSES
+from ktgdsl.backend.registry import COMBINES, GATES, LOSSES
 
 __all__ = [
+    "COMBINES",
     "GATES",
     "LOSSES",
+    "combines",
     "feature_losses",
     "gates",
     "logit_losses",

@@ -9,18 +9,19 @@ from torch import fx, nn
 from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.followers import following_code
-from ktgdsl.backend.frozen import ForwardOnly, Frozen, WithoutGradient
-from ktgdsl.backend.initial import make_connectors, make_networks
+from ktgdsl.backend.frozen import ForwardOnly, Frozen, Transparent, WithoutGradient
+from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.margins import Margin, norm_before
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.own_functions import OwnFunction
+from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.backend.trunks import Part
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
-from ktgdsl.program.model import Phase, StageCall, Update
+from ktgdsl.program.model import Access, Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
 
 
@@ -129,8 +130,7 @@ def build(
     if chosen is None:
         names = ", ".join(str(name) for name in found if name is not None) or "none"
         raise ValueError(f"there is no phase `{phase}`; there are {names}")
-    connectors = make_connectors(plan, program, made, seed)
-    (graph,) = phase_graphs(plan, chosen, made, connectors)
+    (graph,) = phase_graphs(plan, chosen, made, make_parts(plan, program, made, seed))
     return graph
 
 
@@ -138,29 +138,40 @@ def phase_graphs(
     plan: Plan,
     phase: Phase,
     networks: Mapping[str, nn.Module],
-    connectors: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
 ) -> tuple[TrainingGraph, ...]:
-    """The training graph of each update of a phase, over the same networks and connectors.
+    """The training graph of each update of a phase, over the same networks and other modules.
 
-    Networks are by node, connectors by the names of their modules.
+    Networks are by node, connectors and mixers by the names of their modules.
     """
+    return tuple(_update_graph(plan, update, networks, parts) for update in phase.updates)
+
+
+def _update_graph(
+    plan: Plan,
+    update: Update,
+    networks: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
+) -> TrainingGraph:
     modes = {node.name: node.mode for node in plan.graph.nodes}
     modes |= {each.name: "eval" for each in plan.graph.followers}
-    return tuple(
-        TrainingGraph(
-            plan,
-            update,
-            {
-                **{
-                    c.attribute: _called(c, networks[c.nodes[0]], modes[c.nodes[0]])
-                    for c in update.calls
-                },
-                **{c.name: connectors[c.name] for c in connectors_of(update.edges)},
-                **_margins(update, networks),
-            },
-        )
-        for update in phase.updates
-    )
+    modules = {
+        c.attribute: _called(c, networks[c.nodes[0]], modes[c.nodes[0]]) for c in update.calls
+    }
+    modules |= {c.name: parts[c.name] for c in connectors_of(update.edges)}
+    modules |= {name: _mixer(parts[name], access) for name, access in update.mixers.items()}
+    return TrainingGraph(plan, update, modules | _margins(update, networks))
+
+
+def evaluation_graph(
+    plan: Plan,
+    update: Update,
+    networks: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
+) -> TrainingGraph:
+    """The graph that computes the logits of nodes, in the modes in which the modules are."""
+    modules = {c.attribute: _reading(c, networks[c.nodes[0]]) for c in update.calls}
+    return TrainingGraph(plan, update, modules | {name: parts[name] for name in update.mixers})
 
 
 def _margins(update: Update, networks: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
@@ -188,10 +199,7 @@ _NO_NORM = (
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
-    if call.stages:
-        assert isinstance(network, StagedNetwork)  # as `share_layers` has made sure
-        network = Part(network, call.stages)
-    module = network if call.taps == (call.output,) else tapped(call.nodes[0], network, call.taps)
+    module = _reading(call, network)
     match call.access:
         case "learn":
             return module
@@ -205,6 +213,20 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
             return Frozen(module, "train")
 
 
+def _reading(call: StageCall, network: nn.Module) -> nn.Module:
+    """The stages of a network that a call is to, giving what is read of them."""
+    if call.stages:
+        assert isinstance(network, StagedNetwork)  # as `share_layers` has made sure
+        network = Part(network, call.stages)
+    return network if call.taps == (call.output,) else tapped(call.nodes[0], network, call.taps)
+
+
+def _mixer(module: nn.Module, access: Access) -> nn.Module:
+    if access == "learn":
+        return module
+    return Transparent(module) if access == "source" else Frozen(module, "eval")
+
+
 def _network(module: nn.Module) -> nn.Module:
     """The network that a called module wraps, or is."""
     while isinstance(module, Frozen | ForwardOnly | WithoutGradient | Tapped):
@@ -215,10 +237,10 @@ def _network(module: nn.Module) -> nn.Module:
 def step_code(plan: Plan) -> str:
     """The Python that the steps of a plan run: of one phase, and one update, after the other."""
     networks, program = make_networks(plan), program_of(plan)
-    connectors = make_connectors(plan, program, networks)
+    modules = make_parts(plan, program, networks)
     parts = []
     for phase in program.phases:
-        for graph in phase_graphs(plan, phase, networks, connectors):
+        for graph in phase_graphs(plan, phase, networks, modules):
             title = [] if phase.name is None else [f"The phase {phase.name}"]
             if plan.train.update == "sequential":
                 title.append(f"The turn of {graph.update.learns[0]}")

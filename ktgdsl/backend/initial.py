@@ -5,23 +5,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ktgdsl.backend.connectors import connector
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.followers import follower_network
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
-from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.backend.trunks import share_layers
 from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.plan.require import require_plan
-from ktgdsl.program.model import Program
 from ktgdsl.program.trunks import trunks_of
 from ktgdsl.vocabulary.spelling import closest
 
@@ -52,46 +47,6 @@ def make_networks(
         followed = each.sources[0]
         made[each.name] = follower_network(each.name, followed, made[followed], seed)
     return made
-
-
-def make_connectors(
-    plan: Plan, program: Program, networks: Mapping[str, nn.Module], seed: int | None = None
-) -> dict[str, nn.Module]:
-    """The connectors of a program by name, with initial weights from the edge's own stream.
-
-    Their shapes are those of features, for which the networks are called on two images in eval
-    mode. Raises TapError where a network has no such module.
-    """
-    seed = plan.train.seed if seed is None else seed
-    networks = {**networks, **{each.name: networks[each.nodes[0]] for each in program.trunks}}
-    ends = [end for each in program.connectors for end in (each.source, each.destination)]
-    features: dict[tuple[str, str], Tensor] = {}
-    for node in dict.fromkeys(end.node for end in ends):
-        taps = tuple(dict.fromkeys(end.tap for end in ends if end.node == node))
-        outputs = _evaluated(tapped(node, networks[node], taps), plan.data.shape)
-        features.update({(node, tap): value for tap, value in outputs.items()})
-    made: dict[str, nn.Module] = {}
-    for each in program.connectors:
-        source, destination = (features[e.node, e.tap] for e in (each.source, each.destination))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(seed, "connector", each.kind, *each.edge))
-            module = connector(each.kind, source.shape[1:], destination.shape[1:])
-        made[each.name] = module.to(destination.device, destination.dtype)
-    return made
-
-
-@torch.no_grad()
-def _evaluated(network: Tapped, shape: tuple[int, int, int]) -> dict[str, Tensor]:
-    """What a network computes at its taps for two images, in eval mode."""
-    modes = {module: module.training for module in network.modules()}
-    like = next(network.parameters(), torch.zeros(()))
-    try:
-        for module in modes:
-            module.training = False
-        return network.forward(torch.zeros(2, *shape, device=like.device, dtype=like.dtype))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _require_known(plan: Plan) -> None:

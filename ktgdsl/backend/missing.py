@@ -25,10 +25,6 @@ def missing(plan: Plan) -> Iterator[Missing]:
     for node in graph.nodes:
         if node.device is not None:
             yield Missing("a device of a node's own", "device")
-    for derived in graph.derived:
-        if derived.follows is not None:
-            continue
-        yield Missing(f"a node made by `{derived.made.name}`", derived.made.name, "network")
     for share in graph.shares:
         if not all(_has_stages(graph.node(name)) for name in share.nodes):
             yield Missing("`share` between networks that are not built in", "share")

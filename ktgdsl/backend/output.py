@@ -40,11 +40,19 @@ class Output(NamedTuple):
 
 
 def join_outputs(outputs: list[Output]) -> Output:
-    """The outputs of all updates of a step as one, with each node's logits from its own update."""
+    """The outputs of all updates of a step as one, with each node's logits from its own update.
+
+    The loss of an ensemble that several updates learn from is that of the last of them.
+    """
     if len(outputs) == 1:
         return outputs[0]
     logits = {name: each for output in outputs for name, each in output.logits.items()}
-    own = {name: output.logits[name] for output in outputs for name in output.losses}
+    own = {
+        name: output.logits[name]
+        for output in outputs
+        for name in output.losses
+        if name in output.logits
+    }
     return Output(
         losses={name: each for output in outputs for name, each in output.losses.items()},
         edges={key: each for output in outputs for key, each in output.edges.items()},

@@ -1,4 +1,4 @@
-"""The functions that compute losses and gates, by the words of the vocabulary."""
+"""The functions that compute losses, gates and ensembles, by the words of the vocabulary."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from ktgdsl.vocabulary.derived import On
 from ktgdsl.vocabulary.reads import SourceKind
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Gate = TypeVar("Gate", bound=Callable[..., Any])
+Combine = TypeVar("Combine", bound=Callable[..., Tensor])
 
 LOSSES: dict[tuple[str, SourceKind], Callable[..., Tensor]] = {}
 """The function of each loss by its word and what its edge comes from; `functions` fills it."""
 
 GATES: dict[str, Callable[..., Any]] = {}
 """The function of each gate by its word; `functions` fills it."""
+
+COMBINES: dict[tuple[str, On], Callable[..., Tensor]] = {}
+"""The function of each way to combine nodes, and of constants, by its word and by what it gives;
+`functions` fills it."""
 
 
 def computes_loss(word: str, source: SourceKind = "node") -> Callable[[Loss], Loss]:
@@ -41,6 +47,20 @@ def computes_gate(word: str) -> Callable[[Gate], Gate]:
 
     def register(function: Gate) -> Gate:
         _add(GATES, word, function, f"the gate `{word}`")
+        return function
+
+    return register
+
+
+def combines(word: str, on: On = "logits") -> Callable[[Combine], Combine]:
+    """Decorate the function that combines nodes; it takes what the word names in `inputs`.
+
+    It gives logits, or on probabilities log p. Raises ValueError when the word has a function for
+    these already.
+    """
+
+    def register(function: Combine) -> Combine:
+        _add(COMBINES, (word, on), function, f"`{word}` on {on}")
         return function
 
     return register

@@ -76,7 +76,7 @@ def own_parameters(
 ) -> dict[str, list[nn.Parameter]]:
     """The parameters that each learner trains: each parameter is in one list.
 
-    Those of a trunk, and those of a node's network that are in no trunk.
+    Those of a trunk, and those of a node's network that are in no trunk; of an ensemble none.
     """
     learners = list(learners)
     found = {
@@ -86,7 +86,7 @@ def own_parameters(
     }
     shared = {id(parameter) for own in found.values() for parameter in own}
     for each in learners:
-        if each.trunk is None:
+        if each.name in networks:
             parameters = networks[each.name].parameters()
             found[each.name] = [p for p in parameters if id(p) not in shared]
     return found

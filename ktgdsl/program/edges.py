@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ktgdsl.plan import model as plan
+from ktgdsl.program.derived import Outputs
 from ktgdsl.program.model import (
     LABEL,
     PROGRESS,
@@ -37,13 +38,15 @@ def source_kind(edge: plan.Edge) -> reads.SourceKind:
             return "node"
 
 
-def edge_loss(edge: plan.Edge, pair: str, reduce: str, epochs: int, steps: int) -> EdgeLoss:
+def edge_loss(
+    edge: plan.Edge, pair: str, outputs: Outputs, reduce: str, epochs: int, steps: int
+) -> EdgeLoss:
     """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`.
 
-    `pair` stands for the edge in the names of modules, and `steps` is the number of steps of an
-    epoch.
+    `pair` stands for the edge in the names of modules, `outputs` are those of the nodes, and
+    `steps` is the number of steps of an epoch.
     """
-    resolver = _Resolver(edge, pair, epochs, steps)
+    resolver = _Resolver(edge, pair, outputs, epochs, steps)
     terms = tuple(
         Term(
             tuple(resolver.loss(part) for part in term.parts),
@@ -71,6 +74,7 @@ class _Resolver:
 
     edge: plan.Edge
     pair: str
+    outputs: Outputs
     epochs: int
     steps: int
 
@@ -102,8 +106,10 @@ class _Resolver:
                 T = read.T if isinstance(read.T, float) else self._schedule(read.T)
                 # Logits are those of the node, wherever in its network the edge ends.
                 tap = (read.tap or end.tap) if form == "features" else plan.LOGITS
-                held = detached and is_source
-                return Read(end.node, form, tap, T, held, view=self._view(read))
+                return self.outputs.read(
+                    Read(end.node, form, tap, T, detached and is_source, view=self._view(read)),
+                    self.edge.destination.node if is_source else None,
+                )
             case reads.Read(form="margin"):
                 assert isinstance(self.edge.source, plan.NodeOutput)
                 return Read(self.edge.source.node, "margin", self.edge.source.tap)
@@ -124,6 +130,8 @@ class _Resolver:
                     Read(source.node, "features", source.tap),
                     Read(destination.node, "features", destination.tap),
                 )
+            case reads.OwnModule():
+                raise ValueError(f"an edge has no {read}")
         return read
 
     def _view(self, read: reads.Read) -> View:
@@ -140,7 +148,7 @@ class _Resolver:
             case "label":
                 return LABEL
             case "one_hot":
-                like = Read(self.edge.destination.node, "logits")
+                like = self.outputs.read(Read(self.edge.destination.node, "logits"))
                 return Computed("one_hot", (LABEL, like))
             case "sample":
                 return SAMPLE

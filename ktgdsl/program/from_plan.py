@@ -1,12 +1,12 @@
 """The program of a plan: its phases, their updates, and what each update calls."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
 from ktgdsl.plan import model as plan_model
-from ktgdsl.plan.model import LOGITS, Call, Edge, Plan, node_of
+from ktgdsl.plan.model import LOGITS, Call, Edge, Plan
+from ktgdsl.program.derived import Outputs
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
     Access,
@@ -18,12 +18,12 @@ from ktgdsl.program.model import (
     Program,
     StageCall,
     Update,
-    on_second_view,
 )
 from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.program.reads import connectors_of, reads_of
+from ktgdsl.program.reads import connectors_of, mixers_of, reads_of
 from ktgdsl.program.trunks import trunks_of, with_trunks
+from ktgdsl.program.updates import needed_nodes, updates, with_outputs
 from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.stopping import Patience, Stop
 
@@ -34,20 +34,25 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     `steps` is the length of each phase if it is another than the plan's.
     """
     names = module_names(plan)
+    outputs = Outputs(plan.graph, mixer_names(plan))
     followed = {each.name: each.follows for each in plan.graph.followers}
     modules = tuple(Module(name, node, followed.get(node)) for node, name in names.items())
     trunks = trunks_of(plan)
     phases = tuple(
-        with_trunks(plan, _phase(plan, names, each, steps), trunks)
+        with_trunks(plan, _phase(plan, names, outputs, each, steps), trunks)
         for each in plan.phases or (None,)
     )
     connectors = connectors_of(edge for phase in phases for edge in phase.edges)
+    mixers = {each.node: each for each in mixers_of((), evaluation_of(plan).reported)}
     pretrainings = tuple(
-        _phase(pretraining_plan(plan, node, 0, node.name), {node.name: names[node.name]}, None)
-        for node in plan.graph.nodes
-        if node.pretrained
+        _pretraining(plan, node, names[node.name]) for node in plan.graph.nodes if node.pretrained
     )
-    return Program(modules, connectors, phases, trunks, pretrainings)
+    return Program(modules, connectors, tuple(mixers.values()), phases, trunks, pretrainings)
+
+
+def _pretraining(plan: Plan, node: plan_model.Node, module: str) -> Phase:
+    alone = pretraining_plan(plan, node, 0, node.name)
+    return _phase(alone, {node.name: module}, Outputs(alone.graph, {}), None)
 
 
 def module_names(plan: Plan) -> dict[str, str]:
@@ -58,64 +63,72 @@ def module_names(plan: Plan) -> dict[str, str]:
     return unique({name: f"node_{identifier(name)}" for name in plan.graph.networks})
 
 
+def mixer_names(plan: Plan) -> dict[str, str]:
+    """The attribute that holds the module of each ensemble that learns how to combine."""
+    learned = [node.name for node in plan.graph.derived if node.optimizer is not None]
+    return unique({name: f"mixer_{identifier(name)}" for name in learned})
+
+
+def evaluation_of(plan: Plan, nodes: Collection[str] | None = None) -> Update:
+    """What the accuracy of nodes, by default of all, is computed from: logits, and no loss.
+
+    Networks are called as wholes, whatever they share.
+    """
+    outputs = Outputs(plan.graph, mixer_names(plan))
+    reported = [
+        outputs.reported(name) for name in outputs.ensembles if nodes is None or name in nodes
+    ]
+    needed = {read.node for read in reads_of((), reported)}
+    calls = []
+    for node, module in module_names(plan).items():
+        wanted = nodes is None or node in nodes
+        if wanted or node in needed:
+            calls.append(StageCall(module, node, "frozen", taps=(LOGITS,) * wanted))
+    mixers: dict[str, Access] = {each.name: "frozen" for each in mixers_of((), reported)}
+    return Update((), with_outputs(calls, (), reported), (), tuple(reported), mixers)
+
+
 def _phase(
     plan: Plan,
-    names: dict[str, str],
+    names: Mapping[str, str],
+    outputs: Outputs,
     written: plan_model.Phase | None,
     steps: int | None = None,
 ) -> Phase:
     """One phase of a plan; without phases all nodes that learn do so in one."""
-    train, nodes = plan.train, plan.graph.nodes
+    train = plan.train
     if written is None:
-        epochs, optimizer, schedule = train.epochs, None, None
-        edges = plan.graph.edges
-        called = {*names}
+        epochs, edges = train.epochs, plan.graph.edges
     else:
-        epochs, optimizer, schedule = written.epochs, written.optimizer, written.schedule
-        edges = _open_edges(plan, written)
-        called = {name for edge in edges for name in _ends(edge)}
-    learning = {edge.destination.node for edge in edges}
-    followers = [each for each in plan.graph.followers if each.follows in learning]
-    moving = {f.name for f in followers if f.made.arguments["buffers"] == "own"}
-    called |= moving
+        epochs, edges = written.epochs, _open_edges(written, plan.graph.edges, outputs)
     pairs = unique({e.key: "_to_".join(map(identifier, e.key)) for e in plan.graph.edges})
     losses = [
-        edge_loss(edge, pairs[edge.key], train.reduce, epochs, plan.data.steps_per_epoch)
+        edge_loss(edge, pairs[edge.key], outputs, train.reduce, epochs, plan.data.steps_per_epoch)
         for edge in edges
     ]
-    connectors = connectors_of(losses)
+    learners = tuple(_learners(plan, names, outputs, written, losses))
+    learning = {learner.name for learner in learners}
+    followers = [each for each in plan.graph.followers if each.follows in learning]
+    moving = {f.name for f in followers if f.made.arguments["buffers"] == "own"}
+    called = moving.union(*map(needed_nodes, losses))
+    calls = [
+        # Without phases the accuracy of every node is reported.
+        StageCall(
+            names[name],
+            name,
+            "follow" if name in moving else "frozen",
+            taps=(LOGITS,) * (written is None),
+        )
+        for name in names
+        if name in called or written is None
+    ]
+    reported = [outputs.reported(name) for name in outputs.ensembles]
     return Phase(
         name=None if written is None else written.name,
         epochs=epochs,
         steps=epochs * plan.data.steps_per_epoch if steps is None else steps,
-        learners=tuple(
-            Learner(
-                node.name,
-                (
-                    names[node.name],
-                    *(each.name for each in connectors if each.destination.node == node.name),
-                ),
-                optimizer or node.optimizer,
-                schedule or node.schedule,
-            )
-            for node in nodes
-            if node.name in learning
-        ),
-        updates=_updates(
-            [
-                # Without phases the accuracy of every node is reported.
-                StageCall(
-                    names[name],
-                    name,
-                    "follow" if name in moving else "frozen",
-                    taps=(LOGITS,) * (written is None),
-                )
-                for name in names
-                if name in called
-            ],
-            losses,
-            sequential=train.update == "sequential",
-        ),
+        learners=learners,
+        updates=updates(calls, losses, learners, reported, sequential=train.update == "sequential"),
         take=(written or train).take,
         followers=tuple(Follower(f.name, f.sources[0], f.made) for f in followers),
         patience=_patience((written or train).stop),
@@ -130,11 +143,13 @@ def _patience(stop: Call | None) -> int | None:
     return rule.epochs
 
 
-def _open_edges(plan: Plan, phase: plan_model.Phase) -> tuple[Edge, ...]:
-    """The edges into the nodes that learn in a phase, as they are in it: `during` is 1 or 0."""
+def _open_edges(
+    phase: plan_model.Phase, edges: Iterable[Edge], outputs: Outputs
+) -> tuple[Edge, ...]:
+    """The edges that teach what learns in a phase, as they are in it: `during` is 1 or 0."""
     found = []
-    for edge in plan.graph.edges:
-        if edge.destination.node in phase.learn:
+    for edge in edges:
+        if outputs.taught(edge.destination.node) & {*phase.learn}:
             gates = [(term, in_phase(term.gate, phase.name)) for term in edge.terms]
             terms = [t.model_copy(update={"gate": gate}) for t, gate in gates if gate != CUTOFF]
             if terms:
@@ -142,66 +157,29 @@ def _open_edges(plan: Plan, phase: plan_model.Phase) -> tuple[Edge, ...]:
     return tuple(found)
 
 
-def _ends(edge: Edge) -> Iterator[str]:
-    yield edge.destination.node
-    if (source := node_of(edge.source)) is not None:
-        yield source
-
-
-def _updates(
-    calls: list[StageCall], edges: list[EdgeLoss], *, sequential: bool
-) -> tuple[Update, ...]:
-    """One update of all learners, or with `update = sequential` one of each in turn.
-
-    In its own update a node learns from new outputs of its sources (Zhang et al., CVPR 2018,
-    Algorithm 1), which need no gradient. They are in train mode, with the statistics of the
-    batch, and their running statistics change in their own update alone, as in the authors' code
-    (`train_models.py`); those of a frozen node with `mode = train`, and of a follower, change in
-    the first update that calls it. A frozen node that nobody learns from is called in the first
-    update.
-    """
-    taught = {edge.learner for edge in edges}
-    learning = tuple(call.node for call in calls if call.node in taught)
-    if not sequential:
-        learn = [replace(c, access="learn") if c.node in taught else c for c in calls]
-        return (Update(learning, _with_outputs(learn, edges), tuple(edges)),)
-    into = {name: [edge for edge in edges if edge.learner == name] for name in learning}
-    needed = {name: {name, *_read_nodes(own)} for name, own in into.items()}
-    used = set().union(*needed.values())
-    needed[learning[0]] |= {call.node for call in calls} - used
-    updates, called = [], set(learning)
-    for name, own in into.items():
-        mine = [
-            replace(call, access=_access(call, name, called))
-            for call in calls
-            if call.node in needed[name]
-        ]
-        called |= needed[name]
-        updates.append(Update((name,), _with_outputs(mine, own), tuple(own)))
-    return tuple(updates)
-
-
-def _with_outputs(calls: list[StageCall], edges: list[EdgeLoss]) -> tuple[StageCall, ...]:
-    """The calls with all outputs that the edges read, on the second view as well if it is read."""
-    found, reads = [], reads_of(edges)
-    for call in calls:
-        first, second = (
-            tuple(dict.fromkeys(each.tap for each in reads if (each.node, each.view) == key))
-            for key in ((call.node, 0), (call.node, 1))
-        )
-        taps = tuple(dict.fromkeys([*call.taps, *first])) or (LOGITS,)
-        found.append(replace(call, taps=taps))
-        if second:
-            found.append(replace(on_second_view(call), taps=second))
-    return tuple(found)
-
-
-def _read_nodes(edges: list[EdgeLoss]) -> set[str]:
-    """The nodes that edges have as their sources."""
-    return {edge.source_node for edge in edges if edge.source_node is not None}
-
-
-def _access(call: StageCall, learner: str, called: set[str]) -> Access:
-    if call.node == learner:
-        return "learn"
-    return "source" if call.node in called else call.access
+def _learners(
+    plan: Plan,
+    names: Mapping[str, str],
+    outputs: Outputs,
+    phase: plan_model.Phase | None,
+    edges: Collection[EdgeLoss],
+) -> Iterator[Learner]:
+    """What learns from these edges: networks with their connectors, and ensembles."""
+    taught = dict.fromkeys(edge.learner for edge in edges)
+    reached = {name: outputs.reached(name) for name in taught}
+    connectors = connectors_of(edges)
+    modules = {
+        n.name: (names[n.name], *(c.name for c in connectors if c.destination.node == n.name))
+        for n in plan.graph.nodes
+        if n.learns
+    } | {name: (module,) for name, module in outputs.mixers.items()}
+    nodes: list[plan_model.Node | plan_model.DerivedNode] = [*plan.graph.nodes, *plan.graph.derived]
+    for node in nodes:
+        own = [node.name] if node.name in taught else []
+        losses = [*own, *(n for n in taught if n != node.name and node.name in reached[n])]
+        if node.name in modules and losses and (phase is None or node.name in phase.learn):
+            optimizer = (phase and phase.optimizer) or node.optimizer
+            schedule = (phase and phase.schedule) or node.schedule
+            assert optimizer is not None
+            assert schedule is not None
+            yield Learner(node.name, modules[node.name], optimizer, schedule, losses=tuple(losses))

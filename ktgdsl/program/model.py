@@ -4,10 +4,12 @@ Equal values are one value: whoever reads the log-probabilities of a node at a t
 the same `Read`, and the training graph computes it once.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ktgdsl.plan.model import LOGITS, Call
+from ktgdsl.vocabulary.derived import On
 from ktgdsl.vocabulary.reads import UserFunction
 
 Access = Literal["learn", "forward", "source", "frozen", "follow"]
@@ -48,7 +50,8 @@ class Read:
     """What a loss or a gate reads of a node.
 
     `detached` is true where no gradient may flow back: in the losses that the node is a source of.
-    `view` says which view of the batch the node is called on.
+    `view` says which view of the batch the node is called on, and `derived` how the output of an
+    ensemble or a constant is computed.
     """
 
     node: str
@@ -59,6 +62,35 @@ class Read:
     backward: float = 1.0
     """What gradients that flow back through it are multiplied by."""
     view: View = 0
+    derived: "DerivedOutput | None" = None
+
+
+@dataclass(frozen=True)
+class DerivedOutput:
+    """The logits of an ensemble, or log p of one of probabilities or of a constant.
+
+    `word` and `on` name the function, which takes `inputs`. `destination` is that of the edge where
+    it differs from one to the other.
+    """
+
+    node: str
+    word: str
+    on: On
+    inputs: "tuple[Value, ...]"
+    destination: str | None = None
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """What the module of an ensemble that learns how to combine computes of values.
+
+    `name` is its attribute in a training graph, and `word` the way to combine.
+    """
+
+    name: str
+    node: str
+    word: str
+    inputs: "tuple[Value, ...]"
 
 
 @dataclass(frozen=True)
@@ -66,10 +98,11 @@ class Computed:
     """What is computed of other values.
 
     `one_hot` of the labels and the logits whose shape it has; `end_of_epoch` of the progress, the
-    number of epochs and the steps of one: the progress at the end of the epoch; a `square`.
+    number of epochs and the steps of one: the progress at the end of the epoch; a `square`;
+    `columns` of a mixer's output and their numbers; `unlabeled`, labels -1, of logits.
     """
 
-    name: Literal["one_hot", "end_of_epoch", "square"]
+    name: Literal["one_hot", "end_of_epoch", "square", "columns", "unlabeled"]
     inputs: "tuple[Value, ...]"
 
 
@@ -99,7 +132,9 @@ class Connector:
     destination: Read
 
 
-Value = UserFunction | Read | Placeholder | Computed | Weight | Connector | float | str | None
+Value = (
+    UserFunction | Read | Placeholder | Computed | Weight | Connector | Mixer | float | str | None
+)
 
 
 @dataclass(frozen=True)
@@ -229,11 +264,18 @@ def on_second_view(call: StageCall) -> StageCall:
 
 @dataclass(frozen=True)
 class Update:
-    """One forward, one backward and one step of the optimisers of what `learns`."""
+    """One forward, one backward and one step of the optimisers of what `learns`.
+
+    `learns` are the nodes with a loss, ensembles that pass on what they learn included. `reported`
+    are the ensembles whose logits are wanted, computed without labels. `mixers` says how the
+    modules of ensembles are called, by their names.
+    """
 
     learns: tuple[str, ...]
     calls: tuple[StageCall, ...]
     edges: tuple[EdgeLoss, ...]
+    reported: tuple[DerivedOutput, ...] = ()
+    mixers: Mapping[str, Access] = field(default_factory=dict)
 
     def into(self, learner: str) -> tuple[EdgeLoss, ...]:
         """The edges that teach a learner, in order."""
@@ -244,7 +286,8 @@ class Update:
 class Learner:
     """What an optimiser trains in a phase, by the name of its node or trunk.
 
-    Of a trunk `sharers` are the nodes that learn in the phase.
+    Of a trunk `sharers` are the nodes that learn in the phase. Of a node `losses` are the nodes
+    whose losses reach it: itself, and ensembles that pass theirs on.
     """
 
     name: str
@@ -253,6 +296,7 @@ class Learner:
     schedule: Call
     trunk: Trunk | None = None
     sharers: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,10 +342,16 @@ class Phase:
 
     @property
     def answering(self) -> tuple[str, ...]:
-        """Of these, the ones whose logits are computed."""
+        """Of these, the ones whose logits are computed, then ensembles."""
         calls = [call for update in self.updates for call in update.calls]
-        answering = (name for call in calls if LOGITS in call.taps for name in call.nodes)
+        answering = [name for call in calls if LOGITS in call.taps for name in call.nodes]
+        answering += [each.node for update in self.updates for each in update.reported]
         return tuple(dict.fromkeys(answering))
+
+    @property
+    def learns(self) -> tuple[str, ...]:
+        """The nodes that have a loss."""
+        return tuple(dict.fromkeys(name for update in self.updates for name in update.learns))
 
     @property
     def shared(self) -> tuple[Trunk, ...]:
@@ -311,20 +361,22 @@ class Phase:
 
     @property
     def edges(self) -> tuple[EdgeLoss, ...]:
-        """The edges of all updates."""
-        return tuple(edge for update in self.updates for edge in update.edges)
+        """The edges of all updates, each once."""
+        return tuple({edge.key: edge for update in self.updates for edge in update.edges}.values())
 
 
 @dataclass(frozen=True)
 class Program:
     """All that a training computes: its modules, and its phases in order.
 
+    Each mixer is as it is evaluated: in a phase its inputs may be others.
     `pretrainings` lead them: a phase for each node that is pre-trained, whose weights are kept in
     the cache. Random streams are those of `ktgdsl.program.pretraining`, whatever the node's name.
     """
 
     modules: tuple[Module, ...]
     connectors: tuple[Connector, ...]
+    mixers: tuple[Mixer, ...]
     phases: tuple[Phase, ...]
     trunks: tuple[Trunk, ...] = ()
     """Each after the one that it goes on from."""

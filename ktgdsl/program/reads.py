@@ -1,4 +1,4 @@
-"""What the edges of an update read of its nodes."""
+"""What the edges of an update, and ensembles, read of its nodes."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,8 +11,10 @@ from ktgdsl.program.model import (
     Combined,
     Computed,
     Connector,
+    DerivedOutput,
     EdgeLoss,
     Gate,
+    Mixer,
     Placeholder,
     Read,
     Update,
@@ -22,9 +24,10 @@ from ktgdsl.program.model import (
 from ktgdsl.program.names import identifier, unique
 
 
-def reads_of(edges: Iterable[EdgeLoss]) -> tuple[Read, ...]:
-    """What is read, each once, in the order of its first use."""
-    return tuple(dict.fromkeys(each for each in _leaves(edges) if isinstance(each, Read)))
+def reads_of(edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()) -> tuple[Read, ...]:
+    """What is read by edges and for ensembles, each once, in the order of its first use."""
+    found = [*_leaves(edges), *(leaf for output in reported for leaf in _of_derived(output))]
+    return tuple(dict.fromkeys(each for each in found if isinstance(each, Read)))
 
 
 def placeholders_of(update: Update) -> tuple[Placeholder, ...]:
@@ -49,7 +52,15 @@ def margin_names(edges: Iterable[EdgeLoss]) -> dict[Read, str]:
     return unique({each: f"margin_{end}" for each, end in ends.items()})
 
 
-def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder]:
+def mixers_of(
+    edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()
+) -> tuple[Mixer, ...]:
+    """What the modules of ensembles compute, each once."""
+    found = [*_leaves(edges), *(leaf for output in reported for leaf in _of_derived(output))]
+    return tuple(dict.fromkeys(each for each in found if isinstance(each, Mixer)))
+
+
+def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder | Mixer]:
     """What the losses and gates of edges are computed from."""
     for edge in edges:
         for term in edge.terms:
@@ -57,13 +68,29 @@ def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder]:
                 yield from _within(each)
 
 
-def _within(value: Value | Gate) -> Iterator[Read | Placeholder]:
-    """The reads and inputs of the step that a value or a gate is computed from."""
+def _of_derived(output: DerivedOutput) -> Iterator[Read | Placeholder | Mixer]:
+    for each in output.inputs:
+        yield from _within(each)
+
+
+def _within(value: Value | Gate) -> Iterator[Read | Placeholder | Mixer]:
+    """The reads, inputs of the step and mixers that a value or a gate is computed from.
+
+    What a value is computed from comes before it.
+    """
     match value:
-        case Read() | Placeholder():
+        case Read():
+            if value.derived is not None:
+                yield from _of_derived(value.derived)
+            yield value
+        case Placeholder():
             yield value
         case Connector():
             yield value.destination
+        case Mixer():
+            for each in value.inputs:
+                yield from _within(each)
+            yield value
         case Weight() | Computed():
             for each in value.inputs:
                 yield from _within(each)

@@ -7,9 +7,11 @@ from ktgdsl.program.model import (
     Combined,
     Computed,
     Connector,
+    DerivedOutput,
     Gate,
     Learner,
     Loss,
+    Mixer,
     Module,
     Phase,
     Placeholder,
@@ -49,6 +51,7 @@ def program_text(program: Program) -> str:
         f"module {c.name}: {c.kind} of {c.destination.node}, for {' -> '.join(c.edge)}"
         for c in program.connectors
     ]
+    lines += [f"module {mixer.name}: {mixer.word} of {mixer.node}" for mixer in program.mixers]
     for phase in program.pretrainings:
         (learner,) = phase.learners
         lines += ["", *_phase(phase, f"cached phase of {learner.name}, its pre-training")]
@@ -79,8 +82,12 @@ def _learner(learner: Learner) -> str:
 
 def _update(update: Update) -> Iterator[str]:
     yield from (_call(call) for call in update.calls)
-    numbers = {read: f"%{i}" for i, read in enumerate(reads_of(update.edges), start=1)}
-    yield from (f"{number} = {_read(read)}" for read, number in numbers.items())
+    yield from (f"{access} {mixer}" for mixer, access in update.mixers.items())
+    reads = reads_of(update.edges, update.reported)
+    numbers = {read: f"%{i}" for i, read in enumerate(reads, start=1)}
+    yield from (f"{number} = {_read(read, numbers)}" for read, number in numbers.items())
+    for output in update.reported:
+        yield f"logits of {output.node} = {_derived(output, numbers)}"
     for edge in update.edges:
         scale = "" if edge.scale == 1 else f", {format_number(edge.scale)} times"
         yield f"edge {' -> '.join(end for end in edge.key if end)}{scale}"
@@ -96,9 +103,11 @@ def _call(call: StageCall) -> str:
     return f"{outputs} = {call.access} {call.module}({inputs})"
 
 
-def _read(read: Read) -> str:
+def _read(read: Read, numbers: dict[Read, str]) -> str:
     temperature = "" if read.T == 1 else f" at T = {_input(read.T, {})}"
     detached = ", detached" if read.detached else _gradient(read)
+    if read.derived is not None:
+        return f"{read.form} of {_derived(read.derived, numbers)}{temperature}{detached}"
     return f"{read.form} of {_place(read)}{_VIEWS[read.view]}{temperature}{detached}"
 
 
@@ -109,6 +118,11 @@ def _place(read: Read) -> str:
 
 def _gradient(read: Read) -> str:
     return "" if read.backward == 1 else f", {format_number(read.backward)} of the gradient"
+
+
+def _derived(output: DerivedOutput, numbers: dict[Read, str]) -> str:
+    word = output.word if output.on == "logits" else f"{output.word} probability"
+    return _function(word, output.inputs, numbers)
 
 
 def _term(term: Term, numbers: dict[Read, str]) -> str:
@@ -143,6 +157,8 @@ def _input(value: Value, numbers: dict[Read, str]) -> str:
             return numbers[value]
         case Connector():
             return f"{value.name}({numbers[value.destination]})"
+        case Mixer():
+            return _function(value.name, value.inputs, numbers)
         case Placeholder():
             return value.name
         case Weight():

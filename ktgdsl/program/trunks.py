@@ -1,6 +1,6 @@
 """Shared layers in a program: a trunk is called once, and the nodes go on from what it gives."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -39,10 +39,9 @@ def with_trunks(plan: Plan, phase: Phase, trunks: tuple[Trunk, ...]) -> Phase:
     if not trunks:
         return phase
     learning = {learner.name for learner in phase.learners}
-    parts = _Parts(trunks, {node.name: node.network.name for node in plan.graph.nodes})
     return replace(
         phase,
-        updates=tuple(_shared(update, parts, learning) for update in phase.updates),
+        updates=tuple(shared(plan, update, trunks, learning) for update in phase.updates),
         trunks=tuple(
             _learner(plan, phase, trunk, learning)
             for trunk in trunks
@@ -89,9 +88,16 @@ class _Parts:
         return [each for each in reversed(self.trunks[:at]) if node in each.nodes]
 
 
-def _shared(update: Update, parts: _Parts, learning: set[str]) -> Update:
-    """An update with a call of each trunk that is needed, before those that need it."""
-    taught = [trunk for trunk in parts.trunks if set(update.learns) & set(trunk.nodes)]
+def shared(
+    plan: Plan, update: Update, trunks: tuple[Trunk, ...], learning: Collection[str] = ()
+) -> Update:
+    """An update with a call of each trunk that is needed, before those that need it.
+
+    `learning` are the nodes that learn in the phase.
+    """
+    parts = _Parts(trunks, {node.name: node.network.name for node in plan.graph.nodes})
+    taught_nodes = {call.node for call in update.calls if call.access == "learn"}
+    taught = [trunk for trunk in parts.trunks if taught_nodes & set(trunk.nodes)]
 
     def read(trunk: Trunk, tap: str, sharers: int, view: View) -> Read:
         backward = trunk.backward(sharers) if trunk in taught and view == 0 else 1.0
@@ -139,14 +145,15 @@ def _shared(update: Update, parts: _Parts, learning: set[str]) -> Update:
     return replace(
         update,
         calls=(*reversed(calls), *heads),
-        edges=tuple(_with_reads(edge, moved) for edge in update.edges),
+        edges=_with_reads(update.edges, moved),
+        reported=_with_reads(update.reported, moved),
     )
 
 
-def _access(trunk: Trunk, update: Update, taught: bool, learning: set[str]) -> Access:
+def _access(trunk: Trunk, update: Update, taught: bool, learning: Collection[str]) -> Access:
     if taught:
         return "learn"
-    if learning.intersection(trunk.nodes):
+    if set(learning).intersection(trunk.nodes):
         return "source"
     called = [call.access for call in update.calls if call.node in trunk.nodes]
     return "frozen" if "frozen" in called else "source"
@@ -155,7 +162,7 @@ def _access(trunk: Trunk, update: Update, taught: bool, learning: set[str]) -> A
 def _with_reads(value: Any, moved: Callable[[Read], Read]) -> Any:
     """A part of a program with other reads in it."""
     if isinstance(value, Read):
-        return moved(value)
+        return moved(replace(value, derived=_with_reads(value.derived, moved)))
     if isinstance(value, tuple):
         return tuple(_with_reads(each, moved) for each in value)
     if is_dataclass(value) and not isinstance(value, type):

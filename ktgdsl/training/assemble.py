@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ktgdsl.backend.initial import make_connectors, make_networks
+from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
@@ -61,15 +62,15 @@ def assemble(
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     program = program_of(plan, steps)
-    connectors = make_connectors(plan, program, made, seed)
-    try_taps(plan, program, made, connectors, device)
+    parts = make_parts(plan, program, made, seed)
+    try_taps(plan, program, made, parts, device)
     return Stepper(
         plan,
         program,
         made,
         device,
         execution,
-        connectors=connectors,
+        parts=parts,
         unchecked=unchecked,
         streams=streams,
     )

@@ -20,7 +20,7 @@ def try_taps(
     plan: Plan,
     program: Program,
     networks: Mapping[str, nn.Module],
-    connectors: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
     device: torch.device,
 ) -> None:
     """Compute the updates that read inside of networks on two images, in eval mode.
@@ -29,7 +29,7 @@ def try_taps(
         plan: what is trained.
         program: of the plan.
         networks: of all nodes, on the device.
-        connectors: of the program.
+        parts: connectors and mixers of the program.
         device: where.
 
     Raises:
@@ -39,7 +39,7 @@ def try_taps(
     for phase in program.phases:
         calls = [call for update in phase.updates for call in update.calls]
         if any(call.taps != (LOGITS,) for call in calls):
-            for graph in phase_graphs(plan, phase, networks, connectors):
+            for graph in phase_graphs(plan, phase, networks, parts):
                 first = next(iter(networks.values()))
                 dtype = next((each.dtype for each in first.parameters()), torch.float32)
                 image = torch.rand(CHECKED_IMAGES, *plan.data.shape, device=device).to(dtype)
@@ -51,7 +51,7 @@ def try_taps(
                     SAMPLE: number,
                     SECOND_VIEW: image,
                 }
-                with torch.no_grad(), eval_mode([*networks.values(), *connectors.values()]):
+                with torch.no_grad(), eval_mode([*networks.values(), *parts.values()]):
                     _Trial(graph).run(*map(values.__getitem__, placeholders_of(graph.update)))
 
 

@@ -70,18 +70,19 @@ def train(
     Raises:
         RunError: as `epochs` does.
     """
+    nodes = {node.name for node in step.plan.graph.evaluated}
     last: dict[SplitName, Mapping[str, float]] = {}
     for done in epochs(step, splits.for_training, seed=seed, resume=resume, listener=listener):
         if on_epoch is not None:
             on_epoch(done)
         listener(done)
         # The best epoch may have been another, and a phase may not compute all nodes.
-        final = step.phase.take == "last" and done.accuracy.keys() == step.networks.keys()
+        final = step.phase.take == "last" and done.accuracy.keys() == nodes
         last = {done.split: done.accuracy} if final else {}
 
     def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
-        return last[name] if name in last else _evaluate(step.plan, split, step.networks)
+        return last[name] if name in last else _evaluate(step, split, nodes)
 
     test, held_out = accuracy("test", splits.test), splits.validation
     validation = None if held_out is None else accuracy("validation", held_out)
@@ -132,11 +133,10 @@ def epochs(
         phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
-        chosen = {name: network for name, network in networks.items() if name in judged}
-        accuracy = _evaluate(plan, data.evaluation, chosen)
+        accuracy = _evaluate(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
         if ends := step.phase_is_over:
-            _require_finite_weights(plan, phase, networks, epoch, step.taken)
+            _require_finite_weights(plan, phase, networks | step.mixers, epoch, step.taken)
         yield EpochDone(
             epoch,
             metrics,
@@ -191,9 +191,10 @@ def _train_epoch(
     return metrics
 
 
-def _evaluate(plan: Plan, split: Split, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-    with blaming_networks(networks):
-        return evaluate(networks, batches_in_order(split, plan.data.evaluated_at_once))
+def _evaluate(step: Stepper, split: Split, nodes: Collection[str]) -> dict[str, float]:
+    at_once = step.plan.data.evaluated_at_once
+    with blaming_networks(step.networks):
+        return evaluate(step.answers(nodes), batches_in_order(split, at_once))
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

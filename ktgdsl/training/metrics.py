@@ -1,14 +1,14 @@
 """The metrics of an epoch, summed on the device and read once; and evaluation."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.trunks import logits_of
 from ktgdsl.program.model import Phase
+from ktgdsl.training.answers import GraphAnswers, NetworkAnswers
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 
 
@@ -17,7 +17,7 @@ class EpochMeter:
 
     def __init__(self, phase: Phase, device: torch.device) -> None:
         self._nodes = list(phase.answering)
-        self._learning = [learner.name for learner in phase.learners]
+        self._learning = list(phase.learns)
         self._edges = [edge.key for edge in phase.edges]
         self._into = {edge.key: edge.learner for edge in phase.edges}
         losses = len(self._learning) + len(self._edges)
@@ -116,19 +116,19 @@ def eval_mode(networks: Iterable[nn.Module]) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(
-    networks: Mapping[str, nn.Module], batches: Iterable[tuple[Tensor, Tensor]]
+    answers: NetworkAnswers | GraphAnswers, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> dict[str, float]:
-    """Top-1 accuracy in percent of each network over labeled (image, label) batches.
+    """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
     The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
     sample is labeled.
     """
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
-    with eval_mode(networks.values()):
+    with eval_mode([answers]):
         for image, label in batches:
-            correct.append(_correct(logits_of([*networks.values()], image), label))
+            correct.append(_correct([*answers(image).values()], label))
             labeled.append((label >= 0).sum())
     counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
     *right, total = counts.tolist()
-    return {name: 100 * n / max(1, total) for name, n in zip(networks, right, strict=True)}
+    return {name: 100 * n / max(1, total) for name, n in zip(answers.nodes, right, strict=True)}

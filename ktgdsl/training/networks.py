@@ -4,15 +4,21 @@ import json
 import warnings
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from ktgdsl.backend.factories import initial_network
-from ktgdsl.backend.normalization import input_normalization
+from ktgdsl.backend.graph import evaluation_graph
+from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.own_code import own_code
+from ktgdsl.backend.parts import make_mixers
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import evaluation_of
+from ktgdsl.program.reads import mixers_of
+from ktgdsl.training.answers import GraphAnswers, OneAnswer
 from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
@@ -36,6 +42,8 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
 
     It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says, and
     normalises them as in the training. `repeat` is which of the run's seeds, counted from 1.
+    Of an ensemble it has the networks of all members, and gives what it combines: logits, or log
+    p of an ensemble of probabilities.
 
     Its attribute `class_names` has the names of the classes in the order of the logits, a tuple, or
     None where the data have none.
@@ -48,7 +56,7 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     """
     run = open_run_folder(named_folder(folder))
     plan = run.plan()
-    names = plan.graph.networks
+    names = [node.name for node in plan.graph.evaluated]
     if name not in names:
         near = closest(name, names)
         known = f"did you mean `{near}`?" if near else "its nodes are " + ", ".join(names)
@@ -56,23 +64,65 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     if not 1 <= repeat <= plan.train.repeats:
         message = f"the run {run.path} has no repeat {repeat}"
         raise _no_network(run, message, f"its repeats are 1 to {plan.train.repeats}")
-    path = run.weights(name, repeat)
-    if not path.exists():
-        message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
-        raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")
+    trained = _Trained(run, plan, repeat)
+    is_network = name in plan.graph.networks
+    loaded: Any = trained.network(name) if is_network else trained.ensemble(name)
     if changed := changed_code(run.environment(), own_code(plan)):
         warnings.warn(
             f"the code that {run.path} was trained with has changed, and its networks may compute "
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",
             stacklevel=2,
         )
-    network = initial_network(plan, names[name], plan.train.seed)
-    if (wrong := load_weights(network, path)) is not None:
-        raise RunError([wrong])
-    loaded: Any = _with_normalisation(network, path).eval()
-    loaded.class_names = run.classes()
+    loaded.eval().class_names = run.classes()
     module: nn.Module = loaded
     return module
+
+
+class _Trained(NamedTuple):
+    """The networks and other modules of a repeat of a run."""
+
+    run: RunFolder
+    plan: Plan
+    repeat: int
+
+    def network(self, name: str) -> nn.Module:
+        """The network of a node, which normalises its images."""
+        network, path = self._initial(name), self._weights(name)
+        _load(network, path)
+        return _with_normalisation(network, path)
+
+    def ensemble(self, name: str) -> nn.Module:
+        """The networks of an ensemble, and what combines their outputs."""
+        update = evaluation_of(self.plan, [name])
+        networks = {}
+        for call in update.calls:
+            network, path = self._initial(call.node), self._weights(call.node)
+            _load(network, path)
+            normalization = normalization_of(path)
+            if normalization is not None and input_normalization(network) is None:
+                normalize_inputs(network, *normalization)
+            networks[call.node] = network
+        mixers = mixers_of((), update.reported)
+        parts = make_mixers(self.plan, mixers, networks)
+        for mixer in mixers:
+            _load(parts[mixer.name], self._weights(mixer.node))
+        return OneAnswer(GraphAnswers(evaluation_graph(self.plan, update, networks, parts), [name]))
+
+    def _initial(self, name: str) -> nn.Module:
+        return initial_network(self.plan, self.plan.graph.networks[name], self.plan.train.seed)
+
+    def _weights(self, name: str) -> Path:
+        """The file of a node's weights; RunError where it is not there yet."""
+        run, path = self.run, self.run.weights(name, self.repeat)
+        if not path.exists():
+            message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
+            raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")
+        return path
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    if (wrong := load_weights(module, path)) is not None:
+        raise RunError([wrong])
 
 
 def _with_normalisation(network: nn.Module, path: Path) -> nn.Module:

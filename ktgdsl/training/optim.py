@@ -23,7 +23,7 @@ def make_optimizers(
     networks: Mapping[str, nn.Module],
     device: torch.device,
     captured: bool = False,
-    connectors: Mapping[str, nn.Module] | None = None,
+    parts: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Optimizer]:
     """One optimiser for all learners that name the same one, with a parameter group for each.
 
@@ -36,14 +36,14 @@ def make_optimizers(
         device: where.
         captured: whether steps are captured as a CUDA graph; learning rates are tensors on the
             device then.
-        connectors: by the names of their modules; each learns with its node.
+        parts: connectors, which learn with their nodes, and mixers, by the names of their modules.
 
     Returns:
         The optimisers by their words. A group has the name of its node under `node`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     learners = list(learners)
-    parameters = learned_parameters(learners, networks, connectors or {})
+    parameters = learned_parameters(learners, networks, parts or {})
     for learner in learners:
         arguments = learner.optimizer.arguments
         group: dict[str, Any] = {
@@ -60,14 +60,15 @@ def make_optimizers(
 def learned_parameters(
     learners: Iterable[Learner],
     networks: Mapping[str, nn.Module],
-    connectors: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
 ) -> dict[str, list[nn.Parameter]]:
     """The parameters of each learner, those of a node's connectors after its network's."""
     learners = list(learners)
     own = own_parameters(learners, networks)
     for learner in learners:
-        connecting = (connectors[name] for name in learner.modules if name in connectors)
-        own[learner.name] += [each for module in connecting for each in module.parameters()]
+        further = [parts[name] for name in learner.modules if name in parts]
+        found = own.setdefault(learner.name, [])
+        found += [each for module in further for each in module.parameters()]
     return own
 
 
@@ -144,7 +145,7 @@ def skipping(optimizer: Optimizer, losses: Mapping[str, Tensor]) -> Iterator[Non
 
     Args:
         optimizer: one of `make_optimizers`.
-        losses: scalar of each node, by name. The parameters of all others have no gradient.
+        losses: scalar of each learner, by name. The parameters of all others have no gradient.
     """
     updated = [
         (parameter, group["node"])

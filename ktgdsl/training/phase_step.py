@@ -14,7 +14,7 @@ from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Phase
-from ktgdsl.program.reads import connectors_of, placeholders_of
+from ktgdsl.program.reads import connectors_of, mixers_of, placeholders_of
 from ktgdsl.training.captured import CapturedStep, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
@@ -45,16 +45,15 @@ class PhaseStep:
         plan: Plan,
         phase: Phase,
         networks: Mapping[str, nn.Module],
-        connectors: Mapping[str, nn.Module],
+        parts: Mapping[str, nn.Module],
         device: torch.device,
         execution: Execution,
         record: Record,
     ) -> None:
         self.plan = plan
         self.phase = phase
-        self.graphs = phase_graphs(plan, phase, networks, connectors)
+        self.graphs = phase_graphs(plan, phase, networks, parts)
         self.learning_rates: dict[str, float] = {}
-        self._networks = networks
         self._device = device
         self._execution = execution
         self._record = record
@@ -69,14 +68,18 @@ class PhaseStep:
         calls = [call for update in phase.updates for call in update.calls]
         training = {call.node for call in calls if call.access in ("learn", "follow")}
         training |= {node.name for node in plan.graph.nodes if node.mode == "train"}
-        self._modes = {call.node: call.node in training for call in calls if call.trunk is None}
+        training |= {learner.name for learner in phase.learners}
+        mixers = [m for u in phase.updates for m in mixers_of(u.edges, u.reported)]
+        self._modules = {c.node: networks[c.node] for c in calls if c.trunk is None}
+        self._modules |= {each.node: parts[each.name] for each in mixers}
+        self._modes = {name: name in training for name in self._modules}
         self._trunks = [
             (trunk_module(trunk, networks), {trunk.name, trunk.nodes[0]} & training != set())
             for trunk in phase.shared
         ]
-        self._connectors = [connectors[each.name] for each in connectors_of(phase.edges)]
-        self._parameters = learned_parameters(learners, networks, connectors)
-        self._optimizers = make_optimizers(learners, networks, device, self._captured, connectors)
+        self._connectors = [parts[each.name] for each in connectors_of(phase.edges)]
+        self._parameters = learned_parameters(learners, networks, parts)
+        self._optimizers = make_optimizers(learners, networks, device, self._captured, parts)
         self._executors = executors(self.graphs, execution, device)
         self._inputs = [placeholders_of(graph.update) for graph in self.graphs]
         read = {each for inputs in self._inputs for each in inputs}
@@ -93,9 +96,9 @@ class PhaseStep:
         self._set_learning_rates(k)
         for name, training in self._modes.items():
             # Somebody who evaluates between two steps may have left another mode.
-            network = self._networks[name]
-            if network.training != training:
-                network.train(training)
+            module = self._modules[name]
+            if module.training != training:
+                module.train(training)
         for trunk, training in self._trunks:
             # The networks may have another mode, as one whose own layers do not learn has.
             if any(layer.training != training for layer in trunk.children()):
@@ -137,7 +140,7 @@ class PhaseStep:
     def _changing(self) -> Iterator[nn.Module]:
         """The modules that a step changes, some of which may have others of them."""
         yield from self._connectors
-        yield from (self._networks[name] for name, training in self._modes.items() if training)
+        yield from (self._modules[name] for name, training in self._modes.items() if training)
         yield from (trunk for trunk, training in self._trunks if training)
 
     def _state_tensors(self) -> Iterator[Tensor]:
@@ -158,23 +161,27 @@ class PhaseStep:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
             output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
-        losses = output.losses | self._losses_of_trunks(output.losses)
         if self.plan.train.clip is not None:
-            for name in losses:
-                nn.utils.clip_grad_norm_(self._parameters[name], self.plan.train.clip)
+            # In a turn all others have no gradients.
+            for parameters in self._parameters.values():
+                nn.utils.clip_grad_norm_(parameters, self.plan.train.clip)
         skip = self.plan.train.on_zero == "skip"
+        reaching = self._reaching(output.losses) if skip else {}
         for optimizer in self._optimizers.values():
-            with skipping(optimizer, losses) if skip else nullcontext():
+            with skipping(optimizer, reaching) if skip else nullcontext():
                 optimizer.step()
         return output.detach()
 
-    def _losses_of_trunks(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """For each trunk that an update teaches a scalar that is 0 if the sharers' losses are."""
-        found = {}
+    def _reaching(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """For each learner that an update teaches a scalar that is 0 if all its losses are."""
+        sources = {each.name: each.losses for each in self.phase.learners}
         for trunk in self.phase.trunks:
-            own = [losses[name].abs() for name in trunk.sharers if name in losses]
+            sources[trunk.name] = tuple(n for name in trunk.sharers for n in sources[name])
+        found: dict[str, Tensor] = {}
+        for learner, names in sources.items():
+            own = [losses[name] for name in names if name in losses]
             if own:
-                found[trunk.name] = torch.stack(own).sum()
+                found[learner] = own[0] if len(own) == 1 else torch.stack(own).abs().sum()
         return found
 
     def _set_learning_rates(self, k: int) -> None:

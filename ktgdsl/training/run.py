@@ -280,12 +280,12 @@ class Run:
         self.checkpoint = replace(checkpoint, state=None)
 
     def _save_networks(self, repeat: int, step: Stepper, preprocessing: Preprocessing) -> None:
-        for name, network in step.networks.items():
+        for name, module in (step.networks | step.mixers).items():
             path = self.folder.weights(name, repeat)
             with reporting_write_errors(path):
                 for part in reversed(path.relative_to(self.folder.path).parents[:-1]):
                     (self.folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
-                save_network(network, preprocessing, path)
+                save_network(module, preprocessing, path)
 
     def _result(self) -> RunResult:
         graph = self.plan.graph

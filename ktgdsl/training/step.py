@@ -1,6 +1,6 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +12,7 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import SAMPLE, SECOND_VIEW, Phase, Program
+from ktgdsl.training.answers import GraphAnswers, NetworkAnswers, answers
 from ktgdsl.training.best import BestEpochs
 from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
@@ -30,6 +31,7 @@ class Stepper:
         plan: what is trained.
         program: what it computes.
         networks: of all nodes, on the device.
+        mixers: the modules of the ensembles that learn how to combine, by the ensemble.
         device: where steps are computed.
         execution: how they are computed.
         steps: the length of the training in steps, all phases together.
@@ -44,7 +46,7 @@ class Stepper:
         device: torch.device,
         execution: Execution,
         *,
-        connectors: Mapping[str, nn.Module] | None = None,
+        parts: Mapping[str, nn.Module] | None = None,
         unchecked: Iterable[str] = (),
         streams: Iterable[ForwardStream] = (),
         record: Record = CudaGraph,
@@ -57,7 +59,8 @@ class Stepper:
             networks: of all nodes, as they are to begin.
             device: where the networks are.
             execution: how to compute steps.
-            connectors: of the program, by the names of their modules, on the device.
+            parts: connectors and mixers of the program, by the names of their modules, on the
+                device.
             unchecked: the nodes whose networks may not give logits: the first step asks them.
             streams: of the networks that draw random numbers in a way of their own.
             record: records a step where steps are captured.
@@ -65,7 +68,9 @@ class Stepper:
         self.plan = plan
         self.program = program
         self.networks = dict(networks)
-        self._connectors = dict(connectors or {})
+        self._parts = dict(parts or {})
+        self.mixers = {each.node: self._parts[each.name] for each in program.mixers}
+        self._answers: dict[frozenset[str], NetworkAnswers | GraphAnswers] = {}
         self.device = device
         self.execution = execution
         self._ends = list(accumulate(phase.steps for phase in program.phases))
@@ -87,21 +92,28 @@ class Stepper:
         judged = phase.take == "best" or phase.patience is not None
         changing = [learner.name for learner in phase.learners] if judged else []
         changing += [follower.name for follower in phase.followers] if judged else []
-        networks = {name: self.networks[name] for name in changing}
+        modules = self.networks | self.mixers
         keep = phase.take == "best"
         # The trunk of most sharers comes first.
         sharers = reversed([each.sharers for each in phase.trunks])
         first = {name: names[0] for names in sharers for name in names} if keep else {}
-        self._best = BestEpochs(networks, keep=keep, first=first)
+        self._best = BestEpochs({name: modules[name] for name in changing}, keep=keep, first=first)
         self._step = PhaseStep(
             self.plan,
             phase,
             self.networks,
-            self._connectors,
+            self._parts,
             self.device,
             self.execution,
             self._record,
         )
+
+    def answers(self, nodes: Collection[str]) -> NetworkAnswers | GraphAnswers:
+        """What gives the logits of these nodes, with the weights as they are when it is called."""
+        key = frozenset(nodes)
+        if key not in self._answers:
+            self._answers[key] = answers(self.plan, key, self.networks, self._parts)
+        return self._answers[key]
 
     @property
     def phase(self) -> Phase:
@@ -277,7 +289,7 @@ class Stepper:
             "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": self._step.state_dict(),
             "best": self._best.state_dict(),
-            "connectors": {name: each.state_dict() for name, each in self._connectors.items()},
+            "connectors": {name: each.state_dict() for name, each in self._parts.items()},
             "dropout": {
                 name: [dropout.state() for dropout in dropouts(network)]
                 for name, network in self._changing.items()
@@ -290,8 +302,8 @@ class Stepper:
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
-        for name, connector in self._connectors.items():
-            connector.load_state_dict(state["connectors"][name])
+        for name, part in self._parts.items():
+            part.load_state_dict(state["connectors"][name])
         if state["phase"] != self._index:
             self._enter(state["phase"])
         planned = (phase.epochs for phase in self.program.phases[: self._index])

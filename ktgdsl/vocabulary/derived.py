@@ -10,7 +10,11 @@ from pydantic import Field, model_validator
 
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.networks import Derived as Derived
+from ktgdsl.vocabulary.reads import LABEL, Input, OwnModule, Read
 from ktgdsl.vocabulary.refs import Node, NodeLayer, NodeRef, ReferringEntry, Tap
+
+On = Literal["logits", "probabilities"]
+"""What an ensemble combines, and gives: logits, or distributions as log p."""
 
 
 class Combine(Entry):
@@ -18,11 +22,24 @@ class Combine(Entry):
 
     `learned` tells those with parameters of their own, which need an edge into the ensemble;
     `probabilities` those that can combine probabilities: the result is a distribution.
+    `reads_destination` tells those with a result of its own for each destination of an edge, and
+    `reads_features` those that read the features of members.
     """
 
     kind: ClassVar[str] = "combine"
     learned: ClassVar[bool] = False
     probabilities: ClassVar[bool] = True
+    reads_destination: ClassVar[bool] = False
+    reads_features: ClassVar[bool] = False
+
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """What its function in the back end takes, in order: by default the members' outputs."""
+        return (members(on),)
+
+
+def members(on: On) -> Read:
+    """What is combined of each member: z_k or log p_k."""
+    return Read("logits" if on == "logits" else "log_p", "members")
 
 
 class Mean(Combine):
@@ -41,7 +58,8 @@ class SumMix(Combine):
 class Minimum(Combine):
     """z_c = min_k (z_k,c - z_k,y): the smallest logits relative to that of the label y.
 
-    On unlabeled samples y is the top class of the members' mean.
+    On unlabeled samples, and on all where the ensemble is evaluated, y is the top class of the
+    members' mean.
 
     Source: Guo et al., Online Knowledge Distillation via Collaborative Learning, CVPR 2020
     (KDCL-MinLogit).
@@ -49,6 +67,10 @@ class Minimum(Combine):
 
     word: ClassVar[str] = "minimum"
     probabilities: ClassVar[bool] = False
+
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """The label and z_k."""
+        return LABEL, members(on)
 
 
 class Gated(ReferringEntry, Combine):
@@ -64,19 +86,34 @@ class Gated(ReferringEntry, Combine):
         NodeLayer, Field(description="where the gate looks, such as `h[0].stage2`: the trunk")
     ]
 
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """ReLU(BN(W pool(h))), and z_k or log p_k."""
+        h = Read("features", "looked_at", tap=self.by.path)
+        return OwnModule((h,)), members(on)
+
 
 class AttentionMix(Combine):
     """z_t = sum_k w_tk z_k, where w_t = softmax_k((Q f_t)ᵀ (K f_k)): a mix for each destination.
 
-    Q and K are learned and project the features to a `factor`-th of their number.
+    Q and K are learned and project the features to a `factor`-th of their number. Where there is
+    no destination with features (the ensemble is taught, evaluated, or a source of an ensemble) it
+    is the mean of the mixes for its members.
 
     Source: Chen et al., Online Knowledge Distillation with Diverse Peers, AAAI 2020.
     """
 
     word: ClassVar[str] = "attention"
     learned: ClassVar[bool] = True
+    reads_destination: ClassVar[bool] = True
+    reads_features: ClassVar[bool] = True
 
     factor: Annotated[int, Field(ge=1, description="features per projected feature")] = 8
+
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """(Q f_t)ᵀ (K f_k), and z_k or log p_k."""
+        ends: tuple[Literal["destination", "members"], ...] = ("destination", "members")
+        features = tuple(Read("features", end, tap="features") for end in ends)
+        return OwnModule(features), members(on)
 
 
 class Concat(Combine):
@@ -89,6 +126,11 @@ class Concat(Combine):
     word: ClassVar[str] = "concat"
     learned: ClassVar[bool] = True
     probabilities: ClassVar[bool] = False
+    reads_features: ClassVar[bool] = True
+
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """W [f_1, ..., f_K] + b."""
+        return (OwnModule((Read("features", "members", tap="features"),)),)
 
 
 class LinearMix(Combine):
@@ -99,6 +141,10 @@ class LinearMix(Combine):
 
     word: ClassVar[str] = "linear"
     learned: ClassVar[bool] = True
+
+    def inputs(self, on: On) -> tuple[Input, ...]:
+        """v, and z_k or log p_k."""
+        return OwnModule(()), members(on)
 
 
 class Ensemble(Derived):
@@ -116,9 +162,7 @@ class Ensemble(Derived):
     combine: Combine = Field(
         default_factory=Mean.model_construct, description="how they are combined"
     )
-    on: Annotated[Literal["logits", "probabilities"], Field(description="what is combined")] = (
-        "logits"
-    )
+    on: Annotated[On, Field(description="what is combined")] = "logits"
     others: Annotated[bool, Field(description="leave the destination of an edge out")] = False
     detach: Annotated[bool, Field(description="let no gradient through to the members")] = True
 
@@ -225,3 +269,7 @@ class ConstantNode(Derived):
     word: ClassVar[str] = "constant"
 
     correct: Annotated[float, Field(gt=0, lt=1, description="probability of the label")] = 0.99
+
+    def inputs(self) -> tuple[Input, ...]:
+        """The label, logits of the same shape, and the probability."""
+        return LABEL, Read("logits", "destination"), self.correct

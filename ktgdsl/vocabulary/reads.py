@@ -14,8 +14,9 @@ class Read(NamedTuple):
     Of a node at one end of an edge, shape (B, classes, *rest): `logits` z; `log_p`, that is
     log softmax(z / T); `p`, that is softmax(z / T). `features` are what the node computes at
     `tap`, (B, channels, height, width) or (B, channels), and at the edge's own tap if that is
-    None. `margin`, (channels,), is the mean of a channel's negative values as the batch norm
-    before the edge's tap has it. `view` is 1 for the other view of each sample.
+    None. `members` stands for a value of each node that an ensemble combines, `looked_at` for the
+    node that its gate looks at. `margin`, (channels,), is the mean of a channel's negative values
+    as the batch norm before the edge's tap has it. `view` is 1 for the other view of each sample.
 
     Of the batch: `label`, (B, *rest) int64, -1 where unlabeled; `one_hot`, the labels as
     distributions (B, classes, *rest), 0 for all classes where unlabeled; `sample`, (B,) int64, the
@@ -27,7 +28,7 @@ class Read(NamedTuple):
         "logits", "log_p", "p", "features", "margin",
         "label", "one_hot", "sample", "progress", "epoch",
     ]  # fmt: skip
-    of: Literal["source", "destination"] | None = None
+    of: Literal["source", "destination", "members", "looked_at"] | None = None
     T: "float | Moving" = 1.0
     tap: str | None = None
     view: Literal[0, 1] = 0
@@ -48,6 +49,16 @@ class Connected(NamedTuple):
     """
 
     kind: Literal["conv", "norm", "overhaul"]
+
+
+class OwnModule(NamedTuple):
+    """What the module of an ensemble that learns how to combine computes of these inputs.
+
+    One value a member, (B, K) or (K,) of K, of which those of members that are left out are left
+    out too; or logits.
+    """
+
+    inputs: "tuple[Input, ...]"
 
 
 class PhaseFraction(NamedTuple):
@@ -71,4 +82,4 @@ class UserFunction(NamedTuple):
     arguments: str
 
 
-Input = UserFunction | Read | Connected | PhaseFraction | Moving | float | str | None
+Input = UserFunction | Read | Connected | OwnModule | PhaseFraction | Moving | float | str | None

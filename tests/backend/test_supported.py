@@ -11,8 +11,6 @@ from ktgdsl.errors import RunError
 from tests.specs import compiled, sound
 
 REFUSED = [
-    ("graph g { node a, b = resnet8 node m = ensemble(a, b) target a edge label -> * edge m -> a }",
-     "a node made by `ensemble`", "ensemble(a, b)"),
     ('graph g { node a, b = torchvision("resnet18") share a, b { layers = [conv1] } target a '
      "edge label -> * edge b -> a }", "`share` between networks", "share"),
 ]  # fmt: skip

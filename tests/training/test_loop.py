@@ -88,9 +88,9 @@ def test_the_sizes_of_batches(
 ) -> None:
     seen: list[int] = []
 
-    def counted(networks: Any, drawn: Any) -> dict[str, float]:
+    def counted(answers: Any, drawn: Any) -> dict[str, float]:
         seen.extend(len(label) for _, label in drawn)
-        return dict.fromkeys(networks, 0.0)
+        return dict.fromkeys(answers.nodes, 0.0)
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
     events: list[Event] = []

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.program.from_plan import program_of
+from ktgdsl.training.answers import NetworkAnswers
 from ktgdsl.training.events import NonFinite
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from tests.plans import CORRECT, edge, tiny_plan
@@ -190,13 +191,18 @@ def test_accuracy_is_over_all_labeled_samples() -> None:
         def forward(self, image: Tensor) -> Tensor:
             return answers(*[0] * len(image))
 
-    assert evaluate({"a": Answers(), "b": Always0()}, batches) == {"a": 75.0, "b": 25.0}
+    assert evaluate(NetworkAnswers({"a": Answers(), "b": Always0()}), batches) == {
+        "a": 75.0,
+        "b": 25.0,
+    }
 
 
 def test_evaluation_restores_the_mode_of_every_module() -> None:
     learning, held, frozen = Answers().train(), Answers().train(), Answers().eval()
     held.norm.eval()
-    evaluate({"a": learning, "b": held, "t": frozen}, [(answers(0), torch.tensor([0]))])
+    evaluate(
+        NetworkAnswers({"a": learning, "b": held, "t": frozen}), [(answers(0), torch.tensor([0]))]
+    )
     assert learning.modes == held.modes == frozen.modes == [(False, False)]
     assert (learning.training, learning.norm.training) == (True, True)
     assert (held.training, held.norm.training) == (True, False)
@@ -210,7 +216,7 @@ def test_modes_are_restored_when_a_network_fails() -> None:
 
     network = Fails().train()
     with pytest.raises(RuntimeError, match="out of memory"):
-        evaluate({"a": network}, [(answers(0), torch.tensor([0]))])
+        evaluate(NetworkAnswers({"a": network}), [(answers(0), torch.tensor([0]))])
     assert network.training
 
 

@@ -32,7 +32,7 @@ class Free(nn.Module):
 
 
 def learner(name: str, optimizer: Call) -> Learner:
-    return Learner(name, (f"node_{name}",), optimizer, CONSTANT)
+    return Learner(name, (f"node_{name}",), optimizer, CONSTANT, losses=(name,))
 
 
 def trained(optimizer: Call) -> Vector:

@@ -16,6 +16,7 @@ import ktgdsl
 from ktgdsl.backend.networks import StagedNetwork, make
 from ktgdsl.backend.trunks import logits_of
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.answers import NetworkAnswers
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.prepare import stepper
@@ -206,7 +207,7 @@ def test_a_trunk_is_called_once_a_step_and_once_a_batch_of_an_evaluation() -> No
     image, label = given(1)[0]
     step(image.float(), label)
     assert counts == {"stem": 1, "stage1": 1, "stage2": 1}
-    evaluate(step.networks, [(image.float(), label)])
+    evaluate(NetworkAnswers(step.networks), [(image.float(), label)])
     assert counts == {"stem": 2, "stage1": 2, "stage2": 2}
 
 
@@ -219,10 +220,10 @@ def test_evaluation_gives_what_each_whole_network_says() -> None:
     image, label = given(1, 64)[0]
     step(image.float(), label)
     alone = {
-        name: evaluate({name: network}, [(image.float(), label)])[name]
+        name: evaluate(NetworkAnswers({name: network}), [(image.float(), label)])[name]
         for name, network in step.networks.items()
     }
-    assert evaluate(step.networks, [(image.float(), label)]) == alone
+    assert evaluate(NetworkAnswers(step.networks), [(image.float(), label)]) == alone
     with torch.no_grad():
         together = logits_of([*step.networks.values()], image.float())
         for network, logits in zip(step.networks.values(), together, strict=True):

@@ -1,0 +1,183 @@
+"""What the outputs of ensembles and constants are computed from, for an edge and in evaluation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ktgdsl.plan import model as plan
+from ktgdsl.program.model import (
+    LABEL,
+    Computed,
+    DerivedOutput,
+    Form,
+    Mixer,
+    Read,
+    Value,
+    View,
+)
+from ktgdsl.vocabulary import reads
+from ktgdsl.vocabulary.derived import Combine, ConstantNode, Ensemble, Mean
+from ktgdsl.vocabulary.refs import NodeRef
+from ktgdsl.vocabulary.registry import entry_of
+
+
+def ensembles_of(graph: plan.Graph) -> dict[str, Ensemble]:
+    """The ensembles of a graph by name, as the vocabulary has them."""
+    made = {each.name: each for each in graph.derived if each.made.name == Ensemble.word}
+    return {name: _ensemble(each) for name, each in made.items()}
+
+
+def _ensemble(node: plan.DerivedNode) -> Ensemble:
+    arguments = dict(node.made.arguments)
+    combine = entry_of(Combine, plan.Call.model_validate(arguments.pop("combine")))
+    sources = [NodeRef(name) for name in node.sources]
+    return Ensemble.model_validate({**arguments, "combine": combine, "members": sources})
+
+
+class Outputs:
+    """The outputs of a graph's nodes as values.
+
+    `mixers` has the name of the module of each ensemble that learns how to combine.
+    """
+
+    def __init__(self, graph: plan.Graph, mixers: Mapping[str, str]) -> None:
+        self.ensembles = ensembles_of(graph)
+        self.mixers = mixers
+        self._sources = {node.name: node.sources for node in graph.derived}
+        self._constants = {
+            node.name: entry_of(ConstantNode, node.made)
+            for node in graph.derived
+            if node.made.name == ConstantNode.word
+        }
+        self._network = graph.nodes[0].name
+
+    def read(self, read: Read, destination: str | None = None) -> Read:
+        """What is read of a node on an edge to `destination`, None where there is no edge."""
+        return self.read_at(read, Place(destination, view=read.view))
+
+    def read_at(self, read: Read, place: "Place") -> Read:
+        """What is read of a node, of an ensemble or constant with how it is computed."""
+        if read.node in self.ensembles:
+            return replace(read, derived=self._combined(read.node, place))
+        if read.node in self._constants:
+            return replace(read, derived=self._constant(read.node, place))
+        return read
+
+    def reported(self, ensemble: str) -> DerivedOutput:
+        """The output of an ensemble as it is evaluated: for no destination, and without labels."""
+        return self._combined(ensemble, Place(labeled=False))
+
+    def reached(self, node: str) -> set[str]:
+        """The nodes that the gradient of a node's loss reaches, itself included."""
+        found, ensemble = {node}, self.ensembles.get(node)
+        if ensemble is not None and ensemble.passes_gradients:
+            looked_at = ensemble.looks_at
+            beyond = [str(looked_at.node)] if looked_at is not None else []
+            for each in (*self._sources[node], *beyond):
+                found |= self.reached(each)
+        return found
+
+    def taught(self, node: str) -> set[str]:
+        """The nodes that learn from an edge into a node: it if it has weights, else its members."""
+        weightless = node in self.ensembles and node not in self.mixers
+        return self.reached(node) - {node} if weightless else {node}
+
+    def networks_within(self, node: str) -> Iterator[str]:
+        """The nodes with a network that a node is made of in the end; itself if it has one."""
+        if node in self.ensembles:
+            for source in self._sources[node]:
+                yield from self.networks_within(source)
+        elif node not in self._constants:
+            yield node
+
+    def _constant(self, node: str, place: "Place") -> DerivedOutput:
+        like = self.logits_within(place.destination, place)
+        inputs = (self.label(like, place), like, self._constants[node].correct)
+        return DerivedOutput(node, ConstantNode.word, "probabilities", inputs)
+
+    def _combined(self, node: str, place: "Place") -> DerivedOutput:
+        made, sources = self.ensembles[node], self._sources[node]
+        combine = made.combine
+        if combine.reads_destination and not self._has_features(place.destination):
+            form: Form = "logits" if made.on == "logits" else "log_p"
+            places = [place._replace(destination=each) for each in sources]
+            mixes = [self.read_at(Read(node, form, view=place.view), each) for each in places]
+            return DerivedOutput(node, Mean.word, made.on, tuple(mixes))
+        destination = place.destination
+        kept = [i for i, each in enumerate(sources) if not (made.others and each == destination)]
+        resolver = _Resolver(self, node, sources, place)
+        inputs = [v for each in combine.inputs(made.on) for v in resolver.values(each, kept)]
+        within = [each.derived for each in inputs if isinstance(each, Read) and each.derived]
+        differs = combine.reads_destination or len(kept) < len(sources)
+        differs = differs or any(each.destination for each in within)
+        own = destination if differs else None
+        return DerivedOutput(node, combine.word, made.on, tuple(inputs), own)
+
+    def label(self, like: Read, place: "Place") -> Value:
+        """The labels, or labels -1 for as many samples as there are logits."""
+        return LABEL if place.labeled else Computed("unlabeled", (like,))
+
+    def logits_within(self, node: str | None, place: "Place") -> Read:
+        """Logits that a node is made of, for their shape; of any node, where it is of none."""
+        within = () if node is None else self.networks_within(node)
+        return Read(next(iter(within), self._network), "logits", view=place.view)
+
+    def _has_features(self, node: str | None) -> bool:
+        return not (node is None or node in self.ensembles or node in self._constants)
+
+
+class Place(NamedTuple):
+    """Where an output is read: on an edge to `destination`, or on none, and of which view.
+
+    Where it is not `labeled` all samples count as unlabeled.
+    """
+
+    destination: str | None = None
+    labeled: bool = True
+    view: View = 0
+
+
+@dataclass(frozen=True)
+class _Resolver:
+    """Turns what a way to combine reads into values of the nodes of an ensemble."""
+
+    outputs: Outputs
+    node: str
+    sources: Sequence[str]
+    place: Place
+
+    @property
+    def _made(self) -> Ensemble:
+        return self.outputs.ensembles[self.node]
+
+    def values(self, read: reads.Input, kept: Sequence[int]) -> Iterator[Value]:
+        """The values that an input stands for; `kept` are the members that are combined."""
+        looked_at, destination = self._made.looks_at, self.place.destination
+        match read:
+            case reads.Read(form="label"):
+                yield self.outputs.label(
+                    self.outputs.logits_within(self.node, self.place), self.place
+                )
+            case reads.Read(of="members"):
+                yield from (self._read(self.sources[i], read) for i in kept)
+            case reads.Read(of="destination") if destination is not None:
+                yield self._read(destination, read)
+            case reads.Read(of="looked_at") if looked_at is not None:
+                yield self._read(str(looked_at.node), read)
+            case reads.OwnModule():
+                yield self._of_module(read, kept)
+            case _:
+                raise ValueError(f"an ensemble has no {read}")
+
+    def _read(self, node: str, read: reads.Read) -> Read:
+        assert read.form in ("features", "logits", "log_p", "p")
+        tap, view = read.tap or plan.LOGITS, self.place.view
+        found = Read(node, read.form, tap, detached=self._made.detach, view=view)
+        return self.outputs.read_at(found, self.place)
+
+    def _of_module(self, read: reads.OwnModule, kept: Sequence[int]) -> Value:
+        everyone = range(len(self.sources))
+        inputs = [value for each in read.inputs for value in self.values(each, everyone)]
+        name, word = self.outputs.mixers[self.node], self._made.combine.word
+        mixer = Mixer(name, self.node, word, tuple(inputs))
+        return mixer if len(kept) == len(everyone) else Computed("columns", (mixer, *kept))

@@ -1,0 +1,76 @@
+"""What nodes answer to images: the logits of networks, and of ensembles of the same logits."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ktgdsl.backend.graph import TrainingGraph, evaluation_graph
+from ktgdsl.backend.trunks import logits_of
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import evaluation_of
+from ktgdsl.program.trunks import shared, trunks_of
+
+
+class NetworkAnswers(nn.Module):
+    """Calls networks; stages that several have are computed once."""
+
+    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.nodes = tuple(networks)
+        self.networks = nn.ModuleList(networks.values())
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the logits (B, classes, ...) of each node for images (B, channels, H, W)."""
+        logits = logits_of([*self.networks], image)
+        return dict(zip(self.nodes, logits, strict=True))
+
+
+class GraphAnswers(nn.Module):
+    """Calls each network once, and computes the ensembles of what they give."""
+
+    def __init__(self, graph: TrainingGraph, nodes: Iterable[str]) -> None:
+        super().__init__()
+        self.nodes = tuple(nodes)
+        self.graph = graph
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return logits, log p for ensembles of probabilities, as `NetworkAnswers`."""
+        # Nothing of an evaluation is computed from labels or progress.
+        nothing = torch.full((len(image),), -1, dtype=torch.int64, device=image.device)
+        logits = self.graph(image, nothing, 1.0).logits
+        return {name: logits[name] for name in self.nodes}
+
+
+class OneAnswer(nn.Module):
+    """The answers of one node alone."""
+
+    def __init__(self, answers: GraphAnswers) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, classes, ...), or log p, for images (B, channels, H, W)."""
+        logits: Tensor = self.answers(image)[self.answers.nodes[0]]
+        return logits
+
+
+def answers(
+    plan: Plan,
+    nodes: Collection[str],
+    networks: Mapping[str, nn.Module],
+    parts: Mapping[str, nn.Module],
+) -> NetworkAnswers | GraphAnswers:
+    """What gives the logits of these nodes, in the order of the plan.
+
+    Args:
+        plan: that the nodes are of.
+        nodes: networks and ensembles.
+        networks: by node; those of the members are called too.
+        parts: mixers by the names of their modules.
+    """
+    named = [each.name for each in plan.graph.evaluated if each.name in nodes]
+    if all(name in networks for name in named):
+        return NetworkAnswers({name: networks[name] for name in named})
+    update = shared(plan, evaluation_of(plan, named), trunks_of(plan))
+    return GraphAnswers(evaluation_graph(plan, update, networks, parts), named)

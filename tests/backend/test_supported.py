@@ -40,8 +40,8 @@ def test_a_space_is_not_built() -> None:
 
 
 def test_an_option_that_cannot_be_trained_is_told_before_a_search(tmp_path: Path) -> None:
-    edges = "node m = ensemble(a, b) edge label -> * edge m -> a : kl via correct | linear"
-    text = f"graph g {{ node a, b = resnet8 target a {edges} }}"
-    with pytest.raises(RunError, match="made by `ensemble` is not supported yet"):
+    edges = "share a, b { layers = [conv1] } edge label -> * edge b -> a : kl via correct | linear"
+    text = f'graph g {{ node a, b = torchvision("resnet18") target a {edges} }}'
+    with pytest.raises(RunError, match="`share` between networks"):
         ktgdsl.search(sound(text), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

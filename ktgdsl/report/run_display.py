@@ -17,6 +17,7 @@ from ktgdsl.report.narrow import BETWEEN, blocks, fitting_columns, fitting_parts
 from ktgdsl.report.run_progress import RunProgress
 from ktgdsl.report.run_text import (
     accuracy_columns,
+    discarded_text,
     early_stop_lines,
     last_line,
     network_text,
@@ -31,6 +32,7 @@ from ktgdsl.training.events import (
     Listener,
     PretrainDone,
     PretrainStarted,
+    RunDiscarded,
     RunFinished,
     RunStarted,
 )
@@ -105,6 +107,8 @@ def _notes(event: Event, progress: RunProgress) -> list[str]:
     """What is worth a line that stays."""
     if isinstance(event, PretrainStarted) and event.reason:
         return [f"{event.node} is trained on the labels first: {event.reason}"]
+    if isinstance(event, RunDiscarded):
+        return [discarded_text(event)]
     if isinstance(event, EpochDone) and event.stopped and progress.pretraining is None:
         return [stopped_text(event)]
     return [pretrained_text(event)] if isinstance(event, PretrainDone) else []

@@ -14,6 +14,7 @@ from ktgdsl.training.events import (
     PretrainDone,
     PretrainStarted,
     RepeatStarted,
+    RunDiscarded,
     RunFinished,
     RunStarted,
 )
@@ -48,6 +49,8 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
                 write(_epoch_line(progress, event))
                 if event.stopped and progress.pretraining is None:
                     write(stopped_text(event))
+            elif isinstance(event, RunDiscarded):
+                write(discarded_text(event))
 
     return listen
 
@@ -57,6 +60,11 @@ def pretrained_text(done: PretrainDone) -> str:
     what = "has the weights of its pre-training from the cache" if done.cached else "is pre-trained"
     early = "" if done.stopped is None else f", stopped early after epoch {done.stopped}"
     return f"{done.node} {what}: {done.accuracy:.2f} % on the {done.split} split{early}"
+
+
+def discarded_text(discarded: RunDiscarded) -> str:
+    """That nothing is kept of a run."""
+    return f"no epoch is done, so nothing is kept: {discarded.folder} is removed"
 
 
 def stopped_text(done: EpochDone) -> str:

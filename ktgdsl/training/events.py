@@ -59,8 +59,9 @@ class EpochMetrics:
 class RunStarted:
     """A run starts or resumes; `epoch` epochs of repeat `repeat` are done already.
 
-    A new run has repeat 1 and epoch 0. `chosen` has a sentence for each setting that is `auto`
-    in the plan: its value here, and why. `notes` has one for each difference from before a resume.
+    Its networks were tried before. A new run has repeat 1 and epoch 0. `chosen` has a sentence for
+    each setting that is `auto` in the plan: its value here, and why. `notes` has one for each
+    difference from before a resume.
     """
 
     plan: Plan
@@ -155,6 +156,13 @@ class EpochsSkipped:
 
 
 @dataclass(frozen=True)
+class RunDiscarded:
+    """A run has failed before its first epoch was done, and its folder was removed."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """All repeats are done and the result is written; `already` if they were before."""
 
@@ -172,6 +180,7 @@ Event = (
     | StepsDone
     | EpochDone
     | EpochsSkipped
+    | RunDiscarded
     | RunFinished
 )
 Listener = Callable[[Event], None]

@@ -32,6 +32,7 @@ from ktgdsl.training.events import (
     Listener,
     PretrainDone,
     RepeatStarted,
+    RunDiscarded,
     RunFinished,
     RunStarted,
     ignore,
@@ -120,7 +121,8 @@ def run(
             with deterministically(deterministic):
                 return Run(plan, folder, chosen, listener, _start(plan)).train()
         except KtgError:
-            folder.discard_unused()
+            if folder.discard_unused():
+                listener(RunDiscarded(folder.path))
             raise
 
 
@@ -206,6 +208,7 @@ class Run:
         self.checkpoint, self.notes = checkpoint, notes
         self._started = time.monotonic() - checkpoint.seconds
         self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
+        self._opening: list[Event] = []  # not told yet
 
     def train(self) -> RunResult:
         """Train what is not done yet, and write the result."""
@@ -214,10 +217,11 @@ class Run:
             chosen = resolved_settings(plan, choose_execution(plan, self.device))
             device = str(self.device)
             at = start.repeat, start.epoch
-            self.listener(RunStarted(plan, folder.path, device, *at, chosen, self.notes))
+            self._opening = [RunStarted(plan, folder.path, device, *at, chosen, self.notes)]
             with loaders_reported(), reporting_out_of_memory(self.device):
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)
+            self._open()  # where only the result was missing
             result = self._result()
             folder.finish(result)
         except KeyboardInterrupt:
@@ -229,12 +233,13 @@ class Run:
         seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
         resume = None if start.state is None else ResumePoint(start.epoch, start.state)
         self._pretrained = {} if resume is None else {k: {**v} for k, v in start.pretrained.items()}
-        self.listener(RepeatStarted(repeat, seed, start.epoch))
+        self._opening.append(RepeatStarted(repeat, seed, start.epoch))
         splits = load_splits(self.plan.data, seed, self.device)
         known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
         step = stepper(
             self.plan, self.device, seed=seed, pretraining=known, listener=self._note_pretraining
         )
+        self._open()
         note_imported_code(self.folder, own_code(self.plan))
         accuracies = train(
             step,
@@ -250,7 +255,14 @@ class Run:
         done = replace(accuracies, pretrained=self._pretrained)
         self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, done))
 
+    def _open(self) -> None:
+        """Tell that the run, or a repeat of it, has begun: not before its networks were tried."""
+        for event in self._opening:
+            self.listener(event)
+        self._opening = []
+
     def _note_pretraining(self, event: Event) -> None:
+        self._open()
         if isinstance(event, PretrainDone):
             facts = {name: getattr(event, name) for name in Pretrained.model_fields}
             # After a resume the weights are in the cache in any case.

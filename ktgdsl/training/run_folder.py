@@ -241,12 +241,17 @@ class RunFolder:
         write_file(self.path / "result.json", result.to_json().encode())
         self.checkpoint.unlink(missing_ok=True)
 
-    def discard_unused(self) -> None:
-        """Remove the folder if it has no epoch yet, so that a failed start leaves nothing."""
+    def discard_unused(self) -> bool:
+        """Remove the folder if it has no epoch yet, so that a failed start leaves nothing.
+
+        Whether it was removed.
+        """
         initial = {"plan.json", "spec.ktg", "environment.json", "code"}
         with suppress(FileNotFoundError):  # somebody else has removed it
             if {entry.name for entry in self.path.iterdir()} <= initial:
                 shutil.rmtree(self.path)
+                return True
+        return False
 
 
 def require_result_of(plan: Plan, result: RunResult) -> None:

@@ -57,6 +57,21 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().err
 
 
+def test_a_run_that_keeps_nothing_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = 'python("places_own:net", classes=7)'
+    (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
+    assert main(["run", "own.ktg", "--device", "cpu"]) == 1
+    assert capsys.readouterr().out == ""
+    network = 'python("places_own:net")'
+    (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
+    assert main(["run", "own.ktg", "--device", "cpu", "--set", "train.optimizer=sgd(lr=1e38)"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    kept = Path("runs", "own")
+    assert out[0].endswith(f", into {kept}")
+    assert out[-1] == f"no epoch is done, so nothing is kept: {kept} is removed"
+    assert not kept.exists()
+
+
 def test_a_gate_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = SPEC.format(network=NET, gate='python("places_own:late")')
     (folder / "own.ktg").write_text(text)

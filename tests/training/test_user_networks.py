@@ -13,7 +13,7 @@ from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import NodeError
 from ktgdsl.training import pretrain
-from ktgdsl.training.events import EpochDone
+from ktgdsl.training.events import EpochDone, Event, RunDiscarded
 
 NETS = """\
 import random
@@ -142,12 +142,14 @@ def test_a_network_that_does_not_fit_the_data(
     tmp_path: Path, module: str, name: str, more: str, problem: str
 ) -> None:
     plan = ktgdsl.load(write(tmp_path, module, name, more))
+    heard: list[Event] = []
     with pytest.raises(ktgdsl.RunError) as error:
-        ktgdsl.run(plan, out=tmp_path / "r", device="cpu")
+        ktgdsl.run(plan, out=tmp_path / "r", device="cpu", listener=heard.append)
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "E505"
     assert diagnostic.message.startswith(f"the network of node `a` {problem}")
     assert not (tmp_path / "r").exists()
+    assert heard == [RunDiscarded(tmp_path / "r")]
 
 
 def two(folder: Path, module: str, how: str, **fields: object) -> ktgdsl.Plan:

@@ -13,7 +13,6 @@ from ktgdsl.backend.trunks import logits_of, share_layers
 from ktgdsl.bench.duration import evaluated_images
 from ktgdsl.bench.timing import Candidate
 from ktgdsl.plan.model import DataPlan, Plan
-from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Learner, Phase
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import (
@@ -87,14 +86,20 @@ class Training:
         return lambda: evaluate(self.step.answers([name]), batches_in_order(split, size)), size
 
 
-def training(plan: Plan, device: torch.device, *, compiled: bool = True) -> Training:
-    """A training of a plan, on random images. Frozen nodes are not pre-trained.
+def training(
+    plan: Plan, device: torch.device, *, phase: int = 0, compiled: bool = True
+) -> Training:
+    """A training of a plan, in the phase of that number, on random images.
+
+    Frozen nodes are not pre-trained.
 
     Raises RunError (E505) when a network does not fit the data.
     """
     if not compiled:
         plan = plan.model_copy(update={"train": plan.train.model_copy(update={"compile": "off"})})
     step = assemble(plan, device, seed=0, steps=ENDLESS)
+    for _ in range(phase):
+        step.end_phase()
     size, _ = plan.data.batch_sizes
     split = random_split(plan, BATCHES * size, device)
     image, label = split.batch(slice(0, size))
@@ -118,30 +123,32 @@ def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
     return Preprocessing(augmentation(data), mean, mean)
 
 
-def limit(plan: Plan, device: torch.device, image: Tensor, label: Tensor) -> Candidate:
+def limit(ours: Training) -> Candidate:
     """The same networks, each trained alone on the labels; of a frozen one only the forward.
 
-    Those that share layers are trained together, and compute these once.
+    They are those that are called in the phase that the training is in. Those that share layers
+    are trained together, and compute these once.
 
     In the same memory format and precision, by the same optimisers, one for each; not compiled.
     """
-    execution = choose_execution(plan, device)
+    plan, device, image, label = ours.plan, ours.step.device, ours.image, ours.label
+    execution, program, phase = ours.step.execution, ours.step.program, ours.step.phase
     half = execution.precision.value == "bf16"
     networks: dict[str, nn.Module] = {}
-    program = program_of(plan)
+    learns = {learner.name for learner in phase.learners}
     for node in plan.graph.nodes:
         network = networks[node.name] = initial_network(plan, node, 0).to(device)
         apply_memory_format(network, node.network.name, execution)
-        network.train(node.learns or node.mode == "train")
+        network.train(node.name in learns or node.mode == "train")
     share_layers(program.trunks, networks)
     learning = [
         (
             [networks[name] for name in group],
             [*make_optimizers(learners, networks, device).values()],
         )
-        for group, learners in _groups(program.phases[0])
+        for group, learners in _groups(phase)
     ]
-    frozen = [networks[node.name] for node in plan.graph.nodes if not node.learns]
+    frozen = [each for name, each in networks.items() if name in {*phase.nodes} - learns]
 
     def forward(group: list[nn.Module]) -> list[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):

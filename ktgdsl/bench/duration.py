@@ -82,10 +82,18 @@ def evaluated_images(plan: Plan) -> int:
     return plan.data.held_samples if plan.data.holdout else plan.data.known.test_samples
 
 
-def run_work(plan: Plan) -> Work:
-    """The trainings of a run, one for each seed; under `holdout` each ends with the test split."""
-    last = plan.data.known.test_samples if plan.data.holdout else 0
-    return _work("training", plan, plan.train.repeats, plan.epochs, last)
+def run_work(plan: Plan) -> tuple[Work, ...]:
+    """The trainings of a run, one for each seed: their phases, and what is evaluated at the end.
+
+    That is the test split under `holdout`; after phases it is evaluated by all nodes, those that
+    the last one does not compute included.
+    """
+    count, last = plan.train.repeats, plan.data.known.test_samples
+    if not plan.phases:
+        return (_work("training", plan, count, plan.epochs, last if plan.data.holdout else 0),)
+    works = [_work(f"phase {each.name}", plan, count, each.epochs) for each in plan.phases]
+    images = last + (plan.data.held_samples if plan.data.holdout else 0)
+    return (*works, _work("evaluation of all nodes at the end", plan, count, 0, images))
 
 
 def pretraining_work(plan: Plan, nodes: str, count: int) -> Work:
@@ -93,14 +101,29 @@ def pretraining_work(plan: Plan, nodes: str, count: int) -> Work:
     return _work(f"pre-training of {nodes}", plan, count, plan.train.epochs)
 
 
-def trials_work(plan: Plan, search: Estimate) -> Work:
-    """The trials of a search, pruned as expected. `plan` is that of a trial."""
-    return _work("trials", plan, search.trials, search.epochs / search.trials)
+def trials_work(plan: Plan, search: Estimate) -> tuple[Work, ...]:
+    """The trials of a search, pruned as expected, by phase. `plan` is that of a trial."""
+    if not plan.phases:
+        return (_work("trials", plan, search.trials, search.epochs / search.trials),)
+    works, begin = [], 0
+    for phase in plan.phases:
+        epochs = sum(search.trained[begin : begin + phase.epochs])
+        begin += phase.epochs
+        works.append(
+            _work(f"trials, phase {phase.name}", plan, search.trials, epochs / search.trials)
+        )
+    return tuple(works)
 
 
-def confirmation_work(plan: Plan, search: Estimate) -> Work:
-    """The trainings that confirm the result of a search. `plan` is that of a trial."""
-    return _work("trainings to judge the result", plan, search.checks, search.full)
+def confirmation_work(plan: Plan, search: Estimate) -> tuple[Work, ...]:
+    """The trainings that confirm the result of a search, by phase. `plan` is that of a trial."""
+    what = "trainings to judge the result"
+    if not plan.phases:
+        return (_work(what, plan, search.checks, search.full),)
+    return tuple(
+        _work(f"{what}, phase {phase.name}", plan, search.checks, phase.epochs)
+        for phase in plan.phases
+    )
 
 
 def _work(what: str, plan: Plan, count: int, epochs: float, last: int = 0) -> Work:

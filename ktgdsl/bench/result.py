@@ -1,5 +1,6 @@
 """The result of a benchmark: plain numbers, each with its unit. No torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Self
@@ -74,22 +75,55 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class PhaseBench:
+    """The numbers of a phase of a training. Times are in seconds.
+
+    Attributes:
+        name: of the phase; None of a training without phases.
+        step: the time of a step.
+        limit: the time of the same networks, each trained alone on the labels.
+        besides: the time of drawing a step's batch and adding up its metrics.
+        product: the time of a matrix product, taken in the same rounds.
+        image: the time of evaluating an image, by node.
+        operations: FLOPs of a step, of convolutions and matrix products; two for a
+            multiplication and an addition.
+    """
+
+    name: str | None
+    step: Spread
+    limit: Spread
+    besides: Spread
+    product: Spread
+    image: Mapping[str, float]
+    operations: int
+
+    @property
+    def evaluation(self) -> float:
+        """The time of evaluating an image by all of these nodes."""
+        return sum(self.image.values())
+
+    @property
+    def rate(self) -> float:
+        """FLOP/s of a step."""
+        return self.operations / self.step.median
+
+    @property
+    def overhead(self) -> Spread:
+        """The step over the limit: the same networks, each alone on the labels."""
+        return self.step.over(self.limit)
+
+
+@dataclass(frozen=True)
 class Bench:
-    """The numbers of a benchmark. Times are in seconds.
+    """The numbers of a benchmark.
 
     Attributes:
         plan: that was measured.
         subject: what plan that is, in words.
         machine: where.
         batch: images of a step.
-        step: the time of a step.
-        limit: the time of the same networks, each trained alone on the labels.
-        besides: the time of drawing a step's batch and adding up its metrics.
-        evaluation: the time of evaluating an image by all nodes.
-        operations: FLOPs of a step, of convolutions and matrix products; two for a
-            multiplication and an addition.
-        product: the time of a matrix product.
-        product_operations: its FLOPs.
+        phases: the numbers of each phase; without phases there is one, which has no name.
+        product_operations: FLOPs of the matrix product.
         product_what: the product, in words.
         memory: the peak.
         parts: what the run or search consists of, and how long each takes.
@@ -100,42 +134,24 @@ class Bench:
     subject: str
     machine: Machine
     batch: int
-    step: Spread
-    limit: Spread
-    besides: Spread
-    evaluation: float
-    operations: int
-    product: Spread
+    phases: tuple[PhaseBench, ...]
     product_operations: int
     product_what: str
     memory: Memory
     parts: tuple[PredictedWork, ...]
     expected: Estimate | None
 
-    @property
-    def images_per_second(self) -> float:
-        """Training images a second, by steps alone."""
-        return self.batch / self.step.median
+    def images_per_second(self, phase: PhaseBench) -> float:
+        """Training images a second, by steps of the phase alone."""
+        return self.batch / phase.step.median
 
-    @property
-    def rate(self) -> float:
-        """FLOP/s of a step."""
-        return self.operations / self.step.median
-
-    @property
-    def peak_rate(self) -> float:
+    def peak_rate(self, phase: PhaseBench) -> float:
         """FLOP/s of the matrix product."""
-        return self.product_operations / self.product.median
+        return self.product_operations / phase.product.median
 
-    @property
-    def share(self) -> Spread:
-        """The FLOP/s of a step over those of the matrix product."""
-        return self.product.over(self.step, self.operations / self.product_operations)
-
-    @property
-    def overhead(self) -> Spread:
-        """The step over the limit: the same networks, each alone on the labels."""
-        return self.step.over(self.limit)
+    def share(self, phase: PhaseBench) -> Spread:
+        """The FLOP/s of a step of the phase over those of the matrix product."""
+        return phase.product.over(phase.step, phase.operations / self.product_operations)
 
     @property
     def seconds(self) -> float:

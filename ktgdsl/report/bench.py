@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 from ktgdsl.bench.duration import PredictedWork
-from ktgdsl.bench.result import ONE_THREAD, Bench, Spread
+from ktgdsl.bench.result import ONE_THREAD, Bench, PhaseBench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.formatting import duration
 from ktgdsl.vocabulary.networks import shorthand
@@ -19,8 +19,7 @@ def bench_text(bench: Bench, width: int = WIDTH) -> str:
     """The numbers in sections, and what they rest on in lines of up to `width` columns."""
     parts = [
         section("measured", _measured(bench)),
-        section("step", _step(bench)),
-        section("epoch, besides its steps", _outside_steps(bench)),
+        *(part for phase in bench.phases for part in _phase(bench, phase)),
         section("memory", _memory(bench)),
         section(f"predicted duration of the {_what(bench)}", _predicted(bench)),
         "\n".join(line for note in notes(bench) for line in wrap(note, min(width, WIDTH))),
@@ -48,6 +47,8 @@ def notes(bench: Bench) -> list[str]:
         )
     if any(part.work.what.startswith("pre-training") for part in bench.parts):
         lines.append("A pre-training whose weights are kept from before takes no time.")
+    if bench.plan.may_stop:
+        lines.append("What may end early, by `stop`, is taken to have all its epochs.")
     if bench.expected is not None:
         lines.append("The search is taken to have one worker, and its pruner is simulated.")
     return lines
@@ -75,21 +76,7 @@ def bench_json(bench: Bench) -> str:
             "memory_format": bench.machine.memory_format,
             "clock": bench.machine.clock,
         },
-        "step": _plain(bench.step),
-        "images_per_s": bench.images_per_second,
-        "flop_per_step": bench.operations,
-        "flop_per_s": bench.rate,
-        "peak": {
-            "what": bench.product_what,
-            "flop": bench.product_operations,
-            **_plain(bench.product),
-            "flop_per_s": bench.peak_rate,
-        },
-        "share_of_peak": _ratio(bench.share),
-        "limit": _plain(bench.limit),
-        "overhead": _ratio(bench.overhead),
-        "batch_and_metrics": _plain(bench.besides),
-        "evaluation_s_per_image": bench.evaluation,
+        **_phases(bench),
         "memory": {
             "what": memory.what,
             "peak_bytes": memory.peak if memory.what else None,
@@ -110,6 +97,35 @@ def bench_json(bench: Bench) -> str:
             "trial_epochs": bench.expected.epochs,
         }
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _phases(bench: Bench) -> dict[str, Any]:
+    """The numbers of a training without phases, or under `phases` those of each."""
+    numbers = [_numbers(bench, phase) for phase in bench.phases]
+    if bench.phases[0].name is None:
+        return numbers[0]
+    names = [phase.name for phase in bench.phases]
+    return {"phases": [{"name": n, **each} for n, each in zip(names, numbers, strict=True)]}
+
+
+def _numbers(bench: Bench, phase: PhaseBench) -> dict[str, Any]:
+    return {
+        "step": _plain(phase.step),
+        "images_per_s": bench.images_per_second(phase),
+        "flop_per_step": phase.operations,
+        "flop_per_s": phase.rate,
+        "peak": {
+            "what": bench.product_what,
+            "flop": bench.product_operations,
+            **_plain(phase.product),
+            "flop_per_s": bench.peak_rate(phase),
+        },
+        "share_of_peak": _ratio(bench.share(phase)),
+        "limit": _plain(phase.limit),
+        "overhead": _ratio(phase.overhead),
+        "batch_and_metrics": _plain(phase.besides),
+        "evaluation_s_per_image": phase.evaluation,
+    }
 
 
 def _plain(spread: Spread) -> dict[str, Any]:
@@ -168,26 +184,39 @@ def _measured(bench: Bench) -> list[tuple[str, str]]:
     ]
 
 
-def _step(bench: Bench) -> list[tuple[str, str]]:
-    n = len(bench.step.samples)
-    share, (low, high) = bench.share, bench.share.quartiles
-    overhead, (least, most) = bench.overhead, bench.overhead.quartiles
-    rate, peak = with_prefix(bench.rate, "FLOP/s"), with_prefix(bench.peak_rate, "FLOP/s")
+def _phase(bench: Bench, phase: PhaseBench) -> tuple[str, str]:
+    if phase.name is None:
+        what, nodes = "", "all nodes"
+    else:
+        what, nodes = f" of phase {phase.name}", ", ".join(phase.image)
+    return (
+        section(f"step{what}", _step(bench, phase)),
+        section(f"epoch{what}, besides its steps", _outside_steps(phase, nodes)),
+    )
+
+
+def _step(bench: Bench, phase: PhaseBench) -> list[tuple[str, str]]:
+    n = len(phase.step.samples)
+    share = bench.share(phase)
+    low, high = share.quartiles
+    overhead, (least, most) = phase.overhead, phase.overhead.quartiles
+    rate = with_prefix(phase.rate, "FLOP/s")
+    peak = with_prefix(bench.peak_rate(phase), "FLOP/s")
     return [
-        ("time", spread_text(bench.step)),
-        ("images", f"{digits(bench.images_per_second)} images/s"),
-        ("arithmetic", f"{with_prefix(bench.operations, 'FLOP')} a step, {rate}"),
+        ("time", spread_text(phase.step)),
+        ("images", f"{digits(bench.images_per_second(phase))} images/s"),
+        ("arithmetic", f"{with_prefix(phase.operations, 'FLOP')} a step, {rate}"),
         ("share of peak", f"{share.median:.0%} ({low:.0%} to {high:.0%}, n = {n})"),
         ("peak", f"{peak}, in a product of {bench.product_what}"),
         ("overhead", f"{overhead.median:.3f} ({least:.3f} to {most:.3f}, n = {n}) of the limit"),
-        ("limit", spread_text(bench.limit)),
+        ("limit", spread_text(phase.limit)),
     ]
 
 
-def _outside_steps(bench: Bench) -> list[tuple[str, str]]:
+def _outside_steps(phase: PhaseBench, nodes: str) -> list[tuple[str, str]]:
     return [
-        ("batch and metrics", f"{spread_text(bench.besides)}, a step"),
-        ("evaluation", f"{short_time(bench.evaluation)} an image, by all nodes"),
+        ("batch and metrics", f"{spread_text(phase.besides)}, a step"),
+        ("evaluation", f"{short_time(phase.evaluation)} an image, by {nodes}"),
     ]
 
 
@@ -210,16 +239,15 @@ def _predicted(bench: Bench) -> list[tuple[str, str, str]]:
         epochs = work.count * work.epochs
         images = epochs * work.images + work.count * work.last
         mean = "" if work.epochs == round(work.epochs) else " in the mean"
-        rows += [
-            (
-                work.what,
-                long_time(part.seconds),
-                f"{work.count:,} x {digits(work.epochs)} epochs{mean}",
-            ),
-            ("  networks", long_time(part.making), f"made in {short_time(pace.start)}"),
-            ("  steps", long_time(part.stepping), _times(epochs * work.steps, "step", pace.step)),
-            ("  evaluation", long_time(part.evaluating), _times(images, "image", pace.image)),
-        ]
+        what = f"{work.count:,} x {digits(work.epochs)} epochs{mean}" if epochs else ""
+        steps = _times(epochs * work.steps, "step", pace.step)
+        rows.append((work.what, long_time(part.seconds), what))
+        if pace.start:
+            rows.append(("  networks", long_time(part.making), f"made in {short_time(pace.start)}"))
+        if epochs:
+            rows.append(("  steps", long_time(part.stepping), steps))
+        evaluations = _times(images, "image", pace.image)
+        rows.append(("  evaluation", long_time(part.evaluating), evaluations))
     return [*rows, ("all", long_time(bench.seconds), "")]
 
 

@@ -35,7 +35,8 @@ class Estimate:
     Of `trials` trials `complete` are trained to the end; all together take `epochs` epochs.
     Besides, `pretrainings` networks are trained, each for `pretraining_epochs`, and `checks`
     trainings judge the result, each for `full` epochs, the length of a full trial.
-    `pretrainings_at_most` says that some of the networks are needed at some points only.
+    `pretrainings_at_most` says that some of the networks are needed at some points only. `trained`
+    says of each epoch how many trials are expected to train it.
     """
 
     trials: int
@@ -46,6 +47,7 @@ class Estimate:
     full: int
     pretraining_epochs: int
     pretrainings_at_most: bool = False
+    trained: tuple[float, ...] = ()
 
     @property
     def all_epochs(self) -> float:
@@ -71,30 +73,36 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
     pretrainings, at_most = _pretrainings(plan, trials)
     return Estimate(
         trials=trials,
-        complete=fmean(complete for complete, _ in runs),
-        epochs=fmean(epochs for _, epochs in runs),
+        complete=fmean(run.count(search.epochs) for run in runs),
+        epochs=fmean(map(sum, runs)),
         pretrainings=pretrainings,
         checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
         full=search.epochs,
         pretraining_epochs=plan.pretrain.epochs if plan.pretrain else search.epochs,
         pretrainings_at_most=at_most,
+        trained=_trained(runs, search.epochs),
     )
 
 
-def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> tuple[int, int]:
-    """How many trials of a simulated search are trained to the end, and the epochs of all."""
+def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> list[int]:
+    """After how many epochs each trial of a simulated search ends."""
     rungs = Rungs(search)
-    complete = epochs = 0
+    lengths = []
     for _ in range(trials):
         quality = generator.random()
-        for epoch in rungs.epochs:
-            if not rungs.goes_on(epoch, quality):
-                epochs += epoch
-                break
-        else:
-            complete += 1
-            epochs += search.epochs
-    return complete, epochs
+        ends = (epoch for epoch in rungs.epochs if not rungs.goes_on(epoch, quality))
+        lengths.append(next(ends, search.epochs))
+    return lengths
+
+
+def _trained(runs: Sequence[Sequence[int]], epochs: int) -> tuple[float, ...]:
+    """How many trials train each of so many epochs, in the mean of simulated searches."""
+    ending = Counter(length for run in runs for length in run)
+    left, trained = ending.total(), []
+    for epoch in range(1, epochs + 1):
+        trained.append(left / len(runs))
+        left -= ending[epoch]
+    return tuple(trained)
 
 
 def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:

@@ -38,6 +38,18 @@ graph space {
 data digits { batch = 16 validation = 259 }
 search { trials = 4 epochs = 3 pruner = none }
 """
+PHASES = """
+graph phases {
+    node t = python("nets:wide")
+    node s = python("nets:linear")
+    target s
+    edge label -> *
+    edge t     -> s : kl via linear
+}
+data digits { batch = 16 }
+phase teach { learn = [t]  epochs = 2 }
+phase study { learn = [s]  epochs = 3 }
+"""
 
 
 def written(name: str, text: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktgdsl.bench import bench as benching
 from ktgdsl.bench.bench import bench
+from ktgdsl.bench.phases import started
 from ktgdsl.bench.timing import Stopwatch
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Edge
-from tests.bench.specs import ALONE, SPACE, alone, benched, written
+from tests.bench.specs import ALONE, PHASES, SPACE, alone, benched, written
 from tests.plans import edge, tiny_plan
 
 CPU = torch.device("cpu")
@@ -90,6 +90,37 @@ class TestMeasured:
         assert parts["trials"]["images_evaluated_per_epoch"] == 259
         assert parts["trainings to judge the result"]["count"] == 2
 
+    def test_each_phase_is_measured(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = benched([written("phases.ktg", PHASES)], capsys)
+        first, second = found["phases"]
+        assert (first["name"], second["name"]) == ("teach", "study")
+        assert "step" not in found
+        linear, wide = 640, 64 * 100 + 1000
+        # Weights of the first layer have a gradient, images have none.
+        assert first["flop_per_step"] == 2 * 16 * (3 * wide - 64 * 100)
+        assert second["flop_per_step"] == 2 * 16 * (2 * linear + wide)
+        parts = {part["what"]: part for part in found["prediction"]["parts"]}
+        assert list(parts) == ["phase teach", "phase study", "evaluation of all nodes at the end"]
+        teach, study, end = parts.values()
+        assert (teach["epochs_each"], study["epochs_each"], end["epochs_each"]) == (2, 3, 0)
+        assert teach["start_s_each"] > study["start_s_each"] == 0
+        steps = 3 * 81 * (second["step"]["median_s"] + second["batch_and_metrics"]["median_s"])
+        assert study["steps_s"] == pytest.approx(steps)
+        assert end["images_evaluated_at_end"] == 500
+        whole = sum(part["seconds"] for part in parts.values())
+        assert found["prediction"]["seconds"] == pytest.approx(whole)
+
+    def test_a_space_with_phases(self, capsys: pytest.CaptureFixture[str]) -> None:
+        text = PHASES.replace("kl via", "kl | mse via") + "search { trials = 2  epochs = 2 }"
+        found = benched([written("space.ktg", text)], capsys)
+        parts = {part["what"]: part for part in found["prediction"]["parts"]}
+        judging = "trainings to judge the result, phase "
+        assert list(parts) == [
+            "trials, phase teach", "trials, phase study", f"{judging}teach", f"{judging}study",
+        ]  # fmt: skip
+        trained = sum(p["epochs_each"] for name, p in parts.items() if name.startswith("trials"))
+        assert 2 * trained == pytest.approx(found["prediction"]["trial_epochs"])
+
     def test_the_data_need_not_be_there(self, capsys: pytest.CaptureFixture[str]) -> None:
         text = """
         graph g { node a = resnet8 target a edge label -> a }
@@ -129,7 +160,7 @@ class TestMeasured:
         seconds = iter([100.0, 1.0])
         monkeypatch.setattr(Stopwatch, "time", lambda self, call, calls=1: next(seconds))
         plan = tiny_plan(["a"], compile="on")
-        made, start = benching._started(plan, Stopwatch(CPU), CPU, lambda _: None)
+        made, start = started(plan, Stopwatch(CPU), CPU, lambda _: None)
         assert made.step.execution.compile.value == "on"
         assert 99 < start < 199
 

@@ -61,7 +61,7 @@ def test_a_trunk_counts_once() -> None:
     expected = 2 * 16 * (2 * first + 3 * (one + two + 2 * head))
     made = training(plan, CPU)
     assert operations(made.take) == expected
-    assert operations(limit(plan, CPU, made.image, made.label).call) == expected
+    assert operations(limit(made).call) == expected
     assert ImageFlops().of(plan) == 2 * 3 * (first + one + two + 2 * head)
 
 
@@ -81,7 +81,7 @@ def test_a_frozen_network_is_asked_only() -> None:
     asked, learning = 2 * 16 * (64 * 100 + 100 * 10), 2 * (2 * 16 * 64 * 10)
     made = training(plan, CPU)
     assert operations(made.take) == asked + learning
-    assert operations(limit(plan, CPU, made.image, made.label).call) == asked + learning
+    assert operations(limit(made).call) == asked + learning
 
 
 def test_the_product_is_what_it_says() -> None:

@@ -1,13 +1,14 @@
 """A benchmark as text and as JSON."""
 
 import json
+from collections.abc import Sequence
 
 from ktgdsl.bench.duration import (
     Pace,
     PredictedWork,
     run_work,
 )
-from ktgdsl.bench.result import Bench, Machine, Memory, Spread
+from ktgdsl.bench.result import Bench, Machine, Memory, PhaseBench, Spread
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.bench import (
     bench_json,
@@ -44,28 +45,44 @@ def test_the_whole_text() -> None:
     assert bench_text(by_hand(tiny_plan(["a"]))) == EXPECTED
 
 
+def test_the_text_has_a_section_for_each_phase() -> None:
+    text = bench_text(by_hand(tiny_plan(["a"]), phases=("hints", "distil")))
+    for name in ("hints", "distil"):
+        assert f"step of phase {name}\n  time           10 ms" in text
+        assert f"epoch of phase {name}, besides its steps\n  batch and metrics" in text
+    assert "evaluation         100 µs an image, by a\n" in text
+
+
 def test_what_cannot_be_measured_is_null() -> None:
     found = json.loads(bench_json(by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000))))
     assert found["memory"]["peak_bytes"] is None
     assert "not measured" in bench_text(by_hand(tiny_plan(["a"]), memory=Memory(None, 0, 0, 5000)))
 
 
-def by_hand(plan: Plan, memory: Memory | None = None) -> Bench:
+def by_hand(
+    plan: Plan, memory: Memory | None = None, phases: Sequence[str | None] = (None,)
+) -> Bench:
     return Bench(
         plan=plan,
         subject="the spec itself",
         machine=Machine("cpu", "x86_64", 2, "2.11.0", "fp32", "off", "channels_last", "wall time"),
         batch=16,
-        step=Spread((0.010, 0.010)),
-        limit=Spread((0.008, 0.010)),
-        besides=Spread((0.001, 0.001)),
-        evaluation=0.0001,
-        operations=500_000_000,
-        product=Spread((0.005, 0.005)),
+        phases=tuple(
+            PhaseBench(
+                name=name,
+                step=Spread((0.010, 0.010)),
+                limit=Spread((0.008, 0.010)),
+                besides=Spread((0.001, 0.001)),
+                product=Spread((0.005, 0.005)),
+                image={"a": 0.0001},
+                operations=500_000_000,
+            )
+            for name in phases
+        ),
         product_operations=1_000_000_000,
         product_what="1024 x 1024 matrices in fp32",
         memory=memory or Memory("resident memory", 100_000_000, 250_000_000, 115_008),
-        parts=(PredictedWork(run_work(plan), Pace(0.1, 0.011, 0.0001)),),
+        parts=tuple(PredictedWork(work, Pace(0.1, 0.011, 0.0001)) for work in run_work(plan)),
         expected=None,
     )
 

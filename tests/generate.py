@@ -64,6 +64,10 @@ def specs(draw: st.DrawFn) -> str:
         terms = draw(st.lists(st.tuples(losses, gates), min_size=1, max_size=3))
         written = ", ".join(f"{loss} via {gate}" for loss, gate in terms)
         lines.append(f"edge {source} -> {destination} : {written}")
+    alike = [name for name, network in networks.items() if network == networks["a"]]
+    if len(alike) > 1 and "python" not in networks["a"] and draw(st.booleans()):
+        layers = draw(st.sampled_from(["stem", "stem, stage1"]))
+        lines.append(f"share {', '.join(alike)} {{ layers = [{layers}] grad = mean }}")
     train = draw(st.fixed_dictionaries({}, optional=SETTINGS))
     data = draw(st.fixed_dictionaries({}, optional=DATA))
     blocks = [

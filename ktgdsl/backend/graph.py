@@ -19,7 +19,7 @@ from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.backend.trunks import Part
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.model import Access, Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
@@ -74,8 +74,12 @@ class TrainingGraph(fx.GraphModule):
     @property
     def networks(self) -> dict[str, nn.Module]:
         """The network of each node that is called, by the node's name, frozen ones included."""
-        calls = (call for call in self.update.calls if call.trunk is None)
-        return {call.node: _network(getattr(self, call.attribute)) for call in calls}
+        return {
+            name: _network(getattr(self, call.attribute))
+            for call in self.update.calls
+            if call.trunk is None or LOGITS in call.taps
+            for name in call.nodes
+        }
 
     @property
     def code(self) -> str:

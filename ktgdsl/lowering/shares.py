@@ -100,8 +100,12 @@ def _alike(first: DraftNode, other: DraftNode, layers: tuple[str, ...]) -> bool:
         return True
     if set(layers) != {"stem"}:
         return False
-    # The first convolution has 16 channels in every network of a family.
-    return type(one) is type(two) and isinstance(one, Resnet | Wrn)
+    match one, two:
+        case Resnet(), Resnet():
+            return (one.width, one.stride) == (two.width, two.stride)
+        case Wrn(), Wrn():  # whose first convolution has 16 channels
+            return one.stride == two.stride
+    return False
 
 
 def _refuse(drafting: Drafting, message: str, span: Span, fix: str) -> None:

@@ -39,6 +39,13 @@ class TestWhat:
         body = "node a = resnet8 node b = resnet32 target a edge label -> * edge b -> a\n"
         assert shares(body + "share a, b { layers = [stem] }") == [("a b", "stem")]
 
+    @pytest.mark.parametrize("network", ["resnet(8, width=4)", "resnet(8, stride=2)"])
+    def test_no_stem_of_another_shape(self, network: str) -> None:
+        body = f"node a = resnet8 node b = {network} target a edge label -> * edge b -> a\n"
+        assert said(graph(body + "share a, b { layers = [stem] }")) == [
+            "E409 `a` and `b` differ in `stem`, so they cannot share"
+        ]
+
     def test_layers_of_other_networks_by_their_path(self) -> None:
         body = 'node a, b = torchvision("resnet18") target a edge label -> * edge b -> a\n'
         assert shares(body + 'share a, b { layers = ["layer1.0", conv1] }') == [

@@ -7,6 +7,7 @@ NETWORKS = ["resnet8", "resnet14", "wrn10_1", "wrn(10, 2, dropout=0.25)", "resne
             'python("m:f", width=3)']  # fmt: skip
 GATES = ["through", "cutoff", "linear", "correct", "linear(1, 0)", "until(60%)", "after(3)",
          "rampup(80)", "cosine(0, 2)", "0.5"]  # fmt: skip
+GATES_OF_VIEWS = ["stable(0.5)", "steadier"]
 LOSSES = ["kl", "kl(T=4)", "reverse_kl(T=2, scale=1)", "js", "mse", "cosine_distance",
           "mse(on=probabilities)"]  # fmt: skip
 OPTIMIZERS = ["sgd", "sgd(lr=0.5, momentum=0.9, nesterov=true)", "adamw(betas=[0.8, 0.99])",
@@ -33,14 +34,19 @@ DATA = {
     "evaluation_batch": st.integers(1, 5000),
 }
 
-gates = st.recursive(
-    st.sampled_from(GATES),
-    lambda inner: (
-        st.builds("({} {} {})".format, inner, st.sampled_from("*+"), inner)
-        | st.builds("{} / 3".format, inner)
-    ),
-    max_leaves=5,
-)
+
+def gates(words: list[str]) -> st.SearchStrategy[str]:
+    """Gates made of some words."""
+    return st.recursive(
+        st.sampled_from(words),
+        lambda inner: (
+            st.builds("({} {} {})".format, inner, st.sampled_from("*+"), inner)
+            | st.builds("{} / 3".format, inner)
+        ),
+        max_leaves=5,
+    )
+
+
 losses = st.recursive(
     st.sampled_from(LOSSES),
     lambda inner: (
@@ -57,11 +63,15 @@ def specs(draw: st.DrawFn) -> str:
     networks = {name: draw(st.sampled_from(NETWORKS)) for name in NAMES}
     lines = [f"node {name} = {network}" for name, network in networks.items()]
     lines += ["target a", "edge label -> * : ce"]
+    views = draw(st.booleans())
+    weights = gates([*GATES, *(GATES_OF_VIEWS if views else ())])
     if draw(st.booleans()):
-        lines.append(f"edge * -> * : {draw(losses)} via {draw(gates)}")
+        lines.append(f"edge * -> * : {draw(losses)} via {draw(weights)}")
+    if views:
+        lines.append(f"edge a -> a : {draw(losses)} via {draw(weights)}")
     pair = st.permutations(NAMES).map(lambda names: (names[0], names[1]))
     for source, destination in draw(st.lists(pair, max_size=5, unique=True)):
-        terms = draw(st.lists(st.tuples(losses, gates), min_size=1, max_size=3))
+        terms = draw(st.lists(st.tuples(losses, weights), min_size=1, max_size=3))
         written = ", ".join(f"{loss} via {gate}" for loss, gate in terms)
         lines.append(f"edge {source} -> {destination} : {written}")
     alike = [name for name, network in networks.items() if network == networks["a"]]
@@ -70,6 +80,7 @@ def specs(draw: st.DrawFn) -> str:
         lines.append(f"share {', '.join(alike)} {{ layers = [{layers}] grad = mean }}")
     train = draw(st.fixed_dictionaries({}, optional=SETTINGS))
     data = draw(st.fixed_dictionaries({}, optional=DATA))
+    data |= {"augment": "paper", "views": 2} if views else {}
     blocks = [
         f"{head} {{ {' '.join(f'{name} = {value}' for name, value in settings.items())} }}"
         for head, settings in (("data digits", data), ("train", train))

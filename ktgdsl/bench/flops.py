@@ -10,6 +10,7 @@ from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.trunks import Part
 from ktgdsl.plan.model import Node, Plan
+from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.metrics import eval_mode
 
 
@@ -41,8 +42,9 @@ def one_thread() -> Iterator[None]:
 class ImageFlops:
     """About how many FLOPs training takes for an image, to compare the graphs of a space.
 
-    A network that learns counts three times its forward, a frozen one once; shared layers are
-    counted once, and losses left out.
+    A network that learns counts three times its forward, a frozen one once, and each once more
+    where the second view of the samples is read; shared layers are counted once, and losses left
+    out.
     """
 
     def __init__(self) -> None:
@@ -51,13 +53,15 @@ class ImageFlops:
     def of(self, plan: Plan) -> int:
         """The FLOPs of all networks of a plan."""
         count = 0
+        updates = [update for phase in program_of(plan).phases for update in phase.updates]
+        again = {call.node for each in updates for call in each.calls if call.view == 1}
         for node in plan.graph.nodes:
             others = (each.layers for each in plan.graph.shares if node.name in each.nodes[1:])
             shared = tuple(layer for layers in others for layer in layers)
             forward = self._of_layers(plan, node)
             if shared:
                 forward -= self._of_layers(plan, node, shared)
-            count += (3 if node.learns else 1) * forward
+            count += ((3 if node.learns else 1) + (node.name in again)) * forward
         return count
 
     def _of_layers(self, plan: Plan, node: Node, layers: tuple[str, ...] = ()) -> int:

@@ -9,6 +9,7 @@ from ktgdsl.bench.flops import ImageFlops, operations
 from ktgdsl.plan.model import SharedLayers
 from tests.bench.specs import alone, written
 from tests.plans import tiny_plan
+from tests.specs import of
 
 CPU = torch.device("cpu")
 
@@ -99,3 +100,12 @@ def test_the_peak_is_of_a_precision_that_the_machine_has(
     dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
     assert peak_precision(plan, CPU) == dtypes[best]
     assert peak_precision(tiny_plan(), CPU) == torch.float32
+
+
+def test_a_second_view_is_a_forward_more() -> None:
+    """Of the source of `stable`, a forward that learns nothing; of the other none."""
+    body = "node a, b = resnet8 target a edge label -> * edge b -> a"
+    plain, views = of(body), of(f"{body} via stable", "data digits { augment = paper views = 2 }")
+    one = ImageFlops().of(plain) // 6
+    assert ImageFlops().of(views) == 7 * one
+    assert operations(training(views, CPU).take) > operations(training(plain, CPU).take)

@@ -173,6 +173,11 @@ class TestViews:
         plan = of("node a = resnet8 target a edge label -> a edge a -> a : mse via stable", VIEWS)
         assert text_of(edge(plan, "a", "a")) == "mse(on=logits) via stable(threshold=0.8)"
 
+    @pytest.mark.parametrize("gate", ["stable", "steadier(0.5)", "stable * steadier"])
+    def test_the_labels_are_stable(self, gate: str) -> None:
+        plan = of(f"node a = resnet8 target a edge label -> a via 0.5 * {gate}", VIEWS)
+        assert text_of(edge(plan, "label", "a")) == "ce(smoothing=0) via 0.5"
+
     def test_from_tap_to_tap_it_needs_no_views(self) -> None:
         plan = of("node a = resnet8 target a edge label -> a edge a.stage3 -> a.stage1 : attention")
         assert pairs(plan) == ["label -> a", "a.stage3 -> a.stage1"]

@@ -77,9 +77,9 @@ def test_renaming_auxiliary_nodes_keeps_the_canonical_digest(
         body += [
             f"edge {called[s % size]} -> {called[d % size]} : kl via {gate}"
             for s, d, gate in arrows
-            if s % size != d % size
         ]
-        return spec(*body, f"target {called[0]} edge label -> {called[0]}")
+        views = "data digits { augment = paper views = 2 }"
+        return spec(*body, f"target {called[0]} edge label -> {called[0]}", tail=views)
 
     one = written(["t", "a", "b", "c"])
     other = written(["t", *(name for name in names)])

@@ -60,6 +60,15 @@ def test_counting_is_going_through_all_points(seed: int) -> None:
     assert size(plan) == by_hand(plan)
 
 
+def test_gates_of_two_views() -> None:
+    gates = "stable | correct | stable(0.5) * steadier(0.5)"
+    edges = f"edge b -> a via {gates} edge b -> b : mse via {gates}"
+    nodes = "node a, b = resnet8 target a edge label -> b edge label -> a via stable | correct"
+    plan = sound(f"graph g {{ {nodes} {edges} }} data digits {{ augment = paper views = 2 }}")
+    # From the labels both gates are `through`.
+    assert size(plan) == by_hand(plan) == Size(18, 0, 9, 9)
+
+
 def test_what_is_drawn_once_for_the_file() -> None:
     text = """
     let T = 1 | 2 | 4

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.errors import warn
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import AugmentDraws
@@ -130,6 +131,8 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     if data.labeled_samples is not None:
         label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
     preprocessing = preprocessing_of(data, train, learned, device)
+    if data.views > 1 and data.source.name == "python":
+        _ask_about_equal_views(data, preprocessing, random=train.random)
 
     def split(images: ImageSet, index: Tensor, label: Tensor, *, evaluated: bool = True) -> Split:
         label = label.to(device)
@@ -148,6 +151,16 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
         split(test, torch.arange(len(test)), test.label),
         data_set.classes,
     )
+
+
+def _ask_about_equal_views(data: DataPlan, preprocessing: Preprocessing, *, random: bool) -> None:
+    """Warn (W106) where both views of the user's own data are equal; of others a check says it."""
+    if preprocessing.augment is None and not random:
+        warn(
+            "W106",
+            f"both views of a sample are equal, since {data.source} gives the same each time",
+            help="`augment = paper` crops and flips each view at random, or augment in a Dataset",
+        )
 
 
 def _used(label: Tensor, data: DataPlan, seed: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph, build, step_code
 from ktgdsl.backend.side_by_side import side_by_side
+from ktgdsl.backend.streams import on_streams
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.pretraining import pretraining_plan
@@ -321,3 +322,19 @@ def test_a_teacher_is_pretrained_alike_with_one_view_and_two() -> None:
     one = plan(edges.replace(" via stable(0)", ""), data=VIEWS.replace("views = 2", ""))
     plans = [pretraining_plan(each, each.graph.node("t"), 0) for each in (two, one)]
     assert plans[0].digest == plans[1].digest
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_networks_on_streams_are_what_they_are_one_after_the_other() -> None:
+    device = torch.device("cuda")
+
+    def trained(*, together: bool) -> dict[str, Tensor]:
+        graph = build(plan(), seed=0).to(device)
+        compute = on_streams(graph, device) if together else graph
+        inputs = [each.to(device) for each in computed(graph)]
+        torch.autograd.backward([*compute(*inputs).losses.values()])
+        return states(graph)
+
+    expected = trained(together=False)
+    for name, value in trained(together=True).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.data import Split, load_splits, numbered_batches
 from ktgdsl.training.datasets import memory
@@ -63,10 +64,18 @@ def test_without_augmentation_it_is_the_first(tmp_path: Path) -> None:
             assert torch.equal(image, other)
 
 
+def test_data_of_ones_own_that_are_not_random_are_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "same_each_time.py").write_text(RANDOM.replace("torch.rand(())", "0.25"))
+    views = {"views": 2, "augment": "none"}
+    with pytest.warns(KtgWarning, match="both views of a sample are equal"):
+        loaded(python_data("same_each_time", tmp_path, **views))
+    loaded(python_data("same_each_time", tmp_path, **{**views, "augment": "paper"}))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_random_dataset_is_read_twice(tmp_path: Path, workers: int) -> None:
     (tmp_path / f"noise_{workers}.py").write_text(RANDOM)
-    split = loaded(python_data(f"noise_{workers}", tmp_path, workers=workers)).train
+    split = loaded(python_data(f"noise_{workers}", tmp_path, workers=workers, views=2)).train
     before = torch.get_rng_state()
     both = require_first_unchanged(split)
     assert torch.equal(torch.get_rng_state(), before)

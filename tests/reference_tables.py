@@ -153,7 +153,7 @@ def _trained() -> Iterator[Row]:
     yield "constructs", ", ".join(able), ", ".join(rest)
     for block, values in _VALUES.items():
         known = [name for name, value in values.items() if _trains(*_set(block, name, value))]
-        known += ["weights"] if block == "node" else []
+        known += ["weights", "cache"] if block == "node" else []
         yield _divided(f"settings of `{block}`", BLOCKS[block].model_fields, known)
 
 

@@ -104,7 +104,8 @@ class _Emitter:
 
     def _stage_call(self, call: StageCall) -> None:
         value = self.graph.call_module(call.attribute, tuple(map(self._value, call.inputs)))
-        value.meta["network"] = call
+        if call.access != "cached":
+            value.meta["network"] = call
         node, view = identifier(call.nodes[0]), _SUFFIXES[call.view]
         names = {
             tap: (f"logits_{node}" if tap == LOGITS else f"{node}_{identifier(tap)}") + view

@@ -7,6 +7,7 @@ import torch
 from torch import fx, nn
 
 from ktgdsl.backend.batched import batch_edges
+from ktgdsl.backend.cached import CachedOutputs, Lookup
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.followers import following_code
 from ktgdsl.backend.frozen import ForwardOnly, Frozen, Transparent, WithoutGradient
@@ -20,7 +21,7 @@ from ktgdsl.backend.trunks import Part
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
 from ktgdsl.plan.model import LOGITS, Plan
-from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.program.model import Access, Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
 
@@ -42,8 +43,9 @@ class TrainingGraph(fx.GraphModule):
 
     `graph(image, label, progress)` takes images (B, channels, height, width), labels (B,)
     as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`. Where a gate
-    reads the numbers of the samples, `shard` for one, further inputs are `sample`, the numbers (B,)
-    as int64, and where an edge reads the other view of the samples `second_view`, in that order.
+    reads the numbers of the samples, `shard` for one, or outputs are kept (`caches`), further
+    inputs are `sample`, the numbers (B,) as int64, and where an edge reads the other view of the
+    samples `second_view`, in that order.
     """
 
     def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
@@ -82,6 +84,12 @@ class TrainingGraph(fx.GraphModule):
         }
 
     @property
+    def caches(self) -> dict[str, CachedOutputs]:
+        """The outputs that are kept, by the name of the node, which `prepare` has to fill."""
+        modules = {call.node: getattr(self, call.attribute) for call in self.update.calls}
+        return {name: m.cache for name, m in modules.items() if isinstance(m, Lookup)}
+
+    @property
     def code(self) -> str:
         """The Python that runs, with its imports; `self` is this module."""
         imports: dict[str, list[str]] = {}
@@ -112,8 +120,8 @@ def build(
 ) -> TrainingGraph:
     """Build the training graph of a plan on the CPU; nothing is trained.
 
-    It computes all nodes at once, also where `update = sequential` trains them in turn. Of a plan
-    with phases it is the graph of the first, or of the one that `phase` names.
+    It computes all nodes at once, also where `update = sequential` trains them in turn or outputs
+    are kept. Of a plan with phases it is the graph of the first, or of the one that `phase` names.
     `networks` gives your own modules for nodes; each is used as it is and must map images
     to logits (B, classes, ...). The other networks are made by the plan, with initial
     weights from the node's own random stream of `seed` (the plan's seed by default), or
@@ -125,6 +133,7 @@ def build(
     E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
     ValueError when there is no such phase.
     """
+    plan = without_caches(plan)
     made = make_networks(plan, networks, seed)
     train = plan.train.model_copy(update={"update": "simultaneous"})
     program = program_of(plan.model_copy(update={"train": train}))
@@ -148,7 +157,8 @@ def phase_graphs(
 
     Networks are by node, connectors and mixers by the names of their modules.
     """
-    return tuple(_update_graph(plan, update, networks, parts) for update in phase.updates)
+    caches = _caches(plan, phase, networks)
+    return tuple(_update_graph(plan, update, networks, parts, caches) for update in phase.updates)
 
 
 def _update_graph(
@@ -156,11 +166,15 @@ def _update_graph(
     update: Update,
     networks: Mapping[str, nn.Module],
     parts: Mapping[str, nn.Module],
+    caches: Mapping[str, CachedOutputs],
 ) -> TrainingGraph:
     modes = {node.name: node.mode for node in plan.graph.nodes}
     modes |= {each.name: "eval" for each in plan.graph.followers}
     modules = {
-        c.attribute: _called(c, networks[c.nodes[0]], modes[c.nodes[0]]) for c in update.calls
+        c.attribute: Lookup(caches[c.node], c.taps)
+        if c.access == "cached"
+        else _called(c, networks[c.nodes[0]], modes[c.nodes[0]])
+        for c in update.calls
     }
     modules |= {c.name: parts[c.name] for c in connectors_of(update.edges)}
     modules |= {name: _mixer(parts[name], access) for name, access in update.mixers.items()}
@@ -201,6 +215,21 @@ _NO_NORM = (
 )
 
 
+def _caches(
+    plan: Plan, phase: Phase, networks: Mapping[str, nn.Module]
+) -> dict[str, CachedOutputs]:
+    """The kept outputs of each node that is not computed in every step, by the node's name."""
+    taps: dict[str, dict[str, None]] = {}
+    for call in (call for update in phase.updates for call in update.calls):
+        if call.access == "cached":
+            taps.setdefault(call.node, {}).update(dict.fromkeys(call.taps))
+    samples = plan.data.learned_samples if taps else 0
+    return {
+        node: CachedOutputs(node, networks[node], tuple(read), samples)
+        for node, read in taps.items()
+    }
+
+
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
     module = _reading(call, network)
@@ -215,6 +244,8 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
             return Frozen(module, mode)
         case "follow":
             return Frozen(module, "train")
+        case "cached":
+            raise ValueError(f"the outputs of {call.node} are kept, not computed")
 
 
 def _reading(call: StageCall, network: nn.Module) -> nn.Module:
@@ -233,6 +264,8 @@ def _mixer(module: nn.Module, access: Access) -> nn.Module:
 
 def _network(module: nn.Module) -> nn.Module:
     """The network that a called module wraps, or is."""
+    if isinstance(module, Lookup):
+        module = module.cache.network
     while isinstance(module, Frozen | ForwardOnly | WithoutGradient | Tapped):
         module = module.network
     return module.whole if isinstance(module, Part) else module

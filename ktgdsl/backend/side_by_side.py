@@ -26,7 +26,7 @@ def side_by_side(graph: TrainingGraph, threads: int) -> Callable[..., Output]:
     random numbers.
     """
     networks, rest = split_networks(graph)
-    taps = [call.taps for call in graph.update.calls]
+    taps = [call.taps for call in graph.update.computed]
     # Autograd records a function only if an input needs a gradient, and images do not.
     root = torch.zeros((), requires_grad=True)
 

@@ -60,7 +60,9 @@ def measure_phases(
         what = "" if phase.name is None else f" phase {phase.name}"
         progress(f"counting operations{what and ' of' + what}")
         with one_thread():
-            count = operations(training(plan, device, phase=number, compiled=False).take_uncaptured)
+            counted = training(plan, device, phase=number, compiled=False)
+            counted.take()  # the outputs that are kept are there from the second step on
+            count = operations(counted.take_uncaptured)
         gc.collect()  # graphs refer to themselves, and the next needs their memory
         ours = made if number == len(phases) - 1 else training(plan, device, phase=number)
         evaluations, images = _evaluations(ours, _evaluated(ours))

@@ -71,6 +71,7 @@ def _node(node: DraftNode, frozen: str | None, found: Settings, files: Files) ->
         frozen=frozen,
         weights=weights,
         mode=settings.mode,
+        cache=settings.cache,
         keep=settings.keep,
         optimizer=(settings.optimizer or block.optimizer).call(),
         schedule=(settings.schedule or block.schedule).call(),

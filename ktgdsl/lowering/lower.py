@@ -8,6 +8,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.assemble import OWN, assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
+from ktgdsl.lowering.cached_outputs import check_cached_outputs
 from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.held_out import refuse_judging_by_test_samples
@@ -120,6 +121,8 @@ def _passed(
         state = check_shares(check_patterns(check_targets(state)))
         if times:
             state = check_phases(state)
+        if found is not None:
+            state = check_cached_outputs(state, found.data, found.data_plan.source.name, file)
         if not has_errors(state.diagnostics):
             state = check_combinations(drop(state))
             if timed and times:

@@ -15,11 +15,10 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     """Everything in a plan's JSON data that changes a trained bit, names included.
 
     Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; paths (a
-    weights file counts by its SHA-256); the number of repeats; the workers that load data; how
-    many images are evaluated at once; the
-    size of a split that is not held out; the settings of pre-trainings where there is none or
-    they are those of `train`; and the settings of a search. What a space leaves open is part of
-    it.
+    weights file counts by its SHA-256); which outputs are kept; the number of repeats; the workers
+    that load data; how many images are evaluated at once; the size of a split that is not held
+    out; the settings of pre-trainings where there is none or they are those of `train`; and the
+    settings of a search. What a space leaves open is part of it.
     """
     facts = deepcopy(plan)
     pretrain = facts.pop("pretrain") or {}
@@ -51,6 +50,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
                 del part[name]  # as it was before plans could say it
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
+        del node["cache"]
         if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
     return facts

@@ -160,6 +160,8 @@ class Node(Data):
     frozen: str | None = None
     weights: WeightsFile | Literal["own"] | None = None
     mode: Literal["eval", "train"] = "eval"
+    cache: Literal["none", "outputs"] = "none"
+    """Whether what is read of it is kept for each sample in the phases in which it is frozen."""
     keep: bool = False
     optimizer: Call
     schedule: Call

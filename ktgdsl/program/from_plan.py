@@ -9,6 +9,8 @@ from ktgdsl.plan.model import LOGITS, Call, Edge, Plan
 from ktgdsl.program.derived import Outputs
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
+    IMAGE,
+    SAMPLE,
     Access,
     EdgeLoss,
     Follower,
@@ -53,6 +55,12 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
 def _pretraining(plan: Plan, node: plan_model.Node, module: str) -> Phase:
     alone = pretraining_plan(plan, node, 0, node.name)
     return _phase(alone, {node.name: module}, Outputs(alone.graph, {}), None)
+
+
+def without_caches(plan: Plan) -> Plan:
+    """The same plan, with the outputs of all nodes computed in each step."""
+    nodes = tuple(node.model_copy(update={"cache": "none"}) for node in plan.graph.nodes)
+    return plan.model_copy(update={"graph": plan.graph.model_copy(update={"nodes": nodes})})
 
 
 def module_names(plan: Plan) -> dict[str, str]:
@@ -110,13 +118,15 @@ def _phase(
     learning = {learner.name for learner in learners}
     followers = [each for each in plan.graph.followers if each.follows in learning]
     moving = {f.name for f in followers if f.made.arguments["buffers"] == "own"}
+    kept = {n.name for n in plan.graph.nodes if n.cache == "outputs"} - learning
     called = moving.union(*map(needed_nodes, losses))
     calls = [
         # Without phases the accuracy of every node is reported.
         StageCall(
             names[name],
             name,
-            "follow" if name in moving else "frozen",
+            "follow" if name in moving else "cached" if name in kept else "frozen",
+            (SAMPLE if name in kept else IMAGE,),
             taps=(LOGITS,) * (written is None),
         )
         for name in names

@@ -12,10 +12,11 @@ from ktgdsl.plan.model import LOGITS, Call
 from ktgdsl.vocabulary.derived import On
 from ktgdsl.vocabulary.reads import UserFunction
 
-Access = Literal["learn", "forward", "source", "frozen", "follow"]
+Access = Literal["learn", "forward", "source", "frozen", "follow", "cached"]
 """How an update calls a module: to teach it, for further outputs of a module that it teaches, for
 those of one that learns in another update, of one that does not learn in the phase, or of a
-follower in train mode, whose batch-norm statistics the call moves."""
+follower in train mode, whose batch-norm statistics the call moves; `cached` reads the outputs of
+one that does not learn by the numbers of the samples."""
 
 Form = Literal["features", "logits", "log_p", "p", "margin"]
 """What is read of a node: the output at a tap as it is, or of logits z at a temperature T
@@ -276,6 +277,11 @@ class Update:
     edges: tuple[EdgeLoss, ...]
     reported: tuple[DerivedOutput, ...] = ()
     mixers: Mapping[str, Access] = field(default_factory=dict)
+
+    @property
+    def computed(self) -> tuple[StageCall, ...]:
+        """The calls that compute a network."""
+        return tuple(call for call in self.calls if call.access != "cached")
 
     def into(self, learner: str) -> tuple[EdgeLoss, ...]:
         """The edges that teach a learner, in order."""

@@ -32,7 +32,7 @@ def reads_of(edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()) 
 
 def placeholders_of(update: Update) -> tuple[Placeholder, ...]:
     """The inputs of an update, in the order in which its graph takes them."""
-    numbered = SAMPLE in _leaves(update.edges)
+    numbered = SAMPLE in _leaves(update.edges) or any(SAMPLE in c.inputs for c in update.calls)
     second = any(SECOND_VIEW in call.inputs for call in update.calls)
     further = (SAMPLE,) * numbered + (SECOND_VIEW,) * second
     return (IMAGE, LABEL, PROGRESS, *further)

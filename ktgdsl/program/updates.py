@@ -119,7 +119,7 @@ def with_outputs(
 def _access(call: StageCall, learner: str, called: Collection[str]) -> Access:
     if call.node == learner:
         return "learn"
-    return "source" if call.node in called else call.access
+    return "source" if call.node in called and call.access != "cached" else call.access
 
 
 def _mixer_access(node: str, learners: Collection[str], others: Collection[str]) -> Access:

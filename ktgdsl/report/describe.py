@@ -86,6 +86,8 @@ def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
         state += f", from {node.weights_file.path}"
     elif node.weights == "own":
         state += ", with its own weights"
+    if node.cache == "outputs":
+        state += ", outputs kept by sample"
     block = plan.pretrain if node.pretrained and plan.pretrain else plan.train
     if (node.optimizer, node.schedule) != (block.optimizer, block.schedule):
         state += f", {node.optimizer}, {node.schedule}"

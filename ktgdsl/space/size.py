@@ -151,7 +151,7 @@ def _choices(
             return None
         for name, node in draft.nodes.items():
             if turn < len(local.get(f"node {name}", [0])):
-                settings = node.settings.model_dump_json(exclude={"keep"})
+                settings = node.settings.model_dump_json(exclude={"keep", "cache"})
                 text = f"{node.network.call()} {settings} {default}"
                 nodes.setdefault(name, Counter())[text] += 1
         for key, edge in draft.edges.items():

@@ -185,6 +185,7 @@ def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None
         "optimizer": _unless(node.optimizer, block.optimizer, "optimizer"),
         "schedule": _unless(node.schedule, block.schedule, "schedule"),
         "mode": None if node.mode == "eval" else node.mode,
+        "cache": None if node.cache == "none" else node.cache,
         "keep": "true" if node.keep else None,
         "device": None if node.device is None else value_text(node.device),
     }

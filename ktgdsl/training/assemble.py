@@ -11,7 +11,7 @@ from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.from_plan import program_of
+from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.training.edge_trial import try_taps
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
@@ -63,7 +63,7 @@ def assemble(
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     program = program_of(plan, steps)
     parts = make_parts(plan, program, made, seed)
-    try_taps(plan, program, made, parts, device)
+    try_taps(plan, program_of(without_caches(plan)), made, parts, device)
     return Stepper(
         plan,
         program,

@@ -189,7 +189,7 @@ def _memory_format(device: torch.device) -> Choice:
 def _networks(plan: Plan, device: torch.device, compiled: Choice, foreign: bool) -> Choice:
     threads = torch.get_num_threads()
     reasons_against = {
-        "there is one network": len(plan.graph.networks) == 1,
+        "there is one network": len(_computed(plan)) == 1,
         "only a CPU has cores to give each of them": device.type != "cpu",
         "there is one thread": threads == 1,
         "what is compiled is one program": compiled.value == "on",
@@ -229,10 +229,16 @@ def _time_side_by_side(plan: Plan, threads: int) -> float:
     Backward takes twice as long as forward, begins when all forwards are done, and the work
     of our networks is nearly in proportion to their parameters.
     """
-    work = {name: _parameters(node.network) for name, node in plan.graph.networks.items()}
+    work = {name: _parameters(network) for name, network in _computed(plan).items()}
     learning = [work[node.name] for node in plan.graph.nodes if node.learns]
     together = (max(work.values()) + 2 * max(learning)) / threads_per_network(len(work))
     return together * threads / (sum(work.values()) + 2 * sum(learning))
+
+
+def _computed(plan: Plan) -> dict[str, Call]:
+    """The networks that are computed in each step, by their nodes: not those with kept outputs."""
+    kept = {node.name for node in plan.graph.nodes if node.cache == "outputs" and not node.learns}
+    return {name: n.network for name, n in plan.graph.networks.items() if name not in kept}
 
 
 def _parameters(network: Call) -> int:

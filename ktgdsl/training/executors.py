@@ -27,7 +27,7 @@ def executors(
     Capture as a CUDA graph is not among them, since it takes the optimisers in as well.
     """
     chosen: list[Executor] = [*graphs]
-    networks = len(graphs[0].networks)
+    networks = len(graphs[0].update.computed)
     if len(graphs) == 1 and networks > 1:
         if execution.networks.value == "side by side":
             chosen = [side_by_side(graphs[0], threads_per_network(networks))]

@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from ktgdsl.backend.normalization import set_data_normalization
-from ktgdsl.errors import RunError
+from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
@@ -116,6 +117,7 @@ def epochs(
     shown = data.train.preprocessing
     set_data_normalization(networks.values(), shown.mean, shown.std)
     ask_about_float_images(data.train, networks)
+    _require_equal_images(plan, data.train)
     if resume is not None:
         _load_state(step, resume.state)
     epoch = 0 if resume is None else resume.epoch
@@ -153,6 +155,16 @@ def _skipped(step: Stepper) -> int:
     """How many epochs of the phases before were not trained."""
     planned = [phase.epochs for phase in step.program.phases]
     return sum(planned[i] - trained for i, trained in enumerate(step.epochs[:-1]))
+
+
+def _require_equal_images(plan: Plan, split: Split) -> None:
+    """Raise NodeError where outputs are to be kept of images that are drawn anew each time."""
+    if split.stream is not None and split.stream.source.random:
+        for node in plan.graph.nodes:
+            if node.cache == "outputs":
+                message = f"the outputs of `{node.name}` cannot be kept: the images are random"
+                help = "leave `cache` out, or let the data give equal images in each epoch"
+                raise NodeError(node.name, Diagnostic("E505", message, help=help))
 
 
 def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:

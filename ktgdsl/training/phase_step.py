@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Phase
 from ktgdsl.program.reads import connectors_of, mixers_of, placeholders_of
 from ktgdsl.training.captured import CapturedStep, Record
+from ktgdsl.training.datasets import memory
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, executors
 from ktgdsl.training.optim import (
@@ -84,6 +86,7 @@ class PhaseStep:
         self._inputs = [placeholders_of(graph.update) for graph in self.graphs]
         read = {each for inputs in self._inputs for each in inputs}
         self.batch = tuple(each for each in (IMAGE, LABEL, SAMPLE, SECOND_VIEW) if each in read)
+        self._caches = {n: each for graph in self.graphs for n, each in graph.caches.items()}
         # MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
@@ -103,10 +106,18 @@ class PhaseStep:
             # The networks may have another mode, as one whose own layers do not learn has.
             if any(layer.training != training for layer in trunk.children()):
                 trunk.train(training)
+        if self._caches:
+            self._prepare_caches(batch[0], batch[2])
         output = self._take(*batch)
         for follow in self._following:
             follow(k)
         return output
+
+    def _prepare_caches(self, image: Tensor, sample: Tensor) -> None:
+        """Compute what is not kept yet of the samples of a batch."""
+        with self._autocast():
+            for cache in self._caches.values():
+                cache.prepare(image, sample, partial(memory.fits, device=self._device))
 
     def take_uncaptured(self, *batch: Tensor) -> Output:
         """Compute a step and update the networks, kernel by kernel even if steps are captured."""
@@ -128,6 +139,8 @@ class PhaseStep:
             plateau.load_state_dict(state["plateaus"][name])
         for kind, optimizer in self._optimizers.items():
             load_optimizer(optimizer, state[kind])
+        for cache in self._caches.values():
+            cache.forget()
         self._take = self._taker()
 
     def _taker(self) -> Callable[..., Output]:
@@ -156,9 +169,7 @@ class PhaseStep:
         """Update the nodes that learn in the executor's graph: they alone have gradients then."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
-        half = self._execution.precision.value == "bf16"
-        # Of the networks alone: losses and gates take their inputs to float32.
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+        with self._autocast():
             output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
         if self.plan.train.clip is not None:
@@ -183,6 +194,11 @@ class PhaseStep:
             if own:
                 found[learner] = own[0] if len(own) == 1 else torch.stack(own).abs().sum()
         return found
+
+    def _autocast(self) -> torch.autocast:
+        """Of the networks alone: losses and gates take their inputs to float32."""
+        half = self._execution.precision.value == "bf16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=half)
 
     def _set_learning_rates(self, k: int) -> None:
         per_epoch = self.plan.data.steps_per_epoch

@@ -177,7 +177,8 @@ class Stepper:
             image: (B, C, H, W), floating point.
             label: (B,) int64, -1 where there is none.
             sample: (B,) int64, the numbers of the samples in the training split, which the gate
-                `shard` reads.
+                `shard` and `cache = outputs` read. Kept outputs are those of the image that
+                came with the number first.
             second_view: the same samples as `image`, augmented anew, where an edge reads both
                 views of them.
 
@@ -218,7 +219,7 @@ class Stepper:
         if SAMPLE in self._step.batch:
             if sample is None:
                 raise TypeError(
-                    "a gate reads the numbers of the samples: give them as well, "
+                    "kept outputs or a gate read the numbers of the samples: give them as well, "
                     "`step(image, label, sample)`"
                 )
             found.append(sample.to(self.device, non_blocking=True))

@@ -30,6 +30,13 @@ class NodeSettings(Parameters):
     mode: Annotated[
         Literal["eval", "train"], Field(description="batch norm of the node while frozen")
     ] = "eval"
+    cache: Annotated[
+        Literal["none", "outputs"],
+        Field(
+            description="`outputs` computes what is read of the node once for each training "
+            "sample, while it does not learn, and keeps it in memory"
+        ),
+    ] = "none"
     keep: Annotated[bool, Field(description="train and report it though no target needs it")] = (
         False
     )

@@ -69,7 +69,7 @@ def test_it_reads_as_a_person_would_write_it() -> None:
         graph g {
             node m1     = resnet8
             node m2, m3 = resnet14
-            node t      = wrn16_2 { frozen = true  mode = train }
+            node t      = wrn16_2 { frozen = true  cache = outputs }
             target m1
             edge label -> *
             edge * -> * : kl(T=4) via 0.5 * correct
@@ -86,7 +86,7 @@ def test_it_reads_as_a_person_would_write_it() -> None:
 graph g {
     node m1     = resnet8
     node m2, m3 = resnet14
-    node t      = wrn16_2 { frozen = true  mode = train }
+    node t      = wrn16_2 { frozen = true  cache = outputs }
     target m1
 
     edge label -> *

@@ -167,11 +167,12 @@ class Stepper:
     ) -> Output:
         """Take one step and return what it computed.
 
-        One forward of every network on the same images, one backward over the sum of the
-        node losses, which is each node's own since sources are detached, and one update
-        (Minami et al., ACCV 2020, Algorithm 1). With `update = sequential` all of that for one
-        node after the other, on the same images, and what is returned of a node, its logits
-        too, is what its own update came from. Nothing waits for the device.
+        One forward of every network on the same images, and one more on their second view where an
+        edge reads it; one backward over the sum of the node losses, which is each node's own since
+        sources are detached; and one update (Minami et al., ACCV 2020, Algorithm 1). With
+        `update = sequential` all of that for one node after the other, on the same images, and
+        what is returned of a node, its logits too, is what its own update came from. Nothing
+        waits for the device.
 
         Args:
             image: (B, C, H, W), floating point.

@@ -113,6 +113,24 @@ def _check_sources(drafting: Drafting, derived: DraftDerived) -> None:
                 drafting.resolver.complain("E408", message, derived.span, fix)
     if made.looks_at is not None and derived.by is not None:
         check_tap(drafting, derived.by, made.looks_at.path, derived.span)
+        _check_features(drafting, derived, [derived.by])
+    if made.reads_features:
+        _check_features(drafting, derived, derived.sources)
+    if made.differs_by_destination and made.leaves_out and len(derived.sources) == 1:
+        message = f"`{derived.name}` leaves out its only member, `{derived.sources[0]}`"
+        fix = "leave `others` out, or combine more nodes"
+        drafting.resolver.complain("E408", message, derived.span, fix)
+
+
+def _check_features(drafting: Drafting, derived: DraftDerived, nodes: Sequence[str]) -> None:
+    """Whether nodes have features: those with a network do; complains if not."""
+    for node in nodes:
+        other = drafting.draft.derived.get(node)
+        if other is not None and not other.made.follows:
+            why = f"and `{other.made.word}` has none"
+            message = f"`{derived.name}` reads the features of `{node}`, {why}"
+            fix = "name a network node, or an `ema` or `copy` of one"
+            drafting.resolver.complain("E408", message, derived.span, fix)
 
 
 def _check_cycles(drafting: Drafting) -> Sequence[str]:

@@ -95,6 +95,10 @@ class Draft:
     empty: list[Edge] = field(default_factory=list)
     """The edge statements that stand for no pair."""
 
+    def can_learn(self, name: str) -> bool:
+        """Whether a node has parameters that can be trained."""
+        return name in self.nodes or (name in self.derived and self.derived[name].learned)
+
 
 class Drafting(NamedTuple):
     """What all parts of drafting need: how values are looked up and closed, and names.

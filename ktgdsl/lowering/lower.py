@@ -10,12 +10,12 @@ from ktgdsl.lowering.assemble import OWN, assemble
 from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
 from ktgdsl.lowering.cached_outputs import check_cached_outputs
 from ktgdsl.lowering.draft import Draft, Drafting
+from ktgdsl.lowering.ensembles import check_combinations
 from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.held_out import refuse_judging_by_test_samples
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
     PassState,
-    check_combinations,
     check_patterns,
     check_shares,
     check_targets,

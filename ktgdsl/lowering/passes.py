@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Draft, DraftEdge, DraftNode
+from ktgdsl.lowering.draft import Draft, DraftDerived, DraftEdge, DraftNode
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.liveness import needed
 from ktgdsl.plan.model import Dropped, node_of
@@ -76,11 +76,11 @@ def freeze(state: PassState) -> PassState:
         elif not any(edge.transfers for edge in edges):
             frozen[name] = "no live edge enters it"
         found += _listed(state, node, times.get(name, []), idle=name in frozen)
-    found += [
-        _unlisted(state, name, derived.span)
-        for name, derived in state.draft.derived.items()
-        if state.phases and derived.learned and name not in times
-    ]
+    for name, derived in state.draft.derived.items():
+        if not derived.learned:
+            found += [_weightless(derived, phase) for phase in times.get(name, [])]
+        elif state.phases and name not in times:
+            found.append(_unlisted(state, name, derived.span))
     still = [e for e in state.edges if e.transfers or e.destination.node not in frozen]
     gone = [
         _edge(edge, f"`{edge.destination.node}` is frozen")
@@ -109,6 +109,12 @@ def _listed(
         fix = f"leave it out of `learn`, or write `edge label -> {node.name}`"
         return [Diagnostic("E410", message % p.name, p.span, fix) for p in phases]
     return [_unlisted(state, node.name, node.span)] if state.phases and not phases else []
+
+
+def _weightless(derived: DraftDerived, phase: PhaseLearners) -> Diagnostic:
+    why = f"since `{derived.made.word}` has nothing that learns"
+    message = f"`{derived.name}` cannot learn in the phase `{phase.name}`, {why}"
+    return Diagnostic("E410", message, phase.span, "list the nodes that it is made from")
 
 
 def _unlisted(state: PassState, name: str, span: Span) -> Diagnostic:
@@ -159,23 +165,6 @@ def _idle(name: str, reason: str, span: Span) -> Diagnostic:
     message = f"the target `{name}` learns nothing: {reason}"
     fix = f"give it something to learn from: `edge label -> {name}`"
     return Diagnostic("E402", message, span, fix)
-
-
-def check_combinations(state: PassState) -> PassState:
-    """What learns how to combine needs an edge into it, unless nobody needs it at all."""
-    taught = {edge.destination.node for edge in state.edges}
-    gone = {dropped.name for dropped in state.dropped}
-    found = [
-        Diagnostic(
-            "E402",
-            f"`{name}` learns how to combine its members, and no live edge leads into it",
-            derived.span,
-            f"give it something to learn from: `edge label -> {name}`",
-        )
-        for name, derived in state.draft.derived.items()
-        if derived.learned and name not in taught and name not in gone
-    ]
-    return state.with_diagnostics(found)
 
 
 def check_shares(state: PassState) -> PassState:

@@ -6,6 +6,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.blocks import Settings, phase_blocks, stop_call
 from ktgdsl.lowering.draft import DraftEdge, Drafting
+from ktgdsl.lowering.ensembles import reached
 from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
 from ktgdsl.lowering.held_out import refuse_settings
 from ktgdsl.lowering.passes import PassState, PhaseLearners
@@ -68,7 +69,8 @@ def check_phases(state: PassState) -> PassState:
     """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
-        into.setdefault(edge.destination.node, []).append(edge)
+        for name in reached(state.draft, edge.destination.node):
+            into.setdefault(name, []).append(edge)
     # Most edges are open in all phases, and then it does not matter which there are.
     always = {name for name, edges in into.items() if any(_always_open(edge) for edge in edges)}
     found = []
@@ -76,7 +78,7 @@ def check_phases(state: PassState) -> PassState:
         idle = [
             name
             for name in phase.learn
-            if name not in always and name not in state.frozen and name in state.draft.nodes
+            if name not in always and name not in state.frozen and state.draft.can_learn(name)
             if not any(
                 in_phase(term.gate, phase.name) != CUTOFF
                 for edge in into.get(name, ())

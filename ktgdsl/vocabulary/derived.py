@@ -186,6 +186,26 @@ class Ensemble(Derived):
         """Where the gate looks."""
         return self.combine.by if isinstance(self.combine, Gated) else None
 
+    @property
+    def combines(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def leaves_out(self) -> bool:
+        """With `others`."""
+        return self.others
+
+    @property
+    def reads_features(self) -> bool:
+        """As the way to combine them does."""
+        return self.combine.reads_features
+
+    @property
+    def differs_by_destination(self) -> bool:
+        """As the way to combine them says."""
+        return self.combine.reads_destination
+
     @model_validator(mode="after")
     def _combinable(self) -> "Ensemble":
         word = self.combine.word

@@ -70,6 +70,26 @@ class Derived(ReferringEntry, Network):
         """The place whose features say how the sources are mixed, where there is one."""
         return None
 
+    @property
+    def combines(self) -> bool:
+        """Whether it combines the outputs of its sources."""
+        return False
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it leaves the destination of an edge out."""
+        return False
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether it reads the features of its sources."""
+        return False
+
+    @property
+    def differs_by_destination(self) -> bool:
+        """Whether what it gives is another for each destination."""
+        return False
+
 
 class Resnet(Network):
     """CIFAR ResNet of basic blocks with parameter-free option-A shortcuts.

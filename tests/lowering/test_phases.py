@@ -129,6 +129,23 @@ class TestDuring:
         assert "t -> b" not in pairs(plan)
 
 
+class TestThroughAnEnsemble:
+    """A node that learns in a phase from what an ensemble passes on to it is not idle."""
+
+    @pytest.mark.parametrize(("detach", "idle"), [("false", []), ("true", ["W104", "W104"])])
+    def test_a_member_is_idle_only_where_nothing_reaches_it(
+        self, detach: str, idle: list[str]
+    ) -> None:
+        body = (
+            "node a, b = resnet8 target a, b edge label -> * : ce via during(one)\n"
+            f"node m = ensemble(a, b, combine=linear, detach={detach}) {{ keep = true }}\n"
+            "edge label -> m"
+        )
+        more = "phase one { learn = [a, b, m] } phase two { learn = [a, b, m] }"
+        told = said(graph(body) + more)
+        assert [each[:4] for each in told] == idle
+
+
 class TestIdle:
     """A node that is to learn in a phase in which no edge into it is open: a warning."""
 

@@ -190,9 +190,9 @@ def test_the_value_is_the_accuracy_on_the_validation_split_of_the_study(tmp_path
 def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[list[str]] = []
 
-    def watched(networks: Mapping[str, Any], _: object) -> dict[str, float]:
-        measured.append(list(networks))
-        return dict.fromkeys(networks, 50.0)
+    def watched(answers: Any, _: object) -> dict[str, float]:
+        measured.append(list(answers.nodes))
+        return dict.fromkeys(answers.nodes, 50.0)
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", watched)
     plan = tiny_plan("abc", settings={name: {"network": LINEAR} for name in "abc"}, data=HELD)

@@ -1,14 +1,16 @@
-"""Executors: callables that compute a training graph in the way that was chosen."""
+"""Executors: callables that compute an update, or a whole step, in the way that was chosen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph
+from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.backend.streams import on_streams
+from ktgdsl.training.captured import CapturedStep, Compute, Record
 from ktgdsl.training.execution import Execution, threads_per_network
 from ktgdsl.training.process_settings import keep_compiled_code
 
@@ -19,13 +21,10 @@ Executor = Callable[..., Output]
 """(image, label, progress) and what else the `TrainingGraph` reads of a batch to an `Output`."""
 
 
-def executors(
+def update_executors(
     graphs: Sequence[TrainingGraph], execution: Execution, device: torch.device
 ) -> list[Executor]:
-    """The executor of each update of a step, whose optimisers follow it.
-
-    Capture as a CUDA graph is not among them, since it takes the optimisers in as well.
-    """
+    """What computes each update of a step: its losses, which gradients and optimisers follow."""
     chosen: list[Executor] = [*graphs]
     networks = len(graphs[0].update.computed)
     if len(graphs) == 1 and networks > 1:
@@ -41,6 +40,27 @@ def executors(
         keep_compiled_code()
         chosen = [torch.compile(each, dynamic=False) for each in chosen]
     return chosen
+
+
+def step_executor(
+    step: Compute,
+    execution: Execution,
+    tensors: Callable[[], Iterable[Tensor]],
+    dropouts: Sequence[Dropout],
+    record: Record,
+) -> Compute:
+    """What takes whole steps, with the state as it is: all updates, their optimisers included.
+
+    Args:
+        step: computes the updates, and changes weights and optimisers.
+        execution: how.
+        tensors: gives all tensors that a step changes.
+        dropouts: whose random streams a step advances.
+        record: makes the recording of steps that are captured.
+    """
+    if execution.launches.value == "captured":
+        return CapturedStep(step, tensors, dropouts, record)
+    return step
 
 
 def apply_memory_format(network: nn.Module, word: str, execution: Execution) -> None:

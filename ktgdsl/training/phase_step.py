@@ -1,6 +1,6 @@
 """The step of one phase: its graphs and executors, and optimisers that start afresh in it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -16,10 +16,10 @@ from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Phase
 from ktgdsl.program.reads import connectors_of, mixers_of, placeholders_of
-from ktgdsl.training.captured import CapturedStep, Record
+from ktgdsl.training.captured import Compute, Record
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.execution import Execution
-from ktgdsl.training.executors import Executor, executors
+from ktgdsl.training.executors import Executor, step_executor, update_executors
 from ktgdsl.training.optim import (
     learned_parameters,
     load_optimizer,
@@ -59,7 +59,6 @@ class PhaseStep:
         self._device = device
         self._execution = execution
         self._record = record
-        self._captured = execution.launches.value == "captured"
         learners = (*phase.learners, *phase.trunks)
         self._learners = {learner.name: learner for learner in learners}
         self.plateaus = {
@@ -81,8 +80,9 @@ class PhaseStep:
         ]
         self._connectors = [parts[each.name] for each in connectors_of(phase.edges)]
         self._parameters = learned_parameters(learners, networks, parts)
-        self._optimizers = make_optimizers(learners, networks, device, self._captured, parts)
-        self._executors = executors(self.graphs, execution, device)
+        captured = execution.launches.value == "captured"
+        self._optimizers = make_optimizers(learners, networks, device, captured, parts)
+        self._executors = update_executors(self.graphs, execution, device)
         self._inputs = [placeholders_of(graph.update) for graph in self.graphs]
         read = {each for inputs in self._inputs for each in inputs}
         self.batch = tuple(each for each in (IMAGE, LABEL, SAMPLE, SECOND_VIEW) if each in read)
@@ -143,12 +143,12 @@ class PhaseStep:
             cache.forget()
         self._take = self._taker()
 
-    def _taker(self) -> Callable[..., Output]:
+    def _taker(self) -> Compute:
         """What takes steps from here on, with the state as it is."""
-        if not self._captured:
-            return self.take_uncaptured
         drawing = dict.fromkeys(each for module in self._changing() for each in dropouts(module))
-        return CapturedStep(self.take_uncaptured, self._state_tensors, [*drawing], self._record)
+        return step_executor(
+            self.take_uncaptured, self._execution, self._state_tensors, [*drawing], self._record
+        )
 
     def _changing(self) -> Iterator[nn.Module]:
         """The modules that a step changes, some of which may have others of them."""

@@ -27,6 +27,7 @@ from ktgdsl.searching.threads import cores, threads_each
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import describe_environment, threads_of
+from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import identify
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.run_files import folder_error, named_folder
@@ -83,7 +84,11 @@ def search(
     threads = threads_of({"threads": threads_each(workers)})
     with threads, deterministically(deterministic):
         environment = {
-            **describe_environment(plan, torch.device(devices[0]), (plan.train.seed,)),
+            **describe_environment(
+                torch.device(devices[0]),
+                (plan.train.seed,),
+                choose_execution(plan, torch.device(devices[0])),
+            ),
             "devices": devices,
             "workers": workers,
             **_names_of(sampler, pruner),

@@ -13,7 +13,7 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.training.edge_trial import try_taps
-from ktgdsl.training.execution import choose_execution
+from ktgdsl.training.execution import Execution, choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
 from ktgdsl.training.step import Stepper
@@ -27,6 +27,7 @@ def assemble(
     networks: Mapping[str, nn.Module] | None = None,
     seed: int,
     steps: int | None = None,
+    execution: Execution | None = None,
 ) -> Stepper:
     """Make a stepper in which frozen nodes that need pre-training have initial weights.
 
@@ -38,13 +39,14 @@ def assemble(
         networks: modules of the user's by node, used as they are.
         seed: of the initial weights and all other random streams.
         steps: k_end, the length of the training; by default the plan's epochs.
+        execution: how to compute steps; by default as the rule has it.
 
     Raises:
         RunError: when the machine cannot compute as the plan says (E504), the graph cannot be
             built (as `ktgdsl.build` says), or a network of the plan's does not fit (E505).
     """
     own = networks or {}
-    execution = choose_execution(plan, device, own)
+    execution = execution or choose_execution(plan, device, own)
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)

@@ -9,15 +9,14 @@ from typing import Any
 
 import torch
 
-from ktgdsl.plan.model import Plan
-from ktgdsl.training.execution import choose_execution
+from ktgdsl.training.execution import Execution
 from ktgdsl.training.versions import installed_version
 
 PACKAGES = ("ktgdsl", "torch", "torchvision", "safetensors", "lark", "pydantic")
 
 
 def describe_environment(
-    plan: Plan, device: torch.device, seeds: tuple[int, ...]
+    device: torch.device, seeds: tuple[int, ...], execution: Execution
 ) -> dict[str, Any]:
     """The content of `environment.json` for a training that starts now.
 
@@ -40,7 +39,7 @@ def describe_environment(
         "python": platform.python_version(),
         "cuda": torch.version.cuda,
         "versions": {name: installed_version(name) for name in PACKAGES},
-        "computing": choose_execution(plan, device).as_json(),
+        "computing": execution.as_json(),
     }
 
 

@@ -51,6 +51,7 @@ class Execution:
         memory_format: of the weights of convolutions, "channels_last" or "contiguous".
         networks: "side by side", each in a thread of its own, or "one by one".
         launches: on a GPU "captured", a step as one CUDA graph, or "each", kernel by kernel.
+        tried: what was measured where ways were tried, None where they were not.
     """
 
     precision: Choice
@@ -58,10 +59,11 @@ class Execution:
     memory_format: Choice
     networks: Choice
     launches: Choice
+    tried: str | None = None
 
-    def as_json(self) -> dict[str, dict[str, str]]:
+    def as_json(self) -> dict[str, dict[str, str] | str]:
         """The value and the reason of each choice, as `environment.json` has them."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def choose_execution(
@@ -80,7 +82,7 @@ def choose_execution(
     Raises:
         RunError: when the plan asks for what the machine does not have (E504).
     """
-    foreign = _foreign_networks(plan, networks or {})
+    foreign = foreign_networks(plan, networks or {})
     compiled = _compile(plan, device, foreign)
     return Execution(
         precision=_precision(plan, device),
@@ -92,14 +94,15 @@ def choose_execution(
 
 
 def resolved_settings(plan: Plan, execution: Execution) -> tuple[str, ...]:
-    """A sentence for each setting that is `auto` in the plan: its value here, and why."""
+    """A sentence for each setting that is `auto` in the plan, and for what was tried."""
     settings = {"precision": plan.train.precision, "compile": plan.train.compile}
     choices = {"precision": execution.precision, "compile": execution.compile}
-    return tuple(
+    sentences = [
         f"{name} = auto: {choices[name].value}, {choices[name].why}"
         for name, value in settings.items()
         if value == "auto"
-    )
+    ]
+    return (*sentences, *([] if execution.tried is None else [f"steps: {execution.tried}"]))
 
 
 def threads_per_network(networks: int) -> int:
@@ -107,7 +110,7 @@ def threads_per_network(networks: int) -> int:
     return max(1, torch.get_num_threads() // networks)
 
 
-def _foreign_networks(plan: Plan, networks: Mapping[str, nn.Module]) -> bool:
+def foreign_networks(plan: Plan, networks: Mapping[str, nn.Module]) -> bool:
     """Whether some network is not one of ours.
 
     Such networks may share weights or a stream of random numbers, may wait for the device, and
@@ -187,26 +190,29 @@ def _memory_format(device: torch.device) -> Choice:
 
 
 def _networks(plan: Plan, device: torch.device, compiled: Choice, foreign: bool) -> Choice:
-    threads = torch.get_num_threads()
+    if (why := why_one_by_one(plan, device, compiled, foreign)) is not None:
+        return Choice("one by one", why)
+    ratio = _time_side_by_side(plan, torch.get_num_threads())
+    if ratio > _SIDE_BY_SIDE_UP_TO:
+        return Choice("one by one", f"the largest would take {ratio:.2f} times as long as all do")
+    return Choice(
+        "side by side", "a network on a core of its own gains more than cores on a tensor"
+    )
+
+
+def why_one_by_one(plan: Plan, device: torch.device, compiled: Choice, foreign: bool) -> str | None:
+    """Why networks cannot be side by side; None where they can, whether that pays or not."""
     reasons_against = {
         "there is one network": len(_computed(plan)) == 1,
         "only a CPU has cores to give each of them": device.type != "cpu",
-        "there is one thread": threads == 1,
+        "there is one thread": torch.get_num_threads() == 1,
         "what is compiled is one program": compiled.value == "on",
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
         "not all of them are ours": foreign,
         "some of them share layers": bool(plan.graph.shares),
     }
-    for why, holds in reasons_against.items():
-        if holds:
-            return Choice("one by one", why)
-    ratio = _time_side_by_side(plan, threads)
-    if ratio > _SIDE_BY_SIDE_UP_TO:
-        return Choice("one by one", f"the largest would take {ratio:.2f} times as long as all do")
-    return Choice(
-        "side by side", "a network on a core of its own gains more than cores on a tensor"
-    )
+    return next((why for why, holds in reasons_against.items() if holds), None)
 
 
 def _launches(device: torch.device, compiled: Choice, foreign: bool) -> Choice:

@@ -11,6 +11,7 @@ from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Listener, ignore
+from ktgdsl.training.execution import Execution
 from ktgdsl.training.pretrain import Pretraining, load_pretrained
 from ktgdsl.training.step import Stepper
 
@@ -23,6 +24,7 @@ def stepper(
     seed: int | None = None,
     steps: int | None = None,
     pretraining: Pretraining | None = None,
+    execution: Execution | None = None,
     listener: Listener = ignore,
 ) -> Stepper:
     """Make the step that trains a plan's graph, ready to be called.
@@ -38,6 +40,7 @@ def stepper(
         seed: of all random streams; by default the plan's.
         steps: k_end, the length of the training; by default the plan's epochs.
         pretraining: the seed and folder of pre-training; by default it has `seed` too.
+        execution: how to compute steps; by default as the rule has it.
         listener: receives the events of pre-training.
 
     Raises:
@@ -52,7 +55,7 @@ def stepper(
     chosen = choose_device(device)
     plan = complete(plan)
     seed = plan.train.seed if seed is None else seed
-    step = assemble(plan, chosen, networks=networks, seed=seed, steps=steps)
+    step = assemble(plan, chosen, networks=networks, seed=seed, steps=steps, execution=execution)
     pretraining = Pretraining(seed) if pretraining is None else pretraining
     for node in plan.graph.nodes:
         if node.pretrained and node.name not in (networks or {}):

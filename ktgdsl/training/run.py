@@ -37,7 +37,7 @@ from ktgdsl.training.events import (
     RunStarted,
     ignore,
 )
-from ktgdsl.training.execution import choose_execution, resolved_settings
+from ktgdsl.training.execution import Execution, resolved_settings
 from ktgdsl.training.identity import identify
 from ktgdsl.training.loop import ResumePoint, train
 from ktgdsl.training.memory_errors import reporting_out_of_memory
@@ -50,6 +50,7 @@ from ktgdsl.training.run_files import named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder, require_result_of
 from ktgdsl.training.step import Stepper
 from ktgdsl.training.stopping import early_stops
+from ktgdsl.training.tried_execution import execution_to_resume, tried_execution
 from ktgdsl.training.unchanged import (
     changes_to_resume,
     last_noted,
@@ -113,13 +114,14 @@ def run(
     plan, identity = identify(plan)
     chosen = choose_device(device)
     with deterministically(deterministic):
-        environment = describe_environment(plan, chosen, seeds(plan))
+        execution = tried_execution(plan, chosen)
+        environment = describe_environment(chosen, seeds(plan), execution)
     place = None if out is None else named_folder(out)
     folder = create_run_folder(plan, place, spec, environment, identity)
     with folder.locked():
         try:
             with deterministically(deterministic):
-                return Run(plan, folder, chosen, listener, _start(plan)).train()
+                return Run(plan, folder, chosen, execution, listener, _start(plan)).train()
         except KtgError:
             if folder.discard_unused():
                 listener(RunDiscarded(folder.path))
@@ -176,10 +178,11 @@ def _resume(
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
         notes = notes_on_resume(folder, environment)
-        now = describe_environment(plan, chosen, seeds(plan)) | changes
+        execution = execution_to_resume(plan, chosen, environment)
+        now = describe_environment(chosen, seeds(plan), execution) | changes
         folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
         folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
-        return Run(plan, folder, chosen, listener, checkpoint, notes).train()
+        return Run(plan, folder, chosen, execution, listener, checkpoint, notes).train()
 
 
 def _start(plan: Plan) -> Checkpoint:
@@ -200,12 +203,13 @@ class Run:
         plan: Plan,
         folder: RunFolder,
         device: torch.device,
+        execution: Execution,
         listener: Listener,
         checkpoint: Checkpoint,
         notes: tuple[str, ...] = (),
     ) -> None:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
-        self.checkpoint, self.notes = checkpoint, notes
+        self.execution, self.checkpoint, self.notes = execution, checkpoint, notes
         self._started = time.monotonic() - checkpoint.seconds
         self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
         self._opening: list[Event] = []  # not told yet
@@ -214,7 +218,7 @@ class Run:
         """Train what is not done yet, and write the result."""
         start, plan, folder = self.checkpoint, self.plan, self.folder
         try:
-            chosen = resolved_settings(plan, choose_execution(plan, self.device))
+            chosen = resolved_settings(plan, self.execution)
             device = str(self.device)
             at = start.repeat, start.epoch
             self._opening = [RunStarted(plan, folder.path, device, *at, chosen, self.notes)]
@@ -237,7 +241,12 @@ class Run:
         splits = load_splits(self.plan.data, seed, self.device)
         known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
         step = stepper(
-            self.plan, self.device, seed=seed, pretraining=known, listener=self._note_pretraining
+            self.plan,
+            self.device,
+            seed=seed,
+            pretraining=known,
+            execution=self.execution,
+            listener=self._note_pretraining,
         )
         self._open()
         note_imported_code(self.folder, own_code(self.plan))

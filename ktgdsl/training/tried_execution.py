@@ -1,0 +1,245 @@
+"""Chooses how the steps of a long run are executed by trying what is possible on this machine."""
+
+import gc
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from ktgdsl.errors import RunError
+from ktgdsl.files import cache_root, sealed_json, sha256, unsealed_json, write_whole
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import program_of
+from ktgdsl.training.assemble import assemble
+from ktgdsl.training.execution import (
+    Choice,
+    Execution,
+    choose_execution,
+    foreign_networks,
+    why_one_by_one,
+)
+from ktgdsl.training.versions import installed_version
+
+LONG_RUN = 60.0
+"""Seconds of a run from which on trying pays; a shorter one goes by rule."""
+
+MOST_ROUNDS, FEWEST_ROUNDS = 10, 3
+SHARE = 0.03
+"""Steps of each candidate that are timed, and the share of the run's steps that all may take."""
+
+GAIN = 0.03
+"""How much faster than the rule's another has to be: less may be chance."""
+
+_TRIED = "the fastest that was tried"
+_NAMES = ("networks", "memory_format", "compile")
+
+
+def tried_execution(plan: Plan, device: torch.device) -> Execution:
+    """How the steps of a run are executed: the fastest way that was tried, or else by rule.
+
+    Copies of the networks take the steps, on noise, so that nothing of the run changes. The ways
+    give the same but for rounding. Nothing is tried where algorithms have to be deterministic, on
+    a GPU, with networks that are not ours, with `compile = on`, and in a search. What was measured
+    is kept in the cache by machine and by what is computed, so that equal runs stay equal.
+
+    Raises:
+        RunError: as `choose_execution` does.
+    """
+    rule = choose_execution(plan, device)
+    ways = candidates(plan, device, rule)
+    steps = plan.steps * plan.train.repeats
+    if plan.search is not None or len(ways) * (FEWEST_ROUNDS + 1) > SHARE * steps:
+        return rule
+    path = _file(plan)
+    milliseconds = _load(path, ways)
+    if milliseconds is None:
+        try:
+            milliseconds = measure(plan, device, ways, steps)
+        except RunError:  # the run says what is wrong, and where
+            milliseconds = None
+        if milliseconds is None:
+            return rule
+        _save(path, milliseconds)
+    return fastest(ways, milliseconds)
+
+
+def candidates(plan: Plan, device: torch.device, rule: Execution) -> tuple[Execution, ...]:
+    """The ways to execute the steps of a plan, first that of the rule."""
+    compiled_by_spec = plan.train.compile == "on"
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if device.type != "cpu" or foreign_networks(plan, {}) or compiled_by_spec or deterministic:
+        return (rule,)
+    plain = rule if rule.compile.value == "off" else replace(rule, compile=Choice("off", _TRIED))
+    found = {_values(rule): rule}
+    alone = why_one_by_one(plan, device, plain.compile, foreign=False)
+    for networks in ("one by one", "side by side") if alone is None else ("one by one",):
+        for memory_format in ("channels_last", "contiguous"):
+            way = replace(
+                plain,
+                memory_format=Choice(memory_format, _TRIED),
+                networks=Choice(networks, alone or _TRIED),
+            )
+            found.setdefault(_values(way), way)
+    return tuple(found.values())
+
+
+def measure(
+    plan: Plan,
+    device: torch.device,
+    ways: tuple[Execution, ...],
+    steps: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float] | None:
+    """Milliseconds of a step of each way, medians of interleaved steps; None for a short run.
+
+    Args:
+        plan: of the run.
+        device: where.
+        ways: those to try, first that of the rule.
+        steps: of the run.
+        clock: seconds.
+    """
+    first, *others = ways
+    with torch.random.fork_rng(devices=[]):
+        take = {_name(first): _steps(plan, device, first)}
+
+        def timed(name: str) -> float:
+            start = clock()
+            take[name]()
+            return clock() - start
+
+        take[_name(first)]()
+        once = timed(_name(first))
+        if once * steps < LONG_RUN:
+            return None
+        for way in others:
+            take[_name(way)] = _steps(plan, device, way)
+            take[_name(way)]()
+        rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SHARE * steps / len(ways))))
+        times: dict[str, list[float]] = {name: [] for name in take}
+        for _ in range(rounds):
+            for name, taken in times.items():
+                taken.append(timed(name))
+    take.clear()
+    gc.collect()  # graphs refer to themselves
+    return {name: round(1000 * median(taken), 3) for name, taken in times.items()}
+
+
+def fastest(ways: tuple[Execution, ...], milliseconds: Mapping[str, float]) -> Execution:
+    """The fastest way, or the rule's unless that is clearly slower; it says what was measured."""
+    rule = ways[0]
+    best = min(ways, key=lambda way: milliseconds[_name(way)])
+    if milliseconds[_name(best)] > (1 - GAIN) * milliseconds[_name(rule)]:
+        best = rule
+    others = "; ".join(
+        f"{milliseconds[_name(way)]:.1f} ms {_name(way)}" for way in ways if way is not best
+    )
+    text = f"{_name(best)}, {milliseconds[_name(best)]:.1f} ms a step when tried; {others}"
+    return replace(best, tried=text)
+
+
+def execution_to_resume(
+    plan: Plan, device: torch.device, environment: Mapping[str, Any]
+) -> Execution:
+    """How a run is executed that goes on: as at its start, if that was tried and is possible here.
+
+    Args:
+        plan: of the run.
+        device: where it goes on.
+        environment: of the run, `environment.json`.
+    """
+    rule = choose_execution(plan, device)
+    start = environment.get("computing")
+    if not isinstance(start, Mapping) or not isinstance(start.get("tried"), str):
+        return rule
+    choices = [start.get(name) for name in _NAMES]
+    values = tuple(each.get("value") if isinstance(each, Mapping) else None for each in choices)
+    same = (way for way in candidates(plan, device, rule) if _values(way) == values)
+    return next((replace(way, tried=start["tried"]) for way in same), rule)
+
+
+def _values(way: Execution) -> tuple[str, ...]:
+    return tuple(getattr(way, name).value for name in _NAMES)
+
+
+def _name(way: Execution) -> str:
+    networks, memory_format, compiled = _values(way)
+    return f"{networks} in {memory_format}{', compiled' * (compiled == 'on')}"
+
+
+def _steps(plan: Plan, device: torch.device, way: Execution) -> Callable[[], object]:
+    """What takes a step of the plan's longest phase in a way, on noise."""
+    step = assemble(plan, device, seed=0, steps=10**9, execution=way)
+    longest = max(step.program.phases, key=lambda phase: phase.epochs)
+    while step.phase is not longest:
+        step.end_phase()
+    stream = torch.Generator().manual_seed(0)
+    size, _ = plan.data.batch_sizes
+    image = torch.rand(size, *plan.data.shape, generator=stream).to(device)
+    label = torch.randint(plan.data.classes, (size,), generator=stream).to(device)
+    number = torch.arange(size, device=device)
+    return lambda: step(image, label, number, image)
+
+
+def _file(plan: Plan) -> Path | None:
+    """Where the measurements of this machine, of what a plan computes, are kept."""
+    phases = program_of(plan, steps=1).phases
+    computed = (
+        [str(node.network) for node in plan.graph.nodes],
+        [phase.updates for phase in phases],
+        (plan.data.shape, plan.data.classes, plan.data.batch_sizes),
+        (plan.train.precision, plan.train.compile),
+    )
+    key = sha256(json.dumps([_machine(), repr(computed)]).encode())
+    try:
+        folder = cache_root() / "executions"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # there may be no home
+        return None
+    return folder / f"{key[:32]}.json"
+
+
+def _machine() -> list[str]:
+    return [
+        _processor(),
+        torch.backends.cpu.get_cpu_capability(),
+        f"{os.cpu_count()} cores",
+        f"{torch.get_num_threads()} threads",
+        f"torch {torch.__version__}",
+        f"ktgdsl {installed_version('ktgdsl')}",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _load(path: Path | None, ways: tuple[Execution, ...]) -> dict[str, float] | None:
+    """The milliseconds of the ways; None where they are not kept whole."""
+    if path is None:
+        return None
+    try:
+        content, _ = unsealed_json(path.read_text(encoding="utf-8"))
+        return {name: float(content["milliseconds"][name]) for name in map(_name, ways)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _save(path: Path | None, milliseconds: Mapping[str, float]) -> None:
+    if path is not None:
+        text = sealed_json({"machine": _machine(), "milliseconds": dict(milliseconds)})
+        try:
+            write_whole(path, text.encode())
+        except OSError:  # of a cache that cannot be written, as others say
+            return

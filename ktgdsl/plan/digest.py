@@ -22,7 +22,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     """
     facts = deepcopy(plan)
     pretrain = facts.pop("pretrain") or {}
-    pretrained = any(n["frozen"] and n["weights"] is None for n in facts["graph"]["nodes"])
+    pretrained = _pretrained(facts["graph"]["nodes"])
     differs = any(facts["train"][name] != value for name, value in pretrain.items())
     if pretrained and differs:
         facts["pretrain"] = pretrain
@@ -69,6 +69,7 @@ def canonical_digest(plan: dict[str, Any]) -> str:
     """
     facts = content(plan)
     graph = facts["graph"]
+    graph_nodes = graph["nodes"]
     targets = set(graph["targets"])
     sequential = facts["train"]["update"] == "sequential"
     nodes: dict[str, str] = {}
@@ -77,8 +78,10 @@ def canonical_digest(plan: dict[str, Any]) -> str:
             **node,
             "name": node["name"] if node["name"] in targets else None,
             "turn": position if sequential else None,
-            "phases": [i for i, p in enumerate(facts["phases"]) if node["name"] in p["learn"]],
+            "phases": _learning(node, facts["phases"]),
         }
+        if description["phases"]:  # which say how it learns
+            description |= {"optimizer": None, "schedule": None}
         nodes[node["name"]] = _text(_without_unread(_without_sources(description)))
     # What is left are the labels, and "" of unary terms; neither is renamed.
     sources = {edge["source"]["node"] for edge in graph["edges"]} - nodes.keys()
@@ -102,8 +105,26 @@ def canonical_digest(plan: dict[str, Any]) -> str:
     # Each node has its own optimiser and schedule written out.
     for block in ("train", "pretrain"):
         facts.get(block, {}).update(optimizer=None, schedule=None)
-    facts["phases"] = [{**phase, "learn": None} for phase in facts["phases"]]
+    unread = {"learn": None, "optimizer": None, "schedule": None}
+    facts["phases"] = [{**phase, **unread} for phase in facts["phases"]]
+    if facts["phases"] and ("pretrain" in facts or not _pretrained(graph_nodes)):
+        del facts["train"]["epochs"]  # each phase has its own
     return _hash(facts)
+
+
+def _learning(node: dict[str, Any], phases: list[dict[str, Any]]) -> list[list[Any]]:
+    """The phases that a node learns in, each with the optimiser and the schedule of the node."""
+    calls = ("optimizer", "schedule")
+    return [
+        [number, *(phase[name] or node[name] for name in calls)]
+        for number, phase in enumerate(phases)
+        if node["name"] in phase["learn"]
+    ]
+
+
+def _pretrained(nodes: list[dict[str, Any]]) -> bool:
+    """Whether one of the nodes is pre-trained."""
+    return any(node["frozen"] and node["weights"] is None for node in nodes)
 
 
 def _without_sources(node: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def _alone(plan: Plan, target: Node) -> Plan:
         nodes=(target,),
         edges=(supervised(target.name),),
     )
-    return plan.model_copy(update={"graph": graph, "phases": ()})
+    train = plan.train.model_copy(update={"epochs": plan.epochs})
+    return plan.model_copy(update={"graph": graph, "train": train, "phases": ()})
 
 
 def confirmations(plan: Plan, finalists: Sequence[FrozenTrial]) -> list[Check]:

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.searching.rungs import Rungs
+from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
 
@@ -78,10 +79,18 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
         pretrainings=pretrainings,
         checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
         full=search.epochs,
-        pretraining_epochs=plan.pretrain.epochs if plan.pretrain else search.epochs,
+        pretraining_epochs=_pretraining_epochs(plan, search),
         pretrainings_at_most=at_most,
         trained=_trained(runs, search.epochs),
     )
+
+
+def _pretraining_epochs(plan: Plan, search: SearchPlan) -> int:
+    if plan.pretrain is not None:
+        return plan.pretrain.epochs
+    if not plan.phases:
+        return search.epochs
+    return for_trial(plan_at(plan, {}) or plan).pretraining_epochs
 
 
 def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> list[int]:

@@ -51,10 +51,13 @@ def graph_of_trial(plan: Plan, params: Mapping[str, Any]) -> Plan:
 def for_trial(plan: Plan) -> Plan:
     """A plan without open values as a search trains it.
 
-    Phases are as long as the plan says, or in that proportion where the search is shorter.
+    Phases are as long as the plan says, or in that proportion where the search is shorter, and so
+    are pre-trainings that are as long as `train` says.
     """
     assert plan.search is not None
-    train = plan.train.model_copy(update={"epochs": plan.search.epochs, "repeats": 1})
+    share = plan.search.epochs / plan.epochs
+    epochs = max(1, round(plan.train.epochs * share))
+    train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1})
     data = plan.data.model_copy(update={"holdout": True})
     phases = _in_proportion(plan.phases, plan.search.epochs)
     return plan.model_copy(update={"train": train, "data": data, "phases": phases})

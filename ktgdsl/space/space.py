@@ -1,9 +1,9 @@
 """Search spaces: checked for all of their options, and lowered at a point."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,13 +25,16 @@ from ktgdsl.space.substitutions import (
 )
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
-from ktgdsl.syntax.tree import Choice, Edge, File, Range
+from ktgdsl.syntax.tree import Block, Choice, Edge, File, Range
 from ktgdsl.syntax.walk import walk
 from ktgdsl.vocabulary.networks import Derived, expand_shorthand
 from ktgdsl.vocabulary.registry import entries
 
 MOST_OPTIONS = 1024
 """How many options one open value may have, those nested in it counted in."""
+
+MOST_ENDS = 256
+"""How many combinations of the ends of open lengths are tried to find the longest trial."""
 
 TRIES = 200
 """How many points are drawn at random to find one that is valid."""
@@ -125,7 +128,41 @@ def lower_space(
         return Lowered(None, (*found, problem))
     text = format_file(in_one_file(file, paths))
     open_values = model.Space.model_construct(text=text, draws=draws)
-    return Lowered(first.model_copy(update={"space": open_values}), tuple(found))
+    if search is not None:
+        epochs = max([search.epochs, *_lengths(space, paths, draws)])
+        search = search.model_copy(update={"epochs": epochs})
+    update = {"space": open_values, "search": search}
+    return Lowered(first.model_copy(update=update), tuple(found))
+
+
+def _lengths(space: OpenFile, paths: SpecPaths, draws: Sequence[Draw]) -> Iterator[int]:
+    """The lengths of a trial where lengths are open, at their smallest and greatest values.
+
+    The longest one is there, as the length of a training is a sum of what is drawn for each.
+    """
+    blocks = [each for each in space.file.statements if isinstance(each, Block)]
+    written = [s.value for block in blocks for s in block.settings if s.name == "epochs"]
+    if not any(space.parts.is_open(value) for value in written):
+        return
+    ends = []
+    for draw in draws:
+        of_block = draw.name.startswith(("train.epochs", "phase.")) and ".epochs" in draw.name
+        if of_block or draw.name.startswith("let."):
+            ends.append([(draw.name, end) for end in _ends(draw)])
+    for point in islice(product(*ends), MOST_ENDS):
+        if (plan := space.lower_at(paths, dict(point)).plan) is not None:
+            assert plan.search is not None
+            yield plan.search.epochs
+
+
+def _ends(draw: Draw) -> Iterable[int | float]:
+    """The greatest and the smallest value of a draw, or all options where they are no numbers."""
+    if not draw.options:
+        return (draw.high or 0, draw.low or 0)
+    if not all(option.isdecimal() for option in draw.options):
+        return range(len(draw.options))
+    order = sorted(range(len(draw.options)), key=lambda index: int(draw.options[index]))
+    return dict.fromkeys([order[-1], order[0]])
 
 
 def _gates(space: OpenFile) -> Iterator[Diagnostic]:

@@ -149,7 +149,10 @@ class DataPlan(Data):
                 f"{self.learned_labeled} to learn from"
             )
         if self.samples_per_pass == 0:
-            return "`labeled_batch` leaves room for samples without a label, and there are none"
+            return (
+                "`labeled_batch` fills a batch with samples without a label, and all "
+                f"{self.learned_samples} to learn from have one"
+            )
         return None
 
     @property

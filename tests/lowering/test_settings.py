@@ -201,6 +201,37 @@ class TestSettings:
         ]
 
 
+class TestLabeledBatch:
+    """That each batch can have samples with a label and without."""
+
+    BATCH = "samples = 100 labeled = 85 labeled_batch = 8"
+
+    @pytest.mark.parametrize(
+        ("gate", "data", "more"),
+        [
+            ("", "holdout = true", ""),
+            ("", "", "search { trials = 2 }"),
+            ("via 1 | 2", "", ""),
+        ],
+    )
+    def test_what_is_held_out_leaves_none_without(self, gate: str, data: str, more: str) -> None:
+        body = f"node a = resnet8 target a edge label -> a {gate}"
+        assert said(graph(body, f"data digits {{ {self.BATCH} {data} }} {more}")) == [
+            "E302 `labeled_batch` fills a batch with samples without a label, and all 80 to learn "
+            "from have one"
+        ]
+
+    def test_that_is_fine_where_none_are_held_out(self) -> None:
+        body = "node a = resnet8 target a edge label -> a"
+        plan = of(body, f"data digits {{ {self.BATCH} batch = 12 }}")
+        assert (plan.data.samples_per_pass, plan.data.steps_per_epoch) == (15, 3)
+        assert plan.data.batch_sizes == (12, 0)
+
+    def test_the_labels_of_ones_own_data_are_not_known_yet(self) -> None:
+        body = "node a = resnet8 target a edge label -> a"
+        assert of(body, 'data python("m:f") { labeled_batch = 4 }').data.labeled_batch == 4
+
+
 class TestPretrain:
     body = "node s = resnet8 node t = resnet14 {} target s edge label, t -> s"
 

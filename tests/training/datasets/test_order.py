@@ -10,18 +10,12 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.data import load_splits, numbered_batches
 from ktgdsl.training.datasets.order import mixed
-from ktgdsl.training.deterministic import deterministically
-from ktgdsl.training.events import EpochDone
-from ktgdsl.training.loop import ResumePoint
-from ktgdsl.training.step import Stepper
 from tests.specs import sound
-from tests.trained import train_plan
 from tests.training.datasets.plans import loaded, python_data
 from tests.training.datasets.test_user_images import RANDOM
 
 FEW_LABELS = RANDOM.replace("i % 2", "i % 2 if i < 3 else -1")
 CPU = torch.device("cpu")
-SMALL = "samples = 60 labeled = 6 batch = 16 labeled_batch = 4"
 LABEL = torch.tensor([-1, 0, -1, 1, -1, -1, 2, -1, -1, -1, -1, 0])  # 4 of 12 have one
 
 
@@ -127,22 +121,10 @@ def test_a_random_dataset_is_read_anew_whenever_a_sample_comes_again(tmp_path: P
 def test_data_of_ones_own_that_cannot_be_mixed_are_refused(tmp_path: Path) -> None:
     (tmp_path / "all_labeled.py").write_text(RANDOM)
     (tmp_path / "few.py").write_text(FEW_LABELS)
-    for name, size, said in (("all_labeled", 2, "there are none"), ("few", 4, "there are 3")):
+    for name, size, said in (
+        ("all_labeled", 2, "all 16 to learn from have one"),
+        ("few", 4, "there are 3"),
+    ):
         data = python_data(name, tmp_path, labeled_batch=size, batch=8)
         with pytest.raises(RunError, match=said):
             loaded(data)
-
-
-def test_a_training_takes_such_steps_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    spec = plan(f"{SMALL} }} train {{ epochs = 2")
-
-    def keep(done: EpochDone, step: Stepper) -> None:
-        assert done.metrics.steps == 4  # 54 // 12
-        torch.save(step.state_dict(), tmp_path / f"{done.epoch}.pt")
-
-    with deterministically(enabled=True):
-        whole = train_plan(spec, on_epoch=keep)
-        state = torch.load(tmp_path / "1.pt", weights_only=True)
-        resumed = train_plan(spec, resume=ResumePoint(1, state))
-    one, other = (each.stepper.networks["a"].state_dict() for each in (whole, resumed))
-    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -17,13 +17,14 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.own_functions import OwnFunction
 from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.taps import Tapped, tapped
-from ktgdsl.backend.trunks import Part
+from ktgdsl.backend.trunks import Part, average_gradients
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.program.model import Access, Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
+from ktgdsl.program.trunks import trunks_of
 
 
 class _ShortNames(fx.graph.CodeGen):
@@ -102,7 +103,9 @@ class TrainingGraph(fx.GraphModule):
 
 
 def _rebuild(plan: str, update: Update, modules: Mapping[str, nn.Module]) -> TrainingGraph:
-    return TrainingGraph(Plan.from_json(plan), update, modules)
+    graph = TrainingGraph(Plan.from_json(plan), update, modules)
+    average_gradients(trunks_of(graph.plan), graph.networks)  # hooks are not stored either
+    return graph
 
 
 def _is_ours(function: object) -> bool:

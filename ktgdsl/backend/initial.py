@@ -11,7 +11,7 @@ from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.followers import follower_network
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.backend.trunks import share_layers
+from ktgdsl.backend.trunks import average_gradients, share_layers
 from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
@@ -42,7 +42,9 @@ def make_networks(
             network = initial_network(plan, node, seed)
             _load(node, network)
         made[node.name] = network if node.learns else network.requires_grad_(False)
-    share_layers(trunks_of(plan), made)
+    trunks = trunks_of(plan)
+    share_layers(trunks, made)
+    average_gradients(trunks, made)
     for each in plan.graph.followers:
         followed = each.sources[0]
         made[each.name] = follower_network(each.name, followed, made[followed], seed)

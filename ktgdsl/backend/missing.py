@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ktgdsl.plan.model import Node, Plan
-from ktgdsl.vocabulary.networks import Resnet, Wrn
+from ktgdsl.plan.model import Plan
 
 
 class Missing(NamedTuple):
@@ -26,11 +25,5 @@ def missing(plan: Plan) -> Iterator[Missing]:
         if node.device is not None:
             yield Missing("a device of a node's own", "device")
     for share in graph.shares:
-        if not all(_has_stages(graph.node(name)) for name in share.nodes):
-            yield Missing("`share` between networks that are not built in", "share")
         if any(graph.node(name).pretrained for name in share.nodes):
             yield Missing("`share` between nodes that are pre-trained", "share")
-
-
-def _has_stages(node: Node) -> bool:
-    return node.network.name in (Resnet.word, Wrn.word)

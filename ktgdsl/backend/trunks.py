@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,30 +46,59 @@ class Part(StagedNetwork):
 def share_layers(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> None:
     """Give all sharers the layers of the first: one module, also in what they normalise.
 
-    Raises NodeError where a network has no such layers, as one of the user's own may.
+    Raises NodeError where a network has no such layers, as one that is not ours may.
     """
     for trunk in trunks:
-        first, *others = (_staged(name, networks[name]) for name in trunk.nodes)
-        for network in others:
-            for layer in trunk.layers:
-                setattr(network, layer, getattr(first, layer))
-            adopt_normalization(network, input_normalization(first))
+        first, *others = trunk.nodes
+        layers = [_layer(first, networks[first], layer, trunk.called) for layer in trunk.layers]
+        for name in others:
+            for path, layer in zip(trunk.layers, layers, strict=True):
+                own = _layer(name, networks[name], path, trunk.called)
+                if _shapes(own) != _shapes(layer):
+                    problem = f"has another `{path}` than that of `{first}`, which it is to share"
+                    raise _unfit(name, problem, "equal networks can share their layers")
+                networks[name].set_submodule(path, layer)
+            adopt_normalization(networks[name], input_normalization(networks[first]))
 
 
-def _staged(node: str, network: nn.Module) -> StagedNetwork:
-    if not isinstance(network, StagedNetwork):
-        message = (
-            f"the network that `networks` gives to `{node}` has no stages, and it shares some with "
-            "another node"
-        )
-        help = "leave it out, or take the `share` out of the spec"
-        raise NodeError(node, Diagnostic("E505", message, help=help))
-    return network
+def _layer(node: str, network: nn.Module, path: str, staged: bool) -> nn.Module:
+    if staged and not isinstance(network, StagedNetwork):
+        problem = "has no stages, and it shares some with another node"
+        raise _unfit(node, problem, "leave it out of `networks`, or the `share` out of the spec")
+    try:
+        return network.get_submodule(path)
+    except AttributeError:
+        help = "modules have the names that `network.named_modules()` says"
+        raise _unfit(node, f"has no `{path}` inside of it to share", help) from None
 
 
-def trunk_module(trunk: Trunk, networks: Mapping[str, nn.Module]) -> Part:
+def _shapes(layer: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in layer.state_dict().items()}
+
+
+def _unfit(node: str, problem: str, help: str) -> NodeError:
+    message = f"the network of node `{node}` {problem}"
+    return NodeError(node, Diagnostic("E505", message, help=help))
+
+
+def average_gradients(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> None:
+    """Divide gradients by the number of sharers in trunks that are not called by themselves.
+
+    Of others the training graph does, where their output is read.
+    """
+    for trunk in trunks:
+        known = any(name in networks for name in trunk.nodes)
+        if known and not trunk.called and trunk.grad == "mean":
+            averaged = partial(torch.mul, other=trunk.backward(1))
+            for parameter in trunk_module(trunk, networks).parameters():
+                if parameter.requires_grad:
+                    parameter.register_hook(averaged)  # type: ignore[no-untyped-call]
+
+
+def trunk_module(trunk: Trunk, networks: Mapping[str, nn.Module]) -> nn.ModuleList:
     """The layers of a trunk, of networks that share them."""
-    return Part(_staged(trunk.nodes[0], networks[trunk.nodes[0]]), trunk.layers)
+    network = next(networks[name] for name in trunk.nodes if name in networks)
+    return nn.ModuleList(network.get_submodule(layer) for layer in trunk.layers)
 
 
 def own_parameters(
@@ -78,17 +108,13 @@ def own_parameters(
 
     Those of a trunk, and those of a node's network that are in no trunk; of an ensemble none.
     """
-    learners = list(learners)
-    found = {
-        each.name: [*trunk_module(each.trunk, networks).parameters()]
-        for each in learners
-        if each.trunk is not None
-    }
-    shared = {id(parameter) for own in found.values() for parameter in own}
-    for each in learners:
-        if each.name in networks:
-            parameters = networks[each.name].parameters()
-            found[each.name] = [p for p in parameters if id(p) not in shared]
+    taken: set[int] = set()
+    found: dict[str, list[nn.Parameter]] = {}
+    for each in sorted(learners, key=lambda each: each.trunk is None):
+        if each.trunk is not None or each.name in networks:
+            module = trunk_module(each.trunk, networks) if each.trunk else networks[each.name]
+            found[each.name] = [p for p in module.parameters() if id(p) not in taken]
+            taken.update(map(id, found[each.name]))
     return found
 
 

@@ -207,6 +207,8 @@ class Trunk:
         nodes: the sharers; initial values, optimiser and schedule are the first one's.
         layers: from the input, or from where another trunk ends, on.
         grad: whether the gradients of the sharers are added in it, or averaged.
+        called: whether it is called by itself. Foreign networks have no stages to go on from, and
+            each of them calls the layers as a part of it.
     """
 
     name: str
@@ -214,6 +216,7 @@ class Trunk:
     nodes: tuple[str, ...]
     layers: tuple[str, ...]
     grad: Literal["sum", "mean"]
+    called: bool = True
 
     def backward(self, sharers: int) -> float:
         """What a gradient into it is multiplied by that is the sum of so many sharers' ones."""

@@ -18,7 +18,7 @@ from ktgdsl.program.model import (
     on_second_view,
 )
 from ktgdsl.program.names import identifier, unique
-from ktgdsl.vocabulary.networks import STAGES
+from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 
 _NEXT = dict(pairwise(STAGES))
 
@@ -27,11 +27,14 @@ def trunks_of(plan: Plan) -> tuple[Trunk, ...]:
     """The trunks of a plan, each after the one that it goes on from."""
     shares = {f"{share.nodes[0]}.{share.layers[-1]}": share for share in plan.graph.shares}
     modules = unique({name: f"trunk_{identifier(name)}" for name in shares})
+    built_in = {n.name for n in plan.graph.nodes if n.network.name in (Resnet.word, Wrn.word)}
     found = [
-        Trunk(name, modules[name], share.nodes, share.layers, share.grad)
+        Trunk(
+            name, modules[name], share.nodes, share.layers, share.grad, built_in >= {*share.nodes}
+        )
         for name, share in shares.items()
     ]
-    return tuple(sorted(found, key=lambda trunk: STAGES.index(trunk.layers[0])))
+    return tuple(sorted(found, key=lambda each: STAGES.index(each.layers[0]) if each.called else 0))
 
 
 def with_trunks(plan: Plan, phase: Phase, trunks: tuple[Trunk, ...]) -> Phase:
@@ -65,10 +68,14 @@ def _learner(plan: Plan, phase: Phase, trunk: Trunk, learning: set[str]) -> Lear
 
 @dataclass(frozen=True)
 class _Parts:
-    """Which trunk a place of a node is in; `networks` are the words of the nodes' networks."""
+    """Which trunk a place of a node is in.
+
+    `networks` are the words of the nodes' networks; of `cached` nodes nothing is computed.
+    """
 
     trunks: tuple[Trunk, ...]
     networks: Mapping[str, str]
+    cached: Collection[str]
 
     def of_tap(self, node: str, tap: str) -> Trunk | None:
         """The trunk that computes a place of a node; None where the node does for itself."""
@@ -83,6 +90,8 @@ class _Parts:
 
     def _below(self, name: str) -> list[Trunk]:
         """The trunks under a node or a trunk, from the top down."""
+        if name in self.cached:
+            return []
         at = next((i for i, each in enumerate(self.trunks) if each.name == name), None)
         node = name if at is None else self.trunks[at].nodes[0]
         return [each for each in reversed(self.trunks[:at]) if node in each.nodes]
@@ -95,7 +104,11 @@ def shared(
 
     `learning` are the nodes that learn in the phase.
     """
-    parts = _Parts(trunks, {node.name: node.network.name for node in plan.graph.nodes})
+    parts = _Parts(
+        tuple(trunk for trunk in trunks if trunk.called),
+        {node.name: node.network.name for node in plan.graph.nodes},
+        {call.node for call in update.calls if call.access == "cached"},
+    )
     taught_nodes = {call.node for call in update.calls if call.access == "learn"}
     taught = [trunk for trunk in parts.trunks if taught_nodes & set(trunk.nodes)]
 

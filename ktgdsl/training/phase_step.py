@@ -69,14 +69,16 @@ class PhaseStep:
         calls = [call for update in phase.updates for call in update.calls]
         training = {call.node for call in calls if call.access in ("learn", "follow")}
         training |= {node.name for node in plan.graph.nodes if node.mode == "train"}
-        training |= {learner.name for learner in phase.learners}
+        training |= {learner.name for learner in learners}
         mixers = [m for u in phase.updates for m in mixers_of(u.edges, u.reported)]
         self._modules = {c.node: networks[c.node] for c in calls if c.trunk is None}
         self._modules |= {each.node: parts[each.name] for each in mixers}
         self._modes = {name: name in training for name in self._modules}
         self._trunks = [
             (trunk_module(trunk, networks), {trunk.name, trunk.nodes[0]} & training != set())
-            for trunk in phase.shared
+            for trunk in dict.fromkeys(
+                [*phase.shared, *(each.trunk for each in phase.trunks if each.trunk)]
+            )
         ]
         self._connectors = [parts[each.name] for each in connectors_of(phase.edges)]
         self._parameters = learned_parameters(learners, networks, parts)

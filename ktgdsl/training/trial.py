@@ -1,6 +1,6 @@
 """Tries networks that are not ours before anything is trained: what fails later fails here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
-from ktgdsl.plan.model import DataPlan, Node, Plan
+from ktgdsl.plan.model import DataPlan, Node, Plan, SharedLayers
 from ktgdsl.training.deterministic import reporting_nondeterministic_operators
 from ktgdsl.training.memory_errors import is_out_of_memory
 
@@ -42,7 +42,7 @@ def try_networks(
         NodeError: where one cannot be trained or evaluated (E505).
         RunError: where one has to be deterministic and cannot be (E504).
     """
-    _require_apart(networks)
+    _require_apart(networks, plan.graph.shares)
     for name, node in plan.graph.networks.items():
         if name in networks:
             _require_tensors(name, networks[name])
@@ -149,13 +149,17 @@ def _logits(
     return logits, image._version != version or not torch.equal(image, before)
 
 
-def _require_apart(networks: Mapping[str, nn.Module]) -> None:
-    """Raise NodeError where two nodes have a parameter or buffer in common."""
+def _require_apart(networks: Mapping[str, nn.Module], shares: Iterable[SharedLayers]) -> None:
+    """Raise NodeError where nodes have a parameter or buffer in common that they do not share."""
     owners: dict[int, str] = {}
+    layers = {
+        node: tuple(f"{layer}." for each in shares if node in each.nodes for layer in each.layers)
+        for node in networks
+    }
     for node, network in networks.items():
         state = [*network.named_parameters(), *network.named_buffers()]
         for name, tensor in state:
-            if id(tensor) in owners:
+            if id(tensor) in owners and not name.startswith(layers[node]):
                 problem = f"shares its `{name}` with the network of node `{owners[id(tensor)]}`"
                 raise _unfit(node, problem, "let the function make a new module at each call")
         owners.update((id(tensor), node) for _, tensor in state)

@@ -125,5 +125,5 @@ def test_a_network_of_ones_own_without_stages_cannot_share() -> None:
         "node a, b = resnet8 target a edge label -> * edge b -> a share a, b { layers = [stem] }"
     )
     other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    with pytest.raises(RunError, match="`networks` gives to `b` has no stages"):
+    with pytest.raises(RunError, match="network of node `b` has no stages"):
         build(plan, networks={"b": other})

@@ -42,7 +42,9 @@ _Entry = TypeVar("_Entry", bound=Entry)
 
 @cache
 def entry(kind: str, word: str) -> type[Entry] | None:
-    """The entry that a word of a kind is, or None."""
+    """The entry that a word of a kind is, or None; a short form such as `resnet8` is none."""
+    if kind == "network" and expand_shorthand(word):
+        return None  # without a look at the modules of rare words
     for module in _MODULES[kind]:
         if found := _defined_in(module, kind).get(word):
             return found

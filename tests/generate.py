@@ -15,6 +15,8 @@ OPTIMIZERS = ["sgd", "sgd(lr=0.5, momentum=0.9, nesterov=true)", "adamw(betas=[0
 SCHEDULES = ["constant(warmup=2)", "step(every=30%, gamma=0.5)", "multistep(at=[10, 60%])",
              "cosine(minimum=0.01, warmup=5%)", "cosine(by=epoch)", "exponential(0.9)",
              "plateau(patience=2, cooldown=1)"]  # fmt: skip
+FOLLOWERS = ["ema({})", "ema({}, decay=0.5, warmup=false, buffers=average)", "copy({}, every=3)",
+             "copy({}, buffers=own)"]  # fmt: skip
 SETTINGS = {
     "epochs": st.integers(1, 300),
     "optimizer": st.sampled_from(OPTIMIZERS),
@@ -74,6 +76,10 @@ def specs(draw: st.DrawFn) -> str:
         terms = draw(st.lists(st.tuples(losses, weights), min_size=1, max_size=3))
         written = ", ".join(f"{loss} via {gate}" for loss, gate in terms)
         lines.append(f"edge {source} -> {destination} : {written}")
+    for name in draw(st.lists(st.sampled_from("ef"), unique=True)):
+        rule, followed = draw(st.sampled_from(FOLLOWERS)), draw(st.sampled_from(NAMES))
+        lines.append(f"node {name} = {rule.format(followed)}")
+        lines.append(f"edge {name} -> a : {draw(losses)} via {draw(weights)}")
     alike = [name for name, network in networks.items() if network == networks["a"]]
     if len(alike) > 1 and "python" not in networks["a"] and draw(st.booleans()):
         layers = draw(st.sampled_from(["stem", "stem, stage1"]))

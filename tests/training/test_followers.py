@@ -1,14 +1,27 @@
 """Moving averages and stale copies: what they are after each step, and what they leave alone."""
 
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import ktgdsl
+from ktgdsl.backend.graph import step_code
+from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.events import EpochDone
+from ktgdsl.training.execution import Choice
+from ktgdsl.training.loop import ResumePoint
+from ktgdsl.training.step import Stepper
+from tests.trained import train_plan
+from tests.training.test_captured import FakeRecording
 from tests.training.test_phases import batch
-from tests.training.test_step import assert_equal, weights
+from tests.training.test_step import assert_equal, through_a_file, weights
 
 DATA = "data digits { batch = 16  samples = 160  validation = 96  holdout = true }"
 SGD = "optimizer = sgd(lr=0.1, momentum=0.9, nesterov=false, weight_decay=0) schedule = constant"
@@ -138,3 +151,176 @@ def test_it_moves_in_the_phases_in_which_its_node_learns(word: str) -> None:
         else:
             assert_equal(after, new)
         assert (step.phase.name == "second") == all(torch.equal(own[n], new[n]) for n in own)
+
+
+def test_others_see_it_as_it_was_before_the_step_also_in_turns() -> None:
+    """With `update = sequential` it moves after the last turn, its statistics in its first call."""
+    network = "resnet(depth=8, width=4)"
+    plan = load(
+        f"node a, b = {network} node f = ema(a) target a, b edge label -> * edge f -> a, b",
+        "train { epochs = 1 update = sequential }",
+    )
+    step = ktgdsl.stepper(plan, "cpu")
+    counted = "stem.1.num_batches_tracked"
+    assert [[call.access for call in u.calls if call.node == "f"] for u in step.phase.updates] == [
+        ["follow"], ["source"],
+    ]  # fmt: skip
+    seen: list[Tensor] = []
+    follower = step.networks["f"]
+    weight = follower.get_parameter("stem.0.weight")
+    follower.register_forward_hook(lambda *_: seen.append(weight.clone()))
+    for k in range(2):
+        step(*batch(k))
+        assert weights(step, "f")[counted] == k + 1
+        assert torch.equal(seen[-2], seen[-1])
+        assert not torch.equal(weight, seen[-1])
+
+
+def test_gradients_are_those_of_a_frozen_node_with_equal_weights() -> None:
+    network = "resnet(depth=8, width=4)"
+    edges = "target a edge label -> a edge f -> a : kl(T=2) via correct"
+    plan = load(f"node a = {network} node f = ema(a) {edges}")
+    other = load(f"node a = {network} node f = {network} {{ frozen = true mode = train }} {edges}")
+    image, label = batch(0)
+    graph = ktgdsl.build(plan)
+    equal = ktgdsl.build(other)
+    equal.networks["f"].load_state_dict(graph.networks["f"].state_dict())
+    for each in (graph, equal):
+        torch.autograd.backward(each(image, label, torch.tensor(0.5)).losses["a"])
+    pairs = zip(graph.networks["a"].parameters(), equal.networks["a"].parameters(), strict=True)
+    assert all(torch.equal(one.grad, two.grad) for one, two in pairs)  # type: ignore[arg-type]
+    assert all(each.grad is None for each in graph.networks["f"].parameters())
+
+
+METHODS = """
+    node a, b, c = resnet(depth=8, width=4)
+    node slow = ema(a, decay=0.9)
+    node old  = copy(b, every=3)
+    target c
+    edge label -> *
+    edge slow.stage1 -> b.stage1 : hint
+    edge slow, old   -> c        : kl
+"""
+
+
+def test_a_training_resumes_to_equal_bits_in_any_phase() -> None:
+    plan = load(
+        METHODS,
+        "phase first { learn = [a, b] epochs = 2 take = best } phase second { learn = [b, c] }"
+        "train { epochs = 1 }",
+    )
+    states: list[tuple[int, Any]] = []
+
+    def keep(done: EpochDone, step: Stepper) -> None:
+        states.append((done.epoch, through_a_file(step.state_dict())))
+
+    whole = train_plan(plan, on_epoch=keep)
+    assert [epoch for epoch, _ in states] == [1, 2, 3]
+    for epoch, state in states:
+        resumed = train_plan(plan, resume=ResumePoint(epoch, state))
+        assert resumed.accuracy == whole.accuracy
+        for name in whole.stepper.networks:
+            assert_equal(weights(resumed.stepper, name), weights(whole.stepper, name))
+
+
+def test_the_best_epoch_of_a_follower_is_its_own() -> None:
+    kept: list[dict[str, Tensor]] = []
+    accuracy: list[float] = []
+
+    def note(done: EpochDone, step: Stepper) -> None:
+        kept.append(weights(step, "f"))
+        accuracy.append(done.accuracy["f"])
+
+    plan = followed("ema(a, decay=0.5)", "train { epochs = 3 take = best }")
+    trained = train_plan(plan, on_epoch=note)
+    assert_equal(weights(trained.stepper, "f"), kept[accuracy.index(max(accuracy))])
+
+
+def test_the_printed_code_is_what_runs() -> None:
+    plan = load(
+        "node a = resnet(depth=8, width=4) node slow = ema(a, decay=0.9, buffers=average)"
+        "node old = copy(a, every=2) target a edge label -> a edge slow, old -> a"
+    )
+    rules = step_code(plan).partition("# After step k\n")[2]
+    assert "Ema(networks['slow'], networks['a'], decay=0.9, warmup=True, buffers='av" in rules
+    step = ktgdsl.stepper(plan, "cpu")
+    for k in range(1, 4):
+        networks = {name: deepcopy(network) for name, network in step.networks.items()}
+        step(*batch(k))
+        exec(rules, {"networks": {**networks, "a": step.networks["a"]}, "k": k})
+        for name in ("slow", "old"):
+            assert_equal(networks[name].state_dict(), weights(step, name))
+
+
+def test_its_dropout_draws_from_a_stream_of_its_own() -> None:
+    plan = load(
+        "node a = wrn(10, 1, dropout=0.5) node f, g = ema(a) target a edge label -> a "
+        "edge f, g -> a"
+    )
+    outputs = [ktgdsl.stepper(plan, "cpu")(*batch(0)).logits for _ in range(2)]
+    assert_equal(*outputs)
+    drawn = outputs[0]
+    assert not torch.equal(drawn["f"], drawn["a"])
+    assert not torch.equal(drawn["f"], drawn["g"])
+
+
+def test_an_average_of_a_pretrained_node_has_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+    network = "resnet(depth=8, width=4)"
+    step = ktgdsl.stepper(
+        load(f"node a, t = {network} node f = ema(t) target a edge label -> a edge f -> a"), "cpu"
+    )
+    before = weights(step, "t")
+    assert_equal(before, weights(step, "f"))
+    step(*batch(0))
+    assert_equal(before, weights(step, "f"))
+
+
+def test_those_of_nodes_that_share_layers_begin_with_the_shared_ones() -> None:
+    network = "resnet(depth=8, width=4)"
+    plan = load(
+        f"node h[2] = {network} node f = ema(h) share h {{ layers = [stem] }} target h[0]"
+        "edge label -> h edge f -> h"
+    )
+    step = ktgdsl.stepper(plan, "cpu", steps=2)
+    for k in range(2):
+        stems = [step.networks[f"f[{i}]"].get_parameter("stem.0.weight") for i in range(2)]
+        assert torch.equal(*stems)
+        assert stems[0] is not stems[1]
+        for i in range(2):
+            if k == 0:
+                assert_equal(weights(step, f"h[{i}]"), weights(step, f"f[{i}]"))
+        step(*batch(k))
+
+
+class Uncopied(nn.Linear):
+    def __deepcopy__(self, memo: object) -> "Uncopied":
+        raise TypeError("a handle to a device")
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image.flatten(1))
+
+
+def test_networks_of_ones_own() -> None:
+    plan = followed("ema(a)")
+    with pytest.raises(RunError, match="`f`, whose network is a copy of `a`'s"):
+        ktgdsl.build(plan, {"f": small()})
+    with pytest.raises(RunError, match="of node `a` cannot be copied for `f`: TypeError: a handle"):
+        ktgdsl.build(plan, {"a": Uncopied(64, 10)})
+
+
+def test_a_replayed_step_moves_it_as_a_plain_one_does() -> None:
+    plan = followed("ema(a, decay=0.6)", edges="edge g -> a node g = copy(a, every=2)")
+    plain = ktgdsl.stepper(plan, "cpu", steps=4)
+    made = ktgdsl.stepper(plan, "cpu", steps=4)
+    execution = replace(plain.execution, launches=Choice("captured", "to be tried"))
+    replayed = Stepper(
+        plan, made.program, made.networks, made.device, execution, record=FakeRecording
+    )
+    for k in range(4):
+        plain(*batch(k))
+        replayed(*batch(k))
+    for name in plain.networks:
+        assert_equal(weights(replayed, name), weights(plain, name))

@@ -11,7 +11,7 @@ from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.followers import follower_network
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.supported import require_supported
-from ktgdsl.backend.trunks import average_gradients, share_layers
+from ktgdsl.backend.trunks import average_gradients, require_equal, share_layers
 from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
@@ -43,6 +43,8 @@ def make_networks(
             _load(node, network)
         made[node.name] = network if node.learns else network.requires_grad_(False)
     trunks = trunks_of(plan)
+    fixed = {n.name for n in plan.graph.nodes if not n.learns and (n.weights or n.name in own)}
+    require_equal((each for each in trunks if fixed.intersection(each.nodes)), made)
     share_layers(trunks, made)
     average_gradients(trunks, made)
     for each in plan.graph.followers:

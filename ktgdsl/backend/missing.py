@@ -24,6 +24,3 @@ def missing(plan: Plan) -> Iterator[Missing]:
     for node in graph.nodes:
         if node.device is not None:
             yield Missing("a device of a node's own", "device")
-    for share in graph.shares:
-        if any(graph.node(name).pretrained for name in share.nodes):
-            yield Missing("`share` between nodes that are pre-trained", "share")

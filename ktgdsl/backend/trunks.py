@@ -61,6 +61,24 @@ def share_layers(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> 
             adopt_normalization(networks[name], input_normalization(networks[first]))
 
 
+def require_equal(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> None:
+    """Raise NodeError where sharers that do not learn come with other weights in their layers."""
+    for trunk in trunks:
+        first, *others = trunk.nodes
+        for path in trunk.layers:
+            layer = _layer(first, networks[first], path, trunk.called).state_dict()
+            for name in others:
+                own = _layer(name, networks[name], path, trunk.called).state_dict()
+                if own.keys() != layer.keys() or not all(
+                    torch.equal(value, own[key]) for key, value in layer.items()
+                ):
+                    problem = (
+                        f"has other weights in `{path}` than `{first}`, which it shares it with"
+                    )
+                    help = "take the weights of all sharers from one run, or of none of them"
+                    raise _unfit(name, problem, help)
+
+
 def _layer(node: str, network: nn.Module, path: str, staged: bool) -> nn.Module:
     if staged and not isinstance(network, StagedNetwork):
         problem = "has no stages, and it shares some with another node"

@@ -22,7 +22,7 @@ from ktgdsl.program.model import (
     Update,
 )
 from ktgdsl.program.names import identifier, unique
-from ktgdsl.program.pretraining import pretraining_plan
+from ktgdsl.program.pretraining import pretraining_plan, sharers_of
 from ktgdsl.program.reads import connectors_of, mixers_of, reads_of
 from ktgdsl.program.trunks import trunks_of, with_trunks
 from ktgdsl.program.updates import needed_nodes, updates, with_outputs
@@ -47,14 +47,18 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     connectors = connectors_of(edge for phase in phases for edge in phase.edges)
     mixers = {each.node: each for each in mixers_of((), evaluation_of(plan).reported)}
     pretrainings = tuple(
-        _pretraining(plan, node, names[node.name]) for node in plan.graph.nodes if node.pretrained
+        _pretraining(plan, node, names)
+        for node in plan.graph.nodes
+        if node.pretrained and node == sharers_of(plan.graph, node)[0]
     )
     return Program(modules, connectors, tuple(mixers.values()), phases, trunks, pretrainings)
 
 
-def _pretraining(plan: Plan, node: plan_model.Node, module: str) -> Phase:
+def _pretraining(plan: Plan, node: plan_model.Node, names: dict[str, str]) -> Phase:
     alone = pretraining_plan(plan, node, 0, node.name)
-    return _phase(alone, {node.name: module}, Outputs(alone.graph, {}), None)
+    own = {each.name: names[each.name] for each in alone.graph.nodes}
+    phase = _phase(alone, own, Outputs(alone.graph, {}), None)
+    return with_trunks(alone, phase, trunks_of(alone))
 
 
 def without_caches(plan: Plan) -> Plan:

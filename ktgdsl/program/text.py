@@ -53,8 +53,9 @@ def program_text(program: Program) -> str:
     ]
     lines += [f"module {mixer.name}: {mixer.word} of {mixer.node}" for mixer in program.mixers]
     for phase in program.pretrainings:
-        (learner,) = phase.learners
-        lines += ["", *_phase(phase, f"cached phase of {learner.name}, its pre-training")]
+        names = ", ".join(each.name for each in phase.learners)
+        whose = "its" if len(phase.learners) == 1 else "their"
+        lines += ["", *_phase(phase, f"cached phase of {names}, {whose} pre-training")]
     for phase in program.phases:
         name = "phase" if phase.name is None else f"phase {phase.name}"
         lines += ["", *_phase(phase, name)]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,10 +20,11 @@ from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
 from ktgdsl.plan.model import Node, Plan
-from ktgdsl.program.pretraining import NAME, pretraining_plan
+from ktgdsl.program.pretraining import NAME, pretraining_names, pretraining_plan
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import (
+    EpochDone,
     Listener,
     PretrainAwaited,
     PretrainDone,
@@ -96,42 +97,53 @@ def load_pretrained(
             or damaged (E508).
     """
     alone = pretraining_plan(plan, node, pretraining.seed)
+    names = pretraining_names(plan.graph, node)
     content = content_facts(alone, pretraining.data)
     folder = cache_folder(pretraining.folder)
-    path = folder / file_name(alone, content)
+    paths = {
+        name: folder / file_name(alone, content, None if own == NAME else own)
+        for name, own in names.items()
+    }
+    path, lock = paths[node.name], folder / file_name(alone, content)
     if (done := load_entry(network, path, node.name)) is not None:
         listener(done)
         return path
-    with _locked(path.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
+    with _locked(lock.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
         if (done := load_entry(network, path, node.name)) is not None:
             listener(done)
             return path
         listener(PretrainStarted(node.name, alone, why_unused(path, content)))
-        trained, done = _train(alone, node.name, device, listener)
-        network.load_state_dict(trained.state_dict())
+        trained = _train(alone, node.name, names, device, listener)
+        network.load_state_dict(trained[node.name][0].state_dict())
         try:
-            save_entry(network, path, content, done)
+            for name, (module, done) in trained.items():
+                save_entry(module, paths[name], content, done)
         except OSError as error:
             warnings.warn(
                 f"the pre-trained weights of node {node.name} cannot be kept in {folder}: {error}",
                 stacklevel=2,
             )
-        listener(done)
+        listener(trained[node.name][1])
     return path
 
 
 def _train(
-    alone: Plan, name: str, device: torch.device, listener: Listener
-) -> tuple[nn.Module, PretrainDone]:
-    """The network of node `name`, trained by its own plan, and its accuracy."""
+    alone: Plan, name: str, names: Mapping[str, str], device: torch.device, listener: Listener
+) -> dict[str, tuple[nn.Module, PretrainDone]]:
+    """The networks of node `name` and its sharers by node, and the accuracy of each.
+
+    They are trained by a plan of their own, in which they have other `names`. Events are those of
+    `name` alone.
+    """
     seed = alone.train.seed
-    accuracy, stopped = 0.0, None
+    accuracy: Mapping[str, float] = {}
+    stopped = None
     try:
         step = assemble(alone, device, seed=seed)
         data = load_training_data(alone.data, seed, device)
         for done in epochs(step, data, seed=seed, listener=listener):
-            listener(done)
-            accuracy = step.kept(done.accuracy)[NAME]
+            listener(_of_node(done, names[name]))
+            accuracy = step.kept(done.accuracy)
             stopped = done.epoch if done.stopped else None
     except RunError as error:
         raise RunError(
@@ -142,7 +154,22 @@ def _train(
             )
             for each in error.diagnostics
         ) from error
-    return step.networks[NAME], PretrainDone(name, accuracy, data.evaluation_name, stopped=stopped)
+    split = data.evaluation_name
+    return {
+        each: (step.networks[own], PretrainDone(each, accuracy[own], split, stopped=stopped))
+        for each, own in names.items()
+    }
+
+
+def _of_node(done: EpochDone, name: str) -> EpochDone:
+    """What an epoch says of one node."""
+    metrics = done.metrics
+    loss, accuracy = ({name: values[name]} for values in (metrics.loss, metrics.accuracy))
+    return replace(
+        done,
+        metrics=replace(metrics, loss=loss, accuracy=accuracy),
+        accuracy={name: done.accuracy[name]},
+    )
 
 
 @contextmanager

@@ -37,9 +37,10 @@ def content_facts(alone: Plan, data: str | None) -> dict[str, str]:
     return {CODE: code, DATA: data}
 
 
-def file_name(alone: Plan, content: Mapping[str, str]) -> str:
-    """The name of the file of a pre-training's weights."""
-    return f"{alone.digest}-{sha256(repr(sorted(content.items())).encode())[:16]}.safetensors"
+def file_name(alone: Plan, content: Mapping[str, str], node: str | None = None) -> str:
+    """The name of the file of a pre-training's weights, of one `node` where there are several."""
+    facts = sha256(repr(sorted(content.items())).encode())[:16]
+    return f"{alone.digest}-{facts}{'' if node is None else f'-{node}'}.safetensors"
 
 
 def save_entry(

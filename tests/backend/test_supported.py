@@ -11,8 +11,8 @@ from ktgdsl.errors import RunError
 from tests.specs import compiled, sound
 
 REFUSED = [
-    ("graph g { node a, b, c = resnet8 share b, c { layers = [stem] } target a "
-     "edge label, b, c -> a }", "`share` between nodes that are pre-trained", "share"),
+    ('graph g { node a = resnet8 { device = "cpu" } target a edge label -> a }',
+     "a device of a node's own", 'device = "cpu"'),
 ]  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def test_a_space_is_not_built() -> None:
 
 
 def test_an_option_that_cannot_be_trained_is_told_before_a_search(tmp_path: Path) -> None:
-    edges = "edge label -> a edge b, c -> a : kl via correct | linear"
-    text = f"graph g {{ node a, b, c = resnet8 target a share b, c {{ layers = [stem] }} {edges} }}"
-    with pytest.raises(RunError, match="`share` between nodes that are pre-trained"):
+    node = 'node a = resnet8 | resnet14 { device = "cpu" }'
+    text = f"graph g {{ {node} target a edge label -> a }}"
+    with pytest.raises(RunError, match="a device of a node's own"):
         ktgdsl.search(sound(text), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -15,8 +15,11 @@ from torch.nn.functional import cross_entropy, kl_div
 import ktgdsl
 from ktgdsl.backend.networks import StagedNetwork, make
 from ktgdsl.backend.trunks import logits_of
+from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
+from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.training.answers import NetworkAnswers
+from ktgdsl.training.events import PretrainDone, PretrainStarted
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.prepare import stepper
@@ -453,3 +456,48 @@ def test_in_bf16_and_compiled(settings: str, monkeypatch: pytest.MonkeyPatch) ->
         torch.testing.assert_close(other.losses[name], value, rtol=2e-2, atol=1e-3)
     moved = [step.networks["b"].get_parameter("stem.0.weight") for step in steps]
     torch.testing.assert_close(moved[1], moved[0], rtol=2e-2, atol=2e-3)
+
+
+# Frozen sharers
+
+FROZEN = """
+node a, b, c = resnet(8, width=4) target a
+share b, c { layers = [stem, stage1] grad = mean }
+edge label -> a edge b, c -> a
+"""
+
+
+def test_frozen_sharers_are_pretrained_together() -> None:
+    """As they would be in a graph of their own, once, and they are in the cache for both."""
+    more = "data digits { samples = 64 batch = 32 } train { epochs = 1 }"
+    plan = of(FROZEN, more)
+    events: list[object] = []
+    step = stepper(plan, CPU, seed=1, listener=events.append)
+    assert sum(isinstance(event, PretrainStarted) for event in events) == 1
+    done = [event for event in events if isinstance(event, PretrainDone)]
+    assert [(event.node, event.cached) for event in done] == [("b", False), ("c", True)]
+    alone = pretraining_plan(plan, plan.graph.node("c"), 1)
+    assert alone == pretraining_plan(plan, plan.graph.node("b"), 1)
+    trained = train_plan(alone, seed=1)
+    for name, own in ("b", "pretrained0"), ("c", "pretrained1"):
+        assert_near(step.networks[name], trained.stepper.networks[own])
+    assert [event.accuracy for event in done] == [*trained.accuracy.test.values()]
+    again = stepper(plan, CPU, seed=1, listener=events.append)
+    assert sum(isinstance(event, PretrainStarted) for event in events) == 1
+    assert_near(again.networks["c"], step.networks["c"])
+    one, other = (step.networks[name].get_submodule("stage1") for name in "bc")
+    assert one is other
+
+
+def test_frozen_sharers_with_other_weights_in_what_they_share_are_refused() -> None:
+    plan, networks = of(FROZEN), doubles("a", "b", "c")
+    with pytest.raises(RunError, match="`c` has other weights in `stem` than `b`"):
+        stepper(plan, CPU, networks=networks)
+    with pytest.raises(RunError, match="`c` has other weights in `stem` than `b`"):
+        stepper(plan, CPU, networks={"c": networks["c"].float()})
+    for layer in ("stem", "stage1"):
+        stages(networks["c"], (layer,)).load_state_dict(
+            stages(networks["b"], (layer,)).state_dict()
+        )
+    step = stepper(plan, CPU, networks={**networks, "c": networks["c"].double()})
+    step(*given(1)[0])

@@ -32,6 +32,7 @@ from ktgdsl.backend.own_code import OwnFile
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
 from ktgdsl.plan.model import LOGITS, Edge, Plan
+from ktgdsl.plan.possible import impossible
 from ktgdsl.training.environment_fields import impossible_setting
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
@@ -220,6 +221,8 @@ class RunFolder:
             ) from error
         if self.environment().get(PLAN) not in (None, sha256(text.encode())):
             raise _changed(path)
+        if wrong := impossible(plan):
+            raise folder_error(path, f"{path} says what no spec can: {wrong}", _FROM_A_COPY)
         return plan
 
     def result(self) -> RunResult | None:

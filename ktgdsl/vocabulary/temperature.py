@@ -17,8 +17,8 @@ _RAMPS: dict[str, type[Ramp]] = {"linear": Linear, "cosine": Cosine}
 
 
 def _temperature(value: Any) -> float | Ramp:
-    if isinstance(value, Mapping):
-        ramp = _RAMPS[value["name"]].model_validate(value["arguments"])
+    if isinstance(value, Mapping) and value.get("name") in _RAMPS:
+        ramp = _RAMPS[value["name"]].model_validate(value.get("arguments"))
         return _temperature(ramp)
     if isinstance(value, Ramp):
         for name, end in (("start", value.start), ("stop", value.stop)):

@@ -64,7 +64,8 @@ def test_a_run_that_keeps_nothing_says_so(folder: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ""
     network = 'python("places_own:net")'
     (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
-    assert main(["run", "own.ktg", "--device", "cpu", "--set", "train.optimizer=sgd(lr=1e38)"]) == 1
+    diverging = ["--set", "train.optimizer=sgd(lr=1e38)", "--set", "data.batch=64"]
+    assert main(["run", "own.ktg", "--device", "cpu", *diverging]) == 1
     out = capsys.readouterr().out.splitlines()
     kept = Path("runs", "own")
     assert out[0].endswith(f", into {kept}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ktgdsl.errors import RunError
-from ktgdsl.files import parsed_json, sealed_json, unsealed_json
+from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 from ktgdsl.training.environment_fields import MOST_THREADS
 from ktgdsl.training.events import EpochDone, Event
@@ -190,3 +190,46 @@ def test_a_folder_that_vanishes_ends_the_run(tmp_path: Path, after: str) -> None
         run(PLAN, out=tmp_path / "r", device="cpu", listener=remove)
     assert [each.code for each in error.value.diagnostics] == ["E502"]
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("graph", "nodes", 0, "network", "name"), "resnt", "no network `resnt`"),
+        (("graph", "nodes", 0, "network", "arguments", "depth"), "x", "`depth`"),
+        (("graph", "nodes", 0, "network", "arguments"), {}, "`depth`"),
+        (("graph", "nodes", 0, "optimizer", "arguments", "lr"), None, "`lr`"),
+        (("graph", "nodes", 0, "schedule", "arguments"), {}, "`constant` has no `warmup`"),
+        (("graph", "nodes", 0, "name"), "b", "two nodes `b`"),
+        (("graph", "targets"), ["c"], "the target is the node `c`, which there is not"),
+        (("graph", "targets"), [], "no target"),
+        (("graph", "edges", 1, "source", "node"), "c", "edge c -> a is the node `c`"),
+        (("graph", "edges", 1, "terms"), [], "edge b -> a has no loss"),
+        (("graph", "edges", 1, "terms", 0, "parts", 0, "coefficient"), 1e999, "not finite"),
+        (("graph", "edges", 1, "terms", 0, "parts", 0, "loss", "arguments", "T"), {}, "`T`"),
+        (("train", "epochs"), 0, "`epochs`"),
+        (("train", "clip"), -1.0, "`clip`"),
+        (("data", "batch"), 0, "`batch`"),
+        (("data", "facts"), None, "nothing is known of the data `digits`"),
+        (("data", "facts", "classes"), -1, "`facts.classes` is -1"),
+        (("data", "samples"), 10**6, "1000000 of 1297 samples are used"),
+    ],
+)
+def test_a_plan_that_no_spec_can_say_is_refused(
+    folder: RunFolder, path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    """Also where its digest is noted, as somebody does who edits both."""
+    file = folder.path / "plan.json"
+    plan = json.loads(file.read_text())
+    place = plan
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    content = json.dumps(plan).encode()
+    file.write_bytes(content)
+    environment, _ = unsealed_json((folder.path / "environment.json").read_text())
+    text = sealed_json({**environment, "plan": sha256(content)})
+    (folder.path / "environment.json").write_text(text)
+    message = refused(lambda: resume(folder.path), file)
+    assert message.startswith(f"{file} says what no spec can: ")
+    assert said in message

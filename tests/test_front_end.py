@@ -133,12 +133,12 @@ class TestNeverRaises:
     def test_any_text(self, text: str) -> None:
         is_well_formed(compiled(text))
 
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     @given(st.lists(st.sampled_from(WORDS), max_size=40))
     def test_any_words(self, words: list[str]) -> None:
         is_well_formed(compiled(" ".join(words)))
 
-    @settings(max_examples=200, deadline=None)  # a space without a valid point takes time
+    @settings(max_examples=100, deadline=None)  # a space without a valid point takes time
     @given(st.data())
     def test_a_spec_changed_somewhere(self, data: st.DataObject) -> None:
         pieces = re.findall(r"\s+|\w+|[^\w\s]", data.draw(st.sampled_from(TEXTS)))

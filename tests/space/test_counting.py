@@ -128,7 +128,7 @@ def spaces(draw: st.DrawFn, targets: int | None = None) -> Choices:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(spaces())
 def test_counts_are_those_of_brute_force(space: Choices) -> None:
     assume(size(space) <= 1500)
@@ -142,7 +142,7 @@ def test_graphs_of_two_spaces_count_once(one: Choices, other: Choices) -> None:
     assert count(one, other) == brute_force(one, other)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(spaces(), st.integers(0, 3000))
 def test_little_work_gives_a_bound(space: Choices, most: int) -> None:
     exact = count(space)

@@ -435,7 +435,7 @@ def written(values: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(spaces(), st.randoms(use_true_random=False))
 def test_a_point_is_the_spec_with_its_values_written_in(
     options: dict[str, list[str]], random: Random

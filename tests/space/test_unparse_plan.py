@@ -194,7 +194,7 @@ RICH = sound(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_every_point_of_a_rich_space_means_itself(data: st.DataObject) -> None:
     assert RICH.space is not None
@@ -230,7 +230,7 @@ ABC = "node a, b, c = resnet8 target a edge label -> *"
 MODULES = 'node a, b = python("m:f") target a edge label -> *'
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(specs())
 def test_any_spec_means_itself_when_written_again(text: str) -> None:
     plan = sound(text)

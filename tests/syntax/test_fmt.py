@@ -101,13 +101,13 @@ GAPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FILES, st.data())
 def test_any_text_keeps_what_it_says_and_its_comments(tree: File, data: st.DataObject) -> None:
     _scramble([token.value for token in _tokens(format_file(tree))], data)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(LAID_OUT), st.data())
 def test_any_layout_of_a_spec_keeps_its_comments(path: Path, data: st.DataObject) -> None:
     _scramble([token.value for token in _tokens(_read(path))], data)

@@ -11,14 +11,14 @@ from ktgdsl.syntax.unparse import Unparser
 from tests.trees import FILES, values
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(values())
 def test_values(value: Value) -> None:
     text = Unparser().value(value)
     assert parse_value(Source("text", text)) == (value, ()), text
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FILES)
 def test_files(tree: File) -> None:
     text = format_file(tree)

@@ -69,7 +69,7 @@ def test_any_words(words: list[str]) -> None:
     look(" ".join(words))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_sound_text_changed_somewhere(data: st.DataObject) -> None:
     pieces = re.findall(r"\s+|\w+|[^\w\s]", data.draw(st.sampled_from([t for t in GOOD if t])))

@@ -136,10 +136,12 @@ def limit(ours: Training) -> Candidate:
     half = execution.precision.value == "bf16"
     networks: dict[str, nn.Module] = {}
     learns = {learner.name for learner in phase.learners}
-    for node in plan.graph.nodes:
-        network = networks[node.name] = initial_network(plan, node, 0).to(device)
+    modes = {c.node: c.access == "follow" for u in phase.updates for c in u.calls}
+    modes |= {node.name: node.name in learns or node.mode == "train" for node in plan.graph.nodes}
+    for name, node in plan.graph.networks.items():
+        network = networks[name] = initial_network(plan, node, 0).to(device)
         apply_memory_format(network, node.network.name, execution)
-        network.train(node.name in learns or node.mode == "train")
+        network.train(modes.get(name, False))
     share_layers(program.trunks, networks)
     learning = [
         (

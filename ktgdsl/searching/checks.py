@@ -97,22 +97,22 @@ def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
     assert best_plan is not None
     assert plan.space is not None
     assert plan.search is not None
-    networks = {node.name: node for node in best_plan.graph.nodes}
-    target = networks.get(plan.search.node)
-    plans = {} if target is None else {ALONE: _alone(best_plan, target)}
+    target = best_plan.graph.networks.get(plan.search.node)
+    plans = {} if target is None else {ALONE: _alone(best_plan, target, plan.search.node)}
     opened = {d.name: "through" for d in plan.space.draws if "through" in labels(d)}
     if opened and (every := trial_plan(plan, {**best.params, **opened})) is not None:
         plans[OPEN] = every
     return plans
 
 
-def _alone(plan: Plan, target: Node) -> Plan:
-    """The target with its edge from the labels, and nothing else."""
+def _alone(plan: Plan, target: Node, judged: str) -> Plan:
+    """The target with its edge from the labels, and its average if that is judged."""
     graph = Graph(
         name=plan.graph.name,
         targets=(target.name,),
         nodes=(target,),
         edges=(supervised(target.name),),
+        derived=tuple(each for each in plan.graph.followers if each.name == judged),
     )
     train = plan.train.model_copy(update={"epochs": plan.epochs})
     return plan.model_copy(update={"graph": graph, "train": train, "phases": ()})

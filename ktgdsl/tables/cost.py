@@ -71,7 +71,10 @@ def _steps_left_out(plan: Plan, result: RunResult) -> int:
 
 def speed_class(plan: Plan) -> Hashable:
     """Equal for plans whose steps take about the same time: equal networks, images and batches."""
-    nodes = sorted((str(node.network), node.learns) for node in plan.graph.nodes)
+    nodes = sorted(
+        (str(node.network), node.learns and name == node.name)
+        for name, node in plan.graph.networks.items()
+    )
     return plan.data.shape, plan.data.batch, plan.train.update, plan.train.precision, tuple(nodes)
 
 

@@ -17,7 +17,6 @@ from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
     PassState,
     check_patterns,
-    check_shares,
     check_targets,
     cut,
     drop,
@@ -25,6 +24,7 @@ from ktgdsl.lowering.passes import (
 )
 from ktgdsl.lowering.phases import check_phases, keep_needed, learning, phases, settled
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.share_checks import check_shares
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights

@@ -64,7 +64,7 @@ def freeze(state: PassState) -> PassState:
     """
     frozen: dict[str, str] = dict(state.frozen)
     found: list[Diagnostic] = []
-    times = _times(state)
+    times = phases_of_nodes(state)
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
         into.setdefault(edge.destination.node, []).append(edge)
@@ -91,7 +91,7 @@ def freeze(state: PassState) -> PassState:
     return state.with_diagnostics(found)
 
 
-def _times(state: PassState) -> dict[str, list[PhaseLearners]]:
+def phases_of_nodes(state: PassState) -> dict[str, list[PhaseLearners]]:
     """The phases that each node learns in."""
     times: dict[str, list[PhaseLearners]] = {}
     for phase in state.phases:
@@ -165,28 +165,6 @@ def _idle(name: str, reason: str, span: Span) -> Diagnostic:
     message = f"the target `{name}` learns nothing: {reason}"
     fix = f"give it something to learn from: `edge label -> {name}`"
     return Diagnostic("E402", message, span, fix)
-
-
-def check_shares(state: PassState) -> PassState:
-    """Nodes that share layers learn at the same times, or none of them does."""
-    found = []
-    learning = _times(state)
-    for share in state.draft.shares:
-        times = {
-            name: (name in state.frozen, tuple(p.name for p in learning.get(name, [])))
-            for name in share.nodes
-        }
-        first, *others = share.nodes
-        for other in others:
-            if times[other] != times[first]:
-                message = f"`{first}` and `{other}` share layers and learn at different times"
-                fix = "sharers learn in the same phases"
-                if times[other][0] != times[first][0]:
-                    idle, busy = (other, first) if times[other][0] else (first, other)
-                    message = f"`{idle}` and `{busy}` share layers, and only `{busy}` learns"
-                    fix = f"give `{idle}` something to learn from too: `edge label -> {idle}`"
-                found.append(Diagnostic("E409", message, share.span, fix))
-    return state.with_diagnostics(found)
 
 
 def check_patterns(state: PassState) -> PassState:

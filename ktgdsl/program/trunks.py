@@ -68,14 +68,10 @@ def _learner(plan: Plan, phase: Phase, trunk: Trunk, learning: set[str]) -> Lear
 
 @dataclass(frozen=True)
 class _Parts:
-    """Which trunk a place of a node is in.
-
-    `networks` are the words of the nodes' networks; of `cached` nodes nothing is computed.
-    """
+    """Which trunk a place of a node is in; `networks` are the words of the nodes' networks."""
 
     trunks: tuple[Trunk, ...]
     networks: Mapping[str, str]
-    cached: Collection[str]
 
     def of_tap(self, node: str, tap: str) -> Trunk | None:
         """The trunk that computes a place of a node; None where the node does for itself."""
@@ -90,8 +86,6 @@ class _Parts:
 
     def _below(self, name: str) -> list[Trunk]:
         """The trunks under a node or a trunk, from the top down."""
-        if name in self.cached:
-            return []
         at = next((i for i, each in enumerate(self.trunks) if each.name == name), None)
         node = name if at is None else self.trunks[at].nodes[0]
         return [each for each in reversed(self.trunks[:at]) if node in each.nodes]
@@ -107,7 +101,6 @@ def shared(
     parts = _Parts(
         tuple(trunk for trunk in trunks if trunk.called),
         {node.name: node.network.name for node in plan.graph.nodes},
-        {call.node for call in update.calls if call.access == "cached"},
     )
     taught_nodes = {call.node for call in update.calls if call.access == "learn"}
     taught = [trunk for trunk in parts.trunks if taught_nodes & set(trunk.nodes)]

@@ -123,13 +123,14 @@ def build(
 ) -> TrainingGraph:
     """Build the training graph of a plan on the CPU; nothing is trained.
 
-    It computes all nodes at once, also where `update = sequential` trains them in turn or outputs
-    are kept. Of a plan with phases it is the graph of the first, or of the one that `phase` names.
-    `networks` gives your own modules for nodes; each is used as it is and must map images
-    to logits (B, classes, ...). The other networks are made by the plan, with initial
-    weights from the node's own random stream of `seed` (the plan's seed by default), or
-    from the file that the node names. A frozen node without weights has initial weights
-    here: `stepper` and `run` pre-train it.
+    It computes all nodes at once, also where `update = sequential` trains them in turn or
+    outputs are kept. Of a plan with phases it is the graph of the first, or of the one that
+    `phase` names. `networks` gives your own modules for nodes; each is used as it is, but for
+    layers that it shares and gets from the first sharer, and must map images to logits (B,
+    classes, ...). The other networks are made by the plan, with initial weights from the node's
+    own random stream of `seed` (the plan's seed by default), or from the file that the node
+    names. A frozen node without weights has initial weights here: `stepper` and `run` pre-train
+    it.
 
     Raises RunError when a network cannot be made, weights do not fit, `networks` names a
     node that the graph does not have, or the plan is one that cannot be trained (a space,

@@ -8,6 +8,7 @@ from ktgdsl.plan.model import (
     DataPlan,
     DerivedNode,
     Edge,
+    Graph,
     Node,
     Percent,
     Phase,
@@ -16,7 +17,7 @@ from ktgdsl.plan.model import (
 )
 from ktgdsl.plan.parameters import parameter_count, total_parameters
 from ktgdsl.syntax.tree import Block, File
-from ktgdsl.vocabulary.networks import shorthand
+from ktgdsl.vocabulary.networks import Resnet, Wrn, shorthand
 
 if TYPE_CHECKING:
     from ktgdsl.training.datasets.folder_summary import FolderSummary
@@ -46,7 +47,7 @@ def describe(plan: Plan, origins: Mapping[str, str], images: "FolderSummary | No
         section("open values", open_values(plan)),
         section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
         section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
-        section("shared layers", [_share(share) for share in graph.shares]),
+        section("shared layers", [_share(graph, share) for share in graph.shares]),
         section("phases, in order", [_phase(phase) for phase in plan.phases]),
         section("dropped", dropped),
         section("data", _with_origins("data", [*_data(plan), *_images(images)], origins)),
@@ -130,8 +131,11 @@ def _derived(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
     return node.name, derived_text(node), role, state
 
 
-def _share(share: SharedLayers) -> tuple[str, str, str]:
-    return ", ".join(share.nodes), ", ".join(share.layers), f"{share.grad} of the gradients"
+def _share(graph: Graph, share: SharedLayers) -> tuple[str, str, str]:
+    how = f"{share.grad} of the gradients"
+    if any(graph.node(name).network.name not in (Resnet.word, Wrn.word) for name in share.nodes):
+        how += ", computed by each of them"
+    return ", ".join(share.nodes), ", ".join(share.layers), how
 
 
 def _phase(phase: Phase) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def gradients(graph: TrainingGraph) -> dict[tuple[str, str], Tensor]:
     }
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(graphs())
 def test_each_layer_gets_the_sum_or_the_mean_of_what_its_sharers_would_get(
     drawn: tuple[str, list[str]],

@@ -65,6 +65,22 @@ def test_plan_counts_shared_layers_once(
     assert total in capsys.readouterr().out
 
 
+def test_plan_says_which_shared_layers_are_not_computed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.ktg"
+    share = 'share a, b { layers = ["layer1.0"] } share c, d { layers = [stem] }'
+    nodes = 'node a, b = torchvision("resnet18") node c, d = resnet8'
+    spec.write_text(f"graph g {{ {nodes} target a edge label, * -> * {share} }}")
+    assert cli.main(["plan", str(spec)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    ends = {" ".join(row[:2]): " ".join(row[3:]) for row in rows if row[:1] in (["a,"], ["c,"])}
+    assert ends == {
+        "a, b": "sum of the gradients, computed by each of them",
+        "c, d": "sum of the gradients",
+    }
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -371,7 +371,7 @@ graph g {
     edge slow -> a : mse
     edge c.stage1 -> b.stage1 : hint
 }
-data digits { samples = 64 holdout = true }
+data digits { samples = 40 holdout = true }
 train { optimizer = adamw schedule = plateau(patience=1, on=accuracy) epochs = 4 take = best }
 """
 
@@ -445,7 +445,9 @@ def whole(network: nn.Module) -> nn.Module:
     return network[1] if isinstance(network, nn.Sequential) else network
 
 
-@pytest.mark.parametrize("settings", ["precision = bf16", "compile = on"])
+@pytest.mark.parametrize(
+    "settings", ["precision = bf16", pytest.param("compile = on", marks=pytest.mark.slow)]
+)
 def test_in_bf16_and_compiled(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
     share = "share a, b { layers = [stem, stage1] grad = mean }"

@@ -176,9 +176,19 @@ def test_others_see_it_as_it_was_before_the_step_also_in_turns() -> None:
         assert not torch.equal(weight, seen[-1])
 
 
-def test_gradients_are_those_of_a_frozen_node_with_equal_weights() -> None:
+@pytest.mark.parametrize(
+    "edge",
+    [
+        "f -> a : kl(T=linear(1, 4)) via correct * linear",
+        "f -> a : dkd + 0.5 * dist via confident(0.1)",
+        "f.stage1 -> a.stage1 : hint(connector=norm)",
+        'f."stage2.pre" -> a."stage2.pre" : overhaul',
+        "f.stage1 -> a.stage1 : fsp(with=stage2), rkd",
+    ],
+)
+def test_gradients_are_those_of_a_frozen_node_with_equal_weights(edge: str) -> None:
     network = "resnet(depth=8, width=4)"
-    edges = "target a edge label -> a edge f -> a : kl(T=2) via correct"
+    edges = f"target a edge label -> a edge {edge}"
     plan = load(f"node a = {network} node f = ema(a) {edges}")
     other = load(f"node a = {network} node f = {network} {{ frozen = true mode = train }} {edges}")
     image, label = batch(0)
@@ -311,16 +321,53 @@ def test_networks_of_ones_own() -> None:
         ktgdsl.build(plan, {"a": Uncopied(64, 10)})
 
 
-def test_a_replayed_step_moves_it_as_a_plain_one_does() -> None:
+@pytest.mark.parametrize("way", ["captured", "side by side"])
+@pytest.mark.usefixtures("one_thread")
+def test_it_moves_alike_however_steps_are_executed(way: str) -> None:
     plan = followed("ema(a, decay=0.6)", edges="edge g -> a node g = copy(a, every=2)")
     plain = ktgdsl.stepper(plan, "cpu", steps=4)
     made = ktgdsl.stepper(plan, "cpu", steps=4)
-    execution = replace(plain.execution, launches=Choice("captured", "to be tried"))
-    replayed = Stepper(
-        plan, made.program, made.networks, made.device, execution, record=FakeRecording
-    )
+    choice = Choice(way, "to be tried")
+    execution = replace(plain.execution, networks=choice)
+    if way == "captured":
+        execution = replace(plain.execution, launches=choice)
+    other = Stepper(plan, made.program, made.networks, made.device, execution, record=FakeRecording)
     for k in range(4):
         plain(*batch(k))
-        replayed(*batch(k))
+        other(*batch(k))
     for name in plain.networks:
-        assert_equal(weights(replayed, name), weights(plain, name))
+        assert_equal(weights(other, name), weights(plain, name))
+
+
+def dropping() -> nn.Module:
+    """A network of the user's that draws from torch's global generator."""
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10))
+
+
+def test_networks_that_draw_from_a_global_generator_resume() -> None:
+    network = 'python("tests.training.test_followers:dropping")'
+    plan = load(f"node a = {network} node f = ema(a) target a edge label -> a edge f -> a")
+    whole, first, rest = (ktgdsl.stepper(plan, "cpu", steps=4) for _ in range(3))
+    outputs = [whole(*batch(k)).logits for k in range(4)]
+    assert not torch.equal(outputs[0]["f"], outputs[0]["a"])  # equal weights, other draws
+    for k in range(2):
+        first(*batch(k))
+    rest.load_state_dict(through_a_file(first.state_dict()))
+    for k in (2, 3):
+        assert_equal(rest(*batch(k)).logits, outputs[k])
+
+
+def test_one_that_is_kept_is_called_where_its_statistics_are_its_own() -> None:
+    network = "resnet(depth=8, width=4)"
+    keep = "{ keep = true }"
+    plan = load(
+        f"node a = {network} node f = ema(a) {keep} node g = ema(a, buffers=copy) {keep} "
+        "target a edge label -> a",
+        "phase only { learn = [a] epochs = 1 }",
+    )
+    step = ktgdsl.stepper(plan, "cpu")
+    assert [call.node for call in step.phase.updates[0].calls] == ["a", "f"]
+    assert step.phase.nodes == ("a", "f", "g")
+    step(*batch(0))
+    for name in "fg":
+        assert weights(step, name)["stem.1.num_batches_tracked"] == 1

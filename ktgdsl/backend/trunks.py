@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -99,6 +98,16 @@ def _unfit(node: str, problem: str, help: str) -> NodeError:
     return NodeError(node, Diagnostic("E505", message, help=help))
 
 
+class _Averaged:
+    """A hook of a parameter, which multiplies its gradient."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        return gradient * self.factor
+
+
 def average_gradients(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]) -> None:
     """Divide gradients by the number of sharers in trunks that are not called by themselves.
 
@@ -107,9 +116,14 @@ def average_gradients(trunks: Iterable[Trunk], networks: Mapping[str, nn.Module]
     for trunk in trunks:
         known = any(name in networks for name in trunk.nodes)
         if known and not trunk.called and trunk.grad == "mean":
-            averaged = partial(torch.mul, other=trunk.backward(1))
             for parameter in trunk_module(trunk, networks).parameters():
-                if parameter.requires_grad:
+                hooks = (parameter._backward_hooks or {}).values()
+                # Networks of the user's may have come here before.
+                earlier = next((each for each in hooks if isinstance(each, _Averaged)), None)
+                if earlier is not None:
+                    earlier.factor = trunk.backward(1)
+                elif parameter.requires_grad:
+                    averaged = _Averaged(trunk.backward(1))
                     parameter.register_hook(averaged)  # type: ignore[no-untyped-call]
 
 

@@ -57,9 +57,10 @@ def batch() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("grad", ["sum", "mean"])
 def test_gradients_of_all_sharers_reach_the_layers(folder: Path, grad: str) -> None:
-    """Also in a graph that was pickled, and each layer is the one module of both networks."""
+    """Also in a graph that was pickled, and in another one of the same networks."""
     made = build(plan(folder, f"grad = {grad}")).eval()
-    for each in (made, pickle.loads(pickle.dumps(made))):
+    again = build(plan(folder, f"grad = {grad}"), networks=made.networks).eval()
+    for each in (made, pickle.loads(pickle.dumps(made)), again):
         networks = each.networks
         apart = {name: copy.deepcopy(network) for name, network in networks.items()}
         image, label = batch()

@@ -8,6 +8,7 @@ from ktgdsl.bench.duration import PredictedWork
 from ktgdsl.bench.result import ONE_THREAD, Bench, PhaseBench, Spread
 from ktgdsl.report.describe import section
 from ktgdsl.report.formatting import duration
+from ktgdsl.report.run_text import network_text
 from ktgdsl.vocabulary.networks import shorthand
 
 WIDTH = 100
@@ -164,10 +165,12 @@ def _part(part: PredictedWork) -> dict[str, Any]:
 
 def _measured(bench: Bench) -> list[tuple[str, str]]:
     plan, machine = bench.plan, bench.machine
-    nodes = ", ".join(
+    networks = [
         f"{node.name} {shorthand(node.network)}{'' if node.learns else ' (frozen)'}"
         for node in plan.graph.nodes
-    )
+    ]
+    networks += [f"{each.name} {network_text(each)}" for each in plan.graph.followers]
+    nodes = ", ".join(networks)
     edges = len(plan.graph.edges)
     shape = " x ".join(map(str, plan.data.shape))
     threads = f"{machine.threads} thread{'s' * (machine.threads != 1)}"

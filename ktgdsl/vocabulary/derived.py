@@ -1,7 +1,8 @@
 """Derived nodes, made from others, and the ways to combine nodes in an ensemble.
 
 z_k are the logits of member k of K, f_k its features, h the features at a tap, z the result;
-with `on=probabilities` p_k = softmax(z_k) stands in place of z_k.
+with `on=probabilities` p_k = softmax(z_k) stands in place of z_k. θ are the weights of a node, θ'
+those of one that follows it.
 """
 
 from typing import Annotated, ClassVar, Literal

@@ -39,7 +39,7 @@ class EpochMeter:
         self._steps += 1
         losses = [output.losses[name] for name in self._learning]
         losses += [output.edges[key] for key in self._edges]
-        loss = torch.stack([value.to(self._loss.dtype) for value in losses])
+        loss = torch.stack(losses).to(self._loss.dtype)
         broken = ~loss.isfinite() & (self._first == 0)
         self._first = torch.where(broken, k, self._first)
         self._value = torch.where(broken, loss, self._value)
@@ -49,7 +49,7 @@ class EpochMeter:
         self._labeled += (label >= 0).sum()
         if self._edges:
             shares = [output.open.get(key, self._always) for key in self._edges]
-            self._open += torch.stack([share.to(self._open.dtype) for share in shares])
+            self._open += torch.stack(shares).to(self._open.dtype)
 
     def read(self) -> EpochMetrics:
         """The means over the steps so far: waits for the device, once."""

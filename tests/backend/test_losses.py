@@ -116,6 +116,29 @@ def test_unlabeled_is_zero_even_where_p_is_zero(
     assert torch.equal(gradient, torch.zeros(1, 2))
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kl_is_the_same_to_the_bit_where_the_source_has_no_gradient(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    s, t = (torch.from_numpy(logits(shape, seed)).to(dtype).log_softmax(1) for seed in (0, 1))
+    s[:, 0] = -torch.inf
+    t[0, 0] = -torch.inf
+    found = []
+    for source in (s.clone().requires_grad_(), s):
+        destination = t.clone().requires_grad_()
+        values = losses.kl(source, destination, 4.0)
+        torch.autograd.backward(
+            values, torch.linspace(0, 1, values.numel()).view_as(values).to(dtype)
+        )
+        found.append((values.detach(), destination.grad))
+    (plain, its_gradient), (fast, gradient) = found
+    assert torch.equal(plain, fast)
+    assert gradient is not None
+    assert its_gradient is not None
+    assert torch.equal(gradient, its_gradient)
+
+
 @pytest.mark.parametrize("T", [1.0, 3.0])
 def test_kl_gradient_in_the_logits(T: float) -> None:
     s, t = logits((4, C), 0), logits((4, C), 1)

@@ -101,7 +101,7 @@ def reduce_labeled(values: Tensor, weight: Weight, labeled: Tensor) -> Tensor:
         ValueError: as `reduce_mean`.
     """
     mean = _weighted(values, weight).sum() / labeled.clamp_min(1)
-    return torch.where(labeled > 0, mean, 0.0)
+    return mean.masked_fill(labeled == 0, 0.0)
 
 
 def count_labeled(label: Tensor) -> Tensor:

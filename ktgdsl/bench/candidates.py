@@ -126,8 +126,8 @@ def _preprocessing(data: DataPlan, device: torch.device) -> Preprocessing:
 def limit(ours: Training) -> Candidate:
     """The same networks, each trained alone on the labels; of a frozen one only the forward.
 
-    They are those that are called in the phase that the training is in. Those that share layers
-    are trained together, and compute these once.
+    The networks are those that are computed in the phase that the training is in, not those with
+    kept outputs. Those that share layers are trained together, and compute these once.
 
     In the same memory format and precision, by the same optimisers, one for each; not compiled.
     """
@@ -150,7 +150,8 @@ def limit(ours: Training) -> Candidate:
         )
         for group, learners in _groups(phase)
     ]
-    frozen = [each for name, each in networks.items() if name in {*phase.nodes} - learns]
+    computed = {call.node for update in phase.updates for call in update.computed}
+    frozen = [each for name, each in networks.items() if name in computed - learns]
 
     def forward(group: list[nn.Module]) -> list[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):

@@ -108,20 +108,20 @@ def measure(
     """
     first, *others = ways
     with torch.random.fork_rng(devices=[]):
-        take = {_name(first): _steps(plan, device, first)}
+        take = {name_of(first): steps_of(plan, device, first)}
 
         def timed(name: str) -> float:
             start = clock()
             take[name]()
             return clock() - start
 
-        take[_name(first)]()
-        once = timed(_name(first))
+        take[name_of(first)]()
+        once = timed(name_of(first))
         if once * steps < LONG_RUN:
             return None
         for way in others:
-            take[_name(way)] = _steps(plan, device, way)
-            take[_name(way)]()
+            take[name_of(way)] = steps_of(plan, device, way)
+            take[name_of(way)]()
         rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SHARE * steps / len(ways))))
         times: dict[str, list[float]] = {name: [] for name in take}
         for _ in range(rounds):
@@ -135,13 +135,13 @@ def measure(
 def fastest(ways: tuple[Execution, ...], milliseconds: Mapping[str, float]) -> Execution:
     """The fastest way, or the rule's unless that is clearly slower; it says what was measured."""
     rule = ways[0]
-    best = min(ways, key=lambda way: milliseconds[_name(way)])
-    if milliseconds[_name(best)] > (1 - GAIN) * milliseconds[_name(rule)]:
+    best = min(ways, key=lambda way: milliseconds[name_of(way)])
+    if milliseconds[name_of(best)] > (1 - GAIN) * milliseconds[name_of(rule)]:
         best = rule
     others = "; ".join(
-        f"{milliseconds[_name(way)]:.1f} ms {_name(way)}" for way in ways if way is not best
+        f"{milliseconds[name_of(way)]:.1f} ms {name_of(way)}" for way in ways if way is not best
     )
-    text = f"{_name(best)}, {milliseconds[_name(best)]:.1f} ms a step when tried; {others}"
+    text = f"{name_of(best)}, {milliseconds[name_of(best)]:.1f} ms a step when tried; {others}"
     return replace(best, tried=text)
 
 
@@ -169,12 +169,13 @@ def _values(way: Execution) -> tuple[str, ...]:
     return tuple(getattr(way, name).value for name in _NAMES)
 
 
-def _name(way: Execution) -> str:
+def name_of(way: Execution) -> str:
+    """A way in words, such as "side by side in channels_last"."""
     networks, memory_format, compiled = _values(way)
     return f"{networks} in {memory_format}{', compiled' * (compiled == 'on')}"
 
 
-def _steps(plan: Plan, device: torch.device, way: Execution) -> Callable[[], object]:
+def steps_of(plan: Plan, device: torch.device, way: Execution) -> Callable[[], object]:
     """What takes a step of the plan's longest phase in a way, on noise."""
     step = assemble(plan, device, seed=0, steps=10**9, execution=way)
     longest = max(step.program.phases, key=lambda phase: phase.epochs)
@@ -231,7 +232,7 @@ def _load(path: Path | None, ways: tuple[Execution, ...]) -> dict[str, float] | 
         return None
     try:
         content, _ = unsealed_json(path.read_text(encoding="utf-8"))
-        return {name: float(content["milliseconds"][name]) for name in map(_name, ways)}
+        return {name: float(content["milliseconds"][name]) for name in map(name_of, ways)}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -103,7 +103,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, *milliseconds: float) -> list[int]:
         plan: Plan, device: torch.device, ways: tuple[Execution, ...], steps: int
     ) -> Mapping[str, float]:
         calls.append(steps)
-        return dict(zip(map(tried._name, ways), milliseconds, strict=True))
+        return dict(zip(map(tried.name_of, ways), milliseconds, strict=True))
 
     monkeypatch.setattr(tried, "measure", measure)
     return calls

@@ -114,9 +114,13 @@ def _data_problems(data: DataPlan) -> Iterator[str]:
             yield f"`facts.{name}` is {size}"
     if not 0 <= facts.test_samples <= _LARGEST:
         yield f"`facts.test_samples` is {facts.test_samples}"
-    if not 0 <= (facts.train_labeled or 0) <= facts.train_samples:
+    if facts.train_labeled is not None and not 1 <= facts.train_labeled <= facts.train_samples:
         yield f"`facts.train_labeled` is {facts.train_labeled} of {facts.train_samples}"
-    if data.holdout and data.learned_samples < 1:
+    if data.labeled_batch is not None and data.labeled_batch >= data.batch:
+        yield f"`labeled_batch` is {data.labeled_batch} of {data.batch}"
+    if problem := data.unmixable:
+        yield problem
+    if data.holdout and min(data.learned_samples, data.learned_labeled) < 1:
         yield f"{data.held_samples} of {data.train_samples} samples are held out"
     if data.train_samples > facts.train_samples:
         yield f"{data.train_samples} of {facts.train_samples} samples are used"
@@ -152,6 +156,9 @@ def _edge_problems(edge: Edge) -> Iterator[str]:
     numbers += [value for term in edge.terms for value in _constants(term.gate)]
     if not all(abs(number) < float("inf") for number in numbers):
         yield f"edge {edge} has a number that is not finite"
+    constant = [term.gate.value for term in edge.terms if isinstance(term.gate, Constant)]
+    if edge.scale <= 0 or any(value < 0 for value in constant):
+        yield f"edge {edge} has a negative weight"
     if not edge.terms or not all(term.parts for term in edge.terms):
         yield f"edge {edge} has no loss"
 

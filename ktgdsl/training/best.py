@@ -1,10 +1,13 @@
 """The best epoch of each node that learns in a phase, by its accuracy, and its weights then."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+from ktgdsl.training.state_checks import require_amount, require_like, require_number
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,13 @@ class BestEpochs:
         return {"epoch": self._epoch, "best": {n: vars(best) for n, best in self._best.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from a `state_dict`."""
-        self._epoch = state["epoch"]
+        """Resume from a `state_dict`, of the same networks. Raises ValueError for any other."""
+        self._epoch = require_number(state["epoch"], 0, sys.maxsize, "best.epoch")
         self._best = {name: BestEpoch(**best) for name, best in state["best"].items()}
+        if self._best.keys() != (self._networks.keys() if self._epoch else set()):
+            raise ValueError("`best` has other nodes than those that are judged")
+        for name, best in self._best.items():
+            require_number(best.epoch, 1, self._epoch, f"best.{name}.epoch")
+            require_amount(best.accuracy, 0, 100, f"best.{name}.accuracy")
+            weights = self._networks[name].state_dict() if self._keep else None
+            require_like(best.weights, weights, f"best.{name}.weights")

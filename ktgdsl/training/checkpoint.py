@@ -4,15 +4,28 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from ktgdsl.errors import RunError
 from ktgdsl.files import seal, unsealed
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.result import Percent, Pretrained
 from ktgdsl.training.run_files import folder_error, write_file
 
 VERSION = 2
+
+
+def _facts(facts: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    for each in facts.values():
+        Pretrained.model_validate(each)
+    return facts
+
+
+PretrainedFacts = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_facts)]
+"""By node, the fields of a `Pretrained`."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +36,9 @@ class Accuracies:
     those of each phase; without any they are the planned ones.
     """
 
-    test: Mapping[str, float]
-    validation: Mapping[str, float] | None
-    pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    test: Mapping[str, Percent]
+    validation: Mapping[str, Percent] | None
+    pretrained: PretrainedFacts = field(default_factory=dict)
     epochs: tuple[int, ...] = ()
 
 
@@ -44,12 +57,12 @@ class Checkpoint:
     """
 
     digest: str
-    repeat: int
-    epoch: int
-    seconds: float
+    repeat: Annotated[int, Field(ge=1)]
+    epoch: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, le=1e12)]
     finished: tuple[Accuracies, ...]
     state: Mapping[str, Any] | None
-    pretrained: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pretrained: PretrainedFacts = field(default_factory=dict)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -77,7 +90,8 @@ def load_checkpoint(path: Path, digest: str) -> Checkpoint:
         content = torch.load(stored, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load may raise anything on a foreign file
         raise _unreadable(path) from error
-    if not isinstance(content, dict) or content.pop("version", None) != VERSION:
+    version = content.pop("version", None) if isinstance(content, dict) else None
+    if not isinstance(version, int) or version != VERSION:
         raise _unreadable(path)
     if content.get("digest") != digest:
         raise folder_error(
@@ -86,10 +100,23 @@ def load_checkpoint(path: Path, digest: str) -> Checkpoint:
             "put back the plan.json that the run wrote, or start a new run",
         )
     try:
-        content["finished"] = tuple(Accuracies(**each) for each in content["finished"])
-        return Checkpoint(**content)
-    except (KeyError, TypeError) as error:
+        return TypeAdapter(Checkpoint).validate_python(content)
+    except ValidationError as error:
         raise _unreadable(path) from error
+
+
+def require_progress(checkpoint: Checkpoint, plan: Plan, path: Path) -> None:
+    """Raise RunError (E502) for progress that a run of the plan cannot have made."""
+    nodes = {node.name for node in plan.graph.evaluated}
+    is_begun = checkpoint.epoch > 0
+    if (
+        len(checkpoint.finished) != checkpoint.repeat - 1
+        or checkpoint.repeat > plan.train.repeats + 1
+        or checkpoint.epoch > plan.epochs
+        or (checkpoint.state is not None) != is_begun
+        or any(each.test.keys() != nodes for each in checkpoint.finished)
+    ):
+        raise _unreadable(path)
 
 
 def _unreadable(path: Path) -> RunError:

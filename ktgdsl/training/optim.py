@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ktgdsl.backend.trunks import own_parameters
 from ktgdsl.program.model import Learner
+from ktgdsl.training.state_checks import OF_THE_DEVICE, require_groups_like, require_moments
 
 _Kind = TypeVar("_Kind", bound=Optimizer)
 FUSED = frozenset({"cpu", "cuda"})
@@ -81,13 +82,19 @@ def set_rate(group: dict[str, Any], rate: float) -> None:
 
 
 def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Load the state of another optimiser, whether its steps were captured or not."""
-    own = [(group["lr"], group.get("capturable")) for group in optimizer.param_groups]
+    """Load the state of another optimiser, whether its steps were captured or not.
+
+    Raises ValueError where its settings or shapes are others.
+    """
+    own = [
+        {key: group[key] for key in OF_THE_DEVICE & group.keys()}
+        for group in optimizer.param_groups
+    ]
+    require_groups_like(state["param_groups"], optimizer.param_groups)
     optimizer.load_state_dict(dict(state))
-    for group, (rate, capturable) in zip(optimizer.param_groups, own, strict=True):
-        group["lr"] = rate
-        if capturable is not None:
-            group["capturable"] = capturable
+    require_moments(optimizer)
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)
 
 
 def _without_compiler_marks(kind: type[_Kind]) -> type[_Kind]:

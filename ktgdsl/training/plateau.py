@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ktgdsl.plan.model import Call
+from ktgdsl.training.state_checks import require_amount, require_number
 
 
 class Plateau:
@@ -52,6 +53,8 @@ class Plateau:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`."""
-        self.factor, self._best = state["factor"], state["best"]
-        self._waited, self._resting = state["waited"], state["resting"]
+        """Go on from a `state_dict`. Raises ValueError where it cannot be one."""
+        self.factor = require_amount(state["factor"], 0, 1, "factor")
+        self._best = require_amount(state["best"], -math.inf, math.inf, "best")
+        self._waited = require_number(state["waited"], 0, self._rule["patience"], "waited")
+        self._resting = require_number(state["resting"], 0, self._rule["cooldown"], "resting")

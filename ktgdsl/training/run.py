@@ -18,6 +18,7 @@ from ktgdsl.training.checkpoint import (
     Accuracies,
     Checkpoint,
     load_checkpoint,
+    require_progress,
     save_checkpoint,
 )
 from ktgdsl.training.data import load_splits
@@ -175,6 +176,7 @@ def _resume(
     checkpoint = _start(plan)
     if folder.checkpoint.exists():
         checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
+        require_progress(checkpoint, plan, folder.checkpoint)
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
         notes = notes_on_resume(folder, environment)

@@ -18,6 +18,7 @@ from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.phase_step import PhaseStep, dropouts
+from ktgdsl.training.state_checks import require_like, require_number
 from ktgdsl.training.trial import require_logits
 
 
@@ -299,17 +300,29 @@ class Stepper:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from the `state_dict` of a stepper of the same plan and seed."""
+        """Resume from the `state_dict` of a stepper of the same plan and seed.
+
+        Raises ValueError, or whatever torch does, where it is of another.
+        """
+        own = self.state_dict()
+        for what in ("networks", "connectors"):
+            require_like(state[what], own[what], what)
         for name, network in self._changing.items():
             network.load_state_dict(state["networks"][name])
             for dropout, stream in zip(dropouts(network), state["dropout"][name], strict=True):
                 dropout.set_state(stream)
         for name, part in self._parts.items():
             part.load_state_dict(state["connectors"][name])
-        if state["phase"] != self._index:
-            self._enter(state["phase"])
-        planned = (phase.epochs for phase in self.program.phases[: self._index])
-        self._ended = tuple(state.get("ended", planned))
+        index = require_number(state["phase"], 0, len(self._ends) - 1, "phase")
+        if index != self._index:
+            self._enter(index)
+        planned = [phase.epochs for phase in self.program.phases[:index]]
+        ended = state.get("ended", planned)
+        require_like(ended, planned, "ended")
+        for epochs, most in zip(ended, planned, strict=True):
+            require_number(epochs, 0, most, "ended")
+        self._ended = tuple(ended)
         self._step.load_state_dict(state["optimizers"])
         self._best.load_state_dict(state["best"])
-        self.taken = state["taken"]
+        end = self._ends[index]
+        self.taken = require_number(state["taken"], end - self.phase.steps, end, "taken")

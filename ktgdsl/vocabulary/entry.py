@@ -96,7 +96,7 @@ def _plain(value: Any) -> JsonValue:
 def _from_plain(value: JsonValue) -> Any:
     """The value that a plan has as `_plain` wrote it."""
     match value:
-        case {"percent": int() | float() as percent}:
+        case {"percent": int() | float() as percent} if not isinstance(percent, bool):
             return Percentage(percent=percent)
         case list():
             return [_from_plain(item) for item in value]

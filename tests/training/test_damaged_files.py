@@ -1,5 +1,6 @@
 """Files of a run folder with wrong, huge and deeply nested values: E502 with the file, always."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ktgdsl.errors import RunError
-from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
+from ktgdsl.files import parsed_json, seal, sealed_json, sha256, unsealed_json
+from ktgdsl.plan.model import Call
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 from ktgdsl.training.environment_fields import MOST_THREADS
 from ktgdsl.training.events import EpochDone, Event
@@ -17,6 +20,7 @@ from ktgdsl.training.result import RunResult
 from ktgdsl.training.run import resume, run
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder
+from ktgdsl.vocabulary.registry import entries
 from tests.plans import tiny_plan
 
 DEEP = b"[" * 100_000
@@ -233,3 +237,70 @@ def test_a_plan_that_no_spec_can_say_is_refused(
     message = refused(lambda: resume(folder.path), file)
     assert message.startswith(f"{file} says what no spec can: ")
     assert said in message
+
+
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is cut off after its first epoch."""
+    folder = tmp_path_factory.mktemp("cut") / "r"
+    schedule = Call(name="plateau", arguments=entries("schedule")["plateau"]().call().arguments)
+    plan = tiny_plan("a", settings={"a": {"schedule": schedule}}, data={"batch": 512}, epochs=3)
+
+    def cut(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, out=folder, device="cpu", listener=cut)
+    return folder
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("version",), torch.zeros(2), "cannot be read as a checkpoint"),
+        (("repeat",), "x", "cannot be read as a checkpoint"),
+        (("repeat",), 9, "cannot be read as a checkpoint"),
+        (("epoch",), 10**9, "cannot be read as a checkpoint"),
+        (("seconds",), float("nan"), "cannot be read as a checkpoint"),
+        (("finished",), [{"test": {"a": 1e9}, "validation": None}], "cannot be read"),
+        (("state",), None, "cannot be read as a checkpoint"),
+        (("state", "taken"), 10**9, "`taken` is not a number from 0 to 6"),
+        (("state", "phase"), -1, "`phase` is not a number from 0 to 0"),
+        (("state", "networks"), {}, "`networks` has other names"),
+        (("state", "networks", "a", "logits.bias"), MISSING, "`networks.a` has other names"),
+        (("state", "networks", "a", "logits.bias"), torch.zeros(3), "`networks.a.logits.bias` is"),
+        (("state", "networks", "a", "logits.bias"), torch.zeros(10).int(), "of torch.int32"),
+        (("state", "networks", "a", "logits.bias"), "x", "`networks.a.logits.bias` is a str"),
+        (("state", "optimizers", "sgd"), MISSING, "'sgd'"),
+        (("state", "optimizers", "sgd", "state", 0, "momentum_buffer"), torch.zeros(3), "fit"),
+        (("state", "optimizers", "sgd", "param_groups", 0, "momentum"), 0.5, "`momentum`"),
+        (("state", "optimizers", "plateaus", "a", "factor"), None, "`factor`"),
+        (("state", "optimizers", "plateaus", "a", "waited"), -1, "`waited`"),
+        (("state", "best", "epoch"), None, "`best.epoch`"),
+    ],
+)
+def test_a_checkpoint_that_is_whole_and_nonsense_is_refused(
+    cut_off: Path, tmp_path: Path, path: tuple[str | int, ...], value: object, said: str
+) -> None:
+    folder = RunFolder(Path(shutil.copytree(cut_off, tmp_path / "r")))
+    content = torch.load(io.BytesIO(folder.checkpoint.read_bytes()), weights_only=True)
+    place = content
+    for name in path[:-1]:
+        place = place[name]
+    if value is MISSING:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    folder.checkpoint.write_bytes(buffer.getvalue() + seal(buffer.getvalue()))
+    with pytest.raises(RunError) as error:
+        resume(folder.path)
+    (found,) = error.value.diagnostics
+    assert found.code == "E502"
+    assert said in found.message
+    assert folder.checkpoint.exists()

@@ -90,5 +90,5 @@ def reads_margins(loss: Loss) -> bool:
 def tap_for(loss: Loss) -> str:
     """A tap of built-in networks that a loss can stand between: none where logits will do."""
     if reads_margins(loss):
-        return '."stage2.pre"'
+        return ".stage2.pre"
     return ".stage2" if loss.maps else ""

@@ -43,7 +43,7 @@ def _connectors(
     for each in program.connectors:
         source, destination = (features[e.node, e.tap] for e in (each.source, each.destination))
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(seed, "connector", each.kind, *each.edge))
+            torch.default_generator.manual_seed(derive(seed, "connector", each.kind, *each.stream))
             module = connector(each.kind, source.shape[1:], destination.shape[1:])
         made[each.name] = module.to(destination.device, destination.dtype)
     return made

@@ -9,10 +9,8 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import TapError
 from ktgdsl.plan.model import LOGITS
+from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.networks import STAGES
-
-PRE = ".pre"
-"""After the name of a stage or the path of a module: the input of its last ReLU."""
 
 
 class UnknownTapError(ValueError):
@@ -106,14 +104,14 @@ def place_of(network: nn.Module, tap: str) -> Place:
     if isinstance(network, StagedNetwork):
         if tap in STAGES:
             return Place(tap, stage=tap, reused=False)
-        before = {f"{stage}{PRE}": Place(*place) for stage, place in network.before_relu.items()}
-        if tap in before:
-            return before[tap]
+        before = tap.removesuffix(BEFORE_RELU)
+        if before != tap and before in network.before_relu:
+            return Place(*network.before_relu[before])
     stage = tap.partition(".")[0]
     stage = stage if stage in STAGES else LOGITS
     if _has(network, tap):
         return Place(tap, stage=stage)
-    path = tap.removesuffix(PRE)
+    path = tap.removesuffix(BEFORE_RELU)
     if path == tap or not _has(network, path):
         raise UnknownTapError(tap)
     return Place(_last_relu(network, path, tap), input=True, stage=stage)

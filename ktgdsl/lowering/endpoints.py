@@ -82,7 +82,7 @@ def _draw_place(edges: EdgeTable, end: EndpointPattern, node: str) -> str:
     if reference.tap is None or edges.drafting.substitution.is_open(reference.tap):
         return node
     path = tap_path(edges.drafting, reference.tap)
-    return node if path is None else str(_output(edges, node, path))
+    return node if path is None else _output(edges, node, path).stable_name
 
 
 def _output(edges: EdgeTable, node: str, tap: str) -> NodeOutput:

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from ktgdsl.lowering.values import INVALID, Scope, is_open
 from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
+from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.refs import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
 from ktgdsl.vocabulary.spelling import closest
 
@@ -101,13 +102,13 @@ class ReferenceResolver(Scope):
         if not isinstance(value, Reference) or value.tap is None:
             return None
         node = self._node(replace(value, tap=None))
-        path = _path(self.expand(value.tap))
+        path = written_path(self.expand(value.tap))
         if node is INVALID:
             return INVALID
         return Tap(path, node) if path and node is not None else None
 
     def _layer(self, value: Value) -> Any:
-        path = _path(value)
+        path = written_path(value)
         return Tap(path) if path else None
 
     def _phase(self, value: Value) -> Any:
@@ -124,7 +125,16 @@ class ReferenceResolver(Scope):
         return PhaseRef(value.name)
 
 
-def _path(value: Value) -> str | None:
-    if isinstance(value, String):
-        return value.value
-    return value.name if isinstance(value, CallExpression) and not value.arguments else None
+def written_path(value: Value) -> str | None:
+    """The place that a value says: `stage2`, `stage2.pre` or a module's path; None if it is none.
+
+    In a list or in parentheses `stage2.pre` has the form of a place inside of a node.
+    """
+    match value:
+        case String():
+            return value.value
+        case CallExpression(arguments=()):
+            return value.name
+        case Reference(index=None, tap=CallExpression(name="pre", arguments=())):
+            return f"{value.name}{BEFORE_RELU}"
+    return None

@@ -7,6 +7,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting, DraftNode, DraftShare
 from ktgdsl.lowering.taps import check_tap
 from ktgdsl.syntax.tree import CallExpression, List, ShareStatement
+from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 from ktgdsl.vocabulary.settings import ShareSettings
 
@@ -37,6 +38,12 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     if settings is None or not names or not all(meant):
         return
     layers = _in_order(dict.fromkeys(layer.path for layer in settings.layers))
+    within = [layer for layer in layers if layer.endswith(BEFORE_RELU)]
+    if within:
+        stage = within[0].removesuffix(BEFORE_RELU)
+        message = f"`{within[0]}` is a place inside of a layer, which is shared as a whole"
+        _refuse(drafting, message, span, f"write `{stage}`")
+        return
     found = [_everywhere(drafting, names, layer, statement) for layer in layers]
     if len(names) < 2:
         _refuse(drafting, f"`{names[0]}` shares its layers with no other node", span, "name two")

@@ -2,13 +2,17 @@
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.references import written_path
 from ktgdsl.plan.model import LABEL, LOGITS
-from ktgdsl.syntax.tree import CallExpression, String, Value
+from ktgdsl.syntax.tree import Value
+from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.networks import STAGES, Network, Resnet, Wrn
 from ktgdsl.vocabulary.spelling import closest
 
 FLAT = frozenset({"features", LOGITS})
 """The stages that have no height and width."""
+
+_BEFORE_RELU = tuple(f"{stage}{BEFORE_RELU}" for stage in STAGES if stage not in FLAT)
 
 
 def tap_path(drafting: Drafting, written: Value | None) -> str | None:
@@ -16,10 +20,8 @@ def tap_path(drafting: Drafting, written: Value | None) -> str | None:
     if written is None:
         return LOGITS
     value = drafting.resolver.expand(written)
-    if isinstance(value, String):
-        return value.value
-    if isinstance(value, CallExpression) and not value.arguments:
-        return value.name
+    if (path := written_path(value)) is not None:
+        return path
     drafting.resolver.complain(
         "E301",
         "a place inside of a network is a name or the path of a module",
@@ -52,10 +54,13 @@ def check_tap(
             return check_tap(drafting, derived.sources[0], path, span, called or node)
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and has_stages(draft.nodes[node].network):
-        known = STAGES
+        known = _BEFORE_RELU if path.endswith(BEFORE_RELU) else STAGES
     else:
         return True  # what is inside of other networks is seen when they are built
-    if path.partition(".")[0] in known and (path in known or node in draft.nodes):
+    stage, *inner = path.split(".")
+    # The stages of our networks are lists of modules.
+    module = node in draft.nodes and stage in STAGES and inner[:1] and inner[0].isdigit()
+    if path in known or module:
         return True
     guess = closest(path, list(known))
     places = ", ".join(f"`{name}`" for name in known)

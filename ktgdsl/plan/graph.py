@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, PlainSerializer
 
 from ktgdsl.plan.gate_expressions import Constant, Gate
-from ktgdsl.vocabulary.call import Call, Data, format_number, format_path
+from ktgdsl.vocabulary.call import Call, Data, format_number, format_path, stable_path
 
 LABEL = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
@@ -24,6 +24,11 @@ class NodeOutput(Data):
         if self.tap == LOGITS:
             return self.node
         return f"{self.node}.{format_path(self.tap)}"
+
+    @property
+    def stable_name(self) -> str:
+        """Its name in the names of draws and random streams."""
+        return self.node if self.tap == LOGITS else f"{self.node}.{stable_path(self.tap)}"
 
 
 class Labels(Data):

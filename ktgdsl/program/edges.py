@@ -127,6 +127,7 @@ class _Resolver:
                     f"connector_{read.kind}_{self.pair}",
                     read.kind,
                     self.edge.key,
+                    (source.stable_name, destination.stable_name),
                     Read(source.node, "features", source.tap),
                     Read(destination.node, "features", destination.tap),
                 )

@@ -122,13 +122,14 @@ class Weight:
 class Connector:
     """The features of a destination through a layer that gives them the source's channels.
 
-    The layer learns with the destination. `name` is its attribute in a training graph, and `edge`,
-    (source, destination), names the random stream of its initial weights.
+    The layer learns with the destination. `name` is its attribute in a training graph, `edge` is
+    (source, destination), and `stream` names the random stream of its initial weights.
     """
 
     name: str
     kind: Literal["conv", "norm", "overhaul"]
     edge: tuple[str, str]
+    stream: tuple[str, str]
     source: Read
     destination: Read
 

@@ -158,7 +158,10 @@ class _Builder(Transformer[Token, Any]):
             value = s.All(span=_token_span(value))
         return _Enclosed(value, end_offset(closing))
 
-    def tap(self, _: Token, place: Any) -> s.Value:
+    def tap(self, _: Token, place: Any, *pre: Token) -> s.Value:
+        if pre:  # the same place as its path between quotes
+            span = _span(place, end_offset(pre[-1]))
+            return s.String(span=span, value=f"{place.value}.{pre[-1].value}")
         if isinstance(place, Token):
             return self.name(place) if place.type == "NAME" else self.string(place)
         value: s.Value = place

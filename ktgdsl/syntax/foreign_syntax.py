@@ -45,9 +45,12 @@ def _is_after_loss(failure: ParseFailure) -> bool:
 
 def dotted(failure: ParseFailure) -> Diagnostic | None:
     """`torchvision.models.resnet18`, `nets.net()`, `torch.optim.SGD(lr=0.1)`"""
-    if failure.type not in ("DOT", "LPAR") or failure.kind not in ("NODE", SETTING, "DATA"):
+    deeper = failure.accepts == {"PRE"}
+    if failure.kind not in ("NODE", SETTING, "DATA"):
         return None
-    first = last = failure.index - 1
+    if failure.type not in ("DOT", "LPAR") and not (deeper and failure.type == "NAME"):
+        return None
+    first = last = failure.index - (0 if deeper else 1)
     while first >= 2 and failure.tokens[first].type == "NAME":
         if failure.tokens[first - 1].type != "DOT":
             break

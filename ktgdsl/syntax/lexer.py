@@ -38,6 +38,7 @@ def tokenize(source: Source) -> Lexed:
     finally:
         comments.reset(before)
     _read_modes(lexed.tokens)
+    _read_taps(lexed.tokens)
     lexed.errors.extend(_too_large(source, lexed.tokens))
     lexed.errors.sort(key=lambda error: error.span.start if error.span else 0)
     return lexed
@@ -76,6 +77,13 @@ def _read_modes(tokens: list[Token]) -> None:
     for i in [i for i, token in enumerate(tokens) if token.type == "TRAIN"]:
         if not starts_line(tokens, i) and tokens[i - 1].type in _BEFORE_A_WORD:
             tokens[i] = tokens[i].update(type="NAME")
+
+
+def _read_taps(tokens: list[Token]) -> None:
+    """Mark the `pre` of `a.stage2.pre`; in `a.pre` it is the name of a module."""
+    for i in [i for i, token in enumerate(tokens) if token.value == "pre"]:
+        if i > 2 and [each.type for each in tokens[i - 3 : i]] == ["DOT", "NAME", "DOT"]:
+            tokens[i] = tokens[i].update(type="PRE")
 
 
 def _too_large(source: Source, tokens: list[Token]) -> list[Diagnostic]:

@@ -12,6 +12,7 @@ from ktgdsl.syntax import foreign_syntax
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.syntax.number_errors import comma, point, spaced, touching
 from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
+from ktgdsl.syntax.tap_errors import tap
 from ktgdsl.syntax.tokens import shown, span
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -272,6 +273,7 @@ def _value(failure: ParseFailure) -> Diagnostic | None:
 
 
 _RULES: tuple[Callable[[ParseFailure], Diagnostic | None], ...] = (
+    tap,
     point,
     comma,
     spaced,

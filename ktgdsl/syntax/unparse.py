@@ -19,6 +19,7 @@ from ktgdsl.syntax.tree import (
     Unary,
     Value,
 )
+from ktgdsl.vocabulary.call import format_path
 
 Literal = Number | PercentLiteral | String
 
@@ -98,6 +99,8 @@ class Unparser:
         match reference.tap:
             case None:
                 return text
+            case String(value=path) if "." in path and format_path(path) == path:
+                return f"{text}.{path}"
             case CallExpression(arguments=()) | String():
                 return f"{text}.{self.value(reference.tap)}"
         return f"{text}.({self.value(reference.tap)})"

@@ -12,6 +12,8 @@ _KEYWORDS = frozenset((
     "phase", "let", "each", "use", "via", "true", "false", "label",
 ))
 # fmt: on
+BEFORE_RELU = ".pre"
+"""After the name of a stage or the path of a module: the input of its last ReLU."""
 _ONE_OF_SEVERAL_WORDS = frozenset({"on", "by", "std", "connector", "margin", "norm", "buffers"})
 """The arguments called so take a word such as `logits`; all others that are text, a string."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
@@ -56,7 +58,13 @@ def format_number(number: float) -> str:
 
 
 def format_path(path: str) -> str:
-    """A place inside of a network as people write it: `stage2`, but `"layer1.0.conv1"`."""
+    """A place in a network as people write it: `stage2`, `stage2.pre`, but `"layer1.0.conv1"`."""
+    stage = path.removesuffix(BEFORE_RELU)
+    return path if stable_path(stage) == stage else _quoted(path)
+
+
+def stable_path(path: str) -> str:
+    """A place in a network as it is in the names of draws and random streams, which stay."""
     bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path) and path not in _KEYWORDS
     return path if bare else _quoted(path)
 

@@ -26,7 +26,7 @@ def plan(edge: str, source: str = "resnet8") -> Plan:
     return loaded
 
 
-OVERHAUL = 'edge t."stage2.pre" -> s."stage2.pre" : overhaul'
+OVERHAUL = "edge t.stage2.pre -> s.stage2.pre : overhaul"
 IMAGE = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABEL = torch.arange(4)
 
@@ -147,7 +147,7 @@ def test_value_and_gradient(source: str, path: str, margin: str) -> None:
         end.register_forward_pre_hook(lambda _, inputs: kept.update(f=inputs[0].clone()))
     else:
         module.register_forward_hook(lambda _, inputs, output: kept.update(f=output.clone()))
-    edge = graph(IMAGE, LABEL, 0.5).edges['t."stage2.pre"', 's."stage2.pre"']
+    edge = graph(IMAGE, LABEL, 0.5).edges["t.stage2.pre", "s.stage2.pre"]
     edge.backward()
 
     f, r = (kept[name].detach().numpy() for name in ("f", "r"))
@@ -166,7 +166,7 @@ def test_value_and_gradient(source: str, path: str, margin: str) -> None:
 
 def test_the_source_learns_nothing_and_its_margins_are_those_of_now() -> None:
     graph = built()
-    edge = graph(IMAGE, LABEL, 0.5).edges['t."stage2.pre"', 's."stage2.pre"']
+    edge = graph(IMAGE, LABEL, 0.5).edges["t.stage2.pre", "s.stage2.pre"]
     edge.backward()
     source, destination = graph.networks["t"], graph.networks["s"]
     assert all(each.requires_grad and each.grad is None for each in source.parameters())
@@ -199,7 +199,7 @@ def test_a_place_without_a_norm_is_told_at_its_edge() -> None:
 
 def test_two_steps_from_a_resnet_of_torchvision() -> None:
     pytest.importorskip("torchvision")
-    spec = 'edge t."layer1.pre" -> s."stage2.pre" : overhaul via 1e-3'
+    spec = "edge t.layer1.pre -> s.stage2.pre : overhaul via 1e-3"
     step = ktgdsl.stepper(plan(spec, 'torchvision("resnet18")'), "cpu", steps=2)
     network = step.networks["t"]
     margin = step.graph.get_submodule("margin_t_layer1_pre")
@@ -207,4 +207,4 @@ def test_two_steps_from_a_resnet_of_torchvision() -> None:
     np.testing.assert_allclose(margin(torch.zeros(1, 64, 1, 1)).numpy(), want, rtol=1e-5)
     for _ in range(2):
         out = step(IMAGE.float(), LABEL)
-        assert out.edges['t."layer1.pre"', 's."stage2.pre"'] > 0
+        assert out.edges["t.layer1.pre", "s.stage2.pre"] > 0

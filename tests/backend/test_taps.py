@@ -122,7 +122,7 @@ EDGES = """
     edge b.stage2 -> a.stage2 : attention
     edge b.stage2 -> a.stage2.pre : 0.5 * similarity via linear
 """
-EDGES = EDGES.replace("a.stage2.pre", 'a."stage2.pre"')
+EDGES = EDGES.replace("a.stage2.pre", "a.stage2.pre")
 
 
 def test_the_graph_reads_each_output_once() -> None:
@@ -196,11 +196,11 @@ def test_a_phase_of_hints_computes_no_more_than_they_need() -> None:
 def test_edges_within_a_network() -> None:
     """Be your own teacher: what a later layer says teaches an earlier one."""
     own = plan(
-        'node a = resnet8 target a edge label -> a edge a.stage2 -> a."stage2.pre" : attention'
+        "node a = resnet8 target a edge label -> a edge a.stage2 -> a.stage2.pre : attention"
     )
     graph = ktgdsl.build(own)
     out = graph(IMAGE.float(), torch.arange(4), 0.5)
-    assert out.edges["a.stage2", 'a."stage2.pre"'] > 0
+    assert out.edges["a.stage2", "a.stage2.pre"] > 0
 
 
 # Mistakes

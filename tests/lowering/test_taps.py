@@ -27,6 +27,15 @@ class TestPairs:
         )
         assert pairs(plan)[2:] == ["b.stage1 -> a.stage1"]
 
+    def test_a_place_before_a_relu_with_and_without_quotes(self) -> None:
+        bare = TWO + "edge b.stage1.pre -> a.stage1.pre : hint edge b -> a : irg(taps=[stem.pre])"
+        quoted = bare.replace("stage1.pre", '"stage1.pre"').replace("stem.pre", '"stem.pre"')
+        assert of(bare).digest == of(quoted).digest
+        assert pairs(of(quoted))[2:] == ["b.stage1.pre -> a.stage1.pre", "b -> a"]
+        mix = "node m = ensemble(a, b, combine=gated(by=a.stage1.pre)) edge label -> m edge m -> a"
+        same = mix.replace("stage1.pre", '"stage1.pre"')
+        assert of(TWO + mix).digest == of(TWO + same).digest
+
     def test_an_exception_replaces_the_rule_of_its_taps_only(self) -> None:
         plan = of(
             "node a, b, c = resnet8 target a edge label -> *\n"

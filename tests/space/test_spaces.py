@@ -163,6 +163,12 @@ class TestNames:
             "edge.b->a.loss.T.2": ("1", "2"),
         }
 
+    @pytest.mark.parametrize("tap", ["stage1.pre", '"stage1.pre"'])
+    def test_a_place_before_a_relu_is_in_quotes(self, tap: str) -> None:
+        """So it was before it could be written without, and names of draws stay."""
+        plan = of(TWO + f"edge b.{tap} -> a : rkd via linear | 0.5")
+        assert names(plan) == ['edge.b."stage1.pre"->a.gate']
+
     def test_a_replaced_edge_has_none(self) -> None:
         body = "node a, b, c = resnet8 target a edge label -> * edge * -> a via linear | 0.5\n"
         assert names(of(body + "edge b -> a via correct")) == ["edge.c->a.gate"]

@@ -19,7 +19,7 @@ HINTS = """
         edge label -> s
         edge t.stage2 -> s.stage2 : hint(connector=norm)
         edge t.stage1 -> s.stage1 : 0.1 * hint
-        edge t."stage2.pre" -> s."stage2.pre" : 1e-3 * overhaul
+        edge t.stage2.pre -> s.stage2.pre : 1e-3 * overhaul
     }
     train { optimizer = sgd(lr=0.01)  clip = 1 }
 """

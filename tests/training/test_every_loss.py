@@ -23,8 +23,8 @@ def convolutions(width=4):
     )
 """
 NETWORKS = {
-    "resnet8": ("stage1", "stage2", '"stage1.pre"'),
-    "wrn10_1": ("stage1", "stage2", '"stage1.pre"'),
+    "resnet8": ("stage1", "stage2", "stage1.pre"),
+    "wrn10_1": ("stage1", "stage2", "stage1.pre"),
     'python("ownnets:convolutions")': ('"0"', '"1"', '"0.pre"'),
     'torchvision("mobilenet_v3_small")': ('"features.0"', '"features.1"', '"features.0.1"'),
 }

@@ -170,3 +170,17 @@ def test_what_is_not_given_is_not_shown() -> None:
 def test_a_place_called_like_a_keyword_stands_in_quotes(keyword: str) -> None:
     assert format_path(keyword) == f'"{keyword}"'
     assert format_path(f"{keyword}1") == f"{keyword}1"
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("stage2.pre", "stage2.pre"),
+        ("layer1.0.pre", '"layer1.0.pre"'),
+        ("data.pre", '"data.pre"'),
+        ("stage2.bn", '"stage2.bn"'),
+        (".pre", '".pre"'),
+    ],
+)
+def test_of_paths_only_those_before_a_relu_stand_without_quotes(path: str, written: str) -> None:
+    assert format_path(path) == written

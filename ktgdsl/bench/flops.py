@@ -42,9 +42,9 @@ def one_thread() -> Iterator[None]:
 class ImageFlops:
     """About how many FLOPs training takes for an image, to compare the graphs of a space.
 
-    A network that learns counts three times its forward, a frozen one once, and each once more
-    where the second view of the samples is read; shared layers are counted once, and losses left
-    out.
+    A network that learns counts three times its forward, a frozen one or a follower once, and each
+    once more where the second view of the samples is read; shared layers are counted once, and
+    losses left out.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,9 @@ class ImageFlops:
             if shared:
                 forward -= self._of_layers(plan, node, shared)
             count += ((3 if node.learns else 1) + (node.name in again)) * forward
+        for each in plan.graph.followers:
+            followed = plan.graph.networks[each.name]
+            count += (1 + (each.name in again)) * self._of_layers(plan, followed)
         return count
 
     def _of_layers(self, plan: Plan, node: Node, layers: tuple[str, ...] = ()) -> int:

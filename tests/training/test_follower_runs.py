@@ -11,6 +11,7 @@ from optuna.trial import create_trial
 from torch import nn
 
 import ktgdsl
+from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.run_text import run_result_text
@@ -137,6 +138,16 @@ def test_what_a_run_and_a_plan_show(tmp_path: Path, capsys: pytest.CaptureFixtur
     picture = (tmp_path / "run.svg").read_text()
     assert "teacher is made from a" in picture
     assert f"({lines(tmp_path / 'run')[1]['test_accuracy']:.2f})" in picture
+
+
+def test_its_forward_counts_among_the_flops_of_an_image() -> None:
+    body = f"node a = {SMALL} target a edge label -> a"
+    alone, followed = (
+        load(f"graph g {{ {body} }}"),
+        load(f"graph g {{ {body} node f = ema(a) edge f -> a }}"),
+    )
+    flops = ImageFlops()
+    assert 3 * flops.of(followed) == 4 * flops.of(alone)  # backward is twice forward
 
 
 SPACE = f"""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
@@ -102,6 +104,42 @@ def test_a_loop_by_hand(word: str) -> None:
                 torch.testing.assert_close(
                     weights(step, node)[name], each, rtol=0, atol=1e-12, msg=f"{name} of {node}"
                 )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(WORDS), *[st.sampled_from("abc")] * 2), max_size=4),
+    st.sampled_from(["simultaneous", "sequential"]),
+    st.booleans(),
+)
+@settings(max_examples=10, deadline=None)
+def test_in_any_graph(drawn: list[tuple[str, str, str]], update: str, mutual: bool) -> None:
+    """Each moves by its rule from its own weights and those of its node, and has no gradient."""
+    followers = {f"f{i}": (word, node) for i, (word, node, _) in enumerate(drawn)}
+    lines = [
+        f"node {name} = {w.replace('(a', f'({node}')}" for name, (w, node) in followers.items()
+    ]
+    lines += [f"edge f{i} -> {taught} : mse" for i, (_, _, taught) in enumerate(drawn)]
+    lines += ["edge * -> * : mse"] * mutual
+    body = f"node a, b, c = resnet8 target a, b, c edge label -> * {' '.join(lines)}"
+    plan = load(body, f"train {{ epochs = 1 update = {update} {SGD} }}")
+    step = ktgdsl.stepper(plan, "cpu", networks={name: small() for name in "abc"}, steps=3)
+    assert list(step.networks) == ["a", "b", "c", *followers]
+    buffers = {name for name, _ in small().named_buffers()}
+    for k in range(1, 4):
+        before = {name: weights(step, name) for name in step.networks}
+        output = step(*doubled(k))
+        assert output.logits.keys() == step.networks.keys()
+        for name, (word, node) in followers.items():
+            after, new = weights(step, name), weights(step, node)
+            own = "buffers=own" in word
+            for key, old in before[name].items():
+                if own and key in buffers:
+                    tracked = key.endswith("tracked")
+                    assert after[key] == k if tracked else not torch.equal(after[key], old)
+                    continue
+                expected = moved(word, k, old, new[key], is_buffer=key in buffers)
+                torch.testing.assert_close(after[key], expected, rtol=0, atol=1e-12)
+            assert all(each.grad is None for each in step.networks[name].parameters())
 
 
 def test_it_starts_as_a_copy_and_needs_no_gradient() -> None:

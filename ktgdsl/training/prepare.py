@@ -63,7 +63,7 @@ def stepper(
             load_pretrained(
                 network, plan, node, device=chosen, pretraining=pretraining, listener=listener
             )
-            for follower in plan.graph.followers:
-                if follower.follows == node.name:
-                    step.networks[follower.name].load_state_dict(network.state_dict())
+    for name, node in plan.graph.networks.items():
+        if node.pretrained and name != node.name:  # a follower
+            step.networks[name].load_state_dict(step.networks[node.name].state_dict())
     return step

@@ -193,7 +193,7 @@ def _file(plan: Plan) -> Path | None:
     """Where the measurements of this machine, of what a plan computes, are kept."""
     phases = program_of(plan, steps=1).phases
     computed = (
-        [str(node.network) for node in plan.graph.nodes],
+        [str(node.network) for node in plan.graph.networks.values()],
         [phase.updates for phase in phases],
         (plan.data.shape, plan.data.classes, plan.data.batch_sizes),
         (plan.train.precision, plan.train.compile),

@@ -326,6 +326,20 @@ def test_an_average_of_a_pretrained_node_has_its_weights(
     assert_equal(before, weights(step, "f"))
 
 
+def test_one_of_a_pretrained_sharer_has_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+    network = "resnet(depth=8, width=4)"
+    plan = load(
+        f"node a, t[2] = {network} node f = copy(t, buffers=own) target a edge label -> a "
+        "edge f -> a share t { layers = [stem] }"
+    )
+    step = ktgdsl.stepper(plan, "cpu")
+    for i in range(2):
+        assert_equal(weights(step, f"t[{i}]"), weights(step, f"f[{i}]"))
+
+
 def test_those_of_nodes_that_share_layers_begin_with_the_shared_ones() -> None:
     network = "resnet(depth=8, width=4)"
     plan = load(

@@ -93,13 +93,13 @@ def mixer(
     match combine:
         case Gated():
             return Gate(channels[0], members)
-        case AttentionMix(factor=factor):
+        case AttentionMix():
             if len(set(channels)) > 1:
                 raise ValueError(
                     "`attention` compares features, and these have "
                     f"{', '.join(map(str, sorted(set(channels))))} channels"
                 )
-            return Attention(channels[0], max(1, channels[0] // factor))
+            return Attention(channels[0], combine.projected(channels[0]))
         case Concat():
             return Classifier(sum(channels), classes, dense=dense)
     return Weights(members)

@@ -11,8 +11,8 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError
+from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import LOGITS, Plan
-from ktgdsl.program.derived import ensembles_of
 from ktgdsl.program.model import Mixer, Program, Read
 
 Features = Mapping[tuple[str, str], Tensor]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ktgdsl.plan import model as plan
+from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.program.model import (
     LABEL,
     Computed,
@@ -16,22 +17,8 @@ from ktgdsl.program.model import (
     View,
 )
 from ktgdsl.vocabulary import reads
-from ktgdsl.vocabulary.derived import Combine, ConstantNode, Ensemble, Mean
-from ktgdsl.vocabulary.refs import NodeRef
+from ktgdsl.vocabulary.derived import ConstantNode, Ensemble, Mean
 from ktgdsl.vocabulary.registry import entry_of
-
-
-def ensembles_of(graph: plan.Graph) -> dict[str, Ensemble]:
-    """The ensembles of a graph by name, as the vocabulary has them."""
-    made = {each.name: each for each in graph.derived if each.made.name == Ensemble.word}
-    return {name: _ensemble(each) for name, each in made.items()}
-
-
-def _ensemble(node: plan.DerivedNode) -> Ensemble:
-    arguments = dict(node.made.arguments)
-    combine = entry_of(Combine, plan.Call.model_validate(arguments.pop("combine")))
-    sources = [NodeRef(name) for name in node.sources]
-    return Ensemble.model_validate({**arguments, "combine": combine, "members": sources})
 
 
 class Outputs:

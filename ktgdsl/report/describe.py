@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ktgdsl.plan.ensembles import mixer_parameters
 from ktgdsl.plan.model import (
     Call,
     DataPlan,
@@ -114,7 +115,12 @@ def _total_parameters(plan: Plan) -> Iterator[str]:
         total = total_parameters(graph, facts.classes, facts.shape[0])
         if total is not None:
             once = ", shared layers counted once" if graph.shares else ""
-            yield f"{total:,} parameters in {len(graph.nodes)} networks{once}"
+            mixers = [
+                mixer_parameters(graph, e, facts.classes) for e in graph.derived if e.optimizer
+            ]
+            known = [count for count in mixers if count is not None]
+            combining = f", and {sum(known):,} that combine them" if known else ""
+            yield f"{total:,} parameters in {len(graph.nodes)} networks{once}{combining}"
 
 
 def derived_text(node: DerivedNode) -> str:
@@ -126,9 +132,13 @@ def derived_text(node: DerivedNode) -> str:
 def _derived(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
     role = "target" if node.name in plan.graph.targets else "auxiliary"
     state = "made from others" if node.sources else "made from the labels"
+    text = derived_text(node)
     if node.optimizer is not None:
         state += f", learns how to combine, {node.optimizer}, {node.schedule}"
-    return node.name, derived_text(node), role, state
+        facts = plan.data.facts
+        count = None if facts is None else mixer_parameters(plan.graph, node, facts.classes)
+        text += "" if count is None else f" ({count:,} parameters)"
+    return node.name, text, role, state
 
 
 def _share(graph: Graph, share: SharedLayers) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ with `on=probabilities` p_k = softmax(z_k) stands in place of z_k. θ are the we
 those of one that follows it.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -36,6 +37,10 @@ class Combine(Entry):
     def inputs(self, on: On) -> tuple[Input, ...]:
         """What its function in the back end takes, in order: by default the members' outputs."""
         return (members(on),)
+
+    def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
+        """The number of its own parameters; `channels` are those of the features that it reads."""
+        return 0
 
 
 def members(on: On) -> Read:
@@ -92,6 +97,10 @@ class Gated(ReferringEntry, Combine):
         h = Read("features", "looked_at", tap=self.by.path)
         return OwnModule((h,)), members(on)
 
+    def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
+        """Those of W and of the batch norm."""
+        return (channels[0] + 2) * members
+
 
 class AttentionMix(Combine):
     """z_t = sum_k w_tk z_k, where w_t = softmax_k((Q f_t)ᵀ (K f_k)): a mix for each destination.
@@ -116,6 +125,14 @@ class AttentionMix(Combine):
         features = tuple(Read("features", end, tap="features") for end in ends)
         return OwnModule(features), members(on)
 
+    def projected(self, channels: int) -> int:
+        """How many features Q and K make of so many."""
+        return max(1, channels // self.factor)
+
+    def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
+        """Those of Q and K."""
+        return 2 * channels[0] * self.projected(channels[0])
+
 
 class Concat(Combine):
     """z = W [f_1, ..., f_K] + b: a learned classifier on the features of all members.
@@ -133,6 +150,10 @@ class Concat(Combine):
         """W [f_1, ..., f_K] + b."""
         return (OwnModule((Read("features", "members", tap="features"),)),)
 
+    def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
+        """Those of W and b."""
+        return (sum(channels) + 1) * classes
+
 
 class LinearMix(Combine):
     """z = sum_k w_k z_k, where w = softmax(v) and v is learned, one number a member.
@@ -146,6 +167,10 @@ class LinearMix(Combine):
     def inputs(self, on: On) -> tuple[Input, ...]:
         """v, and z_k or log p_k."""
         return OwnModule(()), members(on)
+
+    def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
+        """One number a member."""
+        return members
 
 
 class Ensemble(Derived):

@@ -36,6 +36,10 @@ class Network(Entry):
         """The same of each of `STAGES`."""
         return None
 
+    def channels(self, tap: str) -> int | None:
+        """How many channels there are at a place inside; None where only building it tells."""
+        return None
+
     @property
     def has_weights(self) -> bool:
         """Whether it is made with trained weights, so that a frozen node is used as it is."""
@@ -125,6 +129,10 @@ class Resnet(Network):
         stages = _stages(block, self.depth // 6, (width, width, 2 * width, 4 * width))
         return dict(zip(STAGES, (stem, *stages, 0, (4 * width + 1) * classes), strict=True))
 
+    def channels(self, tap: str) -> int | None:
+        """The width of the first stage, then twice and four times that."""
+        return _channels(tap, self.width, self.width)
+
 
 class Wrn(Network):
     """Wide ResNet, pre-activation, 1x1 convolution shortcuts.
@@ -160,6 +168,16 @@ class Wrn(Network):
         stages = _stages(block, self.depth // 6, (16, *widths))
         ends = 2 * widths[-1], (widths[-1] + 1) * classes
         return dict(zip(STAGES, (_convolution(channels, 16), *stages, *ends), strict=True))
+
+    def channels(self, tap: str) -> int | None:
+        """16, then `widen` times 16, 32 and 64."""
+        return _channels(tap, 16, 16 * self.widen)
+
+
+def _channels(tap: str, stem: int, first: int) -> int | None:
+    """The channels at a stage; each of the three is twice as wide as the one before."""
+    widths = (stem, first, 2 * first, 4 * first, 4 * first)
+    return dict(zip(STAGES, widths, strict=False)).get(tap.removesuffix(".pre"))
 
 
 def _of_form(depth: int, rest: int) -> int:

@@ -82,6 +82,24 @@ def test_plan_says_which_shared_layers_are_not_computed_once(
 
 
 @pytest.mark.parametrize(
+    "combine", ["gated(by=b.stage1)", "gated(by=a.stem)", "attention(factor=3)", "concat", "linear"]
+)
+@pytest.mark.parametrize("network", ["resnet(8, width=4)", "wrn10_1"])
+def test_plan_counts_what_an_ensemble_learns(
+    network: str, combine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "p.ktg"
+    body = f"node a, b = {network} node m = ensemble(a, b, combine={combine}) target a"
+    spec.write_text(f"graph g {{ {body} edge label -> *, m edge m -> a }}")
+    mixer = build(ktgdsl.load(spec)).get_submodule("mixer_m")
+    count = sum(each.numel() for each in mixer.parameters())
+    assert cli.main(["plan", str(spec)]) == 0
+    out = capsys.readouterr().out
+    assert f"in 2 networks, and {count:,} that combine them\n" in out
+    assert f"detach=true) ({count:,} parameters)" in out
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "node a = resnet8 target a edge label -> a",

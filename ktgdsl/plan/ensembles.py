@@ -1,0 +1,41 @@
+"""The ensembles of a plan as the vocabulary has them, and what they have to learn."""
+
+from ktgdsl.plan.graph import LOGITS, DerivedNode, Graph
+from ktgdsl.vocabulary.call import Call
+from ktgdsl.vocabulary.derived import Combine, Ensemble
+from ktgdsl.vocabulary.networks import Network
+from ktgdsl.vocabulary.refs import NodeRef
+from ktgdsl.vocabulary.registry import entry_of
+
+
+def ensembles_of(graph: Graph) -> dict[str, Ensemble]:
+    """The ensembles of a graph by name."""
+    made = {each.name: each for each in graph.derived if each.made.name == Ensemble.word}
+    return {name: _ensemble(each) for name, each in made.items()}
+
+
+def _ensemble(node: DerivedNode) -> Ensemble:
+    arguments = dict(node.made.arguments)
+    combine = entry_of(Combine, Call.model_validate(arguments.pop("combine")))
+    sources = [NodeRef(name) for name in node.sources]
+    return Ensemble.model_validate({**arguments, "combine": combine, "members": sources})
+
+
+def mixer_parameters(graph: Graph, node: DerivedNode, classes: int) -> int | None:
+    """The parameters that an ensemble combines by; None where only building the networks tells."""
+    made = ensembles_of(graph)[node.name]
+    looked_at = made.looks_at
+    places = [(str(looked_at.node), looked_at.path)] if looked_at is not None else []
+    if made.reads_features:
+        places = [(source, "features") for source in node.sources]
+    channels = [_channels(graph, *place, classes) for place in places]
+    known = [count for count in channels if count is not None]
+    if len(known) < len(channels):
+        return None
+    return made.combine.parameters(known, len(node.sources), classes)
+
+
+def _channels(graph: Graph, node: str, tap: str, classes: int) -> int | None:
+    """How many channels there are at a place inside of a node's network."""
+    network = entry_of(Network, graph.networks[node].network)
+    return classes if tap == LOGITS else network.channels(tap)

@@ -42,7 +42,7 @@ from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
-from ktgdsl.training.loop import epochs
+from ktgdsl.training.loop import epochs, evaluate_nodes
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.vocabulary.networks import shorthand
@@ -158,9 +158,10 @@ class Worker:
             listener=heartbeat,
         )
         reporter.epoch = len(reports) + 1
+        data = self._data(task.trial, plan.data, task.study_seed)
         training = epochs(
             step,
-            self._data(task.trial, plan.data, task.study_seed),
+            data,
             seed=task.seed,
             resume=resume,
             listener=heartbeat,
@@ -168,10 +169,15 @@ class Worker:
         )
         began = time.monotonic()
         for done in training:
+            value = step.kept(done.accuracy)[task.objective]
+            if done.last and step.phase.take == "best" and task.objective not in step.judged:
+                # An ensemble has no best epoch of its own: its members keep each theirs.
+                next(training, None)  # which loads their weights
+                value = evaluate_nodes(step, data.evaluation, [task.objective])[task.objective]
             report = Report(
                 task.trial,
                 done.epoch,
-                step.kept(done.accuracy)[task.objective],
+                value,
                 time.monotonic() - began,
                 last=done.last,
             )

@@ -83,7 +83,7 @@ def train(
 
     def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
-        return last[name] if name in last else _evaluate(step, split, nodes)
+        return last[name] if name in last else evaluate_nodes(step, split, nodes)
 
     test, held_out = accuracy("test", splits.test), splits.validation
     validation = None if held_out is None else accuracy("validation", held_out)
@@ -135,7 +135,7 @@ def epochs(
         phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
-        accuracy = _evaluate(step, data.evaluation, judged)
+        accuracy = evaluate_nodes(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
         if ends := step.phase_is_over:
             _require_finite_weights(plan, phase, networks | step.mixers, epoch, step.taken)
@@ -203,7 +203,8 @@ def _train_epoch(
     return metrics
 
 
-def _evaluate(step: Stepper, split: Split, nodes: Collection[str]) -> dict[str, float]:
+def evaluate_nodes(step: Stepper, split: Split, nodes: Collection[str]) -> dict[str, float]:
+    """The accuracies of nodes on a split, in percent, with the weights as they are."""
     at_once = step.plan.data.evaluated_at_once
     with blaming_networks(step.networks):
         return evaluate(step.answers(nodes), batches_in_order(split, at_once))

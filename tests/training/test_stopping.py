@@ -1,7 +1,7 @@
 """Early stopping: when a phase ends, what goes on then, what is said of it, and resuming."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ktgdsl.tables.cost import StepTimes, cost_of_run
 from ktgdsl.tables.model import Row
 from ktgdsl.tables.status import RowStatus
 from ktgdsl.tables.status import Task as TableTask
+from ktgdsl.training.answers import GraphAnswers, NetworkAnswers
 from ktgdsl.training.events import EpochDone, EpochsSkipped, Event, PretrainDone
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.run import RunInterrupted
@@ -53,8 +54,8 @@ def measure(monkeypatch: pytest.MonkeyPatch, **accuracies: Sequence[float]) -> N
     """Have the evaluations give these accuracies of each node, and then the last one."""
     series = {name: chain(each, repeat(each[-1])) for name, each in accuracies.items()}
 
-    def evaluated(networks: Mapping[str, object], _: object) -> dict[str, float]:
-        return {name: float(next(series[name])) for name in networks}
+    def evaluated(answers: NetworkAnswers | GraphAnswers, _: object) -> dict[str, float]:
+        return {name: float(next(series[name])) for name in answers.nodes}
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", evaluated)
 
@@ -343,3 +344,21 @@ def test_a_trial_that_ends_early_is_complete_with_the_value_of_what_it_keeps(
     Worker(coordinator, CPU, tmp_path).train(task)
     assert coordinator.values == dict(enumerate(values, start=1))
     assert [report.last for report in coordinator.reports] == [False, False, False, True]
+
+
+def test_the_value_of_an_ensemble_is_that_of_the_best_epochs_of_its_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = load(f"""
+        graph g {{
+            node a, b = {LINEAR}
+            node mix = ensemble(a, b)
+            target mix
+            edge label -> a, b
+        }}
+        train {{ epochs = 3  take = best }}
+    """)
+    measure(monkeypatch, a=[30, 20, 10], b=[10, 30, 20], mix=[50, 60, 40, 70])
+    coordinator = FakeCoordinator()
+    Worker(coordinator, CPU, tmp_path).train(Task(0, plan.to_json(), 1, 0, "mix"))
+    assert coordinator.values == {1: 50, 2: 60, 3: 70}  # 70 once they have their best weights

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.cached import CachedOutputs
+from ktgdsl.backend.graph import build
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone
-from ktgdsl.training.execution import choose_execution
+from ktgdsl.training.execution import Choice, choose_execution
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.step import Stepper
 from tests.specs import sound
 from tests.trained import CPU, train_plan
+from tests.training.test_captured import FakeRecording
 from tests.training.test_step import assert_equal, weights
 
 EDGES = """
@@ -170,3 +173,28 @@ def test_it_changes_no_digest_and_is_no_network_to_compute() -> None:
     (phase,) = program_of(kept).phases
     assert [call.node for call in phase.updates[0].computed] == ["a"]
     assert choose_execution(kept, CPU).networks.why == "there is one network"
+
+
+def test_beside_networks_side_by_side_and_in_captured_steps() -> None:
+    peers = sound(
+        "graph g { node a, b = resnet8 node t = wrn10_1 { cache = outputs } target a "
+        "edge label -> a edge t -> a, b edge a <-> b } data digits { batch = 16 samples = 72 }"
+    )
+    image = torch.rand(72, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    label = torch.arange(72) % 10
+    found = []
+    for networks, launches in (("one by one", "each"), ("side by side", "captured")):
+        execution = replace(
+            choose_execution(peers, CPU),
+            networks=Choice(networks, "a test"),
+            launches=Choice(launches, "a test"),
+        )
+        made = build(peers, seed=0).networks
+        step = Stepper(peers, program_of(peers), made, CPU, execution, record=FakeRecording)
+        outputs = []
+        for first, count in ((0, 16), (16, 16), (0, 16), (8, 8)):
+            sample = torch.arange(first, first + count)
+            output = step(image[sample], label[sample], sample)
+            outputs.append([*output.edges.values(), output.logits["t"].sum()])
+        found.append(torch.tensor(outputs))
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)

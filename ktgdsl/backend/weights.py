@@ -93,6 +93,14 @@ def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
         return None
 
 
+def is_intact_file(path: Path) -> bool:
+    """Whether a file is what `save_weights` wrote there."""
+    try:
+        return _is_intact(path.read_bytes()) is True
+    except Exception:  # the reader raises almost anything on a damaged header
+        return False
+
+
 def load_weights(
     module: nn.Module, path: Path, sha256: str | None = None, *, sealed: bool = False
 ) -> Diagnostic | None:

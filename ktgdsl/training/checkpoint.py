@@ -54,6 +54,7 @@ class Checkpoint:
         finished: the accuracies of the repeats before.
         state: the state dict of the stepper, None before the first epoch.
         pretrained: of the repeat that is trained, as in `Accuracies`.
+        metrics: the SHA-256 of `metrics.jsonl` so far, None where there is none.
     """
 
     digest: str
@@ -63,6 +64,7 @@ class Checkpoint:
     finished: tuple[Accuracies, ...]
     state: Mapping[str, Any] | None
     pretrained: PretrainedFacts = field(default_factory=dict)
+    metrics: str | None = None
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

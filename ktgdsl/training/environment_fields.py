@@ -24,6 +24,7 @@ class _Environment(BaseModel):
     model_config = ConfigDict(strict=True, defer_build=True)
 
     plan: str = ""
+    spec: str = ""
     device: str = "cpu"
     devices: Annotated[list[str], Field(min_length=1)] = ["cpu"]
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1

@@ -11,7 +11,7 @@ from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.identity import Identity
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
-from ktgdsl.training.run_folder import PLAN, RunFolder, is_search_folder
+from ktgdsl.training.run_folder import PLAN, SPEC, RunFolder, is_search_folder
 
 
 def create_run_folder(
@@ -34,12 +34,14 @@ def create_run_folder(
     """
     folder = RunFolder(_create_at(out) if out is not None else _create_default(plan.graph.name))
     content = plan.to_json().encode()
+    digests = {PLAN: sha256(content)}
     try:
         if spec is not None:
             text = placed(spec, Path(plan.folder or "."), folder.path)
             write_file(folder.path / "spec.ktg", text.encode())
+            digests[SPEC] = sha256(text.encode())
         folder.write_code(identity.code)
-        folder.write_environment({**environment, PLAN: sha256(content), **identity.as_json()})
+        folder.write_environment({**environment, **digests, **identity.as_json()})
         write_file(folder.path / "plan.json", content)
     except BaseException:
         folder.discard_unused()

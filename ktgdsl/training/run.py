@@ -47,6 +47,7 @@ from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
+from ktgdsl.training.resume_notes import notes_on_resume
 from ktgdsl.training.run_files import named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, metric_lines, open_run_folder, require_result_of
 from ktgdsl.training.step import Stepper
@@ -56,7 +57,6 @@ from ktgdsl.training.unchanged import (
     changes_to_resume,
     last_noted,
     note_imported_code,
-    notes_on_resume,
     resumptions,
 )
 
@@ -179,11 +179,11 @@ def _resume(
         require_progress(checkpoint, plan, folder.checkpoint)
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
-        notes = notes_on_resume(folder, environment)
+        notes = notes_on_resume(folder, environment, checkpoint)
         execution = execution_to_resume(plan, chosen, environment)
         now = describe_environment(chosen, seeds(plan), execution) | changes
         folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
-        folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch)
+        folder.truncate_metrics(checkpoint.repeat, checkpoint.epoch, checkpoint.metrics)
         return Run(plan, folder, chosen, execution, listener, checkpoint, notes).train()
 
 
@@ -296,7 +296,14 @@ class Run:
     ) -> None:
         seconds = time.monotonic() - self._started
         checkpoint = Checkpoint(
-            self.plan.digest, repeat, epoch, seconds, finished, state, self._pretrained
+            self.plan.digest,
+            repeat,
+            epoch,
+            seconds,
+            finished,
+            state,
+            self._pretrained,
+            self.folder.metrics_digest(),
         )
         save_checkpoint(checkpoint, self.folder.checkpoint)
         # The state is on the disk; holding it would keep a second optimiser in memory.

@@ -49,10 +49,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PLAN, CLASSES = "plan", "classes"
-"""The fields of `environment.json` with the digests of `plan.json` and of `classes.json`."""
+PLAN, CLASSES, SPEC = "plan", "classes", "spec"
+"""The fields of `environment.json` with digests: of `plan.json`, `classes.json`, `spec.ktg`."""
 
 
+_WITHOUT_LINES = "put the file back from a copy, or delete it to go on without its lines"
 _FROM_A_COPY = "put the file back from a copy, or start anew from the spec"
 
 
@@ -124,8 +125,16 @@ class RunFolder:
                 file.truncate(end)
                 raise
 
-    def truncate_metrics(self, repeat: int, epoch: int) -> None:
-        """Drop the lines after that epoch of that repeat, and one that was only partly written."""
+    def metrics_digest(self) -> str | None:
+        """The SHA-256 of the metrics, None where there are none."""
+        with reporting_read_errors(self.metrics):
+            return sha256(self.metrics.read_bytes()) if self.metrics.exists() else None
+
+    def truncate_metrics(self, repeat: int, epoch: int, digest: str | None = None) -> None:
+        """Drop the lines after that epoch of that repeat, and one that was only partly written.
+
+        What is left has to have the `digest`, if one is known.
+        """
         if not self.metrics.exists():
             return
         with reporting_read_errors(self.metrics):
@@ -138,11 +147,14 @@ class RunFolder:
                 if number == len(lines):
                     break
                 message = f"line {number} of {self.metrics} is damaged"
-                help = "put the file back from a copy, or delete it to go on without its lines"
-                raise folder_error(self.metrics, message, help) from error
+                raise folder_error(self.metrics, message, _WITHOUT_LINES) from error
             if (entry.repeat, entry.epoch) <= (repeat, epoch) and line.endswith(b"\n"):
                 kept.append(line)
-        write_file(self.metrics, b"".join(kept))
+        content = b"".join(kept)
+        if digest not in (None, sha256(content)):
+            message = f"{self.metrics} is not what was written there: it is damaged, or was changed"
+            raise folder_error(self.metrics, message, _WITHOUT_LINES)
+        write_file(self.metrics, content)
 
     def environment(self) -> dict[str, Any]:
         """The content of `environment.json`."""

@@ -11,7 +11,6 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import RunFolder
-from ktgdsl.training.versions import installed_version
 
 
 def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -33,7 +32,7 @@ def changed_code(environment: Mapping[str, Any], code: Mapping[str, OwnFile]) ->
         if name not in noted:
             return False
         file = code.get(name)
-        after = _sha256_at(Path(noted[name]["path"])) if file is None else file.sha256
+        after = sha256_at(Path(noted[name]["path"])) if file is None else file.sha256
         return noted[name]["sha256"] == after
 
     return [name for name in sorted({*noted, *code}) if not is_the_same(name)]
@@ -82,22 +81,6 @@ def changes_to_resume(
     return now.as_json()
 
 
-def notes_on_resume(folder: RunFolder, environment: Mapping[str, Any]) -> tuple[str, ...]:
-    """What may make a resumed run differ from one that was not cut off, a sentence each."""
-    notes = []
-    before = environment.get("versions", {})
-    for package in ("ktgdsl", "torch", "torchvision"):
-        now = installed_version(package)
-        if package in before and before[package] != now:
-            notes.append(
-                f"begun with {package} {before[package]} and resumed with {now}: the numbers may "
-                "not be those of either"
-            )
-    if folder.metrics.exists() and not folder.checkpoint.exists():
-        notes.append(f"{folder.checkpoint} is gone: the run begins again at its first epoch")
-    return tuple(notes)
-
-
 def note_imported_code(folder: RunFolder, code: Mapping[str, OwnFile]) -> None:
     """Add source files that were found only when the networks were made."""
     environment = folder.environment()
@@ -116,7 +99,8 @@ def last_noted(environment: Mapping[str, Any], name: str) -> Any:
     return noted
 
 
-def _sha256_at(path: Path) -> str | None:
+def sha256_at(path: Path) -> str | None:
+    """The SHA-256 of a file, None where it cannot be read."""
     try:
         return sha256(path.read_bytes())
     except OSError:

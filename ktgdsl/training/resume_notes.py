@@ -1,0 +1,48 @@
+"""What whoever resumes a run has to know of its folder."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ktgdsl.backend.weights import is_intact_file
+from ktgdsl.training.checkpoint import Checkpoint
+from ktgdsl.training.run_folder import CLASSES, SPEC, RunFolder
+from ktgdsl.training.unchanged import sha256_at
+from ktgdsl.training.versions import installed_version
+
+
+def notes_on_resume(
+    folder: RunFolder, environment: Mapping[str, Any], checkpoint: Checkpoint
+) -> tuple[str, ...]:
+    """What may make a resumed run differ from one that was not cut off, a sentence each."""
+    notes = []
+    before = environment.get("versions", {})
+    for package in ("ktgdsl", "torch", "torchvision"):
+        now = installed_version(package)
+        if package in before and before[package] != now:
+            notes.append(
+                f"begun with {package} {before[package]} and resumed with {now}: the numbers may "
+                "not be those of either"
+            )
+    if folder.metrics.exists() and not folder.checkpoint.exists():
+        notes.append(f"{folder.checkpoint} is gone: the run begins again at its first epoch")
+    if checkpoint.metrics is not None and not folder.metrics.exists():
+        notes.append(f"{folder.metrics} is gone: it will have the epochs from here on alone")
+    notes += (
+        f"{path} is not what was written there: it is damaged, or was changed by hand; the run "
+        "does not need it"
+        for path in _damaged_copies(folder, environment)
+    )
+    return tuple(notes)
+
+
+def _damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> Iterator[Path]:
+    """Files that no resume reads, and people may: the spec, classes, code and finished networks."""
+    digests = {folder.path / "spec.ktg": environment.get(SPEC)}
+    digests[folder.path / "classes.json"] = environment.get(CLASSES)
+    for name, file in environment["code"].items():
+        digests[folder.path / "code" / name] = file["sha256"]
+    yield from (p for p, digest in digests.items() if digest not in (None, sha256_at(p)))
+    for path in sorted(folder.path.glob("**/nodes/*.safetensors")):
+        if not is_intact_file(path):
+            yield path

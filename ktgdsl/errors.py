@@ -54,9 +54,9 @@ class RunError(KtgError):
 class NodeError(RunError):
     """The network of a node cannot be made or used; `node` is the node's name in the plan."""
 
-    def __init__(self, node: str, problem: Diagnostic, tap: str = "") -> None:
+    def __init__(self, node: str, problem: Diagnostic, tap: str = "", *, setting: str = "") -> None:
         self.node = node
-        super().__init__([replace(problem, subject=Subject(node, tap))])
+        super().__init__([replace(problem, subject=Subject(node, tap, setting=setting))])
 
 
 class TapError(NodeError):

@@ -134,7 +134,7 @@ def build(
 
     Raises RunError when a network cannot be made, weights do not fit, `networks` names a
     node that the graph does not have, or the plan is one that cannot be trained (a space,
-    E506; what is not supported yet, E901; data of your own that `complete` has not read, E508).
+    E506; data of your own that `complete` has not read, E508).
     ValueError when there is no such phase.
     """
     plan = without_caches(plan)

@@ -27,7 +27,8 @@ class Margin(nn.Module):
         """Return the mean negative values of the channels of (B, channels, ...)."""
         (norm,) = self._norm
         if norm.affine:
-            return margin_of(norm.weight.detach(), norm.bias.detach())
+            weight, bias = (each.detach().to(features.device) for each in (norm.weight, norm.bias))
+            return margin_of(weight, bias)
         weight = features.new_ones(norm.num_features)
         return margin_of(weight, torch.zeros_like(weight))
 

@@ -86,7 +86,9 @@ class Tapped(nn.Module):
         idle = [tap for tap in self.taps if tap not in outputs]
         if idle:
             raise RuntimeError(f"the module `{idle[0]}` is not called in its forward")
-        return {tap: outputs[tap] for tap in self.taps}
+        # Of a network on a device of its own the logits come from there, and so does the rest.
+        where = last.device if isinstance(last, Tensor) else image.device
+        return {tap: outputs[tap].to(where) for tap in self.taps}
 
 
 def tapped(node: str, network: nn.Module, taps: tuple[str, ...]) -> Tapped:

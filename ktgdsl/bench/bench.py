@@ -57,8 +57,7 @@ def bench(
 
     Raises:
         RunError: when the device does not exist (E504), data of the user's own are missing or
-            damaged (E508), a network does not fit the data (E505), or the plan has what is not
-            supported yet (E901).
+            damaged (E508), or a network does not fit the data (E505).
     """
     chosen = choose_device(device)
     progress("looking at the spec")

@@ -61,8 +61,6 @@ CODES = {
     "E507": "a search that found nothing",
     "E508": "data that are missing, damaged or do not fit",
     "E509": "a table that cannot be rerun",
-    # E9: the road ahead
-    "E901": "not supported yet",
     # W1: legal, but worth a look
     "W101": "a node is dropped",
     "W102": "a named edge replaces another",
@@ -97,7 +95,7 @@ class Label(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What of a plan a diagnostic is about: a node, or a tap of it, or (source, destination).
+    """What of a plan a diagnostic is about: a node, its tap or setting, or (source, destination).
 
     Where the text of the spec is known, it gives the diagnostic its place.
     """
@@ -105,6 +103,7 @@ class Subject(NamedTuple):
     node: str = ""
     tap: str = ""
     edge: tuple[str, str] | None = None
+    setting: str = ""
 
 
 @dataclass(frozen=True)

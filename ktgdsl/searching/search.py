@@ -71,9 +71,9 @@ def search(
     later trials may be others.
 
     Raises:
-        RunError: when nothing is open (E506), something is not supported yet (E901), the
-            folder cannot be used (E502), the device does not exist (E504), data are missing or
-            damaged (E508), or no trial gave a value (E507). What was kept stays.
+        RunError: when nothing is open (E506), the folder cannot be used (E502), the device does
+            not exist (E504), data are missing or damaged (E508), or no trial gave a value (E507).
+            What was kept stays.
         SearchInterrupted: on Ctrl-C.
     """
     require_plan(plan, "search")

@@ -16,6 +16,7 @@ from ktgdsl.syntax.tree import (
     Value,
 )
 from ktgdsl.syntax.walk import walk
+from ktgdsl.vocabulary.call import BEFORE_RELU
 
 
 def span_of(tree: File, subject: Subject) -> Span | None:
@@ -28,7 +29,7 @@ def span_of(tree: File, subject: Subject) -> Span | None:
         for part in (part for edge in edges for part in walk(edge)):
             if isinstance(part, Reference) and _names([part], f"{subject.node}.{subject.tap}"):
                 return part.span
-    return _network_span(tree, subject.node)
+    return _node_span(tree, subject.node, subject.setting)
 
 
 def _edge_span(edges: list[Edge], source: str, destination: str) -> Span | None:
@@ -68,15 +69,18 @@ def _may_be(value: Value | None, tap: str) -> bool:
             return value.value == tap
         case CallExpression():
             return value.name == tap
+        case Reference():
+            return tap == f"{value.name}{BEFORE_RELU}"
         case Choice():
             return any(_may_be(option, tap) for option in value.options)
     return False
 
 
-def _network_span(tree: File, node: str) -> Span | None:
-    """The network in the statement that declares a node; of `p[0]` that of the array."""
+def _node_span(tree: File, node: str, setting: str) -> Span | None:
+    """The setting, or else the network, in the statement that declares a node or its array."""
     base = node.partition("[")[0]
     for statement in tree.graph.statements if tree.graph else ():
         if isinstance(statement, Node) and any(each.name == base for each in statement.names):
-            return statement.network.span
+            found = (each.span for each in statement.settings if each.name == setting)
+            return next(found, statement.network.span)
     return None

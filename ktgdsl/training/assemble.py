@@ -12,6 +12,7 @@ from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
+from ktgdsl.training.devices import node_devices, place
 from ktgdsl.training.edge_trial import try_taps
 from ktgdsl.training.execution import Execution, choose_execution
 from ktgdsl.training.executors import apply_memory_format
@@ -50,8 +51,11 @@ def assemble(
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)
+    elsewhere = node_devices(plan, device)
     for name, node in plan.graph.networks.items():
-        network = made[name].to(device)
+        network = made[name].to(elsewhere.get(name, device))
+        if name in elsewhere:
+            place(network, elsewhere[name], device)
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
     classes = plan.data.classes

@@ -13,12 +13,15 @@ from torch import nn
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
+from ktgdsl.training.devices import node_devices
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.registry import entry_of
 
 OUR_NETWORKS = frozenset({"resnet", "wrn"})
 
 COMPILERS = ("g++", "clang++", "c++")
+
+_SEVERAL = "nodes are on several devices"
 
 _SIDE_BY_SIDE_UP_TO = 1.25
 """Up to this ratio of times, counted in operations, networks are side by side: cores share a
@@ -89,7 +92,7 @@ def choose_execution(
         compile=compiled,
         memory_format=_memory_format(device),
         networks=_networks(plan, device, compiled, foreign),
-        launches=_launches(device, compiled, foreign),
+        launches=_launches(plan, device, compiled, foreign),
     )
 
 
@@ -149,12 +152,17 @@ def _compile(plan: Plan, device: torch.device, foreign: bool) -> Choice:
     setting = plan.train.compile
     if setting == "off":
         return Choice("off", "the spec says so")
+    several = bool(node_devices(plan, device))
     if setting == "on":
+        if several:
+            raise _impossible("compile = on", f"where {_SEVERAL}", "leave `compile` off")
         if (missing := _missing_for_compile(device)) is not None:
             raise _impossible(
                 "compile = on", f"without {missing}", "install it, or leave `compile` off"
             )
         return Choice("on", "the spec says so")
+    if several:
+        return Choice("off", _SEVERAL)
     if device.type != "cpu":
         return Choice("off", f"no gain over plain steps has been measured on {device.type}")
     first, few = _COMPILE_FROM_STEPS, plan.steps < _COMPILE_FROM_STEPS
@@ -211,14 +219,16 @@ def why_one_by_one(plan: Plan, device: torch.device, compiled: Choice, foreign: 
         "`update = sequential` has one network learn at a time": plan.train.update == "sequential",
         "not all of them are ours": foreign,
         "some of them share layers": bool(plan.graph.shares),
+        _SEVERAL: bool(node_devices(plan, device)),
     }
     return next((why for why, holds in reasons_against.items() if holds), None)
 
 
-def _launches(device: torch.device, compiled: Choice, foreign: bool) -> Choice:
+def _launches(plan: Plan, device: torch.device, compiled: Choice, foreign: bool) -> Choice:
     reasons_against = {
         "a CPU has no launches to save": device.type == "cpu",
         "only CUDA has graphs of kernels": device.type not in ("cpu", "cuda"),
+        _SEVERAL: bool(node_devices(plan, device)),
         "what is compiled has few": compiled.value == "on",
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "not all of them are ours": foreign,

@@ -98,7 +98,8 @@ def finite(networks: Iterable[nn.Module]) -> list[bool]:
         torch.stack([one.abs().max().float() for one in network.parameters() if one.numel()]).max()
         for network in networks
     ]
-    return torch.stack(largest).isfinite().tolist()
+    # Networks may be on devices of their own.
+    return torch.stack([each.to(largest[0].device) for each in largest]).isfinite().tolist()
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def stepper(
         RunError: when there is no such device, or it cannot compute as the plan says (E504);
             weights do not fit (E406); a network cannot be made, or `networks` does not fit
             the graph (E505); the data are missing or damaged (E508); the plan is a space
-            (E506) or has what is not supported yet (E901); a loss of the pre-training is not
+            (E506); a loss of the pre-training is not
             finite (E503).
     """
     require_plan(plan, "stepper")

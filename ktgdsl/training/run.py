@@ -106,7 +106,7 @@ def run(
         RunError: when the folder cannot be used (E502), a loss is not finite (E503), the
             device does not exist or has too little memory (E504), a network cannot be made or
             does not fit the data (E505), weights do not fit (E406), the data are missing or
-            damaged (E508), the plan is a space (E506) or has what is not supported yet (E901).
+            damaged (E508), the plan is a space (E506).
             The folder stays, with what is done.
         RunInterrupted: on Ctrl-C.
     """

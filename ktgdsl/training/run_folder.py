@@ -326,7 +326,8 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
 
     The loss and learning rate of a node that does not learn are null. With phases a line names
     its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
-    is null where no logits are computed. An edge into the logits is named by its source. Where the
+    is null where no logits are computed. An edge into the logits is named by its source,
+    `b` or `b.stage2`, and any other in full, `b.stage2 -> a.stage1`. Where the
     phase ends early, `stopped` says why.
     """
     metrics = done.metrics
@@ -355,8 +356,10 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
 
 
 def _name_among(edge: Edge) -> str:
-    """The name of an edge among those into its node."""
-    return str(edge.source) if edge.destination.tap == LOGITS and not edge.unary else str(edge)
+    """The name of an edge among those into its node: its source where that says which it is."""
+    from_itself = edge.source == edge.destination  # from view to view; a unary term is the node's
+    into_logits = edge.destination.tap == LOGITS and not edge.unary
+    return str(edge.source) if into_logits and not from_itself else str(edge)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -12,7 +12,6 @@ from ktgdsl.backend.factories import FACTORIES
 from ktgdsl.backend.functions import GATES as GATE_FUNCTIONS
 from ktgdsl.backend.functions import LOSSES
 from ktgdsl.backend.graph import TrainingGraph, build
-from ktgdsl.backend.missing import missing
 from ktgdsl.program.reads import placeholders_of
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.gates import Gate
@@ -55,7 +54,7 @@ def spec(edge: str, reduce: str = "mean") -> str:
 
 
 GATES = list(gates_with_functions())
-_ALL = [
+EDGES = [
     *loss_edges(),
     *(f"edge b -> a : kl via {gate.call()}" for gate in GATES),
     "edge label -> a : ce via agree",
@@ -64,7 +63,6 @@ _ALL = [
     "edge label -> a : kl(T=linear(1, 4))",
     "edge a -> a : mse(on=probabilities) via stable * steadier",
 ]
-EDGES = [edge for edge in _ALL if not list(missing(sound(spec(edge))))]
 FROM_VIEW_TO_VIEW = [
     edge.replace("edge b", "edge a", 1) for edge in loss_edges() if edge.startswith("edge b")
 ]

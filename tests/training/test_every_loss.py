@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import ktgdsl
-from ktgdsl.backend.missing import missing
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.registry import entries
 from tests.specs import graph, sound
@@ -45,12 +44,10 @@ def losses(first: str, second: str, normal: str) -> Iterator[tuple[str, str]]:
 
 
 def edges(network: str) -> dict[str, list[str]]:
-    """What can be trained, by edges."""
+    """The losses, by the edges that carry them."""
     found: dict[str, list[str]] = {}
     for edge, loss in losses(*NETWORKS[network]):
-        plan = sound(spec(network, {edge: [loss]}))
-        if not list(missing(plan)):
-            found.setdefault(edge, []).append(f"1e-3 * {loss}")
+        found.setdefault(edge, []).append(f"1e-3 * {loss}")
     return found
 
 

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+import ktgdsl
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.answers import NetworkAnswers
-from ktgdsl.training.events import NonFinite
+from ktgdsl.training.events import EdgeMetrics, EpochDone, EpochMetrics, NonFinite
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
+from ktgdsl.training.run_folder import metric_lines
 from tests.plans import CORRECT, edge, tiny_plan
 
 CPU = torch.device("cpu")
@@ -226,3 +228,35 @@ def test_weights_that_are_not_finite_are_found(broken: float) -> None:
     with torch.no_grad():
         other.weight[1, 2] = broken
     assert finite([fine, other]) == [True, False]
+
+
+def test_each_edge_has_a_name_of_its_own_in_the_lines_of_an_epoch() -> None:
+    graph: Plan = ktgdsl.loads(
+        """
+        graph g {
+            node a, b = resnet8
+            target a
+            edge label -> *
+            edge b -> a
+            edge a : -0.1 * entropy
+            edge a -> a : mse
+            edge b.stage1 -> a : rkd
+            edge b.stage1 -> a.stage1 : attention
+            edge b.stage1 -> a.stage2.pre : similarity
+        }
+        data digits { views = 2 }
+        """
+    )
+    edges = {
+        edge.key: EdgeMetrics(loss=k, open=1.0) for k, edge in enumerate(graph.graph.into("a"))
+    }
+    metrics = EpochMetrics(steps=1, loss={}, accuracy={}, edges=edges, nonfinite=None)
+    done = EpochDone(1, metrics, "test", {"a": 50.0}, {}, None, last=True)
+    (line,) = metric_lines(graph, 1, done)
+    names = [
+        *("label", "b", "a", "a -> a", "b.stage1"),
+        *("b.stage1 -> a.stage1", "b.stage1 -> a.stage2.pre"),
+    ]
+    assert {name: each["loss"] for name, each in line["edges"].items()} == {
+        name: k for k, name in enumerate(names)
+    }

@@ -149,6 +149,7 @@ def limit(ours: Training) -> Candidate:
             [*make_optimizers(learners, networks, device).values()],
         )
         for group, learners in _groups(phase)
+        if group[0] in networks  # not what combines others
     ]
     computed = {call.node for update in phase.updates for call in update.computed}
     frozen = [each for name, each in networks.items() if name in computed - learns]

@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ktgdsl
 from ktgdsl.backend.side_by_side import side_by_side
+from ktgdsl.bench.candidates import limit, training
 from ktgdsl.plan.model import Plan
+from ktgdsl.space.space import every_option
 from ktgdsl.training.step import Stepper
 from tests.training.test_phases import batch
 from tests.training.test_step import assert_equal, through_a_file, weights
@@ -310,3 +314,80 @@ def test_in_turn_a_gradient_passes_through_the_gate_and_leaves_it() -> None:
     assert all(p is not None and torch.allclose(p, q, atol=1e-6) for p, q in slopes)
     assert all(each.grad is None for each in step.mixers["m"].parameters())
     assert all(each.grad is None for each in graph.networks["b"].parameters())
+
+
+# In any graph
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> str:
+    """A graph of three networks, one of them frozen, with ensembles of every kind over them."""
+    lines = [
+        f"node a, b = {SMALL} {{ keep = true }}",
+        f"node t = {SMALL} {{ frozen = true  keep = true }}",
+    ]
+    lines += ["target a", "edge label -> *"]
+    combines = ["mean", "sum", "minimum", "gated(by=b.stage1)", "attention", "concat", "linear"]
+    for i, combine in enumerate(draw(st.lists(st.sampled_from(combines), min_size=1, max_size=3))):
+        members = draw(st.sampled_from(["a, b", "b, t", "a, b, t", "b"]))
+        several = "," in members and combine != "concat"
+        others = draw(st.booleans()) and several
+        plain = combine in ("mean", "gated(by=b.stage1)", "attention", "linear")
+        on = draw(st.sampled_from(["logits", "probabilities"])) if plain else "logits"
+        detach = draw(st.booleans())
+        options = f"others={others}, on={on}, detach={detach}".lower()
+        lines.append(f"node m{i} = ensemble({members}, combine={combine}, {options})")
+        gate = draw(st.sampled_from(["through", "correct", "agree", "confident(0.05)"]))
+        lines.append(f"edge m{i} -> a : kl(T=2) via {gate}")
+        if combine not in ("mean", "sum", "minimum") or not detach:
+            lines.append(f"edge label -> m{i}")
+    return " ".join(lines)
+
+
+@settings(max_examples=5, deadline=None)
+@given(bodies(), st.sampled_from(["simultaneous", "sequential"]))
+def test_in_any_graph_each_edge_teaches_its_destination_alone(body: str, update: str) -> None:
+    plan = load(body, f"train {{ epochs = 1  update = {update} }}")
+    graph = ktgdsl.build(plan)
+    modules = dict(graph.named_children())
+    output = graph(*batch(0), 0.5)
+    passing = {n.name for n in plan.graph.derived if n.made.arguments.get("detach") is False}
+    for (_, destination), loss in output.edges.items():
+        graph.zero_grad()
+        torch.autograd.backward(loss, retain_graph=True)
+        got = {n for n, m in modules.items() if any(p.grad is not None for p in m.parameters())}
+        own = {f"node_{destination}", f"mixer_{destination}"}
+        assert got <= own | ({"node_a", "node_b"} if destination in passing else set())
+    step = ktgdsl.stepper(plan, "cpu", networks={"t": ktgdsl.build(plan).networks["t"]}, steps=2)
+    before = weights(step, "t")
+    step(*batch(0))
+    assert_equal(before, weights(step, "t"))
+    namespace: dict[str, object] = {}
+    exec(graph.code, namespace)
+    again = namespace["forward"](graph, *batch(0), 0.5)  # type: ignore[operator]  # exec'd
+    assert all(torch.equal(again.edges[key], loss) for key, loss in output.edges.items())
+
+
+def test_the_bound_of_a_benchmark_has_no_ensembles() -> None:
+    made = training(load(f"node a, b = {SMALL} node m = ensemble(a, b, combine=concat) target a\n"
+                         "edge label -> *, m edge m -> a"), torch.device("cpu"))  # fmt: skip
+    limit(made).call()
+
+
+# In a space
+
+
+def test_ways_to_combine_and_counts_of_members_may_be_open() -> None:
+    plan = load(
+        f"node p[1 .. 3], a = {SMALL} node m = ensemble(a, p, combine = mean | gated(by=a.stage1),"
+        " detach=false) target m edge label -> * edge label -> m edge m -> a",
+        "search { trials = 2  objective = accuracy(m) }",
+    )
+    assert plan.space is not None
+    assert {draw.name for draw in plan.space.draws} == {"node.p.count", "node.m.combine"}
+    options = list(every_option(plan))
+    counts = {len(option.graph.nodes) for option in options}
+    assert counts >= {2, 4}
+    for option in options:
+        module = ktgdsl.build(option.model_copy(update={"space": None, "search": None}))
+        assert len(module(*batch(0), 0.5).logits) == len(option.graph.nodes) + 1

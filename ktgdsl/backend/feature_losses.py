@@ -65,6 +65,13 @@ def differences(source: Tensor, destination: Tensor) -> Tensor:
     return source - destination
 
 
+def matched_maps(source: Tensor, destination: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both as `matched` does. Raises ValueError where one is flat."""
+    if source.ndim != 4 or destination.ndim != 4:
+        raise ValueError("maps with height and width are compared, and an end has none")
+    return matched(source, destination)
+
+
 @computes_loss("hint")
 def hint(source: Tensor, destination: Tensor) -> Tensor:
     """Return the mean over all elements of (f_s - r(f_t))²; the destination comes connected.
@@ -81,7 +88,7 @@ def attention(source: Tensor, destination: Tensor) -> Tensor:
 
     Zagoruyko and Komodakis, ICLR 2017, with the squared norm and mean of the public code.
     """
-    s, t = (normalize(f.square().mean(1).flatten(1)) for f in matched(source, destination))
+    s, t = (normalize(f.square().mean(1).flatten(1)) for f in matched_maps(source, destination))
     return (s - t).square().mean(1)
 
 
@@ -98,7 +105,7 @@ def fsp(
 
 
 def _flow(earlier: Tensor, later: Tensor) -> Tensor:
-    first, second = (f.flatten(2) for f in matched(earlier, later))
+    first, second = (f.flatten(2) for f in matched_maps(earlier, later))
     with exactly(first):
         return first @ second.mT / first.shape[2]
 
@@ -110,7 +117,7 @@ def overhaul(source: Tensor, destination: Tensor, margin: Tensor | None) -> Tens
     g = max(f_s, m), with the margins m (channels,) of `margin_of`, or those of this batch if they
     are None. The destination comes connected. Heo et al., ICCV 2019, Eqs. 2 to 4.
     """
-    s, t = matched(source, destination)
+    s, t = matched_maps(source, destination)
     m = _batch_margin(s) if margin is None else full(margin).detach()
     g = torch.maximum(s, m.view(1, -1, 1, 1))
     return torch.where((t > g) | (g > 0), differences(g, t).square(), 0.0).sum((1, 2, 3))

@@ -13,7 +13,7 @@ from ktgdsl.backend.networks import make
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.backend.taps import Tapped, UnknownTapError
 from ktgdsl.cli.main import main
-from ktgdsl.errors import TapError
+from ktgdsl.errors import EdgeError, TapError
 from ktgdsl.plan.model import Plan
 from ktgdsl.vocabulary.networks import STAGES
 
@@ -229,3 +229,43 @@ def test_features_that_do_not_fit_are_told_at_their_edge(
     said = capsys.readouterr().err
     assert "error[E505]: the loss `hint` of edge b.stage1 -> a.stage2 does not fit" in said
     assert "unfit.ktg:5:5" in said
+
+
+FEATURE_LOSSES = [
+    *("hint(connector=none)", "attention", "similarity", "rkd", "metric", "overhaul"),
+    *("hint", "metric(on=features)", "fsp(with=stage2)", "overhaul(margin=batch)"),
+]
+
+
+def foreign() -> nn.Module:
+    first = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+    return nn.Sequential(first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
+
+
+def stepped(edge: str) -> None:
+    of_foreign = plan(
+        f'node a = resnet8 node b = python("m:f") target a edge label -> * edge {edge}'
+    )
+    ktgdsl.stepper(of_foreign, "cpu", networks={"b": foreign()}, steps=1)
+
+
+@pytest.mark.parametrize("loss", FEATURE_LOSSES)
+def test_a_tap_that_is_not_there_is_told_whatever_the_loss(loss: str) -> None:
+    with pytest.raises(TapError, match="there is no `layer9`") as caught:
+        stepped(f"b.layer9 -> a.stage1.pre : {loss}")
+    assert (caught.value.node, caught.value.tap) == ("b", "layer9")
+
+
+@pytest.mark.parametrize(
+    ("tap", "loss", "why"),
+    [
+        ('"0"', "hint(connector=none)", "cannot be compared element by element"),
+        ('"0"', "metric(on=features)", "cannot be compared"),
+        ('"2"', "attention", "maps with height and width are compared, and an end has none"),
+        ('"2"', "overhaul(margin=batch)", "maps with height and width are compared"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_told_whatever_the_loss(tap: str, loss: str, why: str) -> None:
+    with pytest.raises(EdgeError, match=why) as caught:
+        stepped(f"b.{tap} -> a.stage1 : {loss}")
+    assert caught.value.edge == (f"b.{tap}", "a.stage1")

@@ -208,6 +208,34 @@ def test_a_constant_is_a_smoothed_label() -> None:
     assert "k" not in out.logits
 
 
+class Dense(nn.Module):
+    """Logits for each pixel, of features that are maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(1, 3, 1)
+        self.head = nn.Conv2d(3, 10, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(image))
+        return logits
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+def test_pixels_are_combined_one_by_one(combine: str) -> None:
+    by = combine.replace("a.stage2", "a.features")
+    plan = load(
+        f"node a, b = {SMALL} node m = ensemble(a, b, combine={by}, detach=false) target a\n"
+        "edge label -> *, m edge m -> a : kl via correct"
+    )
+    graph = ktgdsl.build(plan, {"a": Dense(), "b": Dense()})
+    image, label = torch.rand(4, 1, 8, 8), torch.randint(-1, 10, (4, 8, 8))
+    output = graph(image, label, 1.0)
+    assert output.logits["m"].shape == (4, 10, 8, 8)
+    torch.autograd.backward(list(output.losses.values()))
+    assert all(p.grad is not None for p in graph.networks["b"].parameters())
+
+
 # The whole of it
 
 

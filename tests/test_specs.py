@@ -14,6 +14,7 @@ from tests.pretended import load_training_data
 
 FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
+METHODS = FOLDER / "methods"  # which test_methods.py trains
 OFFERED = {"dml3", "vanilla", "kd", "gates"}
 
 

@@ -15,6 +15,7 @@ from tests.pretended import load_training_data
 FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
 METHODS = FOLDER / "methods"  # which test_methods.py trains
+TRAINED = [path for path in SPECS if path.parent.name != "methods"]  # which have their own tests
 OFFERED = {"dml3", "vanilla", "kd", "gates"}
 
 
@@ -22,11 +23,15 @@ def test_the_promised_specs_are_there() -> None:
     assert {path.stem for path in SPECS} >= OFFERED
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+each_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+
+
 class TestSpec:
+    @each_spec
     def test_has_nothing_to_complain_about(self, path: Path) -> None:
         assert ktgdsl.check(path) == ()
 
+    @pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
     def test_trains_two_steps(
         self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -52,6 +57,7 @@ class TestSpec:
             moved = not torch.equal(before[node.name], weights(step.networks[node.name]))
             assert moved == node.learns
 
+    @each_spec
     def test_formats_to_the_same_tree(self, path: Path) -> None:
         source, _ = read(path)
         assert source is not None

@@ -182,7 +182,9 @@ def test_a_single_seed_has_no_deviation_and_a_frozen_node_no_loss(tmp_path: Path
     }
     again = run(plan, out=tmp_path / "again", device="cpu").nodes["t"].pretrained
     assert again is not None
-    assert [each.model_dump() for each in again] == [{**pretrained, "cached": True, "stopped": None}]
+    assert [each.model_dump() for each in again] == [
+        {**pretrained, "cached": True, "stopped": None}
+    ]
     teacher, student = metrics(tmp_path / "r")
     assert (teacher["node"], teacher["loss"], teacher["learning_rate"]) == ("t", None, None)
     assert teacher["edges"] == {}

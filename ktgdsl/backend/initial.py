@@ -10,7 +10,7 @@ from torch import nn
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.followers import follower_network
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
-from ktgdsl.backend.supported import require_supported
+from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.backend.trunks import average_gradients, require_equal, share_layers
 from ktgdsl.backend.weights import load_weights, normalization_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -30,7 +30,7 @@ def make_networks(
     RunError as `build` says.
     """
     require_plan(plan, "build")
-    require_supported(plan)
+    require_spec(plan)
     _require_known(plan)
     own = dict(networks or {})
     _check_networks(plan, own)

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ktgdsl.backend.supported import require_searchable, require_supported
-from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.backend.spec_or_space import require_space, require_spec
+from ktgdsl.cli.compiling import compile_named, required_plan
 from ktgdsl.cli.console import FINE, print_json, print_text, width
 from ktgdsl.cli.options import add_device, add_overrides
 from ktgdsl.cli.training import prepare_to_train
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     prepare_to_train()
     compiled = compile_named(options)
     is_space = compiled.plan is not None and compiled.plan.space is not None
-    plan = supported_plan(compiled, require_searchable if is_space else require_supported)
+    plan = required_plan(compiled, require_space if is_space else require_spec)
     from ktgdsl.report.bench import bench_json, bench_text
 
     with naming_places(compiled), _progress_line() as show:

@@ -2,8 +2,8 @@
 
 import argparse
 
-from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, plan_of, supported_plan
+from ktgdsl.backend.spec_or_space import require_spec
+from ktgdsl.cli.compiling import compile_named, plan_of, required_plan
 from ktgdsl.cli.console import FINE, print_file, print_json, print_text
 from ktgdsl.cli.options import add_overrides
 from ktgdsl.compiler import naming_places
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.emit in ("tree", "plan"):
         print_json(plan_of(compiled).to_json())
         return FINE
-    plan = supported_plan(compiled, require_supported)  # before torch is loaded
+    plan = required_plan(compiled, require_spec)  # before torch is loaded
     with naming_places(compiled):
         if plan.data.facts is None or options.emit == "code":
             from ktgdsl.training.datasets.read import complete

@@ -30,8 +30,8 @@ def plan_of(compiled: Compiled) -> Plan:
     return compiled.plan
 
 
-def supported_plan(compiled: Compiled, require: Callable[[Plan, File | None], None]) -> Plan:
-    """The plan, if `require` (require_supported or require_searchable) has nothing against it.
+def required_plan(compiled: Compiled, require: Callable[[Plan, File | None], None]) -> Plan:
+    """The plan, if `require` (require_spec or require_space) has nothing against it.
 
     Raises SpecError where there is no plan, and the RunError of `require` with the sources, so
     that it can show the places in the spec.

@@ -2,8 +2,8 @@
 
 import argparse
 
-from ktgdsl.backend.supported import require_supported
-from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.backend.spec_or_space import require_spec
+from ktgdsl.cli.compiling import compile_named, required_plan
 from ktgdsl.cli.console import FINE, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if options.allow_changed_code:
         return usage_error("run", "--allow-changed-code is for --resume")
     compiled = compile_named(options)
-    plan = supported_plan(compiled, require_supported)
+    plan = required_plan(compiled, require_spec)
     with naming_places(compiled), run_listener(options.quiet) as listener:
         from ktgdsl.training.run import run
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from ktgdsl.backend.supported import require_searchable
-from ktgdsl.cli.compiling import compile_named, supported_plan
+from ktgdsl.backend.spec_or_space import require_space
+from ktgdsl.cli.compiling import compile_named, required_plan
 from ktgdsl.cli.console import FINE, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if options.allow_changed_code:
         return usage_error("search", "--allow-changed-code is for --resume")
     compiled = compile_named(options)
-    plan = supported_plan(compiled, require_searchable)
+    plan = required_plan(compiled, require_space)
     with naming_places(compiled), search_listener(options.quiet) as listener:
         from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import search

@@ -12,7 +12,7 @@ import torch
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
-from ktgdsl.backend.supported import require_searchable
+from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.errors import RunError
 from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
@@ -77,7 +77,7 @@ def search(
         SearchInterrupted: on Ctrl-C.
     """
     require_plan(plan, "search")
-    require_searchable(plan)
+    require_space(plan)
     plan, identity = identify(plan)
     devices = _devices(device)
     workers = workers or (plan.search and plan.search.workers) or _workers(devices)
@@ -126,7 +126,7 @@ def resume(
     opened = open_search_folder(named_folder(folder))
     with opened.run.locked():
         plan = opened.run.plan()
-        require_searchable(plan)
+        require_space(plan)
         opened.require_journal()
         if opened.result() is None:
             environment = opened.run.environment_to_resume()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ktgdsl.backend.own_code import own_code
-from ktgdsl.backend.supported import require_searchable, require_supported
+from ktgdsl.backend.spec_or_space import require_space, require_spec
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.errors import KtgError, RunError, SpecError
 from ktgdsl.files import sha256
@@ -187,7 +187,7 @@ class Rerun:
         if plan is None:
             raise SpecError(compiled.diagnostics, compiled.sources)
         try:
-            (require_searchable if searching else require_supported)(plan, compiled.tree)
+            (require_space if searching else require_spec)(plan, compiled.tree)
         except RunError as error:
             raise RunError(error.diagnostics, compiled.sources) from None
         name = f"{plan.graph.name}-{plan.data.source.name}-{task_hash(plan)[:10]}"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ktgdsl.backend.own_code import own_code
-from ktgdsl.backend.supported import require_supported
+from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
@@ -111,7 +111,7 @@ def run(
         RunInterrupted: on Ctrl-C.
     """
     require_plan(plan, "run")
-    require_supported(plan)
+    require_spec(plan)
     plan, identity = identify(plan)
     chosen = choose_device(device)
     with deterministically(deterministic):

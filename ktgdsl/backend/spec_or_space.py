@@ -10,7 +10,7 @@ from ktgdsl.syntax.tree import Choice, File, Graph, Range, Syntax
 from ktgdsl.syntax.walk import walk
 
 
-def require_supported(plan: Plan, tree: File | None = None) -> None:
+def require_spec(plan: Plan, tree: File | None = None) -> None:
     """Raise RunError (E506) where a plan is a space, which has to be searched, at its place."""
     if plan.space is not None:
         span = None if tree is None else _first(tree, lambda part: isinstance(part, Choice | Range))
@@ -20,7 +20,7 @@ def require_supported(plan: Plan, tree: File | None = None) -> None:
         raise RunError([Diagnostic("E506", message, span, fix)])
 
 
-def require_searchable(plan: Plan, tree: File | None = None) -> None:
+def require_space(plan: Plan, tree: File | None = None) -> None:
     """Raise RunError (E506) where a plan is no space: nothing in it is open."""
     if plan.space is None or plan.search is None:
         message = f"there is nothing to search: `{plan.graph.name}` leaves no value open"

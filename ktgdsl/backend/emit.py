@@ -14,29 +14,23 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import OwnFunction, own_values, own_weights
 from ktgdsl.backend.trunks import scale_gradient
 from ktgdsl.plan.model import LOGITS
-from ktgdsl.program.model import (
+from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, StageCall, Term, Update
+from ktgdsl.program.names import identifier
+from ktgdsl.program.reads import margin_names, placeholders_of
+from ktgdsl.program.values import (
     IMAGE,
     LABEL,
     PROGRESS,
-    Combined,
     Computed,
     Connector,
     DerivedOutput,
-    EdgeLoss,
-    Gate,
-    Loss,
     Mixer,
     Placeholder,
     Read,
-    StageCall,
-    Term,
-    Update,
     Value,
     View,
     Weight,
 )
-from ktgdsl.program.names import identifier
-from ktgdsl.program.reads import margin_names, placeholders_of
 from ktgdsl.vocabulary.reads import UserFunction
 
 Emitted = fx.Node | float | str | None

@@ -13,7 +13,8 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import LOGITS, Plan
-from ktgdsl.program.model import Mixer, Program, Read
+from ktgdsl.program.model import Program
+from ktgdsl.program.values import Mixer, Read
 
 Features = Mapping[tuple[str, str], Tensor]
 """What networks compute at taps, by node and tap."""

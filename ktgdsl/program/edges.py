@@ -5,19 +5,14 @@ from fractions import Fraction
 
 from ktgdsl.plan import model as plan
 from ktgdsl.program.derived import Outputs
-from ktgdsl.program.model import (
+from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, Reduction, Term
+from ktgdsl.program.values import (
     LABEL,
     PROGRESS,
     SAMPLE,
-    Combined,
     Computed,
     Connector,
-    EdgeLoss,
-    Gate,
-    Loss,
     Read,
-    Reduction,
-    Term,
     Value,
     View,
     Weight,

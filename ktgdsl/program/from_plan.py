@@ -9,8 +9,6 @@ from ktgdsl.plan.model import LOGITS, Call, Edge, Plan
 from ktgdsl.program.derived import Outputs
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
-    IMAGE,
-    SAMPLE,
     Access,
     EdgeLoss,
     Follower,
@@ -26,6 +24,7 @@ from ktgdsl.program.pretraining import pretraining_plan, sharers_of
 from ktgdsl.program.reads import connectors_of, mixers_of, reads_of
 from ktgdsl.program.trunks import trunks_of, with_trunks
 from ktgdsl.program.updates import needed_nodes, updates, with_outputs
+from ktgdsl.program.values import IMAGE, SAMPLE
 from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.stopping import Patience, Stop
 

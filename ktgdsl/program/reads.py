@@ -2,26 +2,23 @@
 
 from collections.abc import Iterable, Iterator
 
-from ktgdsl.program.model import (
+from ktgdsl.program.model import Combined, EdgeLoss, Gate, Update
+from ktgdsl.program.names import identifier, unique
+from ktgdsl.program.values import (
     IMAGE,
     LABEL,
     PROGRESS,
     SAMPLE,
     SECOND_VIEW,
-    Combined,
     Computed,
     Connector,
     DerivedOutput,
-    EdgeLoss,
-    Gate,
     Mixer,
     Placeholder,
     Read,
-    Update,
     Value,
     Weight,
 )
-from ktgdsl.program.names import identifier, unique
 
 
 def reads_of(edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()) -> tuple[Read, ...]:

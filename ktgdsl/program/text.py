@@ -5,25 +5,27 @@ from collections.abc import Iterator
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import (
     Combined,
-    Computed,
-    Connector,
-    DerivedOutput,
     Gate,
     Learner,
     Loss,
-    Mixer,
     Module,
     Phase,
-    Placeholder,
     Program,
-    Read,
     StageCall,
     Term,
     Update,
+)
+from ktgdsl.program.reads import reads_of
+from ktgdsl.program.values import (
+    Computed,
+    Connector,
+    DerivedOutput,
+    Mixer,
+    Placeholder,
+    Read,
     Value,
     Weight,
 )
-from ktgdsl.program.reads import reads_of
 from ktgdsl.vocabulary.call import format_number
 from ktgdsl.vocabulary.reads import UserFunction
 

@@ -6,18 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import (
-    Access,
-    Learner,
-    Phase,
-    Read,
-    StageCall,
-    Trunk,
-    Update,
-    View,
-    on_second_view,
-)
+from ktgdsl.program.model import Access, Learner, Phase, StageCall, Trunk, Update, on_second_view
 from ktgdsl.program.names import identifier, unique
+from ktgdsl.program.values import Read, View
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
 
 _NEXT = dict(pairwise(STAGES))

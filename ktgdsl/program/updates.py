@@ -4,16 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ktgdsl.plan.model import LOGITS
-from ktgdsl.program.model import (
-    Access,
-    DerivedOutput,
-    EdgeLoss,
-    Learner,
-    StageCall,
-    Update,
-    on_second_view,
-)
+from ktgdsl.program.model import Access, EdgeLoss, Learner, StageCall, Update, on_second_view
 from ktgdsl.program.reads import mixers_of, reads_of
+from ktgdsl.program.values import DerivedOutput
 
 
 def updates(

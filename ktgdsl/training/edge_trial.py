@@ -10,8 +10,9 @@ from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.model import LOGITS, Plan
-from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Program
+from ktgdsl.program.model import Program
 from ktgdsl.program.reads import placeholders_of
+from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.metrics import eval_mode
 from ktgdsl.training.trial import CHECKED_IMAGES
 

@@ -14,8 +14,9 @@ from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW, Phase
+from ktgdsl.program.model import Phase
 from ktgdsl.program.reads import connectors_of, mixers_of, placeholders_of
+from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.captured import Compute, Record
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.execution import Execution

@@ -11,7 +11,8 @@ from ktgdsl.backend.graph import TrainingGraph
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import SAMPLE, SECOND_VIEW, Phase, Program
+from ktgdsl.program.model import Phase, Program
+from ktgdsl.program.values import SAMPLE, SECOND_VIEW
 from ktgdsl.training.answers import GraphAnswers, NetworkAnswers, answers
 from ktgdsl.training.best import BestEpochs
 from ktgdsl.training.blame import blaming_networks

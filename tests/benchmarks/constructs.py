@@ -19,8 +19,8 @@ import ktgdsl
 from ktgdsl.backend.partition import split_networks
 from ktgdsl.bench.candidates import Training, limit, training
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.model import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.program.reads import placeholders_of
+from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.process_settings import keep_freed_pages
 from ktgdsl.training.tried_execution import candidates, name_of, steps_of

@@ -36,8 +36,7 @@ def test_a_method_trains_on_digits(
     """All phases and the pre-training of teachers, with the smallest networks of each family."""
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
     text = path.read_text(encoding="utf-8")
-    overrides = [*TINY, *(f"let.{name}=1" for name in re.findall(r"let (\w+)", text))]
-    overrides += SEMI_SUPERVISED if "recipes/semi.ktg" in text else []
+    overrides = [*TINY, *(SEMI_SUPERVISED if "recipes/semi.ktg" in text else [])]
     for names, network in re.findall(rf"node ([\w, \[\]]+?) *= ({NETWORKS})", text):
         small = "wrn10_1" if network.startswith("wrn") else "resnet8"
         overrides += [f"node.{name}={small}" for name in re.findall(r"([a-z]\w*)", names)]

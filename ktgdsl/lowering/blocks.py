@@ -20,6 +20,7 @@ from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
+from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.registry import settings_of
 from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
 from ktgdsl.vocabulary.stopping import Never, Stop
@@ -69,6 +70,7 @@ def settings(
     if not isinstance(dataset, AnyDataset) or data is None or train is None or pretrain is None:
         return None
     own = {name: value for name, value in pretrain if value is not None}
+    own["epochs"] = epochs_of(pretrain.epochs, train.epochs)
     completed = train.model_copy(update=own)
     facts = _facts(dataset)
     check_images(resolver, written, dataset, data)
@@ -150,6 +152,13 @@ def _train(settings: TrainSettings) -> model.TrainPlan:
         "stop": stop_call(settings.stop),
     }
     return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def epochs_of(length: int | Percentage | None, whole: int) -> int:
+    """The epochs of a phase or pre-training; a share of the `whole` of `train` is one at least."""
+    if isinstance(length, Percentage):
+        return max(1, round(whole * length.percent / 100))
+    return whole if length is None else length
 
 
 def stop_call(stop: Stop) -> model.Call | None:

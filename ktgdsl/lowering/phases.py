@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.blocks import Settings, phase_blocks, stop_call
+from ktgdsl.lowering.blocks import Settings, epochs_of, phase_blocks, stop_call
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.ensembles import reached
 from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
@@ -43,7 +43,7 @@ def phases(
             model.Phase.model_construct(
                 name=block.name or "",
                 learn=tuple(dict.fromkeys(names)),
-                epochs=epochs if settings.epochs is None else settings.epochs,
+                epochs=epochs_of(settings.epochs, epochs),
                 optimizer=None if settings.optimizer is None else settings.optimizer.call(),
                 schedule=None if settings.schedule is None else settings.schedule.call(),
                 take=take if settings.take is None else settings.take,

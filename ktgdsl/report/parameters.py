@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import format_number
-from ktgdsl.vocabulary.entry import Entry, Percentage, PositiveMoment
+from ktgdsl.vocabulary.entry import Entry, Epochs, Percentage, PositiveMoment
 from ktgdsl.vocabulary.gates import Ramp
 from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
 
@@ -21,6 +21,7 @@ _TYPES: dict[object, str] = {
     NodeRef: "a node",
     Tap: "a place inside a network",
     PhaseRef: "a phase",
+    Epochs: "a whole number, at least 1, or a percentage of the epochs of `train`",
 }
 _EITHER: dict[frozenset[object], str] = {
     frozenset((float, Ramp)): "a number or a schedule, greater than 0 and at most 10000",

@@ -148,6 +148,22 @@ def _samples(value: Any) -> int | Percentage:
 Samples = Annotated[int | Percentage, PlainValidator(_samples)]
 """Some of the samples: a number of them, or a share."""
 
+
+def _epochs(value: Any) -> int | Percentage:
+    if isinstance(value, Percentage):
+        if not 0 < value.percent < float("inf"):
+            raise ValueError(f"must be more than 0%, not {value.percent:g}%")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type("a whole number or a percentage of the epochs of `train`")
+    if value < 1:
+        raise ValueError(f"must be at least 1, not {value}")
+    return value
+
+
+Epochs = Annotated[int | Percentage, PlainValidator(_epochs)]
+"""The length of a part of the training: whole epochs, or a share of those of `train`."""
+
 Unit = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
+from ktgdsl.vocabulary.entry import Epochs, Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
 from ktgdsl.vocabulary.refs import Layer, Node
@@ -199,7 +199,7 @@ class PretrainSettings(Parameters):
     The settings of `train` that concern a single node; `train` has those that are not given.
     """
 
-    epochs: Annotated[int | None, Field(ge=1, description=_SILENT)] = None
+    epochs: Annotated[Epochs | None, Field(description=_SILENT)] = None
     optimizer: Annotated[Optimizer | None, Field(description=_SILENT)] = None
     schedule: Annotated[Schedule | None, Field(description=_SILENT)] = None
     precision: Annotated[Literal["fp32", "bf16", "auto"] | None, Field(description=_SILENT)] = None
@@ -216,8 +216,8 @@ class PhaseSettings(Parameters):
 
     learn: Annotated[list[Node], Field(min_length=1, description="the nodes that learn in it")]
     epochs: Annotated[
-        int | None,
-        Field(ge=1, description="passes over the data; the `train` block's unless given"),
+        Epochs | None,
+        Field(description="passes over the data; the `train` block's unless given"),
     ] = None
     optimizer: Annotated[
         Optimizer | None, Field(description="instead of the nodes' and the `train` block's")

@@ -24,6 +24,25 @@ class TestPlan:
         assert (two.optimizer.name, two.optimizer.arguments["lr"]) == ("adamw", 0.5)
         assert two.schedule == Call(name="constant", arguments={"warmup": 0.0})
 
+    def test_a_percentage_of_epochs_is_of_those_of_train(self) -> None:
+        rest = "phase one { learn = [a, b] epochs = 20% } pretrain { epochs = 150% }"
+        for epochs, one, teacher in [(200, 40, 300), (7, 1, 10), (2, 1, 3)]:
+            plan = of(BODY, f"train {{ epochs = {epochs} }} {rest}")
+            assert (plan.phases[0].epochs, plan.pretraining_epochs) == (one, teacher)
+        of(BODY, "phase one { learn = [a, b] epochs = 1 .. 5 | 20% }")
+
+    @pytest.mark.parametrize(
+        ("length", "message"),
+        [
+            ("0%", "E302 `epochs` must be more than 0%, not 0%"),
+            ("0", "E302 `epochs` must be at least 1, not 0"),
+            ("0.5", "E301 `epochs` must be a whole number or a percentage of the epochs of "
+                    "`train`, not 0.5"),
+        ],
+    )  # fmt: skip
+    def test_other_lengths(self, length: str, message: str) -> None:
+        assert said(graph(BODY, f"phase one {{ learn = [a, b] epochs = {length} }}")) == [message]
+
     def test_arrays(self) -> None:
         plan = of(
             "node h[3] = resnet8 target h[0] edge label -> h edge h -> h[0]",

@@ -354,7 +354,7 @@ def test_born_again_networks_learn_from_the_generation_before() -> None:
 def test_fitnets_is_trained_to_the_end_of_both_phases() -> None:
     small = {
         "node.student": "resnet8", "node.teacher": "resnet14", "train.epochs": 3,
-        "let.hint_epochs": 2, "data": "digits", "data.samples": 320, "data.batch": 16,
+        "phase.hints.epochs": 2, "data": "digits", "data.samples": 320, "data.batch": 16,
         "data.augment": "none",
     }  # fmt: skip
     settings = [f"{name}={value}" for name, value in small.items()]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import ktgdsl
+from ktgdsl.plan.settings import Facts
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import read
@@ -16,6 +17,9 @@ FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
 METHODS = FOLDER / "methods"  # which test_methods.py trains
 TRAINED = [path for path in SPECS if path.parent.name != "methods"]  # which have their own tests
+IMAGES = Facts(classes=10, shape=(1, 28, 28), train_samples=1_000, test_samples=1_000)
+"""For those of functions in Python."""
+
 OFFERED = {"dml3", "vanilla", "kd", "gates"}
 
 
@@ -42,8 +46,11 @@ class TestSpec:
         # Images of the right shape stand for data that are not here.
         monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
         monkeypatch.setattr("ktgdsl.training.pretrain.content_facts", lambda *_: {})
+        facts = plan.data.facts or IMAGES
+        plan = plan.model_copy(update={"data": plan.data.model_copy(update={"facts": facts})})
         held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
+        data |= {"labeled": None, "labeled_batch": None}
         plan = plan.model_copy(
             update={"data": plan.data.model_copy(update={**data, "holdout": True})}
         )
@@ -51,7 +58,8 @@ class TestSpec:
         step = ktgdsl.stepper(plan, "cpu", steps=2)
         before = {name: weights(net) for name, net in step.networks.items()}
         for _ in range(2):
-            out = step(torch.rand(4, *plan.data.shape), torch.arange(4))
+            image, other = torch.rand(2, 4, *plan.data.shape)
+            out = step(image, torch.arange(4), second_view=other if plan.data.views > 1 else None)
         assert all(loss.isfinite() for loss in out.losses.values())
         for node in plan.graph.nodes:
             moved = not torch.equal(before[node.name], weights(step.networks[node.name]))

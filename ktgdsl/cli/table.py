@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only the row of this label, or rows with it in theirs; given again, those of either",
     )
     parser.add_argument(
+        "--compare",
+        metavar="ROW",
+        help="also what each row gains over the row of this label, with a paired t-test by seed",
+    )
+    parser.add_argument(
         "--format",
         choices=["text", "markdown", "csv", "json"],
         default="text",
@@ -72,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     """Run what is missing of a table, unless it is a dry run, and print both tables' numbers."""
     table = read_table(options.folder)
     rows = _chosen(table, options)
+    baseline = _baseline(table, options)
     folder, out = Path(options.folder), named_folder(options.out)
     rerun = Rerun(table, folder, out, overrides(options), options.root)
     if options.chart is not None:
@@ -82,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
         statuses = [rerun.status(row) for row in rows]
     else:
         statuses = _run_rows(rerun, rows, options)
-    report = TableReport(table, statuses, costs=options.dry_run)
+    compared = None if baseline is None else rerun.status(baseline)
+    report = TableReport(table, statuses, options.dry_run, compared)
     _print(report, options)
     if options.chart is not None:
         from ktgdsl.report.table_chart import draw
@@ -105,9 +112,24 @@ def _chosen(table: Table, options: argparse.Namespace) -> list[Row]:
     rows = [row for row in table.rows if row.label.casefold() in chosen]
     if not rows:
         message = f"no row of {options.folder} has {' or '.join(options.only)} in its label"
-        known = "the labels are " + "; ".join(row.label for row in table.rows)
-        raise SpecError([Diagnostic("E509", message, help=known, path=options.folder)])
+        raise SpecError([Diagnostic("E509", message, help=_labels(table), path=options.folder)])
     return rows
+
+
+def _baseline(table: Table, options: argparse.Namespace) -> Row | None:
+    """The row that `--compare` names, if it is there. Raises SpecError (E509) if not."""
+    if options.compare is None:
+        return None
+    wanted = options.compare.casefold()
+    named = [row for row in table.rows if row.label.casefold() == wanted]
+    if not named:
+        message = f"no row of {options.folder} has the label {options.compare}"
+        raise SpecError([Diagnostic("E509", message, help=_labels(table), path=options.folder)])
+    return named[0]
+
+
+def _labels(table: Table) -> str:
+    return "the labels are " + "; ".join(row.label for row in table.rows)
 
 
 def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> list[RowStatus]:

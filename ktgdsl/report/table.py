@@ -15,22 +15,28 @@ from ktgdsl.report.formatting import duration
 from ktgdsl.tables.comparison import Comparison, Sample, compare
 from ktgdsl.tables.cost import Cost, StepTimes, cost_left, total
 from ktgdsl.tables.model import Table
+from ktgdsl.tables.paired import Gain, gain
 from ktgdsl.tables.status import RowStatus
 
 Format = Literal["text", "markdown", "csv", "json"]
 NOTHING = "-"
 WIDTH = 100
 HEADINGS = ("row", "published", "ours", "difference", "d", "state")
+GAIN_HEADINGS = ("gain", "p")
 COST_HEADINGS = ("runs", "node-epochs", "steps", "time")
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """A table and the status of its rows. With `costs` it tells what is left to do as well."""
+    """A table and the status of its rows. With `costs` it tells what is left to do as well.
+
+    With a `baseline`, a row, it tells what each row gains over that.
+    """
 
     table: Table
     statuses: Sequence[RowStatus]
     costs: bool = False
+    baseline: RowStatus | None = None
 
     @cached_property
     def costs_left(self) -> tuple[dict[Hashable, Cost], ...]:
@@ -47,6 +53,19 @@ class TableReport:
         """What is left to do; what several rows need counts once."""
         by_task = {task: cost for costs in self.costs_left for task, cost in costs.items()}
         return total(by_task.values())
+
+    def gain(self, status: RowStatus) -> Gain | None:
+        """What a row gains over the baseline, where both are done with equal seeds."""
+        if self.baseline is None or status.row == self.baseline.row:
+            return None
+        return gain(_by_seed(status), _by_seed(self.baseline))
+
+
+def _by_seed(status: RowStatus) -> dict[int, float]:
+    """Our accuracies of the target by the seed of the run; none of a row that is not done."""
+    if (result := status.result) is None:
+        return {}
+    return dict(zip(result.seeds, result.nodes[result.target].accuracy.runs, strict=True))
 
 
 def published_accuracy(table: Table, status: RowStatus) -> Sample | None:
@@ -80,7 +99,8 @@ def render(report: TableReport, style: Format) -> str:
 
 def cells(report: TableReport) -> list[tuple[str, ...]]:
     """The headings, and a line of cells for each row, as people read them."""
-    lines: list[tuple[str, ...]] = [HEADINGS + COST_HEADINGS if report.costs else HEADINGS]
+    gains = GAIN_HEADINGS if report.baseline else ()
+    lines: list[tuple[str, ...]] = [HEADINGS + gains + (COST_HEADINGS if report.costs else ())]
     for number, status in enumerate(report.statuses):
         published, ours = published_accuracy(report.table, status), our_accuracy(status)
         comparison = _compare(ours, published)
@@ -93,8 +113,16 @@ def cells(report: TableReport) -> list[tuple[str, ...]]:
             status.state,
         )
         costs = _cost_cells(status, report.cost_left(number)) if report.costs else ()
-        lines.append(line + costs)
+        gained = _gain_cells(report.gain(status)) if report.baseline else ()
+        lines.append(line + gained + costs)
     return lines
+
+
+def _gain_cells(gained: Gain | None) -> tuple[str, str]:
+    if gained is None:
+        return NOTHING, NOTHING
+    p = NOTHING if gained.p is None else f"{gained.p:.2g}"
+    return f"{gained.mean:+.2f} ± {gained.std:.2f} (n = {gained.n})", p
 
 
 def _accuracy_cell(sample: Sample | None) -> str:
@@ -125,6 +153,12 @@ def notes(report: TableReport) -> list[str]:
             " d is the difference in pooled standard deviations: (ours - published) / s, where "
             f"s² = ((n - 1) s1² + {n - 1} s2²) / (n - 1 + {n - 1}), n and s1 of our runs and s2 "
             f"of the {n} published ones."
+        )
+    if report.baseline is not None:
+        lines.append(
+            f"gain is the difference to `{report.baseline.row.label}`, mean ± standard deviation "
+            "of the n seeds that both rows have; p is that of a two-sided paired t-test, of each "
+            "row by itself: with m rows compared, 0.05 / m is the level that counts."
         )
     if report.costs:
         lines.append(_left_to_do(report))
@@ -191,7 +225,9 @@ def _escaped(text: str) -> str:
 
 def _csv(report: TableReport) -> str:
     """One line a row, numbers as they are."""
-    rows = [_facts(status, report.table) for status in report.statuses]
+    rows = [
+        _facts(status, report.table) | _gain_facts(report, status) for status in report.statuses
+    ]
     if report.costs:
         for number, row in enumerate(rows):
             cost = _cost_facts(report.cost_left(number))
@@ -211,6 +247,7 @@ def _json(report: TableReport) -> str:
         "rows": [
             {
                 **_facts(status, report.table),
+                **_gain_facts(report, status),
                 "set": list(status.settings),
                 "runs": list(status.result.nodes[status.result.target].accuracy.runs)
                 if status.result
@@ -250,6 +287,16 @@ def _facts(status: RowStatus, table: Table) -> dict[str, Any]:
         "error": " ".join(_errors(status)) if status.error is not None else None,
         "stale": "; ".join(_stale(status)) or None,
     }
+
+
+def _gain_facts(report: TableReport, status: RowStatus) -> dict[str, Any]:
+    """The comparison with the baseline as plain values; none without a baseline."""
+    if report.baseline is None:
+        return {}
+    gained = report.gain(status)
+    values = [None] * len(Gain._fields) if gained is None else gained
+    names = ("gain", "gain_std", "gain_n", "t", "p")
+    return {"baseline": report.baseline.row.label, **dict(zip(names, values, strict=True))}
 
 
 def _cost_facts(cost: Cost) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -403,6 +404,29 @@ def test_to_the_end_in_all_formats(folder: Path, capsys: pytest.CaptureFixture[s
     assert f"{sum(runs) / 2:.2f} ± {std:.2f} (n = 2)" in text
     assert "There is nothing left to do." in text
     assert "took " in text
+
+    # The difference to a row, which need not be shown itself, by the seeds that both have.
+    compared = ["--dry-run", "--only", "taught", "--compare", "Alone"]
+    others = facts["rows"][2]["runs"]
+    first, second = (a - b for a, b in zip(others, runs, strict=True))
+    t = (first + second) / abs(first - second)
+    p = 1 - 2 / math.pi * math.atan(abs(t))  # Cauchy's distribution, of one degree of freedom
+    assert ktgc(str(folder), *compared, "--format", "csv") == 0
+    row = rows_of(capsys.readouterr().out)["taught"]
+    assert (row["baseline"], row["gain_n"]) == ("alone", "2")
+    numbers = [float(row[name]) for name in ("gain", "gain_std", "t", "p")]
+    std_of_gain = abs(first - second) / 2**0.5
+    assert numbers == pytest.approx([(first + second) / 2, std_of_gain, t, p])
+    assert ktgc(str(folder), *compared, "--only", "alone", "--format", "json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["rows"][0]["gain"] is None  # over itself
+    assert facts["rows"][1]["p"] == pytest.approx(p)
+    assert ktgc(str(folder), *compared) == 0
+    text = capsys.readouterr().out
+    assert f"{(first + second) / 2:+.2f} ± {std_of_gain:.2f} (n = 2)  {p:.2g}  " in text
+    assert "gain is the difference to `alone`" in text
+    assert ktgc(str(folder), "--compare", "alon") == 1
+    assert f"no row of {folder} has the label alon" in capsys.readouterr().err
 
     assert ktgc(str(folder), "--dry-run", "--format", "markdown", "--only", "alone") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -78,8 +78,14 @@ def total(parts: Iterable[PredictedWork]) -> float:
 
 
 def evaluated_images(plan: Plan) -> int:
-    """How many images are evaluated after an epoch: the validation split, else the test split."""
-    return plan.data.held_samples if plan.data.holdout else plan.data.known.test_samples
+    """How many images are evaluated after an epoch: the validation split, else the test split.
+
+    In a search on the test split both are, where the training goes by the former.
+    """
+    held, test = plan.data.held_samples, plan.data.known.test_samples
+    if plan.search is not None and plan.search.judged_on == "test":
+        return test + held * plan.judges_held_out
+    return held if plan.data.holdout else test
 
 
 def run_work(plan: Plan) -> tuple[Work, ...]:
@@ -98,6 +104,7 @@ def run_work(plan: Plan) -> tuple[Work, ...]:
 
 def pretraining_work(plan: Plan, nodes: str, count: int) -> Work:
     """`count` pre-trainings of a network, by the `plan` of a pre-training."""
+    plan = plan.model_copy(update={"search": None})  # it is evaluated as ever
     return _work(f"pre-training of {nodes}", plan, count, plan.train.epochs)
 
 

@@ -242,6 +242,11 @@ class SearchPlan(Data):
         assert isinstance(reference, dict)
         return str(reference["node"])
 
+    @property
+    def judged_on(self) -> Literal["validation", "test"]:
+        """The split on which trials are judged."""
+        return "test" if self.objective.arguments["on"] == "test" else "validation"
+
 
 class Draw(Data):
     """An open value of a space: one of `options`, or a number from `low` to `high`, both included.

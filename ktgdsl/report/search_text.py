@@ -197,7 +197,7 @@ def _search_value(finalist: Finalist, result: SearchResult) -> str:
 
 
 def _notes(result: SearchResult) -> Iterator[str]:
-    images = count(result.validation_samples, "validation image")
+    images = count(result.samples, f"{result.judged_on} image")
     yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
     yield f"a difference of {result.step:.3g} % is one image"
     for missing in result.unjudged:

@@ -158,6 +158,7 @@ class Coordinator:
             seed=seed,
             study_seed=self.plan.train.seed,
             objective=self.search.node,
+            judged_on=self.search.judged_on,
             kept=kept,
             compiles=plan.train.compile != "off",
         )

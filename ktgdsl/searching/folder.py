@@ -117,15 +117,17 @@ class SearchFolder:
             path.parent.mkdir(exist_ok=True)
         values = values_of(trial)
         epoch = max(values)
+        assert plan.search is not None
+        split = f"on the {plan.search.judged_on} split"
         comments = [
-            f"{STATES[trial.state]}: {values[epoch]:.2f} % on the validation split "
+            f"{STATES[trial.state]}: {values[epoch]:.2f} % {split} "
             f"after epoch {epoch}" + " of its trial" * (confirmed is not None),
             f"trial {trial.number}, seed {attribute(trial, SEED)}",
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
         if confirmed is not None:
-            comments.insert(0, f"confirmed: {confirmed} on the validation split, further seeds")
+            comments.insert(0, f"confirmed: {confirmed} {split}, further seeds")
         if tied:
             more = f" and {len(tied) - MOST_TIED} more" * (len(tied) > MOST_TIED)
             named = ", ".join(f"trial {number}" for number in tied[:MOST_TIED])

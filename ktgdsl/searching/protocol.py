@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.training.events import PretrainDone
+from ktgdsl.training.events import PretrainDone, SplitName
 
 # From the coordinator to a worker
 
@@ -24,8 +24,9 @@ class Task:
     """A trial to train.
 
     `plan` is the JSON text of a plan without open values that holds out a validation split;
-    `objective` is the node whose accuracy on it is reported. `seed` seeds the trial's own random
-    streams, `study_seed` what all trials share: the held-out split and pre-training. The
+    `objective` is the node whose accuracy is reported, on the split `judged_on`. `seed` seeds the
+    trial's own random streams, `study_seed` what all trials share: the held-out split and
+    pre-training. The
     coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
     that the first step may take minutes.
     """
@@ -35,6 +36,7 @@ class Task:
     seed: int
     study_seed: int
     objective: str
+    judged_on: SplitName = "validation"
     kept: int = 0
     compiles: bool = False
 
@@ -62,8 +64,8 @@ class Report:
     """An epoch, counted from 1, is trained; the worker waits for the decision.
 
     `value` is the objective's accuracy in percent, with the weights that the trial would keep if
-    it ended here: the best so far in a phase with `take = best`. `seconds` is how long the epoch
-    took, and `last` says that no epoch follows.
+    it ended here: those of the best epoch so far in a phase with `take = best`. `seconds` is how
+    long the epoch took, and `last` says that no epoch follows.
     """
 
     trial: int

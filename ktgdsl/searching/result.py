@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktgdsl.files import sealed_json, unsealed_json
+from ktgdsl.training.events import SplitName
 from ktgdsl.training.result import Percent, Pretrained, Score
 
 
@@ -16,9 +17,9 @@ class _Record(BaseModel):
 class Finalist(_Record):
     """One of the best trials: its number, value in percent, epochs, seed and graph.
 
-    `value` is on the validation split, with the weights that the trial ended with. `confirmed`
-    is the same for trainings with further seeds, None where there are none. `spec` is the file of
-    the graph, relative to the folder.
+    `value` is on the split that judges trials, with the weights that the trial ended with.
+    `confirmed` is the same for trainings with further seeds, None where there are none. `spec` is
+    the file of the graph, relative to the folder.
     """
 
     trial: Annotated[int, Field(ge=0)]
@@ -54,7 +55,8 @@ class SearchResult(_Record):
     trained to the end; where every trial was pruned or failed it is the leader of the highest
     rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
-    and finalists that gave no value. One validation image is `step` percent of accuracy.
+    and finalists that gave no value. That split has `validation_samples`, or under `on=test`
+    `test_samples`, and one of its images is `step` percent of accuracy.
     `exhausted` says that the space had no further graph; `best_sha256` is the digest of `best.ktg`.
     `teachers` has what was pre-trained, or taken from the cache, each once.
     """
@@ -71,6 +73,7 @@ class SearchResult(_Record):
     unjudged: tuple[Unjudged, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     validation_samples: Annotated[int, Field(ge=1)]
+    test_samples: Annotated[int, Field(ge=1)] | None = None
     epochs: int
     epochs_trained: int
     seconds: Annotated[float, Field(ge=0, le=1e12)]
@@ -82,9 +85,19 @@ class SearchResult(_Record):
         return self.finalists[0]
 
     @property
+    def judged_on(self) -> SplitName:
+        """The split on which trials were judged."""
+        return "validation" if self.test_samples is None else "test"
+
+    @property
+    def samples(self) -> int:
+        """The size of that split."""
+        return self.validation_samples if self.test_samples is None else self.test_samples
+
+    @property
     def step(self) -> float:
-        """What one validation image is worth, in percent."""
-        return 100 / self.validation_samples
+        """What one of its images is worth, in percent."""
+        return 100 / self.samples
 
     def __repr__(self) -> str:
         best = self.best

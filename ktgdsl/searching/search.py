@@ -92,6 +92,7 @@ def search(
             "devices": devices,
             "workers": workers,
             **_names_of(sampler, pruner),
+            **_split_of(plan),
         }
     place = None if out is None else named_folder(out)
     created = create_run_folder(plan, place, None, environment, identity)
@@ -131,6 +132,7 @@ def resume(
         if opened.result() is None:
             environment = opened.run.environment_to_resume()
             _require_the_same(opened.path, environment, _names_of(sampler, pruner))
+            _require_same_split(opened.path, environment, plan)
             changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
             if changes:
                 environment["resumed"] = [*resumptions(environment), changes]
@@ -172,6 +174,23 @@ def _require_the_same(path: Path, noted: Mapping[str, Any], passed: Mapping[str,
             f"cannot go on with {now or 'another'}",
             f"pass it again, from Python: ktgdsl.searching.search.resume({str(path)!r}, "
             f"{what}=...)",
+        )
+
+
+def _split_of(plan: Plan) -> dict[str, str]:
+    """What environment.json notes of a search whose trials are judged on the test split."""
+    by_test = plan.search is not None and plan.search.judged_on == "test"
+    return {"judged_on": "test"} if by_test else {}
+
+
+def _require_same_split(path: Path, noted: Mapping[str, Any], plan: Plan) -> None:
+    """Raise RunError (E502) where earlier versions judged trials on another split than asked."""
+    if noted.get("judged_on") != _split_of(plan).get("judged_on"):
+        raise folder_error(
+            path,
+            f"the trials of the search in {path} were judged on the validation split, though its "
+            "objective says `on=test`, which earlier versions did not heed",
+            "start a new search from the space: it judges on the test split",
         )
 
 

@@ -213,6 +213,7 @@ class SearchRun:
         score = confirmed.get(name_of(finalists[0]))
         best = self.folder.write_graph("best.ktg", self.plan, finalists[0], score, equals)
         states = [STATES[trial.state] for trial in trials]
+        data, by_test = self.plan.data, self.settings.judged_on == "test"
         return SearchResult(
             folder=self.folder.path,
             target=self.settings.node,
@@ -225,7 +226,8 @@ class SearchRun:
             baselines=scores(checked, against),
             unjudged=unjudged(checked, [*names, *against]),
             teachers=tuple(map(Teacher.model_validate, self.study.teachers)),
-            validation_samples=self.plan.data.held_samples,
+            validation_samples=data.held_samples,
+            test_samples=data.known.test_samples if by_test else None,
             epochs=self.settings.epochs,
             epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),
             seconds=round(seconds, 3),

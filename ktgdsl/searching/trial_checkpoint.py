@@ -23,7 +23,9 @@ class TrialCheckpoint:
 
     def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
         self.path = state_path(folder, task.trial)
-        parts = (plan.digest, task.seed, task.study_seed, task.objective, torch.__version__)
+        parts = [plan.digest, task.seed, task.study_seed, task.objective, torch.__version__]
+        if task.judged_on == "test":
+            parts.append("on test")
         self._digest = " ".join(map(str, parts))
 
     def load(self) -> tuple[ResumePoint | None, list[Report]]:

@@ -36,12 +36,18 @@ from ktgdsl.searching.protocol import (
     Task,
 )
 from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
-from ktgdsl.training.data import TrainingData, load_training_data
+from ktgdsl.searching.trial_value import TrialData, load_trial_data, value_after
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
+from ktgdsl.training.events import (
+    Event,
+    PretrainAwaited,
+    PretrainDone,
+    PretrainStarted,
+    SplitName,
+)
 from ktgdsl.training.loop import epochs, evaluate_nodes
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
@@ -105,7 +111,7 @@ class Worker:
         self._device = device
         self._folder = folder
         self._deterministic = deterministic
-        self._loaded: tuple[DataPlan, int, TrainingData] | None = None
+        self._loaded: tuple[tuple[DataPlan, int, SplitName], TrialData] | None = None
         self._identified: tuple[DataPlan, str] | None = None
 
     def serve(self) -> None:
@@ -158,22 +164,23 @@ class Worker:
             listener=heartbeat,
         )
         reporter.epoch = len(reports) + 1
-        data = self._data(task.trial, plan.data, task.study_seed)
+        data = self._data(task, plan.data)
         training = epochs(
             step,
-            data,
+            data.training,
             seed=task.seed,
             resume=resume,
             listener=heartbeat,
-            evaluated=[task.objective],
+            evaluated=[task.objective] if data.judged_by_held_out else [],
         )
         began = time.monotonic()
         for done in training:
-            value = step.kept(done.accuracy)[task.objective]
+            before = reports[-1].value if reports else None
+            value = value_after(done, step, data, task.objective, before)
             if done.last and step.phase.take == "best" and task.objective not in step.judged:
                 # An ensemble has no best epoch of its own: its members keep each theirs.
                 next(training, None)  # which loads their weights
-                value = evaluate_nodes(step, data.evaluation, [task.objective])[task.objective]
+                value = evaluate_nodes(step, data.judging, [task.objective])[task.objective]
             report = Report(
                 task.trial,
                 done.epoch,
@@ -196,12 +203,14 @@ class Worker:
         digest = self._identified[1] if needed and self._identified is not None else None
         return Pretraining(seed, self._folder / "pretrained", digest)
 
-    def _data(self, trial: int, data: DataPlan, seed: int) -> TrainingData:
-        if self._loaded is None or self._loaded[:2] != (data, seed):
+    def _data(self, task: Task, data: DataPlan) -> TrialData:
+        wanted = data, task.study_seed, task.judged_on
+        if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two data sets may not fit
-            with _beating(lambda: self._channel.send(Busy(trial, "loading the data"))):
-                self._loaded = (data, seed, load_training_data(data, seed, self._device))
-        return self._loaded[2]
+            with _beating(lambda: self._channel.send(Busy(task.trial, "loading the data"))):
+                loaded = load_trial_data(data, task.study_seed, self._device, task.judged_on)
+                self._loaded = wanted, loaded
+        return self._loaded[1]
 
 
 @contextmanager

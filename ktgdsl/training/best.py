@@ -73,6 +73,10 @@ class BestEpochs:
                 copy = weights and {key: each.detach().clone() for key, each in weights.items()}
                 self._best[name] = BestEpoch(self._epoch, accuracy[name], copy)
 
+    def is_earlier(self, node: str) -> bool:
+        """Whether a node that is judged was better in an epoch before the last one noted."""
+        return node in self._best and self._best[node].epoch < self._epoch
+
     @property
     def waited(self) -> int:
         """How many epochs ago a node was last better than before."""

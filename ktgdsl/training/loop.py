@@ -205,6 +205,8 @@ def _train_epoch(
 
 def evaluate_nodes(step: Stepper, split: Split, nodes: Collection[str]) -> dict[str, float]:
     """The accuracies of nodes on a split, in percent, with the weights as they are."""
+    if not nodes:
+        return {}
     at_once = step.plan.data.evaluated_at_once
     with blaming_networks(step.networks):
         return evaluate(step.answers(nodes), batches_in_order(split, at_once))

@@ -146,6 +146,10 @@ class Stepper:
         """
         return {**accuracy, **(self._best.accuracy if self.phase.take == "best" else {})}
 
+    def keeps_earlier(self, node: str) -> bool:
+        """Whether the phase would go on with a node's weights of an epoch before this one."""
+        return self.phase.take == "best" and self._best.is_earlier(node)
+
     @property
     def graph(self) -> TrainingGraph:
         """The training graph of the phase, of its first update where there are several."""

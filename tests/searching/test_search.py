@@ -23,7 +23,7 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
-from ktgdsl.files import unsealed_json, write_whole
+from ktgdsl.files import sealed_json, unsealed_json, write_whole
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import search_run, threads
@@ -224,6 +224,38 @@ def test_a_disk_that_fills_up_ends_the_search_and_room_lets_it_go_on(
         resume(out)
         assert outcome(out) == outcome(tmp_path / "whole")
         assert not list(out.glob("*.torn-*"))  # what was written of an entry was taken back
+
+
+def test_everything_is_judged_on_the_test_split_where_the_objective_says_so(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[Task] = []
+    monkeypatch.setattr(pretended, "fate", lambda _, task, __: tasks.append(task))
+    block = "search { trials = 6  confirm = 2  objective = accuracy(a, on=test) }"
+    plan = sound(SPACE.replace("search { trials = 6 }", block))
+    out, lines = tmp_path / "out", list[str]()
+    ktgdsl.search(plan, out=out, workers=1, listener=plain_search_listener(lines.append))
+    assert {task.trial >= FIRST_CHECK for task in tasks} == {False, True}
+    assert {task.judged_on for task in tasks} == {"test"}
+    assert all(Plan.from_json(task.plan).data.holdout for task in tasks)
+    result = json.loads((out / "result.json").read_text())
+    assert (result["validation_samples"], result["test_samples"]) == (259, 500)
+    assert "accuracy of a after 4 epochs on 500 test images" in lines
+    assert "a difference of 0.2 % is one image" in lines
+    comments = (out / "best.ktg").read_text()
+    assert comments.count(" on the test split") == 2
+    assert "validation split" not in comments
+    before = outcome(out)
+    (out / "result.json").unlink()
+    resume(out)
+    assert outcome(out) == before
+    # One whose trials were judged on the validation split, whatever it says, is not gone on with.
+    (out / "result.json").unlink()
+    environment, _ = unsealed_json((out / "environment.json").read_text())
+    assert environment.pop("judged_on") == "test"
+    (out / "environment.json").write_text(sealed_json(environment))
+    with pytest.raises(RunError, match="were judged on the validation split, though"):
+        resume(out)
 
 
 @pytest.mark.parametrize("name", ["best.ktg", "trials.csv", "result.json", "01.ktg"])

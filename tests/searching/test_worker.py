@@ -187,6 +187,47 @@ def test_the_value_is_the_accuracy_on_the_validation_split_of_the_study(tmp_path
     assert coordinator.values[4] > 20  # chance is 10
 
 
+def test_the_value_is_the_accuracy_on_the_test_split_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    asked = task(alone(5, RESNET8), seed=3, judged_on="test")
+    coordinator = serve(tmp_path, FakeCoordinator(asked, keep=killed_at(5)))
+    network = make("resnet", {"depth": 8}, 1, 10)
+    network.load_state_dict(state(tmp_path)["state"]["stepper"]["networks"]["a"])
+    network.eval()
+    test = load_splits(alone().data, 7, CPU).test
+    with torch.no_grad():
+        hits = [
+            int(network(test.batch(slice(i, i + 1))[0]).argmax()) == int(test.label[i])
+            for i in range(500)
+        ]
+    assert coordinator.values[4] == pytest.approx(100 * sum(hits) / 500)
+    assert coordinator.values[4] > 20  # chance is 10
+
+
+def test_the_best_epoch_is_of_the_held_out_split_whichever_judges(tmp_path: Path) -> None:
+    """At a rate at which accuracies jump up and down, and cut off between them."""
+
+    def values(folder: str, keep: Callable[[Report], bool], take: str, on: str) -> dict[int, float]:
+        plan = alone(12, optimizer=sgd(lr=3.0), take=take)
+        asked = task(plan, seed=5, judged_on=on)
+        return serve(tmp_path / folder, FakeCoordinator(asked, keep=keep)).values
+
+    def to_end(_: Report) -> bool:
+        return True
+
+    held_out, test = (values(on, to_end, "last", on) for on in ("validation", "test"))
+    best = [max(range(1, n + 1), key=lambda e: (held_out[e], -e)) for n in held_out]
+    assert len(set(best)) > 1
+    assert best != [*held_out]
+    assert best != [max(range(1, n + 1), key=lambda e: (test[e], -e)) for n in test]
+    expected = {n: test[epoch] for n, epoch in enumerate(best, start=1)}
+    assert values("whole", to_end, "best", "test") == expected
+    cut = values("cut", killed_at(10), "best", "test")
+    assert cut == {n: expected[n] for n in range(1, 11)}
+    assert values("cut", to_end, "best", "test") == expected
+
+
 def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[list[str]] = []
 
@@ -227,7 +268,7 @@ def test_equal_data_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         loads.append(given[0].batch)
         return load_training_data(*given)
 
-    monkeypatch.setattr(worker, "load_training_data", counted)
+    monkeypatch.setattr("ktgdsl.searching.trial_value.load_training_data", counted)
     other = alone().data.model_copy(update={"batch": 1000})
     plans = [alone(1), alone(1, clip=1.0), alone(1).model_copy(update={"data": other})]
     tasks = [task(plan, trial, seed=trial) for trial, plan in enumerate(plans)]
@@ -281,6 +322,7 @@ def test_nobody_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         task(alone(4), seed=1),
         task(alone(4), study_seed=8),
+        task(alone(4), judged_on="test"),
         task(alone(4, optimizer=sgd(lr=0.05))),
     ],
 )

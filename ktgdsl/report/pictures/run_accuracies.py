@@ -13,7 +13,7 @@ from ktgdsl.training.result import RunResult
 def plan_and_accuracies(folder: str | Path) -> tuple[Plan, dict[str, str]]:
     """The plan of a run's folder, and accuracies such as "72.88 ± 0.41" once it is finished.
 
-    For a search: the best graph, with its target's accuracy on the validation split, or the
+    For a search: the best graph, with its target's accuracy in the search, or the
     space while no trial is complete. Raises RunError (E502) where the folder holds neither.
     """
     folder = Path(folder)

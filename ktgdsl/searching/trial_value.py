@@ -1,0 +1,55 @@
+"""The value of a trial after an epoch: the objective's accuracy on the split that judges it."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ktgdsl.plan.model import DataPlan
+from ktgdsl.training.data import Split, TrainingData, load_splits, load_training_data
+from ktgdsl.training.events import EpochDone, SplitName
+from ktgdsl.training.loop import evaluate_nodes
+from ktgdsl.training.step import Stepper
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """The data of a trial: what it trains and goes by, and the split that judges it.
+
+    `take = best`, `stop` and `plateau` go by held-out samples, whichever split judges the trial.
+    """
+
+    training: TrainingData
+    judging: Split
+
+    @property
+    def judged_by_held_out(self) -> bool:
+        """Whether the samples that the training goes by judge it, too."""
+        return self.judging is self.training.evaluation
+
+
+def load_trial_data(
+    data: DataPlan, seed: int, device: torch.device, judged_on: SplitName
+) -> TrialData:
+    """The data of trials that hold out a validation split; the test split only if it judges them.
+
+    Raises RunError as `load_splits` does.
+    """
+    if judged_on == "test":
+        splits = load_splits(data, seed, device)
+        return TrialData(splits.for_training, splits.test)
+    training = load_training_data(data, seed, device)
+    return TrialData(training, training.evaluation)
+
+
+def value_after(
+    done: EpochDone, step: Stepper, data: TrialData, objective: str, before: float | None
+) -> float:
+    """The accuracy in percent of what the trial would keep if it ended after this epoch.
+
+    `before` is the value after the epoch before, None after the first.
+    """
+    if data.judged_by_held_out:
+        return step.kept(done.accuracy)[objective]
+    if before is not None and step.keeps_earlier(objective):
+        return before
+    return evaluate_nodes(step, data.judging, [objective])[objective]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import ktgdsl
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.syntax.format import format_source
 from tests.paths import ROOT
 
 METHODS = sorted((ROOT / "specs" / "methods").glob("*.ktg"))
@@ -24,8 +26,9 @@ def test_each_promised_method_is_there() -> None:
 
 
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
-def test_a_method_is_at_most_twenty_lines(path: Path) -> None:
+def test_a_method_is_formatted_and_at_most_twenty_lines(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
+    assert format_source(Source(str(path), text)) == (text, ())
     assert sum(bool(line.strip()) for line in text.splitlines()) <= 20
 
 

@@ -68,6 +68,8 @@ class _SearchDisplay:
     def __call__(self, event: Event) -> None:
         if isinstance(event, SearchStarted):
             self._progress = SearchProgress(event, self._clock)
+            for line in event.notes:
+                self._console.print(line, highlight=False, markup=False)
             self._open()
         elif isinstance(event, SearchFinished):
             self.close(erase=True)

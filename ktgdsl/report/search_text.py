@@ -66,7 +66,8 @@ class _LineWriter:
         self._progress, self._write = progress, write
         self._last_trial_line = -math.inf
         self._unwritten: TrialEnded | None = None
-        write(_headline(progress))
+        for line in (_headline(progress), *progress.started.notes):
+            write(line)
 
     def __call__(self, event: Event) -> None:
         progress = self._progress

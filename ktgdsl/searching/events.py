@@ -29,7 +29,7 @@ class SearchStarted:
     """A search begins or is resumed; `past` has the trials from before.
 
     `rungs` are the epochs after which the space's pruner may end trials, `epochs` is the length
-    of a full trial.
+    of a full trial. `notes` are sentences on what is damaged or lost in the folder.
     """
 
     plan: Plan
@@ -39,6 +39,7 @@ class SearchStarted:
     epochs: int
     trials: int
     past: Sequence[Past] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:

@@ -22,6 +22,7 @@ from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
 from ktgdsl.searching.result import SearchResult
@@ -30,7 +31,7 @@ from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
-from ktgdsl.training.run_folder import RunFolder, is_search_folder
+from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
 
 MOST_TIED = 10
 """Of more trials that are as good as the best, a spec names so many."""
@@ -91,8 +92,10 @@ class SearchFolder:
             ) from error
 
     def write_space(self, text: str) -> None:
-        """Write the space that is searched, as one file."""
-        write_file(self.path / "space.ktg", text.encode())
+        """Write the space that is searched, as one file, and note its digest."""
+        content = text.encode()
+        write_file(self.path / "space.ktg", content)
+        self.run.write_environment({**self.run.environment(), SPACE: sha256(content)})
 
     def write_graph(
         self,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.pruners import BasePruner
@@ -47,6 +47,7 @@ from ktgdsl.searching.threads import threads_each
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
 from ktgdsl.training.result import Score
+from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
 TABLE_SECONDS = 30.0
@@ -118,7 +119,7 @@ class SearchRun:
         threads = environment.get("threads") or threads_each(workers)
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
-        self.listener(self._started(workers))
+        self.listener(self._started(workers, self._notes(environment)))
         limit = (self.settings.timeout or float("inf")) * 3600
         coordinator = Coordinator(
             self.plan,
@@ -154,7 +155,18 @@ class SearchRun:
         self.listener(SearchFinished(self.plan, result))
         return self._outcome(result)
 
-    def _started(self, workers: int) -> SearchStarted:
+    def _notes(self, environment: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is damaged or lost in the folder, a sentence each."""
+        copies = damaged_copies(self.folder.run, environment)
+        notes = [f"{each}; the search does not need it" for each in copies]
+        if self.study.torn is not None:
+            notes.append(
+                f"the end of {self.folder.journal} was not written whole: it is cut off, and kept "
+                f"in {self.study.torn.name}"
+            )
+        return tuple(notes)
+
+    def _started(self, workers: int, notes: tuple[str, ...]) -> SearchStarted:
         settings = self.settings
         return SearchStarted(
             self.plan,
@@ -164,6 +176,7 @@ class SearchRun:
             settings.epochs,
             settings.trials,
             [Past(STATES[trial.state], values_of(trial)) for trial in self.study.trials],
+            notes,
         )
 
     def _improved(self, trial: FrozenTrial) -> None:

@@ -62,7 +62,7 @@ class Study:
 
     def _load(self) -> None:
         """Open the journal, a new one if need be."""
-        quarantine(self.path)
+        self.torn = quarantine(self.path)
         with reporting_write_errors(self.path):
             self._journal = Journal(self.path)
             storage = JournalStorage(self._journal)

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.protocol import Report, Task, state_path
 from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ktgdsl.training.loop import ResumePoint
+
+_REPORTS = TypeAdapter(list[Report])
 
 
 class TrialCheckpoint:
@@ -34,10 +37,12 @@ class TrialCheckpoint:
             return None, []
         try:
             stored = load_checkpoint(self.path, self._digest)
-            assert stored.state is not None
-            reports = [Report(**each) for each in stored.state["reports"]]
-            return ResumePoint(stored.epoch, stored.state["stepper"]), reports
-        except (RunError, KeyError, TypeError):  # damaged, or of another plan
+            state = stored.state or {}
+            reports = _REPORTS.validate_python(state["reports"])
+            if [each.epoch for each in reports] != [*range(1, stored.epoch + 1)]:
+                return None, []
+            return ResumePoint(stored.epoch, state["stepper"]), reports
+        except (RunError, KeyError, ValueError):  # damaged, or of another plan
             return None, []
 
     def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
@@ -47,6 +52,10 @@ class TrialCheckpoint:
         epoch = reports[-1].epoch
         with suppress(RunError):
             save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
+
+    def discard(self) -> None:
+        """Remove the checkpoint."""
+        self.path.unlink(missing_ok=True)
 
     @property
     def unusable(self) -> str:

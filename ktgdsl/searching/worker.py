@@ -48,7 +48,7 @@ from ktgdsl.training.events import (
     PretrainStarted,
     SplitName,
 )
-from ktgdsl.training.loop import epochs, evaluate_nodes
+from ktgdsl.training.loop import UnfitStateError, epochs, evaluate_nodes
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.vocabulary.networks import shorthand
@@ -137,19 +137,26 @@ class Worker:
         """Train a trial until it is complete, or stopped, or has diverged, which is reported."""
         reporter = _Reporter(self._channel, task)
         try:
-            self._train(task, reporter)
+            plan = complete(Plan.from_json(task.plan))
+            if not plan.data.holdout:
+                raise ValueError("a trial is measured on a validation split, and none is held out")
+            checkpoint = TrialCheckpoint(self._folder, task, plan)
+            try:
+                self._train(task, plan, checkpoint, reporter)
+            except UnfitStateError:
+                self._channel.send(Noted(task.trial, checkpoint.unusable))
+                checkpoint.discard()
+                self._train(task, plan, checkpoint, reporter)
         except RunError as error:
             if all(each.code != "E503" for each in error.diagnostics):
                 raise
             reason = "; ".join(each.message for each in error.diagnostics)
             self._channel.send(Diverged(task.trial, reporter.epoch, reason))
 
-    def _train(self, task: Task, reporter: "_Reporter") -> None:
-        plan = complete(Plan.from_json(task.plan))
-        if not plan.data.holdout:
-            raise ValueError("a trial is measured on a validation split, and none is held out")
+    def _train(
+        self, task: Task, plan: Plan, checkpoint: TrialCheckpoint, reporter: "_Reporter"
+    ) -> None:
         heartbeat = _Heartbeat(self._channel.send, task.trial, plan)
-        checkpoint = TrialCheckpoint(self._folder, task, plan)
         resume, reports = checkpoint.load()
         if resume is None and checkpoint.path.exists():
             self._channel.send(Noted(task.trial, checkpoint.unusable))
@@ -238,17 +245,18 @@ class _Reporter:
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel = channel
-        self._task = task
+        self._kept = task.kept
         self.epoch = 0
 
     def keep(self, report: Report) -> bool:
         """Whether to continue: the coordinator's decision, or the one from an earlier attempt."""
         self.epoch = report.epoch + 1
-        if report.epoch <= self._task.kept:
+        if report.epoch <= self._kept:
             self._channel.send(Busy(report.trial))
             return True
         self._channel.send(report)
         decision: Decision = self._channel.receive()
+        self._kept = report.epoch
         return decision.keep
 
 

@@ -35,6 +35,10 @@ REPORT_INTERVAL = 0.1
 """Seconds between two reports of how many steps are done."""
 
 
+class UnfitStateError(RunError):
+    """The state of a training that is to be resumed does not fit its plan (E502)."""
+
+
 @dataclass(frozen=True)
 class ResumePoint:
     """Where an interrupted training resumes: the state of its stepper after `epoch` epochs."""
@@ -173,7 +177,7 @@ def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:
     except Exception as error:  # torch may raise anything where a state is foreign
         message = f"the state of the training in the checkpoint does not fit its plan: {error}"
         help = "go on with the versions that wrote it (environment.json), or start a new run"
-        raise RunError.single("E502", message, help=help) from error
+        raise UnfitStateError([Diagnostic("E502", message, help=help)]) from error
 
 
 def _train_epoch(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ktgdsl.backend.weights import is_intact_file
 from ktgdsl.training.checkpoint import Checkpoint
-from ktgdsl.training.run_folder import CLASSES, SPEC, RunFolder
+from ktgdsl.training.run_folder import CLASSES, SPACE, SPEC, RunFolder
 from ktgdsl.training.unchanged import sha256_at
 from ktgdsl.training.versions import installed_version
 
@@ -28,19 +28,24 @@ def notes_on_resume(
         notes.append(f"{folder.checkpoint} is gone: the run begins again at its first epoch")
     if checkpoint.metrics is not None and not folder.metrics.exists():
         notes.append(f"{folder.metrics} is gone: it will have the epochs from here on alone")
-    notes += (
-        f"{path} is not what was written there: it is damaged, or was changed by hand; the run "
-        "does not need it"
-        for path in _damaged_copies(folder, environment)
-    )
+    notes += [f"{each}; the run does not need it" for each in damaged_copies(folder, environment)]
     return tuple(notes)
 
 
+def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:
+    """What to say of each file that no resume reads and that is not what was written."""
+    return [
+        f"{path} is not what was written there: it is damaged, or was changed by hand"
+        for path in _damaged_copies(folder, environment)
+    ]
+
+
 def _damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> Iterator[Path]:
-    """Files that no resume reads, and people may: the spec, classes, code and finished networks."""
+    """Files that people may read, and no resume: spec, space, classes, code, finished networks."""
     digests = {folder.path / "spec.ktg": environment.get(SPEC)}
+    digests[folder.path / "space.ktg"] = environment.get(SPACE)
     digests[folder.path / "classes.json"] = environment.get(CLASSES)
-    for name, file in environment["code"].items():
+    for name, file in environment.get("code", {}).items():
         digests[folder.path / "code" / name] = file["sha256"]
     yield from (p for p, digest in digests.items() if digest not in (None, sha256_at(p)))
     for path in sorted(folder.path.glob("**/nodes/*.safetensors")):

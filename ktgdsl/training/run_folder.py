@@ -49,7 +49,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PLAN, CLASSES, SPEC = "plan", "classes", "spec"
+PLAN, CLASSES, SPEC, SPACE = "plan", "classes", "spec", "space"
 """The fields of `environment.json` with digests: of `plan.json`, `classes.json`, `spec.ktg`."""
 
 

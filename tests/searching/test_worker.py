@@ -1,6 +1,7 @@
 """A worker of a search, in this process: what it trains, says, keeps and asks."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ktgdsl.searching.protocol import (
 )
 from ktgdsl.searching.worker import Worker
 from ktgdsl.training import digits
+from ktgdsl.training.checkpoint import load_checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits, load_training_data
 from ktgdsl.training.loop import epochs
 from ktgdsl.training.run_files import folder_error
@@ -343,6 +345,36 @@ def test_a_damaged_state_costs_time_only(tmp_path: Path, content: bytes) -> None
     assert note.trial == 0
     assert note.text.startswith(f"{state_path(tmp_path, 0)} is damaged")
     assert not [each for each in whole.heard if isinstance(each, Noted)]
+
+
+def nonsense_stepper(state: dict[str, Any]) -> None:
+    state["stepper"] = {"networks": "nonsense"}
+
+
+def nonsense_reports(state: dict[str, Any]) -> None:
+    state["reports"][0]["epoch"] = "first"
+
+
+def missing_report(state: dict[str, Any]) -> None:
+    del state["reports"][0]
+
+
+@pytest.mark.parametrize("damage", [nonsense_stepper, nonsense_reports, missing_report])
+def test_a_whole_state_of_nonsense_costs_time_only(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], None]
+) -> None:
+    whole = serve(tmp_path, FakeCoordinator(task(alone()), keep=killed_at(3)))
+    path = state_path(tmp_path, 0)
+    stored = load_checkpoint(path, state(tmp_path)["digest"])
+    assert stored.state is not None
+    changed = {**stored.state, "reports": [{**each} for each in stored.state["reports"]]}
+    damage(changed)
+    save_checkpoint(replace(stored, state=changed), path)
+    again = serve(tmp_path, FakeCoordinator(task(alone())))
+    assert [each.epoch for each in again.reports] == [1, 2, 3]
+    assert again.values == whole.values
+    (note,) = [each for each in again.heard if isinstance(each, Noted)]
+    assert note.text.startswith(f"{path} is damaged")
 
 
 def test_a_full_disk_costs_the_state_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

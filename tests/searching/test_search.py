@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_ends_the_search_and_room_lets_it_go_on(
     """At one size after another, from the first entries of the journal to the last."""
     plan = sound(SPACE)
     ktgdsl.search(plan, out=tmp_path / "whole", workers=1)
-    sizes = range(500, (tmp_path / "whole/study.journal").stat().st_size, 611)
+    sizes = range(500, (tmp_path / "whole/study.journal").stat().st_size, 1411)
     assert len(sizes) > 5
     for size in sizes:
         out, ended = tmp_path / str(size), pretended.closed

@@ -137,8 +137,8 @@ def build(
     E506; data of your own that `complete` has not read, E508).
     ValueError when there is no such phase.
     """
-    plan = without_caches(plan)
     made = make_networks(plan, networks, seed)
+    plan = without_caches(plan)
     train = plan.train.model_copy(update={"update": "simultaneous"})
     program = program_of(plan.model_copy(update={"train": train}))
     phases = program.phases

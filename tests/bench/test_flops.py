@@ -102,6 +102,7 @@ def test_the_peak_is_of_a_precision_that_the_machine_has(
     assert peak_precision(tiny_plan(), CPU) == torch.float32
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_second_view_is_a_forward_more() -> None:
     """Of the source of `stable`, a forward that learns nothing; of the other none."""
     body = "node a, b = resnet8 target a edge label -> * edge b -> a"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 import ktgdsl
@@ -54,6 +54,7 @@ def test_json_and_back(text: str) -> None:
     assert again.digest == plan.digest
 
 
+@settings(deadline=None)
 @given(specs())
 def test_lowered_plans_pass_validation(text: str) -> None:
     """The front end builds plans unvalidated: every value has the type the model says."""

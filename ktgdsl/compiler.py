@@ -1,6 +1,5 @@
 """The compiler: read, parse, include, override, validate, lower, lint."""
 
-import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,25 +98,12 @@ def compile_source(
         diagnostics += problems
     diagnostics += validate(tree, unparsed)
     is_space = _is_space(tree, sources.values(), is_whole=not diagnostics)
-    with _collector_paused():
-        lowered = (lower_space if is_space else lower)(tree, paths, diagnostics, unparsed)
+    lowered = (lower_space if is_space else lower)(tree, paths, diagnostics, unparsed)
     diagnostics += lowered.diagnostics
     if pedantic and lowered.plan is not None:
         diagnostics += tuple(lint(lowered.plan, tree))
     found = _ordered(diagnostics, sources)
     return Compiled(sources, tree, lowered.plan, found, paths if uses else None)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Without Python's collector of cycles: a plan has none, and it looks at all 65,536 edges."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _is_space(tree: File, sources: Iterable[Source], *, is_whole: bool) -> bool:

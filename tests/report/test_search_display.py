@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -779,10 +778,3 @@ def test_a_finished_search_prints_its_report() -> None:
     lines: list[str] = []
     plain_search_listener(lines.append)(SearchFinished(space(60), result(), already=True))
     assert "\n".join(lines) == search_result_text(space(60), result(), already=True)
-
-
-def test_what_is_damaged_in_the_folder_is_said_first() -> None:
-    written: list[str] = []
-    note = "runs/s/space.ktg is not what was written there"
-    plain_search_listener(written.append, Clock())(replace(started(), notes=(note,)))
-    assert written[1:] == [note]

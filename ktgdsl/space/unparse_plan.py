@@ -19,6 +19,7 @@ from ktgdsl.plan.model import (
     Percent,
     Plan,
     PretrainPlan,
+    SharedLayers,
 )
 from ktgdsl.space.unparse_calls import arguments_text, call_text, defaults_of, value_text
 from ktgdsl.space.unparse_edges import edges_text, listed
@@ -54,7 +55,8 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
     for share in plan.graph.shares:
         shared = listed((names[name] for name in share.nodes), arrays)
         grad = None if share.grad == "sum" else share.grad
-        own = {"layers": f"[{', '.join(map(format_path, share.layers))}]", "grad": grad}
+        layers = ", ".join(map(format_path, _from_the_input(plan, share)))
+        own = {"layers": f"[{layers}]", "grad": grad}
         lines.append(f"share {shared}{_inline(own)}")
     lines += [*edges_text(plan, names, arrays), "}", "", *_data(plan, folder), "", *_train(plan)]
     if plan.pretrain is not None:
@@ -144,6 +146,12 @@ def _declared(node: Node | DerivedNode) -> Node | DerivedNode:
 def _arrays(names: Mapping[str, str]) -> Counter[str]:
     """How many nodes the arrays of the spec have."""
     return Counter(name.partition("[")[0] for name in names.values() if "[" in name)
+
+
+def _from_the_input(plan: Plan, share: SharedLayers) -> tuple[str, ...]:
+    """The layers of a share, after those that its nodes share with further ones."""
+    around = (each for each in plan.graph.shares if set(each.nodes) > set(share.nodes))
+    return (*(layer for each in around for layer in each.layers), *share.layers)
 
 
 def _nodes(plan: Plan, names: Mapping[str, str], folder: Path) -> Iterator[str]:

@@ -55,7 +55,8 @@ def pretraining_plan(plan: Plan, node: Node, seed: int, name: str = NAME) -> Pla
             if names.keys() >= {*share.nodes}
         ),
     )
-    return Plan(graph=graph, data=plan.data, train=train, folder=plan.folder)
+    data = plan.data.model_copy(update={"views": 1})  # no label reads another
+    return Plan(graph=graph, data=data, train=train, folder=plan.folder)
 
 
 def pretraining_names(graph: Graph, node: Node) -> dict[str, str]:

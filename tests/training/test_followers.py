@@ -388,7 +388,10 @@ def test_it_moves_alike_however_steps_are_executed(way: str) -> None:
         plain(*batch(k))
         other(*batch(k))
     for name in plain.networks:
-        assert_equal(weights(other, name), weights(plain, name))
+        if way == "captured":
+            assert_equal(weights(other, name), weights(plain, name))
+        # Threads add the gradients of a node in an order of their own.
+        torch.testing.assert_close(weights(other, name), weights(plain, name))
 
 
 def dropping() -> nn.Module:

@@ -18,8 +18,8 @@ from ktgdsl.searching import search_run
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import CHECK, DIGEST, GRAPH, REASON, SECONDS, SEED, STOPPED
 from ktgdsl.tables.model import Table
+from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.run import RunInterrupted
 from tests.documented import documented
 from tests.searching.test_search import Pretended
 from tests.specs import sound

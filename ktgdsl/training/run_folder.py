@@ -1,4 +1,4 @@
-"""The folder of a run: reading and writing its files, and truncating metrics.
+"""The folder of a run: reading and writing its files.
 
     spec.ktg                     the spec as text
     code/                        the user's own modules that the plan names, and what they import
@@ -21,20 +21,17 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from ktgdsl.backend.own_code import OwnFile
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
-from ktgdsl.plan.model import LOGITS, Edge, Plan
+from ktgdsl.plan.model import Plan
 from ktgdsl.plan.possible import impossible
 from ktgdsl.training.environment_fields import impossible_setting
-from ktgdsl.training.events import EpochDone
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import (
     folder_error,
@@ -53,17 +50,7 @@ PLAN, CLASSES, SPEC, SPACE = "plan", "classes", "spec", "space"
 """The fields of `environment.json` with digests: of `plan.json`, `classes.json`, `spec.ktg`."""
 
 
-_WITHOUT_LINES = "put the file back from a copy, or delete it to go on without its lines"
 _FROM_A_COPY = "put the file back from a copy, or start anew from the spec"
-
-
-class _Line(BaseModel):
-    """What is read of a line of `metrics.jsonl`."""
-
-    model_config = ConfigDict(strict=True, defer_build=True)
-
-    repeat: int
-    epoch: int
 
 
 @dataclass(frozen=True)
@@ -112,49 +99,6 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
-
-    def append_metrics(self, lines: list[dict[str, Any]]) -> None:
-        """Append lines to the metrics: all of them or none."""
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        with reporting_write_errors(self.metrics), self.metrics.open("ab", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            try:
-                _write_all(file.fileno(), text.encode())
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(end)
-                raise
-
-    def metrics_digest(self) -> str | None:
-        """The SHA-256 of the metrics, None where there are none."""
-        with reporting_read_errors(self.metrics):
-            return sha256(self.metrics.read_bytes()) if self.metrics.exists() else None
-
-    def truncate_metrics(self, repeat: int, epoch: int, digest: str | None = None) -> None:
-        """Drop the lines after that epoch of that repeat, and one that was only partly written.
-
-        What is left has to have the `digest`, if one is known.
-        """
-        if not self.metrics.exists():
-            return
-        with reporting_read_errors(self.metrics):
-            lines = self.metrics.read_bytes().splitlines(keepends=True)
-        kept = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = _Line.model_validate_json(line)
-            except ValueError as error:
-                if number == len(lines):
-                    break
-                message = f"line {number} of {self.metrics} is damaged"
-                raise folder_error(self.metrics, message, _WITHOUT_LINES) from error
-            if (entry.repeat, entry.epoch) <= (repeat, epoch) and line.endswith(b"\n"):
-                kept.append(line)
-        content = b"".join(kept)
-        if digest not in (None, sha256(content)):
-            message = f"{self.metrics} is not what was written there: it is damaged, or was changed"
-            raise folder_error(self.metrics, message, _WITHOUT_LINES)
-        write_file(self.metrics, content)
 
     def environment(self) -> dict[str, Any]:
         """The content of `environment.json`."""
@@ -319,50 +263,3 @@ def _changed(path: Path) -> RunError:
         f"{path} is not what was written there: it is damaged, or was changed by hand",
         _FROM_A_COPY,
     )
-
-
-def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl` for an epoch: one per node, accuracies in percent.
-
-    The loss and learning rate of a node that does not learn are null. With phases a line names
-    its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
-    is null where no logits are computed. An edge into the logits is named by its source,
-    `b` or `b.stage2`, and any other in full, `b.stage2 -> a.stage1`. Where the
-    phase ends early, `stopped` says why.
-    """
-    metrics = done.metrics
-    phase = {} if done.phase is None else {"phase": done.phase}
-    stopped = {"stopped": done.stopped} if done.stopped else {}
-    return [
-        {
-            "repeat": repeat,
-            **phase,
-            "epoch": done.epoch,
-            "node": node.name,
-            "loss": metrics.loss.get(node.name),
-            "accuracy": metrics.accuracy.get(node.name),
-            f"{done.split}_accuracy": done.accuracy[node.name],
-            "learning_rate": done.learning_rate.get(node.name),
-            "edges": {
-                _name_among(edge): asdict(metrics.edges[edge.key])
-                for edge in plan.graph.into(node.name)
-                if edge.key in metrics.edges
-            },
-            **stopped,
-        }
-        for node in plan.graph.evaluated
-        if node.name in done.accuracy
-    ]
-
-
-def _name_among(edge: Edge) -> str:
-    """The name of an edge among those into its node: its source where that says which it is."""
-    from_itself = edge.source == edge.destination  # from view to view; a unary term is the node's
-    into_logits = edge.destination.tap == LOGITS and not edge.unary
-    return str(edge.source) if into_logits and not from_itself else str(edge)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    """Write all of it: a nearly full disk takes a part of it without an error."""
-    while content:
-        content = content[os.write(descriptor, content) :]

@@ -477,7 +477,7 @@ def test_ctrl_c_and_going_on(
             raise KeyboardInterrupt
         return kept(*given, **named)
 
-    from ktgdsl.training.run import Run
+    from ktgdsl.training.repeats import Run
 
     kept: Callable[..., Any] = Run._save_epoch
     options = [str(folder), "--only", "alone", "--only", "linear", "--format", "csv"]

@@ -13,7 +13,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.searching import search_run
 from ktgdsl.searching.events import SearchStarted
 from ktgdsl.training.events import EpochDone, Event
-from ktgdsl.training.run import RunInterrupted
+from ktgdsl.training.repeats import RunInterrupted
 from tests.searching.test_search import Pretended
 
 NETS = """\

@@ -16,6 +16,7 @@ from ktgdsl.plan.model import Call
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 from ktgdsl.training.environment_fields import MOST_THREADS
 from ktgdsl.training.events import EpochDone, Event
+from ktgdsl.training.metrics_file import truncate_metrics
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run import resume, run
 from ktgdsl.training.run_files import named_folder
@@ -75,10 +76,10 @@ def test_what_is_no_such_file_is_refused(folder: RunFolder, name: str, content: 
 def test_metrics_damaged_before_their_end_are_refused(folder: RunFolder, content: str) -> None:
     before = folder.metrics.read_bytes()
     folder.metrics.write_bytes(CONTENTS[content].rstrip() + b"\n" + before)
-    message = refused(lambda: folder.truncate_metrics(1, 1), folder.metrics)
+    message = refused(lambda: truncate_metrics(folder.metrics, 1, 1), folder.metrics)
     assert message == f"line 1 of {folder.metrics} is damaged"
     folder.metrics.write_bytes(before + b"\xff")  # what a kill leaves
-    folder.truncate_metrics(1, 1)
+    truncate_metrics(folder.metrics, 1, 1)
     assert folder.metrics.read_bytes() == before
 
 

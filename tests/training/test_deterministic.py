@@ -18,7 +18,8 @@ from ktgdsl.searching.worker import Worker
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.execution import choose_execution
-from ktgdsl.training.run import RunInterrupted, resume, run
+from ktgdsl.training.repeats import RunInterrupted
+from ktgdsl.training.run import resume, run
 from tests.backend.test_batched import everybody
 from tests.paths import ROOT
 from tests.plans import tiny_plan

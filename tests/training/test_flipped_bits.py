@@ -10,8 +10,9 @@ import pytest
 import ktgdsl
 from ktgdsl.errors import RunError
 from ktgdsl.training.events import EpochDone, Event, RunStarted
+from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.run import RunInterrupted, resume, run
+from ktgdsl.training.run import resume, run
 
 SPEC = """
 graph g {

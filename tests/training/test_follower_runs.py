@@ -21,7 +21,7 @@ from ktgdsl.space.size import size
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.metrics import evaluate
-from ktgdsl.training.run import RunInterrupted
+from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.step import Stepper
 from tests.searching.test_worker import FakeCoordinator, serve, task
 

@@ -15,7 +15,7 @@ from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.answers import NetworkAnswers
 from ktgdsl.training.events import EdgeMetrics, EpochDone, EpochMetrics, NonFinite
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
-from ktgdsl.training.run_folder import metric_lines
+from ktgdsl.training.metrics_file import metric_lines
 from tests.plans import CORRECT, edge, tiny_plan
 
 CPU = torch.device("cpu")

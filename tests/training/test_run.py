@@ -35,7 +35,8 @@ from ktgdsl.training.events import (
     RunStarted,
 )
 from ktgdsl.training.networks import load_network
-from ktgdsl.training.run import RunInterrupted, resume, run
+from ktgdsl.training.repeats import RunInterrupted
+from ktgdsl.training.run import resume, run
 from tests.paths import ROOT
 from tests.plans import CORRECT, RESNET8, edge, sgd, tiny_plan
 

@@ -21,7 +21,7 @@ from ktgdsl.tables.status import Task as TableTask
 from ktgdsl.training.answers import GraphAnswers, NetworkAnswers
 from ktgdsl.training.events import EpochDone, EpochsSkipped, Event, PretrainDone
 from ktgdsl.training.loop import ResumePoint
-from ktgdsl.training.run import RunInterrupted
+from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.step import Stepper
 from tests.searching.test_worker import CPU, FakeCoordinator
 from tests.specs import said

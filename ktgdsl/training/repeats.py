@@ -1,0 +1,211 @@
+"""A run in progress: one training for each seed, saved in its folder epoch by epoch."""
+
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ktgdsl.backend.own_code import own_code
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import program_of
+from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
+from ktgdsl.training.data import load_splits
+from ktgdsl.training.datasets.loaders import loaders_reported
+from ktgdsl.training.datasets.preprocessing import Preprocessing
+from ktgdsl.training.events import (
+    EpochDone,
+    Event,
+    Listener,
+    PretrainDone,
+    RepeatStarted,
+    RunFinished,
+    RunStarted,
+)
+from ktgdsl.training.execution import Execution, resolved_settings
+from ktgdsl.training.loop import ResumePoint, train
+from ktgdsl.training.memory_errors import reporting_out_of_memory
+from ktgdsl.training.metrics_file import append_metrics, metric_lines, metrics_digest
+from ktgdsl.training.networks import save_network
+from ktgdsl.training.prepare import stepper
+from ktgdsl.training.pretrain import Pretraining
+from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
+from ktgdsl.training.run_files import reporting_write_errors
+from ktgdsl.training.run_folder import RunFolder
+from ktgdsl.training.step import Stepper
+from ktgdsl.training.stopping import early_stops
+from ktgdsl.training.unchanged import last_noted, note_imported_code
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run. Its text says what is kept, where, and how to resume.
+
+    `epoch` epochs of repeat `repeat` are kept in `folder`.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, done: Checkpoint) -> None:
+        self.folder, self.repeat, self.epoch = folder, done.repeat, done.epoch
+        kept = sum(sum(each.epochs) or plan.epochs for each in done.finished) + done.epoch
+        most = "at most " if plan.may_stop else ""
+        epochs = plan.train.repeats * plan.epochs
+        super().__init__(
+            f"interrupted; {kept} of {most}{epochs} epochs are kept in {folder}, "
+            f"go on with: ktgc run --resume {shlex.quote(str(folder))}"
+        )
+
+
+def seeds(plan: Plan) -> tuple[int, ...]:
+    """The seeds of the repeats: the plan's, and the numbers after it."""
+    return tuple(plan.train.seed + i for i in range(plan.train.repeats))
+
+
+class Run:
+    """A run in progress. `checkpoint` is what is on the disk, but for the stepper's state."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        device: torch.device,
+        execution: Execution,
+        listener: Listener,
+        checkpoint: Checkpoint,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
+        self.execution, self.checkpoint, self.notes = execution, checkpoint, notes
+        self._started = time.monotonic() - checkpoint.seconds
+        self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
+        self._opening: list[Event] = []  # not told yet
+
+    def train(self) -> RunResult:
+        """Train what is not done yet, and write the result."""
+        start, plan, folder = self.checkpoint, self.plan, self.folder
+        try:
+            chosen = resolved_settings(plan, self.execution)
+            device = str(self.device)
+            at = start.repeat, start.epoch
+            self._opening = [RunStarted(plan, folder.path, device, *at, chosen, self.notes)]
+            with loaders_reported(), reporting_out_of_memory(self.device):
+                for repeat in range(start.repeat, plan.train.repeats + 1):
+                    self._train_repeat(repeat)
+            self._open()  # where only the result was missing
+            result = self._result()
+            folder.finish(result)
+        except KeyboardInterrupt:
+            raise RunInterrupted(folder.path, plan, self.checkpoint) from None
+        self.listener(RunFinished(plan, result))
+        return result
+
+    def _train_repeat(self, repeat: int) -> None:
+        seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
+        resume = None if start.state is None else ResumePoint(start.epoch, start.state)
+        self._pretrained = {} if resume is None else {k: {**v} for k, v in start.pretrained.items()}
+        self._opening.append(RepeatStarted(repeat, seed, start.epoch))
+        splits = load_splits(self.plan.data, seed, self.device)
+        known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
+        step = stepper(
+            self.plan,
+            self.device,
+            seed=seed,
+            pretraining=known,
+            execution=self.execution,
+            listener=self._note_pretraining,
+        )
+        self._open()
+        note_imported_code(self.folder, own_code(self.plan))
+        accuracies = train(
+            step,
+            splits,
+            seed=seed,
+            resume=resume,
+            listener=self.listener,
+            on_epoch=lambda done: self._save_epoch(done, step),
+        )
+        self._save_networks(repeat, step, splits.train.preprocessing)
+        if splits.classes is not None:
+            self.folder.write_classes(splits.classes)
+        done = replace(accuracies, pretrained=self._pretrained)
+        self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, done))
+
+    def _open(self) -> None:
+        """Tell that the run, or a repeat of it, has begun: not before its networks were tried."""
+        for event in self._opening:
+            self.listener(event)
+        self._opening = []
+
+    def _note_pretraining(self, event: Event) -> None:
+        self._open()
+        if isinstance(event, PretrainDone):
+            facts = {name: getattr(event, name) for name in Pretrained.model_fields}
+            # After a resume the weights are in the cache in any case.
+            self._pretrained.setdefault(event.node, facts)
+        self.listener(event)
+
+    def _save_epoch(self, done: EpochDone, step: Stepper) -> None:
+        """Metrics first: they may be ahead of the checkpoint, never behind it."""
+        repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
+        append_metrics(self.folder.metrics, metric_lines(self.plan, repeat, done))
+        if done.last or done.epoch % self.plan.train.checkpoint == 0:
+            self._save_checkpoint(repeat, done.epoch, step.state_dict(), finished)
+
+    def _save_checkpoint(
+        self,
+        repeat: int,
+        epoch: int,
+        state: dict[str, Any] | None,
+        finished: tuple[Accuracies, ...],
+    ) -> None:
+        seconds = time.monotonic() - self._started
+        checkpoint = Checkpoint(
+            self.plan.digest,
+            repeat,
+            epoch,
+            seconds,
+            finished,
+            state,
+            self._pretrained,
+            metrics_digest(self.folder.metrics),
+        )
+        save_checkpoint(checkpoint, self.folder.checkpoint)
+        # The state is on the disk; holding it would keep a second optimiser in memory.
+        self.checkpoint = replace(checkpoint, state=None)
+
+    def _save_networks(self, repeat: int, step: Stepper, preprocessing: Preprocessing) -> None:
+        for name, module in (step.networks | step.mixers).items():
+            path = self.folder.weights(name, repeat)
+            with reporting_write_errors(path):
+                for part in reversed(path.relative_to(self.folder.path).parents[:-1]):
+                    (self.folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
+                save_network(module, preprocessing, path)
+
+    def _result(self) -> RunResult:
+        graph = self.plan.graph
+        names = dict.fromkeys([*graph.targets, *(node.name for node in graph.evaluated)])
+        finished, phases = self.checkpoint.finished, program_of(self.plan).phases
+        return RunResult(
+            folder=self.folder.path,
+            target=self.plan.graph.targets[0],
+            nodes={name: _node_result(name, finished) for name in names},
+            digest=self.plan.digest,
+            seeds=seeds(self.plan),
+            epochs=max(sum(each.epochs) or self.plan.epochs for each in finished),
+            seconds=round(self.checkpoint.seconds, 3),
+            stopped=tuple(
+                stop
+                for seed, each in zip(seeds(self.plan), finished, strict=True)
+                for stop in early_stops(phases, seed, each.epochs)
+            ),
+        )
+
+
+def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
+    validation = [each.validation[name] for each in finished if each.validation is not None]
+    pretrained = [each.pretrained[name] for each in finished if name in each.pretrained]
+    return NodeResult(
+        accuracy=Score.of([each.test[name] for each in finished]),
+        validation_accuracy=Score.of(validation) if validation else None,
+        pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
+    )

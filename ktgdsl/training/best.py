@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ktgdsl.program.model import Phase
 from ktgdsl.training.state_checks import require_amount, require_like, require_number
 
 
@@ -103,3 +104,18 @@ class BestEpochs:
             require_amount(best.accuracy, 0, 100, f"best.{name}.accuracy")
             weights = self._networks[name].state_dict() if self._keep else None
             require_like(best.weights, weights, f"best.{name}.weights")
+
+
+def best_epochs(phase: Phase, modules: Mapping[str, nn.Module]) -> BestEpochs:
+    """Those of a phase that begins: of all that it changes, where their accuracy matters for it.
+
+    `modules` are the networks and the mixers of ensembles, by node.
+    """
+    keep = phase.take == "best"
+    judged = keep or phase.patience is not None
+    changing = [*(each.name for each in phase.learners), *(each.name for each in phase.followers)]
+    # The trunk of most sharers comes first.
+    sharers = reversed([each.sharers for each in phase.trunks])
+    first = {name: names[0] for names in sharers for name in names} if keep else {}
+    networks = {name: modules[name] for name in changing} if judged else {}
+    return BestEpochs(networks, keep=keep, first=first)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.followers import following
 from ktgdsl.backend.graph import phase_graphs
-from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.output import Output, join_outputs
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
@@ -21,6 +20,7 @@ from ktgdsl.training.captured import Compute, Record
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.executors import Executor, step_executor, update_executors
+from ktgdsl.training.module_states import dropouts
 from ktgdsl.training.optim import (
     learned_parameters,
     load_optimizer,
@@ -115,6 +115,22 @@ class PhaseStep:
         for follow in self._following:
             follow(k)
         return output
+
+    def further(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
+        """What a batch has besides images and labels, on the device.
+
+        Raises TypeError where the phase reads something that is not there.
+        """
+        found = []
+        for value, each, missing in (
+            (SAMPLE, sample, _NO_SAMPLE),
+            (SECOND_VIEW, second_view, _NO_SECOND_VIEW),
+        ):
+            if value in self.batch:
+                if each is None:
+                    raise TypeError(missing)
+                found.append(each.to(self._device, non_blocking=True))
+        return found
 
     def _prepare_caches(self, image: Tensor, sample: Tensor) -> None:
         """Compute what is not kept yet of the samples of a batch."""
@@ -221,6 +237,11 @@ class PhaseStep:
                 set_rate(group, rate)
 
 
-def dropouts(network: nn.Module) -> list[Dropout]:
-    """The modules of a network that draw random numbers of their own."""
-    return [module for module in network.modules() if isinstance(module, Dropout)]
+_NO_SAMPLE = (
+    "kept outputs or a gate read the numbers of the samples: give them as well, "
+    "`step(image, label, sample)`"
+)
+_NO_SECOND_VIEW = (
+    "an edge reads two views of the samples: give the second as well, "
+    "`step(image, label, second_view=other)`"
+)

@@ -12,13 +12,14 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase, Program
-from ktgdsl.program.values import SAMPLE, SECOND_VIEW
+from ktgdsl.program.values import SECOND_VIEW
 from ktgdsl.training.answers import GraphAnswers, NetworkAnswers, answers
-from ktgdsl.training.best import BestEpochs
+from ktgdsl.training.best import best_epochs
 from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
-from ktgdsl.training.phase_step import PhaseStep, dropouts
+from ktgdsl.training.module_states import load_module_states, module_states
+from ktgdsl.training.phase_step import PhaseStep
 from ktgdsl.training.state_checks import require_like, require_number
 from ktgdsl.training.trial import require_logits
 
@@ -91,15 +92,7 @@ class Stepper:
     def _enter(self, index: int) -> None:
         self._index = index
         phase = self.program.phases[index]
-        judged = phase.take == "best" or phase.patience is not None
-        changing = [learner.name for learner in phase.learners] if judged else []
-        changing += [follower.name for follower in phase.followers] if judged else []
-        modules = self.networks | self.mixers
-        keep = phase.take == "best"
-        # The trunk of most sharers comes first.
-        sharers = reversed([each.sharers for each in phase.trunks])
-        first = {name: names[0] for names in sharers for name in names} if keep else {}
-        self._best = BestEpochs({name: modules[name] for name in changing}, keep=keep, first=first)
+        self._best = best_epochs(phase, self.networks | self.mixers)
         self._step = PhaseStep(
             self.plan,
             phase,
@@ -211,7 +204,7 @@ class Stepper:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
         with blaming_networks(self.networks):
-            output = self._step(done + 1, image, label, *self._further(sample, second_view))
+            output = self._step(done + 1, image, label, *self._step.further(sample, second_view))
         self.taken += 1
         return output
 
@@ -219,25 +212,6 @@ class Stepper:
     def views(self) -> int:
         """How many views of each sample the phase reads."""
         return 1 + (SECOND_VIEW in self._step.batch)
-
-    def _further(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
-        """The inputs besides images and labels, on the device, where the phase reads them."""
-        found = []
-        if SAMPLE in self._step.batch:
-            if sample is None:
-                raise TypeError(
-                    "kept outputs or a gate read the numbers of the samples: give them as well, "
-                    "`step(image, label, sample)`"
-                )
-            found.append(sample.to(self.device, non_blocking=True))
-        if SECOND_VIEW in self._step.batch:
-            if second_view is None:
-                raise TypeError(
-                    "an edge reads two views of the samples: give the second as well, "
-                    "`step(image, label, second_view=other)`"
-                )
-            found.append(second_view.to(self.device, non_blocking=True))
-        return found
 
     def end_phase(self) -> None:
         """End the phase, also before its last step, and enter the next one if there is one.
@@ -262,7 +236,7 @@ class Stepper:
         For those who count operators. Neither the learning rates nor k move on, and image and
         label have to be on the device.
         """
-        return self._step.take_uncaptured(image, label, *self._further(sample, second_view))
+        return self._step.take_uncaptured(image, label, *self._step.further(sample, second_view))
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -294,14 +268,9 @@ class Stepper:
             "taken": self.taken,
             "phase": self._index,
             "ended": self._ended,
-            "networks": {name: each.state_dict() for name, each in self._changing.items()},
             "optimizers": self._step.state_dict(),
             "best": self._best.state_dict(),
-            "connectors": {name: each.state_dict() for name, each in self._parts.items()},
-            "dropout": {
-                name: [dropout.state() for dropout in dropouts(network)]
-                for name, network in self._changing.items()
-            },
+            **module_states(self._changing, self._parts),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -309,15 +278,7 @@ class Stepper:
 
         Raises ValueError, or whatever torch does, where it is of another.
         """
-        own = self.state_dict()
-        for what in ("networks", "connectors"):
-            require_like(state[what], own[what], what)
-        for name, network in self._changing.items():
-            network.load_state_dict(state["networks"][name])
-            for dropout, stream in zip(dropouts(network), state["dropout"][name], strict=True):
-                dropout.set_state(stream)
-        for name, part in self._parts.items():
-            part.load_state_dict(state["connectors"][name])
+        load_module_states(state, self._changing, self._parts)
         index = require_number(state["phase"], 0, len(self._ends) - 1, "phase")
         if index != self._index:
             self._enter(index)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.numerics import full
-from ktgdsl.vocabulary.derived import AttentionMix, Combine, Concat, Gated
+from ktgdsl.vocabulary.combines import AttentionMix, Combine, Concat, Gated
 
 
 class Gate(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ktgdsl.vocabulary.derived import On
+from ktgdsl.vocabulary.combines import On
 from ktgdsl.vocabulary.reads import SourceKind
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])

@@ -83,7 +83,7 @@ class Training:
         """The evaluation of one batch of images by a node, and the number of these images."""
         size = min(self.plan.data.evaluated_at_once, max(1, evaluated_images(self.plan)))
         split = random_split(self.plan, size, self.step.device)
-        return lambda: evaluate(self.step.answers([name]), batches_in_order(split, size)), size
+        return lambda: evaluate(self.step.predictor([name]), batches_in_order(split, size)), size
 
 
 def training(

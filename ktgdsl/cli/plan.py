@@ -6,7 +6,8 @@ import json
 from ktgdsl.cli.compiling import compile_named, plan_of
 from ktgdsl.cli.console import FINE, print_json, print_text
 from ktgdsl.cli.options import add_overrides
-from ktgdsl.report.describe import describe, setting_origins
+from ktgdsl.report.describe import describe
+from ktgdsl.report.describe_settings import setting_origins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,8 @@
 
 from ktgdsl.plan.graph import LOGITS, DerivedNode, Graph
 from ktgdsl.vocabulary.call import Call
-from ktgdsl.vocabulary.derived import Combine, Ensemble
+from ktgdsl.vocabulary.combines import Combine
+from ktgdsl.vocabulary.derived import Ensemble
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.registry import entry_of

@@ -8,7 +8,8 @@ from ktgdsl.plan import model as plan
 from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.program.values import LABEL, Computed, DerivedOutput, Form, Mixer, Read, Value, View
 from ktgdsl.vocabulary import reads
-from ktgdsl.vocabulary.derived import ConstantNode, Ensemble, Mean
+from ktgdsl.vocabulary.combines import Mean
+from ktgdsl.vocabulary.derived import ConstantNode, Ensemble
 from ktgdsl.vocabulary.registry import entry_of
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ktgdsl.plan.model import LOGITS
-from ktgdsl.vocabulary.derived import On
+from ktgdsl.vocabulary.combines import On
 from ktgdsl.vocabulary.reads import UserFunction
 
 Form = Literal["features", "logits", "log_p", "p", "margin"]

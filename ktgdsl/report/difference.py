@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
-from ktgdsl.report.describe import columns, derived_text, open_values, setting_text, terms_text
+from ktgdsl.report.describe import columns, derived_text, open_values, terms_text
+from ktgdsl.report.describe_settings import setting_text
 from ktgdsl.vocabulary.networks import shorthand
 
 NOTHING = "-"

@@ -213,7 +213,7 @@ def evaluate_nodes(step: Stepper, split: Split, nodes: Collection[str]) -> dict[
         return {}
     at_once = step.plan.data.evaluated_at_once
     with blaming_networks(step.networks):
-        return evaluate(step.answers(nodes), batches_in_order(split, at_once))
+        return evaluate(step.predictor(nodes), batches_in_order(split, at_once))
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

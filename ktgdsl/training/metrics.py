@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
 from ktgdsl.program.model import Phase
-from ktgdsl.training.answers import GraphAnswers, NetworkAnswers
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
+from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
 
 
 class EpochMeter:
@@ -87,7 +87,7 @@ class EpochMeter:
 
 
 def _correct(logits: list[Tensor], label: Tensor) -> Tensor:
-    """How many top-1 answers of each node are the label (N,); an unlabeled sample never is."""
+    """How many top-1 predictions of each node are the label (N,); an unlabeled sample never is."""
     return torch.stack([(one.argmax(dim=1) == label).sum() for one in logits])
 
 
@@ -117,7 +117,7 @@ def eval_mode(networks: Iterable[nn.Module]) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(
-    answers: NetworkAnswers | GraphAnswers, batches: Iterable[tuple[Tensor, Tensor]]
+    predictor: NetworkPredictor | GraphPredictor, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
@@ -126,10 +126,10 @@ def evaluate(
     """
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
-    with eval_mode([answers]):
+    with eval_mode([predictor]):
         for image, label in batches:
-            correct.append(_correct([*answers(image).values()], label))
+            correct.append(_correct([*predictor(image).values()], label))
             labeled.append((label >= 0).sum())
     counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
     *right, total = counts.tolist()
-    return {name: 100 * n / max(1, total) for name, n in zip(answers.nodes, right, strict=True)}
+    return {name: 100 * n / max(1, total) for name, n in zip(predictor.nodes, right, strict=True)}

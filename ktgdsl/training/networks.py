@@ -18,8 +18,8 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
-from ktgdsl.training.answers import GraphAnswers, OneAnswer
 from ktgdsl.training.datasets.preprocessing import Preprocessing
+from ktgdsl.training.predictions import GraphPredictor, NodePredictor
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
@@ -106,7 +106,9 @@ class _Trained(NamedTuple):
         parts = make_mixers(self.plan, mixers, networks)
         for mixer in mixers:
             _load(parts[mixer.name], self._weights(mixer.node))
-        return OneAnswer(GraphAnswers(evaluation_graph(self.plan, update, networks, parts), [name]))
+        return NodePredictor(
+            GraphPredictor(evaluation_graph(self.plan, update, networks, parts), [name])
+        )
 
     def _initial(self, name: str) -> nn.Module:
         return initial_network(self.plan, self.plan.graph.networks[name], self.plan.train.seed)

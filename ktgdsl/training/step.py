@@ -13,13 +13,13 @@ from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase, Program
 from ktgdsl.program.values import SECOND_VIEW
-from ktgdsl.training.answers import GraphAnswers, NetworkAnswers, answers
 from ktgdsl.training.best import best_epochs
 from ktgdsl.training.blame import blaming_networks
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.module_states import load_module_states, module_states
 from ktgdsl.training.phase_step import PhaseStep
+from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor, predictor
 from ktgdsl.training.state_checks import require_like, require_number
 from ktgdsl.training.trial import require_logits
 
@@ -73,7 +73,7 @@ class Stepper:
         self.networks = dict(networks)
         self._parts = dict(parts or {})
         self.mixers = {each.node: self._parts[each.name] for each in program.mixers}
-        self._answers: dict[frozenset[str], NetworkAnswers | GraphAnswers] = {}
+        self._predictors: dict[frozenset[str], NetworkPredictor | GraphPredictor] = {}
         self.device = device
         self.execution = execution
         self._ends = list(accumulate(phase.steps for phase in program.phases))
@@ -103,12 +103,12 @@ class Stepper:
             self._record,
         )
 
-    def answers(self, nodes: Collection[str]) -> NetworkAnswers | GraphAnswers:
+    def predictor(self, nodes: Collection[str]) -> NetworkPredictor | GraphPredictor:
         """What gives the logits of these nodes, with the weights as they are when it is called."""
         key = frozenset(nodes)
-        if key not in self._answers:
-            self._answers[key] = answers(self.plan, key, self.networks, self._parts)
-        return self._answers[key]
+        if key not in self._predictors:
+            self._predictors[key] = predictor(self.plan, key, self.networks, self._parts)
+        return self._predictors[key]
 
     @property
     def phase(self) -> Phase:

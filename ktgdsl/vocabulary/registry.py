@@ -18,7 +18,7 @@ _MODULES = {
     "schedule": ("optimizers", "schedules"),
     "stop": ("stopping",),
     "dataset": ("datasets", "images"),
-    "combine": ("derived",),
+    "combine": ("combines",),
     "sampler": ("search",),
     "pruner": ("search",),
     "objective": ("search",),

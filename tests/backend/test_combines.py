@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ktgdsl.backend import combines
 from ktgdsl.backend.mixers import mixer
-from ktgdsl.vocabulary.derived import AttentionMix, Concat, Gated, LinearMix
+from ktgdsl.vocabulary.combines import AttentionMix, Concat, Gated, LinearMix
 from ktgdsl.vocabulary.refs import NodeRef, Tap
 from tests.backend.arrays import Array, C, check, gradient, labels, logits, softmax
 

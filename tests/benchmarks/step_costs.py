@@ -175,7 +175,7 @@ def _times(
     step = stepper(plan, device, seed=0, steps=ENDLESS)
     start = time.perf_counter() - began
     split = _images(plan, max(plan.data.batch * steps, 256), step.device)
-    target = step.answers(["n0"])
+    target = step.predictor(["n0"])
     learned, evaluated = [], []
     for turn in range(rounds + 1):
         _barrier.wait(PATIENCE)

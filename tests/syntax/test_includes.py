@@ -8,7 +8,8 @@ import ktgdsl
 from ktgdsl.compiler import compile_file, compile_source
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.report.describe import describe, setting_origins
+from ktgdsl.report.describe import describe
+from ktgdsl.report.describe_settings import setting_origins
 from ktgdsl.syntax.format import format_file
 
 GRAPH = "graph g { node a, b = resnet8 target a edge label -> * edge b -> a : kl(T=T) }\n"

@@ -12,10 +12,10 @@ import ktgdsl
 from ktgdsl.backend.output import Output
 from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.program.from_plan import program_of
-from ktgdsl.training.answers import NetworkAnswers
 from ktgdsl.training.events import EdgeMetrics, EpochDone, EpochMetrics, NonFinite
 from ktgdsl.training.metrics import EpochMeter, evaluate, finite
 from ktgdsl.training.metrics_file import metric_lines
+from ktgdsl.training.predictions import NetworkPredictor
 from tests.plans import CORRECT, edge, tiny_plan
 
 CPU = torch.device("cpu")
@@ -193,7 +193,7 @@ def test_accuracy_is_over_all_labeled_samples() -> None:
         def forward(self, image: Tensor) -> Tensor:
             return answers(*[0] * len(image))
 
-    assert evaluate(NetworkAnswers({"a": Answers(), "b": Always0()}), batches) == {
+    assert evaluate(NetworkPredictor({"a": Answers(), "b": Always0()}), batches) == {
         "a": 75.0,
         "b": 25.0,
     }
@@ -203,7 +203,7 @@ def test_evaluation_restores_the_mode_of_every_module() -> None:
     learning, held, frozen = Answers().train(), Answers().train(), Answers().eval()
     held.norm.eval()
     evaluate(
-        NetworkAnswers({"a": learning, "b": held, "t": frozen}), [(answers(0), torch.tensor([0]))]
+        NetworkPredictor({"a": learning, "b": held, "t": frozen}), [(answers(0), torch.tensor([0]))]
     )
     assert learning.modes == held.modes == frozen.modes == [(False, False)]
     assert (learning.training, learning.norm.training) == (True, True)
@@ -218,7 +218,7 @@ def test_modes_are_restored_when_a_network_fails() -> None:
 
     network = Fails().train()
     with pytest.raises(RuntimeError, match="out of memory"):
-        evaluate(NetworkAnswers({"a": network}), [(answers(0), torch.tensor([0]))])
+        evaluate(NetworkPredictor({"a": network}), [(answers(0), torch.tensor([0]))])
     assert network.training
 
 

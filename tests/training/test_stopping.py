@@ -18,9 +18,9 @@ from ktgdsl.tables.cost import StepTimes, cost_of_run
 from ktgdsl.tables.model import Row
 from ktgdsl.tables.status import RowStatus
 from ktgdsl.tables.status import Task as TableTask
-from ktgdsl.training.answers import GraphAnswers, NetworkAnswers
 from ktgdsl.training.events import EpochDone, EpochsSkipped, Event, PretrainDone
 from ktgdsl.training.loop import ResumePoint
+from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.step import Stepper
 from tests.searching.test_worker import CPU, FakeCoordinator
@@ -54,7 +54,7 @@ def measure(monkeypatch: pytest.MonkeyPatch, **accuracies: Sequence[float]) -> N
     """Have the evaluations give these accuracies of each node, and then the last one."""
     series = {name: chain(each, repeat(each[-1])) for name, each in accuracies.items()}
 
-    def evaluated(answers: NetworkAnswers | GraphAnswers, _: object) -> dict[str, float]:
+    def evaluated(answers: NetworkPredictor | GraphPredictor, _: object) -> dict[str, float]:
         return {name: float(next(series[name])) for name in answers.nodes}
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", evaluated)

@@ -18,10 +18,10 @@ from ktgdsl.backend.trunks import logits_of
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.training.answers import NetworkAnswers
 from ktgdsl.training.events import PretrainDone, PretrainStarted
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.metrics import evaluate
+from ktgdsl.training.predictions import NetworkPredictor
 from ktgdsl.training.prepare import stepper
 from tests.specs import of, sound
 from tests.trained import train_plan
@@ -210,7 +210,7 @@ def test_a_trunk_is_called_once_a_step_and_once_a_batch_of_an_evaluation() -> No
     image, label = given(1)[0]
     step(image.float(), label)
     assert counts == {"stem": 1, "stage1": 1, "stage2": 1}
-    evaluate(NetworkAnswers(step.networks), [(image.float(), label)])
+    evaluate(NetworkPredictor(step.networks), [(image.float(), label)])
     assert counts == {"stem": 2, "stage1": 2, "stage2": 2}
 
 
@@ -223,10 +223,10 @@ def test_evaluation_gives_what_each_whole_network_says() -> None:
     image, label = given(1, 64)[0]
     step(image.float(), label)
     alone = {
-        name: evaluate(NetworkAnswers({name: network}), [(image.float(), label)])[name]
+        name: evaluate(NetworkPredictor({name: network}), [(image.float(), label)])[name]
         for name, network in step.networks.items()
     }
-    assert evaluate(NetworkAnswers(step.networks), [(image.float(), label)]) == alone
+    assert evaluate(NetworkPredictor(step.networks), [(image.float(), label)]) == alone
     with torch.no_grad():
         together = logits_of([*step.networks.values()], image.float())
         for network, logits in zip(step.networks.values(), together, strict=True):

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from ktgdsl.syntax.boundaries import RESERVED
-from ktgdsl.vocabulary import derived
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Entry
+from ktgdsl.vocabulary.networks import Derived
 from ktgdsl.vocabulary.registry import KINDS, entries, entry, kinds_of
 from ktgdsl.vocabulary.spelling import closest
 from tests.paths import ROOT
@@ -32,7 +32,7 @@ class TestEntry:
     def test_says_what_it_means(self, entry: type[Entry]) -> None:
         text = vars(entry)["__doc__"]
         assert entry.kind in KINDS
-        if entry.kind == "combine" or issubclass(entry, derived.Derived):
+        if entry.kind == "combine" or issubclass(entry, Derived):
             assert re.search(r"\S = \S", text)
         if "Source:" in text:
             assert re.search(r"Source: .*((19|20)\d\d|`)", text, re.DOTALL)

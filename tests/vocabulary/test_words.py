@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import (
+    combines,
     derived,
     feature_losses,
     foreign_networks,
@@ -63,10 +64,10 @@ BLOCKS: list[type[Parameters]] = [
         ("network timm", {"name": ""}),
         ("network ensemble", {"members": []}),
         ("network ensemble", {"members": [STAGE1]}),
-        ("network ensemble", {"combine": derived.SumMix(), "on": "probabilities"}),
-        ("network ensemble", {"combine": derived.Minimum(), "on": "probabilities"}),
-        ("network ensemble", {"combine": derived.Concat(), "on": "probabilities"}),
-        ("network ensemble", {"combine": derived.Concat(), "others": True}),
+        ("network ensemble", {"combine": combines.SumMix(), "on": "probabilities"}),
+        ("network ensemble", {"combine": combines.Minimum(), "on": "probabilities"}),
+        ("network ensemble", {"combine": combines.Concat(), "on": "probabilities"}),
+        ("network ensemble", {"combine": combines.Concat(), "others": True}),
         ("network ensemble", {"combine": "mean"}),
         ("network ema", {"decay": 1.0}),
         ("network ema", {"decay": -0.1}),
@@ -235,12 +236,12 @@ class TestDerived:
     @pytest.mark.parametrize("word", ["mean", "attention", "linear"])
     def test_which_combine_probabilities(self, word: str) -> None:
         combine = entries("combine")[word]()
-        assert isinstance(combine, derived.Combine)
+        assert isinstance(combine, combines.Combine)
         made = derived.Ensemble(members=[A], combine=combine, on="probabilities")
         assert made.combine == combine
 
     def test_the_entry_within_an_entry(self) -> None:
-        gated = derived.Gated(by=Tap("stage2", H0))
+        gated = combines.Gated(by=Tap("stage2", H0))
         call = derived.Ensemble(members=[A, NodeRef("h", "*")], combine=gated).call()
         assert call.arguments["members"] == [{"node": "a"}, {"node": "h[*]"}]
         assert call.arguments["combine"] == {
@@ -256,7 +257,7 @@ class TestDerived:
         (derived.Ema(of=A), [A]),
         (derived.ConstantNode(), []),
         (derived.Ensemble(members=[A, H0]), [A, H0]),
-        (derived.Ensemble(members=[A], combine=derived.Gated(by=Tap("stem", H0))), [A, H0]),
+        (derived.Ensemble(members=[A], combine=combines.Gated(by=Tap("stem", H0))), [A, H0]),
         (search.Accuracy(of=A), [A]),
         (feature_losses.Irg(taps=[STAGE1]), []),
         (predicates.During(phases=[PhaseRef("a")]), []),

@@ -1,4 +1,4 @@
-"""What nodes answer to images: the logits of networks, and of ensembles of the same logits."""
+"""Predictions: the logits that networks, and ensembles of them, give for images."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -12,7 +12,7 @@ from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.trunks import shared, trunks_of
 
 
-class NetworkAnswers(nn.Module):
+class NetworkPredictor(nn.Module):
     """Calls networks; stages that several have are computed once."""
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
@@ -26,7 +26,7 @@ class NetworkAnswers(nn.Module):
         return dict(zip(self.nodes, logits, strict=True))
 
 
-class GraphAnswers(nn.Module):
+class GraphPredictor(nn.Module):
     """Calls each network once, and computes the ensembles of what they give."""
 
     def __init__(self, graph: TrainingGraph, nodes: Iterable[str]) -> None:
@@ -35,33 +35,33 @@ class GraphAnswers(nn.Module):
         self.graph = graph
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return logits, log p for ensembles of probabilities, as `NetworkAnswers`."""
+        """Return logits, log p for ensembles of probabilities, as `NetworkPredictor`."""
         # Nothing of an evaluation is computed from labels or progress.
         nothing = torch.full((len(image),), -1, dtype=torch.int64, device=image.device)
         logits = self.graph(image, nothing, 1.0).logits
         return {name: logits[name] for name in self.nodes}
 
 
-class OneAnswer(nn.Module):
-    """The answers of one node alone."""
+class NodePredictor(nn.Module):
+    """Calls a graph for the logits of its first node alone."""
 
-    def __init__(self, answers: GraphAnswers) -> None:
+    def __init__(self, predictor: GraphPredictor) -> None:
         super().__init__()
-        self.answers = answers
+        self.predictor = predictor
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, classes, ...), or log p, for images (B, channels, H, W)."""
-        logits: Tensor = self.answers(image)[self.answers.nodes[0]]
+        logits: Tensor = self.predictor(image)[self.predictor.nodes[0]]
         return logits
 
 
-def answers(
+def predictor(
     plan: Plan,
     nodes: Collection[str],
     networks: Mapping[str, nn.Module],
     parts: Mapping[str, nn.Module],
-) -> NetworkAnswers | GraphAnswers:
-    """What gives the logits of these nodes, in the order of the plan.
+) -> NetworkPredictor | GraphPredictor:
+    """A module that computes the logits of these nodes, in the order of the plan.
 
     Args:
         plan: that the nodes are of.
@@ -71,6 +71,6 @@ def answers(
     """
     named = [each.name for each in plan.graph.evaluated if each.name in nodes]
     if all(name in networks for name in named):
-        return NetworkAnswers({name: networks[name] for name in named})
+        return NetworkPredictor({name: networks[name] for name in named})
     update = shared(plan, evaluation_of(plan, named), trunks_of(plan))
-    return GraphAnswers(evaluation_graph(plan, update, networks, parts), named)
+    return GraphPredictor(evaluation_graph(plan, update, networks, parts), named)

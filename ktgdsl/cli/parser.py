@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -13,11 +13,13 @@ VERBS = {
     "graph": "draw who teaches whom through which gates",
     "fmt": "lay specs out in the one layout",
     "build": "print a stage of the compiler",
+    "init": "write a first spec, to be changed",
     "explain": "say what a code, a word, a keyword, a setting, a command or a file means",
     "run": "train a graph, or go on with a run that was cut off",
     "search": "find the best graph of a space, or go on with a search",
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
+    "completion": "print the script that completes command lines in a shell",
 }
 """Verbs and their help. The module `ktgdsl.cli.VERB` has `add_arguments` and `run`."""
 
@@ -35,6 +37,15 @@ def parser() -> argparse.ArgumentParser:
     for name, help in VERBS.items():
         verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", module=name)
     return parser
+
+
+def actions_of_verbs(whole: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The options and arguments of all verbs of a `parser`, for which every verb is imported."""
+    for verbs in whole._actions:
+        if isinstance(verbs, argparse._SubParsersAction):
+            for verb in verbs.choices.values():
+                verb.add_options()
+                yield from verb._actions
 
 
 class _SafeParser(argparse.ArgumentParser):
@@ -72,10 +83,14 @@ class _VerbParser(_SafeParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Like the base class; called once, when the verb is the one of the command line."""
+        self.add_options()
+        return super().parse_known_args(args, namespace)
+
+    def add_options(self) -> None:
+        """Import the verb's module and take over its options; called once."""
         verb = import_module(f"ktgdsl.cli.{self._module}")
         self.set_defaults(verb=verb.run, output_format="full")
         verb.add_arguments(self)
-        return super().parse_known_args(args, namespace)
 
 
 class _Version(argparse.Action):

@@ -17,6 +17,7 @@ VERBS = {
     "explain": "say what a code, a word, a keyword, a setting, a command or a file means",
     "run": "train a graph, or go on with a run that was cut off",
     "search": "find the best graph of a space, or go on with a search",
+    "curves": "draw accuracies and losses of runs by epoch",
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
     "completion": "print the script that completes command lines in a shell",

@@ -96,6 +96,7 @@ COMMANDS = [
     "run bad.ktg",
     "run good.ktg --device {0}",
     "run --resume {0}",
+    "curves {0}",
     "search space.ktg --workers 1 --out {0}y",
     "bench bad.ktg",
     "table .",

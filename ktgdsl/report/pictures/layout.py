@@ -6,13 +6,22 @@ stand outside of the circle, beside their vertices.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from math import atan2, cos, degrees, dist, pi, radians, sin, tan
 
 from ktgdsl.report.pictures.diagram import Arrow, Diagram, Vertex
 from ktgdsl.report.pictures.legend import legend
-from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Point, Polygon, Shape, Text
+from ktgdsl.report.pictures.shapes import (
+    Box,
+    Circle,
+    Curve,
+    Drawing,
+    Point,
+    Polygon,
+    Shape,
+    Text,
+    translated,
+)
 from ktgdsl.report.pictures.style import (
     GATE_SIZE,
     GREY,
@@ -221,7 +230,7 @@ def _fit_to_sheet(diagram: Diagram, shapes: Sequence[Shape]) -> Drawing:
     width = max(right - left, 320.0)
     left -= (width - (right - left)) / 2
     below, height = legend(diagram, (left + _MARGIN, bottom + 4), width - 2 * _MARGIN)
-    moved = tuple(_translated(shape, -left, -top) for shape in (*shapes, *below))
+    moved = tuple(translated(shape, -left, -top) for shape in (*shapes, *below))
     return Drawing(diagram.name, width, bottom + height - top, moved)
 
 
@@ -235,18 +244,3 @@ def _extreme_points(shape: Shape) -> Iterator[Point]:
             yield from (points[0], points[2])
         case Polygon(corners=corners):
             yield from corners
-
-
-def _translated(shape: Shape, dx: float, dy: float) -> Shape:
-    def to(point: Point) -> Point:
-        return point[0] + dx, point[1] + dy
-
-    match shape:
-        case Circle() | Box():
-            return replace(shape, centre=to(shape.centre))
-        case Curve(points=(start, control, end)):
-            return replace(shape, points=(to(start), to(control), to(end)))
-        case Polygon():
-            return replace(shape, corners=tuple(map(to, shape.corners)))
-        case Text():
-            return replace(shape, at=to(shape.at))

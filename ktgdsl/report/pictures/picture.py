@@ -11,6 +11,7 @@ from ktgdsl.report.pictures.diagram import Diagram, diagram
 from ktgdsl.report.pictures.dot import dot
 from ktgdsl.report.pictures.layout import MAX_VERTICES, layout
 from ktgdsl.report.pictures.mermaid import mermaid
+from ktgdsl.report.pictures.shapes import Drawing
 from ktgdsl.report.pictures.svg import svg
 
 
@@ -25,8 +26,8 @@ def picture(plan: Plan, suffix: str, accuracies: Mapping[str, str] | None = None
 
 def notebook_svg(plan: Plan) -> str | None:
     """The picture of a plan as SVG text; None where the graph is too large for one."""
-    drawn = diagram(plan)
-    return svg(layout(drawn)) if len(drawn.vertices) <= MAX_VERTICES else None
+    graph = diagram(plan)
+    return svg(layout(graph)) if len(graph.vertices) <= MAX_VERTICES else None
 
 
 def write_picture(
@@ -36,7 +37,11 @@ def write_picture(
 
     Raises what `picture` does, and KtgError (E001) where the file cannot be written.
     """
-    content = picture(plan, Path(path).suffix, accuracies)
+    write_picture_file(path, picture(plan, Path(path).suffix, accuracies))
+
+
+def write_picture_file(path: str | Path, content: bytes) -> None:
+    """Write the content of a picture, whole or not at all. Raises KtgError (E001) if it cannot."""
     try:
         write_whole(Path(path).resolve(), content)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
@@ -45,28 +50,30 @@ def write_picture(
         raise KtgError([Diagnostic("E001", message, path=str(path))]) from None
 
 
-def _svg(drawn: Diagram) -> bytes:
-    _check_size(drawn)
-    return svg(layout(drawn)).encode()
-
-
-def _png(drawn: Diagram) -> bytes:
+def drawn(drawing: Drawing, suffix: str) -> bytes:
+    """The content of an `.svg` or `.png` file; KtgError (E504) for a PNG without matplotlib."""
+    if suffix == ".svg":
+        return svg(drawing).encode()
     from ktgdsl.report.pictures.png import png
 
-    _check_size(drawn)
-    return png(layout(drawn))
+    return png(drawing)
 
 
-def _check_size(drawn: Diagram) -> None:
-    if (count := len(drawn.vertices)) > MAX_VERTICES:
+def _drawn(diagram: Diagram, suffix: str) -> bytes:
+    _check_size(diagram)
+    return drawn(layout(diagram), suffix)
+
+
+def _check_size(diagram: Diagram) -> None:
+    if (count := len(diagram.vertices)) > MAX_VERTICES:
         message = f"a drawing has room for {MAX_VERTICES} nodes, and this graph has {count}"
         fix = "x.mmd and x.dot take graphs of any size"
         raise KtgError([Diagnostic("E504", message, help=fix)])
 
 
 FORMATS: dict[str, Callable[[Diagram], bytes]] = {
-    ".svg": _svg,
-    ".png": _png,
-    ".mmd": lambda drawn: mermaid(drawn).encode(),
-    ".dot": lambda drawn: dot(drawn).encode(),
+    ".svg": lambda diagram: _drawn(diagram, ".svg"),
+    ".png": lambda diagram: _drawn(diagram, ".png"),
+    ".mmd": lambda diagram: mermaid(diagram).encode(),
+    ".dot": lambda diagram: dot(diagram).encode(),
 }

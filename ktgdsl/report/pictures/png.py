@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError
-from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Polygon, Shape, Text
+from ktgdsl.report.pictures.shapes import (
+    Box,
+    Circle,
+    Curve,
+    Drawing,
+    Line,
+    Polygon,
+    Shape,
+    Text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +54,7 @@ def _add(axes: "Axes", shape: Shape, depth: int) -> None:
             fontsize=shape.size,
             color=shape.colour,
             fontweight="bold" if shape.bold else "normal",
-            ha={"middle": "center", "start": "left"}[shape.anchor],
+            ha={"middle": "center", "start": "left", "end": "right"}[shape.anchor],
             va="center_baseline",
             rotation=-shape.angle,
             rotation_mode="anchor",
@@ -60,8 +69,12 @@ def _add(axes: "Axes", shape: Shape, depth: int) -> None:
         case Curve():
             path = Path(list(shape.points), [Path.MOVETO, Path.CURVE3, Path.CURVE3])
             patch = patches.PathPatch(path, fc="none", ec=shape.stroke)
+        case Line():
+            patch = patches.PathPatch(Path(list(shape.points)), fc="none", ec=shape.stroke)
         case Polygon():
-            patch = patches.Polygon(list(shape.corners), fc=shape.fill, ec="none")
+            patch = patches.Polygon(
+                list(shape.corners), fc=shape.fill, ec="none", alpha=shape.opacity
+            )
         case Box():
             (x, y), half = shape.centre, shape.height / 2
             patch = patches.FancyBboxPatch(
@@ -72,7 +85,7 @@ def _add(axes: "Axes", shape: Shape, depth: int) -> None:
                 fc=shape.fill,
                 ec=shape.stroke,
             )
-    if isinstance(shape, Circle | Curve):
+    if isinstance(shape, Circle | Curve | Line):
         patch.set_linewidth(shape.width)
         patch.set_linestyle((0, (5 / shape.width, 3 / shape.width)) if shape.dashed else "-")
     patch.set_zorder(depth)

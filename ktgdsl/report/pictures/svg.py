@@ -5,7 +5,17 @@ from xml.sax.saxutils import escape as escape_markup
 from xml.sax.saxutils import quoteattr
 
 from ktgdsl.diagnostics.render import printable
-from ktgdsl.report.pictures.shapes import Box, Circle, Curve, Drawing, Point, Polygon, Shape, Text
+from ktgdsl.report.pictures.shapes import (
+    Box,
+    Circle,
+    Curve,
+    Drawing,
+    Line,
+    Point,
+    Polygon,
+    Shape,
+    Text,
+)
 
 _DASHES = ' stroke-dasharray="5 3"'
 
@@ -40,8 +50,18 @@ def _element(shape: Shape) -> str:
                 f'stroke-width="{_n(shape.width)}"{_DASHES if shape.dashed else ""}',
                 shape.tooltip,
             )
+        case Line():
+            points, dashes = " ".join(map(_point, shape.points)), _DASHES if shape.dashed else ""
+            return _with_tooltip(
+                "polyline",
+                f'points="{points}" fill="none" stroke="{shape.stroke}" '
+                f'stroke-width="{_n(shape.width)}" stroke-linejoin="round"{dashes}',
+                shape.tooltip,
+            )
         case Polygon():
-            return f'<polygon points="{" ".join(map(_point, shape.corners))}" fill="{shape.fill}"/>'
+            corners = " ".join(map(_point, shape.corners))
+            opacity = "" if shape.opacity == 1 else f' fill-opacity="{shape.opacity:g}"'
+            return f'<polygon points="{corners}" fill="{shape.fill}"{opacity}/>'
         case Box():
             (x, y), half = shape.centre, shape.height / 2
             return (

@@ -1,0 +1,103 @@
+"""Reads a run from its folder: its plan, what it recorded by epoch, and its result if any."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.events import SplitName
+from ktgdsl.training.result import RunResult
+from ktgdsl.training.run_files import folder_error, reporting_read_errors
+from ktgdsl.training.run_folder import open_run_folder, require_result_of
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True, allow_inf_nan=False)
+
+
+class EdgeRecord(_Record):
+    """An edge over an epoch: its mean loss a step, and the share of samples with an open gate."""
+
+    loss: float
+    open: float
+
+
+class EpochRecord(_Record):
+    """A line of `metrics.jsonl`: a node after an epoch of a repeat, accuracies in percent."""
+
+    repeat: int = Field(ge=1)
+    epoch: int = Field(ge=1)
+    node: str
+    phase: str | None = None
+    loss: float | None
+    accuracy: float | None
+    test_accuracy: float | None = None
+    validation_accuracy: float | None = None
+    edges: dict[str, EdgeRecord]
+
+    @property
+    def evaluated(self) -> float | None:
+        """The accuracy on the split that is evaluated after each epoch."""
+        return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as its folder has it. `epochs` has a record for each repeat, epoch and node.
+
+    `name` tells it from the other runs beside it. `result` is None while it is not finished.
+    """
+
+    name: str
+    folder: Path
+    plan: Plan
+    epochs: tuple[EpochRecord, ...]
+    result: RunResult | None
+
+    @property
+    def split(self) -> SplitName:
+        """The split that is evaluated after each epoch."""
+        return "validation" if self.plan.data.holdout else "test"
+
+    def of(self, node: str) -> list[EpochRecord]:
+        """The records of a node."""
+        return [each for each in self.epochs if each.node == node]
+
+
+def read_runs(folders: Sequence[Path]) -> list[RecordedRun]:
+    """The runs of these folders, by the last parts of their paths or, where equal, the whole.
+
+    Raises RunError (E502) where one is not the folder of a run, or cannot be read.
+    """
+    names = [folder.resolve().name for folder in folders]
+    return [
+        read_run(folder, name if names.count(name) == 1 else str(folder))
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def read_run(folder: Path, name: str) -> RecordedRun:
+    """The run of a folder, finished or not, under that name. Raises as `read_runs` does."""
+    run = open_run_folder(folder)
+    plan, result = run.plan(), run.result()
+    if result is not None:
+        require_result_of(plan, result)
+    return RecordedRun(name, folder, plan, tuple(_epochs(run.metrics)), result)
+
+
+def _epochs(path: Path) -> Iterator[EpochRecord]:
+    """The lines of the metrics; a last one that is only partly written is left out."""
+    if not path.exists():
+        return
+    with reporting_read_errors(path):
+        lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines) and not line.endswith(b"\n"):
+            return
+        try:
+            yield EpochRecord.model_validate_json(line)
+        except ValueError as error:
+            message = f"line {number} of {path} is damaged"
+            raise folder_error(path, message, "put the file back from a copy") from error

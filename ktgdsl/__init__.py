@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ktgdsl.errors import KtgError as KtgError
     from ktgdsl.errors import RunError as RunError
     from ktgdsl.errors import SpecError as SpecError
+    from ktgdsl.evaluation.evaluate import evaluate as evaluate
+    from ktgdsl.evaluation.result import Evaluation as Evaluation
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Diagnostic": "ktgdsl.diagnostics.diagnostic",
+    "Evaluation": "ktgdsl.evaluation.result",
     "KtgError": "ktgdsl.errors",
     "Output": "ktgdsl.backend.output",
     "Plan": "ktgdsl.plan.model",
@@ -40,6 +43,7 @@ _HOMES = {
     "build": "ktgdsl.backend.graph",
     "check": "ktgdsl.compiler",
     "complete": "ktgdsl.training.datasets.read",
+    "evaluate": "ktgdsl.evaluation.evaluate",
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",

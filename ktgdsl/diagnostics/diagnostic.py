@@ -83,6 +83,7 @@ CODES = {
     "W303": "a file that is not the published one",
     "W304": "images with transparent parts",
     "W305": "images that are normalised twice",
+    "W306": "an evaluation that differs from the run's",
 }
 """Every code and its title; `codes/` explains them."""
 

@@ -98,6 +98,7 @@ COMMANDS = [
     "run --resume {0}",
     "curves {0}",
     "search space.ktg --workers 1 --out {0}y",
+    "eval {0}",
     "bench bad.ktg",
     "table .",
     "table . --format csv",

@@ -1,0 +1,1 @@
+"""Evaluation of the networks that a run has trained."""

@@ -1,0 +1,125 @@
+"""The data to evaluate a run on: its own or others, as its networks take them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ktgdsl.compiler import compile_source
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.errors import SpecError
+from ktgdsl.evaluation.result import Split
+from ktgdsl.plan.model import DataPlan, Percent, Plan
+from ktgdsl.training.data import Split as Samples
+from ktgdsl.training.data import load_splits
+from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.read import complete, with_data
+from ktgdsl.vocabulary.spelling import closest
+
+_ANY_GRAPH = "graph any { node a = resnet8  target a  edge label -> a }"
+
+
+def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> DataPlan:
+    """The data of a run, or those that `named` says in the words of a spec, with their facts.
+
+    Images come without augmentation, and from 0 to 1: the networks of `load_network` normalise
+    by themselves. They are brought to the size that the run says.
+
+    Args:
+        plan: of the run.
+        named: such as "cifar10" or 'folder("photos")'; the run's data unless given.
+        root: the folder of the data, instead of the one that the plan or the environment says.
+
+    Raises:
+        SpecError: when `named` is no data set.
+        RunError: when the data are missing or damaged, or their images are not like those of the
+            run (E508).
+    """
+    data = plan.data if named is None else _others(plan.data, named)
+    if root is not None:
+        data = data.model_copy(update={"root": str(Path(root).expanduser().resolve())})
+    raw = {"augment": "none", "mean": None, "std": None}
+    found = complete(with_data(plan, data.model_copy(update=raw))).data
+    if found.shape != plan.data.shape:
+        has, takes = ("x".join(map(str, each)) for each in (found.shape, plan.data.shape))
+        message = (
+            f"the images of {found.source} are {has}, and the networks of the run take {takes}"
+        )
+        raise data_error(message, "bring them to the channels and the size of the run's images")
+    return found
+
+
+def _others(data: DataPlan, named: str) -> DataPlan:
+    """Other data, whole, in the size that the run brings its images to."""
+    compiled = compile_source(Source("any.ktg", _ANY_GRAPH), Path.cwd(), [f"data={named}"])
+    if compiled.plan is None:
+        raise SpecError(compiled.diagnostics, compiled.sources)
+    other = compiled.plan.data
+    # Classes that no sample is of are the last ones of a function that returns numbers.
+    expected = data.classes if other.source.name == "python" else None
+    whole = {"samples": None, "labeled": None, "labeled_batch": None, "holdout": False}
+    return data.model_copy(
+        update={
+            **whole,
+            "source": other.source,
+            "facts": other.facts,
+            "root": other.root,
+            "classes_expected": expected,
+            "validation": Percent(percent=20),
+        }
+    )
+
+
+def samples_of(
+    data: DataPlan,
+    split: Split,
+    seed: int,
+    device: torch.device,
+    classes: tuple[int, tuple[str, ...] | None],
+) -> tuple[Samples, tuple[str, ...] | None]:
+    """A split of the data, labelled as the run numbers its classes, and the names of the classes.
+
+    Args:
+        data: with their facts.
+        split: of them.
+        seed: that a held-out split is drawn by.
+        device: where the samples are to be.
+        classes: how many the run has, and their names where they are known.
+
+    Raises:
+        RunError: when nothing is held out (E508), the classes are not those of the run (E508), or
+            the data are damaged (E508).
+    """
+    splits = load_splits(data, seed, device)
+    chosen = {"train": splits.train, "validation": splits.validation, "test": splits.test}[split]
+    if chosen is None:
+        message = f"no validation split of {data.source} was held out"
+        raise data_error(message, "evaluate on `test` or `train`")
+    number, names = classes
+    if names is None or splits.classes is None:
+        if data.classes != number:
+            message = f"{data.source} has {data.classes} classes, and the run has {number}"
+            raise data_error(message, "name data of the classes that the run was trained on")
+        return chosen, names or splits.classes
+    if splits.classes == names:
+        return chosen, names
+    numbers = _numbers(splits.classes, names, str(data.source))
+    return _relabelled(chosen, numbers), names
+
+
+def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[int]:
+    """The number in the run of each class of the data, found by its name."""
+    if unknown := [name for name in names if name not in known]:
+        near = closest(unknown[0], known)
+        help = f"did you mean `{near}`?" if near else f"the run has {', '.join(known[:10])}"
+        help += f" and {len(known) - 10} more" * (not near and len(known) > 10)
+        message = f"the run has no class `{unknown[0]}`, which {data} has"
+        raise data_error(message, help)
+    return [known.index(name) for name in names]
+
+
+def _relabelled(samples: Samples, numbers: list[int]) -> Samples:
+    table = torch.tensor([*numbers, -1], device=samples.label.device)
+    label: Tensor = table[samples.label]  # -1 is the last
+    return replace(samples, label=label)

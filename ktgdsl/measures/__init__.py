@@ -1,0 +1,1 @@
+"""Measures of classification: counts of answers, and what follows from them."""

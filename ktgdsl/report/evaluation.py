@@ -1,0 +1,181 @@
+"""An evaluation as text in columns and as JSON."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ktgdsl.evaluation.result import Evaluation, NodeEvaluation
+from ktgdsl.measures.classification import by_class, calibration_error, macro_f1, top, top5
+from ktgdsl.measures.counts import BINS, Bin, Counts
+from ktgdsl.report.describe import columns
+from ktgdsl.report.formatting import count
+from ktgdsl.report.narrow import blocks
+from ktgdsl.report.run_text import role
+from ktgdsl.training.result import Score
+
+NOTHING = "-"
+
+MISTAKES = 10
+"""How many pairs of classes are listed where there are too many for a matrix."""
+
+_NEEDS_SIX = 6
+"""Classes from which on the top-5 accuracy says something."""
+
+
+def top1(counts: Counts) -> float:
+    """The accuracy."""
+    return top(counts, 1)
+
+
+MEASURES: dict[str, tuple[str, Callable[[Counts], float]]] = {
+    "accuracy": ("accuracy", top1),
+    "top5": ("top-5", top5),
+    "f1": ("macro F1", macro_f1),
+    "ece": ("calibration error", calibration_error),
+}
+"""The measures of a node: their headings, and what computes them."""
+
+
+def evaluation_text(evaluation: Evaluation, detailed: Sequence[str], width: int) -> str:
+    """All nodes in a table, and of those that are `detailed` classes, mistakes and calibration."""
+    several = len(evaluation.seeds) > 1
+    seeds = f"seed{'s' * several} {', '.join(map(str, evaluation.seeds))}"
+    graph = evaluation.plan.graph
+    spread = ", mean ± standard deviation" * several
+    parts = [
+        f"{graph.name} on the {evaluation.split} split of {evaluation.data}: "
+        f"{count(evaluation.samples, 'sample')}, {seeds}; in percent{spread}",
+        "\n".join(_nodes(evaluation, width)),
+    ]
+    for name in detailed:
+        node = evaluation.nodes[name]
+        together = ", all seeds together" * several
+        parts += [
+            "\n".join([f"{name} by class{together}", *_classes(evaluation, node)]),
+            "\n".join(_confusion(evaluation, name, width, together)),
+            "\n".join([f"confidence of {name}{together}", *_bins(node.counts.bins)]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _nodes(evaluation: Evaluation, width: int) -> list[str]:
+    graph = evaluation.plan.graph
+    known = {node.name: node for node in graph.evaluated}
+    shown = [each for each in MEASURES if each != "top5" or len(evaluation.classes) >= _NEEDS_SIX]
+    head = ["node", "role", *(MEASURES[each][0] for each in shown)]
+    rows = [
+        [name, role(graph, known[name])]
+        + [_score_cell(node.score(MEASURES[each][1])) for each in shown]
+        for name, node in evaluation.nodes.items()
+    ]
+    lines = columns([head, *rows])
+    return lines if max(map(len, lines)) <= width else blocks(head, rows, width)
+
+
+def _score_cell(score: Score) -> str:
+    return f"{score.mean:.2f}" + ("" if score.std is None else f" ± {score.std:.2f}")
+
+
+def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
+    rows = [["class", "samples", "accuracy", "precision", "F1"]]
+    for name, each in zip(evaluation.classes, by_class(node.counts), strict=True):
+        shares = (each.recall, each.precision, each.f1)
+        samples = each.samples // len(node.runs)
+        rows.append([name, f"{samples:,}", *map(_share_cell, shares)])
+    return _justified(rows)
+
+
+def _share_cell(share: float | None) -> str:
+    return NOTHING if share is None else f"{share:.2f}"
+
+
+def _confusion(evaluation: Evaluation, name: str, width: int, together: str) -> list[str]:
+    """The matrix where it fits, and else the most frequent mistakes."""
+    confusion, classes = evaluation.nodes[name].counts.confusion, evaluation.classes
+    rows = [["", *classes]]
+    for label, row in zip(classes, confusion, strict=True):
+        rows.append([label, *(f"{each:,}" if each else "." for each in row)])
+    lines = _justified(rows)
+    if max(map(len, lines)) <= width:
+        head = f"confusion of {name}{together}: a row for each label, a column for each answer"
+        return [head, *lines]
+    mistakes = [
+        (number, classes[label], classes[answer])
+        for label, row in enumerate(confusion)
+        for answer, number in enumerate(row)
+        if label != answer and number
+    ]
+    mistakes.sort(key=lambda each: -each[0])
+    found = [["label", "answer", "samples"]]
+    found += [[label, answer, f"{number:,}"] for number, label, answer in mistakes[:MISTAKES]]
+    head = f"most frequent mistakes of {name}{together}, of {count(len(mistakes), 'kind')}"
+    return [head, *columns(found)] if mistakes else [f"{name} makes no mistake"]
+
+
+def _bins(bins: Sequence[Bin]) -> list[str]:
+    rows = [["confidence", "samples", "mean", "accuracy"]]
+    for number, each in enumerate(bins):
+        if each.samples:
+            limits = f"{100 * number / BINS:.0f} to {100 * (number + 1) / BINS:.0f}"
+            sure, right = (100 * part / each.samples for part in (each.confidence, each.correct))
+            rows.append([limits, f"{each.samples:,}", f"{sure:.2f}", f"{right:.2f}"])
+    return _justified(rows)
+
+
+def _justified(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def evaluation_json(evaluation: Evaluation) -> str:
+    """An object; shares are in percent, and 0 / 0 is null."""
+    facts = {
+        "folder": evaluation.folder.as_posix(),
+        "graph": evaluation.plan.graph.name,
+        "digest": evaluation.plan.digest,
+        "data": evaluation.data,
+        "split": evaluation.split,
+        "samples": evaluation.samples,
+        "classes": list(evaluation.classes),
+        "seeds": list(evaluation.seeds),
+        "nodes": {name: _node_facts(evaluation, node) for name, node in evaluation.nodes.items()},
+    }
+    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _node_facts(evaluation: Evaluation, node: NodeEvaluation) -> dict[str, Any]:
+    counts, runs = node.counts, len(node.runs)
+    return {
+        **{
+            name: node.score(measure).model_dump(mode="json")
+            for name, (_, measure) in MEASURES.items()
+        },
+        "by_class": [
+            {
+                "class": name,
+                "samples": each.samples // runs,
+                "recall": each.recall,
+                "precision": each.precision,
+                "f1": each.f1,
+            }
+            for name, each in zip(evaluation.classes, by_class(counts), strict=True)
+        ],
+        "confusion": [list(row) for row in counts.confusion],
+        "bins": [
+            {
+                "from": 100 * number / BINS,
+                "to": 100 * (number + 1) / BINS,
+                "samples": each.samples,
+                "confidence": 100 * each.confidence / each.samples if each.samples else None,
+                "accuracy": 100 * each.correct / each.samples if each.samples else None,
+            }
+            for number, each in enumerate(counts.bins)
+        ],
+    }

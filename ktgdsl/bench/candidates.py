@@ -110,9 +110,11 @@ def random_split(plan: Plan, count: int, device: torch.device) -> Split:
     """`count` images of noise with random labels, in the shape of the plan's data."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=generator)
-    label = torch.randint(plan.data.classes, (count,), generator=generator)
+    shape = (count, *plan.data.label_shape)
+    label = torch.randint(plan.data.classes, shape, generator=generator).to(device)
+    mask = label if plan.data.known.masks else None
     return Split(
-        image.to(device), label.to(device), preprocessing=_preprocessing(plan.data, device)
+        image.to(device), label, preprocessing=_preprocessing(plan.data, device), mask=mask
     )
 
 

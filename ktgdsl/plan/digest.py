@@ -48,6 +48,8 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         for name in names:
             if part is not None and part[name] is None:
                 del part[name]  # as it was before plans could say it
+    if facts["data"]["facts"] is not None and not facts["data"]["facts"]["masks"]:
+        del facts["data"]["facts"]["masks"]  # as it was before plans could say it
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
         del node["cache"]

@@ -23,6 +23,8 @@ class Facts(Data):
     test_samples: int
     train_labeled: int | None = None
     """The number of training samples that have a label, None where all have."""
+    masks: bool = False
+    """Whether each pixel has a label, so that those of a sample are a mask (height, width)."""
 
 
 class DataPlan(Data):
@@ -76,6 +78,11 @@ class DataPlan(Data):
         """(channels, height, width) of an image as networks see it, in pixels."""
         shape = self.known.shape
         return shape if self.resize is None else (shape[0], *self.resize)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """That of the label of a sample: (), or (height, width) where each pixel has one."""
+        return self.shape[1:] if self.known.masks else ()
 
     @property
     def train_samples(self) -> int:
@@ -157,8 +164,12 @@ class DataPlan(Data):
 
     @property
     def evaluated_at_once(self) -> int:
-        """The images in a batch, at most, when a split is evaluated."""
-        return self.evaluation_batch or max(self.batch, EVALUATION_BATCH)
+        """The images in a batch, at most, when a split is evaluated.
+
+        With masks, whose logits are many, those of a training batch unless it is said.
+        """
+        least = 1 if self.known.masks else EVALUATION_BATCH
+        return self.evaluation_batch or max(self.batch, least)
 
 
 def _count(samples: int | Percent, whole: int) -> int:

@@ -31,7 +31,8 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
 def _step(plan: Plan, device: str | None) -> float:
     step = assemble(plan, choose_device(device), seed=0, steps=STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
-    label = torch.randint(plan.data.classes, (plan.data.batch,), device=step.device)
+    shape = (plan.data.batch, *plan.data.label_shape)
+    label = torch.randint(plan.data.classes, shape, device=step.device)
     sample = torch.arange(plan.data.batch, device=step.device)
     times = []
     for _ in range(STEPS + 2):

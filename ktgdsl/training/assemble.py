@@ -59,7 +59,11 @@ def assemble(
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
     classes = plan.data.classes
-    foreign = {name: each for name, each in made.items() if not _gives_logits(each, classes)}
+    foreign = {
+        name: each
+        for name, each in made.items()
+        if plan.data.known.masks or not _gives_logits(each, classes)
+    }
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}
     tried = {name: each for name, each in foreign.items() if name in made_here}

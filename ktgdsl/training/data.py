@@ -1,26 +1,29 @@
 """The splits of a data set, on the device or streamed to it, and batches drawn from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ktgdsl.backend.seeds import derive
-from ktgdsl.errors import warn
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import AugmentDraws
-from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.image_set import MASK, DataSet, ImageSet
+from ktgdsl.training.datasets.in_memory import in_memory
 from ktgdsl.training.datasets.order import Order, mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import Preprocessing, preprocessing_of
 from ktgdsl.training.datasets.read import read
-from ktgdsl.training.datasets.stream import ImageStream, load_all
+from ktgdsl.training.datasets.stream import ImageStream
 from ktgdsl.training.datasets.subsets import keep_labels, stratified
+from ktgdsl.training.datasets.two_views import check_views, require_equal_masks
 from ktgdsl.training.events import SplitName
 
 Batch = tuple[Tensor, Tensor]
-"""Images (B, C, H, W) float32, of uint8 in [0, 1] unless normalised, and labels (B,) int64."""
+"""Images (B, C, H, W) float32, of uint8 in [0, 1] unless normalised, and labels (B,) int64.
+
+Where each pixel has a label, masks (B, H, W) int64.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Split:
 
     Attributes:
         image: (N, C, H, W) uint8 or float32; with a `stream` a meta tensor, without content.
-        label: (N,) int64, -1 where there is none.
+        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label.
         white: the value of a uint8 pixel that is 1.0 in a batch.
         preprocessing: of the images.
-        stream: reads the images where they are not on the device.
+        stream: reads the images, and their masks, where they are not on the device.
+        mask: (N, H, W) int16 on the device, of images whose pixels have labels.
+        counted: (N,) bool, the samples whose masks count; None where all do.
     """
 
     image: Tensor
@@ -40,6 +45,8 @@ class Split:
     white: int = 255
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     stream: ImageStream | None = None
+    mask: Tensor | None = None
+    counted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -52,7 +59,16 @@ class Split:
         image = self.image[index]
         if image.dtype == torch.float32:
             image = image.clone()  # a slice would be a view of the images
-        return self.normalized(image), self.label[index]
+        mask = None if self.mask is None else self.mask[index]
+        return self.normalized(image), self.labels(index, mask)
+
+    def labels(self, index: Tensor | slice, mask: Tensor | None) -> Tensor:
+        """The labels (B,) of samples, or (B, H, W) with their masks, as a batch has them."""
+        if mask is None:
+            return self.label[index]
+        if self.counted is not None:
+            mask = mask.masked_fill(~self.counted[index][:, None, None], -1)
+        return mask.long()
 
     def normalized(self, image: Tensor) -> Tensor:
         """Images (B, C, H, W) as a network takes them; those of float32 are changed in place."""
@@ -110,13 +126,14 @@ def load_training_data(data: DataPlan, seed: int, device: torch.device) -> Train
     if data.holdout:
         test = data_set.test
         no_images = torch.empty((0, *test.shape), dtype=torch.uint8)
-        nothing = ImageSet(no_images, test.label[:0], test.white)
+        no_masks = torch.empty((0, *test.shape[1:]), dtype=MASK) if test.masked else None
+        nothing = replace(test, image=no_images, label=test.label[:0], mask=no_masks)
         data_set = replace(data_set, test=nothing)
     return _splits(data_set, data, seed, device).for_training
 
 
 def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) -> Splits:
-    data_set, fits_device = _loaded(data_set, data.workers, device)
+    data_set, fits_device = in_memory(data_set, data.workers, device)
     train, test = data_set.train, data_set.test
     learned, held_out = torch.arange(len(train)), None
     if data.samples is not None:
@@ -127,40 +144,33 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
         mask = stratified(train.label[labeled], data.held_samples, derive(seed, "validation"))
         held_out = labeled[mask]
         learned = learned[~torch.isin(learned, held_out)]
-    label = train.label[learned]
+    label, counted = train.label[learned], None
     if data.labeled_samples is not None:
-        label = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
+        kept = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
+        label, counted = kept, (kept == label).to(device) if train.masked else None
     preprocessing = preprocessing_of(data, train, learned, device)
     if data.views > 1 and data.source.name == "python":
-        _ask_about_equal_views(data, preprocessing, random=train.random)
+        check_views(data, preprocessing, train)
 
     def split(images: ImageSet, index: Tensor, label: Tensor, *, evaluated: bool = True) -> Split:
         label = label.to(device)
         if fits_device and isinstance(images.image, Tensor):
-            whole = len(index) == len(images)
-            image = (images.image if whole else images.image[index]).to(device)
-            return Split(image, label, images.white, preprocessing)
+            chosen = slice(None) if len(index) == len(images) else index
+            image = images.image[chosen].to(device)
+            mask = None if images.mask is None else images.mask[chosen].to(device)
+            return Split(image, label, images.white, preprocessing, mask=mask)
         image = torch.empty((len(index), *images.shape), dtype=images.image.dtype, device="meta")
         lazy = images.lazy.evaluated() if evaluated else images.lazy
-        stream = ImageStream(lazy, index, data.workers, pin=device.type == "cuda")
+        classes = data.classes if lazy.random else None
+        stream = ImageStream(lazy, index, data.workers, device.type == "cuda", classes)
         return Split(image, label, images.white, preprocessing, stream)
 
     return Splits(
-        split(train, learned, label, evaluated=False),
+        replace(split(train, learned, label, evaluated=False), counted=counted),
         None if held_out is None else split(train, held_out, train.label[held_out]),
         split(test, torch.arange(len(test)), test.label),
         data_set.classes,
     )
-
-
-def _ask_about_equal_views(data: DataPlan, preprocessing: Preprocessing, *, random: bool) -> None:
-    """Warn (W106) where both views of the user's own data are equal; of others a check says it."""
-    if preprocessing.augment is None and not random:
-        warn(
-            "W106",
-            f"both views of a sample are equal, since {data.source} gives the same each time",
-            help="`augment = paper` crops and flips each view at random, or augment in a Dataset",
-        )
 
 
 def _used(label: Tensor, data: DataPlan, seed: int) -> Tensor:
@@ -174,23 +184,6 @@ def _used(label: Tensor, data: DataPlan, seed: int) -> Tensor:
         if bool(part.any()):
             mask[part] = stratified(label[part], count, seed)
     return mask
-
-
-def _loaded(data_set: DataSet, workers: int, device: torch.device) -> tuple[DataSet, bool]:
-    """The data set, in the host's memory if it fits there; and whether that fits on the device."""
-    parts = [data_set.train, data_set.test]
-    size = sum(each.bytes for each in parts if not each.random)
-    if memory.fits(size, torch.device("cpu")):
-        train, test = (_in_memory(each, workers) for each in parts)
-        data_set = replace(data_set, train=train, test=test)
-    return data_set, memory.fits(size, device)
-
-
-def _in_memory(images: ImageSet, workers: int) -> ImageSet:
-    """The images in memory, except those that are drawn anew whenever they are read."""
-    if isinstance(images.image, Tensor) or images.random:
-        return images
-    return ImageSet(load_all(images.image, workers), images.label, images.white)
 
 
 def batches(
@@ -213,8 +206,9 @@ def numbered_batches(
 ) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
 
-    Each is images, labels and the numbers of the samples, (B,) int64, positions in the split; and
-    with `views=2` the images of the same samples again, augmented or read by a stream of their own.
+    Each is images, labels (or masks, which move with their images) and the numbers of the samples,
+    (B,) int64, positions in the split; and with `views=2` the images of the same samples again,
+    augmented or read by a stream of their own.
 
     The order depends on the seed, the epoch, the number of samples and those that are labeled
     alone, and so do the augmentation and what is random in a user's Dataset, whether the images
@@ -233,10 +227,12 @@ def numbered_batches(
         drawn = (augment.draw(len(order.sample), seed, epoch, view) for view in range(views))
         draws = [each.to(split.label.device) for each in drawn]
     start = 0
-    for images, chosen in _read_batches(split, order, seed, epoch, views):
+    for images, mask, chosen in _read_batches(split, order, seed, epoch, views):
         part = slice(start, start + len(chosen))
         first, *others = _views(split, images, [each[part] for each in draws], views)
-        yield first, split.label[chosen], chosen, *others
+        if mask is not None and augment is not None:
+            mask = augment.apply_to_masks(mask, draws[0][part])
+        yield first, split.labels(chosen, mask), chosen, *others
         start += len(chosen)
 
 
@@ -262,30 +258,43 @@ def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
             yield split.batch(slice(start, start + size))
     else:
         start = 0
-        for image in split.stream.images(torch.arange(len(split)), size):
-            label = split.label[start : start + size]
-            yield split.normalized(image.to(label.device, non_blocking=True)), label
+        for each in split.stream.samples(torch.arange(len(split)), size):
+            image, mask = _on_device(each, split.label.device)
+            label = split.labels(slice(start, start + size), mask)
+            yield split.normalized(image), label
             start += size
 
 
 def _read_batches(
     split: Split, order: Order, seed: int, epoch: int, views: int
-) -> Iterator[tuple[Sequence[Tensor], Tensor]]:
+) -> Iterator[tuple[Sequence[Tensor], Tensor | None, Tensor]]:
     """Batches as they are read: images (B, C, H, W), once or, where they are random, for each view;
-    and their positions in the split (B,), all on the device.
+    their masks (B, H, W), of the first reading; and their positions in the split (B,), all on the
+    device.
     """
     device, stream = split.label.device, split.stream
     chosen = torch.split(order.sample.to(device, non_blocking=True), order.batch)
-    images: Iterable[Sequence[Tensor]]
     if stream is None:
-        images = ([split.image[each]] for each in chosen)
-    elif not stream.source.random:
-        images = ([image] for image in stream.images(order.sample, order.batch))
+        for each in chosen:
+            yield [split.image[each]], None if split.mask is None else split.mask[each], each
+        return
+    times = 1
+    if not stream.source.random:
+        read = stream.samples(order.sample, order.batch)
     else:
         repeat = torch.zeros_like(order.sample) if order.repeat is None else order.repeat
         reading = torch.stack([repeat * views + view for view in range(views)])
         numbers = range(int(reading.max()) + 1)
         seeds = [derive(seed, "read", *((n, epoch) if n else (epoch,))) for n in numbers]
-        images = stream.readings(order.sample, order.batch, seeds, reading)
-    for views_read, each in zip(images, chosen, strict=True):
-        yield [image.to(device, non_blocking=True) for image in views_read], each
+        read, times = stream.readings(order.sample, order.batch, seeds, reading), views
+    for sample, each in zip(read, chosen, strict=True):
+        for masks in sample[1:]:
+            require_equal_masks(masks.chunk(times))
+        images, mask = _on_device(sample, device)
+        yield images.chunk(times), None if mask is None else mask[: len(each)], each
+
+
+def _on_device(sample: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """The images of a batch that was read, and their masks if they have any."""
+    image, *masks = (part.to(device, non_blocking=True) for part in sample)
+    return image, masks[0] if masks else None

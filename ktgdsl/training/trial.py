@@ -18,8 +18,8 @@ CHECKED_IMAGES = 2
 """How many images a network is asked about first."""
 
 _FORM = (
-    "a network maps images (B, channels, height, width) to logits (B, classes), or to what has "
-    "them as `logits`"
+    "a network maps images (B, channels, height, width) to logits (B, classes), or (B, classes, "
+    "height, width) where each pixel has a label, or to what has them as `logits`"
 )
 
 
@@ -81,7 +81,7 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
     noise = torch.Generator().manual_seed(0)
 
     def forward(size: int) -> tuple[Tensor, Tensor]:
-        label = torch.zeros(size, dtype=torch.int64, device=device)
+        label = torch.zeros((size, *data.label_shape), dtype=torch.int64, device=device)
         image = torch.rand((size, *data.shape), generator=noise).to(device)
         logits, changed = _logits(node.name, network, image, label, data.classes)
         if changed:

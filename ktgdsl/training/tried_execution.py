@@ -184,7 +184,8 @@ def steps_of(plan: Plan, device: torch.device, way: Execution) -> Callable[[], o
     stream = torch.Generator().manual_seed(0)
     size, _ = plan.data.batch_sizes
     image = torch.rand(size, *plan.data.shape, generator=stream).to(device)
-    label = torch.randint(plan.data.classes, (size,), generator=stream).to(device)
+    shape = (size, *plan.data.label_shape)
+    label = torch.randint(plan.data.classes, shape, generator=stream).to(device)
     number = torch.arange(size, device=device)
     return lambda: step(image, label, number, image)
 
@@ -195,7 +196,7 @@ def _file(plan: Plan) -> Path | None:
     computed = (
         [str(node.network) for node in plan.graph.networks.values()],
         [phase.updates for phase in phases],
-        (plan.data.shape, plan.data.classes, plan.data.batch_sizes),
+        (plan.data.shape, plan.data.classes, plan.data.batch_sizes, *plan.data.label_shape),
         (plan.train.precision, plan.train.compile),
     )
     key = sha256(json.dumps([_machine(), repr(computed)]).encode())

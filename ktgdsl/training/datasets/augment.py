@@ -35,6 +35,11 @@ class Augment:
         flip = torch.randint(0, 2, (count,), generator=generator).bool()
         return AugmentDraws(offsets[0] - self.pad, offsets[1] - self.pad, flip & self.flips)
 
+    def apply_to_masks(self, mask: Tensor, draws: "AugmentDraws") -> Tensor:
+        """The masks (B, H, W) of images that `apply` augments: -1 in padding that is black."""
+        moved: Tensor = self.apply(mask.unsqueeze(1) + 1, draws).squeeze(1) - 1
+        return moved
+
     def apply(self, image: Tensor, draws: "AugmentDraws") -> Tensor:
         """The augmented images (B, C, H, W), of the same type; nothing waits for their device."""
         B, C, H, W = image.shape

@@ -23,7 +23,7 @@ MAX_IMAGES = 1000
 
 
 def content_digest(data_set: DataSet, workers: int = 0) -> str:
-    """The SHA-256 of all images and labels of a data set, which `workers` processes read.
+    """The SHA-256 of all images, labels and masks of a data set, which `workers` processes read.
 
     The same for equal data in other files, or below another root. Of a Dataset of the user's that
     does not fit into memory some images count, and all labels; of one whose images are random,
@@ -36,6 +36,8 @@ def content_digest(data_set: DataSet, workers: int = 0) -> str:
     for part in (data_set.train, data_set.test):
         total.update(f"{len(part)} {part.shape} {part.white}\n".encode())
         total.update(_bytes(part.label))
+        if part.pixel_labels is not None:
+            total.update(b"masks" + _bytes(part.pixel_labels))
         for content in _images(part, workers):
             total.update(content)
     return total.hexdigest()
@@ -47,6 +49,8 @@ def _images(images: ImageSet, workers: int) -> Iterator[bytes | memoryview]:
         image = image.source  # the plan has the size
     if isinstance(image, Tensor):
         yield _bytes(image)
+        if images.mask is not None:
+            yield _bytes(images.mask)
     elif isinstance(image, ImageFiles):
         yield from _files(image.paths)
     else:
@@ -70,10 +74,11 @@ def _lazy(images: LazyImages, size: int, workers: int) -> Iterator[bytes | memor
     chosen = _spread(len(images), len(images) if everything else MAX_IMAGES)
     stream = ImageStream(images, torch.arange(len(images)), workers)
     if images.random:
-        first, again = (next(stream.images(chosen[:CHUNK], CHUNK)) for _ in range(2))
-        if not torch.equal(first, again):
+        first, again = (next(stream.samples(chosen[:CHUNK], CHUNK)) for _ in range(2))
+        if not all(map(torch.equal, first, again)):
             return
-    yield from map(_bytes, stream.images(chosen, CHUNK))
+    for sample in stream.samples(chosen, CHUNK):
+        yield from map(_bytes, sample)
 
 
 def _spread(count: int, most: int) -> Tensor:

@@ -10,6 +10,9 @@ from torch.utils.data import Dataset
 
 from ktgdsl.training.datasets.random_states import preserved
 
+MASK = torch.int16
+"""The type of masks in memory; in a batch they are int64."""
+
 
 class LazyImages(Dataset[Tensor]):
     """Images that are read one by one: map-style, each (C, H, W) of the same `shape`.
@@ -18,11 +21,15 @@ class LazyImages(Dataset[Tensor]):
         shape: (channels, height, width) in pixels.
         dtype: uint8, or float32 where the numbers are to stay as they are.
         random: whether an image differs from one reading to the next.
+        masked: whether each pixel has a label: then `samples` reads images and masks.
+        moving: whether a mask differs from one reading to the next.
     """
 
     shape: tuple[int, int, int]
     dtype: torch.dtype = torch.uint8
     random: bool = False
+    masked: bool = False
+    moving: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -34,6 +41,13 @@ class LazyImages(Dataset[Tensor]):
         """The images of a batch (B, C, H, W): what a torch DataLoader asks for."""
         return torch.stack([self[i] for i in indices])
 
+    def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The images (B, C, H, W) of a batch and their masks (B, H, W) int16, of one reading.
+
+        Only of images that are `masked`.
+        """
+        raise NotImplementedError
+
     def drawn(self, seed: int) -> "LazyImages":
         """The same images, with what is `random` in them drawn from this seed."""
         return self
@@ -44,10 +58,15 @@ class LazyImages(Dataset[Tensor]):
 
 
 class TensorImages(LazyImages):
-    """A tensor (N, C, H, W) with the interface of images that are read one by one."""
+    """A tensor (N, C, H, W) with the interface of images that are read one by one.
 
-    def __init__(self, image: Tensor) -> None:
+    With masks (N, H, W) int16 where each pixel has a label.
+    """
+
+    def __init__(self, image: Tensor, mask: Tensor | None = None) -> None:
         self._image = image
+        self._mask = mask
+        self.masked = mask is not None
         self.dtype = image.dtype
         _, channels, height, width = image.shape
         self.shape = (channels, height, width)
@@ -61,6 +80,11 @@ class TensorImages(LazyImages):
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
         return self._image[torch.as_tensor(indices)]
 
+    def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The images and the masks of a batch."""
+        assert self._mask is not None
+        return self.__getitems__(indices), self._mask[torch.as_tensor(indices)]
+
 
 class ReadAgain(LazyImages):
     """Images with several readings: number r * len(source) + i is image i with the r-th seed."""
@@ -69,6 +93,7 @@ class ReadAgain(LazyImages):
         self._count = len(source)
         self._readings = [source.drawn(seed) for seed in seeds]
         self.shape, self.dtype, self.random = source.shape, source.dtype, source.random
+        self.masked, self.moving = source.masked, source.moving
 
     def __len__(self) -> int:
         return self._count * len(self._readings)
@@ -81,6 +106,14 @@ class ReadAgain(LazyImages):
         with preserved():
             return super().__getitems__(indices)
 
+    def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The images and the masks of a batch, each of one reading."""
+        with preserved():
+            readings = [divmod(index, self._count) for index in indices]
+            read = [self._readings[reading].samples([image]) for reading, image in readings]
+        images, masks = zip(*read, strict=True)
+        return torch.cat(images), torch.cat(masks)
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -88,13 +121,17 @@ class ImageSet:
 
     Attributes:
         image: (N, C, H, W) uint8 or float32, or N images that are read one by one.
-        label: (N,) int64, -1 where there is none.
+        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label.
         white: the value of a uint8 pixel that is 1.0 to a network.
+        pixel_labels: (L,) int64, the different labels in masks; None where no pixel has its own.
+        mask: (N, H, W) int16, of images in memory whose pixels have labels, -1 where one has none.
     """
 
     image: Tensor | LazyImages
     label: Tensor
     white: int = 255
+    pixel_labels: Tensor | None = None
+    mask: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -109,9 +146,20 @@ class ImageSet:
 
     @property
     def bytes(self) -> int:
-        """The memory that all images take, in bytes."""
+        """The memory that all images and masks take, in bytes."""
         channels, height, width = self.shape
-        return len(self) * channels * height * width * self.image.dtype.itemsize
+        pixel = channels * self.image.dtype.itemsize + MASK.itemsize * self.masked
+        return len(self) * height * width * pixel
+
+    @property
+    def masked(self) -> bool:
+        """Whether each pixel has a label."""
+        return self.pixel_labels is not None
+
+    @property
+    def labels(self) -> Tensor:
+        """All labels that there are, int64: of the samples, or once each those of pixels."""
+        return self.label if self.pixel_labels is None else self.pixel_labels
 
     @property
     def random(self) -> bool:
@@ -121,7 +169,9 @@ class ImageSet:
     @property
     def lazy(self) -> LazyImages:
         """The images, to be read one by one."""
-        return TensorImages(self.image) if isinstance(self.image, Tensor) else self.image
+        if isinstance(self.image, Tensor):
+            return TensorImages(self.image, self.mask)
+        return self.image
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
-from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.image_set import MASK, DataSet, ImageSet
+from ktgdsl.training.datasets.masks import is_labeled, mask_tensor, occurring
 from ktgdsl.training.datasets.samples import CHANNELS, as_pixels, as_tensor, label_number
-from ktgdsl.training.datasets.stream import chunks, read_batches
+from ktgdsl.training.datasets.stream import chunks, load_all, read_batches
 from ktgdsl.training.datasets.user_images import UserImages
 
 EXPECTED = (
     "fn(split, ...) gives (images, labels), uint8 or floating-point (samples, channels, height, "
-    "width) and whole numbers (samples,), or a map-style Dataset of (image, label)"
+    "width) and whole numbers (samples,), or masks of them (samples, height, width), or a "
+    "map-style Dataset of (image, label)"
 )
 
 
@@ -69,11 +71,27 @@ def _arrays(image: Any, label: Any) -> ImageSet:
     except UnreadableError as error:
         raise ValueError(f"the images: {error}") from error
     labels = np.asarray(label.detach().cpu() if isinstance(label, Tensor) else label)
+    if labels.ndim > 2:
+        return _masked(image, labels)
     if labels.shape != image.shape[:1]:
         raise ValueError(
             f"the labels are {labels.shape} of {labels.dtype}, not ({len(image)},) whole numbers"
         )
     return ImageSet(image, _numbers(labels))
+
+
+def _masked(image: Tensor, labels: Any) -> ImageSet:
+    """Images (N, C, H, W) of which each pixel has a label."""
+    if len(labels) != len(image):
+        raise ValueError(f"there are {len(labels)} masks of {len(image)} images")
+    masks = []
+    for index, label in enumerate(labels):
+        try:
+            masks.append(mask_tensor(label, image.shape[2:]))
+        except UnreadableError as error:
+            raise ValueError(f"sample {index}: {error}") from error
+    mask = torch.stack(masks)
+    return ImageSet(image, is_labeled(mask), pixel_labels=occurring(mask), mask=mask)
 
 
 def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
@@ -88,8 +106,11 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
     listed = images.listed_labels()
     if listed is not None:
         return ImageSet(images, torch.tensor(listed))
-    size = len(images) * images.dtype.itemsize * int(np.prod(images.shape))
+    pixel = images.shape[0] * images.dtype.itemsize + MASK.itemsize * images.masked
+    size = len(images) * pixel * int(np.prod(images.shape[1:]))
     kept = not images.random and data.resize is None and memory.fits(size, torch.device("cpu"))
+    if images.masked:
+        return _dataset_of_masks(images, kept, data.workers)
     pixels = torch.empty((len(images) if kept else 0, *images.shape), dtype=images.dtype)
     labels = torch.empty(len(images), dtype=torch.int64)
     batches = chunks(torch.arange(len(images)))
@@ -99,6 +120,18 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
         if kept:
             pixels[chunk] = image[0]
     return ImageSet(pixels if kept else images, labels)
+
+
+def _dataset_of_masks(images: UserImages, kept: bool, workers: int) -> ImageSet:
+    """Images of which each pixel has a label, in memory if they are to be kept."""
+    if kept:
+        image, mask = load_all(images, workers)
+        return ImageSet(image, is_labeled(mask), pixel_labels=occurring(mask), mask=mask)
+    labels, numbers = [], []
+    for label, number in read_batches(_Masks(images), chunks(torch.arange(len(images))), workers):
+        labels.append(label)
+        numbers.append(number)
+    return ImageSet(images, torch.cat(labels), pixel_labels=occurring(torch.cat(numbers)))
 
 
 def _class_names(dataset: Any) -> tuple[str, ...] | None:
@@ -117,12 +150,24 @@ class _Samples(Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         if not self._kept:
-            return (self._images.labels(indices),)
+            return (torch.stack(self._images.labels(indices)),)
         images, labels = self._images.samples(indices)
         return labels, images
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return self.__getitems__([index])
+
+
+class _Masks(Dataset[Any]):
+    """Of masks, which may be of different sizes: whether they have labels, and all that occur."""
+
+    def __init__(self, images: UserImages) -> None:
+        self._images = images
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        masks = self._images.labels(indices)
+        labels = torch.cat([is_labeled(mask[None]) for mask in masks])
+        return labels, occurring(torch.cat([mask.flatten() for mask in masks]))
 
 
 def _numbers(labels: Any) -> Tensor:

@@ -12,6 +12,7 @@ from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_folder import image_folder
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.locations import data_root
+from ktgdsl.training.datasets.masks import UNLABELED
 from ktgdsl.training.datasets.python_function import python_function
 from ktgdsl.training.datasets.resizing import Resizing, resized
 from ktgdsl.training.datasets.tiny_imagenet import tiny_imagenet
@@ -95,7 +96,8 @@ def with_data(plan: Plan, data: DataPlan) -> Plan:
 
 def _facts(data_set: DataSet, data: DataPlan) -> Facts:
     """The facts of the user's own data."""
-    present = 1 + max(int(part.label.max()) for part in (data_set.train, data_set.test))
+    _require_equal_kinds(data_set, data)
+    present = 1 + max(int(part.labels.max()) for part in (data_set.train, data_set.test))
     if present < 1:
         message = f"the data {data.source} have no labels that say how many classes there are"
         raise data_error(message, "say it: `classes = 10` in the block `data`")
@@ -112,13 +114,22 @@ def _facts(data_set: DataSet, data: DataPlan) -> Facts:
         train_samples=len(data_set.train),
         test_samples=len(data_set.test),
         train_labeled=None if labeled == len(data_set.train) else labeled,
+        masks=data_set.train.masked,
     )
+
+
+def _require_equal_kinds(data_set: DataSet, data: DataPlan) -> None:
+    """Raise RunError (E508) where one split has masks and the other one label for each image."""
+    if data_set.train.masked != data_set.test.masked:
+        kinds = ["one label for each image", "masks"]
+        train, test = (kinds[part.masked] for part in (data_set.train, data_set.test))
+        raise data_error(f"the data {data.source} have {train} in train, and {test} in test")
 
 
 def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int) -> None:
     """Warn (W301) of classes that no training sample has, by the greatest label."""
-    labels = data_set.train.label[data_set.train.label >= 0]
-    present = set(labels.tolist())
+    masked, labels = data_set.train.masked, data_set.train.labels
+    present = set(labels[labels >= 0].tolist())
     if len(present) == classes:
         return
     lacking = sorted(set(range(classes)).difference(present))
@@ -126,12 +137,14 @@ def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int) -> None:
         len(lacking) > 3
     )
     help = "a sample without a label has -1; or say how many classes there are: `classes = "
+    if masked:
+        help = f"{UNLABELED}; or say how many classes there are: `classes = "
     if lacking == [0]:
         help = "if labels count from 1, subtract 1; or say how many classes there are: `classes = "
     warn(
         "W301",
         f"the greatest label of the data {data.source} is {classes - 1}, so there are {classes} "
-        f"classes, and no training sample is of class {numbers}",
+        f"classes, and no {'pixel of a ' * masked}training sample is of class {numbers}",
         help=f"{help}{classes}` in the block `data`",
     )
 
@@ -166,13 +179,17 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
             actual, expected = ("x".join(map(str, each)) for each in (part.shape, shape))
             message = f"{where}: the images of {split} are {actual}, not {expected}"
             raise data_error(message)
-        if wrong := _out_of_range(part.label, facts.classes):
+        _require_equal_kinds(data_set, data)
+        if part.masked != facts.masks:
+            raise data_error(f"{where} has other labels than before: masks, or no longer masks")
+        if wrong := _out_of_range(part.labels, facts.classes):
             message = (
                 f"{where} has the label {wrong[0]} in {split}, and labels of {facts.classes} "
                 f"classes are 0 to {facts.classes - 1}, or -1 for none"
             )
-            from_one = wrong[0] == facts.classes and not bool((part.label == 0).any())
-            raise data_error(message, "if labels count from 1, subtract 1" if from_one else None)
+            from_one = wrong[0] == facts.classes and not bool((part.labels == 0).any())
+            help = UNLABELED if part.masked else None
+            raise data_error(message, "if labels count from 1, subtract 1" if from_one else help)
     if not bool((data_set.test.label >= 0).any()):
         message = f"{where}: no sample of test has a label, so that there is no test accuracy"
         raise data_error(message, "give it the samples to test on that have labels")

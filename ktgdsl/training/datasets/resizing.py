@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -38,14 +39,34 @@ class Resizing:
         if self.random:
             drawn: Tensor = v2.RandomResizedCrop(self.size, antialias=True)(image)
             return drawn
+        resized = v2.functional.resize(image, self._before_crop(image), antialias=True)
+        cropped: Tensor = v2.functional.center_crop(resized, [*self.size])
+        return cropped
+
+    def with_masks(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (..., C, H, W) of that size, and their masks (..., H, W) cut alike.
+
+        A pixel gets the label at its middle (`nearest-exact`, in step with the images).
+        """
+        v2: Any = import_module("torchvision.transforms.v2")
+        planes, nearest = mask.unsqueeze(-3), v2.InterpolationMode.NEAREST_EXACT
+        if self.random:
+            part = v2.RandomResizedCrop(self.size).make_params([image])
+            cut = partial(v2.functional.resized_crop, **part, size=[*self.size])
+            return cut(image, antialias=True), cut(planes, interpolation=nearest).squeeze(-3)
+        between = self._before_crop(image)
+        resized = v2.functional.resize(planes, between, interpolation=nearest)
+        cropped: Tensor = v2.functional.center_crop(resized, [*self.size])
+        return self(image), cropped.squeeze(-3)
+
+    def _before_crop(self, image: Tensor) -> list[int]:
+        """Height and width of images (..., C, H, W) of which the center is taken."""
         height, width = self.size
         if self.crop == "center":
             scale = max(height / image.shape[-2], width / image.shape[-1])
             height = max(height, round(image.shape[-2] * scale))
             width = max(width, round(image.shape[-1] * scale))
-        resized = v2.functional.resize(image, [height, width], antialias=True)
-        cropped: Tensor = v2.functional.center_crop(resized, [*self.size])
-        return cropped
+        return [height, width]
 
 
 class ResizedImages(LazyImages):
@@ -58,21 +79,37 @@ class ResizedImages(LazyImages):
         self.shape = (source.shape[0], *resizing.size)
         self.dtype = source.dtype
         self.random = source.random or resizing.random
+        self.masked = source.masked
+        self.moving = source.moving or (source.masked and resizing.random)
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> Tensor:
         image = self.source[index]
+        self._seed(index)
+        return self._resizing(image)
+
+    def _seed(self, index: int) -> None:
         if self._resizing.random:
             seed_all(derive(self._draw, "crop", index))
-        return self._resizing(image)
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
         if isinstance(self.source, TensorImages) and not self.random:
             return self._resizing(self.source.__getitems__(indices))
         with preserved():
             return torch.stack([self[i] for i in indices])
+
+    def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The images and the masks of a batch, cut alike."""
+        read = []
+        with preserved():
+            for index in indices:
+                sample = self.source.samples([index])
+                self._seed(index)
+                read.append(self._resizing.with_masks(*sample))
+        images, masks = zip(*read, strict=True)
+        return torch.cat(images), torch.cat(masks)
 
     def drawn(self, seed: int) -> "ResizedImages":
         """The same images, with what is random in them drawn from this seed."""

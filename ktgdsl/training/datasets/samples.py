@@ -13,7 +13,10 @@ from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.image_files import pixels
 
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "input", "inputs", "x", "data")
-LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class", "fine_label")
+LABEL_KEYS = (
+    *("label", "labels", "target", "targets", "y", "class", "fine_label"),
+    *("mask", "masks", "segmentation", "annotation"),
+)
 """What a sample that is a dict calls them, the first that it has."""
 
 CHANNELS = (1, 3)

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
-from ktgdsl.training.datasets.image_set import LazyImages, ReadAgain
+from ktgdsl.training.datasets.image_set import MASK, LazyImages, ReadAgain
 from ktgdsl.training.datasets.loaders import loaders_reported
+from ktgdsl.training.datasets.masks import require_classes
 
 CHUNK = 256
 """Images in a batch when all of a data set are read."""
@@ -25,12 +26,14 @@ class ImageStream:
         index: (N,) int64, which of them.
         workers: the processes that read them, 0 for this one.
         pin: whether batches are in pinned memory, so that copies to a GPU are asynchronous.
+        classes: the classes that masks may have, None where it is known that they have no other.
     """
 
     source: LazyImages
     index: Tensor
     workers: int = 0
     pin: bool = False
+    classes: int | None = None
 
     def images(self, order: Tensor, size: int, draw: int = 0) -> Iterator[Tensor]:
         """Images in batches (B, C, H, W); the last batch may be smaller.
@@ -46,10 +49,17 @@ class ImageStream:
         batches = chunks(self.index[order], size)
         return read_batches(self.source.drawn(draw), batches, self.workers, pin=self.pin)
 
+    def samples(self, order: Tensor, size: int, draw: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """As `images`: (images,), or where they are masked (images, masks (B, H, W) int16)."""
+        source = self.source.drawn(draw)
+        yield from self._read(source, chunks(self.index[order], size))
+
     def readings(
         self, order: Tensor, size: int, draws: Sequence[int], reading: Tensor
     ) -> Iterator[tuple[Tensor, ...]]:
-        """As `images`, each batch read several times, of images that are random.
+        """As `samples`, each batch read several times, of images that are random.
+
+        The readings follow one another, (times · B, ...).
 
         Args:
             order: (n,) int64, positions in `index`.
@@ -62,9 +72,30 @@ class ImageStream:
         """
         source = ReadAgain(self.source, draws)
         index = self.index[order] + reading * len(self.source)
-        batches = [part.flatten() for part in torch.split(index, size, dim=1)]
+        yield from self._read(source, [p.flatten() for p in torch.split(index, size, dim=1)])
+
+    def _read(self, source: LazyImages, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        if source.masked:
+            masked = _WithMasks(source, self.classes)
+            yield from read_batches(masked, batches, self.workers, pin=self.pin)
+            return
         for images in read_batches(source, batches, self.workers, pin=self.pin):
-            yield images.chunk(len(reading))
+            yield (images,)
+
+
+class _WithMasks(Dataset[Any]):
+    """Images with their masks, whose classes are checked where others may come up."""
+
+    def __init__(self, source: LazyImages, classes: int | None) -> None:
+        self._source = source
+        self._classes = classes
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images, masks = self._source.samples(indices)
+        if self._classes is not None:
+            for mask, index in zip(masks, indices, strict=True):
+                require_classes(mask, self._classes, f"sample {index % len(self._source)}")
+        return images, masks
 
 
 def read_batches(
@@ -119,15 +150,21 @@ def chunks(index: Tensor, size: int = CHUNK) -> list[Tensor]:
     return [index[start : start + size] for start in range(0, len(index), size)]
 
 
-def load_all(source: LazyImages, workers: int) -> Tensor:
-    """All images in memory (N, C, H, W). Raises RunError (E508) when one is unreadable."""
+def load_all(source: LazyImages, workers: int) -> tuple[Tensor, ...]:
+    """All images in memory (N, C, H, W), and where they are masked the masks (N, H, W) int16.
+
+    Raises RunError (E508) when one is unreadable.
+    """
     everything = torch.arange(len(source))
-    images = torch.empty((len(source), *source.shape), dtype=source.dtype)
+    loaded = [torch.empty((len(source), *source.shape), dtype=source.dtype)]
+    if source.masked:
+        loaded.append(torch.empty((len(source), *source.shape[1:]), dtype=MASK))
     done = 0
-    for batch in ImageStream(source, everything, workers).images(everything, CHUNK):
-        images[done : done + len(batch)] = batch
-        done += len(batch)
-    return images
+    for batch in ImageStream(source, everything, workers).samples(everything, CHUNK):
+        for whole, part in zip(loaded, batch, strict=True):
+            whole[done : done + len(part)] = part
+        done += len(batch[0])
+    return tuple(loaded)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -14,6 +14,7 @@ from ktgdsl.errors import describe, warn
 from ktgdsl.training.datasets.errors import UnreadableError, warn_of_transparency
 from ktgdsl.training.datasets.image_headers import GREY
 from ktgdsl.training.datasets.image_set import LazyImages
+from ktgdsl.training.datasets.masks import is_mask, mask_tensor
 from ktgdsl.training.datasets.random_states import preserved, seed_all
 from ktgdsl.training.datasets.samples import image_tensor, label_number, parts_of
 
@@ -30,6 +31,8 @@ class UserImages(LazyImages):
     Attributes:
         random: whether a sample differs from one reading to the next, as random augmentation
             does. Then it is drawn from a seed for each sample: that of `drawn` and its number.
+        masked: whether the labels are masks, one number for each pixel.
+        moving: whether a mask differs from one reading to the next.
     """
 
     def __init__(self, dataset: Any, name: str, *, any_size: bool = False) -> None:
@@ -48,6 +51,7 @@ class UserImages(LazyImages):
             self._channels = _channels([image for image, _ in samples])
             if any(map(_is_transparent, (image for image, _ in samples))):
                 warn_of_transparency(f"images of {name} have transparent parts", "the first ones")
+            self.masked = any(is_mask(label) for _, label in samples)
             first = self._tensor(samples[0][0], 0)
             self.shape = (first.shape[0], first.shape[1], first.shape[2])
             self.dtype = first.dtype
@@ -69,26 +73,23 @@ class UserImages(LazyImages):
         return self.samples(indices)[0]
 
     def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W) and the labels (B,) int64 of some samples."""
+        """The images (B, C, H, W) of some samples and their labels (B,) int64, or their masks."""
         with preserved():
             images, labels = zip(*(self.sample(i) for i in indices), strict=True)
-        return torch.stack(images), torch.tensor(labels)
+        return torch.stack(images), torch.stack(labels)
 
-    def labels(self, indices: Sequence[int]) -> Tensor:
-        """The labels (B,) int64 of some samples."""
+    def labels(self, indices: Sequence[int]) -> list[Tensor]:
+        """The labels of some samples, () int64, or their masks (H, W) int16."""
         with preserved():
-            return torch.tensor([self.sample(i)[1] for i in indices])
+            return [self.sample(i)[1] for i in indices]
 
-    def sample(self, index: int) -> tuple[Tensor, int]:
-        """The image of a sample and its label, -1 where it has none."""
+    def sample(self, index: int) -> tuple[Tensor, Tensor]:
+        """The image of a sample and its label or mask, -1 where it has none."""
         if self.random:
             seed_all(derive(self._draw, "sample", index))
         image, label = self._parts(index)
-        try:
-            number = label_number(label)
-        except UnreadableError as error:
-            raise UnreadableError(f"sample {index}: {error}") from error
         tensor = self._tensor(image, index)
+        number = self._label(label, tensor, index)
         same = (tensor.shape[0], *self.shape[1:]) if self._any_size else tensor.shape
         if same != self.shape:
             shape = tuple(tensor.shape)
@@ -102,7 +103,7 @@ class UserImages(LazyImages):
         from: a data set of torchvision, or a Subset of one, that does not transform labels.
         """
         listed = _listed(self._dataset)
-        if listed is None:
+        if listed is None or self.masked:
             return None
         with preserved():
             read = [label_number(self._parts(i)[1]) for i in self._probed]
@@ -118,12 +119,15 @@ class UserImages(LazyImages):
             for seed in (0, *range(repeats + 1)):
                 seed_all(derive(seed, "probe"))
                 image, label = self._parts(index)
-                readings.append((self._tensor(image, index), label_number(label)))
-            if len({label for _, label in readings}) > 1:
+                tensor = self._tensor(image, index)
+                readings.append((tensor, self._label(label, tensor, index)))
+            moving = any(not _equal(readings[0][1], label) for _, label in readings)
+            if moving and not self.masked:
                 raise UnreadableError(f"the label of sample {index} differs from time to time")
-            first, again, *others = (image for image, _ in readings)
-            unseeded = unseeded or not _equal(first, again)
-            differ = differ or any(not _equal(first, other) for other in others)
+            self.moving = self.moving or moving
+            first, again, *others = readings
+            unseeded = unseeded or not all(map(_equal, first, again))
+            differ = differ or any(not all(map(_equal, first, other)) for other in others)
         if unseeded:
             warn(
                 "W302",
@@ -141,6 +145,15 @@ class UserImages(LazyImages):
             raise UnreadableError(f"sample {index} cannot be read ({describe(error)})") from error
         try:
             return parts_of(sample)
+        except UnreadableError as error:
+            raise UnreadableError(f"sample {index}: {error}") from error
+
+    def _label(self, label: Any, image: Tensor, index: int) -> Tensor:
+        """A label () int64, or the mask (H, W) int16 of an image (C, H, W)."""
+        try:
+            if self.masked:
+                return mask_tensor(label, image.shape[1:])
+            return torch.tensor(label_number(label))
         except UnreadableError as error:
             raise UnreadableError(f"sample {index}: {error}") from error
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_json, print_text, rich_console
 from ktgdsl.cli.options import add_device, add_overrides, overrides
-from ktgdsl.cli.training import prepare_to_train, run_listener, search_listener
+from ktgdsl.cli.training import (
+    prepare_to_train,
+    run_listener,
+    search_listener,
+    warn_of_run,
+    warn_of_search,
+)
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
 from ktgdsl.report.table import TableReport, render
@@ -154,12 +160,12 @@ def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> lis
 
 def _listeners(quiet: bool) -> "Listeners":
     """Runs and searches are shown on stderr, since the table goes to stdout."""
-    from ktgdsl.searching.events import ignore as ignore_search
     from ktgdsl.tables.run import Listeners
-    from ktgdsl.training.events import ignore
 
     if quiet:
-        return Listeners(lambda: nullcontext(ignore), lambda: nullcontext(ignore_search), _say)
+        return Listeners(
+            lambda: nullcontext(warn_of_run), lambda: nullcontext(warn_of_search), _say
+        )
     return Listeners(
         lambda: run_listener(quiet=False, stream=sys.stderr),
         lambda: search_listener(quiet=False, stream=sys.stderr),

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from ktgdsl.cli.console import print_text, rich_console
-from ktgdsl.report.run_text import plain_run_listener
-from ktgdsl.report.search_text import plain_search_listener
+from ktgdsl.report.run_text import plain_run_listener, run_warnings
+from ktgdsl.report.search_text import plain_search_listener, search_warnings
 from ktgdsl.searching.events import Event as SearchEvent
 from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.searching.events import SearchFinished
@@ -24,7 +24,7 @@ def prepare_to_train() -> None:
 def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextManager[Listener]:
     """Shows a run on stdout or `stream`: a live table in a terminal, else plain lines.
 
-    When quiet it shows the result alone.
+    When quiet it shows the result alone, and what has to be known of it on stderr.
     """
     stream = stream or sys.stdout
     if not quiet and _is_terminal(stream):
@@ -34,10 +34,17 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
     listener = plain_run_listener(_print_line(stream))
 
     def result_only(event: Event) -> None:
+        warn_of_run(event)
         if isinstance(event, RunFinished):
             listener(event)
 
     return nullcontext(result_only if quiet else listener)
+
+
+def warn_of_run(event: Event) -> None:
+    """Show on stderr what has to be known of a run in any case."""
+    for line in run_warnings(event):
+        print_text(line, sys.stderr)
 
 
 def search_listener(
@@ -52,10 +59,17 @@ def search_listener(
     listener = plain_search_listener(_print_line(stream))
 
     def result_only(event: SearchEvent) -> None:
+        warn_of_search(event)
         if isinstance(event, SearchFinished):
             listener(event)
 
     return nullcontext(result_only if quiet else listener)
+
+
+def warn_of_search(event: SearchEvent) -> None:
+    """Show on stderr what has to be known of a search in any case."""
+    for line in search_warnings(event):
+        print_text(line, sys.stderr)
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -23,6 +23,7 @@ from ktgdsl.report.run_text import (
     network_text,
     pretrained_text,
     role,
+    run_warnings,
     stopped_text,
     targets_first,
 )
@@ -105,8 +106,8 @@ class _RunDisplay:
 
 def _notes(event: Event, progress: RunProgress) -> list[str]:
     """What is worth a line that stays."""
-    if isinstance(event, PretrainStarted) and event.reason:
-        return [f"{event.node} is trained on the labels first: {event.reason}"]
+    if isinstance(event, PretrainStarted):
+        return [*run_warnings(event)]
     if isinstance(event, RunDiscarded):
         return [discarded_text(event)]
     if isinstance(event, EpochDone) and event.stopped and progress.pretraining is None:

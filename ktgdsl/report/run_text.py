@@ -55,6 +55,15 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
     return listen
 
 
+def run_warnings(event: Event) -> tuple[str, ...]:
+    """What has to be known of a run even by those who want its result alone."""
+    if isinstance(event, RunStarted):
+        return event.notes
+    if isinstance(event, PretrainStarted) and event.reason:
+        return (f"{event.node} is trained on the labels first: {event.reason}",)
+    return ()
+
+
 def pretrained_text(done: PretrainDone) -> str:
     """What weights a frozen node has got, in words."""
     what = "has the weights of its pre-training from the cache" if done.cached else "is pre-trained"

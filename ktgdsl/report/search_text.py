@@ -59,6 +59,16 @@ def plain_search_listener(
     return listen
 
 
+def search_warnings(event: Event) -> tuple[str, ...]:
+    """What has to be known of a search even by those who want its result alone."""
+    match event:
+        case SearchStarted():
+            return event.notes
+        case TrialNoted():
+            return (one_line(event.text),)
+    return ()
+
+
 class _LineWriter:
     """Writes lines while a search is under way."""
 

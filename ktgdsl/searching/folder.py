@@ -77,6 +77,23 @@ class SearchFolder:
                 "put the file back from a copy, or start a new search from the space",
             )
 
+    def first_lost(self, trials: Sequence[FrozenTrial]) -> int | None:
+        """The first trial that `trials.csv` has as over and a journal, with these trials, has not.
+
+        Nothing in a journal itself tells that it was cut off between two entries.
+        """
+        try:
+            text = (self.path / "trials.csv").read_text("utf-8")
+            rows = [(row["trial"], row["state"]) for row in csv.DictReader(io.StringIO(text))]
+        except (OSError, ValueError, KeyError, csv.Error):  # it is a copy, and made again
+            return None
+        if [number for number, _ in rows] != [str(number) for number in range(len(rows))]:
+            return None  # it is damaged
+        over = {trial.number for trial in trials if trial.state.is_finished()}
+        ends = {name for state, name in STATES.items() if state.is_finished()}
+        lost = (n for n, (_, state) in enumerate(rows) if state in ends and n not in over)
+        return next(lost, None)
+
     def result(self) -> SearchResult | None:
         """The result, or None while the search is not finished."""
         path = self.path / "result.json"

@@ -18,7 +18,10 @@ FOLLOWING = "following"
 """How many entries of its group follow an entry: a key that Optuna does not know, and skips."""
 
 DIGEST = "digest"
-"""The digest of the rest of an entry: another such key."""
+"""The digest of the rest of an entry and of the digest before it: another such key."""
+
+_FIRST = "first"
+"""Stands for the digest before that of the first entry."""
 
 Entry = dict[str, Any]
 
@@ -35,6 +38,7 @@ class Journal(JournalFileBackend):
         super().__init__(str(path), lock_obj=JournalFileOpenLock(str(path)))
         self._path = path
         self._entries = 0  # those of the file that have been read
+        self._last: str | None = None  # the digest of the last of the file, once it is known
         self._group: list[Entry] | None = None
 
     @contextmanager
@@ -65,7 +69,11 @@ class Journal(JournalFileBackend):
         try:
             group = [{**log, FOLLOWING: len(logs) - i} for i, log in enumerate(logs[:-1], start=1)]
             group += logs[-1:]
-            super().append_logs([{**log, DIGEST: _digest(log)} for log in group])
+            last = self._last or _last_digest(self._path)
+            for log in group:
+                log[DIGEST] = last = _digest(log, last)
+            super().append_logs(group)
+            self._last = last
         except OSError:
             with suppress(OSError):
                 os.truncate(self._path, size)
@@ -94,19 +102,17 @@ def quarantine(path: Path) -> Path | None:
         content = path.read_bytes()
     whole = size = 0
     torn = False
-    is_sealed: bool | None = None  # the journals of older versions are not
+    chain = _Chain()
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         entry = _entry(line)
         if torn and entry is not None:
             raise _damaged(path, f"the journal {path} is damaged before its end")
-        if entry is not None:
-            is_sealed = DIGEST in entry if is_sealed is None else is_sealed
-            if not _is_ours(entry, is_sealed):
-                raise _damaged(
-                    path,
-                    f"line {number} of the journal {path} is not what was written there: it is "
-                    "damaged, or another program's",
-                )
+        if entry is not None and not chain.goes_on_with(entry):
+            raise _damaged(
+                path,
+                f"line {number} of the journal {path} is not what was written there: it is "
+                "damaged, another program's, or lines before it are missing",
+            )
         torn = entry is None
         size += len(line)
         if entry is not None and not entry.get(FOLLOWING):
@@ -124,22 +130,46 @@ def _damaged(path: Path, message: str) -> RunError:
     return folder_error(path, message, "put the file back from a copy, or start a new search")
 
 
-def _digest(entry: Entry) -> str:
-    """The digest of an entry but for the one that it has already."""
+class _Chain:
+    """Tells whether entries are what was written, one after the other, by their digests.
+
+    Those of older versions have none, or one of the entry alone; this version goes on after them.
+    """
+
+    def __init__(self) -> None:
+        self._last = _FIRST
+        self._are_sealed = self._are_chained = False
+
+    def goes_on_with(self, entry: Entry) -> bool:
+        digest = entry.get(DIGEST)
+        if digest is None:
+            return not self._are_sealed and isinstance(entry.get("op_code"), int)
+        self._are_sealed = True
+        if digest == _digest(entry, self._last):
+            self._are_chained = True
+        elif self._are_chained or digest != _digest(entry):
+            return False
+        self._last = digest
+        return True
+
+
+def _digest(entry: Entry, before: str = "") -> str:
+    """The digest of an entry but for the one that it has already, and of that before it."""
     content = {name: value for name, value in entry.items() if name != DIGEST}
-    return sha256(json.dumps(content, sort_keys=True).encode())[:16]
+    return sha256((before + json.dumps(content, sort_keys=True)).encode())[:16]
 
 
-def _is_ours(entry: Entry, is_sealed: bool) -> bool:
-    if is_sealed:
-        return entry.get(DIGEST) == _digest(entry)
-    return DIGEST not in entry and isinstance(entry.get("op_code"), int)
+def _last_digest(path: Path) -> str:
+    lines = path.read_bytes().splitlines()
+    return (_entry(lines[-1] + b"\n") or {}).get(DIGEST, _FIRST) if lines else _FIRST
 
 
 def _entry(line: bytes) -> Entry | None:
-    """The entry on a line, None where the line is torn."""
+    """The entry on a line, None where the line is torn; an empty one where it is something else."""
+    if not line.endswith(b"\n"):
+        return None
     try:
-        entry = parsed_json(line) if line.endswith(b"\n") else None
+        entry = parsed_json(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) else None
+    return entry if isinstance(entry, dict) else {}

@@ -49,6 +49,7 @@ from ktgdsl.space.size import size
 from ktgdsl.training.result import Score
 from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
+from ktgdsl.training.unchanged import changed_code_notes
 
 TABLE_SECONDS = 30.0
 """Seconds between two writings of trials.csv during a search, at least."""
@@ -158,11 +159,17 @@ class SearchRun:
     def _notes(self, environment: Mapping[str, Any]) -> tuple[str, ...]:
         """What is damaged or lost in the folder, a sentence each."""
         copies = damaged_copies(self.folder.run, environment)
-        notes = [f"{each}; the search does not need it" for each in copies]
+        notes = changed_code_notes(self.folder.run, environment)
+        notes += [f"{each}; the search does not need it" for each in copies]
         if self.study.torn is not None:
             notes.append(
                 f"the end of {self.folder.journal} was not written whole: it is cut off, and kept "
                 f"in {self.study.torn.name}"
+            )
+        elif (lost := self.folder.first_lost(self.study.trials)) is not None:
+            notes.append(
+                f"{self.folder.journal} was cut off: it lacks the end of trial {lost}, which "
+                "trials.csv has; what is missing is trained again"
             )
         return tuple(notes)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ktgdsl.backend.weights import is_intact_file
 from ktgdsl.training.checkpoint import Checkpoint
 from ktgdsl.training.run_folder import CLASSES, SPACE, SPEC, RunFolder
-from ktgdsl.training.unchanged import sha256_at
+from ktgdsl.training.unchanged import changed_code_notes, sha256_at
 from ktgdsl.training.versions import installed_version
 
 
@@ -29,7 +29,7 @@ def notes_on_resume(
     if checkpoint.metrics is not None and not folder.metrics.exists():
         notes.append(f"{folder.metrics} is gone: it will have the epochs from here on alone")
     notes += [f"{each}; the run does not need it" for each in damaged_copies(folder, environment)]
-    return tuple(notes)
+    return (*changed_code_notes(folder, environment), *notes)
 
 
 def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:

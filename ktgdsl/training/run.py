@@ -138,10 +138,11 @@ def _resume(
         require_progress(checkpoint, plan, folder.checkpoint)
     chosen = choose_device(device if device is not None else environment.get("device"))
     with threads_of(environment), deterministically(environment.get("deterministic") is True):
-        notes = notes_on_resume(folder, environment, checkpoint)
         execution = execution_to_resume(plan, chosen, environment)
         now = describe_environment(chosen, seeds(plan), execution) | changes
-        folder.write_environment({**environment, "resumed": [*resumptions(environment), now]})
+        environment = {**environment, "resumed": [*resumptions(environment), now]}
+        folder.write_environment(environment)
+        notes = notes_on_resume(folder, environment, checkpoint)
         truncate_metrics(folder.metrics, checkpoint.repeat, checkpoint.epoch, checkpoint.metrics)
         return Run(plan, folder, chosen, execution, listener, checkpoint, notes).train()
 

@@ -38,6 +38,26 @@ def changed_code(environment: Mapping[str, Any], code: Mapping[str, OwnFile]) ->
     return [name for name in sorted({*noted, *code}) if not is_the_same(name)]
 
 
+def changed_code_notes(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:
+    """A sentence for each time that a run or search was resumed with other code than before."""
+    notes, before = [], environment.get("code", {})
+    for number, resumed in enumerate(resumptions(environment), start=2):
+        if "code" not in resumed:
+            continue
+        digests = [{name: each["sha256"] for name, each in resumed["code"].items()}]
+        digests.insert(0, {name: each["sha256"] for name, each in before.items()})
+        before = resumed["code"]
+        names = sorted({name for name, _ in digests[0].items() ^ digests[1].items()})
+        copy = _code_folder(folder, number)
+        notes.append(f"resumed with other code than before: {', '.join(names)}, kept in {copy}")
+    return notes
+
+
+def _code_folder(folder: RunFolder, number: int) -> Path:
+    """Where the code is kept that a run was begun with, 1, or resumed with."""
+    return folder.path / ("code" if number == 1 else f"code-{number}")
+
+
 def mixes_code(environment: Mapping[str, Any]) -> bool:
     """Whether a run or search was resumed with other code than it was begun with."""
     return any("code" in resumed for resumed in resumptions(environment))
@@ -57,12 +77,14 @@ def changes_to_resume(
     """
     changed = changed_code(environment, own_code(plan))
     if changed and not allow_changed:
+        noted = [1, *(n for n, each in enumerate(resumptions(environment), 2) if "code" in each)]
+        when = "begun" if noted[-1] == 1 else "last resumed"
         command = f"ktgc {verb} --resume {shlex.quote(str(folder.path))} --allow-changed-code"
         raise folder_error(
             folder.path,
-            f"the code that {folder.path} was begun with has changed: {', '.join(changed)}",
-            f"put it back, it is kept in {folder.path / 'code'}, or start anew; to go on with the "
-            f"code as it is now: `{command}`",
+            f"the code that {folder.path} was {when} with has changed: {', '.join(changed)}",
+            f"put it back, it is kept in {_code_folder(folder, noted[-1])}, or start anew; to go "
+            f"on with the code as it is now: `{command}`",
         )
     from ktgdsl.training.identity import identify  # reads data, with torch
 
@@ -77,7 +99,7 @@ def changes_to_resume(
         )
     if not changed:
         return {}
-    folder.write_code(now.code, f"code-{len(resumptions(environment)) + 2}")
+    folder.write_code(now.code, _code_folder(folder, len(resumptions(environment)) + 2).name)
     return now.as_json()
 
 

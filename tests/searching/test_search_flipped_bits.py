@@ -108,6 +108,37 @@ def test_a_flipped_bit_in_the_journal_is_refused(folder: Path, tmp_path: Path) -
         assert [each.code for each in error.value.diagnostics] == ["E502"]
 
 
+@pytest.mark.parametrize("change", ["a line is missing", "the first is", "one is there twice"])
+def test_a_journal_with_other_lines_is_refused(folder: Path, tmp_path: Path, change: str) -> None:
+    copy = shutil.copytree(folder, tmp_path / "s")
+    lines = (copy / "study.journal").read_bytes().splitlines(keepends=True)
+    at = len(lines) // 2
+    changed = {
+        "a line is missing": lines[:at] + lines[at + 1 :],
+        "the first is": lines[1:],
+        "one is there twice": lines[: at + 1] + lines[at:],
+    }[change]
+    (copy / "study.journal").write_bytes(b"".join(changed))
+    with pytest.raises(RunError, match="is not what was written there") as error:
+        resume(copy)
+    assert [each.code for each in error.value.diagnostics] == ["E502"]
+
+
+def test_a_journal_that_is_cut_off_between_two_entries_is_told(
+    folder: Path, whole: Path, tmp_path: Path
+) -> None:
+    content = (folder / "study.journal").read_bytes()
+    lines = content.splitlines(keepends=True)
+    ends = [n for n, line in enumerate(lines, start=1) if b'"op_code":6' in line]
+    copy = shutil.copytree(folder, tmp_path / "s")
+    (copy / "study.journal").write_bytes(b"".join(lines[: ends[1]]))
+    assert notes(copy) == (
+        f"{copy / 'study.journal'} was cut off: it lacks the end of trial 2, which trials.csv has; "
+        "what is missing is trained again",
+    )
+    assert outcome(copy) == outcome(whole)
+
+
 def test_a_journal_that_is_cut_short_is_repaired_with_a_line(
     folder: Path, whole: Path, tmp_path: Path
 ) -> None:

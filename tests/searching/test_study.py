@@ -1,5 +1,6 @@
 """The journal of a search: what it keeps, and what a kill leaves of it."""
 
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -160,7 +161,7 @@ def test_damage_before_the_end_is_told_and_not_touched(tmp_path: Path) -> None:
     assert path.read_bytes() == b"".join(lines)
 
 
-@pytest.mark.parametrize("line", [b"{}", b'{"op_code": 0}', b'{"digest": "0"}', b'{"a": 1}'])
+@pytest.mark.parametrize("line", [b"{}", b'{"op_code": 0}', b'{"digest": "0"}', b"[]", b"null"])
 @pytest.mark.parametrize("last", [True, False])
 def test_a_line_of_another_program_is_told(tmp_path: Path, line: bytes, last: bool) -> None:
     path = tmp_path / "study.journal"
@@ -169,6 +170,24 @@ def test_a_line_of_another_program_is_told(tmp_path: Path, line: bytes, last: bo
     at = len(lines) if last else 1
     path.write_bytes(b"".join([*lines[:at], line + b"\n", *lines[at:]]))
     with pytest.raises(RunError, match=f"line {at + 1} of the journal .* is not what was written"):
+        Study(path, "g")
+
+
+def test_a_journal_whose_digests_are_no_chain_goes_on(tmp_path: Path) -> None:
+    """That of an older version: each digest was of its entry alone."""
+    path = tmp_path / "study.journal"
+    journal(path)
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in entries:
+        del entry["digest"]
+        text = json.dumps(entry, sort_keys=True)
+        entry["digest"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    Study(path, "g").set_seconds(3.0)
+    assert Study(path, "g").seconds == 3.0
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[0]]))
+    with pytest.raises(RunError, match="is not what was written there"):
         Study(path, "g")
 
 

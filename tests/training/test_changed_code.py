@@ -64,13 +64,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def begun(folder: Path) -> Path:
     """A run that was cut off after its first epoch of two."""
 
-    def stop(event: Event) -> None:
-        if isinstance(event, EpochDone):
-            raise KeyboardInterrupt
-
+    plan = ktgdsl.load(folder / "own.ktg")
     with pytest.raises(RunInterrupted):
-        ktgdsl.run(ktgdsl.load(folder / "own.ktg"), out=folder / "r", device="cpu", listener=stop)
+        ktgdsl.run(plan, out=folder / "r", device="cpu", listener=stop)
     return folder / "r"
+
+
+def stop(event: Event) -> None:
+    """Cut a run off after an epoch."""
+    if isinstance(event, EpochDone):
+        raise KeyboardInterrupt
 
 
 def change(folder: Path) -> None:
@@ -119,15 +122,38 @@ def test_code_that_is_gone_is_named(folder: Path, name: str) -> None:
     assert refused(lambda: ktgdsl.resume(run)).message.endswith(f"has changed: {name}")
 
 
-def test_changed_code_may_be_allowed_and_is_kept_beside_the_first(folder: Path) -> None:
+def test_changed_code_may_be_allowed_and_is_kept_beside_the_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = begun(folder)
+    (run / "code/changed_nets.py").write_text("")
     change(folder)
     assert cli.main(["run", "--resume", str(run), "--quiet"]) == 1
+    capsys.readouterr()
     assert cli.main(["run", "--resume", str(run), "--quiet", "--allow-changed-code"]) == 0
+    output = capsys.readouterr()
+    assert output.err.splitlines() == [
+        f"resumed with other code than before: changed_layers.py, kept in {run / 'code-2'}",
+        f"{run / 'code/changed_nets.py'} is not what was written there: it is damaged, or was "
+        "changed by hand; the run does not need it",
+    ]
+    assert output.out.startswith("node")
     assert (run / "code/changed_layers.py").read_text() == LAYERS
     assert (run / "code-2/changed_layers.py").read_text() != LAYERS
     (resumed,) = environment(run)["resumed"]
     assert resumed["code"].keys() == {"changed_nets.py", "changed_layers.py"}
+
+
+def test_code_that_changes_again_is_compared_with_what_was_used_last(folder: Path) -> None:
+    run = begun(folder)
+    first = (folder / "changed_layers.py").read_text()
+    change(folder)
+    with pytest.raises(RunInterrupted):
+        ktgdsl.resume(run, listener=stop, allow_changed_code=True)
+    (folder / "changed_layers.py").write_text(first)
+    problem = refused(lambda: ktgdsl.resume(run))
+    assert problem.message.endswith("was last resumed with has changed: changed_layers.py")
+    assert f"it is kept in {run / 'code-2'}, or" in str(problem.help)
 
 
 def test_without_a_resume_there_is_nothing_to_allow(folder: Path) -> None:
@@ -188,7 +214,7 @@ def test_a_network_of_changed_code_is_loaded_with_a_warning(folder: Path) -> Non
 
 
 def test_a_search_with_changed_code_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(search_run, "Pool", Pretended)
 
@@ -206,5 +232,7 @@ def test_a_search_with_changed_code_is_refused(
     change(folder)
     assert cli.main(["search", "--resume", str(out), "--quiet"]) == 1
     assert cli.main(["search", "--resume", str(out), "--quiet", "--allow-changed-code"]) == 0
+    note = f"resumed with other code than before: changed_layers.py, kept in {out / 'code-2'}\n"
+    assert note in capsys.readouterr().err
     assert (out / "code-2/changed_layers.py").exists()
     assert (out / "result.json").exists()

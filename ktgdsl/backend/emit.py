@@ -13,7 +13,7 @@ from ktgdsl.backend.own_functions import own_values
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, StageCall, Term, Update
 from ktgdsl.program.names import identifier
-from ktgdsl.program.values import LABEL, Weight
+from ktgdsl.program.values import LABEL, Connector, Read, Weight
 from ktgdsl.vocabulary.reads import UserFunction
 
 
@@ -102,12 +102,19 @@ class _Emitter:
     def _term(self, term: Term, edge: EdgeLoss, pair: str) -> fx.Node:
         values = self._combination(term.losses, edge, pair)
         gate = self._gate(term.gate)
-        weight = None if gate == 1.0 else gate
+        reduced = self._reduced(term, values, None if gate == 1.0 else gate)
+        reduced.meta["reduced"] = edge.key
+        return reduced
+
+    def _reduced(self, term: Term, values: fx.Node, weight: Emitted) -> fx.Node:
         match term.reduction:
             case "sum":
                 return self.values.call(gates.reduce_sum, values, weight)
             case "labeled":
-                labeled = self.values.call(gates.count_labeled, self.values.placeholders[LABEL])
+                label = self.values.placeholders[LABEL]
+                labeled = self.values.call(gates.count_labeled, label)
+                if _may_differ(*term.losses):
+                    labeled = self.values.call(gates.count_labeled_like, label, values)
                 return self.values.call(gates.reduce_labeled, values, weight, labeled)
             case "active":
                 return self.values.call(gates.reduce_active, values, weight, weight)
@@ -127,7 +134,8 @@ class _Emitter:
             value.meta["loss"] = edge.key, part.word
             if part.coefficient != 1:
                 value = self.graph.call_function(mul, (value, part.coefficient))
-            total = value if total is None else self.graph.call_function(add, (total, value))
+            plus = gates.plus if _may_differ(*parts) else add
+            total = value if total is None else self.graph.call_function(plus, (total, value))
         assert total is not None
         return total
 
@@ -135,6 +143,8 @@ class _Emitter:
         match gate:
             case Combined():
                 operator = mul if gate.operator == "*" else add
+                if _may_differ(*gate.parts):
+                    operator = gates.times if gate.operator == "*" else gates.plus
                 first, *rest = (self._gate(part) for part in gate.parts)
                 for value in rest:
                     first = self.values.call(operator, first, value)
@@ -142,3 +152,25 @@ class _Emitter:
             case Weight():
                 return self.values.weight(gate)
         return gate
+
+
+def _may_differ(*parts: Loss | Gate) -> bool:
+    """Whether some of these may have a value for each sample and others one for each pixel.
+
+    What is the user's own may have either.
+    """
+    kinds = {kind for part in parts for kind in _kinds(part)}
+    return "own" in kinds or len(kinds) > 1
+
+
+def _kinds(part: Loss | Gate) -> set[str]:
+    match part:
+        case Combined():
+            return {kind for each in part.parts for kind in _kinds(each)}
+        case Loss() | Weight() if isinstance(part.inputs[0], UserFunction):
+            return {"own"}
+        case Loss() | Weight():
+            features = (isinstance(i, Read) and i.form == "features" for i in part.inputs)
+            connected = (isinstance(i, Connector) for i in part.inputs)
+            return {"sample" if part.word == "shard" or any((*features, *connected)) else "pixel"}
+    return set()

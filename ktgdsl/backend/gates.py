@@ -63,11 +63,11 @@ def cosine(progress: Progress, start: float, stop: float) -> Progress:
 def reduce_mean(values: Tensor, weight: Weight) -> Tensor:
     """Return Σ w v over the number of values (B, *rest): paper, Eq. 2, over the batch size.
 
-    In this and the other reductions a weight is None (1), a number, a 0-dim tensor or
-    (B, *rest), and the result is 0-dim of the values' dtype.
+    In this and the other reductions a weight is None (1), a number, a 0-dim tensor, (B, *rest) or
+    (B,), the same for all pixels of a sample, and the result is 0-dim of the values' dtype.
 
     Raises:
-        ValueError: when the shape of the weight is neither () nor that of the values.
+        ValueError: when the weight has another shape.
     """
     return _weighted(values, weight).mean()
 
@@ -89,6 +89,8 @@ def reduce_active(values: Tensor, weight: Weight, active: Tensor) -> Tensor:
     Raises:
         ValueError: as `reduce_mean`.
     """
+    if active.ndim == 1 and values.ndim > 1:
+        active = over_pixels(active, values).expand_as(values)
     return reduce_labeled(values, weight, (active != 0).sum())
 
 
@@ -109,11 +111,45 @@ def count_labeled(label: Tensor) -> Tensor:
     return (label >= 0).sum()
 
 
+def count_labeled_like(label: Tensor, values: Tensor) -> Tensor:
+    """As `count_labeled`, of pixels if there is a value for each, and else of samples.
+
+    A sample counts where one of its labels is not -1.
+    """
+    labeled = label >= 0
+    per_value = labeled.ndim == values.ndim
+    return (labeled if per_value else labeled.flatten(1).any(1)).sum()
+
+
+def over_pixels(weight: Tensor, like: Tensor) -> Tensor:
+    """Return weights of samples (B,) as (B, 1, ...), which those of pixels are combined with.
+
+    Others stay as they are: aligned from the right, (B,) would meet the last of (B, H, W).
+    """
+    if weight.ndim == 1 and like.ndim > 1:
+        return weight.view(-1, *[1] * (like.ndim - 1))
+    return weight
+
+
+def times(first: Tensor | float, second: Tensor | float) -> Tensor | float:
+    """Return the product of two weights or values, of samples (B,) or pixels (B, *rest)."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return over_pixels(first, second) * over_pixels(second, first)
+    return first * second
+
+
+def plus(first: Tensor | float, second: Tensor | float) -> Tensor | float:
+    """Return the sum of two weights or values, of samples (B,) or pixels (B, *rest)."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return over_pixels(first, second) + over_pixels(second, first)
+    return first + second
+
+
 def open_share(*weights: Tensor) -> Tensor:
-    """Return the share of samples for which any of the weights is not 0, 0-dim float32."""
+    """Return the share of samples, or pixels, where any of the weights is not 0, 0-dim float32."""
     is_open = weights[0] != 0
     for weight in weights[1:]:
-        is_open = is_open | (weight != 0)
+        is_open = over_pixels(is_open, weight) | over_pixels(weight != 0, is_open)
     return is_open.float().mean()
 
 
@@ -137,10 +173,12 @@ def end_of_epoch(progress: Tensor, epochs: int, steps: int) -> Tensor:
 def _weighted(values: Tensor, weight: Weight) -> Tensor:
     if weight is None:
         return values
-    if isinstance(weight, Tensor) and weight.shape not in ((), values.shape):
+    if isinstance(weight, Tensor) and weight.shape == values.shape[:1]:
+        weight = over_pixels(weight, values)
+    elif isinstance(weight, Tensor) and weight.shape not in ((), values.shape):
         # Broadcasting (B, 1) against (B,) would weigh every sample with every other.
         raise ValueError(
-            f"a gate gives one weight or one per sample: expected the shape () or "
+            f"a gate gives one weight or one for each value of the loss: expected the shape () or "
             f"{tuple(values.shape)}, got {tuple(weight.shape)}"
         )
     return (values * weight).to(values.dtype)

@@ -1,4 +1,4 @@
-"""Tries edges between taps before anything is trained: shapes that do not fit fail here."""
+"""Tries edges before anything is trained: shapes that do not fit fail here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def try_taps(
     parts: Mapping[str, nn.Module],
     device: torch.device,
 ) -> None:
-    """Compute the updates that read inside of networks on two images, in eval mode.
+    """Compute updates on two images, in eval mode: those that read inside of networks, or masks.
 
     Args:
         plan: what is trained.
@@ -39,7 +39,7 @@ def try_taps(
     """
     for phase in program.phases:
         calls = [call for update in phase.updates for call in update.calls]
-        if any(call.taps != (LOGITS,) for call in calls):
+        if plan.data.known.masks or any(call.taps != (LOGITS,) for call in calls):
             for graph in phase_graphs(plan, phase, networks, parts):
                 first = next(iter(networks.values()))
                 dtype = next((each.dtype for each in first.parameters()), torch.float32)
@@ -47,7 +47,7 @@ def try_taps(
                 number = torch.arange(CHECKED_IMAGES, device=device)
                 values = {
                     IMAGE: image,
-                    LABEL: torch.zeros_like(number),
+                    LABEL: number.new_zeros((CHECKED_IMAGES, *plan.data.label_shape)),
                     PROGRESS: 1.0,
                     SAMPLE: number,
                     SECOND_VIEW: image,
@@ -79,6 +79,16 @@ class _Trial(fx.Interpreter):
                     f"of {' and '.join(map(str, shapes))}: {problem}"
                 )
                 help = "take taps that fit, or a loss that does not compare them one by one"
+                raise EdgeError(
+                    (source, destination), Diagnostic("E505", message, help=help)
+                ) from error
+            if "reduced" in n.meta:
+                source, destination = n.meta["reduced"]
+                message = f"the gate of edge {source} -> {destination} does not fit: {problem}"
+                help = (
+                    "with masks `correct` and its like have a weight for each pixel, and a loss "
+                    "between layers one value for each sample: weigh that by numbers or schedules"
+                )
                 raise EdgeError(
                     (source, destination), Diagnostic("E505", message, help=help)
                 ) from error

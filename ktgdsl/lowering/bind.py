@@ -11,7 +11,7 @@ from ktgdsl.lowering.named_values import NamedValue, either, first_name, named, 
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
 from ktgdsl.lowering.values import INVALID, is_open, whole
-from ktgdsl.syntax.tree import Boolean, CallExpression, Reference, Setting, String, Value
+from ktgdsl.syntax.tree import Boolean, CallExpression, List, Reference, Setting, String, Value
 from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
 from ktgdsl.vocabulary.registry import entry
 from ktgdsl.vocabulary.spelling import closest
@@ -105,6 +105,8 @@ class Binder(ReferenceResolver):
         if points_at := referenced_kind(field):
             return self.reference(item.value, points_at)
         choices = [w for a in types if get_origin(a) is Literal for w in get_args(a)]
+        if words := [w for a in types if get_origin(a) is list for w in _words_of(a)]:
+            return self._words(cls, item, words, owner)
         if choices and str in types:
             return self._word_or_string(cls, item, choices, owner)
         if choices or types == (bool,):
@@ -148,6 +150,23 @@ class Binder(ReferenceResolver):
             f"did you mean `{guess}`?" if guess else None,
         )
         return INVALID
+
+    def _words(
+        self, cls: type[Parameters], item: NamedValue, choices: list[str], owner: str
+    ) -> Any:
+        """The list of words among `choices` that a value is; INVALID after a complaint."""
+        value = self.expand(item.value)
+        if is_open(value):
+            return INVALID
+        if not isinstance(value, List):
+            name = value.name if isinstance(value, CallExpression) else None
+            example = name if name in choices else choices[0]
+            message = f"{named(cls, item.name, owner)} must be a list of {either(choices)}"
+            self.complain("E301", message, value.span, f"write `[{example}]`")
+            return INVALID
+        items = [NamedValue(item.name, item.span, each) for each in value.items]
+        words = [self._one_of(cls, each, choices, owner) for each in items]
+        return INVALID if INVALID in words else words
 
     def _word_or_string(
         self, cls: type[Parameters], item: NamedValue, words: list[str], owner: str
@@ -194,3 +213,9 @@ class Binder(ReferenceResolver):
                     fix = fix or hints.for_invalid(cls, name, values.get(name))
                     self.complain(code, message, place_of(error["loc"], items, span), fix)
             return None
+
+
+def _words_of(annotation: Any) -> tuple[str, ...]:
+    """The words that the items of a list may be; none where they are something else."""
+    (item,) = get_args(annotation)
+    return get_args(item) if get_origin(item) is Literal else ()

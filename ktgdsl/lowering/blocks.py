@@ -150,6 +150,7 @@ def _train(settings: TrainSettings) -> model.TrainPlan:
         "optimizer": settings.optimizer.call(),
         "schedule": settings.schedule.call(),
         "stop": stop_call(settings.stop),
+        "metrics": tuple(settings.metrics),
     }
     return model.TrainPlan.model_construct(**{**others, **calls})
 

@@ -14,11 +14,11 @@ from ktgdsl.plan.isomorphism import Arc, canonical_order
 def content(plan: dict[str, Any]) -> dict[str, Any]:
     """Everything in a plan's JSON data that changes a trained bit, names included.
 
-    Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; paths (a
-    weights file counts by its SHA-256); which outputs are kept; the number of repeats; the workers
-    that load data; how many images are evaluated at once; the size of a split that is not held
-    out; the settings of pre-trainings where there is none or they are those of `train`; and the
-    settings of a search. What a space leaves open is part of it.
+    Left out: the graph's name; dropped nodes and edges; the interval of checkpoints; what is
+    measured; paths (a weights file counts by its SHA-256); which outputs are kept; the number of
+    repeats; the workers that load data; how many images are evaluated at once; the size of a split
+    that is not held out; the settings of pre-trainings where there is none or they are those of
+    `train`; and the settings of a search. What a space leaves open is part of it.
     """
     facts = deepcopy(plan)
     pretrain = facts.pop("pretrain") or {}
@@ -35,7 +35,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         if part.get("take") == "last":
             del part["take"]  # as it was before plans could say it
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
-    del facts["train"]["checkpoint"], facts["train"]["repeats"]
+    del facts["train"]["checkpoint"], facts["train"]["repeats"], facts["train"]["metrics"]
     del facts["data"]["root"], facts["data"]["workers"], facts["data"]["evaluation_batch"]
     if facts["data"]["drop_last"]:
         del facts["data"]["drop_last"]  # as it was before plans could say it

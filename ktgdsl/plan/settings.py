@@ -3,6 +3,7 @@
 from typing import Literal
 
 from ktgdsl.vocabulary.call import Call, Data, format_number
+from ktgdsl.vocabulary.metrics import Metric
 
 EVALUATION_BATCH = 256
 """Images in a batch, at least, when a split is evaluated: without gradients there is memory."""
@@ -197,6 +198,8 @@ class TrainPlan(Data):
     """The epoch whose weights a training without phases ends with; phases have their own."""
     stop: Call | None = None
     """When a training without phases ends early; phases have their own. None is never."""
+    metrics: tuple[Metric, ...] = ()
+    """What is measured besides the accuracy after each epoch."""
     checkpoint: int
     """Epochs between checkpoints; one is written at the end too."""
 

@@ -28,6 +28,7 @@ def pretraining_plan(plan: Plan, node: Node, seed: int, name: str = NAME) -> Pla
             "schedule": sharers[0].schedule,
             "seed": seed,
             "repeats": 1,
+            "metrics": (),
             "aggregate": "sum",  # of transfer losses, and there is none
             "update": "simultaneous",  # of one node
         }

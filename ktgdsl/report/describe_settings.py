@@ -170,6 +170,8 @@ def value_text(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]" if value else "none"
     if isinstance(value, Call):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -31,6 +31,7 @@ from ktgdsl.training.events import (
     EpochDone,
     Event,
     Listener,
+    Measured,
     PretrainDone,
     PretrainStarted,
     RunDiscarded,
@@ -168,19 +169,25 @@ def _bar(progress: RunProgress, width: int) -> RenderableType:
 
 def _nodes(progress: RunProgress, width: int) -> Table:
     graph = progress.plan.graph
-    numbers = ("loss", "train", progress.split)
+    metrics = progress.plan.train.metrics
+    numbers = ("loss", "train", progress.split, *metrics)
     rows = [
         [
             *_node_cells(graph, node),
             _number(progress.loss, node.name, ".4f"),
             _number(progress.train_accuracy, node.name, ".2f", " %"),
             _number(progress.accuracy, node.name, ".2f", " %", style="bold"),
+            *(_number(_by_node(progress.measured, each), node.name, ".2f") for each in metrics),
         ]
         for node in targets_first(graph)
     ]
     head = (*_NODE_HEADINGS, *numbers)
     fitting = fitting_columns(_widths(head, rows), (2, 1, 4, 3), width + GAP)
     return _table(head, rows, fitting, "right")
+
+
+def _by_node(measured: Measured, metric: str) -> dict[str, float]:
+    return {node: each[metric] for node, each in measured.items() if metric in each}
 
 
 _NODE_HEADINGS = ("node", "role", "network")

@@ -11,6 +11,7 @@ from ktgdsl.training.events import (
     EpochDone,
     EpochsSkipped,
     Event,
+    Measured,
     PretrainDone,
     PretrainStarted,
     RepeatStarted,
@@ -60,7 +61,7 @@ class RunProgress:
 
     While a node is pre-trained, `pretraining` names it and `epoch`, `epochs`, `steps` and
     the time left are of that training alone. `loss`, `train_accuracy` and `accuracy` (on the
-    split `split`) are by node, of the last epoch.
+    split `split`) are by node, of the last epoch, and so are the metrics in `measured`.
     """
 
     def __init__(self, started: RunStarted, clock: Clock = time.monotonic) -> None:
@@ -73,6 +74,7 @@ class RunProgress:
         self.loss: Mapping[str, float] = {}
         self.train_accuracy: Mapping[str, float] = {}
         self.accuracy: Mapping[str, float] = {}
+        self.measured: Measured = {}
         self._clock = clock
         self._rate = StepRate(clock)
         self._pretraining_seconds = 0.0  # of this repeat
@@ -117,7 +119,7 @@ class RunProgress:
         self._rate = StepRate(self._clock)
 
     def _forget_metrics(self) -> None:
-        self.loss, self.train_accuracy, self.accuracy = {}, {}, {}
+        self.loss, self.train_accuracy, self.accuracy, self.measured = {}, {}, {}, {}
 
     def _note_metrics(self, event: EpochDone) -> None:
         def by_node(values: Mapping[str, float]) -> Mapping[str, float]:
@@ -129,6 +131,7 @@ class RunProgress:
         self.loss = by_node(event.metrics.loss)
         self.train_accuracy = by_node(event.metrics.accuracy)
         self.accuracy = by_node(event.accuracy)
+        self.measured = event.measured
 
     @property
     def epochs(self) -> int:

@@ -104,7 +104,8 @@ def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
         cells.insert(0, f"pre-training {progress.pretraining}:")
     elif done.phase is not None:
         cells.insert(0, f"phase {done.phase}:")
-    cells += [f"{name} {progress.accuracy[name]:.1f} %" for name in measured]
+    accuracies = ((name, f"{progress.accuracy[name]:.1f} %") for name in measured)
+    cells += [f"{name} {accuracy}{_metrics(progress, name)}" for name, accuracy in accuracies]
     learning = next(name for name in measured if name in progress.loss)
     cells.append(f"loss {progress.loss[learning]:.3f}")
     if progress.rate is not None:
@@ -112,6 +113,13 @@ def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
     if progress.seconds_left:
         cells.append(f"{duration(progress.seconds_left)} left")
     return "  ".join(cells)
+
+
+def _metrics(progress: RunProgress, name: str) -> str:
+    """What is measured of a target besides its accuracy."""
+    measured = progress.measured.get(name, {}) if name in progress.plan.graph.targets else {}
+    values = [f"{metric} {value:.1f}" for metric, value in measured.items()]
+    return f" ({', '.join(values)})" if values else ""
 
 
 def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> str:
@@ -145,6 +153,9 @@ def accuracy_columns(plan: Plan, result: RunResult) -> list[list[str]]:
     held_out = [node.validation_accuracy for node in nodes if node.validation_accuracy is not None]
     if held_out:
         table.append(["validation accuracy", *map(str, held_out)])
+    for metric in nodes[0].metrics or {}:
+        scores = [str((node.metrics or {})[metric]) for node in nodes]
+        table.append([f"test {metric}", *scores])
     return table
 
 

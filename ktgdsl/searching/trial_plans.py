@@ -57,7 +57,7 @@ def for_trial(plan: Plan) -> Plan:
     assert plan.search is not None
     share = plan.search.epochs / plan.epochs
     epochs = max(1, round(plan.train.epochs * share))
-    train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1})
+    train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1, "metrics": ()})
     data = plan.data.model_copy(update={"holdout": True})
     phases = _in_proportion(plan.phases, plan.search.epochs)
     return plan.model_copy(update={"train": train, "data": data, "phases": phases})

@@ -256,6 +256,8 @@ def _train(plan: Plan) -> list[str]:
         value = getattr(train, name)
         if name == "stop":
             settings[name] = None if value is None else _stop(value)
+        elif name == "metrics":
+            settings[name] = _plain_text(value) if value else None
         elif name not in settings and value != defaults[name]:
             settings[name] = _plain_text(value)
     return _block("train", settings)
@@ -277,6 +279,8 @@ def _stop(call: Call | None) -> str:
 
 
 def _plain_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(value)}]"
     return format_number(value) if isinstance(value, float) else str(value)
 
 

@@ -28,18 +28,25 @@ PretrainedFacts = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_fac
 """By node, the fields of a `Pretrained`."""
 
 
+MeasuredPercents = Mapping[str, Mapping[str, Percent]]
+"""By node, metrics by their names."""
+
+
 @dataclass(frozen=True)
 class Accuracies:
     """Top-1 in percent of every node after the last epoch; `validation` only under holdout.
 
     `pretrained` has, by node, the fields of a `ktgdsl.training.result.Pretrained`. `epochs` are
-    those of each phase; without any they are the planned ones.
+    those of each phase; without any they are the planned ones. `measured` has the metrics of the
+    plan on the test split, by node.
     """
 
     test: Mapping[str, Percent]
     validation: Mapping[str, Percent] | None
     pretrained: PretrainedFacts = field(default_factory=dict)
     epochs: tuple[int, ...] = ()
+    measured: MeasuredPercents = field(default_factory=dict)
+    validation_measured: MeasuredPercents = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ training's own thread, so it should be quick.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ktgdsl.training.result import RunResult
 
 SplitName = Literal["test", "validation"]
+
+Measured = Mapping[str, Mapping[str, float]]
+"""By node, the metrics in percent that `train { metrics }` names."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class EpochDone:
     and `last` is true for the last epoch of the training. `accuracy` is the top-1 in percent on
     `split` of every node that is computed, `learning_rate` the rate of the epoch's last step of
     every node that learns. `stopped` says why the phase ends here if that is before its last epoch.
+    `measured` is on `split`, as `accuracy`.
     """
 
     epoch: int
@@ -143,6 +147,7 @@ class EpochDone:
     phase: str | None = None
     last: bool = False
     stopped: str = ""
+    measured: Measured = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

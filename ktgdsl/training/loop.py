@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -21,13 +21,15 @@ from ktgdsl.training.events import (
     EpochMetrics,
     EpochsSkipped,
     Listener,
+    Measured,
     NonFinite,
     SplitName,
     StepsDone,
     ignore,
 )
 from ktgdsl.training.float_images import ask_about_float_images
-from ktgdsl.training.metrics import EpochMeter, evaluate, finite
+from ktgdsl.training.measured import Measuring
+from ktgdsl.training.metrics import EpochMeter, Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
 from ktgdsl.training.stopping import no_progress
 
@@ -76,22 +78,25 @@ def train(
         RunError: as `epochs` does.
     """
     nodes = {node.name for node in step.plan.graph.evaluated}
-    last: dict[SplitName, Mapping[str, float]] = {}
+    last: dict[SplitName, tuple[Mapping[str, float], Measured]] = {}
     for done in epochs(step, splits.for_training, seed=seed, resume=resume, listener=listener):
         if on_epoch is not None:
             on_epoch(done)
         listener(done)
         # The best epoch may have been another, and a phase may not compute all nodes.
         final = step.phase.take == "last" and done.accuracy.keys() == nodes
-        last = {done.split: done.accuracy} if final else {}
+        last = {done.split: (done.accuracy, done.measured)} if final else {}
 
-    def accuracy(name: SplitName, split: Split) -> Mapping[str, float]:
+    def evaluated(name: SplitName, split: Split) -> tuple[Mapping[str, float], Measured]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
-        return last[name] if name in last else evaluate_nodes(step, split, nodes)
+        return last[name] if name in last else evaluate_and_measure(step, split, nodes)
 
-    test, held_out = accuracy("test", splits.test), splits.validation
-    validation = None if held_out is None else accuracy("validation", held_out)
-    return Accuracies(test, validation, epochs=step.epochs)
+    accuracy, measured = evaluated("test", splits.test)
+    found = Accuracies(accuracy, None, epochs=step.epochs, measured=measured)
+    if splits.validation is None:
+        return found
+    accuracy, measured = evaluated("validation", splits.validation)
+    return replace(found, validation=accuracy, validation_measured=measured)
 
 
 def epochs(
@@ -139,7 +144,7 @@ def epochs(
         phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
-        accuracy = evaluate_nodes(step, data.evaluation, judged)
+        accuracy, measured = evaluate_and_measure(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
         if ends := step.phase_is_over:
             _require_finite_weights(plan, phase, networks | step.mixers, epoch, step.taken)
@@ -152,6 +157,7 @@ def epochs(
             phase.name,
             last=ends and phase is step.program.phases[-1],
             stopped=no_progress(phase) if step.stopped else "",
+            measured=measured,
         )
 
 
@@ -207,13 +213,24 @@ def _train_epoch(
     return metrics
 
 
-def evaluate_nodes(step: Stepper, split: Split, nodes: Collection[str]) -> dict[str, float]:
+def evaluate_and_measure(
+    step: Stepper, split: Split, nodes: Collection[str]
+) -> tuple[dict[str, float], Measured]:
+    """As `evaluate_nodes`, and the metrics of the plan with it."""
+    measuring = Measuring(step.plan.train.metrics)
+    watch = measuring if step.plan.train.metrics else None
+    return evaluate_nodes(step, split, nodes, watch), measuring.read()
+
+
+def evaluate_nodes(
+    step: Stepper, split: Split, nodes: Collection[str], watch: Watch | None = None
+) -> dict[str, float]:
     """The accuracies of nodes on a split, in percent, with the weights as they are."""
     if not nodes:
         return {}
     at_once = step.plan.data.evaluated_at_once
     with blaming_networks(step.networks):
-        return evaluate(step.predictor(nodes), batches_in_order(split, at_once))
+        return evaluate(step.predictor(nodes), batches_in_order(split, at_once), watch)
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

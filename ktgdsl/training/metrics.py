@@ -1,6 +1,6 @@
 """The metrics of an epoch, summed on the device and read once; and evaluation."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,9 @@ from ktgdsl.backend.output import Output
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
+
+Watch = Callable[[Mapping[str, Tensor], Tensor], None]
+"""Takes the logits of a batch, (B, classes) by node, and its labels (B,)."""
 
 
 class EpochMeter:
@@ -117,19 +120,24 @@ def eval_mode(networks: Iterable[nn.Module]) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(
-    predictor: NetworkPredictor | GraphPredictor, batches: Iterable[tuple[Tensor, Tensor]]
+    predictor: NetworkPredictor | GraphPredictor,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    watch: Watch | None = None,
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
     The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
-    sample is labeled.
+    sample is labeled. `watch` sees the answers to each batch.
     """
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
     with eval_mode([predictor]):
         for image, label in batches:
-            correct.append(_correct([*predictor(image).values()], label))
+            logits = predictor(image)
+            correct.append(_correct([*logits.values()], label))
             labeled.append((label >= 0).sum())
+            if watch is not None:
+                watch(logits, label)
     counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
     *right, total = counts.tolist()
     return {name: 100 * n / max(1, total) for name, n in zip(predictor.nodes, right, strict=True)}

@@ -37,7 +37,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
     its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
     is null where no logits are computed. An edge into the logits is named by its source,
     `b` or `b.stage2`, and any other in full, `b.stage2 -> a.stage1`. Where the
-    phase ends early, `stopped` says why.
+    phase ends early, `stopped` says why. Metrics of the plan follow the accuracy.
     """
     metrics = done.metrics
     phase = {} if done.phase is None else {"phase": done.phase}
@@ -51,6 +51,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             "loss": metrics.loss.get(node.name),
             "accuracy": metrics.accuracy.get(node.name),
             f"{done.split}_accuracy": done.accuracy[node.name],
+            **{f"{done.split}_{k}": v for k, v in done.measured.get(node.name, {}).items()},
             "learning_rate": done.learning_rate.get(node.name),
             "edges": {
                 _name_among(edge): asdict(metrics.edges[edge.key])

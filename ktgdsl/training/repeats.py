@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,4 +209,11 @@ def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
         accuracy=Score.of([each.test[name] for each in finished]),
         validation_accuracy=Score.of(validation) if validation else None,
         pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
+        metrics=_scores([each.measured.get(name, {}) for each in finished]),
+        validation_metrics=_scores([each.validation_measured.get(name, {}) for each in finished]),
     )
+
+
+def _scores(measured: Sequence[Mapping[str, float]]) -> dict[str, Score] | None:
+    """The scores of metrics over the repeats; None without any."""
+    return {name: Score.of([each[name] for each in measured]) for name in measured[0]} or None

@@ -67,12 +67,15 @@ class EarlyStop(_Record):
 class NodeResult(_Record):
     """A node after the last epoch, on the test split and, under holdout, the validation split.
 
-    `pretrained` has its pre-training in each run, if it had one.
+    `pretrained` has its pre-training in each run, if it had one; `metrics` what
+    `train { metrics }` names, on the test split.
     """
 
     accuracy: Score
     validation_accuracy: Score | None = None
     pretrained: tuple[Pretrained, ...] | None = None
+    metrics: dict[str, Score] | None = None
+    validation_metrics: dict[str, Score] | None = None
 
 
 class RunResult(_Record):
@@ -108,7 +111,7 @@ class RunResult(_Record):
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})
         for node in content["nodes"].values():
-            for name in ("validation_accuracy", "pretrained"):
+            for name in ("validation_accuracy", "pretrained", "metrics", "validation_metrics"):
                 if node[name] is None:
                     del node[name]
             for each in node.get("pretrained", ()):

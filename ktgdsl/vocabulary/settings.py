@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from ktgdsl.vocabulary.entry import Epochs, Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
+from ktgdsl.vocabulary.metrics import Metric
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
 from ktgdsl.vocabulary.refs import Layer, Node
 from ktgdsl.vocabulary.stopping import Never, Stop
@@ -187,7 +188,20 @@ class TrainSettings(Parameters):
         default_factory=Never.model_construct,
         description="when to end early, by the validation split; also of phases that do not say it",
     )
+    metrics: list[Metric] = Field(
+        default_factory=list,
+        description="measured besides the accuracy after each epoch: `top5`, the top-5 accuracy; "
+        "`f1`, the mean F1 of the classes; `ece`, the expected calibration error",
+    )
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_differ(cls, metrics: list[Metric]) -> list[Metric]:
+        twice = next((each for each in metrics if metrics.count(each) > 1), None)
+        if twice is not None:
+            raise ValueError(f"must name each metric once, and names `{twice}` twice")
+        return metrics
 
 
 _SILENT = "as in `train` unless given"

@@ -15,7 +15,7 @@ from ktgdsl.errors import KtgWarning, RunError, SpecError
 from ktgdsl.evaluation.evaluate import evaluate
 from ktgdsl.evaluation.result import Evaluation
 from ktgdsl.files import sealed_json, unsealed_json
-from ktgdsl.measures.classification import by_class, macro_f1, top
+from ktgdsl.measures.classification import METRICS, by_class, macro_f1, top
 from ktgdsl.training import digits
 from ktgdsl.training.networks import load_network
 
@@ -30,7 +30,7 @@ graph evaluated {
     edge slow  -> b : kl
 }
 data digits { batch = 128  samples = 256  validation = 64  holdout = true  augment = standard }
-train { epochs = 2  repeats = 2 }
+train { epochs = 2  repeats = 2  metrics = [top5, f1, ece] }
 """
 
 
@@ -110,6 +110,23 @@ def test_counts_are_those_of_the_loaded_network(trained: Path, evaluation: Evalu
             [*(100 * right / matrix.sum(axis=1))]
         )
     assert evaluation.nodes["b"].score(macro_f1).runs == pytest.approx(f1)
+
+
+def test_metrics_of_the_training_are_those_of_an_evaluation(
+    trained: Path, evaluation: Evaluation
+) -> None:
+    result = json.loads((trained / "result.json").read_text())
+    validation = evaluate(trained, split="validation", device="cpu")
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    for name, node in result["nodes"].items():
+        last = [each for each in lines if each["node"] == name and each["epoch"] == 2]
+        assert [*node["metrics"]] == [*node["validation_metrics"]] == ["top5", "f1", "ece"]
+        for metric, measure in METRICS.items():
+            on_test, held_out = (each.nodes[name] for each in (evaluation, validation))
+            assert node["metrics"][metric]["runs"] == pytest.approx(on_test.score(measure).runs)
+            expected = pytest.approx(held_out.score(measure).runs)
+            assert node["validation_metrics"][metric]["runs"] == expected
+            assert [each[f"validation_{metric}"] for each in last] == expected
 
 
 def folder_of_images(path: Path, *classes: str, size: int = 8) -> str:

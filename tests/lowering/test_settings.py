@@ -171,6 +171,7 @@ class TestSettings:
             "clip": None,
             "take": "last",
             "stop": None,
+            "metrics": (),
             "checkpoint": 1,
         }
         (node,) = plan.graph.nodes

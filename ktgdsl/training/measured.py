@@ -1,0 +1,33 @@
+"""Measures what `train { metrics }` names, besides the accuracy, while nodes are evaluated."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from ktgdsl.measures.classification import METRICS
+from ktgdsl.measures.counter import Counter
+from ktgdsl.training.events import Measured
+from ktgdsl.vocabulary.metrics import Metric
+
+
+class Measuring:
+    """Counts the answers of nodes, and computes some metrics of them."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+        self._counters: dict[str, Counter] = {}
+
+    def __call__(self, logits: Mapping[str, Tensor], label: Tensor) -> None:
+        """Count a batch: logits (B, classes) by node, and labels (B,), -1 where there is none."""
+        for name, each in logits.items():
+            if name not in self._counters:
+                self._counters[name] = Counter(each.shape[1], each.device)
+            self._counters[name].update(each, label)
+
+    def read(self) -> Measured:
+        """Each metric in percent, by node; {} without metrics."""
+        counts = {name: counter.read() for name, counter in self._counters.items()}
+        return {
+            name: {metric: METRICS[metric](each) for metric in self._metrics}
+            for name, each in counts.items()
+        }

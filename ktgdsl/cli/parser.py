@@ -19,6 +19,7 @@ VERBS = {
     "search": "find the best graph of a space, or go on with a search",
     "curves": "draw accuracies and losses of runs by epoch",
     "eval": "measure the networks of a run: accuracy by class, mistakes, F1, calibration",
+    "compare": "test finished runs against each other",
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
     "completion": "print the script that completes command lines in a shell",

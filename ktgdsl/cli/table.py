@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=["text", "markdown", "csv", "json"],
+        choices=["text", "markdown", "latex", "csv", "json"],
         default="text",
         help="of the table (default: text)",
     )

@@ -9,6 +9,7 @@ from ktgdsl.measures.classification import by_class, calibration_error, macro_f1
 from ktgdsl.measures.counts import BINS, Bin, Counts
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import count
+from ktgdsl.report.justified import justified
 from ktgdsl.report.narrow import blocks
 from ktgdsl.report.run_text import role
 from ktgdsl.training.result import Score
@@ -82,7 +83,7 @@ def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
         shares = (each.recall, each.precision, each.f1)
         samples = each.samples // len(node.runs)
         rows.append([name, f"{samples:,}", *map(_share_cell, shares)])
-    return _justified(rows)
+    return justified(rows, rows[0][:1])
 
 
 def _share_cell(share: float | None) -> str:
@@ -95,7 +96,7 @@ def _confusion(evaluation: Evaluation, name: str, width: int, together: str) -> 
     rows = [["", *classes]]
     for label, row in zip(classes, confusion, strict=True):
         rows.append([label, *(f"{each:,}" if each else "." for each in row)])
-    lines = _justified(rows)
+    lines = justified(rows, rows[0][:1])
     if max(map(len, lines)) <= width:
         head = f"confusion of {name}{together}: a row for each label, a column for each answer"
         return [head, *lines]
@@ -119,19 +120,7 @@ def _bins(bins: Sequence[Bin]) -> list[str]:
             limits = f"{100 * number / BINS:.0f} to {100 * (number + 1) / BINS:.0f}"
             sure, right = (100 * part / each.samples for part in (each.confidence, each.correct))
             rows.append([limits, f"{each.samples:,}", f"{sure:.2f}", f"{right:.2f}"])
-    return _justified(rows)
-
-
-def _justified(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines: the first column to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return justified(rows, rows[0][:1])
 
 
 def evaluation_json(evaluation: Evaluation) -> str:

@@ -1,7 +1,5 @@
-"""A published table beside our numbers, as text, Markdown, CSV or JSON."""
+"""A published table beside our numbers, as text, Markdown, LaTeX, CSV or JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,13 +10,16 @@ from typing import Any, Literal
 from ktgdsl.diagnostics.render import where
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import duration
+from ktgdsl.report.markup import csv_text, latex_table, latex_text, markdown_table, markdown_text
 from ktgdsl.tables.comparison import Comparison, Sample, compare
 from ktgdsl.tables.cost import Cost, StepTimes, cost_left, total
 from ktgdsl.tables.model import Table
 from ktgdsl.tables.paired import Gain, gain
 from ktgdsl.tables.status import RowStatus
 
-Format = Literal["text", "markdown", "csv", "json"]
+Format = Literal["text", "markdown", "latex", "csv", "json"]
+LEFT = ("row", "state")
+"""Headings of columns that are not numbers."""
 NOTHING = "-"
 WIDTH = 100
 HEADINGS = ("row", "published", "ours", "difference", "d", "state")
@@ -91,6 +92,8 @@ def render(report: TableReport, style: Format) -> str:
             return _text(report)
         case "markdown":
             return _markdown(report)
+        case "latex":
+            return _latex(report)
         case "csv":
             return _csv(report)
         case "json":
@@ -211,16 +214,17 @@ def _text(report: TableReport) -> str:
 
 def _markdown(report: TableReport) -> str:
     """A Markdown table, numbers to the right."""
-    head, *lines = [[_escaped(cell) for cell in line] for line in cells(report)]
-    rule = ["---", *("---" if name == "state" else "---:" for name in head[1:])]
-    rows = [f"| {' | '.join(line)} |" for line in [head, rule, *lines]]
+    rows = markdown_table(cells(report), LEFT)
     # A blank line between notes makes them paragraphs.
-    below = [line for note in notes(report) for line in (_escaped(note), "")]
-    return "\n".join([f"**{_escaped(report.table.title)}**", "", *rows, "", *below[:-1]]) + "\n"
+    below = [line for note in notes(report) for line in (markdown_text(note), "")]
+    title = f"**{markdown_text(report.table.title)}**"
+    return "\n".join([title, "", *rows, "", *below[:-1]]) + "\n"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
+def _latex(report: TableReport) -> str:
+    """A LaTeX table; the notes are comments."""
+    below = [f"% {latex_text(note)}" for note in (report.table.title, *notes(report))]
+    return "\n".join([*latex_table(cells(report), LEFT), *below]) + "\n"
 
 
 def _csv(report: TableReport) -> str:
@@ -232,11 +236,7 @@ def _csv(report: TableReport) -> str:
         for number, row in enumerate(rows):
             cost = _cost_facts(report.cost_left(number))
             row |= {f"left_{name}": value for name, value in cost.items()}
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*rows[0]], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text(rows)
 
 
 def _json(report: TableReport) -> str:

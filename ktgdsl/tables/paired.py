@@ -1,9 +1,11 @@
 """The paired t-test of two rows that were trained with the same seeds."""
 
 from collections.abc import Mapping
-from math import atan, cos, pi, sin, sqrt
+from math import sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
+
+from ktgdsl.tables.student import two_sided
 
 
 class Gain(NamedTuple):
@@ -36,23 +38,3 @@ def gain(ours: Mapping[int, float], other: Mapping[int, float]) -> Gain | None:
         return Gain(mean, std, n, None, None)
     t = mean / (std / sqrt(n))
     return Gain(mean, std, n, t, two_sided(t, n - 1))
-
-
-def two_sided(t: float, freedom: int) -> float:
-    """P(|T| >= |t|) of Student's t distribution, by its finite series for whole degrees of freedom.
-
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.7.3 and 26.7.4. The error
-    is that of 1 - x, about 1e-16.
-    """
-    angle = atan(abs(t) / sqrt(freedom))
-    odd = freedom % 2
-    # The sum of cos, 2/3 cos³, ... or of 1, 1/2 cos², ..., up to the power freedom - 2.
-    term = cos(angle) if odd else 1.0
-    series = 0.0
-    for power in range(odd, freedom - 1, 2):
-        series += term
-        term *= (power + 1) / (power + 2) * cos(angle) ** 2
-    inside = sin(angle) * series
-    if odd:
-        inside = 2 / pi * (angle + inside)
-    return max(0.0, 1 - inside)

@@ -99,6 +99,7 @@ COMMANDS = [
     "curves {0}",
     "search space.ktg --workers 1 --out {0}y",
     "eval {0}",
+    "compare {0} good.ktg",
     "bench bad.ktg",
     "table .",
     "table . --format csv",

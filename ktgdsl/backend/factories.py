@@ -70,7 +70,11 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
         raise _unusable(node, function, problem)
     if isinstance(network, torch.jit.ScriptModule):
         network = Scripted(network)
-    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+    tensors = (*network.parameters(), *network.buffers())
+    if any(each.is_meta for each in tensors):
+        problem = "has weights on the device `meta`, which keeps no numbers"
+        raise _unusable(node, function, problem, "make it on the CPU")
+    if any(map(is_lazy, tensors)):
         _initialize(network, node, function, plan)
     network.register_forward_hook(_logits)
     return network

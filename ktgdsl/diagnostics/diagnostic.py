@@ -69,6 +69,7 @@ CODES = {
     "W105": "a search that selects on the test split",
     "W106": "two views that are equal",
     "W107": "an edge between one value of shared layers and itself",
+    "W108": "a validation split with more labels than there are to learn from",
     # W2: suspicious, told only with --pedantic
     "W201": "a node that no label reaches",
     "W202": "a gate that never opens",

@@ -7,6 +7,7 @@ from ktgdsl.diagnostics.source import Span
 from ktgdsl.files import expanded
 from ktgdsl.lowering.data_checks import (
     check_images,
+    check_judges,
     check_labeled_batch,
     check_samples,
     check_views,
@@ -79,6 +80,7 @@ def settings(
     plan = _data(dataset, data, facts, _root(written, data, paths, facts))
     held_out = file.block("search") is not None or not isinstance(substitution, NothingOpen)
     check_labeled_batch(resolver, written, plan, held_out=held_out)
+    check_judges(resolver, written, data, plan, held_out=held_out)
     pretrain_plan = None if pretraining is None else _pretrain(completed)
     return Settings(data, train, completed, plan, _train(train), pretrain_plan)
 

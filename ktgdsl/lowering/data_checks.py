@@ -4,6 +4,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
+from ktgdsl.plan.settings import FEWER_JUDGES
 from ktgdsl.syntax.tree import Block
 from ktgdsl.vocabulary.datasets import AnyDataset
 from ktgdsl.vocabulary.entry import Percentage
@@ -101,6 +102,26 @@ def check_views(resolver: Resolver, block: Block, dataset: AnyDataset, data: Dat
             "warning",
         )
     )
+
+
+def check_judges(
+    resolver: Resolver,
+    block: Block,
+    data: DataSettings,
+    plan: model.DataPlan,
+    *,
+    held_out: bool,
+) -> None:
+    """Warn where a share of all samples is held out, and `labeled` leaves fewer to learn from.
+
+    Who writes a number of validation samples knows how many there are.
+    """
+    if plan.facts is None or not isinstance(data.validation, Percentage):
+        return
+    judged = plan.model_copy(update={"holdout": data.holdout or held_out})
+    if (message := judged.judged_by_more) is not None:
+        place = _place(block, "labeled")
+        resolver.diagnostics.append(Diagnostic("W108", message, place, FEWER_JUDGES, "warning"))
 
 
 def check_labeled_batch(

@@ -28,6 +28,10 @@ class Facts(Data):
     """Whether each pixel has a label, so that those of a sample are a mask (height, width)."""
 
 
+FEWER_JUDGES = "say how many labels there are to judge by, such as `validation = 40`"
+"""What to do about a validation split that has more labels than there are to learn from."""
+
+
 class DataPlan(Data):
     """The data of a run. `facts` is None for the user's own data until they are loaded."""
 
@@ -162,6 +166,16 @@ class DataPlan(Data):
                 f"{self.learned_samples} to learn from have one"
             )
         return None
+
+    @property
+    def judged_by_more(self) -> str | None:
+        """That the held-out split has more labels than `labeled` leaves to learn from; or None."""
+        if not self.holdout or self.labeled is None or self.held_samples <= self.learned_labeled:
+            return None
+        return (
+            f"`labeled` leaves {self.learned_labeled:,} labels to learn from, and the validation "
+            f"split has {self.held_samples:,} others"
+        )
 
     @property
     def evaluated_at_once(self) -> int:

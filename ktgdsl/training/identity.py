@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
+from ktgdsl.errors import warn
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.settings import FEWER_JUDGES, Percent
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import read, with_data
 
@@ -32,4 +34,9 @@ def identify(plan: Plan) -> tuple[Plan, Identity]:
     """
     data_set, data = read(plan.data)
     digest = content_digest(data_set, data.workers)
-    return with_data(plan, data), Identity(own_code(plan), digest)
+    plan = with_data(plan, data)
+    if isinstance(data.validation, Percent):  # a check could not know of how many
+        held_out = data.model_copy(update={"holdout": data.holdout or plan.search is not None})
+        if (message := held_out.judged_by_more) is not None:
+            warn("W108", message, help=FEWER_JUDGES)
+    return plan, Identity(own_code(plan), digest)

@@ -202,6 +202,34 @@ class TestSettings:
         ]
 
 
+class TestJudges:
+    """That the validation split has no more labels than there are to learn from."""
+
+    BODY = "node a = resnet8 target a edge label -> a"
+
+    @pytest.mark.parametrize(
+        ("data", "more", "held"),
+        [
+            ("", "search { trials = 2 }", 259),
+            ("holdout = true", "", 259),
+            ("holdout = true validation = 4%", "", 52),
+            ("holdout = true samples = 300", "", 60),
+        ],
+    )
+    def test_a_share_of_all_samples_is_asked_about(self, data: str, more: str, held: int) -> None:
+        assert said(graph(self.BODY, f"data digits {{ labeled = 50 {data} }} {more}"))[:1] == [
+            f"W108 `labeled` leaves 50 labels to learn from, and the validation split has {held} "
+            "others"
+        ]
+
+    @pytest.mark.parametrize(
+        "data",
+        ["", "holdout = true validation = 259", "holdout = true validation = 3%"],
+    )
+    def test_a_number_is_meant_and_fewer_are_fine(self, data: str) -> None:
+        assert said(graph(self.BODY, f"data digits {{ labeled = 50 {data} }}")) == []
+
+
 class TestLabeledBatch:
     """That each batch can have samples with a label and without."""
 

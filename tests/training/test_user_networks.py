@@ -56,6 +56,9 @@ def one_by_one():
 def scripted():
     return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10)))
 
+def meta():
+    return nn.Linear(64, 10, device="meta")
+
 def lazy():
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(10), nn.LazyBatchNorm1d())
 
@@ -199,6 +202,7 @@ def test_what_would_fail_later_fails_before_a_teacher_is_trained(
     [
         ("nets_shared", "shared", 64, "shares its `1.weight` with the network of node `a`", "new"),
         ("nets_extra", "Extra", 64, "has a dict in its state dict, `_extra_state`", "elsewhere"),
+        ("nets_meta", "meta", 64, "has weights on the device `meta`", "on the CPU"),
         ("nets_fixed", "fixed", 64, "has no parameters that can learn", "frozen"),
         (
             "nets_one",

@@ -61,7 +61,9 @@ def _part(data: DataPlan, split: str) -> tuple[ImageSet, tuple[str, ...] | None]
 
 def _arrays(image: Any, label: Any) -> ImageSet:
     image = as_tensor(image)
-    if image.ndim != 4 or image.shape[1] not in CHANNELS or len(image) == 0:
+    if image.ndim and len(image) == 0:
+        raise ValueError("there are no samples")
+    if image.ndim != 4 or image.shape[1] not in CHANNELS:
         raise ValueError(
             f"the images have the shape {tuple(image.shape)}, not (samples, channels, height, "
             "width) with one channel or three"

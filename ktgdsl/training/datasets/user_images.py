@@ -93,7 +93,10 @@ class UserImages(LazyImages):
         same = (tensor.shape[0], *self.shape[1:]) if self._any_size else tensor.shape
         if same != self.shape:
             shape = tuple(tensor.shape)
-            raise UnreadableError(f"image {index} has the shape {shape}, the first {self.shape}")
+            raise UnreadableError(
+                f"image {index} has the shape {shape}, the first {self.shape}: all have the same, "
+                "unless `resize` gives them one size"
+            )
         if tensor.dtype != self.dtype:
             raise UnreadableError(f"image {index} is {tensor.dtype}, the first {self.dtype}")
         return tensor, number

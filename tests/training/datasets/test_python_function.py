@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import ktgdsl
+from ktgdsl.plan.settings import Percent
 from ktgdsl.training.data import batches
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.identity import identify
 from tests.plans import tiny_plan
 from tests.training.datasets.plans import assert_holds, error_of, loaded, python_data
 
@@ -74,6 +76,18 @@ class TestPython:
         splits = loaded(python_data("arrays_unlabeled", tmp_path, labeled=4))
         assert sorted(splits.train.label.tolist()) == [-1] * 8 + [0, 0, 1, 1]
 
+    def test_few_labels_judged_by_more_are_asked_about(self, tmp_path: Path) -> None:
+        text = ARRAYS.format(labels="np.arange(n) % 2")
+        (tmp_path / "arrays_judged.py").write_text(text)
+        few = python_data(
+            "arrays_judged", tmp_path, labeled=2, holdout=True, validation=Percent(percent=25)
+        )
+        plan = tiny_plan().model_copy(update={"data": few})
+        with pytest.warns(UserWarning, match="leaves 2 labels to learn from, .* has 3 others"):
+            identify(plan)
+        meant = few.model_copy(update={"validation": 3})
+        identify(plan.model_copy(update={"data": meant}))
+
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
@@ -83,6 +97,8 @@ class TestPython:
              "some of its pixels are not finite numbers"),
             ("flat", ARRAYS.format(labels="[0] * n").replace("(n, 1, 8, 8)", "(n, 64)"),
              "the images have the shape (12, 64), not (samples, channels, height, width)"),
+            ("none", ARRAYS.format(labels="[0] * n").replace("(n, 1, 8, 8)", "(0, 1, 8, 8)"),
+             'for "train": there are no samples'),
             ("fractions", ARRAYS.format(labels="[0.5] * n"), "its label is 0.5, and classes"),
             ("nan", ARRAYS.format(labels="[np.nan] * n"), "its label is nan, not a whole number"),
             ("names", ARRAYS.format(labels="['cat'] * n"), "its label is 'cat', not a whole"),

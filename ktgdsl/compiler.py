@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
@@ -31,8 +32,7 @@ _OPEN_SIGNS = ("|", "..")
 """Without one of them in its text a spec is no space."""
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """What became of a spec at each stage; None from the stage on that failed."""
 
     sources: Mapping[str, Source]
@@ -86,7 +86,7 @@ def compile_source(
         tree, used = flatten(tree, source.path, folder, paths.root)
         sources |= used.sources
         base = used.folders.pop(source.path)
-        paths = replace(paths, folder=base, used=used.folders, named=tuple(used.named))
+        paths = paths._replace(folder=base, used=used.folders, named=tuple(used.named))
         diagnostics += tuple(used.diagnostics)
         for text, used_tree, is_broken in used.trees:
             diagnostics += validate_used(used_tree)

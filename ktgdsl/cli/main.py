@@ -14,7 +14,7 @@ from ktgdsl.cli.console import (
     print_text,
     showing_warnings,
 )
-from ktgdsl.cli.parser import parser
+from ktgdsl.cli.parser import parse
 from ktgdsl.cli.streams import make_streams_lasting, write_error
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     style: Style = "full"
     try:
-        options = parser().parse_args(arguments)  # imports the verb
+        # This imports the verb.
+        options = parse(sys.argv[1:] if arguments is None else arguments)
         style = options.output_format
         with showing_warnings(style):
             code: int = options.verb(options)

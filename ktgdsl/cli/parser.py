@@ -27,8 +27,16 @@ VERBS = {
 """Verbs and their help. The module `ktgdsl.cli.VERB` has `add_arguments` and `run`."""
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What a command line says; `verb` is the `run` of the verb's module."""
+    if arguments and arguments[0] in VERBS:  # saves making the parsers of all the others
+        name, *rest = arguments
+        return _VerbParser(prog=f"ktgc {name}", **_options(name)).parse_args(rest)
+    return parser().parse_args(arguments)
+
+
 def parser() -> argparse.ArgumentParser:
-    """The parser; what it returns has the chosen verb's `run` as `verb`."""
+    """The parser of all verbs."""
     parser = _Parser(
         prog="ktgc",
         description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
@@ -38,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_VerbParser)
     for name, help in VERBS.items():
-        verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", module=name)
+        verbs.add_parser(name, help=help, **_options(name))
     return parser
 
 
@@ -49,6 +57,12 @@ def actions_of_verbs(whole: argparse.ArgumentParser) -> Iterator[argparse.Action
             for verb in verbs.choices.values():
                 verb.add_options()
                 yield from verb._actions
+
+
+def _options(verb: str) -> dict[str, Any]:
+    """What its parser is made with."""
+    help = VERBS[verb]
+    return {"module": verb, "description": f"{help[0].upper()}{help[1:]}."}
 
 
 class _SafeParser(argparse.ArgumentParser):

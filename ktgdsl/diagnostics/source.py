@@ -1,7 +1,7 @@
 """A piece of `.ktg` text and the places in it."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -25,32 +25,35 @@ class Position(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Decoded text with the name under which diagnostics speak of it."""
 
     path: str
     text: str
-    _starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        lengths = (len(line) + 1 for line in self.text.split("\n")[:-1])
-        object.__setattr__(self, "_starts", tuple(accumulate(lengths, initial=0)))
 
     def position(self, offset: int) -> Position:
         """The line and column of a character offset."""
-        line = bisect_right(self._starts, offset)
-        return Position(line, offset - self._starts[line - 1] + 1)
+        starts = _line_starts(self.text)
+        line = bisect_right(starts, offset)
+        return Position(line, offset - starts[line - 1] + 1)
 
     def line(self, number: int) -> str:
         """The text of a line, counted from 1, without its line ending; "" past the end."""
-        if not 1 <= number <= len(self._starts):
+        starts = _line_starts(self.text)
+        if not 1 <= number <= len(starts):
             return ""
-        start = self._starts[number - 1]
-        end = self._starts[number] - 1 if number < len(self._starts) else len(self.text)
+        start = starts[number - 1]
+        end = starts[number] - 1 if number < len(starts) else len(self.text)
         return self.text[start:end].removesuffix("\r")
 
     @property
     def lines(self) -> int:
         """How many lines the text has."""
-        return len(self._starts)
+        return len(_line_starts(self.text))
+
+
+@lru_cache(maxsize=4)  # asked for of the same few texts again and again
+def _line_starts(text: str) -> tuple[int, ...]:
+    """The offset at which each line starts."""
+    lengths = (len(line) + 1 for line in text.split("\n")[:-1])
+    return tuple(accumulate(lengths, initial=0))

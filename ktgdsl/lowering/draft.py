@@ -1,6 +1,6 @@
 """The draft of a graph: every node and every pair, before the passes cut or drop anything."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from ktgdsl.diagnostics.source import Span
@@ -82,18 +82,17 @@ class DraftShare(NamedTuple):
     span: Span
 
 
-@dataclass
 class Draft:
     """What a graph block says. `edges` has one edge a pair, in the order of first mention."""
 
-    name: str
-    nodes: dict[str, DraftNode] = field(default_factory=dict)
-    derived: dict[str, DraftDerived] = field(default_factory=dict)
-    edges: dict[tuple[str, str], DraftEdge] = field(default_factory=dict)
-    targets: dict[str, Span] = field(default_factory=dict)
-    shares: list[DraftShare] = field(default_factory=list)
-    empty: list[Edge] = field(default_factory=list)
-    """The edge statements that stand for no pair."""
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: dict[str, DraftNode] = {}
+        self.derived: dict[str, DraftDerived] = {}
+        self.edges: dict[tuple[str, str], DraftEdge] = {}
+        self.targets: dict[str, Span] = {}
+        self.shares: list[DraftShare] = []
+        self.empty: list[Edge] = []  # the edge statements that stand for no pair
 
     def can_learn(self, name: str) -> bool:
         """Whether a node has parameters that can be trained."""

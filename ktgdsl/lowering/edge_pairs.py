@@ -1,8 +1,7 @@
 """The table of a graph's edges: a later edge replaces an earlier one between the same endpoints."""
 
 import itertools
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
@@ -39,7 +38,6 @@ class NumberedPair(NamedTuple):
     number: int
 
 
-@dataclass
 class EdgeTable:
     """The pairs so far.
 
@@ -48,14 +46,15 @@ class EdgeTable:
     pairs that were replaced.
     """
 
-    drafting: Drafting
-    pairs: dict[tuple[str, str], NumberedPair] = field(default_factory=dict)
-    elsewhere: list[NumberedPair] = field(default_factory=list)
-    terms: dict[tuple[int, EdgeKind], tuple[Term, ...] | None] = field(default_factory=dict)
-    outputs: dict[tuple[str, str], NodeOutput] = field(default_factory=dict)
-    reported: set[tuple[Hashable, ...]] = field(default_factory=set)
-    count: int = 0
-    numbers: Iterator[int] = field(default_factory=itertools.count)
+    def __init__(self, drafting: Drafting) -> None:
+        self.drafting = drafting
+        self.pairs: dict[tuple[str, str], NumberedPair] = {}
+        self.elsewhere: list[NumberedPair] = []
+        self.terms: dict[tuple[int, EdgeKind], tuple[Term, ...] | None] = {}
+        self.outputs: dict[tuple[str, str], NodeOutput] = {}
+        self.reported: set[tuple[Hashable, ...]] = set()
+        self.count = 0
+        self.numbers = itertools.count()
 
 
 def add_pairs(edges: EdgeTable, statement: Edge, pairs: list[Pair]) -> None:

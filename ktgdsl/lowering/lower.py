@@ -116,7 +116,7 @@ def _passed(
     drafting, found, files, timed, sought = drafted
     draft, resolver = drafting.draft, drafting.resolver
     times = learning(timed or (), file) if phase_blocks(file) else ()
-    state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times)))
+    state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times, {})))
     if _settled(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
         if times:

@@ -5,8 +5,7 @@ live edge enters is frozen (paper, Sec. 3.4). What leads to no target is dropped
 freezes nothing more: a node that stays keeps every live edge into it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
@@ -28,20 +27,19 @@ class PhaseLearners(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True)
-class PassState:
+class PassState(NamedTuple):
     """What the passes hand on: the live edges, why nodes are frozen, what was dropped."""
 
     draft: Draft
     edges: tuple[DraftEdge, ...]
-    phases: tuple[PhaseLearners, ...] = ()
-    frozen: dict[str, str] = field(default_factory=dict)
+    phases: tuple[PhaseLearners, ...]
+    frozen: Mapping[str, str]
     dropped: tuple[Dropped, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def with_diagnostics(self, found: Iterable[Diagnostic]) -> "PassState":
         """The same state with further diagnostics, each once."""
-        return replace(self, diagnostics=tuple(dict.fromkeys((*self.diagnostics, *found))))
+        return self._replace(diagnostics=tuple(dict.fromkeys((*self.diagnostics, *found))))
 
 
 def cut(state: PassState) -> PassState:
@@ -53,7 +51,7 @@ def cut(state: PassState) -> PassState:
             live.append(edge if len(terms) == len(edge.terms) else edge._replace(terms=terms))
         else:
             dropped.append(_edge(edge, "its gate is cutoff"))
-    return replace(state, edges=tuple(live), dropped=(*state.dropped, *dropped))
+    return state._replace(edges=tuple(live), dropped=(*state.dropped, *dropped))
 
 
 def freeze(state: PassState) -> PassState:
@@ -87,7 +85,7 @@ def freeze(state: PassState) -> PassState:
         for edge in state.edges
         if not edge.transfers and edge.destination.node in frozen
     ]
-    state = replace(state, frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
+    state = state._replace(frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
     return state.with_diagnostics(found)
 
 
@@ -202,7 +200,7 @@ def drop(state: PassState) -> PassState:
         for name in gone
     ]
     edges = tuple(edge for edge in state.edges if edge.destination.node in live)
-    return replace(state, edges=edges, dropped=(*state.dropped, *dropped)).with_diagnostics(
+    return state._replace(edges=edges, dropped=(*state.dropped, *dropped)).with_diagnostics(
         warnings
     )
 

@@ -1,7 +1,5 @@
 """Lowers phases: which nodes learn in each, and the gate of an edge in a phase."""
 
-from dataclasses import replace
-
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.blocks import Settings, epochs_of, phase_blocks, stop_call
@@ -118,7 +116,7 @@ def keep_needed(state: PassState) -> PassState:
         for phase in left
         if not phase.learn
     ]
-    return replace(state, phases=tuple(left)).with_diagnostics(found)
+    return state._replace(phases=tuple(left)).with_diagnostics(found)
 
 
 def _always_open(edge: DraftEdge) -> bool:

@@ -1,15 +1,15 @@
 """Where the paths that a spec names begin, and where they may lead."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.syntax.project import project_root
 
 
-@dataclass(frozen=True)
-class SpecPaths:
+class SpecPaths(NamedTuple):
     """Where the paths of a spec begin, and those of the files that it includes with `use`.
 
     That is the folder of the file, or the one that it names: `use "../"`.
@@ -18,7 +18,7 @@ class SpecPaths:
     """
 
     folder: Path
-    used: Mapping[str, Path] = field(default_factory=dict)
+    used: Mapping[str, Path] = MappingProxyType({})
     root: Path | None = None
     named: tuple[Path, ...] = ()
 

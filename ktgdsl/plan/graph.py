@@ -1,16 +1,16 @@
 """The graph of a plan: nodes, edges and their endpoints, derived nodes, shared layers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import Field
 
 from ktgdsl.plan.gate_expressions import Constant, Gate
 from ktgdsl.vocabulary.call import Call, Data, format_number, format_path, stable_path
 
-LABEL = "label"
+LABEL: Final = "label"
 """The name of node 0 of the paper: the labels as one-hot distributions."""
 
-LOGITS = "logits"
+LOGITS: Final = "logits"
 """The default tap: the output of a network."""
 
 
@@ -34,12 +34,18 @@ class NodeOutput(Data):
 class Labels(Data):
     """The labels as the source of an edge: node 0 of the paper."""
 
+    node: Literal["label"] = LABEL
+    tap: Literal["logits"] = LOGITS
+
     def __str__(self) -> str:
         return LABEL
 
 
 class NoSource(Data):
     """The source of a unary term, such as an entropy: only the destination is read."""
+
+    node: Literal[""] = ""
+    tap: Literal["logits"] = LOGITS
 
     def __str__(self) -> str:
         return ""
@@ -48,7 +54,7 @@ class NoSource(Data):
 FOLLOWERS = frozenset({"ema", "copy"})
 """The words of derived nodes that have the weights of another node, elementwise over an array."""
 
-Endpoint = NodeOutput | Labels | NoSource
+Endpoint = Labels | NoSource | NodeOutput
 """The source of an edge; its destination is always a `NodeOutput`."""
 
 
@@ -59,21 +65,7 @@ def node_of(endpoint: Endpoint) -> str | None:
 
 def tap_of(endpoint: Endpoint) -> str:
     """The tap of an endpoint; labels stand where logits would."""
-    return endpoint.tap if isinstance(endpoint, NodeOutput) else LOGITS
-
-
-def _endpoint_data(endpoint: Endpoint) -> dict[str, str]:
-    """An endpoint in JSON: labels and no source are the nodes "label" and ""."""
-    return {"node": node_of(endpoint) or str(endpoint), "tap": tap_of(endpoint)}
-
-
-def _endpoint_of(data: object) -> Endpoint:
-    if isinstance(data, Endpoint):
-        return data
-    output = NodeOutput.model_validate(data)
-    if output == NodeOutput(node=LABEL):
-        return Labels()
-    return NoSource() if output == NodeOutput(node="") else output
+    return endpoint.tap
 
 
 class Part(Data):
@@ -100,9 +92,7 @@ class Edge(Data):
     `scale` is 1, or 1/(K-1) of the DML paper under `aggregate = mean`.
     """
 
-    source: Annotated[
-        Endpoint, BeforeValidator(_endpoint_of), PlainSerializer(_endpoint_data, dict[str, str])
-    ]
+    source: Annotated[Endpoint, Field(union_mode="left_to_right")]
     destination: NodeOutput
     terms: tuple[Term, ...]
     scale: float = 1.0

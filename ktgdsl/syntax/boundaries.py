@@ -5,9 +5,9 @@ around them. Everything here speaks of tokens by their index.
 """
 
 import difflib
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 from lark import Token
 
@@ -42,14 +42,13 @@ _FOLLOWS = {
 }
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """The first token of a statement; `kind` is the keyword it has, or was meant to have.
 
     `kind` is "" where words stand that no keyword introduces.
     """
 
-    index: int
+    position: int
     kind: str
     misspelt: bool = False
 

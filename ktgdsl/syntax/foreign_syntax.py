@@ -39,7 +39,7 @@ def operator(failure: ParseFailure) -> Diagnostic | None:
 
 def _is_after_loss(failure: ParseFailure) -> bool:
     return failure.kind == "EDGE" and any(
-        token.type == "COLON" for token in failure.tokens[: failure.index]
+        token.type == "COLON" for token in failure.tokens[: failure.position]
     )
 
 
@@ -50,7 +50,7 @@ def dotted(failure: ParseFailure) -> Diagnostic | None:
         return None
     if failure.type not in ("DOT", "LPAR") and not (deeper and failure.type == "NAME"):
         return None
-    first = last = failure.index - (0 if deeper else 1)
+    first = last = failure.position - (0 if deeper else 1)
     while first >= 2 and failure.tokens[first].type == "NAME":
         if failure.tokens[first - 1].type != "DOT":
             break
@@ -83,7 +83,7 @@ def named_by_colon(failure: ParseFailure) -> Diagnostic | None:
     in_call = opened is not None and opened.type == "LPAR"
     if failure.type == "COLON" and in_call and name is not None and name.type == "NAME":
         return failure.error("an argument is named with `=`", f"write `{name}=...`")
-    if failure.type == "STRING" and failure.kind == SETTING and failure.index == 0:
+    if failure.type == "STRING" and failure.kind == SETTING and failure.position == 0:
         text = str(failure.token).strip('"')
         if text.isidentifier() and failure.kind_near(1) in ("COLON", "EQUALS"):
             message = f"the name of a setting is expected here, not {shown(failure.tokens[0])}"
@@ -96,7 +96,7 @@ def one_network_each(failure: ParseFailure) -> Diagnostic | None:
     if failure.kind != "NODE" or failure.type != "COMMA" or failure.opened() is not None:
         return None
     equals = next((i for i, token in enumerate(failure.tokens) if token.type == "EQUALS"), None)
-    if equals is None or equals > failure.index:
+    if equals is None or equals > failure.position:
         return None
     help_ = "write a statement for each network: `node a = resnet8  node b = resnet14`"
     return failure.error("the nodes of a statement have one network", help_)

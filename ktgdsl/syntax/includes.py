@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ OF_A_DATA_SET = frozenset({"root", "classes"})
 """Settings that say something about one data set, and nothing about another."""
 
 
-@dataclass
 class Used:
     """What using files gave: texts, trees, folders and complaints.
 
@@ -33,12 +32,13 @@ class Used:
     a `use` names.
     """
 
-    sources: dict[str, Source] = field(default_factory=dict)
-    trees: list[tuple[Source, File, bool]] = field(default_factory=list)
-    folders: dict[str, Path] = field(default_factory=dict)
-    named: list[Path] = field(default_factory=list)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    missing: bool = False
+    def __init__(self, path: str, folder: Path) -> None:
+        self.sources: dict[str, Source] = {}
+        self.trees: list[tuple[Source, File, bool]] = []
+        self.folders = {path: folder}
+        self.named: list[Path] = []
+        self.diagnostics: list[Diagnostic] = []
+        self.missing = False
 
 
 class _Place(NamedTuple):
@@ -59,7 +59,7 @@ def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tu
     `use "FOLDER/"` the other paths of its file, those of no `use`, begin at that folder, which
     lies inside of `root` if there is one, else anywhere.
     """
-    used = Used(folders={path: folder})
+    used = Used(path, folder)
     own = Path(folder, Path(path).name).resolve()
     line = _Place(path, folder, (own,))
     return _flatten_file(file, line, _Roots(folder, root), used), used

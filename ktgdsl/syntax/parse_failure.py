@@ -1,6 +1,6 @@
 """A parse failure: the token where the parser stopped, and those around it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lark import Token
 
@@ -29,18 +29,17 @@ EXAMPLES = {
 }
 
 
-@dataclass(frozen=True)
-class ParseFailure:
+class ParseFailure(NamedTuple):
     """Where a part of a file cannot be parsed further.
 
-    `tokens` are those of the part, `index` is the one that does not fit (their number when
-    the part ends too early), `accepts` are the kinds of token that would fit, and `kind` is
+    `tokens` are those of the part, `position` is that of the one that does not fit (their number
+    when the part ends too early), `accepts` are the kinds of token that would fit, and `kind` is
     the keyword of the statement, `SETTING` or `VALUE`.
     """
 
     path: str
     tokens: list[Token]
-    index: int
+    position: int
     accepts: frozenset[str]
     kind: str
 
@@ -57,7 +56,7 @@ class ParseFailure:
     @property
     def token(self) -> Token | None:
         """The token that does not fit; None when the part ends too early."""
-        return self.tokens[self.index] if self.index < len(self.tokens) else None
+        return self.tokens[self.position] if self.position < len(self.tokens) else None
 
     @property
     def type(self) -> str:
@@ -66,7 +65,7 @@ class ParseFailure:
 
     def near(self, offset: int) -> Token | None:
         """The token that many places after the one that does not fit."""
-        i = self.index + offset
+        i = self.position + offset
         return self.tokens[i] if 0 <= i < len(self.tokens) else None
 
     def kind_near(self, offset: int) -> str:
@@ -93,7 +92,7 @@ class ParseFailure:
     def opened(self) -> Token | None:
         """The innermost bracket or brace that is open here."""
         stack: list[Token] = []
-        for token in self.tokens[: self.index]:
+        for token in self.tokens[: self.position]:
             if token.type in ("LPAR", "LBRACKET", "LBRACE"):
                 stack.append(token)
             elif token.type in ("RPAR", "RBRACKET", "RBRACE") and stack:

@@ -6,7 +6,7 @@ are missing or left over.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,15 +23,15 @@ from ktgdsl.syntax.syntax_errors import explain
 from ktgdsl.syntax.tokens import end_offset, shown, span, start_offset
 
 
-@dataclass
 class _OpenGraph:
     """A graph while its members are collected."""
 
-    head: s.Graph | None
-    opening: Token
-    members: list[s.GraphStatement] = field(default_factory=list)
-    closing: Token | None = None
-    outsider: Token | None = None  # the first member after `closing`
+    def __init__(self, head: s.Graph | None, opening: Token) -> None:
+        self.head = head
+        self.opening = opening
+        self.members: list[s.GraphStatement] = []
+        self.closing: Token | None = None
+        self.outsider: Token | None = None  # the first member after `closing`
 
 
 class Recovery:
@@ -50,10 +50,10 @@ class Recovery:
     def run(self) -> None:
         """Go through all statements, up to `MAX_ERRORS` errors."""
         starts = boundaries.starts(self._tokens)
-        if self._tokens and (not starts or starts[0].index):
+        if self._tokens and (not starts or starts[0].position):
             starts.insert(0, boundaries.Start(0, ""))
         for start, following in pairwise([*starts, boundaries.Start(len(self._tokens), "")]):
-            self._statement(start, following.index)
+            self._statement(start, following.position)
             if len(self.errors) >= MAX_ERRORS:
                 break
         self._leave(len(self._tokens))
@@ -62,7 +62,7 @@ class Recovery:
     # Statements
 
     def _statement(self, start: boundaries.Start, end: int) -> None:
-        i, kind = start.index, start.kind
+        i, kind = start.position, start.kind
         known = len(self.errors)
         if start.misspelt:
             self._misspelt(i, kind)

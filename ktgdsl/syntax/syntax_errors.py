@@ -78,7 +78,9 @@ def _keyword(failure: ParseFailure) -> Diagnostic | None:
     if word is None or word.type not in RESERVED or "NAME" not in failure.accepts:
         return None
     if word.type == "VIA" and failure.kind_near(-1) in ("COLON", "COMMA"):
-        message = f"a loss is missing between {shown(failure.tokens[failure.index - 1])} and `via`"
+        message = (
+            f"a loss is missing between {shown(failure.tokens[failure.position - 1])} and `via`"
+        )
         return failure.error(message, failure.example, code="E103")
     if failure.opened() is not None and failure.kind_near(1) == "EQUALS":
         what = "name an argument"
@@ -94,7 +96,7 @@ def _keyword(failure: ParseFailure) -> Diagnostic | None:
 
 def _nameless(failure: ParseFailure) -> Diagnostic | None:
     """`graph {`, `data {`, `phase {`"""
-    if failure.index != 1 or failure.type not in ("LBRACE", "") or failure.kind not in _NAMELESS:
+    if failure.position != 1 or failure.type not in ("LBRACE", "") or failure.kind not in _NAMELESS:
         return None
     return failure.error(_NAMELESS[failure.kind], failure.example, code="E103")
 
@@ -121,7 +123,7 @@ def _unclosed(failure: ParseFailure) -> Diagnostic | None:
         and finished
     ):
         label = Label(place, "this is open")
-        message = f"{shown(failure.tokens[failure.index])} cannot close a `{opened}`"
+        message = f"{shown(failure.tokens[failure.position])} cannot close a `{opened}`"
         return failure.error(message, f"did you mean `{closing}`?", labels=(label,))
     return None
 
@@ -201,7 +203,9 @@ def _edge(failure: ParseFailure) -> Diagnostic | None:
         if failure.type == "VIA":
             message = "a gate without a loss needs an edge with an arrow"
     elif failure.type in ("ARROW", "BOTH") and failure.kind_near(-1) == "EDGE":
-        message = f"the source of the edge is missing before {shown(failure.tokens[failure.index])}"
+        message = (
+            f"the source of the edge is missing before {shown(failure.tokens[failure.position])}"
+        )
     elif failure.type in ("ARROW", "BOTH") and "NAME" not in failure.accepts:
         return failure.error("an edge has one arrow", "write an edge for each arrow")
     elif failure.type == "LBRACE":
@@ -233,7 +237,7 @@ def _separator(failure: ParseFailure) -> Diagnostic | None:
     if failure.type == "DOTS" and "NUMBER" not in failure.accepts:
         return failure.error("a range has two ends: `low .. high`")
     if failure.type in ("RPAR", "RBRACKET") and opened is None:
-        return failure.error(f"{shown(failure.tokens[failure.index])} closes nothing")
+        return failure.error(f"{shown(failure.tokens[failure.position])} closes nothing")
     if opened is not None and opened.type != "LBRACE" and "COMMA" in failure.accepts:
         if failure.token is not None and failure.type not in ("RPAR", "RBRACKET", "EQUALS"):
             closing = _CLOSING[opened.value]

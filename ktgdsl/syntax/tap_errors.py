@@ -15,10 +15,10 @@ def tap(failure: ParseFailure) -> Diagnostic | None:
     again = failure.type == "DOT" and failure.kind_near(-1) == "PRE"
     if not deeper and not again:
         return None
-    first = failure.index - (2 if deeper else 3)  # the name after the node's
+    first = failure.position - (2 if deeper else 3)  # the name after the node's
     if failure.kind in ("NODE", SETTING, "DATA") and str(failure.tokens[first]) not in STAGES:
         return None
-    last = failure.index - (0 if deeper else 1)
+    last = failure.position - (0 if deeper else 1)
     while failure.kind_at(last + 1) == "DOT" and failure.kind_at(last + 2) in _PARTS:
         last += 2
     path = "".join(failure.tokens[first : last + 1])

@@ -37,7 +37,7 @@ class GraphPredictor(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return logits, log p for ensembles of probabilities, as `NetworkPredictor`."""
         # Nothing of an evaluation is computed from labels or progress.
-        nothing = torch.full((len(image),), -1, dtype=torch.int64, device=image.device)
+        nothing = image.new_full((image.shape[0],), -1, dtype=torch.int64)
         logits = self.graph(image, nothing, 1.0).logits
         return {name: logits[name] for name in self.nodes}
 

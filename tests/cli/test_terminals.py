@@ -106,6 +106,7 @@ COMMANDS = [
     "table . --format markdown",
     "table . --format json",
     "table {0}",
+    "export {0} -o x.pt2",
     "completion {0}",
     "{0}",
     "plan good.ktg {0}",

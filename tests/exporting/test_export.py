@@ -190,7 +190,7 @@ class TestCard:
         names = tuple(f"<script>{digit}\n```\n# x" for digit in range(10))
 
         class Named(TrainedNode):
-            class_names = names  # type: ignore[assignment]
+            class_names = names
 
         card = model_card(Named(*node), "m.pt2", None)
         inside = False

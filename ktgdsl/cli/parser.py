@@ -20,6 +20,7 @@ VERBS = {
     "curves": "draw accuracies and losses of runs by epoch",
     "eval": "measure the networks of a run: accuracy by class, mistakes, F1, calibration",
     "compare": "test finished runs against each other",
+    "report": "write a page of HTML about runs and searches",
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
     "export": "write a trained network as ONNX, torch.export or safetensors, with a model card",

@@ -34,16 +34,16 @@ def describe(plan: Plan, origins: Mapping[str, str], images: "FolderSummary | No
     graph = plan.graph
     targets = ", ".join(graph.targets)
     dropped = [(d.kind, d.name, d.reason) for d in graph.dropped]
-    nodes = [_node(plan, node) for node in graph.nodes]
+    nodes = [node_row(plan, node) for node in graph.nodes]
     where = " (at the first valid point)" if plan.space else ""
     title = f"{'space' if plan.space else 'graph'} {graph.name}, for {targets}"
     sections = [
         "\n".join([title, f"digest {digest}", *_total_parameters(plan)]),
         section("open values", open_values(plan)),
-        section(f"nodes{where}", nodes + [_derived(plan, node) for node in graph.derived]),
-        section(f"edges{where}", [_edge(edge) for edge in graph.edges]),
+        section(f"nodes{where}", nodes + [derived_row(plan, node) for node in graph.derived]),
+        section(f"edges{where}", [edge_row(edge) for edge in graph.edges]),
         section("shared layers", [_share(graph, share) for share in graph.shares]),
-        section("phases, in order", [_phase(phase) for phase in plan.phases]),
+        section("phases, in order", [phase_row(phase) for phase in plan.phases]),
         section("dropped", dropped),
         *(section(title, rows) for title, rows in setting_rows(plan, origins, images)),
     ]
@@ -67,7 +67,8 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _node(plan: Plan, node: Node) -> tuple[str, str, str, str]:
+def node_row(plan: Plan, node: Node) -> tuple[str, str, str, str]:
+    """A node: its name, its network, its role, and whether and how it learns."""
     role = "target" if node.name in plan.graph.targets else "auxiliary"
     if node.learns:
         state = "learns"
@@ -120,7 +121,8 @@ def derived_text(node: DerivedNode) -> str:
     return f"{node.made.name}({', '.join(filter(None, [*node.sources, arguments]))})"
 
 
-def _derived(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
+def derived_row(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
+    """A derived node in the same columns."""
     role = "target" if node.name in plan.graph.targets else "auxiliary"
     state = "made from others" if node.sources else "made from the labels"
     text = derived_text(node)
@@ -139,7 +141,8 @@ def _share(graph: Graph, share: SharedLayers) -> tuple[str, str, str]:
     return ", ".join(share.nodes), ", ".join(share.layers), how
 
 
-def _phase(phase: Phase) -> tuple[str, ...]:
+def phase_row(phase: Phase) -> tuple[str, ...]:
+    """A phase: its name, who learns in it, and its settings."""
     own = [str(call) for call in (phase.optimizer, phase.schedule) if call is not None]
     best = ["goes on with the best epoch"] if phase.take == "best" else []
     stop = [] if phase.stop is None else [f"ends early by {phase.stop}"]
@@ -152,7 +155,8 @@ def open_values(plan: Plan) -> list[tuple[str, str]]:
     return [(draw.name, str(draw)) for draw in plan.space.draws] if plan.space else []
 
 
-def _edge(edge: Edge) -> tuple[str, str, str]:
+def edge_row(edge: Edge) -> tuple[str, str, str]:
+    """An edge, its losses and gates, and the factor of `aggregate`."""
     scale = "" if edge.scale == 1 else f"times {edge.scale:.6g}"
     return str(edge), terms_text(edge), scale
 

@@ -62,18 +62,24 @@ def evaluation_text(evaluation: Evaluation, detailed: Sequence[str], width: int)
 def _nodes(evaluation: Evaluation, width: int) -> list[str]:
     graph = evaluation.plan.graph
     known = {node.name: node for node in graph.evaluated}
-    shown = [each for each in MEASURES if each != "top5" or len(evaluation.classes) >= _NEEDS_SIX]
-    head = ["node", "role", *(MEASURES[each][0] for each in shown)]
+    shown = shown_measures(evaluation)
+    head = ["node", "role", *(heading for heading, _ in shown)]
     rows = [
-        [name, role(graph, known[name])]
-        + [_score_cell(node.score(MEASURES[each][1])) for each in shown]
+        [name, role(graph, known[name])] + [score_text(node.score(measure)) for _, measure in shown]
         for name, node in evaluation.nodes.items()
     ]
     lines = columns([head, *rows])
     return lines if max(map(len, lines)) <= width else blocks(head, rows, width)
 
 
-def _score_cell(score: Score) -> str:
+def shown_measures(evaluation: Evaluation) -> list[tuple[str, Callable[[Counts], float]]]:
+    """The measures that say something: the top-5 accuracy only of six classes or more."""
+    few = len(evaluation.classes) < _NEEDS_SIX
+    return [measure for name, measure in MEASURES.items() if name != "top5" or not few]
+
+
+def score_text(score: Score) -> str:
+    """A score in percent, without the sign: `72.88 ± 0.41`."""
     return f"{score.mean:.2f}" + ("" if score.std is None else f" ± {score.std:.2f}")
 
 
@@ -82,11 +88,12 @@ def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
     for name, each in zip(evaluation.classes, by_class(node.counts), strict=True):
         shares = (each.recall, each.precision, each.f1)
         samples = each.samples // len(node.runs)
-        rows.append([name, f"{samples:,}", *map(_share_cell, shares)])
+        rows.append([name, f"{samples:,}", *map(share_cell, shares)])
     return justified(rows, rows[0][:1])
 
 
-def _share_cell(share: float | None) -> str:
+def share_cell(share: float | None) -> str:
+    """A share in percent; 0 / 0 is none."""
     return NOTHING if share is None else f"{share:.2f}"
 
 
@@ -100,17 +107,25 @@ def _confusion(evaluation: Evaluation, name: str, width: int, together: str) -> 
     if max(map(len, lines)) <= width:
         head = f"confusion of {name}{together}: a row for each label, a column for each answer"
         return [head, *lines]
-    mistakes = [
-        (number, classes[label], classes[answer])
-        for label, row in enumerate(confusion)
-        for answer, number in enumerate(row)
-        if label != answer and number
-    ]
-    mistakes.sort(key=lambda each: -each[0])
+    mistakes = most_frequent_mistakes(evaluation, evaluation.nodes[name])
     found = [["label", "answer", "samples"]]
     found += [[label, answer, f"{number:,}"] for number, label, answer in mistakes[:MISTAKES]]
     head = f"most frequent mistakes of {name}{together}, of {count(len(mistakes), 'kind')}"
     return [head, *columns(found)] if mistakes else [f"{name} makes no mistake"]
+
+
+def most_frequent_mistakes(
+    evaluation: Evaluation, node: NodeEvaluation
+) -> list[tuple[int, str, str]]:
+    """How many samples of which class got which other one as the answer, the most first."""
+    classes = evaluation.classes
+    mistakes = [
+        (number, classes[label], classes[answer])
+        for label, row in enumerate(node.counts.confusion)
+        for answer, number in enumerate(row)
+        if label != answer and number
+    ]
+    return sorted(mistakes, key=lambda each: -each[0])
 
 
 def _bins(bins: Sequence[Bin]) -> list[str]:

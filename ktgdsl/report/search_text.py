@@ -147,7 +147,7 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     """The result of a search as plain lines: the best graph, what it compares with, the cost."""
     states = {**dict.fromkeys(STATES, 0), **result.states}
     all_epochs = result.trials * result.epochs
-    lines = [*_best_graph(result), "", *columns(_comparison(result)), "", *_notes(result), ""]
+    lines = [*best_graph(result), "", *columns(comparison(result)), "", *result_notes(result), ""]
     lines.append(
         f"{count(result.trials, 'trial')}: "
         f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
@@ -164,7 +164,8 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     return "\n".join(lines)
 
 
-def _best_graph(result: SearchResult) -> list[str]:
+def best_graph(result: SearchResult) -> list[str]:
+    """Which trial has the best graph, in sentences."""
     best = result.best
     value = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
     if best.confirmed is not None:
@@ -178,7 +179,7 @@ def _best_graph(result: SearchResult) -> list[str]:
     return lines
 
 
-def _comparison(result: SearchResult) -> list[tuple[str, ...]]:
+def comparison(result: SearchResult) -> list[tuple[str, ...]]:
     """The best graphs and the baselines; a column for further seeds where there are some."""
     confirmed = any(each.confirmed for each in result.finalists)
     head = ("in the search", "further seeds", "graph") if confirmed else ("accuracy", "graph")
@@ -207,7 +208,8 @@ def _search_value(finalist: Finalist, result: SearchResult) -> str:
     return f"{finalist.value:.2f} %{early}"
 
 
-def _notes(result: SearchResult) -> Iterator[str]:
+def result_notes(result: SearchResult) -> Iterator[str]:
+    """What the accuracies of a search mean, and what of them is chance: a sentence a line."""
     images = count(result.samples, f"{result.judged_on} image")
     yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
     yield f"a difference of {result.step:.3g} % is one image"

@@ -97,6 +97,7 @@ COMMANDS = [
     "run good.ktg --device {0}",
     "run --resume {0}",
     "curves {0}",
+    "report {0}",
     "search space.ktg --workers 1 --out {0}y",
     "eval {0}",
     "compare {0} good.ktg",

@@ -30,7 +30,7 @@ class Axis:
 
 def value_axis(chart: Chart, most: int) -> Axis:
     """The axis of the values of a chart, with about `most` ticks."""
-    points = [point for each in chart.series for point in each.points]
+    points = [point for each in (*chart.series, *chart.background) for point in each.points]
     low, high = min(each.low for each in points), max(each.high for each in points)
     least = min(each.mean for each in points)
     floor, ceiling = chart.bounds

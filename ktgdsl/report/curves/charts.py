@@ -22,7 +22,7 @@ class PhaseSpan:
 class Chart:
     """Curves over the epochs. `bounds` are what no value is beyond, None where there is no bound.
 
-    `digits` are those of a value behind the point.
+    `digits` are those of a value behind the point. Curves of the `background` have no name.
     """
 
     title: str
@@ -30,11 +30,13 @@ class Chart:
     phases: tuple[PhaseSpan, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
     digits: int = 2
+    background: tuple[Series, ...] = ()
 
     @property
     def epochs(self) -> tuple[int, int]:
         """The first and the last epoch of all curves."""
-        ends = [(each.points[0].epoch, each.last.epoch) for each in self.series]
+        curves = (*self.series, *self.background)
+        ends = [(each.points[0].epoch, each.last.epoch) for each in curves]
         return min(first for first, _ in ends), max(last for _, last in ends)
 
 

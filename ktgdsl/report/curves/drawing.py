@@ -9,13 +9,13 @@ from ktgdsl.report.curves.charts import Chart
 from ktgdsl.report.curves.series import Point as Value
 from ktgdsl.report.curves.series import Series
 from ktgdsl.report.pictures.shapes import Circle, Drawing, Line, Polygon, Shape, Text, translated
-from ktgdsl.report.pictures.style import GREY, INK, SMALL_SIZE, shortened, width_of
+from ktgdsl.report.pictures.style import INK, shortened, width_of
 
 COLOURS = ("#0072B2", "#C04F00", "#00806A", "#8A3D8F", "#7A6A00", "#B0305C", "#5B5FC7", "#6B4A2B")
-GRID = "#E2E2E2"
+GRID, FAINT, MUTED = "#E2E2E2", "#B4B8BE", "#666666"
 
-WIDTH, PLOT_HEIGHT = 460.0, 190.0
-_TITLE_SIZE = 12.0
+WIDTH, PLOT_HEIGHT = 400.0, 170.0
+_TITLE_SIZE, _TEXT_SIZE = 13.0, 11.5
 _EPOCH = "epoch"
 _ABOVE, _PHASE_NAMES, _BELOW = 34.0, 14.0, 34.0
 _LABEL_LETTERS = 18
@@ -28,12 +28,13 @@ def chart_drawing(chart: Chart) -> Drawing:
     """The chart, its curves in the order of their colours, each with its name at its end."""
     labels = [shortened(each.name, _LABEL_LETTERS) for each in chart.series]
     values = value_axis(chart, most=5)
-    left = max(width_of(text, SMALL_SIZE) for text in values.texts) + 14
-    right = WIDTH - max(width_of(text, SMALL_SIZE) for text in (_EPOCH, *labels)) - 26
+    left = max(width_of(text, _TEXT_SIZE) for text in values.texts) + 14
+    right = WIDTH - max(width_of(text, _TEXT_SIZE) for text in (_EPOCH, *labels)) - 26
     height = max(PLOT_HEIGHT, len(labels) * _LABEL_SPACING)
     top = _ABOVE + (_PHASE_NAMES if chart.phases else 0)
     frame = _Frame(left, top, right, top + height, epoch_axis(chart, most=7), values)
     shapes: list[Shape] = [*_title(chart, values), *_axes(frame), *_phases(chart, frame)]
+    shapes += _background(chart, frame)
     for number, curve in enumerate(chart.series):
         shapes += _spread(curve, frame, colour_of(number))
     for number, curve in enumerate(chart.series):
@@ -88,15 +89,15 @@ def _axes(frame: _Frame) -> Iterator[Shape]:
     for tick, text in zip(frame.values.ticks, frame.values.texts, strict=True):
         y = frame.y(tick)
         yield Line(((frame.left, y), (frame.right, y)), GRID, 1)
-        yield Text((frame.left - 6, y), text, SMALL_SIZE, GREY, anchor="end")
-    yield Line(((frame.left, frame.bottom), (frame.right, frame.bottom)), GREY, 1)
+        yield Text((frame.left - 6, y), text, _TEXT_SIZE, MUTED, anchor="end")
+    yield Line(((frame.left, frame.bottom), (frame.right, frame.bottom)), MUTED, 1)
     free = frame.left - 14.0
     for tick, text in zip(frame.epochs.ticks, frame.epochs.texts, strict=True):
-        x, half = frame.x(tick), width_of(text, SMALL_SIZE) / 2 + 3
+        x, half = frame.x(tick), width_of(text, _TEXT_SIZE) / 2 + 3
         if x - half >= free:
-            yield Text((x, frame.bottom + 12), text, SMALL_SIZE, GREY)
+            yield Text((x, frame.bottom + 12), text, _TEXT_SIZE, MUTED)
             free = x + half
-    yield Text((free + 6, frame.bottom + 12), _EPOCH, SMALL_SIZE, GREY, anchor="start")
+    yield Text((free + 6, frame.bottom + 12), _EPOCH, _TEXT_SIZE, MUTED, anchor="start")
 
 
 def _phases(chart: Chart, frame: _Frame) -> Iterator[Shape]:
@@ -104,11 +105,21 @@ def _phases(chart: Chart, frame: _Frame) -> Iterator[Shape]:
     for phase, after in zip_longest(chart.phases, chart.phases[1:]):
         start = frame.left if phase is chart.phases[0] else frame.x(phase.first - 0.5)
         end = frame.right if after is None else frame.x(after.first - 0.5)
-        letters = max(1, int((end - start) / width_of("x", SMALL_SIZE)))
+        letters = max(1, int((end - start) / width_of("x", _TEXT_SIZE)))
         middle = (start + end) / 2, frame.top - 10
-        yield Text(middle, shortened(phase.name, letters), SMALL_SIZE, GREY)
+        yield Text(middle, shortened(phase.name, letters), _TEXT_SIZE, MUTED)
         if start > frame.left:
-            yield Line(((start, frame.top - 16), (start, frame.bottom)), GREY, 1, dashed=True)
+            yield Line(((start, frame.top - 16), (start, frame.bottom)), MUTED, 1, dashed=True)
+
+
+def _background(chart: Chart, frame: _Frame) -> Iterator[Shape]:
+    """Thin lines, and a small dot where one ends."""
+    for curve in chart.background:
+        points = tuple((frame.x(point.epoch), frame.y(point.mean)) for point in curve.points)
+        yield Line(points, FAINT, 1.2, tooltip=curve.name)
+        yield Circle(
+            points[-1], 2, FAINT, FAINT, 0.5, tooltip=_tooltip(curve, curve.last, chart.digits)
+        )
 
 
 def _spread(curve: Series, frame: _Frame, colour: str) -> Iterator[Shape]:
@@ -139,14 +150,17 @@ def _tooltip(curve: Series, value: Value, digits: int) -> str:
 
 
 def _labels(chart: Chart, labels: Sequence[str], frame: _Frame) -> Iterator[Shape]:
-    """The name of each curve at its end; at the last epoch as near to it as the others leave."""
-    heights = {number: frame.y(curve.last.mean) for number, curve in enumerate(chart.series)}
-    whole = [n for n in heights if chart.series[n].last.epoch == chart.epochs[1]]
-    whole.sort(key=lambda number: heights[number])
-    heights |= zip(whole, _apart([heights[n] for n in whole], frame.top, frame.bottom), strict=True)
+    """The name of each curve at its end; as near to it as others that end there leave."""
+    by_epoch: dict[int, list[int]] = {}
     for number, curve in enumerate(chart.series):
-        at = frame.x(curve.last.epoch) + 8, heights[number]
-        yield Text(at, labels[number], SMALL_SIZE, colour_of(number), bold=True, anchor="start")
+        by_epoch.setdefault(curve.last.epoch, []).append(number)
+    for epoch, numbers in by_epoch.items():
+        heights = {number: frame.y(chart.series[number].last.mean) for number in numbers}
+        numbers.sort(key=heights.__getitem__)
+        places = _apart([heights[number] for number in numbers], frame.top, frame.bottom)
+        for number, y in zip(numbers, places, strict=True):
+            at, colour = (frame.x(epoch) + 8, y), colour_of(number)
+            yield Text(at, labels[number], _TEXT_SIZE, colour, bold=True, anchor="start")
 
 
 def _apart(heights: Sequence[float], top: float, bottom: float) -> list[float]:

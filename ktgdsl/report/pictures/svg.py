@@ -32,6 +32,16 @@ def svg(drawing: Drawing) -> str:
     return "\n".join([head, *lines, "</svg>"]) + "\n"
 
 
+def inline_svg(drawing: Drawing) -> str:
+    """The drawing as an element of a page, on the ground and in the font of the page."""
+    width, height = _n(drawing.width), _n(drawing.height)
+    head = (
+        f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
+        f"aria-label={quoteattr(printable(drawing.title))}>"
+    )
+    return "\n".join([head, *map(_element, drawing.shapes), "</svg>"])
+
+
 def _element(shape: Shape) -> str:
     match shape:
         case Circle():

@@ -1,0 +1,1 @@
+"""One page of HTML about runs and searches, which needs nothing but itself."""

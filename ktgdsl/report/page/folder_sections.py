@@ -1,0 +1,105 @@
+"""Sections about what a folder keeps besides its results: settings, environment, code."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from shlex import join
+from typing import Any
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.report.describe import derived_row, edge_row, node_row, open_values, phase_row
+from ktgdsl.report.describe_settings import setting_rows
+from ktgdsl.report.page.blocks import Block, Code, Folded, Section, Table
+from ktgdsl.training.run_files import read_file
+from ktgdsl.training.run_folder import RunFolder
+
+
+def graph_tables(plan: Plan) -> Iterator[Table]:
+    """Nodes, edges and phases; of a space those of one valid point, and what is open."""
+    nodes = [node_row(plan, node) for node in plan.graph.nodes]
+    nodes += [derived_row(plan, node) for node in plan.graph.derived]
+    yield Table("Nodes", ("node", "network", "role", "how it learns"), nodes)
+    edges = [edge_row(edge) for edge in plan.graph.edges]
+    columns = 3 if any(factor for *_, factor in edges) else 2
+    head = ("edge", "losses and gates", "factor")[:columns]
+    yield Table("Edges", head, [row[:columns] for row in edges])
+    if plan.phases:
+        yield Table("Phases", ("phase", "who", "how"), [phase_row(each) for each in plan.phases])
+    if plan.space is not None:
+        yield Table("Open values", ("value", "options or range"), open_values(plan))
+
+
+def settings_section(plan: Plan) -> Section:
+    """Every setting, defaults included."""
+    tables = [
+        Table(block, ("setting", "value"), [row[:2] for row in rows])
+        for block, rows in setting_rows(plan, {}, None)
+        if rows
+    ]
+    return Section("Settings", tables)
+
+
+def environment_section(folder: Path) -> Section:
+    """On what and how it was computed."""
+    content = RunFolder(folder).environment()
+    versions = content.get("versions")
+    rows = [
+        (name.replace("_", " "), _text(name, content[name])) for name in _FACTS if name in content
+    ]
+    rows += [(f"{name} (SHA-256)", str(content[name])) for name in _DIGESTS if content.get(name)]
+    blocks: list[Block] = [Table("Machine and start", ("what", "value"), rows)] if rows else []
+    if isinstance(versions, Mapping):
+        pairs = [("python", str(content.get("python", ""))), *versions.items()]
+        blocks.append(
+            Table("Versions", ("package", "version"), [(n, str(v)) for n, v in pairs if v])
+        )
+    computing = content.get("computing")
+    if isinstance(computing, Mapping):
+        chosen = [
+            (name.replace("_", " "), str(each.get("value", "")), str(each.get("why", "")))
+            if isinstance(each, Mapping)
+            else (name, "", str(each))
+            for name, each in computing.items()
+        ]
+        blocks.append(Table("How steps are computed", ("what", "value", "why"), chosen))
+    return Section("Environment", blocks)
+
+
+_DIGESTS = ("plan", "data")
+_FACTS = (
+    "started",
+    "command",
+    "device",
+    "device_name",
+    "threads",
+    "workers",
+    "deterministic",
+    "seeds",
+    "platform",
+    "cuda",
+)
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "command" and isinstance(value, list):
+        return join(map(str, value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def code_section(folder: Path, spec: str) -> Section:
+    """The spec, and the user's own modules that it names, as they were."""
+    blocks: list[Block] = []
+    if (folder / spec).is_file():
+        blocks.append(Code(spec, read_file(folder / spec)))
+    own = sorted(path for path in (folder / "code").rglob("*") if path.is_file())
+    blocks += [
+        Folded(str(path.relative_to(folder)), [Code(path.name, _decoded(path))]) for path in own
+    ]
+    return Section("Code", blocks)
+
+
+def _decoded(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace")

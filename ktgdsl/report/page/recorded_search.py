@@ -1,0 +1,67 @@
+"""Reads a search from its folder, finished or not, and leaves the folder as it is."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from optuna.trial import FrozenTrial
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.folder import open_search_folder
+from ktgdsl.searching.result import SearchResult
+from ktgdsl.searching.study import Study
+from ktgdsl.training.run_files import folder_error, reporting_read_errors
+
+
+@dataclass(frozen=True)
+class RecordedSearch:
+    """A search as its folder has it.
+
+    `importances` are by the name of a draw, the largest first, and sum to 1; empty while there are
+    too few complete trials. `result` is None while it is not finished.
+    """
+
+    name: str
+    folder: Path
+    plan: Plan
+    trials: Sequence[FrozenTrial]
+    importances: dict[str, float]
+    result: SearchResult | None
+
+
+def read_search(folder: Path) -> RecordedSearch:
+    """The search of a folder. Raises RunError (E502) where it is none, or cannot be read."""
+    found = open_search_folder(folder)
+    plan, result = found.run.plan(), found.result()
+    if not found.journal.is_file():
+        raise folder_error(found.journal, f"the journal {found.journal} is gone")
+    # Opening a study mends its journal, which is not for us to do while the search is under way.
+    with TemporaryDirectory() as empty:
+        copy = Path(empty) / found.journal.name
+        with reporting_read_errors(found.journal):
+            shutil.copyfile(found.journal, copy)
+        try:
+            study = Study(copy, plan.graph.name)
+            trials, importances = study.trials, _importances(study)
+        except RunError as error:
+            message = f"the journal {found.journal} is damaged"
+            raise folder_error(found.journal, message, "put the file back from a copy") from error
+    return RecordedSearch(folder.resolve().name, folder, plan, trials, importances, result)
+
+
+LEAST_TRIALS = 4
+"""Complete trials from which on importances are computed."""
+
+
+def _importances(study: Study) -> dict[str, float]:
+    """By PED-ANOVA (Watanabe et al., IJCAI 2023), which needs nothing but Optuna."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    if len(complete) < LEAST_TRIALS or len({trial.value for trial in complete}) == 1:
+        return {}
+    return get_param_importances(study.optuna, evaluator=PedAnovaImportanceEvaluator())

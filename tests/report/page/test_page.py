@@ -1,0 +1,269 @@
+"""The page about runs and searches: what it says, and that it is whole and safe."""
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ktgdsl.cli import main as cli
+from ktgdsl.errors import RunError
+from ktgdsl.report.curves.drawing import COLOURS
+from ktgdsl.report.curves.recorded import read_run
+from ktgdsl.report.page.blocks import Article, Block, Code, Folded, Page, Paragraph, Section, Table
+from ktgdsl.report.page.figures import DARK
+from ktgdsl.report.page.page import page_about
+from ktgdsl.report.page.recorded_search import read_search
+from ktgdsl.report.page.render import html
+from ktgdsl.report.page.run_article import run_article
+from ktgdsl.report.page.search_article import search_article
+from tests.cli.test_terminals import RAW
+from tests.report.page.conftest import Written
+from tests.report.page.folders import HOSTILE, write_search
+from tests.report.recorded import write_run
+
+VOID = {"meta", "link", "br", "img", "hr", "path", "line", "polyline", "polygon", "circle", "rect"}
+
+
+class Outline(HTMLParser):
+    """Elements of a page in order, and whether all of them are closed as they were opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.texts.append(data.strip())
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every element with that tag."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="session")
+def outline(written: Written) -> Outline:
+    return Outline(written.html)
+
+
+def test_the_numbers_are_those_of_the_result(written: Written, outline: Outline) -> None:
+    for node in written.run.nodes.values():
+        assert node.accuracy.std is not None
+        assert f"{node.accuracy.mean:.2f} ± {node.accuracy.std:.2f}" in outline.texts
+        for value in node.accuracy.runs:
+            assert f"{value:.2f}" in outline.texts
+    assert str(written.run.nodes["a"].accuracy) in outline.texts  # the large one
+
+
+def test_it_has_every_part(outline: Outline) -> None:
+    parts = [
+        "Result", "Graph", "Curves", "Nodes and the edges into them", "Answers", "Settings",
+        "Environment", "Code", "Best graphs", "Rungs", "What matters", "Trials", "Space",
+    ]  # fmt: skip
+    assert set(parts) <= set(outline.texts)
+    captions = {
+        "Accuracy of a by class", "Confusion of a: a row for each label, a column for each answer",
+        "Versions", "Edges", "train", "The ladder of rungs", "All trials", "Phases",
+        "The best graphs, and what the checks say of them", "What differs between them",
+    }  # fmt: skip
+    assert captions <= set(outline.texts)
+    labels = [each["aria-label"] for each in outline.of("svg")]
+    assert "open share of the gates into a" in labels
+    assert "loss of a, by edge" in labels
+    assert "page" in labels  # the graph
+
+
+def test_a_screen_reader_and_a_keyboard_find_their_way(outline: Outline) -> None:
+    assert outline.of("html")[0]["lang"] == "en"
+    assert len(outline.of("main")) == 1
+    ids = [each["id"] for _, each in outline.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    for link in outline.of("a"):
+        assert (link["href"] or "").removeprefix("#") in ids
+    for _, attributes in outline.elements:
+        if attributes.get("aria-labelledby"):
+            assert attributes["aria-labelledby"] in ids
+        if attributes.get("tabindex") == "0":  # what scrolls has a name and takes the focus
+            assert attributes["role"] == "region"
+    levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert len(outline.of("caption")) == len(outline.of("table"))
+    assert all(each.get("scope") in ("col", "row") for each in outline.of("th"))
+    assert all(each.get("role") == "img" and each["aria-label"] for each in outline.of("svg"))
+    assert all(each.get("aria-label") for each in outline.of("nav"))
+
+
+def test_it_names_nothing_that_would_be_loaded(written: Written, outline: Outline) -> None:
+    assert "default-src 'none'" in written.html
+    assert not outline.of("script")
+    assert not outline.of("img")
+    named = [
+        value or ""
+        for _, attributes in outline.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "action", "data")
+    ]
+    assert all(value.startswith(("#", "data:")) for value in named)
+    assert not re.search(r"url\(|@import|https?://", re.sub(r"<pre.*?</pre>", "", written.html))
+
+
+def test_hostile_names_are_text(written: Written, outline: Outline) -> None:
+    assert not RAW.search(written.html)
+    assert "alert(1)" in written.html
+    assert "<script" not in written.html
+    assert not outline.of("b")
+    assert any(name.startswith("on") for _, each in outline.elements for name in each) is False
+
+
+def test_what_a_template_gets_is_escaped_everywhere() -> None:
+    table = Table(HOSTILE, (HOSTILE,), ((HOSTILE,),))
+    blocks: list[Block] = [
+        Paragraph(HOSTILE),
+        table,
+        Code(HOSTILE, HOSTILE),
+        Folded(HOSTILE, [table]),
+    ]
+    article = Article(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [Section(HOSTILE, blocks)])
+    for articles in ([article], [article, article]):
+        text = html(Page(HOSTILE, [Section(HOSTILE, blocks)], articles, HOSTILE))
+        assert not RAW.search(text)
+        assert not Outline(text).of("b")
+        assert not Outline(text).of("script")
+
+
+def test_a_tab_in_code_is_no_escape() -> None:
+    page = Page("", [Section("", [Code("x", "\tone\n")])], [], "")
+    assert "<code>    one\n</code>" in html(page)
+
+
+def test_dark_colours_are_for_all_that_drawings_have(written: Written) -> None:
+    used = set(re.findall(r'(?:fill|stroke)="(#[0-9A-F]{6})"', written.html))
+    assert set(COLOURS) <= set(DARK)
+    assert used - set(DARK) <= {"#FFFFFF", "#C8281E"}  # the ground, and the target, red in both
+
+
+@pytest.mark.parametrize("ground", ["light", "dark"])
+def test_texts_have_contrast(ground: str) -> None:
+    """4.5 to 1, as the Web Content Accessibility Guidelines 2.2 want of texts."""
+    card = {"light": "#ffffff", "dark": "#1b1f25"}[ground]
+    texts = ["#222222", "#666666", *COLOURS]
+    for colour in texts:
+        shown = colour if ground == "light" else DARK[colour]
+        assert contrast(shown, card) >= 4.5, shown
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def tables(article: Article) -> dict[str, Table]:
+    return {
+        block.caption: block
+        for section in article.sections
+        for block in section.blocks
+        if isinstance(block, Table)
+    }
+
+
+def test_the_ladder_counts_who_got_to_a_rung(tmp_path: Path) -> None:
+    study = write_search(tmp_path / "found")
+    found = tables(search_article(read_search(tmp_path / "found")))
+    ladder = found["The ladder of rungs"].rows
+    assert [row[0] for row in ladder] == ["1", "2", "4"]
+    # Each trial is better than those before it, so that none is ended.
+    assert [row[1:3] for row in ladder] == [("6", "0")] * 3
+    assert ladder[-1][3:] == ("66.50", "69.00")
+    checks = found["The best graphs, and what the checks say of them"].rows
+    assert [row[0] for row in checks] == [
+        "trial 5",
+        "trial 4",
+        "trial 3",
+        "target alone, on labels",
+    ]
+    assert checks[0][1:3] == ("69.00 %", "71.50 ± 0.71 % (n = 2)")
+    importances = found["How much of the accuracy each open value decides"].rows
+    assert sum(float(row[1]) for row in importances) == pytest.approx(100, abs=0.2)
+    assert {row[0] for row in importances} == set(study.trials[0].params)
+
+
+def test_a_search_under_way_is_shown_and_left_alone(tmp_path: Path) -> None:
+    write_search(tmp_path / "found", finished=False)
+    journal = tmp_path / "found" / "study.journal"
+    journal.write_bytes(journal.read_bytes() + b'{"torn')
+    lock = journal.with_name("study.journal.lock")
+    lock.touch()
+    before = journal.read_bytes()
+    article = search_article(read_search(tmp_path / "found"))
+    assert (article.value, len(tables(article)["The ladder of rungs"].rows)) == ("not finished", 3)
+    assert journal.read_bytes() == before
+    assert lock.exists()
+    journal.write_bytes(b"{}\n" + before)
+    with pytest.raises(RunError, match=r"found/study\.journal is damaged"):
+        read_search(tmp_path / "found")
+
+
+def test_a_run_under_way_says_how_far_it_is(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", {"a": [[50.0, 60.0]], "b": [[1.0, 2.0]]}, finished=False)
+    article = run_article(read_run(tmp_path / "run", "run"))
+    assert article.value == "not finished"
+    (text,) = article.sections[0].blocks
+    assert text == Paragraph("The run is not finished: epoch 2 of repeat 1 is done.")
+
+
+def test_several_runs_are_beside_one_another(tmp_path: Path) -> None:
+    for name, value in (("one", 60.0), ("two", 70.0)):
+        write_run(tmp_path / name, {"a": [[50.0, value]], "b": [[1.0, 2.0]]})
+    page = page_about([tmp_path / "one", tmp_path / "two"], evaluated=False)
+    table = page.together[0].blocks[0]
+    assert isinstance(table, Table)
+    assert [(row[0], row[-1]) for row in table.rows] == [("one", "60.00 %"), ("two", "70.00 %")]
+    assert page.together[1].title == "Runs over one another"
+
+
+def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", {"a": [[50.0]], "b": [[1.0]]})  # it has no weights
+    article = page_about([tmp_path / "run"]).articles[0]
+    (section,) = [each for each in article.sections if each.title == "Answers"]
+    (text,) = section.blocks
+    assert isinstance(text, Paragraph)
+    assert text.text.startswith("The networks could not be evaluated: the run ")
+
+
+def test_without_jinja_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ktgdsl.report.page.render.find_spec", lambda name: None)
+    assert cli.main(["report", "nowhere"]) == 1
+    assert "E504" in (shown := capsys.readouterr().err)
+    assert "pip install jinja2" in shown
+
+
+def test_a_page_goes_to_html(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["report", "run", "-o", "x.pdf"])
+    assert "it ends in .html" in capsys.readouterr().err

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ktgdsl.errors import SpecError as SpecError
     from ktgdsl.evaluation.evaluate import evaluate as evaluate
     from ktgdsl.evaluation.result import Evaluation as Evaluation
+    from ktgdsl.exporting.export import export as export
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
@@ -44,6 +45,7 @@ _HOMES = {
     "check": "ktgdsl.compiler",
     "complete": "ktgdsl.training.datasets.read",
     "evaluate": "ktgdsl.evaluation.evaluate",
+    "export": "ktgdsl.exporting.export",
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",

@@ -66,7 +66,7 @@ def search(
         pruner: one of Optuna's or of your own, instead of the one that the space names. It is
             asked after every epoch but the last, by its `prune`; epochs are counted from 1.
 
-    No file keeps a sampler or a pruner that is passed opened: `resume` has to have it again. What
+    No file keeps a sampler or a pruner that is passed: `resume` has to have it again. What
     such a one remembers beside the trials of the study is lost when a search is cut off, so its
     later trials may be others.
 
@@ -116,7 +116,7 @@ def resume(
 ) -> SearchOutcome:
     """Resume a search that was cut off, to the same number of trials.
 
-    Workers and devices are those of the search unless they are passed opened; the threads of each
+    Workers and devices are those of the search unless they are passed; the threads of each
     worker and `deterministic` always are, as the numbers depend on them. A finished search is
     left as it is, and its outcome returned.
 

@@ -16,7 +16,7 @@ from tests.pretended import load_training_data
 FOLDER = ROOT / "specs"
 SPECS = sorted(path for path in FOLDER.glob("**/*.ktg") if path.parent.name != "recipes")
 METHODS = FOLDER / "methods"  # which test_methods.py trains
-TRAINED = [path for path in SPECS if path.parent.name != "methods"]  # which have their own tests
+TRAINED = [path for path in SPECS if path.parent.name not in ("methods", "heads")]
 IMAGES = Facts(classes=10, shape=(1, 28, 28), train_samples=1_000, test_samples=1_000)
 """For those of functions in Python."""
 

@@ -26,12 +26,20 @@ class CachedOutputs(nn.Module):
         network: of the node; it is in eval mode.
         taps: all that is read of it.
         samples: of the training split.
+        heads: of the network, where it has several.
     """
 
-    def __init__(self, node: str, network: nn.Module, taps: tuple[str, ...], samples: int) -> None:
+    def __init__(
+        self,
+        node: str,
+        network: nn.Module,
+        taps: tuple[str, ...],
+        samples: int,
+        heads: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
         self.node = node
-        self.network = Frozen(tapped(node, network, taps), "eval")
+        self.network = Frozen(tapped(node, network, taps, heads), "eval")
         self._samples = samples
         self.forget()
 

@@ -13,7 +13,7 @@ from ktgdsl.backend.own_functions import own_values
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, StageCall, Term, Update
 from ktgdsl.program.names import identifier
-from ktgdsl.program.values import LABEL, Connector, Read, Weight
+from ktgdsl.program.values import Connector, Read, Value, Weight
 from ktgdsl.vocabulary.reads import UserFunction
 
 
@@ -47,10 +47,11 @@ class _Emitter:
             for learner in self.update.learns
         }
         logits = {
-            name: self.values.outputs[call.node, LOGITS, 0]
+            name if tap == LOGITS else f"{name}.{tap}": self.values.outputs[call.node, tap, 0]
             for call in self.update.calls
-            if LOGITS in call.taps and call.view == 0
+            if call.gives_logits and call.view == 0
             for name in call.nodes
+            for tap in call.answers
         }
         logits |= {each.node: self.values.derived(each, 0) for each in self.update.reported}
         results: tuple[Any, ...] = (sums, edges, logits, self.open)
@@ -102,19 +103,19 @@ class _Emitter:
     def _term(self, term: Term, edge: EdgeLoss, pair: str) -> fx.Node:
         values = self._combination(term.losses, edge, pair)
         gate = self._gate(term.gate)
-        reduced = self._reduced(term, values, None if gate == 1.0 else gate)
+        reduced = self._reduced(term, values, None if gate == 1.0 else gate, edge.label)
         reduced.meta["reduced"] = edge.key
         return reduced
 
-    def _reduced(self, term: Term, values: fx.Node, weight: Emitted) -> fx.Node:
+    def _reduced(self, term: Term, values: fx.Node, weight: Emitted, label: Value) -> fx.Node:
         match term.reduction:
             case "sum":
                 return self.values.call(gates.reduce_sum, values, weight)
             case "labeled":
-                label = self.values.placeholders[LABEL]
-                labeled = self.values.call(gates.count_labeled, label)
+                answers = self.values.value(label)
+                labeled = self.values.call(gates.count_labeled, answers)
                 if _may_differ(*term.losses):
-                    labeled = self.values.call(gates.count_labeled_like, label, values)
+                    labeled = self.values.call(gates.count_labeled_like, answers, values)
                 return self.values.call(gates.reduce_labeled, values, weight, labeled)
             case "active":
                 return self.values.call(gates.reduce_active, values, weight, weight)

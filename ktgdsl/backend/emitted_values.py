@@ -32,6 +32,7 @@ from ktgdsl.vocabulary.reads import UserFunction
 Emitted = fx.Node | float | str | None
 
 _FUNCTIONS: dict[str, Callable[..., object]] = {
+    "column": losses.column,
     "one_hot": losses.one_hot,
     "end_of_epoch": gates.end_of_epoch,
     "columns": combines.columns,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ktgdsl.backend import library, networks
+from ktgdsl.backend.heads import answer_by_head
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.backend.seeds import derive
@@ -39,7 +40,12 @@ def seed_dropouts(network: nn.Module, seed: int, node: str) -> None:
 
 def _built_in(node: Node, plan: Plan) -> nn.Module:
     network, data = node.network, plan.data
-    return networks.make(network.name, network.arguments, data.shape[0], data.classes)
+    return networks.make(network.name, network.arguments, data.shape[0], _classes(node, plan))
+
+
+def _classes(node: Node, plan: Plan) -> int:
+    """How many classes a network of one head has to tell apart."""
+    return plan.data.classes_of(node.heads[0] if node.heads else None)
 
 
 def _from_library(factory: Callable[..., nn.Module], node: Node, plan: Plan) -> nn.Module:
@@ -48,7 +54,7 @@ def _from_library(factory: Callable[..., nn.Module], node: Node, plan: Plan) -> 
         return factory(
             **arguments,
             channels=plan.data.shape[0],
-            classes=plan.data.classes,
+            classes=_classes(node, plan),
             frozen=node.weights == "own",
         )
     except UnusableError as error:
@@ -76,7 +82,10 @@ def _from_user(node: Node, plan: Plan) -> nn.Module:
         raise _unusable(node, function, problem, "make it on the CPU")
     if any(map(is_lazy, tensors)):
         _initialize(network, node, function, plan)
-    network.register_forward_hook(_logits)
+    if len(node.heads) > 1:
+        answer_by_head(network, node.heads)
+    else:
+        network.register_forward_hook(_logits)
     return network
 
 

@@ -20,7 +20,7 @@ from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.backend.trunks import Part, average_gradients
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
-from ktgdsl.plan.model import LOGITS, Plan
+from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.program.model import Access, Phase, StageCall, Update
 from ktgdsl.program.reads import connectors_of, margin_names, reads_of
@@ -80,7 +80,7 @@ class TrainingGraph(fx.GraphModule):
         return {
             name: _network(getattr(self, call.attribute))
             for call in self.update.calls
-            if call.trunk is None or LOGITS in call.taps
+            if call.trunk is None or call.gives_logits
             for name in call.nodes
         }
 
@@ -224,12 +224,14 @@ def _caches(
 ) -> dict[str, CachedOutputs]:
     """The kept outputs of each node that is not computed in every step, by the node's name."""
     taps: dict[str, dict[str, None]] = {}
+    heads: dict[str, tuple[str, ...]] = {}
     for call in (call for update in phase.updates for call in update.calls):
         if call.access == "cached":
             taps.setdefault(call.node, {}).update(dict.fromkeys(call.taps))
+            heads[call.node] = call.heads
     samples = plan.data.learned_samples if taps else 0
     return {
-        node: CachedOutputs(node, networks[node], tuple(read), samples)
+        node: CachedOutputs(node, networks[node], tuple(read), samples, heads[node])
         for node, read in taps.items()
     }
 
@@ -257,7 +259,11 @@ def _reading(call: StageCall, network: nn.Module) -> nn.Module:
     if call.stages:
         assert isinstance(network, StagedNetwork)  # as `share_layers` has made sure
         network = Part(network, call.stages)
-    return network if call.taps == (call.output,) else tapped(call.nodes[0], network, call.taps)
+    return (
+        network
+        if call.taps == (call.output,)
+        else tapped(call.nodes[0], network, call.taps, call.heads)
+    )
 
 
 def _mixer(module: nn.Module, access: Access) -> nn.Module:

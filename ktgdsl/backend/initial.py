@@ -9,6 +9,7 @@ from torch import nn
 
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.followers import follower_network
+from ktgdsl.backend.heads import answer_by_head
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.backend.trunks import average_gradients, require_equal, share_layers
@@ -41,6 +42,8 @@ def make_networks(
         if network is None:
             network = initial_network(plan, node, seed)
             _load(node, network)
+        elif len(node.heads) > 1:
+            answer_by_head(network, node.heads)
         made[node.name] = network if node.learns else network.requires_grad_(False)
     trunks = trunks_of(plan)
     fixed = {n.name for n in plan.graph.nodes if not n.learns and (n.weights or n.name in own)}

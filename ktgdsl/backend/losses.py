@@ -27,6 +27,11 @@ def log_softmax(logits: Tensor, T: float | Tensor = 1.0) -> Tensor:
     return torch.log_softmax(z if isinstance(T, float) and T == 1 else z / T, dim=1)
 
 
+def column(label: Tensor, number: int) -> Tensor:
+    """Return one of the labels (B,) of samples that have several, (B, labels)."""
+    return label[:, number]
+
+
 def one_hot(label: Tensor, like: Tensor) -> Tensor:
     """Return the labels as distributions of the shape (B, C, *rest) and dtype of `like`.
 

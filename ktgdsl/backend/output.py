@@ -18,7 +18,7 @@ class Output(NamedTuple):
     edges: dict[tuple[str, str], Tensor]
     """Scalar loss of each live edge, (source, destination), after gate and reduction (Eq. 2)."""
     logits: dict[str, Tensor]
-    """Logits of each node, (B, classes, ...)."""
+    """Logits of each node, (B, classes, ...); of one with several heads each, by `a.colour`."""
     open: dict[tuple[str, str], Tensor]
     """Share of open samples, scalar in [0, 1], of each edge whose gate is not a constant."""
 
@@ -48,10 +48,10 @@ def join_outputs(outputs: list[Output]) -> Output:
         return outputs[0]
     logits = {name: each for output in outputs for name, each in output.logits.items()}
     own = {
-        name: output.logits[name]
+        name: logits
         for output in outputs
-        for name in output.losses
-        if name in output.logits
+        for name, logits in output.logits.items()
+        if name.partition(".")[0] in output.losses  # the node of `a.colour`
     }
     return Output(
         losses={name: each for output in outputs for name, each in output.losses.items()},

@@ -12,7 +12,8 @@ from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.ensembles import ensembles_of
-from ktgdsl.plan.model import LOGITS, Plan
+from ktgdsl.plan.heads import answers, heads_of
+from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Program
 from ktgdsl.program.values import Mixer, Read
 
@@ -57,19 +58,28 @@ def make_mixers(
     combines = {name: each.combine for name, each in ensembles_of(plan.graph).items()}
     sizes = {node.name: len(node.sources) for node in plan.graph.derived}
     read = {each.name: _reads(each) for each in mixers}
-    features = _features([end for reads in read.values() for end in reads], networks, plan)
+    ends = [end for reads in read.values() for end in reads]
+    heads = heads_of(plan.graph)
+    logits = {
+        name: Read(
+            reads[0].node, "logits", answers(reads[0].node, heads.get(reads[0].node, ()))[0].tap
+        )
+        for name, reads in read.items()
+        if reads
+    }
+    features = _features([*ends, *logits.values()], networks, plan)
     like = next((p for each in networks.values() for p in each.parameters()), torch.zeros(()))
     made: dict[str, nn.Module] = {}
     for each in mixers:
         inputs = [features[e.node, e.tap] for e in read[each.name]]
-        dense = bool(inputs) and features[read[each.name][0].node, LOGITS].ndim > 2
+        like_logits = logits.get(each.name)
+        dense = like_logits is not None and features[like_logits.node, like_logits.tap].ndim > 2
+        classes = plan.data.classes_of(next(iter(heads.get(each.node, ())), None))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "mixer", each.node))
             shapes = [value.shape[1:] for value in inputs]
             try:
-                module = mixer(
-                    combines[each.node], shapes, sizes[each.node], plan.data.classes, dense=dense
-                )
+                module = mixer(combines[each.node], shapes, sizes[each.node], classes, dense=dense)
             except ValueError as error:
                 message = f"the ensemble `{each.node}` cannot be made: {error}"
                 raise NodeError(each.node, Diagnostic("E505", message)) from None
@@ -83,15 +93,16 @@ def _reads(mixer: Mixer) -> list[Read]:
 
 
 def _features(ends: Iterable[Read], networks: Mapping[str, nn.Module], plan: Plan) -> Features:
-    """What networks compute at taps for two images, in eval mode, and their logits."""
+    """What networks compute at taps for two images, in eval mode."""
     taps: dict[str, dict[str, None]] = {}
+    heads = heads_of(plan.graph)
     for end in ends:
         taps.setdefault(end.node, {})[end.tap] = None
     return {
         (node, tap): value
         for node, own in taps.items()
         for tap, value in _evaluated(
-            tapped(node, networks[node], (*own, LOGITS)), plan.data.shape
+            tapped(node, networks[node], tuple(own), heads.get(node, ())), plan.data.shape
         ).items()
     }
 

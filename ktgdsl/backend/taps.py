@@ -39,17 +39,23 @@ class Tapped(nn.Module):
 
     A network of stages is computed up to the last of them. Of a module that is called several
     times in a forward it is the last call that counts. Hooks are registered here, once; they do
-    nothing in calls of the network itself.
+    nothing in calls of the network itself. A network with several `heads` gives a dict of logits,
+    where taps of these names are.
 
     Raises:
         UnknownTapError: when the network has no such module.
     """
 
-    def __init__(self, network: nn.Module, taps: tuple[str, ...]) -> None:
+    def __init__(
+        self, network: nn.Module, taps: tuple[str, ...], heads: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
-        places = {tap: place_of(network, tap) for tap in taps if tap != LOGITS}
+        heads = heads if len(heads) > 1 else ()  # of one head the logits are those
+        answers = (LOGITS, *heads)
+        places = {tap: place_of(network, tap) for tap in taps if tap not in answers}
         self.network = network
         self.taps = taps
+        self._heads = tuple(tap for tap in taps if tap in heads)
         self._options = {}
         if isinstance(network, StagedNetwork) and LOGITS not in taps:
             last = max(STAGES.index(place.stage) for place in places.values())
@@ -83,18 +89,22 @@ class Tapped(nn.Module):
             self._outputs = None
         if LOGITS in self.taps:
             outputs[LOGITS] = last
+        outputs |= {head: last[head] for head in self._heads}
         idle = [tap for tap in self.taps if tap not in outputs]
         if idle:
             raise RuntimeError(f"the module `{idle[0]}` is not called in its forward")
         # Of a network on a device of its own the logits come from there, and so does the rest.
-        where = last.device if isinstance(last, Tensor) else image.device
+        first = last[self._heads[0]] if self._heads else last
+        where = first.device if isinstance(first, Tensor) else image.device
         return {tap: outputs[tap].to(where) for tap in self.taps}
 
 
-def tapped(node: str, network: nn.Module, taps: tuple[str, ...]) -> Tapped:
+def tapped(
+    node: str, network: nn.Module, taps: tuple[str, ...], heads: tuple[str, ...] = ()
+) -> Tapped:
     """The network of a node with its taps. Raises TapError when it has no such module."""
     try:
-        return Tapped(network, taps)
+        return Tapped(network, taps, heads)
     except UnknownTapError as error:
         message = f"{error} inside of the network of node `{node}`"
         help = "modules have the names that `network.named_modules()` says"

@@ -167,10 +167,10 @@ def scale_gradient(value: Tensor, factor: float) -> Tensor:
     return scaled
 
 
-def logits_of(networks: Sequence[nn.Module], image: Tensor) -> list[Tensor]:
+def logits_of(networks: Sequence[nn.Module], image: Tensor) -> list[Any]:
     """The logits (B, classes, ...) of each network; stages that several have are computed once.
 
-    Images are (B, channels, H, W).
+    Of one with several heads they are by head. Images are (B, channels, H, W).
     """
     chains = Counter(chain for network in networks for chain in _chains(network))
     computed: dict[_Chain, Tensor] = {}

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ktgdsl.backend.factories import initial_network
-from ktgdsl.backend.trunks import logits_of, share_layers
+from ktgdsl.backend.trunks import share_layers
 from ktgdsl.bench.duration import evaluated_images
 from ktgdsl.bench.timing import Candidate
+from ktgdsl.plan.heads import label_columns
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.program.model import Learner, Phase
 from ktgdsl.training.assemble import assemble
@@ -24,7 +25,9 @@ from ktgdsl.training.datasets.preprocessing import Preprocessing, augmentation
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.metrics import EpochMeter, evaluate
+from ktgdsl.training.noise import random_labels
 from ktgdsl.training.optim import make_optimizers
+from ktgdsl.training.predictions import NetworkPredictor
 from ktgdsl.training.step import Stepper
 
 ENDLESS = 10**9
@@ -62,7 +65,8 @@ class Training:
 
     def batch_and_metrics(self) -> Callable[[], None]:
         """What an epoch does besides a step: draw its batch, and add up its metrics."""
-        meter = EpochMeter(self.step.phase, self.step.device)
+        columns = label_columns(self.step.plan.graph, self.step.plan.data)
+        meter = EpochMeter(self.step.phase, self.step.device, columns)
         output = self.step(*self._batch)
         endless = self._batches()
 
@@ -110,8 +114,7 @@ def random_split(plan: Plan, count: int, device: torch.device) -> Split:
     """`count` images of noise with random labels, in the shape of the plan's data."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=generator)
-    shape = (count, *plan.data.label_shape)
-    label = torch.randint(plan.data.classes, shape, generator=generator).to(device)
+    label = random_labels(plan.data, count, generator).to(device)
     mask = label if plan.data.known.masks else None
     return Split(
         image.to(device), label, preprocessing=_preprocessing(plan.data, device), mask=mask
@@ -145,28 +148,35 @@ def limit(ours: Training) -> Candidate:
         apply_memory_format(network, node.network.name, execution)
         network.train(modes.get(name, False))
     share_layers(program.trunks, networks)
+    columns = label_columns(plan.graph, plan.data)
+    labels = {name: label[:, column] for name, column in columns.items()}
     learning = [
         (
-            [networks[name] for name in group],
+            NetworkPredictor({name: networks[name] for name in group}, columns),
             [*make_optimizers(learners, networks, device).values()],
         )
         for group, learners in _groups(phase)
         if group[0] in networks  # not what combines others
     ]
     computed = {call.node for update in phase.updates for call in update.computed}
-    frozen = [each for name, each in networks.items() if name in computed - learns]
+    frozen = {name: each for name, each in networks.items() if name in computed - learns}
 
-    def forward(group: list[nn.Module]) -> list[Tensor]:
+    def forward(group: NetworkPredictor) -> dict[str, Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return logits_of(group, image)
+            return group.forward(image)
+
+    still = NetworkPredictor(frozen)
 
     def take() -> None:
         with torch.no_grad():
-            forward(frozen)
+            forward(still)
         for group, optimizers in learning:
             for optimizer in optimizers:
                 optimizer.zero_grad()
-            losses = [cross_entropy(logits.float(), label) for logits in forward(group)]
+            losses = [
+                cross_entropy(logits.float(), labels.get(name, label))
+                for name, logits in forward(group).items()
+            ]
             torch.autograd.backward(losses)
             for optimizer in optimizers:
                 optimizer.step()

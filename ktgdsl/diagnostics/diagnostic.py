@@ -52,6 +52,7 @@ CODES = {
     "E409": "layers that cannot be shared",
     "E410": "a phase that cannot be",
     "E411": "a search that cannot be",
+    "E412": "heads and labels that do not go together",
     # E5: running
     "E502": "the run folder cannot be used",
     "E503": "a loss that is not finite",

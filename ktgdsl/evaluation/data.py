@@ -10,6 +10,7 @@ from ktgdsl.compiler import compile_source
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import SpecError
 from ktgdsl.evaluation.result import Split
+from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import DataPlan, Percent, Plan
 from ktgdsl.training.data import Split as Samples
 from ktgdsl.training.data import load_splits
@@ -40,6 +41,12 @@ def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> 
     if root is not None:
         data = data.model_copy(update={"root": str(Path(root).expanduser().resolve())})
     raw = {"augment": "none", "mean": None, "std": None}
+    if data.labels:
+        labels = ", ".join(f"`{label}`" for label in data.labels)
+        message = (
+            f"the samples of this run have the labels {labels}, and what is measured is of one"
+        )
+        raise data_error(message, "`result.json` has the accuracy of each head of its nodes")
     found = complete(with_data(plan, data.model_copy(update=raw))).data
     if found.shape != plan.data.shape:
         has, takes = ("x".join(map(str, each)) for each in (found.shape, plan.data.shape))
@@ -76,7 +83,7 @@ def samples_of(
     split: Split,
     seed: int,
     device: torch.device,
-    classes: tuple[int, tuple[str, ...] | None],
+    classes: tuple[int, ClassNames | None],
 ) -> tuple[Samples, tuple[str, ...] | None]:
     """A split of the data, labelled as the run numbers its classes, and the names of the classes.
 
@@ -96,16 +103,20 @@ def samples_of(
     if chosen is None:
         message = f"no validation split of {data.source} was held out"
         raise data_error(message, "evaluate on `test` or `train`")
-    number, names = classes
-    if names is None or splits.classes is None:
+    number, (names, found) = classes[0], map(_of_one_label, (classes[1], splits.classes))
+    if names is None or found is None:
         if data.classes != number:
             message = f"{data.source} has {data.classes} classes, and the run has {number}"
             raise data_error(message, "name data of the classes that the run was trained on")
-        return chosen, names or splits.classes
-    if splits.classes == names:
+        return chosen, names or found
+    if found == names:
         return chosen, names
-    numbers = _numbers(splits.classes, names, str(data.source))
+    numbers = _numbers(found, names, str(data.source))
     return _relabelled(chosen, numbers), names
+
+
+def _of_one_label(names: ClassNames | None) -> tuple[str, ...] | None:
+    return names if isinstance(names, tuple) else None
 
 
 def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[int]:

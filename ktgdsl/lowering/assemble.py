@@ -76,6 +76,7 @@ def _node(node: DraftNode, frozen: str | None, found: Settings, files: Files) ->
         optimizer=(settings.optimizer or block.optimizer).call(),
         schedule=(settings.schedule or block.schedule).call(),
         device=settings.device,
+        heads=tuple(head.name for head in settings.heads),
     )
 
 

@@ -9,7 +9,7 @@ from ktgdsl.vocabulary.networks import Derived
 from ktgdsl.vocabulary.refs import NodeRef, Tap
 from ktgdsl.vocabulary.settings import NodeSettings
 
-_OF_NETWORKS = frozenset({"weights", "frozen", "mode", "cache", "device"})
+_OF_NETWORKS = frozenset({"weights", "frozen", "mode", "cache", "device", "heads"})
 _OF_LEARNERS = frozenset({"optimizer", "schedule"})
 
 

@@ -93,6 +93,8 @@ class Draft:
         self.targets: dict[str, Span] = {}
         self.shares: list[DraftShare] = []
         self.empty: list[Edge] = []  # the edge statements that stand for no pair
+        # The heads of each node that has some, declared before there are edges.
+        self.heads: dict[str, tuple[str, ...]] = {}
 
     def can_learn(self, name: str) -> bool:
         """Whether a node has parameters that can be trained."""

@@ -9,6 +9,8 @@ from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
+from ktgdsl.lowering.head_checks import joins_one_head, unnamed_head
+from ktgdsl.lowering.heads import answer_tap
 from ktgdsl.lowering.taps import FLAT, check_norm, check_tap, has_stages
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
@@ -54,7 +56,10 @@ def _nodes(drafting: Drafting) -> Hashable:
     return (
         drafting.views,
         tuple((name, name in names.arrays, tuple(names.members[name])) for name in names.members),
-        tuple((n.name, n.settings.frozen, has_stages(n.network)) for n in draft.nodes.values()),
+        tuple(
+            (n.name, n.settings.frozen, has_stages(n.network), draft.heads.get(n.name))
+            for n in draft.nodes.values()
+        ),
         tuple((d.name, d.made.word, d.sources, d.teachable) for d in draft.derived.values()),
     )
 
@@ -191,7 +196,9 @@ def _pairs(
                         if not _teachable(edges, statement, destination, d):
                             continue
                         pair = make_pair(edges, (start, s), (end, d), by_name=not pattern)
-                        if pair is not None and (s != d or _differs_within(drafting, pair)):
+                        if pair is None or (s == d and not _differs_within(drafting, pair)):
+                            continue
+                        if joins_one_head(edges, start, end, pair):
                             yield pair
 
 
@@ -239,6 +246,7 @@ def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | 
     if found is not None:
         _check_layers(edges, statement, pair, found)
         _check_margins(edges, statement, pair, found)
+        _check_heads(edges, statement, pair, found)
     return found
 
 
@@ -247,7 +255,7 @@ def _is_open(drafting: Drafting, statement: Edge) -> bool:
 
 
 def _edge_kind(drafting: Drafting, pair: Pair) -> EdgeKind:
-    taps = tap_of(pair.source), pair.destination.tap
+    taps = answer_tap(drafting.draft, pair.source), answer_tap(drafting.draft, pair.destination)
     return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
 
 
@@ -282,6 +290,17 @@ def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[T
                 continue
             if not check_norm(edges.drafting, source.node, source.tap, part.loss.name, span):
                 edges.reported.add(key)
+
+
+def _check_heads(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """Terms read the answers of nodes with several heads at one of these."""
+    kind = _SOURCES[type(pair.source)]
+    for term, span in _with_spans(statement, found):
+        problem = unnamed_head(edges.drafting.draft, pair, term, kind)
+        if problem is not None and (span, problem) not in edges.reported:
+            edges.reported.add((span, problem))
+            message, fix = problem
+            edges.drafting.resolver.complain("E412", message, span, fix)
 
 
 def _with_spans(statement: Edge, found: tuple[Term, ...]) -> Iterator[tuple[Term, Span]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
+from ktgdsl.lowering.heads import plain_tap
 from ktgdsl.lowering.taps import check_tap, tap_path
 from ktgdsl.plan.model import LABEL, LOGITS, Endpoint, Labels, NodeOutput, NoSource
 from ktgdsl.syntax.tree import All, Reference
@@ -62,7 +63,7 @@ def make_pair(
             edges.reported.add((id(tap), node))
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
-        paths.append(path)
+        paths.append(plain_tap(edges.drafting.draft, node, path))
     starts = _source(edges, *source, paths[0])
     return Pair(starts, _output(edges, destination[1], paths[1]), by_name, place, drawn)
 
@@ -70,7 +71,9 @@ def make_pair(
 def _source(edges: EdgeTable, end: EndpointPattern, node: str, tap: str) -> Endpoint:
     if end.reference is None:
         return _NO_SOURCE
-    return _LABELS if end.reference.name == LABEL else _output(edges, node, tap)
+    if end.reference.name == LABEL:
+        return _LABELS if tap == LOGITS else Labels.model_construct(tap=tap)
+    return _output(edges, node, tap)
 
 
 def _draw_place(edges: EdgeTable, end: EndpointPattern, node: str) -> str:

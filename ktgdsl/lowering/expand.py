@@ -2,6 +2,7 @@
 
 from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.edges import add_edges
+from ktgdsl.lowering.head_checks import check_heads
 from ktgdsl.lowering.names import Names
 from ktgdsl.lowering.nodes import add_nodes
 from ktgdsl.lowering.resolve import Resolver
@@ -15,6 +16,7 @@ def expand(resolver: Resolver, substitution: Substitution, graph: Graph, views: 
     drafting = Drafting(resolver, substitution, Names(resolver), Draft(graph.name), views)
     statements = graph.statements
     add_nodes(drafting, [s for s in statements if isinstance(s, Node)])
+    check_heads(drafting)
     add_edges(drafting, [s for s in statements if isinstance(s, Edge)])
     for statement in statements:
         if isinstance(statement, Target):

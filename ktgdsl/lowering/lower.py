@@ -12,6 +12,7 @@ from ktgdsl.lowering.cached_outputs import check_cached_outputs
 from ktgdsl.lowering.draft import Draft, Drafting
 from ktgdsl.lowering.ensembles import check_combinations
 from ktgdsl.lowering.expand import expand
+from ktgdsl.lowering.head_checks import check_labels
 from ktgdsl.lowering.held_out import refuse_judging_by_test_samples
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.lowering.passes import (
@@ -29,6 +30,7 @@ from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
 from ktgdsl.lowering.weight_files import weights
 from ktgdsl.plan import model
+from ktgdsl.plan.heads import with_labels
 from ktgdsl.syntax.tree import Block, Choice, File, Let
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
@@ -102,6 +104,8 @@ def _drafted(
     if file.graph is None:
         return None
     drafting = expand(resolver, substitution, file.graph, found.data.views if found else 1)
+    if found is not None:
+        check_labels(drafting, file, found.data_plan)
     files = _weights(resolver, drafting.draft, paths)
     timed = phases(drafting, file, found) if phase_blocks(file) else ()
     sought = search(drafting, file, found, timed or ())
@@ -135,9 +139,10 @@ def _passed(
         or has_errors((*earlier, *word_diagnostics, *graph_diagnostics))
     ):
         return Lowered(None, word_diagnostics, graph_diagnostics)
+    built = assemble(state, found, files)
     plan = model.Plan.model_construct(
-        graph=assemble(state, found, files),
-        data=found.data_plan,
+        graph=built,
+        data=with_labels(found.data_plan, built),
         train=found.train_plan,
         pretrain=found.pretrain_plan,
         phases=timed,

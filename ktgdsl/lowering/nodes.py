@@ -2,6 +2,7 @@
 
 from ktgdsl.lowering.derived import check_derived, derive
 from ktgdsl.lowering.draft import Drafting, DraftNode
+from ktgdsl.lowering.heads import declared_heads
 from ktgdsl.plan.model import FOLLOWERS
 from ktgdsl.syntax.tree import All, CallExpression, Declared, Node, Reference
 from ktgdsl.vocabulary.networks import Derived, Network
@@ -24,6 +25,7 @@ def add_nodes(drafting: Drafting, statements: list[Node]) -> None:
     drafting.resolver.node_check = names.nodes
     for statement, new in fresh:
         _add(drafting, statement, new)
+    drafting.draft.heads.update(declared_heads(drafting.draft))
     if drafting.draft.derived:
         check_derived(drafting)
 

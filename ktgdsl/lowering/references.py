@@ -9,27 +9,39 @@ from pydantic.fields import FieldInfo
 from ktgdsl.lowering.values import INVALID, Scope, is_open
 from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
 from ktgdsl.vocabulary.call import BEFORE_RELU
-from ktgdsl.vocabulary.refs import Layer, Node, NodeLayer, NodeRef, Phase, PhaseRef, Tap
+from ktgdsl.vocabulary.refs import (
+    Head,
+    HeadRef,
+    Layer,
+    Node,
+    NodeLayer,
+    NodeRef,
+    Phase,
+    PhaseRef,
+    Tap,
+)
 from ktgdsl.vocabulary.spelling import closest
 
-_KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase"}
+_KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase", Head: "head"}
 _LISTS = {
     "node": "such as `[a, b]`",
     "layer": "such as `[stage1, stage2]`",
     "phase": "such as `[hints, distil]`",
+    "head": "such as `[colour, shape]`",
 }
 _NEEDED = {
     "node": ("a node is needed here", "such as `a` or `p[0]`"),
     "layer": ("a layer is needed here", "such as `stage1`, which both networks have"),
     "place": ("a place inside of a node is needed here", "such as `a.stage2`"),
     "phase": ("a phase is needed here", "its name, as in `phase distil { ... }`"),
+    "head": ("the name of a head is needed here", "such as `colour`"),
 }
 
 
 def referenced_kind(field: FieldInfo) -> str | None:
-    """What a parameter points at: "node", "layer", "place" or "phase"; None for plain values.
+    """What a parameter points at: "node", "layer", "place", "phase" or "head".
 
-    A list of those is written with "s" after it.
+    None for plain values. A list of those is written with "s" after it.
     """
     for kind, name in _KINDS.items():
         if _same(field, kind):
@@ -74,7 +86,7 @@ class ReferenceResolver(Scope):
             message, fix = _NEEDED[kind]
             if isinstance(value, List):
                 fix = "leave the brackets out"
-            elif isinstance(value, String) and kind in ("node", "phase"):
+            elif isinstance(value, String) and kind in ("node", "phase", "head"):
                 fix = "leave the quotes out"
             self.complain("E301", message, value.span, fix)
             return INVALID
@@ -110,6 +122,10 @@ class ReferenceResolver(Scope):
     def _layer(self, value: Value) -> Any:
         path = written_path(value)
         return Tap(path) if path else None
+
+    def _head(self, value: Value) -> Any:
+        named = isinstance(value, CallExpression) and not value.arguments
+        return HeadRef(value.name) if named and isinstance(value, CallExpression) else None
 
     def _phase(self, value: Value) -> Any:
         if not isinstance(value, CallExpression) or value.arguments:

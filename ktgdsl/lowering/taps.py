@@ -2,6 +2,7 @@
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.heads import labels_of, unknown_label
 from ktgdsl.lowering.references import written_path
 from ktgdsl.plan.model import LABEL, LOGITS
 from ktgdsl.syntax.tree import Value
@@ -44,10 +45,17 @@ def check_tap(
     `called` is what the file calls the node, where that is another name.
     """
     draft = drafting.draft
+    if node == LABEL and draft.heads:
+        if path not in labels_of(draft):
+            message, fix = unknown_label(draft, path)
+            drafting.resolver.complain("E412", message, span, fix)
+        return path in labels_of(draft)
     if node == LABEL:
         message = f"the labels have no place inside of them, so there is no `label.{path}`"
         drafting.resolver.complain("E405", message, span, "leave it out: `edge label -> a`")
         return False
+    if path in draft.heads.get(node, ()):
+        return True
     if node in draft.derived:
         derived = draft.derived[node]
         if derived.made.follows and derived.sources:
@@ -55,6 +63,7 @@ def check_tap(
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and has_stages(draft.nodes[node].network):
         known = _BEFORE_RELU if path.endswith(BEFORE_RELU) else STAGES
+        known = (*known, *draft.heads.get(node, ()))
     else:
         return True  # what is inside of other networks is seen when they are built
     stage, *inner = path.split(".")

@@ -41,6 +41,9 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         del facts["data"]["drop_last"]  # as it was before plans could say it
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
+    for part, name in ((facts["data"], "labels"), (facts["data"]["facts"], "classes_by_label")):
+        if part is not None and not part[name]:
+            del part[name]  # as it was before plans could say it
     for part, names in (
         (facts["data"], ("resize", "crop", "mean", "std", "labeled_batch")),
         (facts["data"]["facts"], ("train_labeled",)),
@@ -53,6 +56,8 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
         del node["cache"]
+        if not node["heads"]:
+            del node["heads"]
         if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
     return facts

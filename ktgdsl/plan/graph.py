@@ -32,13 +32,21 @@ class NodeOutput(Data):
 
 
 class Labels(Data):
-    """The labels as the source of an edge: node 0 of the paper."""
+    """The labels as the source of an edge: node 0 of the paper.
+
+    Where samples have several, `tap` says which: it is the name of the heads that answer it.
+    """
 
     node: Literal["label"] = LABEL
-    tap: Literal["logits"] = LOGITS
+    tap: str = LOGITS
+
+    @property
+    def head(self) -> str | None:
+        """Which label it is, None where samples have one."""
+        return None if self.tap == LOGITS else self.tap
 
     def __str__(self) -> str:
-        return LABEL
+        return LABEL if self.head is None else f"{LABEL}.{self.head}"
 
 
 class NoSource(Data):
@@ -65,7 +73,7 @@ def node_of(endpoint: Endpoint) -> str | None:
 
 def tap_of(endpoint: Endpoint) -> str:
     """The tap of an endpoint; labels stand where logits would."""
-    return endpoint.tap
+    return endpoint.tap if isinstance(endpoint, NodeOutput) else LOGITS
 
 
 class Part(Data):
@@ -126,11 +134,16 @@ class Edge(Data):
         return str(self.destination) if self.unary else f"{self.source} -> {self.destination}"
 
 
-def supervised(node: str) -> Edge:
-    """The edge from the labels to a node that is trained on them alone (paper, Eq. 1)."""
+def supervised(node: str, tap: str = LOGITS, head: str | None = None) -> Edge:
+    """The edge from the labels to a node that is trained on them alone (paper, Eq. 1).
+
+    Where samples have several labels, from one to the head at `tap` that answers it.
+    """
     cross_entropy = Part(coefficient=1.0, loss=Call(name="ce", arguments={"smoothing": 0.0}))
     term = Term(parts=(cross_entropy,), gate=Constant(value=1.0))
-    return Edge(source=Labels(), destination=NodeOutput(node=node), terms=(term,))
+    destination = NodeOutput(node=node, tap=tap)
+    source = Labels() if head is None else Labels(tap=head)
+    return Edge(source=source, destination=destination, terms=(term,))
 
 
 class WeightsFile(Data):
@@ -161,6 +174,8 @@ class Node(Data):
     optimizer: Call
     schedule: Call
     device: str | None = None
+    heads: tuple[str, ...] = ()
+    """The labels that it answers, in the order of its outputs; none where samples have one."""
 
     @property
     def learns(self) -> bool:

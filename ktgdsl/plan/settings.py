@@ -26,6 +26,8 @@ class Facts(Data):
     """The number of training samples that have a label, None where all have."""
     masks: bool = False
     """Whether each pixel has a label, so that those of a sample are a mask (height, width)."""
+    classes_by_label: tuple[int, ...] = ()
+    """The classes of each label where samples have several; `classes` is the greatest number."""
 
 
 FEWER_JUDGES = "say how many labels there are to judge by, such as `validation = 40`"
@@ -65,6 +67,11 @@ class DataPlan(Data):
     """Whether the samples that do not fill a last batch are left out of an epoch."""
     evaluation_batch: int | None = None
     """The images in a batch when a split is evaluated, None for `EVALUATION_BATCH` or `batch`."""
+    labels: tuple[str, ...] = ()
+    """The labels of a sample that are read, by the heads that answer them; none where it has one.
+
+    Label i is column i of the labels (N, labels) of a split.
+    """
 
     @property
     def known(self) -> Facts:
@@ -77,6 +84,14 @@ class DataPlan(Data):
     def classes(self) -> int:
         """The number of classes."""
         return self.known.classes
+
+    def classes_of(self, head: str | None) -> int:
+        """The number of classes of the label that a head answers, None for the only one."""
+        return self.classes if head is None else self.known.classes_by_label[self.column(head)]
+
+    def column(self, head: str) -> int:
+        """Which of the labels of a sample a head answers."""
+        return self.labels.index(head)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ktgdsl.plan import model as plan
 from ktgdsl.plan.ensembles import ensembles_of
+from ktgdsl.plan.heads import answers, heads_of
 from ktgdsl.program.values import LABEL, Computed, DerivedOutput, Form, Mixer, Read, Value, View
 from ktgdsl.vocabulary import reads
 from ktgdsl.vocabulary.combines import Mean
@@ -16,10 +17,15 @@ from ktgdsl.vocabulary.registry import entry_of
 class Outputs:
     """The outputs of a graph's nodes as values.
 
-    `mixers` has the name of the module of each ensemble that learns how to combine.
+    `mixers` has the name of the module of each ensemble that learns how to combine, and `labels`
+    the names of the columns of the labels where samples have several.
     """
 
-    def __init__(self, graph: plan.Graph, mixers: Mapping[str, str]) -> None:
+    def __init__(
+        self, graph: plan.Graph, mixers: Mapping[str, str], labels: Sequence[str] = ()
+    ) -> None:
+        self.heads = heads_of(graph)
+        self._labels = labels
         self.ensembles = ensembles_of(graph)
         self.mixers = mixers
         self._sources = {node.name: node.sources for node in graph.derived}
@@ -30,21 +36,38 @@ class Outputs:
         }
         self._network = graph.nodes[0].name
 
-    def read(self, read: Read, destination: str | None = None) -> Read:
-        """What is read of a node on an edge to `destination`, None where there is no edge."""
-        return self.read_at(read, Place(destination, view=read.view))
+    def read(self, read: Read, destination: str | None = None, head: str | None = None) -> Read:
+        """What is read of a node on an edge to `destination`, None where there is no edge.
+
+        `head` is the label that the edge is about, None where samples have one.
+        """
+        return self.read_at(read, Place(destination, view=read.view, head=head))
+
+    def answer_taps(self, node: str) -> tuple[str, ...]:
+        """The taps where the logits of a node are."""
+        return tuple(each.tap for each in answers(node, self.heads.get(node, ())))
+
+    def answer_tap(self, node: str, head: str | None) -> str:
+        """The tap where the logits of a node in answer to a label are."""
+        return head if head in self.answer_taps(node) else plan.LOGITS
+
+    def label_of(self, head: str | None) -> Value:
+        """The label that a head answers, None for the only one that samples have."""
+        return LABEL if head is None else Computed("column", (LABEL, self._labels.index(head)))
 
     def read_at(self, read: Read, place: "Place") -> Read:
         """What is read of a node, of an ensemble or constant with how it is computed."""
         if read.node in self.ensembles:
-            return replace(read, derived=self._combined(read.node, place))
+            head = next(iter(self.heads.get(read.node, ())), None)
+            return replace(read, derived=self._combined(read.node, place._replace(head=head)))
         if read.node in self._constants:
             return replace(read, derived=self._constant(read.node, place))
         return read
 
     def reported(self, ensemble: str) -> DerivedOutput:
         """The output of an ensemble as it is evaluated: for no destination, and without labels."""
-        return self._combined(ensemble, Place(labeled=False))
+        head = next(iter(self.heads.get(ensemble, ())), None)
+        return self._combined(ensemble, Place(labeled=False, head=head))
 
     def reached(self, node: str) -> set[str]:
         """The nodes that the gradient of a node's loss reaches, itself included."""
@@ -94,12 +117,12 @@ class Outputs:
 
     def label(self, like: Read, place: "Place") -> Value:
         """The labels, or labels -1 for as many samples as there are logits."""
-        return LABEL if place.labeled else Computed("unlabeled", (like,))
+        return self.label_of(place.head) if place.labeled else Computed("unlabeled", (like,))
 
     def logits_within(self, node: str | None, place: "Place") -> Read:
         """Logits that a node is made of, for their shape; of any node, where it is of none."""
-        within = () if node is None else self.networks_within(node)
-        return Read(next(iter(within), self._network), "logits", view=place.view)
+        within = next(iter(() if node is None else self.networks_within(node)), self._network)
+        return Read(within, "logits", self.answer_tap(within, place.head), view=place.view)
 
     def _has_features(self, node: str | None) -> bool:
         return not (node is None or node in self.ensembles or node in self._constants)
@@ -108,12 +131,14 @@ class Outputs:
 class Place(NamedTuple):
     """Where an output is read: on an edge to `destination`, or on none, and of which view.
 
-    Where it is not `labeled` all samples count as unlabeled.
+    Where it is not `labeled` all samples count as unlabeled. `head` is the label that the edge is
+    about, None where samples have one.
     """
 
     destination: str | None = None
     labeled: bool = True
     view: View = 0
+    head: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from ktgdsl.plan import model as plan
 from ktgdsl.program.derived import Outputs
 from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, Reduction, Term
 from ktgdsl.program.values import (
-    LABEL,
     PROGRESS,
     SAMPLE,
     Computed,
@@ -50,8 +49,8 @@ def edge_loss(
         )
         for term in edge.terms
     )
-    source = plan.node_of(edge.source)
-    return EdgeLoss(*edge.key, source, edge.destination.node, terms, edge.scale)
+    source, label = plan.node_of(edge.source), resolver.label(edge.destination, edge.source)
+    return EdgeLoss(*edge.key, source, edge.destination.node, terms, edge.scale, label)
 
 
 def _reduction(edge: plan.Edge, term: plan.Term, reduce: str) -> Reduction:
@@ -76,7 +75,7 @@ class _Resolver:
     def loss(self, part: plan.Part) -> Loss:
         source = source_kind(self.edge)
         inputs = entry_of(losses.Loss, part.loss).inputs(source)
-        values = tuple(self._value(each, detached=True) for each in inputs)
+        values = tuple(self._value(each, is_loss=True) for each in inputs)
         return Loss(part.loss.name, source, values, part.coefficient)
 
     def gate(self, gate: plan.Gate) -> Gate:
@@ -91,8 +90,22 @@ class _Resolver:
             case plan.Sum():
                 return Combined("+", tuple(self.gate(each) for each in gate.terms))
 
-    def _value(self, read: reads.Input, *, detached: bool = False) -> Value:
-        """One input; `detached` where what is read of the source must carry no gradient."""
+    def label(self, *ends: plan.Endpoint) -> Value:
+        """The label that the first of these ends that is about one is about."""
+        return self.outputs.label_of(self._head(*ends))
+
+    def _head(self, *ends: plan.Endpoint) -> str | None:
+        """What an edge is about, None where samples have one label."""
+        for end in ends:
+            if isinstance(end, plan.Labels) and end.head is not None:
+                return end.head
+            heads = self.outputs.heads.get(plan.node_of(end) or "", ())
+            if len(heads) == 1 or plan.tap_of(end) in heads:
+                return heads[0] if len(heads) == 1 else plan.tap_of(end)
+        return None
+
+    def _value(self, read: reads.Input, *, is_loss: bool = False) -> Value:
+        """One input of a loss, or of a gate; only a loss has gradients to keep from the source."""
         match read:
             case reads.Read(form=("features" | "logits" | "log_p" | "p") as form):
                 is_source = read.of == "source"
@@ -100,16 +113,18 @@ class _Resolver:
                 assert isinstance(end, plan.NodeOutput)
                 T = read.T if isinstance(read.T, float) else self._schedule(read.T)
                 # Logits are those of the node, wherever in its network the edge ends.
-                tap = (read.tap or end.tap) if form == "features" else plan.LOGITS
+                answer = self.outputs.answer_tap(end.node, end.tap)
+                tap = (read.tap or end.tap) if form == "features" else answer
                 return self.outputs.read(
-                    Read(end.node, form, tap, T, detached and is_source, view=self._view(read)),
+                    Read(end.node, form, tap, T, is_loss and is_source, view=self._view(read)),
                     self.edge.destination.node if is_source else None,
+                    self._head(self.edge.destination),
                 )
             case reads.Read(form="margin"):
                 assert isinstance(self.edge.source, plan.NodeOutput)
                 return Read(self.edge.source.node, "margin", self.edge.source.tap)
             case reads.Read():
-                return self._of_batch(read)
+                return self._of_batch(read, is_loss=is_loss)
             case reads.Moving():
                 now = self._schedule(read)
                 return Computed("square", (now,)) if read.squared else now
@@ -138,14 +153,16 @@ class _Resolver:
     def _schedule(self, moving: reads.Moving) -> Weight:
         return Weight(moving.word, tuple(self._value(each) for each in moving.inputs))
 
-    def _of_batch(self, read: reads.Read) -> Value:
+    def _of_batch(self, read: reads.Read, *, is_loss: bool) -> Value:
         """Labels, numbers of samples, or how far the training is."""
+        source, destination = self.edge.source, self.edge.destination
         match read.form:
-            case "label":
-                return LABEL
+            case "label":  # gates ask whether the source is right
+                return self.label(*([destination, source] if is_loss else [source, destination]))
             case "one_hot":
-                like = self.outputs.read(Read(self.edge.destination.node, "logits"))
-                return Computed("one_hot", (LABEL, like))
+                tap = self.outputs.answer_tap(destination.node, destination.tap)
+                like = self.outputs.read(Read(destination.node, "logits", tap))
+                return Computed("one_hot", (self.label(destination, source), like))
             case "sample":
                 return SAMPLE
             case "progress":

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.phases import in_phase
 from ktgdsl.plan import model as plan_model
-from ktgdsl.plan.model import LOGITS, Call, Edge, Plan
+from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.program.derived import Outputs
 from ktgdsl.program.edges import edge_loss
 from ktgdsl.program.model import (
@@ -35,7 +35,7 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
     `steps` is the length of each phase if it is another than the plan's.
     """
     names = module_names(plan)
-    outputs = Outputs(plan.graph, mixer_names(plan))
+    outputs = Outputs(plan.graph, mixer_names(plan), plan.data.labels)
     followed = {each.name: each.follows for each in plan.graph.followers}
     modules = tuple(Module(name, node, followed.get(node)) for node, name in names.items())
     trunks = trunks_of(plan)
@@ -56,7 +56,7 @@ def program_of(plan: Plan, steps: int | None = None) -> Program:
 def _pretraining(plan: Plan, node: plan_model.Node, names: dict[str, str]) -> Phase:
     alone = pretraining_plan(plan, node, 0, node.name)
     own = {each.name: names[each.name] for each in alone.graph.nodes}
-    phase = _phase(alone, own, Outputs(alone.graph, {}), None)
+    phase = _phase(alone, own, Outputs(alone.graph, {}, alone.data.labels), None)
     return with_trunks(alone, phase, trunks_of(alone))
 
 
@@ -85,7 +85,7 @@ def evaluation_of(plan: Plan, nodes: Collection[str] | None = None) -> Update:
 
     Networks are called as wholes, whatever they share.
     """
-    outputs = Outputs(plan.graph, mixer_names(plan))
+    outputs = Outputs(plan.graph, mixer_names(plan), plan.data.labels)
     reported = [
         outputs.reported(name) for name in outputs.ensembles if nodes is None or name in nodes
     ]
@@ -94,7 +94,9 @@ def evaluation_of(plan: Plan, nodes: Collection[str] | None = None) -> Update:
     for node, module in module_names(plan).items():
         wanted = nodes is None or node in nodes
         if wanted or node in needed:
-            calls.append(StageCall(module, node, "frozen", taps=(LOGITS,) * wanted))
+            taps = outputs.answer_taps(node)
+            read = taps if wanted else ()
+            calls.append(StageCall(module, node, "frozen", taps=read, answers=taps))
     mixers: dict[str, Access] = {each.name: "frozen" for each in mixers_of((), reported)}
     return Update((), with_outputs(calls, (), reported), (), tuple(reported), mixers)
 
@@ -130,7 +132,8 @@ def _phase(
             name,
             "follow" if name in moving else "cached" if name in kept else "frozen",
             (SAMPLE if name in kept else IMAGE,),
-            taps=(LOGITS,) * (written is None),
+            taps=outputs.answer_taps(name) if written is None else (),
+            answers=outputs.answer_taps(name),
         )
         for name in names
         if name in called or written is None

@@ -7,6 +7,7 @@ from typing import Literal
 from ktgdsl.plan.model import LOGITS, Call
 from ktgdsl.program.values import (
     IMAGE,
+    LABEL,
     SECOND_VIEW,
     Connector,
     DerivedOutput,
@@ -69,6 +70,8 @@ class EdgeLoss:
     learner: str
     terms: tuple[Term, ...]
     scale: float
+    label: Value = LABEL
+    """The label that says which samples are labeled."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -131,6 +134,18 @@ class StageCall:
     stages: tuple[str, ...] = ()
     trunk: Trunk | None = None
     view: View = 0
+    answers: tuple[str, ...] = (LOGITS,)
+    """The taps where the logits of the node are: of one with several heads these."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of the node, where it has several."""
+        return () if self.answers == (LOGITS,) else self.answers
+
+    @property
+    def gives_logits(self) -> bool:
+        """Whether the logits of the node are read, of all its heads."""
+        return {*self.answers} <= {*self.taps}
 
     @property
     def output(self) -> str:
@@ -244,7 +259,7 @@ class Phase:
     def answering(self) -> tuple[str, ...]:
         """Of these, the ones whose logits are computed, then ensembles."""
         calls = [call for update in self.updates for call in update.calls]
-        answering = [name for call in calls if LOGITS in call.taps for name in call.nodes]
+        answering = [name for call in calls if call.gives_logits for name in call.nodes]
         answering += [each.node for update in self.updates for each in update.reported]
         return tuple(dict.fromkeys(answering))
 

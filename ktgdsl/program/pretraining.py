@@ -1,5 +1,6 @@
 """Pre-training as a training of its own: the plan of a frozen node alone on the labels."""
 
+from ktgdsl.plan.heads import answers
 from ktgdsl.plan.model import Graph, Node, Plan, SharedLayers, supervised
 
 NAME = "pretrained"
@@ -42,10 +43,15 @@ def pretraining_plan(plan: Plan, node: Node, seed: int, name: str = NAME) -> Pla
                 network=each.network,
                 optimizer=each.optimizer,
                 schedule=each.schedule,
+                heads=each.heads,
             )
             for each in sharers
         ),
-        edges=tuple(supervised(each) for each in names.values()),
+        edges=tuple(
+            supervised(*answer)
+            for each in sharers
+            for answer in answers(names[each.name], each.heads)
+        ),
         shares=tuple(
             SharedLayers(
                 nodes=tuple(names[each] for each in share.nodes),

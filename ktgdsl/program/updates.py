@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import Access, EdgeLoss, Learner, StageCall, Update, on_second_view
 from ktgdsl.program.reads import mixers_of, reads_of
 from ktgdsl.program.values import DerivedOutput
@@ -39,7 +38,7 @@ def updates(
         found = [(names, Update(tuple(taught), with_outputs(learn, edges), tuple(edges)))]
     waiting, done = list(ensembles), []
     for own, update in found:
-        answering = {call.node for call in update.calls if LOGITS in call.taps}
+        answering = {call.node for call in update.calls if call.gives_logits}
         now = [each for each in waiting if _networks_of(each) <= answering]
         waiting = [each for each in waiting if each not in now]
         mixers = mixers_of(update.edges, now)
@@ -102,7 +101,7 @@ def with_outputs(
             tuple(dict.fromkeys(each.tap for each in reads if (each.node, each.view) == key))
             for key in ((call.node, 0), (call.node, 1))
         )
-        taps = tuple(dict.fromkeys([*call.taps, *first])) or (LOGITS,)
+        taps = tuple(dict.fromkeys([*call.taps, *first])) or call.answers
         found.append(replace(call, taps=taps))
         if second:
             found.append(replace(on_second_view(call), taps=second))

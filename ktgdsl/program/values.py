@@ -87,12 +87,13 @@ class Mixer:
 class Computed:
     """What is computed of other values.
 
+    `column` of the labels, where samples have several, and its number;
     `one_hot` of the labels and the logits whose shape it has; `end_of_epoch` of the progress, the
     number of epochs and the steps of one: the progress at the end of the epoch; a `square`;
     `columns` of a mixer's output and their numbers; `unlabeled`, labels -1, of logits.
     """
 
-    name: Literal["one_hot", "end_of_epoch", "square", "columns", "unlabeled"]
+    name: Literal["column", "one_hot", "end_of_epoch", "square", "columns", "unlabeled"]
     inputs: "tuple[Value, ...]"
 
 

@@ -11,7 +11,7 @@ from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import format_number
 from ktgdsl.vocabulary.entry import Entry, Epochs, Percentage, PositiveMoment
 from ktgdsl.vocabulary.gates import Ramp
-from ktgdsl.vocabulary.refs import NodeRef, PhaseRef, Tap
+from ktgdsl.vocabulary.refs import HeadRef, NodeRef, PhaseRef, Tap
 
 _TYPES: dict[object, str] = {
     bool: "true or false",
@@ -21,6 +21,7 @@ _TYPES: dict[object, str] = {
     NodeRef: "a node",
     Tap: "a place inside a network",
     PhaseRef: "a phase",
+    HeadRef: "a name",
     Epochs: "a whole number, at least 1, or a percentage of the epochs of `train`",
 }
 _EITHER: dict[frozenset[object], str] = {
@@ -49,7 +50,7 @@ def default_text(field: FieldInfo) -> str | None:
             return value  # a word among several: no setting has a string as its default
         case float():
             return format_number(value)
-    return None if value is None or field.is_required() else quoted(value)
+    return None if value in (None, []) or field.is_required() else quoted(value)
 
 
 def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.plan.heads import answers
 from ktgdsl.plan.model import Graph, Node, Plan, supervised
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.result import Unjudged
@@ -111,7 +112,7 @@ def _alone(plan: Plan, target: Node, judged: str) -> Plan:
         name=plan.graph.name,
         targets=(target.name,),
         nodes=(target,),
-        edges=(supervised(target.name),),
+        edges=tuple(supervised(*each) for each in answers(target.name, target.heads)),
         derived=tuple(each for each in plan.graph.followers if each.name == judged),
     )
     train = plan.train.model_copy(update={"epochs": plan.epochs})

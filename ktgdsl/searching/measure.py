@@ -10,6 +10,7 @@ from ktgdsl.searching.estimate import sampled
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
+from ktgdsl.training.noise import random_labels
 
 GRAPHS = 4
 """How many graphs of the space are measured."""
@@ -31,8 +32,7 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
 def _step(plan: Plan, device: str | None) -> float:
     step = assemble(plan, choose_device(device), seed=0, steps=STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
-    shape = (plan.data.batch, *plan.data.label_shape)
-    label = torch.randint(plan.data.classes, shape, device=step.device)
+    label = random_labels(plan.data, plan.data.batch).to(step.device)
     sample = torch.arange(plan.data.batch, device=step.device)
     times = []
     for _ in range(STEPS + 2):

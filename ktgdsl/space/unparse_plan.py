@@ -196,6 +196,7 @@ def _node_settings(plan: Plan, node: Node, folder: Path) -> dict[str, str | None
         "cache": None if node.cache == "none" else node.cache,
         "keep": "true" if node.keep else None,
         "device": None if node.device is None else value_text(node.device),
+        "heads": f"[{', '.join(node.heads)}]" if node.heads else None,
     }
 
 

@@ -10,6 +10,7 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
+from ktgdsl.plan.heads import heads_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.training.devices import node_devices, place
@@ -58,11 +59,14 @@ def assemble(
             place(network, elsewhere[name], device)
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
-    classes = plan.data.classes
+    heads = heads_of(plan.graph)
+    classes = {
+        name: plan.data.classes_of(heads[name][0] if name in heads else None) for name in made
+    }
     foreign = {
         name: each
         for name, each in made.items()
-        if plan.data.known.masks or not _gives_logits(each, classes)
+        if plan.data.known.masks or not _gives_logits(each, classes[name])
     }
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.augment import AugmentDraws
 from ktgdsl.training.datasets.image_set import MASK, DataSet, ImageSet
 from ktgdsl.training.datasets.in_memory import in_memory
+from ktgdsl.training.datasets.label_columns import combinations
 from ktgdsl.training.datasets.order import Order, mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import Preprocessing, preprocessing_of
 from ktgdsl.training.datasets.read import read
@@ -22,7 +24,7 @@ from ktgdsl.training.events import SplitName
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32, of uint8 in [0, 1] unless normalised, and labels (B,) int64.
 
-Where each pixel has a label, masks (B, H, W) int64.
+Where samples have several labels, (B, labels); where each pixel has one, masks (B, H, W).
 """
 
 
@@ -32,7 +34,8 @@ class Split:
 
     Attributes:
         image: (N, C, H, W) uint8 or float32; with a `stream` a meta tensor, without content.
-        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label.
+        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label. Where
+            samples have several labels, (N, labels).
         white: the value of a uint8 pixel that is 1.0 in a batch.
         preprocessing: of the images.
         stream: reads the images, and their masks, where they are not on the device.
@@ -82,13 +85,13 @@ class Split:
 class Splits:
     """The splits of a data set. `validation` is None unless the plan holds it out.
 
-    `classes` has the names of the classes in the order of their numbers, None where unknown.
+    `classes` has the names of the classes, None where unknown.
     """
 
     train: Split
     validation: Split | None
     test: Split
-    classes: tuple[str, ...] | None = None
+    classes: ClassNames | None = None
 
     @property
     def for_training(self) -> "TrainingData":
@@ -136,18 +139,20 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     data_set, fits_device = in_memory(data_set, data.workers, device)
     train, test = data_set.train, data_set.test
     learned, held_out = torch.arange(len(train)), None
+    stratum = combinations(train.label)
     if data.samples is not None:
-        learned = learned[_used(train.label, data, derive(seed, "samples"))]
+        learned = learned[_used(stratum, data, derive(seed, "samples"))]
     if data.holdout:
         # Only what has a label tells whether an answer is right.
-        labeled = learned[train.label[learned] >= 0]
-        mask = stratified(train.label[labeled], data.held_samples, derive(seed, "validation"))
+        labeled = learned[stratum[learned] >= 0]
+        mask = stratified(stratum[labeled], data.held_samples, derive(seed, "validation"))
         held_out = labeled[mask]
         learned = learned[~torch.isin(learned, held_out)]
     label, counted = train.label[learned], None
     if data.labeled_samples is not None:
-        kept = keep_labels(label, data.labeled_samples, derive(seed, "labeled"))
-        label, counted = kept, (kept == label).to(device) if train.masked else None
+        kept = keep_labels(stratum[learned], data.labeled_samples, derive(seed, "labeled"))
+        counted = (kept == label).to(device) if train.masked else None
+        label = label.masked_fill((kept < 0).view(-1, *[1] * (label.ndim - 1)), -1)
     preprocessing = preprocessing_of(data, train, learned, device)
     if data.views > 1 and data.source.name == "python":
         check_views(data, preprocessing, train)
@@ -220,7 +225,9 @@ def numbered_batches(
     if labeled is None:
         order = shuffled(len(split), size, seed, epoch, drop_last=drop_last)
     else:
-        order = mixed(split.label.cpu(), size, labeled, seed, epoch, drop_last=drop_last)
+        order = mixed(
+            combinations(split.label.cpu()), size, labeled, seed, epoch, drop_last=drop_last
+        )
     augment = split.preprocessing.augment
     draws: list[AugmentDraws] = []
     if augment is not None:

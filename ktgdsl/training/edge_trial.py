@@ -14,6 +14,7 @@ from ktgdsl.program.model import Program
 from ktgdsl.program.reads import placeholders_of
 from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.metrics import eval_mode
+from ktgdsl.training.noise import random_labels
 from ktgdsl.training.trial import CHECKED_IMAGES
 
 
@@ -47,7 +48,7 @@ def try_taps(
                 number = torch.arange(CHECKED_IMAGES, device=device)
                 values = {
                     IMAGE: image,
-                    LABEL: number.new_zeros((CHECKED_IMAGES, *plan.data.label_shape)),
+                    LABEL: random_labels(plan.data, len(number), torch.Generator()).to(device),
                     PROGRESS: 1.0,
                     SAMPLE: number,
                     SECOND_VIEW: image,

@@ -11,6 +11,7 @@ from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
+from ktgdsl.plan.heads import label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
 from ktgdsl.training.blame import blaming_networks
@@ -84,7 +85,7 @@ def train(
             on_epoch(done)
         listener(done)
         # The best epoch may have been another, and a phase may not compute all nodes.
-        final = step.phase.take == "last" and done.accuracy.keys() == nodes
+        final = step.phase.take == "last" and done.accuracy.keys() >= nodes
         last = {done.split: (done.accuracy, done.measured)} if final else {}
 
     def evaluated(name: SplitName, split: Split) -> tuple[Mapping[str, float], Measured]:
@@ -190,7 +191,8 @@ def _train_epoch(
     step: Stepper, split: Split, epoch: int, seed: int, listener: Listener
 ) -> EpochMetrics:
     """Nothing in here waits for the device before the meter is read."""
-    meter = EpochMeter(step.phase, step.device)
+    columns = label_columns(step.plan.graph, step.plan.data)
+    meter = EpochMeter(step.phase, step.device, columns)
     reported = time.monotonic()
     data = step.plan.data
     drawn = numbered_batches(

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ktgdsl.measures.classification import METRICS
 from ktgdsl.measures.counter import Counter
+from ktgdsl.plan.heads import with_means
 from ktgdsl.training.events import Measured
 from ktgdsl.vocabulary.metrics import Metric
 
@@ -25,9 +26,11 @@ class Measuring:
             self._counters[name].update(each, label)
 
     def read(self) -> Measured:
-        """Each metric in percent, by node; {} without metrics."""
+        """Each metric in percent, by node; {} without metrics. Of several heads the mean too."""
         counts = {name: counter.read() for name, counter in self._counters.items()}
-        return {
-            name: {metric: METRICS[metric](each) for metric in self._metrics}
-            for name, each in counts.items()
+        found = {
+            metric: with_means({name: METRICS[metric](each) for name, each in counts.items()})
+            for metric in self._metrics
         }
+        names = next(iter(found.values()), {})
+        return {name: {metric: found[metric][name] for metric in self._metrics} for name in names}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
+from ktgdsl.plan.heads import answer_names, with_means
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
@@ -18,8 +19,12 @@ Watch = Callable[[Mapping[str, Tensor], Tensor], None]
 class EpochMeter:
     """Adds up the metrics of one epoch of a phase on the device; only `read` waits for it."""
 
-    def __init__(self, phase: Phase, device: torch.device) -> None:
-        self._nodes = list(phase.answering)
+    def __init__(
+        self, phase: Phase, device: torch.device, columns: Mapping[str, int] | None = None
+    ) -> None:
+        """`columns` has the label that each answer is for, where samples have several."""
+        self._columns = columns or {}
+        self._nodes = answer_names(phase.answering, self._columns)
         self._learning = list(phase.learns)
         self._edges = [edge.key for edge in phase.edges]
         self._into = {edge.key: edge.learner for edge in phase.edges}
@@ -33,12 +38,15 @@ class EpochMeter:
         self._open = torch.zeros(len(self._edges), dtype=dtype, device=device)
         self._always = self._open.new_ones(())
         self._correct = torch.zeros(len(self._nodes), dtype=dtype, device=device)
-        self._labeled = self._open.new_zeros(())
+        self._labeled = torch.zeros_like(self._correct)
         self._steps = 0
 
     @torch.no_grad()
     def update(self, output: Output, label: Tensor, k: int) -> None:
-        """Adds step `k` (counted from 1) of a batch with `label` (B,), -1 for unlabeled."""
+        """Adds step `k` (counted from 1) of a batch with `label` (B,), -1 for unlabeled.
+
+        Or (B, labels) where samples have several.
+        """
         self._steps += 1
         losses = [output.losses[name] for name in self._learning]
         losses += [output.edges[key] for key in self._edges]
@@ -48,8 +56,9 @@ class EpochMeter:
         self._value = torch.where(broken, loss, self._value)
         self._loss += loss
         if self._nodes:
-            self._correct += _correct([output.logits[name] for name in self._nodes], label)
-        self._labeled += (label >= 0).sum()
+            logits = {name: output.logits[name] for name in self._nodes}
+            self._correct += _correct(logits, label, self._columns)
+            self._labeled += _labeled(self._nodes, label, self._columns)
         if self._edges:
             shares = [output.open.get(key, self._always) for key in self._edges]
             self._open += torch.stack(shares).to(self._open.dtype)
@@ -58,16 +67,14 @@ class EpochMeter:
         """The means over the steps so far: waits for the device, once."""
         if self._steps == 0:
             raise ValueError("a meter without a step has no means")
-        sums = [self._loss, self._first, self._value, self._open, self._correct]
-        flat = torch.cat([*sums, self._labeled[None]]).tolist()
-        parts = iter(flat)
-        loss, first, value, share, correct = ([next(parts) for _ in one] for one in sums)
-        labeled = max(1.0, next(parts))
+        sums = [self._loss, self._first, self._value, self._open, self._correct, self._labeled]
+        parts = iter(torch.cat(sums).tolist())
+        loss, first, value, share, *counts = ([next(parts) for _ in one] for one in sums)
         nodes, steps = len(self._learning), self._steps
         return EpochMetrics(
             steps=steps,
             loss={name: loss[i] / steps for i, name in enumerate(self._learning)},
-            accuracy={n: 100 * c / labeled for n, c in zip(self._nodes, correct, strict=True)},
+            accuracy=_accuracy(self._nodes, *counts),
             edges={
                 key: EdgeMetrics(loss=loss[nodes + i] / steps, open=share[i] / steps)
                 for i, key in enumerate(self._edges)
@@ -89,9 +96,30 @@ class EpochMeter:
         return NonFinite(self._learning[index], None, earliest, value[index])
 
 
-def _correct(logits: list[Tensor], label: Tensor) -> Tensor:
-    """How many top-1 predictions of each node are the label (N,); an unlabeled sample never is."""
-    return torch.stack([(one.argmax(dim=1) == label).sum() for one in logits])
+def _correct(logits: Mapping[str, Tensor], label: Tensor, columns: Mapping[str, int]) -> Tensor:
+    """How many top-1 predictions of each answer are the label (N,) that it is for.
+
+    An unlabeled sample never is. `columns` says which of several labels (N, labels) that is.
+    """
+    labels = {name: label[:, columns[name]] if columns else label for name in logits}
+    right = [(each.argmax(dim=1) == labels[name]).sum() for name, each in logits.items()]
+    return torch.stack(right)
+
+
+def _labeled(names: Iterable[str], label: Tensor, columns: Mapping[str, int]) -> Tensor:
+    """How many samples have a label, for all answers or, of several labels, for each."""
+    if not columns:
+        return (label >= 0).sum()
+    counts = (label >= 0).sum(dim=0)
+    return torch.stack([counts[columns[name]] for name in names])
+
+
+def _accuracy(
+    names: Iterable[str], correct: Iterable[float], labeled: Iterable[float]
+) -> dict[str, float]:
+    """Percent of the labeled samples, of a node with several heads the mean over these too."""
+    counts = zip(names, correct, labeled, strict=True)
+    return with_means({name: 100 * right / max(1, whole) for name, right, whole in counts})
 
 
 def finite(networks: Iterable[nn.Module]) -> list[bool]:
@@ -126,18 +154,20 @@ def evaluate(
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
+    Of a node with several heads that of each, by `a.colour`, and their mean as that of the node.
     The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
     sample is labeled. `watch` sees the answers to each batch.
     """
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
+    names, columns = answer_names(predictor.nodes, predictor.columns), predictor.columns
     with eval_mode([predictor]):
         for image, label in batches:
             logits = predictor(image)
-            correct.append(_correct([*logits.values()], label))
-            labeled.append((label >= 0).sum())
+            correct.append(_correct(logits, label, columns))
+            labeled.append(_labeled(names, label, columns).expand(len(names)))
             if watch is not None:
-                watch(logits, label)
-    counts = torch.stack([*(torch.stack(correct).sum(dim=0)), torch.stack(labeled).sum()])
-    *right, total = counts.tolist()
-    return {name: 100 * n / max(1, total) for name, n in zip(predictor.nodes, right, strict=True)}
+                for name, each in logits.items():
+                    watch({name: each}, label[:, columns[name]] if columns else label)
+    sums = [torch.stack(each).sum(dim=0) for each in (correct, labeled)]
+    return _accuracy(names, *torch.stack(sums).tolist())

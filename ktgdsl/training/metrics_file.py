@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ktgdsl.files import sha256
+from ktgdsl.plan.heads import by_head
 from ktgdsl.plan.model import LOGITS, Edge, Plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.run_files import (
@@ -37,7 +38,8 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
     its phase, which has the nodes that it computes and the edges that are open in it; an accuracy
     is null where no logits are computed. An edge into the logits is named by its source,
     `b` or `b.stage2`, and any other in full, `b.stage2 -> a.stage1`. Where the
-    phase ends early, `stopped` says why. Metrics of the plan follow the accuracy.
+    phase ends early, `stopped` says why. Metrics of the plan follow the accuracy. Those of a node
+    with several heads are means, and `heads` has those of each.
     """
     metrics = done.metrics
     phase = {} if done.phase is None else {"phase": done.phase}
@@ -51,7 +53,8 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             "loss": metrics.loss.get(node.name),
             "accuracy": metrics.accuracy.get(node.name),
             f"{done.split}_accuracy": done.accuracy[node.name],
-            **{f"{done.split}_{k}": v for k, v in done.measured.get(node.name, {}).items()},
+            **_measured(done, node.name),
+            **_by_head(done, node.name),
             "learning_rate": done.learning_rate.get(node.name),
             "edges": {
                 _name_among(edge): asdict(metrics.edges[edge.key])
@@ -63,6 +66,25 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
         for node in plan.graph.evaluated
         if node.name in done.accuracy
     ]
+
+
+def _measured(done: EpochDone, answer: str) -> dict[str, float]:
+    """The metrics of a node or of one of its heads."""
+    return {f"{done.split}_{k}": v for k, v in done.measured.get(answer, {}).items()}
+
+
+def _by_head(done: EpochDone, node: str) -> dict[str, Any]:
+    """The accuracies of each head of a node that has several."""
+    seen = by_head(done.metrics.accuracy, node)
+    heads = {
+        head: {
+            "accuracy": seen.get(head),
+            f"{done.split}_accuracy": accuracy,
+            **_measured(done, f"{node}.{head}"),
+        }
+        for head, accuracy in by_head(done.accuracy, node).items()
+    }
+    return {"heads": heads} if heads else {}
 
 
 def _name_among(edge: Edge) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.parts import make_mixers
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
+from ktgdsl.plan.heads import ClassNames, heads_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
@@ -46,7 +48,8 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
     p of an ensemble of probabilities.
 
     Its attribute `class_names` has the names of the classes in the order of the logits, a tuple, or
-    None where the data have none.
+    None where the data have none. A network with several heads gives a dict of logits by head, and
+    `class_names` is a dict of the heads whose classes have names.
 
     Warns when the user's own code is not what the run was trained with.
 
@@ -73,9 +76,17 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",
             stacklevel=2,
         )
-    loaded.eval().class_names = run.classes()
+    loaded.eval().class_names = _class_names(run.classes(), heads_of(plan.graph).get(name, ()))
     module: nn.Module = loaded
     return module
+
+
+def _class_names(names: ClassNames | None, heads: tuple[str, ...]) -> ClassNames | None:
+    """The names of the classes that a node of these heads tells apart."""
+    if not isinstance(names, Mapping):
+        return names
+    own = {head: names[head] for head in heads if head in names}
+    return own if len(heads) > 1 else own.get(heads[0])
 
 
 class _Trained(NamedTuple):

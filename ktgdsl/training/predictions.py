@@ -7,31 +7,52 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph, evaluation_graph
 from ktgdsl.backend.trunks import logits_of
+from ktgdsl.plan.heads import answer_names, label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.trunks import shared, trunks_of
 
 
 class NetworkPredictor(nn.Module):
-    """Calls networks; stages that several have are computed once."""
+    """Calls networks; stages that several have are computed once.
 
-    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+    `columns` has the label that each answer is for, where samples have several.
+    """
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], columns: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__()
         self.nodes = tuple(networks)
+        self.columns = columns or {}
         self.networks = nn.ModuleList(networks.values())
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the logits (B, classes, ...) of each node for images (B, channels, H, W)."""
-        logits = logits_of([*self.networks], image)
-        return dict(zip(self.nodes, logits, strict=True))
+        """Return the logits (B, classes, ...) of each node for images (B, channels, H, W).
+
+        Of one with several heads those of each, by `a.colour`.
+        """
+        found: dict[str, Tensor] = {}
+        for node, logits in zip(self.nodes, logits_of([*self.networks], image), strict=True):
+            if isinstance(logits, Tensor):
+                found[node] = logits
+            else:
+                found |= {f"{node}.{head}": each for head, each in logits.items()}
+        return found
 
 
 class GraphPredictor(nn.Module):
     """Calls each network once, and computes the ensembles of what they give."""
 
-    def __init__(self, graph: TrainingGraph, nodes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        graph: TrainingGraph,
+        nodes: Iterable[str],
+        columns: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         self.nodes = tuple(nodes)
+        self.columns = columns or {}
         self.graph = graph
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -39,7 +60,7 @@ class GraphPredictor(nn.Module):
         # Nothing of an evaluation is computed from labels or progress.
         nothing = image.new_full((image.shape[0],), -1, dtype=torch.int64)
         logits = self.graph(image, nothing, 1.0).logits
-        return {name: logits[name] for name in self.nodes}
+        return {name: logits[name] for name in answer_names(self.nodes, self.columns)}
 
 
 class NodePredictor(nn.Module):
@@ -70,7 +91,8 @@ def predictor(
         parts: mixers by the names of their modules.
     """
     named = [each.name for each in plan.graph.evaluated if each.name in nodes]
+    columns = label_columns(plan.graph, plan.data)
     if all(name in networks for name in named):
-        return NetworkPredictor({name: networks[name] for name in named})
+        return NetworkPredictor({name: networks[name] for name in named}, columns)
     update = shared(plan, evaluation_of(plan, named), trunks_of(plan))
-    return GraphPredictor(evaluation_graph(plan, update, networks, parts), named)
+    return GraphPredictor(evaluation_graph(plan, update, networks, parts), named, columns)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ktgdsl.backend.own_code import own_code
+from ktgdsl.plan.heads import by_head
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
@@ -32,7 +33,7 @@ from ktgdsl.training.metrics_file import append_metrics, metric_lines, metrics_d
 from ktgdsl.training.networks import save_network
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
-from ktgdsl.training.result import NodeResult, Pretrained, RunResult, Score
+from ktgdsl.training.result import HeadResult, NodeResult, Pretrained, RunResult, Score
 from ktgdsl.training.run_files import reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder
 from ktgdsl.training.step import Stepper
@@ -203,12 +204,22 @@ class Run:
 
 
 def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
-    validation = [each.validation[name] for each in finished if each.validation is not None]
     pretrained = [each.pretrained[name] for each in finished if name in each.pretrained]
+    heads = {
+        head: _head_result(f"{name}.{head}", finished) for head in by_head(finished[0].test, name)
+    }
     return NodeResult(
+        **dict(_head_result(name, finished)),
+        pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
+        heads=heads or None,
+    )
+
+
+def _head_result(name: str, finished: tuple[Accuracies, ...]) -> HeadResult:
+    validation = [each.validation[name] for each in finished if each.validation is not None]
+    return HeadResult(
         accuracy=Score.of([each.test[name] for each in finished]),
         validation_accuracy=Score.of(validation) if validation else None,
-        pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
         metrics=_scores([each.measured.get(name, {}) for each in finished]),
         validation_metrics=_scores([each.validation_measured.get(name, {}) for each in finished]),
     )

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -64,11 +64,21 @@ class EarlyStop(_Record):
     reason: str
 
 
+class HeadResult(_Record):
+    """What a head of a node answers; see `NodeResult`."""
+
+    accuracy: Score
+    validation_accuracy: Score | None = None
+    metrics: dict[str, Score] | None = None
+    validation_metrics: dict[str, Score] | None = None
+
+
 class NodeResult(_Record):
     """A node after the last epoch, on the test split and, under holdout, the validation split.
 
     `pretrained` has its pre-training in each run, if it had one; `metrics` what
-    `train { metrics }` names, on the test split.
+    `train { metrics }` names, on the test split. Those of a node with several heads are their means
+    in each run, and `heads` has those of each.
     """
 
     accuracy: Score
@@ -76,6 +86,16 @@ class NodeResult(_Record):
     pretrained: tuple[Pretrained, ...] | None = None
     metrics: dict[str, Score] | None = None
     validation_metrics: dict[str, Score] | None = None
+    heads: dict[str, HeadResult] | None = None
+
+
+_MEASURED = ("validation_accuracy", "metrics", "validation_metrics")
+
+
+def _leave_out_none(content: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if content[name] is None:
+            del content[name]
 
 
 class RunResult(_Record):
@@ -111,9 +131,9 @@ class RunResult(_Record):
         """The text of `result.json`; the folder is where it lies, so it does not say it."""
         content = self.model_dump(mode="json", exclude={"folder"})
         for node in content["nodes"].values():
-            for name in ("validation_accuracy", "pretrained", "metrics", "validation_metrics"):
-                if node[name] is None:
-                    del node[name]
+            _leave_out_none(node, "pretrained", "heads", *_MEASURED)
+            for head in node.get("heads", {}).values():
+                _leave_out_none(head, *_MEASURED)
             for each in node.get("pretrained", ()):
                 if each["stopped"] is None:
                     del each["stopped"]

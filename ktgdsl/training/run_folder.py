@@ -29,6 +29,7 @@ from typing import Any
 from ktgdsl.backend.own_code import OwnFile
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
+from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.possible import impossible
 from ktgdsl.training.environment_fields import impossible_setting
@@ -138,8 +139,10 @@ class RunFolder:
                 path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, file.content)
 
-    def classes(self) -> tuple[str, ...] | None:
+    def classes(self) -> ClassNames | None:
         """The names of the classes in the order of the logits; None where they are not known.
+
+        By label where samples have several.
 
         Raises RunError (E502) when the file is not what was written there.
         """
@@ -151,10 +154,12 @@ class RunFolder:
             names = parsed_json(content)
         except (OSError, ValueError):
             return None
-        known = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        return tuple(names) if known else None
+        if isinstance(names, dict):
+            found = {label: _names(each) for label, each in names.items()}
+            return {label: each for label, each in found.items() if each is not None}
+        return _names(names)
 
-    def write_classes(self, names: tuple[str, ...]) -> None:
+    def write_classes(self, names: ClassNames) -> None:
         """Write `classes.json`, or replace it, and note its digest."""
         text = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
         content = text.encode("utf-8", "replace")
@@ -211,6 +216,11 @@ class RunFolder:
                 shutil.rmtree(self.path)
                 return True
         return False
+
+
+def _names(names: Any) -> tuple[str, ...] | None:
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known else None
 
 
 def require_result_of(plan: Plan, result: RunResult) -> None:

@@ -196,7 +196,8 @@ class Stepper:
         image = image.to(self.device, non_blocking=True)
         label = label.to(self.device, non_blocking=True)
         for name in self._unchecked:
-            require_logits(name, self.networks[name], image, label, self.plan.data.classes)
+            node = self.plan.graph.node(name)
+            require_logits(node, self.networks[name], image, label, self.plan.data)
         self._unchecked = ()
         for stream in self._streams:
             stream.begin(self.taken + 1)

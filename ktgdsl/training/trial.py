@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
+from ktgdsl.backend.heads import FORM as HEADS
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
-from ktgdsl.plan.model import DataPlan, Node, Plan, SharedLayers
+from ktgdsl.plan.heads import Answer, answers
+from ktgdsl.plan.model import LOGITS, DataPlan, Node, Plan, SharedLayers
 from ktgdsl.training.deterministic import reporting_nondeterministic_operators
 from ktgdsl.training.memory_errors import is_out_of_memory
 
@@ -53,16 +56,16 @@ def try_networks(
 
 
 def require_logits(
-    node: str, network: nn.Module, image: Tensor, label: Tensor, classes: int
+    node: Node, network: nn.Module, image: Tensor, label: Tensor, data: DataPlan
 ) -> None:
     """Ask the network of a node for the logits of two images, in eval mode.
 
     Args:
-        node: its name.
+        node: of the plan.
         network: any module.
         image: (B, C, H, W), of which the first two are taken.
-        label: (B, ...), whose shape alone counts.
-        classes: how many the data have.
+        label: (B, ...), or (B, labels) where samples have several; its shape alone counts.
+        data: of the plan.
 
     Raises:
         NodeError: when it fails, changes the images, or gives something else than
@@ -70,20 +73,22 @@ def require_logits(
         RunError: when it cannot be deterministic and has to be (E504).
     """
     image, label = image[:CHECKED_IMAGES].clone(), label[:CHECKED_IMAGES]
+    if data.labels:
+        label = label[:, 0]
     with torch.no_grad(), _kept(network):
         network.eval()
-        if _logits(node, network, image, label, classes)[1]:
+        if _logits(node, network, image, label, data)[1]:
             help = "compute new ones, `x - mean`, instead of `x.sub_(mean)`"
-            raise _unfit(node, "changes its images in place, which other nodes see too", help)
+            raise _unfit(node.name, "changes its images in place, which other nodes see too", help)
 
 
 def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, half: bool) -> None:
     noise = torch.Generator().manual_seed(0)
 
-    def forward(size: int) -> tuple[Tensor, Tensor]:
+    def forward(size: int) -> tuple[list[Tensor], Tensor]:
         label = torch.zeros((size, *data.label_shape), dtype=torch.int64, device=device)
         image = torch.rand((size, *data.shape), generator=noise).to(device)
-        logits, changed = _logits(node.name, network, image, label, data.classes)
+        logits, changed = _logits(node, network, image, label, data)
         if changed:
             network.register_forward_pre_hook(_copied)
         return logits, label
@@ -107,10 +112,11 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
         raise _unfit(node.name, "has no parameters that can learn", "let it be frozen")
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         logits, label = forward(batch)
-    if not logits.requires_grad:
+    if not all(each.requires_grad for each in logits):
         raise _unfit(node.name, "gives logits that depend on none of its parameters")
     with _explained(node.name, f"fails in the backward pass of {batch} images", _FORM):
-        torch.autograd.grad(cross_entropy(logits.float(), label), learned, allow_unused=True)
+        losses = [cross_entropy(each.float(), label) for each in logits]
+        torch.autograd.grad(losses, learned, allow_unused=True)
 
 
 def _last_batches(data: DataPlan) -> set[int]:
@@ -121,12 +127,13 @@ def _last_batches(data: DataPlan) -> set[int]:
 
 
 def _logits(
-    node: str, network: nn.Module, image: Tensor, label: Tensor, classes: int
-) -> tuple[Tensor, bool]:
-    """The logits of images, and whether the network has changed the images."""
+    node: Node, network: nn.Module, image: Tensor, label: Tensor, data: DataPlan
+) -> tuple[list[Tensor], bool]:
+    """The logits of images, of each head, and whether the network has changed the images."""
+    name = node.name
     if any(is_lazy(each) for each in (*network.parameters(), *network.buffers())):
         problem = "is lazy: it has parameters without a shape"
-        raise _unfit(node, problem, "call it once on a batch of the right shape")
+        raise _unfit(name, problem, "call it once on a batch of the right shape")
     before, version = image.clone(), image._version
     shape = tuple(image.shape)
     help = _FORM
@@ -136,17 +143,44 @@ def _logits(
             "the last one out by `drop_last = true`"
         )
     doing = " while it trains" if network.training and len(image) != CHECKED_IMAGES else ""
-    with _explained(node, f"fails on images {shape}{doing}", help):
-        logits = network(image)
-    if not isinstance(logits, Tensor):
-        raise _unfit(node, f"gives a {type(logits).__name__}, not a tensor of logits")
-    expected = (len(label), classes, *label.shape[1:])
-    if tuple(logits.shape) != expected or not logits.is_floating_point():
-        actual = f"{tuple(logits.shape)} of {logits.dtype}"
-        raise _unfit(node, f"gives {actual}, and logits of these data are {expected}")
-    if logits.isnan().any():  # infinite ones may be meant, for classes that are masked
-        raise _unfit(node, f"gives NaN as logits of images {shape} of noise from 0 to 1", None)
-    return logits, image._version != version or not torch.equal(image, before)
+    with _explained(name, f"fails on images {shape}{doing}", help):
+        output = network(image)
+    found = []
+    for answer in answers(name, node.heads):
+        logits, what = _of_head(node, output, answer), "logits"
+        if answer.tap != LOGITS:
+            what = f"logits of the head `{answer.tap}`"
+        expected = (len(label), data.classes_of(answer.head), *label.shape[1:])
+        if tuple(logits.shape) != expected or not logits.is_floating_point():
+            actual = f"{tuple(logits.shape)} of {logits.dtype}"
+            raise _unfit(name, f"gives {actual}, and {what} of these data are {expected}")
+        if logits.isnan().any():  # infinite ones may be meant, for classes that are masked
+            raise _unfit(name, f"gives NaN as {what} of images {shape} of noise from 0 to 1", None)
+        found.append(logits)
+    return found, image._version != version or not torch.equal(image, before)
+
+
+def _of_head(node: Node, output: Any, answer: Answer) -> Tensor:
+    """The logits of a head, or the only ones. Raises NodeError where there are none."""
+    problem = "not a tensor of logits"
+    if answer.tap != LOGITS:
+        heads = ", ".join(f"`{head}`" for head in node.heads)
+        if not isinstance(output, Mapping) or answer.tap not in output:
+            given = f"a {type(output).__name__}"
+            if isinstance(output, Mapping):
+                given = f"a dict with {', '.join(f'`{key}`' for key in output) or 'nothing'}"
+            elif isinstance(output, tuple | list):
+                given += f" of {len(output)}"
+            raise _without_head(node, f"gives {given}, and its heads are {heads}")
+        output, problem = output[answer.tap], f"not a tensor of logits, as its head `{answer.tap}`"
+    if not isinstance(output, Tensor):
+        raise _unfit(node.name, f"gives a {type(output).__name__}, {problem}")
+    return output
+
+
+def _without_head(node: Node, problem: str) -> NodeError:
+    message = f"the network of node `{node.name}` {problem}"
+    return NodeError(node.name, Diagnostic("E505", message, help=HEADS), setting="heads")
 
 
 def _require_apart(networks: Mapping[str, nn.Module], shares: Iterable[SharedLayers]) -> None:

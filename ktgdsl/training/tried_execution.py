@@ -25,6 +25,7 @@ from ktgdsl.training.execution import (
     foreign_networks,
     why_one_by_one,
 )
+from ktgdsl.training.noise import random_labels
 from ktgdsl.training.versions import installed_version
 
 LONG_RUN = 60.0
@@ -184,8 +185,7 @@ def steps_of(plan: Plan, device: torch.device, way: Execution) -> Callable[[], o
     stream = torch.Generator().manual_seed(0)
     size, _ = plan.data.batch_sizes
     image = torch.rand(size, *plan.data.shape, generator=stream).to(device)
-    shape = (size, *plan.data.label_shape)
-    label = torch.randint(plan.data.classes, shape, generator=stream).to(device)
+    label = random_labels(plan.data, size, stream).to(device)
     number = torch.arange(size, device=device)
     return lambda: step(image, label, number, image)
 

@@ -48,6 +48,15 @@ class PhaseRef(NamedTuple):
         return self.name
 
 
+class HeadRef(NamedTuple):
+    """The name of a head of a network, and of the label that it answers."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 _T = TypeVar("_T")
 
 
@@ -79,6 +88,9 @@ NodeLayer = Annotated[
 
 Phase = Annotated[PhaseRef, PlainValidator(_only(PhaseRef, "a phase", lambda _: True))]
 """A phase of the training."""
+
+Head = Annotated[HeadRef, PlainValidator(_only(HeadRef, "a name", lambda _: True))]
+"""A head of a network."""
 
 
 def once(values: list[_T]) -> list[_T]:

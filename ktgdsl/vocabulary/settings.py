@@ -3,13 +3,13 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from ktgdsl.vocabulary.entry import Epochs, Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.metrics import Metric
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
-from ktgdsl.vocabulary.refs import Layer, Node
+from ktgdsl.vocabulary.refs import Head, HeadRef, Layer, Node, once
 from ktgdsl.vocabulary.stopping import Never, Stop
 
 
@@ -45,6 +45,18 @@ class NodeSettings(Parameters):
         str | None,
         Field(description='where it is trained, such as "cuda:1"; the run\'s unless given'),
     ] = None
+    heads: Annotated[list[Head], AfterValidator(once)] = Field(
+        default_factory=list,
+        description="the labels that it answers where samples have several, such as `[colour, "
+        "shape]`, in the order of its outputs",
+    )
+
+    @field_validator("heads")
+    @classmethod
+    def _heads(cls, heads: list[HeadRef]) -> list[HeadRef]:
+        if HeadRef("logits") in heads:
+            raise ValueError("must not name a head `logits`, which is a place in all networks")
+        return heads
 
     @field_validator("device")
     @classmethod

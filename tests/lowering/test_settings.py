@@ -135,6 +135,8 @@ class TestSettings:
                 "train_samples": 1297,
                 "test_samples": 500,
                 "train_labeled": None,
+                "masks": False,
+                "classes_by_label": (),
             },
             "batch": 64,
             "samples": None,
@@ -153,6 +155,7 @@ class TestSettings:
             "workers": 0,
             "drop_last": True,
             "evaluation_batch": None,
+            "labels": (),
         }
         sgd = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
         step = {"every": {"percent": 30.0}, "gamma": 0.1, "warmup": 0.0}

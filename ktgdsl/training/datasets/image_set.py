@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ktgdsl.plan.heads import ClassNames
 from ktgdsl.training.datasets.random_states import preserved
 
 MASK = torch.int16
@@ -121,7 +122,8 @@ class ImageSet:
 
     Attributes:
         image: (N, C, H, W) uint8 or float32, or N images that are read one by one.
-        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label.
+        label: (N,) int64, -1 where there is none; of masks 0 where some pixel has a label. Where
+            samples have several labels, (N, labels).
         white: the value of a uint8 pixel that is 1.0 to a network.
         pixel_labels: (L,) int64, the different labels in masks; None where no pixel has its own.
         mask: (N, H, W) int16, of images in memory whose pixels have labels, -1 where one has none.
@@ -178,9 +180,9 @@ class ImageSet:
 class DataSet:
     """A data set in its own two parts.
 
-    `classes` has the names of the classes in the order of their numbers, None where unknown.
+    `classes` has the names of the classes, None where unknown.
     """
 
     train: ImageSet
     test: ImageSet
-    classes: tuple[str, ...] | None = None
+    classes: ClassNames | None = None

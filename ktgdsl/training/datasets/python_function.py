@@ -10,10 +10,12 @@ from torch.utils.data import Dataset
 
 from ktgdsl.backend.user_code import UnusableError, call_user_function
 from ktgdsl.errors import RunError
+from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.image_set import MASK, DataSet, ImageSet
+from ktgdsl.training.datasets.label_columns import check_names, needed, unread_labels
 from ktgdsl.training.datasets.masks import is_labeled, mask_tensor, occurring
 from ktgdsl.training.datasets.samples import CHANNELS, as_pixels, as_tensor, label_number
 from ktgdsl.training.datasets.stream import chunks, load_all, read_batches
@@ -32,7 +34,7 @@ def python_function(data: DataPlan) -> DataSet:
     return DataSet(train, test, names)
 
 
-def _part(data: DataPlan, split: str) -> tuple[ImageSet, tuple[str, ...] | None]:
+def _part(data: DataPlan, split: str) -> tuple[ImageSet, ClassNames | None]:
     """The images of a split, and the names of the classes where a Dataset has them."""
     arguments = dict(data.source.arguments)
     function = str(arguments.pop("function"))
@@ -46,20 +48,20 @@ def _part(data: DataPlan, split: str) -> tuple[ImageSet, tuple[str, ...] | None]
         raise error_of(str(error), error.help) from error
     try:
         if isinstance(result, tuple) and len(result) == 2:
-            return _arrays(*result), None
+            return _arrays(*result, data.labels), None
         if (
             isinstance(result, Sized)
             and hasattr(result, "__getitem__")
             and not isinstance(result, tuple | Mapping)
         ):
             name = f'the Dataset of python("{function}") for "{split}"'
-            return _dataset(result, name, data), _class_names(result)
+            return _dataset(result, name, data), _class_names(result, data.labels)
     except (TypeError, ValueError, UnreadableError) as error:
         raise error_of(f'for "{split}": {error}') from error
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
 
 
-def _arrays(image: Any, label: Any) -> ImageSet:
+def _arrays(image: Any, label: Any, names: Sequence[str]) -> ImageSet:
     image = as_tensor(image)
     if image.ndim and len(image) == 0:
         raise ValueError("there are no samples")
@@ -72,14 +74,28 @@ def _arrays(image: Any, label: Any) -> ImageSet:
         image = as_pixels(image)
     except UnreadableError as error:
         raise ValueError(f"the images: {error}") from error
+    if names:
+        if not isinstance(label, Mapping):
+            raise ValueError(f"the labels are a {type(label).__name__}: {needed(names)}")
+        check_names(label, names)
+        columns = [_numbers(_array(label[each], f"labels `{each}`", len(image))) for each in names]
+        return ImageSet(image, torch.stack(columns, dim=1))
+    if isinstance(label, Mapping):
+        raise ValueError(unread_labels("the", label))
     labels = np.asarray(label.detach().cpu() if isinstance(label, Tensor) else label)
     if labels.ndim > 2:
         return _masked(image, labels)
-    if labels.shape != image.shape[:1]:
+    return ImageSet(image, _numbers(_array(labels, "labels", len(image))))
+
+
+def _array(label: Any, called: str, count: int) -> Any:
+    """Labels (count,) as an array."""
+    labels = np.asarray(label.detach().cpu() if isinstance(label, Tensor) else label)
+    if labels.shape != (count,):
         raise ValueError(
-            f"the labels are {labels.shape} of {labels.dtype}, not ({len(image)},) whole numbers"
+            f"the {called} are {labels.shape} of {labels.dtype}, not ({count},) whole numbers"
         )
-    return ImageSet(image, _numbers(labels))
+    return labels
 
 
 def _masked(image: Tensor, labels: Any) -> ImageSet:
@@ -104,7 +120,7 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
     """
     if len(dataset) == 0:
         raise ValueError("the Dataset is empty")
-    images = UserImages(dataset, name, any_size=data.resize is not None)
+    images = UserImages(dataset, name, any_size=data.resize is not None, labels=data.labels)
     listed = images.listed_labels()
     if listed is not None:
         return ImageSet(images, torch.tensor(listed))
@@ -114,7 +130,8 @@ def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
     if images.masked:
         return _dataset_of_masks(images, kept, data.workers)
     pixels = torch.empty((len(images) if kept else 0, *images.shape), dtype=images.dtype)
-    labels = torch.empty(len(images), dtype=torch.int64)
+    shape = (len(images), len(data.labels)) if data.labels else (len(images),)
+    labels = torch.empty(shape, dtype=torch.int64)
     batches = chunks(torch.arange(len(images)))
     read = read_batches(_Samples(images, kept), batches, data.workers)
     for chunk, (label, *image) in zip(batches, read, strict=True):
@@ -136,9 +153,18 @@ def _dataset_of_masks(images: UserImages, kept: bool, workers: int) -> ImageSet:
     return ImageSet(images, torch.cat(labels), pixel_labels=occurring(torch.cat(numbers)))
 
 
-def _class_names(dataset: Any) -> tuple[str, ...] | None:
-    """The attribute `classes` of a Dataset, as those of torchvision have it."""
+def _class_names(dataset: Any, labels: Sequence[str]) -> ClassNames | None:
+    """The attribute `classes` of a Dataset, as those of torchvision have it, or a dict of such."""
     names = getattr(dataset, "classes", None)
+    if not labels:
+        return _names(names)
+    if not isinstance(names, Mapping):
+        return None
+    found = {label: _names(names.get(label)) for label in labels}
+    return {label: each for label, each in found.items() if each is not None} or None
+
+
+def _names(names: Any) -> tuple[str, ...] | None:
     named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return tuple(names) if named and names else None
 

@@ -11,6 +11,7 @@ from ktgdsl.training import digits
 from ktgdsl.training.datasets.errors import data_error
 from ktgdsl.training.datasets.image_folder import image_folder
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
+from ktgdsl.training.datasets.label_columns import by_label, combinations, known_classes
 from ktgdsl.training.datasets.locations import data_root
 from ktgdsl.training.datasets.masks import UNLABELED
 from ktgdsl.training.datasets.python_function import python_function
@@ -68,10 +69,7 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
             raise data_error(problem)
     if own:
         _require_consistent(data_set, data, facts)
-    names = data_set.classes
-    if names is not None and len(names) != facts.classes:
-        data_set = replace(data_set, classes=None)
-    return data_set, data
+    return replace(data_set, classes=known_classes(data_set, data)), data
 
 
 def complete(plan: Plan) -> Plan:
@@ -97,25 +95,36 @@ def with_data(plan: Plan, data: DataPlan) -> Plan:
 def _facts(data_set: DataSet, data: DataPlan) -> Facts:
     """The facts of the user's own data."""
     _require_equal_kinds(data_set, data)
-    present = 1 + max(int(part.labels.max()) for part in (data_set.train, data_set.test))
-    if present < 1:
-        message = f"the data {data.source} have no labels that say how many classes there are"
-        raise data_error(message, "say it: `classes = 10` in the block `data`")
-    expected = data.classes_expected
-    if expected is not None and data.source.name == "folder" and expected != present:
-        message = f"the data {data.source} have {present} classes, not {expected}"
-        raise data_error(message, "leave `classes` out")
-    if expected is None:
-        _ask_about_classes(data_set, data, present)
-    labeled = int((data_set.train.label >= 0).sum())
+    counts = tuple(_classes(each, data, name) for name, each in by_label(data_set, data.labels))
+    labeled = int((combinations(data_set.train.label) >= 0).sum())
     return Facts(
-        classes=expected or max(2, present),
+        classes=max(counts),
         shape=data_set.train.shape,
         train_samples=len(data_set.train),
         test_samples=len(data_set.test),
         train_labeled=None if labeled == len(data_set.train) else labeled,
         masks=data_set.train.masked,
+        classes_by_label=counts if data.labels else (),
     )
+
+
+def _classes(data_set: DataSet, data: DataPlan, label: str | None) -> int:
+    """How many classes there are, of one label if it has a name."""
+    present = 1 + max(int(part.labels.max()) for part in (data_set.train, data_set.test))
+    if present < 1:
+        what = "labels" if label is None else f"labels `{label}`"
+        message = f"the data {data.source} have no {what} that say how many classes there are"
+        help = "say it: `classes = 10` in the block `data`" if label is None else None
+        raise data_error(message, help)
+    expected = data.classes_expected
+    if label is not None and data_set.classes is not None and len(data_set.classes) >= present:
+        return len(data_set.classes)
+    if expected is not None and data.source.name == "folder" and expected != present:
+        message = f"the data {data.source} have {present} classes, not {expected}"
+        raise data_error(message, "leave `classes` out")
+    if expected is None:
+        _ask_about_classes(data_set, data, present, label)
+    return expected or max(2, present)
 
 
 def _require_equal_kinds(data_set: DataSet, data: DataPlan) -> None:
@@ -126,7 +135,7 @@ def _require_equal_kinds(data_set: DataSet, data: DataPlan) -> None:
         raise data_error(f"the data {data.source} have {train} in train, and {test} in test")
 
 
-def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int) -> None:
+def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int, label: str | None) -> None:
     """Warn (W301) of classes that no training sample has, by the greatest label."""
     masked, labels = data_set.train.masked, data_set.train.labels
     present = set(labels[labels >= 0].tolist())
@@ -141,11 +150,15 @@ def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int) -> None:
         help = f"{UNLABELED}; or say how many classes there are: `classes = "
     if lacking == [0]:
         help = "if labels count from 1, subtract 1; or say how many classes there are: `classes = "
+    help = f"{help}{classes}` in the block `data`"
+    if label is not None:
+        help = "a Dataset says which classes there are by its `classes`, a dict of lists of names"
+    what = "label" if label is None else f"label `{label}`"
     warn(
         "W301",
-        f"the greatest label of the data {data.source} is {classes - 1}, so there are {classes} "
+        f"the greatest {what} of the data {data.source} is {classes - 1}, so there are {classes} "
         f"classes, and no {'pixel of a ' * masked}training sample is of class {numbers}",
-        help=f"{help}{classes}` in the block `data`",
+        help=help,
     )
 
 
@@ -182,17 +195,28 @@ def _require_consistent(data_set: DataSet, data: DataPlan, facts: Facts) -> None
         _require_equal_kinds(data_set, data)
         if part.masked != facts.masks:
             raise data_error(f"{where} has other labels than before: masks, or no longer masks")
-        if wrong := _out_of_range(part.labels, facts.classes):
-            message = (
-                f"{where} has the label {wrong[0]} in {split}, and labels of {facts.classes} "
-                f"classes are 0 to {facts.classes - 1}, or -1 for none"
-            )
-            from_one = wrong[0] == facts.classes and not bool((part.labels == 0).any())
-            help = UNLABELED if part.masked else None
-            raise data_error(message, "if labels count from 1, subtract 1" if from_one else help)
-    if not bool((data_set.test.label >= 0).any()):
-        message = f"{where}: no sample of test has a label, so that there is no test accuracy"
-        raise data_error(message, "give it the samples to test on that have labels")
+        for name, each in by_label(data_set, data.labels):
+            _require_in_range(where, split, getattr(each, split), data.classes_of(name), name)
+    for name, each in by_label(data_set, data.labels):
+        if not bool((each.test.label >= 0).any()):
+            what = "a label" if name is None else f"a label `{name}`"
+            message = f"{where}: no sample of test has {what}, so that there is no test accuracy"
+            raise data_error(message, "give it the samples to test on that have labels")
+
+
+def _require_in_range(
+    where: str, split: str, part: ImageSet, classes: int, name: str | None
+) -> None:
+    """Raise RunError (E508) for labels that are no class of so many."""
+    if wrong := _out_of_range(part.labels, classes):
+        what = "label" if name is None else f"label `{name}`"
+        message = (
+            f"{where} has the {what} {wrong[0]} in {split}, and labels of {classes} "
+            f"classes are 0 to {classes - 1}, or -1 for none"
+        )
+        from_one = wrong[0] == classes and not bool((part.labels == 0).any())
+        help = UNLABELED if part.masked else None
+        raise data_error(message, "if labels count from 1, subtract 1" if from_one else help)
 
 
 def _out_of_range(label: Tensor, classes: int) -> list[int]:

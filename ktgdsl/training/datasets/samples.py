@@ -1,6 +1,6 @@
 """A sample of a user's Dataset, in the forms that scripts give it: its image and its label."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,18 @@ LABEL_KEYS = (
 CHANNELS = (1, 3)
 
 
-def parts_of(sample: Any) -> tuple[Any, Any]:
+def parts_of(sample: Any, labels: Sequence[str] = ()) -> tuple[Any, Any]:
     """The image of a sample and its label, None where it has none.
 
     A sample is an image alone, a dict, or a tuple or list in which the label follows the image.
+    Of several `labels` a dict may be the dict of them as well.
 
     Raises UnreadableError for any other.
     """
     if isinstance(sample, Mapping):
         keys = [next((key for key in names if key in sample), None) for names in _KEYS]
+        if keys[0] is not None and set(labels) & sample.keys():
+            return sample[keys[0]], sample
         if None in keys:
             missing = ("image", "label")[keys.index(None)]
             known = ", ".join(f"`{key}`" for key in _KEYS[keys.index(None)])

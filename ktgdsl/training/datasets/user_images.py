@@ -14,6 +14,7 @@ from ktgdsl.errors import describe, warn
 from ktgdsl.training.datasets.errors import UnreadableError, warn_of_transparency
 from ktgdsl.training.datasets.image_headers import GREY
 from ktgdsl.training.datasets.image_set import LazyImages
+from ktgdsl.training.datasets.label_columns import label_numbers
 from ktgdsl.training.datasets.masks import is_mask, mask_tensor
 from ktgdsl.training.datasets.random_states import preserved, seed_all
 from ktgdsl.training.datasets.samples import image_tensor, label_number, parts_of
@@ -35,14 +36,19 @@ class UserImages(LazyImages):
         moving: whether a mask differs from one reading to the next.
     """
 
-    def __init__(self, dataset: Any, name: str, *, any_size: bool = False) -> None:
+    def __init__(
+        self, dataset: Any, name: str, *, any_size: bool = False, labels: Sequence[str] = ()
+    ) -> None:
         """Read some samples; `name` is what messages call the Dataset.
+
+        `labels` are the names of those that a sample has, where it has several.
 
         Raises UnreadableError when a sample is not one.
         """
         self._dataset = dataset
         self._draw = 0
         self._any_size = any_size
+        self._labels = labels
         count = len(dataset)
         step = max(1, count // PROBES)
         self._probed = range(0, count, step)[:PROBES]
@@ -51,7 +57,7 @@ class UserImages(LazyImages):
             self._channels = _channels([image for image, _ in samples])
             if any(map(_is_transparent, (image for image, _ in samples))):
                 warn_of_transparency(f"images of {name} have transparent parts", "the first ones")
-            self.masked = any(is_mask(label) for _, label in samples)
+            self.masked = not labels and any(is_mask(label) for _, label in samples)
             first = self._tensor(samples[0][0], 0)
             self.shape = (first.shape[0], first.shape[1], first.shape[2])
             self.dtype = first.dtype
@@ -73,18 +79,21 @@ class UserImages(LazyImages):
         return self.samples(indices)[0]
 
     def samples(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W) of some samples and their labels (B,) int64, or their masks."""
+        """The images (B, C, H, W) of some samples and their labels int64, or their masks.
+
+        Labels are (B,), or (B, labels) where samples have several.
+        """
         with preserved():
             images, labels = zip(*(self.sample(i) for i in indices), strict=True)
         return torch.stack(images), torch.stack(labels)
 
     def labels(self, indices: Sequence[int]) -> list[Tensor]:
-        """The labels of some samples, () int64, or their masks (H, W) int16."""
+        """The labels of some samples, () or (labels,) int64, or their masks (H, W) int16."""
         with preserved():
             return [self.sample(i)[1] for i in indices]
 
     def sample(self, index: int) -> tuple[Tensor, Tensor]:
-        """The image of a sample and its label or mask, -1 where it has none."""
+        """The image of a sample and its labels or mask, -1 where it has none."""
         if self.random:
             seed_all(derive(self._draw, "sample", index))
         image, label = self._parts(index)
@@ -106,7 +115,7 @@ class UserImages(LazyImages):
         from: a data set of torchvision, or a Subset of one, that does not transform labels.
         """
         listed = _listed(self._dataset)
-        if listed is None or self.masked:
+        if listed is None or self.masked or self._labels:
             return None
         with preserved():
             read = [label_number(self._parts(i)[1]) for i in self._probed]
@@ -147,16 +156,16 @@ class UserImages(LazyImages):
         except Exception as error:
             raise UnreadableError(f"sample {index} cannot be read ({describe(error)})") from error
         try:
-            return parts_of(sample)
+            return parts_of(sample, self._labels)
         except UnreadableError as error:
             raise UnreadableError(f"sample {index}: {error}") from error
 
     def _label(self, label: Any, image: Tensor, index: int) -> Tensor:
-        """A label () int64, or the mask (H, W) int16 of an image (C, H, W)."""
+        """A label () int64, all (labels,), or the mask (H, W) int16 of an image (C, H, W)."""
         try:
             if self.masked:
                 return mask_tensor(label, image.shape[1:])
-            return torch.tensor(label_number(label))
+            return torch.tensor(label_numbers(label, self._labels))
         except UnreadableError as error:
             raise UnreadableError(f"sample {index}: {error}") from error
 

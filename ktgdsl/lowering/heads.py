@@ -1,0 +1,62 @@
+"""Which heads the nodes of a draft have, and the labels that these answer."""
+
+from ktgdsl.lowering.draft import Draft
+from ktgdsl.lowering.hints import listed
+from ktgdsl.plan.model import LABEL, LOGITS, Endpoint, Labels, NodeOutput, tap_of
+from ktgdsl.vocabulary.spelling import closest
+
+
+def declared_heads(draft: Draft) -> dict[str, tuple[str, ...]]:
+    """The heads of each node that has some, of one made from others those of the first of them."""
+    found = {
+        name: tuple(head.name for head in node.settings.heads)
+        for name, node in draft.nodes.items()
+        if node.settings.heads
+    }
+    for name in draft.derived if found else ():
+        source, seen = name, {name}
+        while source in draft.derived and draft.derived[source].sources:
+            source = draft.derived[source].sources[0]
+            if source in seen:  # a circle, which others complain about
+                break
+            seen.add(source)
+        if source in found:
+            found[name] = found[source]
+    return found
+
+
+def labels_of(draft: Draft) -> tuple[str, ...]:
+    """The labels that nodes answer, in the order of first mention."""
+    return tuple(dict.fromkeys(head for heads in draft.heads.values() for head in heads))
+
+
+def plain_tap(draft: Draft, node: str, path: str) -> str:
+    """A tap of a node: of the only head that it has the logits."""
+    return LOGITS if draft.heads.get(node, ()) == (path,) else path
+
+
+def answer_tap(draft: Draft, end: Endpoint) -> str:
+    """The tap of an endpoint, that of logits for a head."""
+    heads = draft.heads.get(end.node, ()) if isinstance(end, NodeOutput) else ()
+    return LOGITS if tap_of(end) in heads else tap_of(end)
+
+
+def head_at(draft: Draft, end: Endpoint) -> str | None:
+    """The label that an endpoint is about; None inside of networks, and of several heads."""
+    if isinstance(end, Labels):
+        return end.head
+    if not isinstance(end, NodeOutput):
+        return None
+    heads = draft.heads.get(end.node, ())
+    if end.tap == LOGITS:
+        return heads[0] if len(heads) == 1 else None
+    return end.tap if end.tap in heads else None
+
+
+def unknown_label(draft: Draft, path: str) -> tuple[str, str]:
+    """That no head answers `label.path`, and a correction."""
+    labels = labels_of(draft)
+    guess = closest(path, list(labels))
+    there = listed([f"{LABEL}.{each}" for each in labels])
+    fix = f"did you mean `{LABEL}.{guess}`?" if guess else f"there is {there}"
+    return f"no node has a head `{path}`, so there is no `{LABEL}.{path}`", fix

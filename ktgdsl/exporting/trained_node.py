@@ -8,8 +8,9 @@ from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.ensembles import ensembles_of
+from ktgdsl.plan.heads import heads_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.networks import load_network
+from ktgdsl.training.networks import classes_answered, load_network
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
@@ -44,7 +45,10 @@ class TrainedNode(NamedTuple):
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of the outputs: their numbers where the data name none."""
-        return self.run.classes() or tuple(map(str, range(self.plan.data.classes)))
+        head = next(iter(heads_of(self.plan.graph).get(self.name, ())), None)
+        names = classes_answered(self.run.classes(), () if head is None else (head,))
+        numbers = map(str, range(self.plan.data.classes_of(head)))
+        return names if isinstance(names, tuple) else tuple(numbers)
 
     @property
     def accuracy(self) -> float:
@@ -77,4 +81,8 @@ def trained_node(folder: str | Path, name: str | None, repeat: int) -> TrainedNo
         help = f"finish it with `ktgc run --resume {run.path}`"
         raise RunError.single("E505", message, help=help, path=run.path)
     name = name or plan.graph.targets[0]
+    if len(heads := heads_of(plan.graph).get(name, ())) > 1:
+        message = f"node `{name}` has the heads {', '.join(heads)}, and a file has one output"
+        help = f'`ktgdsl.load_network("{run.path}", "{name}")` gives all of them, by name'
+        raise RunError.single("E505", message, help=help, path=run.path)
     return TrainedNode(run, plan, result, name, repeat, load_network(run.path, name, repeat))

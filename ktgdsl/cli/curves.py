@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from ktgdsl.cli.console import FINE, has_colour, print_text, rich_console, width
+from ktgdsl.cli.console import FINE, has_colour, print_text, rich_console, usage_error, width
 from ktgdsl.report.curves.charts import Chart, charts_of
 from ktgdsl.report.curves.drawing import chart_drawing, stacked
 from ktgdsl.report.curves.recorded import read_runs
 from ktgdsl.report.curves.terminal import ASCII, BRAILLE, Glyphs, Piece, terminal_chart
 from ktgdsl.report.pictures.picture import drawn, write_picture_file
+from ktgdsl.training.run_folder import is_search_folder
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
@@ -19,7 +20,11 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR", help="the folder of a run, finished or not"
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="the folder of a run or a search, finished or not",
     )
     parser.add_argument(
         "--node",
@@ -39,13 +44,25 @@ def _picture_file(text: str) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the charts on the screen, or into a file."""
-    charts = charts_of(read_runs(options.folders), options.node)
+    if any(map(is_search_folder, options.folders)):
+        if len(options.folders) > 1 or options.node is not None:
+            return usage_error("curves", "a search is drawn by itself, and without --node")
+        charts = [_search_chart(*options.folders)]
+    else:
+        charts = charts_of(read_runs(options.folders), options.node)
     if options.out is None:
         _print(charts, sys.stdout)
     else:
         drawing = stacked([chart_drawing(chart) for chart in charts], "curves")
         write_picture_file(options.out, drawn(drawing, options.out.suffix))
     return FINE
+
+
+def _search_chart(folder: Path) -> Chart:
+    from ktgdsl.report.curves.recorded_search import read_search  # imports Optuna
+    from ktgdsl.report.curves.trials import trial_chart
+
+    return trial_chart(read_search(folder))
 
 
 def _print(charts: list[Chart], stream: TextIO) -> None:

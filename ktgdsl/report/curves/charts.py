@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from ktgdsl.report.curves.recorded import EpochRecord, RecordedRun
 from ktgdsl.report.curves.series import Series, series
+from ktgdsl.report.evaluation import MEASURES
 from ktgdsl.training.run_files import folder_error
 
 
@@ -52,7 +53,16 @@ def overview(run: RecordedRun) -> list[Chart]:
     return [
         *_chart(f"{run.split} accuracy, %", accuracy, phases, _PERCENT),
         *_chart("loss", loss, phases, (0.0, None), digits=3),
+        *(chart for metric in run.plan.train.metrics for chart in _measured(run, metric)),
     ]
+
+
+def _measured(run: RecordedRun, metric: str) -> list[Chart]:
+    """A metric that the plan names, of all nodes."""
+    nodes = [node.name for node in run.plan.graph.evaluated]
+    curves = [series(name, run.of(name), lambda record: record.measured(metric)) for name in nodes]
+    heading, _ = MEASURES[metric]
+    return _chart(f"{run.split} {heading}, %", curves, phase_spans(run), _PERCENT)
 
 
 def of_node(run: RecordedRun, node: str) -> list[Chart]:

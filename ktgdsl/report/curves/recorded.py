@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +26,14 @@ class EdgeRecord(_Record):
 
 
 class EpochRecord(_Record):
-    """A line of `metrics.jsonl`: a node after an epoch of a repeat, accuracies in percent."""
+    """A line of `metrics.jsonl`: a node after an epoch of a repeat, accuracies in percent.
+
+    What else it has are the metrics that `train` names.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Any]
 
     repeat: int = Field(ge=1)
     epoch: int = Field(ge=1)
@@ -41,6 +49,12 @@ class EpochRecord(_Record):
     def evaluated(self) -> float | None:
         """The accuracy on the split that is evaluated after each epoch."""
         return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+    def measured(self, metric: str) -> float | None:
+        """A metric, in percent, on the split that is evaluated after each epoch."""
+        split = "test" if self.validation_accuracy is None else "validation"
+        value = self.__pydantic_extra__.get(f"{split}_{metric}")
+        return value if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)

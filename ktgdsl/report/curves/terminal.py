@@ -77,7 +77,7 @@ class _Canvas:
         """The line and the column of a dot."""
         return dot[1] // self._down, dot[0] // self._across
 
-    def dot(self, dot: _Dot, owner: int, *, loose: bool = False) -> None:
+    def dot(self, dot: _Dot, owner: int | None, *, loose: bool = False) -> None:
         """Draw a dot of a curve. A loose one is seen only where no other dots are."""
         row, column = self.cell(dot)
         layer = self._loose if loose else self._bits
@@ -113,6 +113,8 @@ def terminal_chart(chart: Chart, width: int, glyphs: Glyphs = BRAILLE) -> list[l
     epochs = epoch_axis(chart, most=max(2, columns // 10))
     canvas = _Canvas(columns, glyphs)
     _draw_phases(canvas, chart, epochs, glyphs)
+    for curve in chart.background:
+        _draw_curve(canvas, curve, values, epochs, None)
     marks = _marks([each.name for each in chart.series])
     for number, curve in enumerate(chart.series):
         _draw_spread(canvas, curve, values, epochs, number)
@@ -156,7 +158,7 @@ def _draw_spread(canvas: _Canvas, curve: Series, values: Axis, epochs: Axis, num
 
 
 def _draw_curve(
-    canvas: _Canvas, curve: Series, values: Axis, epochs: Axis, number: int
+    canvas: _Canvas, curve: Series, values: Axis, epochs: Axis, number: int | None
 ) -> list[tuple[int, int]]:
     """The line of the means; its cells."""
     dots: list[_Dot] = []

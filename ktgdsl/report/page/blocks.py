@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+MOST_ROWS = 30
+"""Rows of a table that stand on the page as they are."""
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -28,7 +31,7 @@ class Table:
     """Rows of cells, of which the first is the head of its row. `numbers` are columns of numbers.
 
     `shares` are numbers from 0 to 1 by row and column: how strong the colour of the cell is or,
-    where they are `bars`, how much of the cell has it.
+    where they are `bars`, how much of the cell has it. A `long` table scrolls in itself.
     """
 
     kind: ClassVar[str] = "table"
@@ -39,6 +42,11 @@ class Table:
     numbers: frozenset[int] = frozenset()
     shares: Mapping[tuple[int, int], float] = field(default_factory=dict)
     bars: bool = False
+
+    @property
+    def long(self) -> bool:
+        """Whether it is longer than a screen."""
+        return len(self.rows) > MOST_ROWS
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from ktgdsl.errors import KtgError
 from ktgdsl.evaluation.evaluate import evaluate
 from ktgdsl.report.curves.charts import across
 from ktgdsl.report.curves.recorded import RecordedRun, read_runs
+from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.report.page.answers_section import answers_section
 from ktgdsl.report.page.blocks import Figures, Page, Paragraph, Section, Table
 from ktgdsl.report.page.figures import chart_figure
-from ktgdsl.report.page.recorded_search import read_search
 from ktgdsl.report.page.run_article import UNFINISHED, run_article
 from ktgdsl.report.page.search_article import search_article
 from ktgdsl.training.run_folder import is_search_folder

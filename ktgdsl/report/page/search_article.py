@@ -5,8 +5,8 @@ from statistics import median
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ktgdsl.report.curves.charts import Chart
-from ktgdsl.report.curves.series import Point, Series
+from ktgdsl.report.curves.recorded_search import RecordedSearch
+from ktgdsl.report.curves.trials import trial_chart
 from ktgdsl.report.formatting import count, duration, one_line
 from ktgdsl.report.page.blocks import (
     Article,
@@ -25,7 +25,6 @@ from ktgdsl.report.page.folder_sections import (
     graph_tables,
     settings_section,
 )
-from ktgdsl.report.page.recorded_search import RecordedSearch
 from ktgdsl.report.page.run_article import UNFINISHED
 from ktgdsl.report.search_text import best_graph, comparison, result_notes
 from ktgdsl.searching.checks import leaders
@@ -33,9 +32,6 @@ from ktgdsl.searching.folder import STATES
 from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.study import REASON, SEED, attribute, values_of
 from ktgdsl.searching.trial_plans import graph_of_trial
-
-_MOST_CURVES = 8
-"""Trials whose curves have names; the others are thin lines."""
 
 
 def search_article(search: RecordedSearch) -> Article:
@@ -133,7 +129,7 @@ def _ladder(search: RecordedSearch) -> Iterator[Block]:
     if not begun:
         yield Paragraph("No epoch of a trial is done yet.")
         return
-    yield Figures([chart_figure(_trial_curves(search, begun))])
+    yield Figures([chart_figure(trial_chart(search))])
     rows = []
     for epoch in (*rungs(plan), plan.epochs):
         values = [each[epoch] for trial in begun if epoch in (each := values_of(trial))]
@@ -143,24 +139,6 @@ def _ladder(search: RecordedSearch) -> Iterator[Block]:
             rows.append((f"{epoch:,}", *cells))
     head = "epoch", "trials", "ended here", "median, %", "best, %"
     yield Table("The ladder of rungs", head, rows, frozenset(range(5)))
-
-
-def _trial_curves(search: RecordedSearch, begun: list[FrozenTrial]) -> Chart:
-    """The best trials by name, all the others in the background."""
-    named = leaders(search.trials, _MOST_CURVES)
-    shown = {trial.number for trial in named}
-    assert search.plan.search is not None
-    return Chart(
-        f"{search.plan.search.judged_on} accuracy of {search.plan.search.node} by trial, %",
-        tuple(_curve(trial) for trial in named),
-        bounds=(0.0, 100.0),
-        background=tuple(_curve(trial) for trial in begun if trial.number not in shown),
-    )
-
-
-def _curve(trial: FrozenTrial) -> Series:
-    values = values_of(trial).items()
-    return Series(f"trial {trial.number}", tuple(Point(e, value, None, 1) for e, value in values))
 
 
 def _importances(search: RecordedSearch) -> Iterator[Block]:

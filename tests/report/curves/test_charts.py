@@ -1,13 +1,18 @@
 """What runs recorded becomes curves: means with spreads, phases, runs over one another."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.report.curves.charts import Chart, PhaseSpan, charts_of
 from ktgdsl.report.curves.recorded import read_runs
+from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.report.curves.series import Point
+from ktgdsl.report.curves.trials import trial_chart
+from tests.report.page.folders import write_search
 from tests.report.recorded import PAIR, write_run
 
 TWO_REPEATS = {"a": [[60.0, 70.0], [64.0, 80.0]], "b": [[50.0, 55.0], [50.0, 55.0]]}
@@ -77,6 +82,30 @@ def test_a_node_has_its_accuracies_its_losses_by_edge_and_its_gates(tmp_path: Pa
     assert [each.name for each in gates.series] == ["label", "b"]
     assert [point.mean for point in gates.series[1].points] == [0.5, 1.0]
     assert [each.name for each in charts(tmp_path / "run", node="b")[1].series] == ["label"]
+
+
+def test_the_metrics_that_a_plan_names_have_charts(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", TWO_REPEATS, PAIR.replace("epochs", "metrics = [f1] epochs"))
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    lines = [{**line, "test_f1": 10.0 * line["epoch"]} for line in lines]
+    run.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    f1 = charts(tmp_path / "run")[2]
+    assert f1.title == "test macro F1, %"
+    assert [point.mean for point in f1.series[0].points] == [10.0, 20.0]
+
+
+def test_a_search_has_the_curves_of_its_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_search(tmp_path / "found", trials=10)
+    chart = trial_chart(read_search(tmp_path / "found"))
+    assert chart.title == "validation accuracy of a by trial, %"
+    assert [each.name for each in chart.series] == [f"trial {n}" for n in range(9, 1, -1)]
+    assert [each.name for each in chart.background] == ["trial 0", "trial 1"]
+    assert chart.series[0].last.mean == 73.0
+    assert cli.main(["curves", str(tmp_path / "found")]) == 0
+    assert "trial 9  73.00" in capsys.readouterr().out
+    assert cli.main(["curves", str(tmp_path / "found"), "--node", "a"]) == 2
 
 
 def test_runs_are_drawn_over_one_another_by_their_targets(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ train { repeats = 2 }
 SPACE = """
 graph found { node a, b = resnet8 target a
 edge label -> * edge b -> a : kl(T=1 | 2) via through | linear | correct }
-train { epochs = 4 } search { trials = 6 pruner = asha(min=1, reduction=2) }
+train { epochs = 4 } search { trials = 10 dedupe = false pruner = asha(min=1, reduction=2) }
 """
 
 
@@ -47,8 +47,8 @@ def write_trained(folder: Path) -> RunResult:
     return ktgdsl.run(ktgdsl.loads(text), out=folder, device="cpu")
 
 
-def write_search(folder: Path, *, finished: bool = True) -> Study:
-    """A search of six trials, whose values are said; the pruner decides as in a real one."""
+def write_search(folder: Path, *, trials: int = 6, finished: bool = True) -> Study:
+    """A search whose values are said: each trial is better than those before it."""
     plan = sound(SPACE)
     assert plan.search is not None
     folder.mkdir()
@@ -60,7 +60,7 @@ def write_search(folder: Path, *, finished: bool = True) -> Study:
     study = Study(
         folder / "study.journal", plan.graph.name, DistinctSampler(plan), pruner_of(plan.search)
     )
-    for number in range(6):
+    for number in range(trials):
         study.ask(seed=number)
         for epoch in range(1, 5):
             value = 60.0 + epoch + number
@@ -85,12 +85,12 @@ def write_search(folder: Path, *, finished: bool = True) -> Study:
             target="a",
             finalists=tuple(best),
             complete=True,
-            trials=6,
-            states={"complete": 6},
+            trials=trials,
+            states={"complete": trials},
             baselines={"target alone, on labels": Score.of([70.0, 71.0])},
             validation_samples=100,
             epochs=4,
-            epochs_trained=24,
+            epochs_trained=4 * trials,
             seconds=61.0,
             exhausted=False,
         )

@@ -11,10 +11,10 @@ from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.report.curves.drawing import COLOURS
 from ktgdsl.report.curves.recorded import read_run
+from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.report.page.blocks import Article, Block, Code, Folded, Page, Paragraph, Section, Table
 from ktgdsl.report.page.figures import DARK
 from ktgdsl.report.page.page import page_about
-from ktgdsl.report.page.recorded_search import read_search
 from ktgdsl.report.page.render import html
 from ktgdsl.report.page.run_article import run_article
 from ktgdsl.report.page.search_article import search_article

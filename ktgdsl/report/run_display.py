@@ -19,6 +19,7 @@ from ktgdsl.report.run_text import (
     accuracy_columns,
     discarded_text,
     early_stop_lines,
+    epoch_cells,
     last_line,
     network_text,
     pretrained_text,
@@ -85,6 +86,10 @@ class _RunDisplay:
             for line in _notes(event, self._progress):
                 self._console.print(line, highlight=False, markup=False)
             self._progress(event)
+            if isinstance(event, EpochDone):
+                first, *cells = epoch_cells(self._progress, event)
+                line = fitting_parts([first, *(f"  {cell}" for cell in cells)], self._console.width)
+                self._console.print(line, style="dim", highlight=False, markup=False)
             self._draw(_progress_table(self._progress, self._console.width))
 
     def _draw(self, table: RenderableType) -> None:

@@ -96,7 +96,19 @@ def _headline(started: RunStarted) -> str:
 
 
 def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
-    """The loss is that of the first target that learns, or of the node that is pre-trained."""
+    cells = epoch_cells(progress, done)
+    if progress.rate is not None:
+        cells.append(step_rate(progress.rate))
+    if progress.seconds_left:
+        cells.append(f"{duration(progress.seconds_left)} left")
+    return "  ".join(cells)
+
+
+def epoch_cells(progress: RunProgress, done: EpochDone) -> list[str]:
+    """What an epoch reached: its number, the accuracy of each node, and the loss.
+
+    The loss is that of the first target that learns, or of the node that is pre-trained.
+    """
     nodes = [node.name for node in targets_first(progress.plan.graph)]
     measured = [name for name in nodes if name in progress.accuracy]
     cells = [f"epoch {progress.epoch:>{len(str(progress.epochs))}}/{progress.epochs}"]
@@ -107,12 +119,7 @@ def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
     accuracies = ((name, f"{progress.accuracy[name]:.1f} %") for name in measured)
     cells += [f"{name} {accuracy}{_metrics(progress, name)}" for name, accuracy in accuracies]
     learning = next(name for name in measured if name in progress.loss)
-    cells.append(f"loss {progress.loss[learning]:.3f}")
-    if progress.rate is not None:
-        cells.append(step_rate(progress.rate))
-    if progress.seconds_left:
-        cells.append(f"{duration(progress.seconds_left)} left")
-    return "  ".join(cells)
+    return [*cells, f"loss {progress.loss[learning]:.3f}"]
 
 
 def _metrics(progress: RunProgress, name: str) -> str:

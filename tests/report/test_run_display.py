@@ -299,8 +299,19 @@ class Terminal:
 
 
 def shown(written: str) -> list[str]:
-    """The lines of what was written, without colours and cursor movements."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", written).splitlines()
+    """The lines that stay of what was written: Rich goes up and erases, then draws anew."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|[^\x1b\n]+", written):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part == "\x1b[1A":
+            row = max(0, row - 1)
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            lines[row] += part.replace("\r", "")
+    return lines
 
 
 def begin(nodes: str = SEVEN) -> Iterator[Event]:
@@ -329,6 +340,23 @@ def test_seven_nodes_fit_a_terminal_of_80_columns() -> None:
             *(name, "target" if name == "a" else "auxiliary", "resnet8"),
             *("0.5000", "99.00", "%", f"{90 + i}.00", "%"),
         ]
+
+
+def test_finished_epochs_stay_above_the_table() -> None:
+    terminal, clock = Terminal(60), Clock()
+    with terminal_run_listener(terminal.console, clock) as listen:
+        for event in begin("ab"):
+            listen(event)
+        for epoch in (1, 2):
+            clock.now += 2
+            listen(epoch_done(epoch, {"a": 90.0 + epoch, "b": 80.0}))
+        lines = shown(terminal.take())
+    assert lines[:2] == [
+        "epoch 1/4  a 91.0 %  b 80.0 %  loss 0.500",
+        "epoch 2/4  a 92.0 %  b 80.0 %  loss 0.500",
+    ]
+    assert lines[2].startswith("tiny")
+    assert sum(line.startswith("tiny") for line in lines) == 1
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])

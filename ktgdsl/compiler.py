@@ -1,7 +1,7 @@
 """The compiler: read, parse, include, override, validate, lower, lint."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,8 @@ from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.validate import validate, validate_used
 from ktgdsl.lowering.values import ANYTHING
-from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import lower_space
-from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.includes import flatten
 from ktgdsl.syntax.overrides import override
 from ktgdsl.syntax.parse import parse
@@ -124,20 +122,6 @@ def _ordered(
         return (0, 0, 0) if span is None else (order[span.path], span.start, span.end)
 
     return tuple(sorted(dict.fromkeys(diagnostics), key=position))
-
-
-def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
-    """A spec that compiled as one file: its own text, or with all used files and overrides in it.
-
-    `settings` are those that it was compiled with.
-    """
-    tree, paths = compiled.tree, compiled.paths
-    if not settings and paths is None:
-        return next(iter(compiled.sources.values())).text
-    assert tree is not None
-    comments = "".join(f"# --set {setting}\n" for setting in settings)
-    whole = tree if paths is None else in_one_file(tree, paths)
-    return f"{comments}\n{format_file(whole)}"
 
 
 @contextmanager

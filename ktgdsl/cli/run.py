@@ -14,8 +14,9 @@ from ktgdsl.cli.options import (
     overrides,
 )
 from ktgdsl.cli.training import prepare_to_train, run_listener
-from ktgdsl.compiler import flattened, naming_places, naming_places_in
+from ktgdsl.compiler import naming_places, naming_places_in
 from ktgdsl.files import expanded
+from ktgdsl.flattened import flattened
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
 from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.registry import settings_of
-from ktgdsl.vocabulary.settings import DataSettings, PretrainSettings, TrainSettings
+from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 from ktgdsl.vocabulary.stopping import Never, Stop
 
 if TYPE_CHECKING:
@@ -63,16 +63,9 @@ def settings(
     of_train = substituted_settings(substitution, learning.settings, "train")
     train = resolver.known_settings(TrainSettings, of_train, "train", learning.span)
     pretraining = file.block("pretrain")
-    of_pretrain = substituted_settings(
-        substitution, pretraining.settings if pretraining else (), "pretrain"
-    )
-    place = pretraining.span if pretraining else file.span
-    pretrain = resolver.known_settings(PretrainSettings, of_pretrain, "pretrain", place)
+    pretrain = _pretrained(resolver, substitution, pretraining, train)
     if not isinstance(dataset, AnyDataset) or data is None or train is None or pretrain is None:
         return None
-    own = {name: value for name, value in pretrain if value is not None}
-    own["epochs"] = epochs_of(pretrain.epochs, train.epochs)
-    completed = train.model_copy(update=own)
     facts = _facts(dataset)
     check_images(resolver, written, dataset, data)
     check_samples(resolver, written, dataset, data, facts)
@@ -81,8 +74,26 @@ def settings(
     held_out = file.block("search") is not None or not isinstance(substitution, NothingOpen)
     check_labeled_batch(resolver, written, plan, held_out=held_out)
     check_judges(resolver, written, data, plan, held_out=held_out)
-    pretrain_plan = None if pretraining is None else _pretrain(completed)
-    return Settings(data, train, completed, plan, _train(train), pretrain_plan)
+    pretrain_plan = None if pretraining is None else _pretrain(pretrain)
+    return Settings(data, train, pretrain, plan, _train(train), pretrain_plan)
+
+
+def _pretrained(
+    resolver: Resolver,
+    substitution: Substitution,
+    block: Block | None,
+    train: TrainSettings | None,
+) -> TrainSettings | None:
+    """The settings of `train` with those of a block `pretrain` in their place."""
+    if block is None:
+        return train
+    written = substituted_settings(substitution, block.settings, "pretrain")
+    found = resolver.known_settings(settings_of("pretrain"), written, "pretrain", block.span)
+    if found is None or train is None:
+        return None
+    own = {name: value for name, value in found if value is not None}
+    own["epochs"] = epochs_of(own.get("epochs"), train.epochs)
+    return train.model_copy(update=own)
 
 
 def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:

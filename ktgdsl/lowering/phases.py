@@ -1,5 +1,7 @@
 """Lowers phases: which nodes learn in each, and the gate of an edge in a phase."""
 
+from typing import TYPE_CHECKING, cast
+
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.blocks import Settings, epochs_of, phase_blocks, stop_call
@@ -10,7 +12,10 @@ from ktgdsl.lowering.held_out import refuse_settings
 from ktgdsl.lowering.passes import PassState, PhaseLearners
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
-from ktgdsl.vocabulary.settings import PhaseSettings
+from ktgdsl.vocabulary.registry import settings_of
+
+if TYPE_CHECKING:
+    from ktgdsl.vocabulary.rare_settings import PhaseSettings
 
 
 def head(block: Block) -> Span:
@@ -28,9 +33,10 @@ def phases(
     epochs = 1 if settled is None else settled.train.epochs
     take = "last" if settled is None else settled.train.take
     stop = None if settled is None else settled.train_plan.stop
+    cls = cast("type[PhaseSettings]", settings_of("phase"))
     for block in written:
         substituted = drafting.settings(block.settings, f"phase.{block.name}")
-        settings = drafting.resolver.settings(PhaseSettings, substituted, "phase", block.span)
+        settings = drafting.resolver.settings(cls, substituted, "phase", block.span)
         if settings is None:
             continue
         if not held:

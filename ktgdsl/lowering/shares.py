@@ -1,7 +1,7 @@
 """Lowers `share` statements: layers that several networks have in common."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Drafting, DraftNode, DraftShare
@@ -9,7 +9,10 @@ from ktgdsl.lowering.taps import check_tap
 from ktgdsl.syntax.tree import CallExpression, List, ShareStatement
 from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.networks import STAGES, Resnet, Wrn
-from ktgdsl.vocabulary.settings import ShareSettings
+from ktgdsl.vocabulary.registry import settings_of
+
+if TYPE_CHECKING:
+    from ktgdsl.vocabulary.rare_settings import ShareSettings
 
 
 def add_shares(drafting: Drafting, statements: list[ShareStatement]) -> None:
@@ -26,7 +29,8 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     meant = [drafting.whole(reference, place) for reference in statement.names]
     names = [name for each in meant for name in each]
     substituted = drafting.settings(statement.settings, place)
-    settings = resolver.settings(ShareSettings, substituted, "share", statement.span)
+    cls = cast("type[ShareSettings]", settings_of("share"))
+    settings = resolver.settings(cls, substituted, "share", statement.span)
     start = statement.span.start
     span = statement.span._replace(end=start + len("share"))
     derived = [name for name in names if name in draft.derived]

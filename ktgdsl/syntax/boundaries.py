@@ -4,7 +4,6 @@ Statements start with reserved words, so their beginnings stand out whatever is 
 around them. Everything here speaks of tokens by their index.
 """
 
-import difflib
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -128,6 +127,8 @@ def _start(tokens: list[Token], i: int, in_block: bool, in_graph: bool) -> Start
 @lru_cache(maxsize=1000)
 def _intended_keyword(word: str, following: str, in_graph: bool) -> str | None:
     """The keyword that a word at the beginning of a statement was probably meant to be."""
+    import difflib  # only a mistake needs it
+
     for kinds in (MEMBERS, TOP_LEVEL) if in_graph else (TOP_LEVEL,):
         fitting = {kind.lower(): kind for kind in kinds if following in _FOLLOWS[kind]}
         match = difflib.get_close_matches(word.lower(), fitting, n=1, cutoff=0.65)

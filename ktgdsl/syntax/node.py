@@ -11,7 +11,8 @@ from pydantic_core import CoreSchema, core_schema
 from ktgdsl.diagnostics.source import Span
 
 _T = TypeVar("_T")
-_CONFIG = ConfigDict(extra="forbid", defer_build=True)
+_CONFIG = ConfigDict(extra="forbid")
+_RARE = ConfigDict(extra="forbid", defer_build=True)
 
 
 class _IsInstance:
@@ -36,11 +37,21 @@ def node(cls: type[_T]) -> type[_T]:
     more time than parsing takes. What `Syntax` defines for all of them is not generated for each,
     which every start would pay for.
     """
-    decorate = dataclass(kw_only=True, slots=True, eq=False, repr=False, config=_CONFIG)
+    return _decorated(cls, _CONFIG)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def rare_node(cls: type[_T]) -> type[_T]:
+    """The same for what many files do not have: its validator is built when one has it."""
+    return _decorated(cls, _RARE)
+
+
+def _decorated(cls: type[_T], config: ConfigDict) -> type[_T]:
+    decorate = dataclass(kw_only=True, slots=True, eq=False, repr=False, config=config)
     return cast(type[_T], decorate(cls))
 
 
-@node
+@rare_node
 class Syntax:
     """A node of the tree. It is frozen; equality and hash ignore spans."""
 

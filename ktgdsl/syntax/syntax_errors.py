@@ -4,7 +4,6 @@ Each rule knows one kind of mistake by the token that does not fit and those tha
 the first that recognises its own speaks.
 """
 
-import difflib
 from collections.abc import Callable
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
@@ -186,6 +185,8 @@ def _word(failure: ParseFailure) -> Diagnostic | None:
     """A misspelt keyword within a statement, such as `via`."""
     if failure.token is None or failure.type != "NAME" or "NAME" in failure.accepts:
         return None
+    import difflib  # only a mistake needs it
+
     words = [kind.lower() for kind in failure.accepts if kind in RESERVED]
     match = difflib.get_close_matches(failure.token.value.lower(), words, n=1, cutoff=0.6)
     if not match:

@@ -10,7 +10,7 @@ from typing import Literal, Union
 from pydantic import TypeAdapter
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.syntax.node import IsInstance, node
+from ktgdsl.syntax.node import IsInstance, node, rare_node
 from ktgdsl.syntax.node import Syntax as Syntax
 
 # Values
@@ -40,7 +40,7 @@ class Boolean(Syntax):
     value: bool
 
 
-@node
+@rare_node
 class String(Syntax):
     """`"text"`, without its quotes and with its escapes resolved."""
 
@@ -48,7 +48,7 @@ class String(Syntax):
     value: str
 
 
-@node
+@rare_node
 class List(Syntax):
     """`[a, b]`."""
 
@@ -56,7 +56,7 @@ class List(Syntax):
     items: tuple["Value", ...]
 
 
-@node
+@rare_node
 class Argument(Syntax):
     """One argument of a call, by position (`name` is None) or by name."""
 
@@ -77,7 +77,7 @@ class CallExpression(Syntax):
     arguments: tuple[IsInstance[Argument], ...] = ()
 
 
-@node
+@rare_node
 class Unary(Syntax):
     """`-x`."""
 
@@ -86,7 +86,7 @@ class Unary(Syntax):
     operand: "Value"
 
 
-@node
+@rare_node
 class Binary(Syntax):
     """`x + y`, `x - y`, `x * y`, `x / y`."""
 
@@ -96,7 +96,7 @@ class Binary(Syntax):
     right: "Value"
 
 
-@node
+@rare_node
 class Choice(Syntax):
     """`x | y | z`: an open value, one of these. Never nested directly in a Choice."""
 
@@ -104,7 +104,7 @@ class Choice(Syntax):
     options: tuple["Value", ...]
 
 
-@node
+@rare_node
 class Range(Syntax):
     """`lo .. hi`: an open value, ends included."""
 
@@ -113,14 +113,14 @@ class Range(Syntax):
     high: "Value"
 
 
-@node
+@rare_node
 class All(Syntax):
     """`*` as an index (`p[*]`) or as an endpoint."""
 
     kind: Literal["all"] = "all"
 
 
-@node
+@rare_node
 class Reference(Syntax):
     """A node or nodes, and maybe a place inside: `a`, `p[0]`, `p[*].stage2`, `*`, `label`.
 
@@ -211,7 +211,7 @@ class Edge(Syntax):
     terms: tuple[IsInstance[Term], ...] = ()
 
 
-@node
+@rare_node
 class ShareStatement(Syntax):
     """`share a, b { layers = [...] }`."""
 
@@ -245,7 +245,7 @@ class Block(Syntax):
     settings: tuple[IsInstance[Setting], ...] = ()
 
 
-@node
+@rare_node
 class Let(Syntax):
     """`let NAME = value`, or `let each NAME = value`, drawn afresh at each mention."""
 
@@ -256,7 +256,7 @@ class Let(Syntax):
     value: Value
 
 
-@node
+@rare_node
 class Use(Syntax):
     """`use "recipes/cifar.ktg"`."""
 

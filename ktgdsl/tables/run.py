@@ -4,8 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ktgdsl.compiler import flattened, naming_places
+from ktgdsl.compiler import naming_places
 from ktgdsl.errors import KtgError
+from ktgdsl.flattened import flattened
 from ktgdsl.searching import search as searching
 from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.searching.places import naming_places_to

@@ -3,7 +3,7 @@
 s is the source, t the destination, z are logits, p = softmax(z); T is a temperature.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -94,56 +94,3 @@ class Kl(Divergence):
 
     word: ClassVar[str] = "kl"
     sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label"})
-
-
-class ReverseKl(Divergence):
-    """T² KL(p_t(z/T) || p_s(z/T)), the divergence the other way round."""
-
-    word: ClassVar[str] = "reverse_kl"
-
-
-class Js(Divergence):
-    """T² times the Jensen-Shannon divergence of p_s(z/T) and p_t(z/T).
-
-    (KL(p_s || m) + KL(p_t || m)) / 2 with m = (p_s + p_t) / 2. Source: Lin, 1991.
-    """
-
-    word: ClassVar[str] = "js"
-
-
-class Mse(Loss):
-    """Mean over the classes of the squared difference of logits, or of probabilities.
-
-    Source: Ba and Caruana, NeurIPS 2014, up to the factor of the mean.
-    """
-
-    word: ClassVar[str] = "mse"
-    sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label"})
-
-    on: Annotated[Literal["logits", "probabilities"], Field(description="what is compared")] = (
-        "logits"
-    )
-
-    def from_label(self) -> str | None:
-        """The labels have no logits."""
-        if self.on == "probabilities":
-            return None
-        return "the labels have no logits for `mse` to compare"
-
-    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """z_s and z_t, or p_s and p_t; from the labels log p_t and the label."""
-        if source == "label":
-            return Read("log_p", "destination"), LABEL
-        if self.on == "probabilities":
-            return Read("p", "source"), Read("p", "destination")
-        return Read("logits", "source"), Read("logits", "destination")
-
-
-class CosineDistance(Loss):
-    """1 - cos(z_s, z_t), the angle between the logits."""
-
-    word: ClassVar[str] = "cosine_distance"
-
-    def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """z_s and z_t."""
-        return Read("logits", "source"), Read("logits", "destination")

@@ -13,7 +13,7 @@ from ktgdsl.vocabulary.networks import expand_shorthand
 _MODULES = {
     "network": ("networks", "foreign_networks", "derived"),
     "loss": ("losses", "logit_losses", "feature_losses"),
-    "gate": ("gates", "predicates"),
+    "gate": ("gates", "timed_gates", "predicates"),
     "optimizer": ("optimizers", "adam"),
     "schedule": ("optimizers", "schedules"),
     "stop": ("stopping",),
@@ -27,11 +27,11 @@ KINDS = tuple(_MODULES)
 
 _BLOCKS = {
     "node": ("settings", "NodeSettings"),
-    "share": ("settings", "ShareSettings"),
+    "share": ("rare_settings", "ShareSettings"),
     "data": ("settings", "DataSettings"),
     "train": ("settings", "TrainSettings"),
-    "pretrain": ("settings", "PretrainSettings"),
-    "phase": ("settings", "PhaseSettings"),
+    "pretrain": ("rare_settings", "PretrainSettings"),
+    "phase": ("rare_settings", "PhaseSettings"),
     "search": ("search", "SearchSettings"),
 }
 BLOCKS = tuple(_BLOCKS)

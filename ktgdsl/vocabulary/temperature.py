@@ -7,19 +7,19 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ktgdsl.vocabulary.entry import Entry
-from ktgdsl.vocabulary.gates import Cosine, Linear, Ramp
+from ktgdsl.vocabulary.gates import Ramp
 from ktgdsl.vocabulary.reads import Moving
+from ktgdsl.vocabulary.registry import entry
 
 _MOST = 10_000
 """Far above what anyone uses, and its square is still a number."""
 
-_RAMPS: dict[str, type[Ramp]] = {"linear": Linear, "cosine": Cosine}
-
 
 def _temperature(value: Any) -> float | Ramp:
-    if isinstance(value, Mapping) and value.get("name") in _RAMPS:
-        ramp = _RAMPS[value["name"]].model_validate(value.get("arguments"))
-        return _temperature(ramp)
+    if isinstance(value, Mapping) and isinstance(word := value.get("name"), str):
+        ramp = entry("gate", word)
+        if ramp is not None and issubclass(ramp, Ramp):
+            return _temperature(ramp.model_validate(value.get("arguments")))
     if isinstance(value, Ramp):
         for name, end in (("start", value.start), ("stop", value.stop)):
             if not 0 < end <= _MOST:

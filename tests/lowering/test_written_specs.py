@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ktgdsl.compiler import Compiled, compile_file, flattened
+from ktgdsl.compiler import Compiled, compile_file
+from ktgdsl.flattened import flattened
 from ktgdsl.lowering.written_specs import placed
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import plan_at

@@ -10,13 +10,14 @@ from ktgdsl.lowering.hints import listed
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import LOGITS, DataPlan, Endpoint, Labels, NodeOutput, Term
 from ktgdsl.syntax.tree import File
-from ktgdsl.vocabulary.foreign_networks import PythonNetwork
 from ktgdsl.vocabulary.gates import Gate
-from ktgdsl.vocabulary.images import PythonDataset
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Read, SourceKind
 from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.spelling import closest
+
+_OWN = "python"
+"""The word of networks and data that are code of the user's."""
 
 
 def check_heads(drafting: Drafting) -> None:
@@ -30,7 +31,7 @@ def check_heads(drafting: Drafting) -> None:
         if not heads:
             message = f"samples have the labels {listed(labels)}, and `{node.name}` answers none"
             fix = f"say which: `heads = [{labels[0]}]`"
-        elif len(heads) > 1 and not isinstance(node.network, PythonNetwork):
+        elif len(heads) > 1 and word != _OWN:
             message = f"`{word}` has one output, and `{node.name}` has {len(heads)} heads"
             fix = 'leave it one head, or take a network of yours: `python("pkg.module:fn")`'
         else:
@@ -59,7 +60,7 @@ def check_labels(drafting: Drafting, file: File, data: DataPlan) -> None:
     if not draft.heads:
         return
     block = file.block("data")
-    if word != PythonDataset.word:
+    if word != _OWN:
         first = draft.nodes[next(iter(draft.heads))]
         message = (
             f"the samples of `{word}` have one label, without a name, and `{first.name}` has "

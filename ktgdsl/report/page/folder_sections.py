@@ -89,8 +89,8 @@ def _text(name: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def code_section(folder: Path, spec: str) -> Section:
-    """The spec, and the user's own modules that it names, as they were."""
+def code_section(folder: Path, spec: str, step: str | None = None) -> Section:
+    """The spec, the user's own modules that it names, as they were, and the code of a step."""
     blocks: list[Block] = []
     if (folder / spec).is_file():
         blocks.append(Code(spec, read_file(folder / spec)))
@@ -98,6 +98,8 @@ def code_section(folder: Path, spec: str) -> Section:
     blocks += [
         Folded(str(path.relative_to(folder)), [Code(path.name, _decoded(path))]) for path in own
     ]
+    if step is not None:
+        blocks.append(Folded("the step as torch runs it", [Code("step.py", step)]))
     return Section("Code", blocks)
 
 

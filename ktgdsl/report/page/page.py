@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ktgdsl.backend.graph import step_code
 from ktgdsl.errors import KtgError
 from ktgdsl.evaluation.evaluate import evaluate
 from ktgdsl.report.curves.charts import across
@@ -24,7 +25,7 @@ def page_about(folders: Sequence[Path], *, evaluated: bool = True) -> Page:
     """
     runs = read_runs([folder for folder in folders if not is_search_folder(folder)])
     articles = [
-        run_article(run, _answers(run) if evaluated and run.result is not None else ())
+        run_article(run, _answers(run), _step(run)) if evaluated else run_article(run)
         for run in runs
     ]
     articles += [
@@ -36,13 +37,23 @@ def page_about(folders: Sequence[Path], *, evaluated: bool = True) -> Page:
     )
 
 
-def _answers(run: RecordedRun) -> tuple[Section]:
+def _answers(run: RecordedRun) -> list[Section]:
     """The section about the answers of its networks, or why there is none."""
+    if run.result is None:
+        return []
     try:
-        return (answers_section(evaluate(run.folder)),)
+        return [answers_section(evaluate(run.folder))]
     except KtgError as error:
         why = "; ".join(each.message for each in error.diagnostics)
-        return (Section("Answers", [Paragraph(f"The networks could not be evaluated: {why}.")]),)
+        return [Section("Answers", [Paragraph(f"The networks could not be evaluated: {why}.")])]
+
+
+def _step(run: RecordedRun) -> str | None:
+    """The code of its step; none where the user's own networks are not to be had."""
+    try:
+        return step_code(run.plan)
+    except KtgError:
+        return None
 
 
 def _together(runs: Sequence[RecordedRun]) -> list[Section]:

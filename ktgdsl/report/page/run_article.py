@@ -1,6 +1,6 @@
 """A run as a part of a page: its result, graph, curves, settings and code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ktgdsl.report.curves.charts import of_node, overview
 from ktgdsl.report.curves.recorded import RecordedRun
@@ -32,8 +32,16 @@ _SPREAD = (
 )
 
 
-def run_article(run: RecordedRun, further: tuple[Section, ...] = ()) -> Article:
-    """The article about a run. `further` sections stand between its curves and its settings."""
+def run_article(
+    run: RecordedRun, further: Sequence[Section] = (), step: str | None = None
+) -> Article:
+    """The article about a run.
+
+    Args:
+        run: what is in its folder.
+        further: sections between its curves and its settings.
+        step: the Python that computes a step, where it is known.
+    """
     target = run.plan.graph.targets[0]
     sections = [
         Section("Result", [*_result(run)]),
@@ -42,7 +50,7 @@ def run_article(run: RecordedRun, further: tuple[Section, ...] = ()) -> Article:
         *further,
         settings_section(run.plan),
         environment_section(run.folder),
-        code_section(run.folder, "spec.ktg"),
+        code_section(run.folder, "spec.ktg", step),
     ]
     result = run.result
     value = UNFINISHED if result is None else str(result.nodes[target].accuracy)

@@ -89,6 +89,7 @@ def test_it_has_every_part(outline: Outline) -> None:
     assert "open share of the gates into a" in labels
     assert "loss of a, by edge" in labels
     assert "page" in labels  # the graph
+    assert any("def forward(" in text for text in outline.texts)
 
 
 def test_a_screen_reader_and_a_keyboard_find_their_way(outline: Outline) -> None:

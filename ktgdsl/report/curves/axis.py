@@ -32,10 +32,10 @@ def value_axis(chart: Chart, most: int) -> Axis:
     """The axis of the values of a chart, with about `most` ticks."""
     points = [point for each in (*chart.series, *chart.background) for point in each.points]
     low, high = min(each.low for each in points), max(each.high for each in points)
-    least = min(each.mean for each in points)
-    floor, ceiling = chart.bounds
-    low = low if floor is None else max(low, floor)
-    high = high if ceiling is None else min(high, ceiling)
+    least, greatest = min(each.mean for each in points), max(each.mean for each in points)
+    floor, ceiling = chart.bounds  # which a spread may go beyond, and is cut there
+    low = low if floor is None else max(low, min(floor, least))
+    high = high if ceiling is None else min(high, max(ceiling, greatest))
     if least > 0 and high / least >= _LOG_FROM and ceiling is None:
         return _logarithmic(least, high)
     if low == high:

@@ -21,7 +21,7 @@ class PhaseSpan:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over the epochs. `bounds` are what no value is beyond, None where there is no bound.
+    """Curves over the epochs. `bounds` are what no spread is drawn beyond, None where it may be.
 
     `digits` are those of a value behind the point. Curves of the `background` have no name.
     """

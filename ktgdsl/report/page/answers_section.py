@@ -1,12 +1,12 @@
 """The section about the answers of a run's networks: measures, classes, mistakes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ktgdsl.evaluation.result import Evaluation, NodeEvaluation
 from ktgdsl.measures.classification import by_class
 from ktgdsl.report.evaluation import most_frequent_mistakes, score_text, share_cell, shown_measures
 from ktgdsl.report.formatting import count
-from ktgdsl.report.page.blocks import Block, Folded, Paragraph, Section, Table
+from ktgdsl.report.page.blocks import Block, Folded, Notes, Paragraph, Section, Table
 
 MOST_IN_A_MATRIX = 20
 """Classes up to which the confusion is a matrix; of more the most frequent mistakes are listed."""
@@ -14,13 +14,14 @@ MOST_IN_A_MATRIX = 20
 _MOST_MISTAKES = 30
 
 
-def answers_section(evaluation: Evaluation) -> Section:
-    """All nodes in a table, then each by class."""
+def answers_section(evaluation: Evaluation, notes: Sequence[str] = ()) -> Section:
+    """All nodes in a table, then each by class. `notes` are what the evaluation warned of."""
     several = len(evaluation.seeds) > 1
     seeds = f" Classes and confusion are of all {len(evaluation.seeds)} seeds together." * several
     where = f"On the {evaluation.split} split of {evaluation.data}"
     blocks: list[Block] = [
         Paragraph(f"{where}, {count(evaluation.samples, 'sample')}.{seeds}"),
+        *([Notes(notes)] if notes else []),
         _measures(evaluation),
     ]
     for number, (name, node) in enumerate(evaluation.nodes.items()):

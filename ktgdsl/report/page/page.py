@@ -1,5 +1,6 @@
 """The page about folders of runs and searches, each an article, and what they have together."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,10 +43,16 @@ def _answers(run: RecordedRun) -> list[Section]:
     if run.result is None:
         return []
     try:
-        return [answers_section(evaluate(run.folder))]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            evaluation = evaluate(run.folder)
     except KtgError as error:
         why = "; ".join(each.message for each in error.diagnostics)
         return [Section("Answers", [Paragraph(f"The networks could not be evaluated: {why}.")])]
+    notes = [str(each.message) for each in caught]
+    for each in caught:
+        warnings.warn(each.message, stacklevel=2)  # for who writes the page, too
+    return [answers_section(evaluation, notes)]
 
 
 def _step(run: RecordedRun) -> str | None:

@@ -48,6 +48,12 @@ class TestAxis:
         assert axis.high == 100.0
         assert axis.place(102.5) == 1.0
 
+    def test_a_loss_may_be_less_than_nothing(self) -> None:
+        axis = value_axis(Chart("", (curve("x", 1.0, -2.0),), bounds=(0.0, None)), most=5)
+        assert axis.low <= -2.0
+        spread = Chart("", (curve("x", 1.0, 2.0, std=3.0),), bounds=(0.0, None))
+        assert value_axis(spread, most=5).low == 0.0
+
     def test_a_loss_over_orders_of_magnitude_is_logarithmic(self) -> None:
         axis = value_axis(Chart("", (curve("x", 2.0, 0.02, 0.004),), bounds=(0.0, None)), most=5)
         assert axis.logarithmic

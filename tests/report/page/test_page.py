@@ -1,6 +1,7 @@
 """The page about runs and searches: what it says, and that it is whole and safe."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -8,16 +9,27 @@ from pathlib import Path
 import pytest
 
 from ktgdsl.cli import main as cli
-from ktgdsl.errors import RunError
+from ktgdsl.errors import KtgWarning, RunError
 from ktgdsl.report.curves.drawing import COLOURS
 from ktgdsl.report.curves.recorded import read_run
 from ktgdsl.report.curves.recorded_search import read_search
-from ktgdsl.report.page.blocks import Article, Block, Code, Folded, Page, Paragraph, Section, Table
+from ktgdsl.report.page.blocks import (
+    Article,
+    Block,
+    Code,
+    Folded,
+    Notes,
+    Page,
+    Paragraph,
+    Section,
+    Table,
+)
 from ktgdsl.report.page.figures import DARK
 from ktgdsl.report.page.page import page_about
 from ktgdsl.report.page.render import html
 from ktgdsl.report.page.run_article import run_article
 from ktgdsl.report.page.search_article import search_article
+from ktgdsl.training.result import NodeResult, Score
 from tests.cli.test_terminals import RAW
 from tests.report.page.conftest import Written
 from tests.report.page.folders import HOSTILE, write_search
@@ -253,6 +265,19 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
     (text,) = section.blocks
     assert isinstance(text, Paragraph)
     assert text.text.startswith("The networks could not be evaluated: the run ")
+
+
+def test_an_accuracy_that_is_another_now_is_noted(written: Written, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(written.run.folder, folder)
+    nodes = {**written.run.nodes, "a": NodeResult(accuracy=Score.of([1.0, 2.0]))}
+    changed = written.run.model_copy(update={"nodes": nodes})
+    (folder / "result.json").write_text(changed.to_json())
+    with pytest.warns(KtgWarning, match=r"1\.50 ± 0\.71"):
+        article = page_about([folder]).articles[0]
+    (section,) = [each for each in article.sections if each.title == "Answers"]
+    (notes,) = [block for block in section.blocks if isinstance(block, Notes)]
+    assert "the test accuracy of a is" in notes.lines[0]
 
 
 def test_without_jinja_the_message_says_what_to_install(

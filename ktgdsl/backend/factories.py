@@ -45,7 +45,7 @@ def _built_in(node: Node, plan: Plan) -> nn.Module:
 
 def _classes(node: Node, plan: Plan) -> int:
     """How many classes a network of one head has to tell apart."""
-    return plan.data.classes_of(node.heads[0] if node.heads else None)
+    return plan.data.classes_of(next(iter(node.heads), None))
 
 
 def _from_library(factory: Callable[..., nn.Module], node: Node, plan: Plan) -> nn.Module:

@@ -12,7 +12,7 @@ from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError
 from ktgdsl.plan.ensembles import ensembles_of
-from ktgdsl.plan.heads import answers, heads_of
+from ktgdsl.plan.heads import answers, classes_answered, heads_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Program
 from ktgdsl.program.values import Mixer, Read
@@ -74,7 +74,7 @@ def make_mixers(
         inputs = [features[e.node, e.tap] for e in read[each.name]]
         like_logits = logits.get(each.name)
         dense = like_logits is not None and features[like_logits.node, like_logits.tap].ndim > 2
-        classes = plan.data.classes_of(next(iter(heads.get(each.node, ())), None))
+        classes = classes_answered(plan.graph, plan.data, each.node)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(seed, "mixer", each.node))
             shapes = [value.shape[1:] for value in inputs]

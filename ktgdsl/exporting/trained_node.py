@@ -8,9 +8,9 @@ from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.ensembles import ensembles_of
-from ktgdsl.plan.heads import heads_of
+from ktgdsl.plan.heads import classes_answered, heads_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.networks import classes_answered, load_network
+from ktgdsl.training.networks import load_network, names_answered
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
@@ -45,9 +45,9 @@ class TrainedNode(NamedTuple):
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of the outputs: their numbers where the data name none."""
-        head = next(iter(heads_of(self.plan.graph).get(self.name, ())), None)
-        names = classes_answered(self.run.classes(), () if head is None else (head,))
-        numbers = map(str, range(self.plan.data.classes_of(head)))
+        graph, data = self.plan.graph, self.plan.data
+        names = names_answered(self.run.classes(), heads_of(graph).get(self.name, ()))
+        numbers = map(str, range(classes_answered(graph, data, self.name)))
         return names if isinstance(names, tuple) else tuple(numbers)
 
     @property

@@ -81,6 +81,11 @@ def answers_of(graph: Graph) -> dict[str, tuple[Answer, ...]]:
     return {node.name: answers(node.name, heads.get(node.name, ())) for node in graph.evaluated}
 
 
+def classes_answered(graph: Graph, data: DataPlan, node: str) -> int:
+    """The number of classes that a node tells apart, by its first head where it has several."""
+    return data.classes_of(next(iter(heads_of(graph).get(node, ())), None))
+
+
 def answers(node: str, heads: tuple[str, ...]) -> tuple[Answer, ...]:
     """What a node of these heads answers."""
     match heads:

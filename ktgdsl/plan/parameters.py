@@ -1,6 +1,7 @@
 """The number of parameters of the networks in a plan, counted without building them."""
 
-from ktgdsl.plan.model import Graph
+from ktgdsl.plan.heads import classes_answered
+from ktgdsl.plan.model import DataPlan, Graph
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.registry import entries
@@ -11,11 +12,12 @@ def parameter_count(network: Call, classes: int, channels: int) -> int | None:
     return _network(network).parameters(classes, channels)
 
 
-def total_parameters(graph: Graph, classes: int, channels: int) -> int | None:
+def total_parameters(graph: Graph, data: DataPlan) -> int | None:
     """Those of all networks, what they share counted once; None where one is a foreign network."""
     total = 0
     for node in graph.nodes:
-        stages = _network(node.network).stage_parameters(classes, channels)
+        classes = classes_answered(graph, data, node.name)
+        stages = _network(node.network).stage_parameters(classes, data.shape[0])
         if stages is None:
             return None
         others = (each.layers for each in graph.shares if node.name in each.nodes[1:])

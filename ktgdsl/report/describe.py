@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ktgdsl.plan.ensembles import mixer_parameters
+from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import (
     DerivedNode,
     Edge,
@@ -82,6 +83,8 @@ def node_row(plan: Plan, node: Node) -> tuple[str, str, str, str]:
         state += ", with its own weights"
     if node.cache == "outputs":
         state += ", outputs kept by sample"
+    if node.heads:
+        state += f", answers {', '.join(node.heads)}"
     block = plan.pretrain if node.pretrained and plan.pretrain else plan.train
     if (node.optimizer, node.schedule) != (block.optimizer, block.schedule):
         state += f", {node.optimizer}, {node.schedule}"
@@ -97,18 +100,22 @@ def _parameter_count(plan: Plan, node: Node) -> int | None:
     """None for foreign networks, and while the shape of the images is unknown."""
     if plan.data.facts is None:
         return None
-    return parameter_count(node.network, plan.data.classes, plan.data.shape[0])
+    return parameter_count(node.network, _classes(plan, node), plan.data.shape[0])
+
+
+def _classes(plan: Plan, node: Node | DerivedNode) -> int:
+    return classes_answered(plan.graph, plan.data, node.name)
 
 
 def _total_parameters(plan: Plan) -> Iterator[str]:
     """A line for several networks whose counts are known."""
     graph, facts = plan.graph, plan.data.facts
     if plan.space is None and facts is not None and len(graph.nodes) > 1:
-        total = total_parameters(graph, facts.classes, facts.shape[0])
+        total = total_parameters(graph, plan.data)
         if total is not None:
             once = ", shared layers counted once" if graph.shares else ""
             mixers = [
-                mixer_parameters(graph, e, facts.classes) for e in graph.derived if e.optimizer
+                mixer_parameters(graph, e, _classes(plan, e)) for e in graph.derived if e.optimizer
             ]
             known = [count for count in mixers if count is not None]
             combining = f", and {sum(known):,} that combine them" if known else ""
@@ -129,7 +136,7 @@ def derived_row(plan: Plan, node: DerivedNode) -> tuple[str, str, str, str]:
     if node.optimizer is not None:
         state += f", learns how to combine, {node.optimizer}, {node.schedule}"
         facts = plan.data.facts
-        count = None if facts is None else mixer_parameters(plan.graph, node, facts.classes)
+        count = None if facts is None else mixer_parameters(plan.graph, node, _classes(plan, node))
         text += "" if count is None else f" ({count:,} parameters)"
     return node.name, text, role, state
 

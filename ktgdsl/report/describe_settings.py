@@ -63,6 +63,13 @@ def setting_origins(file: File) -> dict[str, str]:
     return origins
 
 
+def _classes(data: DataPlan) -> str:
+    """How many classes there are, for each label where samples have several."""
+    if not data.labels:
+        return f"{data.classes} classes"
+    return ", ".join(f"{label} of {data.classes_of(label)} classes" for label in data.labels)
+
+
 def _data(plan: Plan) -> list[tuple[str, str]]:
     data = plan.data
     held = "held out" if data.holdout else "of the training samples, not held out of a run"
@@ -72,7 +79,7 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
         channels, height, width = data.shape
         whole = f"{facts.train_samples:,} to train, {facts.test_samples:,} to test"
         rows = [
-            ("source", f"{data.source}, {data.classes} classes, {channels}x{height}x{width}"),
+            ("source", f"{data.source}, {_classes(data)}, {channels}x{height}x{width}"),
             ("samples", used + whole),
         ]
     rows += [

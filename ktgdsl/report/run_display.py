@@ -20,6 +20,7 @@ from ktgdsl.report.run_text import (
     discarded_text,
     early_stop_lines,
     epoch_cells,
+    head_lines,
     last_line,
     network_text,
     pretrained_text,
@@ -261,5 +262,5 @@ def _result_table(plan: Plan, result: RunResult, already: bool, width: int) -> R
         lines = [[row[0].plain, *(cell.plain for cell in row[3:])] for row in rows]
         names = [name.removesuffix(" accuracy") for name in head[3:]]
         table = Text("\n".join(["accuracy", *blocks(["node", *names], lines, width)]))
-    notes = [*early_stop_lines(result), last_line(result, already)]
+    notes = [*head_lines(plan, result), *early_stop_lines(result), last_line(result, already)]
     return Group(table, Text(), Text(wrapped("\n".join(notes), width), style="dim"))

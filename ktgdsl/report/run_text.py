@@ -139,7 +139,24 @@ def run_result_text(plan: Plan, result: RunResult, *, already: bool = False) -> 
         *accuracy_columns(plan, result),
         strict=True,
     )
-    return "\n".join([*columns(rows), *early_stop_lines(result), last_line(result, already)])
+    return "\n".join(
+        [
+            *columns(rows),
+            *head_lines(plan, result),
+            *early_stop_lines(result),
+            last_line(result, already),
+        ]
+    )
+
+
+def head_lines(plan: Plan, result: RunResult) -> list[str]:
+    """A line for each node with several heads: the test accuracy of each, whose mean is above."""
+    return [
+        f"{node.name} by head: "
+        + ", ".join(f"{head} {each.accuracy}" for head, each in (heads or {}).items())
+        for node in targets_first(plan.graph)
+        if (heads := result.nodes[node.name].heads)
+    ]
 
 
 def early_stop_lines(result: RunResult) -> list[str]:

@@ -10,7 +10,7 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
-from ktgdsl.plan.heads import heads_of
+from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.training.devices import node_devices, place
@@ -59,10 +59,7 @@ def assemble(
             place(network, elsewhere[name], device)
         if node.name not in own:
             apply_memory_format(network, node.network.name, execution)
-    heads = heads_of(plan.graph)
-    classes = {
-        name: plan.data.classes_of(heads[name][0] if name in heads else None) for name in made
-    }
+    classes = {name: classes_answered(plan.graph, plan.data, name) for name in made}
     foreign = {
         name: each
         for name, each in made.items()

@@ -76,12 +76,12 @@ def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",
             stacklevel=2,
         )
-    loaded.eval().class_names = classes_answered(run.classes(), heads_of(plan.graph).get(name, ()))
+    loaded.eval().class_names = names_answered(run.classes(), heads_of(plan.graph).get(name, ()))
     module: nn.Module = loaded
     return module
 
 
-def classes_answered(names: ClassNames | None, heads: tuple[str, ...]) -> ClassNames | None:
+def names_answered(names: ClassNames | None, heads: tuple[str, ...]) -> ClassNames | None:
     """The names of the classes that a node of these heads tells apart."""
     if not isinstance(names, Mapping):
         return names

@@ -12,6 +12,7 @@ from ktgdsl.plan.model import (
     Draw,
     Edge,
     Gate,
+    Labels,
     Node,
     Plan,
     Space,
@@ -263,8 +264,10 @@ def _arrow(edge: Edge, key: GateKey, losses: str) -> Arrow:
     elif edge.scale != 1:
         tooltip += f", times {edge.scale:.6g}"
     box = ""
-    if edge.from_label:
+    if isinstance(edge.source, Labels):
         box = "Label"
+        if edge.source.head is not None:
+            box, taps = f"Label {edge.source.head}", ""
     elif edge.unary:
         box, taps = ", ".join(p.loss.name for term in edge.terms for p in term.parts), ""
     elif not edge.transfers:

@@ -70,8 +70,9 @@ def _node(node: Node) -> str:
     state = "learns" if node.learns else f"frozen, {node.mode} mode"
     weights = f", from {node.weights_file.sha256[:12]}" if node.weights_file else ""
     weights = ", its own weights" if node.weights == "own" else weights
+    heads = f", answers {', '.join(node.heads)}" if node.heads else ""
     own: tuple[Call, ...] = (node.optimizer, node.schedule)
-    return f"{shorthand(node.network)}, {state}{weights}, {', '.join(map(str, own))}"
+    return f"{shorthand(node.network)}, {state}{weights}{heads}, {', '.join(map(str, own))}"
 
 
 def _share(share: SharedLayers) -> str:

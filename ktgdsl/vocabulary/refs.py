@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import JsonValue, PlainValidator
+from pydantic import JsonValue, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from ktgdsl.vocabulary.call import Call
@@ -89,7 +89,11 @@ NodeLayer = Annotated[
 Phase = Annotated[PhaseRef, PlainValidator(_only(PhaseRef, "a phase", lambda _: True))]
 """A phase of the training."""
 
-Head = Annotated[HeadRef, PlainValidator(_only(HeadRef, "a name", lambda _: True))]
+Head = Annotated[
+    HeadRef,
+    PlainValidator(_only(HeadRef, "a name", lambda _: True)),
+    PlainSerializer(str, str),
+]
 """A head of a network."""
 
 

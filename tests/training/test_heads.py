@@ -1,7 +1,9 @@
 """Networks with several heads, each for a label of its own: steps, runs and what they report."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +12,14 @@ from torch.nn.functional import cross_entropy, kl_div
 
 import ktgdsl
 from ktgdsl.cli import main as cli
-from ktgdsl.errors import NodeError
+from ktgdsl.errors import NodeError, RunError
+from ktgdsl.exporting.trained_node import trained_node
 from ktgdsl.plan.model import Plan
+from ktgdsl.report.run_text import run_result_text
+from ktgdsl.space.unparse_plan import unparse_plan
+from ktgdsl.training.events import EpochDone, Event
+from ktgdsl.training.result import RunResult
+from tests.paths import ROOT
 
 NETS = """\
 import numpy as np
@@ -54,6 +62,11 @@ class Net(nn.Module):
             case "numbers":
                 return {"size": size, "tone": 3}
         return {"size": size, "tone": tone, "more": features}
+
+
+class One(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(16, 3))
 
 
 class Named:
@@ -206,3 +219,148 @@ def test_the_place_of_a_network_without_a_head(
     assert "spec.ktg:3:" in shown
     assert "{ heads = [" in shown
     assert "to a dict of the logits" in shown
+
+
+FULL = """
+graph full {
+    node a, b = python("heads_of_tests:Net") { heads = [size, tone] }
+    node t    = python("heads_of_tests:One") { heads = [tone]  cache = outputs }
+    node u    = python("heads_of_tests:One") { heads = [tone]  keep = true }
+    node m    = ema(a)
+    node c    = constant
+    node mix  = ensemble(t, u, combine=minimum)
+    target a
+    edge label.size  -> a.size, b.size
+    edge label.tone  -> a.tone, b.tone, u
+    edge t           -> a.tone : kl(T=4)
+    edge m.size      -> b.size : kl via correct
+    edge c           -> a.size : kl
+    edge mix         -> b.tone : kl via correct
+    edge b.body      -> a.body : similarity
+    edge b.tone      : -0.1 * entropy
+}
+"""
+MORE = """
+data python("heads_of_tests:images") { batch = 10  holdout = true }
+train { epochs = 2  optimizer = adam(lr=0.01)  metrics = [f1]  update = sequential }
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> RunResult:
+    plan = plan_of(folder, FULL, MORE)
+    return ktgdsl.run(plan, out=folder / "whole", device="cpu", deterministic=True)
+
+
+class TestRun:
+    def test_the_accuracy_of_a_node_is_the_mean_over_its_heads(self, finished: RunResult) -> None:
+        node = finished.nodes["a"]
+        assert node.heads is not None
+        assert list(node.heads) == ["size", "tone"]
+        by_head = [head.accuracy.mean for head in node.heads.values()]
+        assert node.accuracy.mean == pytest.approx(sum(by_head) / 2)
+        held_out = [head.validation_accuracy for head in node.heads.values()]
+        assert node.validation_accuracy is not None
+        assert node.validation_accuracy.mean == pytest.approx(
+            sum(each.mean for each in held_out if each) / 2
+        )
+        for name in ("t", "u", "mix"):
+            assert finished.nodes[name].heads is None
+        assert finished.nodes["m"].heads is not None
+        assert RunResult.from_json(finished.to_json(), finished.folder) == finished
+
+    def test_each_line_of_the_metrics_has_all_heads(self, finished: RunResult) -> None:
+        text = (finished.folder / "metrics.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        last = {line["node"]: line for line in lines if line["epoch"] == 2}
+        for name in ("a", "b"):
+            for metric in ("accuracy", "validation_accuracy", "validation_f1"):
+                by_head = [each[metric] for each in last[name]["heads"].values()]
+                assert last[name][metric] == pytest.approx(sum(by_head) / 2)
+        assert "heads" not in last["u"]
+        assert set(last["a"]["edges"]) == {
+            "label.size -> a.size", "label.tone -> a.tone", "t -> a.tone", "c -> a.size",
+            "b.body -> a.body",
+        }  # fmt: skip
+
+    def test_networks_give_a_dict_of_logits(self, finished: RunResult, folder: Path) -> None:
+        image, labels = images_of(folder, "test")
+        network = ktgdsl.load_network(finished.folder, "a")
+        with torch.no_grad():
+            logits = network(image)
+        assert list(logits) == ["size", "tone"]
+        heads = finished.nodes["a"].heads
+        assert heads is not None
+        for head, label in labels.items():
+            right = (logits[head].argmax(1) == label)[label >= 0].float()
+            assert heads[head].accuracy.mean == pytest.approx(100 * right.mean().item())
+        for name in ("t", "mix"):
+            single = ktgdsl.load_network(finished.folder, name)(image)
+            assert single.shape == (20, 3)
+
+    def test_an_interrupted_run_ends_with_the_same_bits(
+        self, finished: RunResult, folder: Path
+    ) -> None:
+        def interrupt(event: Event) -> None:
+            if isinstance(event, EpochDone) and "u" in event.accuracy:
+                raise KeyboardInterrupt
+
+        out, plan = folder / "interrupted", plan_of(folder, FULL, MORE)
+        with pytest.raises(KeyboardInterrupt):
+            ktgdsl.run(plan, out=out, device="cpu", deterministic=True, listener=interrupt)
+        again = ktgdsl.resume(out, device="cpu")
+        for name, node in finished.nodes.items():
+            assert again.nodes[name].accuracy == node.accuracy
+            assert again.nodes[name].heads == node.heads
+        for name in ("a", "b", "u", "m"):
+            one, other = (ktgdsl.load_network(path, name) for path in (out, finished.folder))
+            for p, q in zip(one.parameters(), other.parameters(), strict=True):
+                assert torch.equal(p, q)
+
+    def test_the_saved_spec_and_plan_mean_the_same(self, finished: RunResult, folder: Path) -> None:
+        plan = ktgdsl.complete(plan_of(folder, FULL, MORE))
+        assert plan.digest == finished.digest
+        assert Plan.from_json(plan.to_json()) == plan
+        text = unparse_plan(plan, folder)
+        (folder / "again.ktg").write_text(text)
+        assert ktgdsl.complete(ktgdsl.load(folder / "again.ktg")).digest == plan.digest
+
+    def test_the_result_names_the_heads(self, finished: RunResult, folder: Path) -> None:
+        heads = finished.nodes["b"].heads
+        assert heads is not None
+        expected = f"b by head: size {heads['size'].accuracy}, tone {heads['tone'].accuracy}"
+        assert expected in run_result_text(plan_of(folder, FULL, MORE), finished).splitlines()
+
+    def test_an_export_has_one_output(self, finished: RunResult) -> None:
+        with pytest.raises(RunError, match="has the heads size, tone, and a file has one"):
+            trained_node(finished.folder, "a", 1)
+        assert trained_node(finished.folder, "u", 1).class_names == ("0", "1", "2")
+
+
+def images_of(folder: Path, split: str) -> tuple[Tensor, dict[str, Tensor]]:
+    scope: dict[str, Any] = {}
+    exec((folder / "heads_of_tests.py").read_text(), scope)
+    image, labels = scope["images"](split)
+    known = {head: torch.from_numpy(labels[head]) for head in ("size", "tone")}
+    return torch.from_numpy(image) / 255, known
+
+
+def test_the_example_learns_both_labels(tmp_path: Path) -> None:
+    """`specs/heads/heads.ktg`, mutual learning head by head."""
+    plan = ktgdsl.load(ROOT / "specs" / "heads" / "heads.ktg")
+    result = ktgdsl.run(plan, out=tmp_path / "run", device="cpu")
+    heads = result.nodes["a"].heads
+    assert heads is not None
+    assert heads["colour"].accuracy.mean > 80
+    assert heads["shape"].accuracy.mean > 80
+    names = ktgdsl.load_network(result.folder, "a").class_names
+    assert names is None  # arrays have none
+
+
+def test_a_search_goes_by_the_mean_over_heads(folder: Path) -> None:
+    graph = PAIR.replace("kl(T=2) via correct", "kl(T=2) via correct | cutoff")
+    plan = plan_of(folder, graph, DATA + "search { trials = 2  epochs = 1  workers = 1 }")
+    result = ktgdsl.search(plan, out=folder / "search", device="cpu")
+    networks = [node.network for node in ktgdsl.load(result.folder / "best.ktg").graph.nodes]
+    assert len(networks) in (1, 2)
+    assert 0 < result.best.value <= 100

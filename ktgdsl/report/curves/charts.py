@@ -69,13 +69,17 @@ def of_node(run: RecordedRun, node: str) -> list[Chart]:
     """A node's accuracies, its loss with those of its edges, and how far their gates are open."""
     records, phases = run.of(node), phase_spans(run)
     names = list(dict.fromkeys(name for record in records for name in record.edges))
+    heads = list(dict.fromkeys(head for record in records for head in record.heads))
     accuracies = [
         series(run.split, records, _evaluated),
         series("training", records, lambda record: record.accuracy),
+        *(series(f"{run.split}, {head}", records, _head(head)) for head in heads),
     ]
-    losses = [series(name, records, _edge_loss(name), by_phase=True) for name in names]
+    losses = [
+        series(_short(name, node), records, _edge_loss(name), by_phase=True) for name in names
+    ]
     total = [series("sum", records, _loss, by_phase=True)] if len(names) > 1 else []
-    gates = [series(name, records, _edge_open(name)) for name in names]
+    gates = [series(_short(name, node), records, _edge_open(name)) for name in names]
     return [
         *_chart(f"accuracy of {node}, %", accuracies, phases, _PERCENT),
         *_chart(f"loss of {node}, by edge", [*losses, *total], phases, (None, None), digits=3),
@@ -132,6 +136,15 @@ def _evaluated(record: EpochRecord) -> float | None:
 
 def _loss(record: EpochRecord) -> float | None:
     return record.loss
+
+
+def _head(name: str) -> Callable[[EpochRecord], float | None]:
+    return lambda record: head.evaluated if (head := record.heads.get(name)) else None
+
+
+def _short(edge: str, node: str) -> str:
+    """The name of an edge without the node that it enters."""
+    return edge.replace(f" -> {node}.", " -> ")
 
 
 def _edge_loss(name: str) -> Callable[[EpochRecord], float | None]:

@@ -25,6 +25,18 @@ class EdgeRecord(_Record):
     open: float
 
 
+class HeadRecord(_Record):
+    """A head of a node that has several: its accuracies in percent."""
+
+    test_accuracy: float | None = None
+    validation_accuracy: float | None = None
+
+    @property
+    def evaluated(self) -> float | None:
+        """The accuracy on the split that is evaluated after each epoch."""
+        return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+
 class EpochRecord(_Record):
     """A line of `metrics.jsonl`: a node after an epoch of a repeat, accuracies in percent.
 
@@ -44,6 +56,7 @@ class EpochRecord(_Record):
     test_accuracy: float | None = None
     validation_accuracy: float | None = None
     edges: dict[str, EdgeRecord]
+    heads: dict[str, HeadRecord] = {}
 
     @property
     def evaluated(self) -> float | None:

@@ -11,7 +11,7 @@ from ktgdsl.report.curves.charts import across
 from ktgdsl.report.curves.recorded import RecordedRun, read_runs
 from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.report.page.answers_section import answers_section
-from ktgdsl.report.page.blocks import Figures, Page, Paragraph, Section, Table
+from ktgdsl.report.page.blocks import Figures, Notes, Page, Paragraph, Section, Table
 from ktgdsl.report.page.figures import chart_figure
 from ktgdsl.report.page.run_article import UNFINISHED, run_article
 from ktgdsl.report.page.search_article import search_article
@@ -47,8 +47,11 @@ def _answers(run: RecordedRun) -> list[Section]:
             warnings.simplefilter("always")
             evaluation = evaluate(run.folder)
     except KtgError as error:
-        why = "; ".join(each.message for each in error.diagnostics)
-        return [Section("Answers", [Paragraph(f"The networks could not be evaluated: {why}.")])]
+        problems = error.diagnostics
+        why = "; ".join(each.message for each in problems)
+        help = [each.help for each in problems if each.help]
+        text = f"The networks could not be evaluated: {why}."
+        return [Section("Answers", [Paragraph(text), *([Notes(help)] if help else [])])]
     notes = [str(each.message) for each in caught]
     for each in caught:
         warnings.warn(each.message, stacklevel=2)  # for who writes the page, too

@@ -24,7 +24,7 @@ from ktgdsl.report.page.folder_sections import (
     settings_section,
 )
 from ktgdsl.report.run_text import early_stop_lines, network_text, role, targets_first
-from ktgdsl.training.result import RunResult, Score
+from ktgdsl.training.result import HeadResult, NodeResult, RunResult, Score
 
 UNFINISHED = "not finished"
 _SPREAD = (
@@ -74,10 +74,8 @@ def _subtitle(run: RecordedRun) -> str:
 def _result(run: RecordedRun) -> Iterator[Block]:
     result, graph = run.result, run.plan.graph
     if result is None:
-        last = max(((each.repeat, each.epoch) for each in run.epochs), default=None)
-        where = (
-            "no epoch is done" if last is None else f"epoch {last[1]} of repeat {last[0]} is done"
-        )
+        repeat, epoch = max(((each.repeat, each.epoch) for each in run.epochs), default=(1, 0))
+        where = f"epoch {epoch} of repeat {repeat} is done" if epoch else "no epoch is done"
         yield Paragraph(f"The run is not finished: {where}.")
         return
     nodes = targets_first(graph)
@@ -87,12 +85,9 @@ def _result(run: RecordedRun) -> Iterator[Block]:
     rows = []
     for node in nodes:
         found = result.nodes[node.name]
-        cells = [node.name, role(graph, node), network_text(node), score_text(found.accuracy)]
-        if held_out:
-            cells.append(
-                "" if found.validation_accuracy is None else str(found.validation_accuracy)
-            )
-        rows.append(cells)
+        rows.append((node.name, role(graph, node), network_text(node), *_scores(found, held_out)))
+        for name, of_head in (found.heads or {}).items():
+            rows.append((f"{node.name}.{name}", "head", "", *_scores(of_head, held_out)))
     spread = f", mean ± standard deviation of {len(result.seeds)} seeds"
     caption = "Accuracy of each node" + spread * (len(result.seeds) > 1)
     yield Table(caption, head, rows, frozenset(range(3, len(head))))
@@ -100,6 +95,14 @@ def _result(run: RecordedRun) -> Iterator[Block]:
         yield _by_seed(result, [node.name for node in nodes])
     if notes := [*early_stop_lines(result), *_pretrained(result)]:
         yield Notes(notes)
+
+
+def _scores(found: NodeResult | HeadResult, held_out: bool) -> Iterator[str]:
+    """The test accuracy and, where a split is held out, the validation accuracy."""
+    yield score_text(found.accuracy)
+    if held_out:
+        validation = found.validation_accuracy
+        yield "" if validation is None else score_text(validation)
 
 
 def _by_seed(result: RunResult, nodes: list[str]) -> Table:

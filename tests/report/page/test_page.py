@@ -1,5 +1,6 @@
 """The page about runs and searches: what it says, and that it is whole and safe."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ import pytest
 
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import KtgWarning, RunError
+from ktgdsl.report.curves.charts import of_node
 from ktgdsl.report.curves.drawing import COLOURS
 from ktgdsl.report.curves.recorded import read_run
 from ktgdsl.report.curves.recorded_search import read_search
@@ -29,7 +31,7 @@ from ktgdsl.report.page.page import page_about
 from ktgdsl.report.page.render import html
 from ktgdsl.report.page.run_article import run_article
 from ktgdsl.report.page.search_article import search_article
-from ktgdsl.training.result import NodeResult, Score
+from ktgdsl.training.result import HeadResult, NodeResult, Score
 from tests.cli.test_terminals import RAW
 from tests.report.page.conftest import Written
 from tests.report.page.folders import HOSTILE, write_search
@@ -262,8 +264,9 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
     write_run(tmp_path / "run", {"a": [[50.0]], "b": [[1.0]]})  # it has no weights
     article = page_about([tmp_path / "run"]).articles[0]
     (section,) = [each for each in article.sections if each.title == "Answers"]
-    (text,) = section.blocks
+    text, help = section.blocks
     assert isinstance(text, Paragraph)
+    assert isinstance(help, Notes)
     assert text.text.startswith("The networks could not be evaluated: the run ")
 
 
@@ -293,3 +296,25 @@ def test_a_page_goes_to_html(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["report", "run", "-o", "x.pdf"])
     assert "it ends in .html" in capsys.readouterr().err
+
+
+def test_heads_have_rows_and_curves(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"a": [[50.0]], "b": [[1.0]]})
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    lines[0]["heads"] = {"size": {"accuracy": 1.0, "test_accuracy": 44.0}}
+    run.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    result = run.result()
+    assert result is not None
+    a = NodeResult(accuracy=Score.of([50.0]), heads={"size": HeadResult(accuracy=Score.of([44.0]))})
+    result = result.model_copy(update={"nodes": {**result.nodes, "a": a}})
+    (run.path / "result.json").write_text(result.to_json())
+    recorded = read_run(run.path, "run")
+    rows = tables(run_article(recorded))["Accuracy of each node"].rows
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("a", "50.00"),
+        ("a.size", "44.00"),
+        ("b", "1.00"),
+    ]
+    accuracy = of_node(recorded, "a")[0]
+    assert [each.name for each in accuracy.series] == ["test", "training", "test, size"]
+    assert accuracy.series[2].last.mean == 44.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ktgdsl
-from ktgdsl.plan.settings import Facts
+from ktgdsl.plan.data import Facts
 from ktgdsl.syntax.format import format_file
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.read import read

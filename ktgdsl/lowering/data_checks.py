@@ -4,7 +4,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
-from ktgdsl.plan.settings import FEWER_JUDGES
+from ktgdsl.plan.data import FEWER_JUDGES
 from ktgdsl.syntax.tree import Block
 from ktgdsl.vocabulary.datasets import AnyDataset
 from ktgdsl.vocabulary.entry import Percentage

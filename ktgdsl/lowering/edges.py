@@ -1,39 +1,22 @@
 """Lowers `edge` statements: the pairs that they expand to, and the terms of each."""
 
 from collections.abc import Hashable, Iterator
-from functools import cache
 
 from ktgdsl.diagnostics.diagnostic import Label
-from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import DraftEdge, Drafting
+from ktgdsl.lowering.edge_checks import check_terms, edge_kind_of
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
-from ktgdsl.lowering.head_checks import joins_one_head, unnamed_head
-from ktgdsl.lowering.heads import answer_tap
-from ktgdsl.lowering.taps import FLAT, check_norm, check_tap, has_stages
+from ktgdsl.lowering.head_checks import joins_one_head
+from ktgdsl.lowering.taps import has_stages
 from ktgdsl.lowering.terms import terms
 from ktgdsl.plan.model import (
     LABEL,
-    LOGITS,
-    Endpoint,
-    Labels,
-    NodeOutput,
-    NoSource,
     Term,
-    node_of,
     tap_of,
 )
 from ktgdsl.syntax.tree import Edge, Reference
-from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.reads import Read, SourceKind
-from ktgdsl.vocabulary.registry import entry_of
-
-_SOURCES: dict[type[Endpoint], SourceKind] = {
-    NodeOutput: "node",
-    Labels: "label",
-    NoSource: "nothing",
-}
 
 MOST_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
@@ -108,7 +91,7 @@ def _add(edges: EdgeTable, statement: Edge) -> None:
             drafting.draft.empty.append(statement)
     if not _is_open(drafting, statement):
         # What is replaced by a later statement is looked at as well.
-        for pair in {_edge_kind(drafting, pair): pair for pair in pairs}.values():
+        for pair in {edge_kind_of(drafting, pair): pair for pair in pairs}.values():
             _terms(edges, statement, pair)
     add_pairs(edges, statement, pairs)
 
@@ -233,7 +216,7 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
     """What flows between a pair: for all alike of a statement the same, unless draws differ."""
     drafting = edges.drafting
-    edge_kind = _edge_kind(drafting, pair)
+    edge_kind = edge_kind_of(drafting, pair)
     if drafting.substitution.differs_by_place and _is_open(drafting, statement):
         found = terms(drafting.resolver, drafting.substitution, statement, edge_kind, pair.place)
     else:
@@ -244,75 +227,9 @@ def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | 
             )
         found = edges.terms[key]
     if found is not None:
-        _check_layers(edges, statement, pair, found)
-        _check_margins(edges, statement, pair, found)
-        _check_heads(edges, statement, pair, found)
+        check_terms(edges, statement, pair, found)
     return found
 
 
 def _is_open(drafting: Drafting, statement: Edge) -> bool:
     return any(drafting.substitution.is_open(term) for term in statement.terms)
-
-
-def _edge_kind(drafting: Drafting, pair: Pair) -> EdgeKind:
-    taps = answer_tap(drafting.draft, pair.source), answer_tap(drafting.draft, pair.destination)
-    return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
-
-
-@cache
-def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
-    inside = taps != (LOGITS, LOGITS)
-    return EdgeKind(source, inside, not inside or not FLAT.isdisjoint(taps), views)
-
-
-def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
-    """The layers that losses name are in both networks."""
-    for term, span in _with_spans(statement, found):
-        for layer in _layers(term):
-            nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
-            for node in filter(None, nodes):
-                key = span, layer, _edge_kind(edges.drafting, pair)
-                if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
-                    edges.reported.add(key)
-
-
-def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
-    """Losses that read margins come from a place that has a batch norm directly before it."""
-    source = pair.source
-    if not isinstance(source, NodeOutput) or source.tap == LOGITS:
-        return
-    for term, span in _with_spans(statement, found):
-        for part in term.parts:
-            inputs = entry_of(Loss, part.loss).inputs("node")
-            key = span, "margin", source.tap
-            reads = any(isinstance(each, Read) and each.form == "margin" for each in inputs)
-            if not reads or key in edges.reported:
-                continue
-            if not check_norm(edges.drafting, source.node, source.tap, part.loss.name, span):
-                edges.reported.add(key)
-
-
-def _check_heads(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
-    """Terms read the answers of nodes with several heads at one of these."""
-    kind = _SOURCES[type(pair.source)]
-    for term, span in _with_spans(statement, found):
-        problem = unnamed_head(edges.drafting.draft, pair, term, kind)
-        if problem is not None and (span, problem) not in edges.reported:
-            edges.reported.add((span, problem))
-            message, fix = problem
-            edges.drafting.resolver.complain("E412", message, span, fix)
-
-
-def _with_spans(statement: Edge, found: tuple[Term, ...]) -> Iterator[tuple[Term, Span]]:
-    """The terms of a statement with the places of their losses, else of the statement."""
-    for position, term in enumerate(found):
-        loss = statement.terms[position].loss if statement.terms else None
-        yield term, statement.span if loss is None else loss.span
-
-
-def _layers(term: Term) -> Iterator[str]:
-    for part in term.parts:
-        for value in part.loss.arguments.values():
-            for layer in value if isinstance(value, list) else [value]:
-                if isinstance(layer, dict) and set(layer) == {"tap"}:
-                    yield str(layer["tap"])

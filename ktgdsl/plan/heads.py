@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import NamedTuple
 
+from ktgdsl.plan.data import DataPlan
 from ktgdsl.plan.graph import LOGITS, Graph
-from ktgdsl.plan.settings import DataPlan
 
 
 def label_columns(graph: Graph, data: DataPlan) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import ClassVar, Literal
 
+from ktgdsl.plan.data import DataPlan, Facts, Percent
 from ktgdsl.plan.digest import canonical_digest, digest
 from ktgdsl.plan.gate_expressions import (
     Constant,
@@ -39,10 +40,7 @@ from ktgdsl.plan.graph import (
     tap_of,
 )
 from ktgdsl.plan.settings import (
-    DataPlan,
     Draw,
-    Facts,
-    Percent,
     Phase,
     PretrainPlan,
     SearchPlan,

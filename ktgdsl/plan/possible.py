@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ktgdsl.plan.data import DataPlan, Percent
 from ktgdsl.plan.gate_expressions import Constant, Gate, Product, Sum, gate_calls
-from ktgdsl.plan.graph import Edge, Graph, NodeOutput
+from ktgdsl.plan.graph import Edge, Graph, Labels, NodeOutput
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.settings import DataPlan, Percent
 from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.entry import Percentage
 from ktgdsl.vocabulary.refs import NodeRef
@@ -48,6 +48,7 @@ def _problems(plan: Plan) -> Iterator[str]:
         _validate("search", plan.search)
     yield from _data_problems(plan.data)
     yield from _graph_problems(plan.graph)
+    yield from _label_problems(plan)
     learning = {node.name for node in plan.graph.nodes if node.learns}
     learning |= {each.name for each in plan.graph.derived if each.optimizer is not None}
     for phase in plan.phases:
@@ -138,6 +139,19 @@ def _graph_problems(graph: Graph) -> Iterator[str]:
         yield "there is no target"
     for edge in graph.edges:
         yield from _edge_problems(edge)
+
+
+def _label_problems(plan: Plan) -> Iterator[str]:
+    """Heads and labels that the data do not have, or that nobody says."""
+    labels, facts = plan.data.labels, plan.data.facts
+    if facts is not None and len(facts.classes_by_label) != len(labels):
+        yield f"`facts.classes_by_label` has {len(facts.classes_by_label)} of {len(labels)} labels"
+    for node in plan.graph.nodes:
+        if not {*node.heads} <= {*labels} or bool(node.heads) != bool(labels):
+            yield f"`{node.name}` answers {', '.join(node.heads) or 'none'} of the labels"
+    for edge in plan.graph.edges:
+        if isinstance(edge.source, Labels) and edge.source.head not in (labels or (None,)):
+            yield f"edge {edge} is from a label that is not read"
 
 
 def _mentioned(graph: Graph) -> Iterator[tuple[str, str]]:

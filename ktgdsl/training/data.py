@@ -17,7 +17,7 @@ from ktgdsl.training.datasets.order import Order, mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import Preprocessing, preprocessing_of
 from ktgdsl.training.datasets.read import read
 from ktgdsl.training.datasets.stream import ImageStream
-from ktgdsl.training.datasets.subsets import keep_labels, stratified
+from ktgdsl.training.datasets.subsets import keep_labels, stratified, used
 from ktgdsl.training.datasets.two_views import check_views, require_equal_masks
 from ktgdsl.training.events import SplitName
 
@@ -141,7 +141,7 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     learned, held_out = torch.arange(len(train)), None
     stratum = combinations(train.label)
     if data.samples is not None:
-        learned = learned[_used(stratum, data, derive(seed, "samples"))]
+        learned = learned[used(stratum, data, derive(seed, "samples"))]
     if data.holdout:
         # Only what has a label tells whether an answer is right.
         labeled = learned[stratum[learned] >= 0]
@@ -176,19 +176,6 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
         split(test, torch.arange(len(test)), test.label),
         data_set.classes,
     )
-
-
-def _used(label: Tensor, data: DataPlan, seed: int) -> Tensor:
-    """A mask (N,) of the training samples that the plan uses, of those without a label as well."""
-    labeled = label >= 0
-    mask = torch.zeros_like(labeled)
-    for part, count in (
-        (labeled, data.labeled_train_samples),
-        (~labeled, data.train_samples - data.labeled_train_samples),
-    ):
-        if bool(part.any()):
-            mask[part] = stratified(label[part], count, seed)
-    return mask
 
 
 def batches(

@@ -6,8 +6,8 @@ from typing import Any
 
 from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
 from ktgdsl.errors import warn
+from ktgdsl.plan.data import FEWER_JUDGES, Percent
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.settings import FEWER_JUDGES, Percent
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import read, with_data
 

@@ -15,7 +15,8 @@ from ktgdsl.vocabulary.torchvision_names import NAMES
 class PythonNetwork(Network, Python):
     """A callable of yours that returns an `nn.Module`: `python("pkg.module:factory", width=8)`.
 
-    Named arguments go to the callable. Imported by `build` and `run`, never by `check`.
+    Named arguments go to the callable. Imported by `build` and `run`, never by `check`. The module
+    of a node with several `heads` gives a dict of logits by their names, or a tuple in their order.
     """
 
 

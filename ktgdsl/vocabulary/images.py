@@ -144,5 +144,6 @@ class PythonDataset(AnyDataset, Python):
     channels, height, width), uint8 or floating-point, and whole labels (samples,), -1 where
     unlabeled. Or = a map-style Dataset of (image, label, ...) or of dicts, the image a Pillow one,
     an array (height, width, channels) or a tensor (channels, height, width). What does not fit
-    into memory, or is drawn at random, is read while it is needed.
+    into memory, or is drawn at random, is read while it is needed. Where nodes have `heads`, labels
+    are dicts by the names of the heads.
     """

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ktgdsl.plan.model import DataPlan
+
 
 def stratified(label: Tensor, count: int, seed: int) -> Tensor:
     """A mask (N,) of `count` samples, each class with its share of them to within one.
@@ -37,3 +39,16 @@ def keep_labels(label: Tensor, count: int, seed: int) -> Tensor:
         rank[members[order]] = (torch.arange(len(members)).double() + 0.5) / len(members)
     kept = rank.argsort(stable=True)[:count]
     return torch.full_like(label, -1).index_copy(0, kept, label[kept])
+
+
+def used(label: Tensor, data: DataPlan, seed: int) -> Tensor:
+    """A mask (N,) of the training samples that the plan uses, of those without a label as well."""
+    labeled = label >= 0
+    mask = torch.zeros_like(labeled)
+    for part, count in (
+        (labeled, data.labeled_train_samples),
+        (~labeled, data.train_samples - data.labeled_train_samples),
+    ):
+        if bool(part.any()):
+            mask[part] = stratified(label[part], count, seed)
+    return mask

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ktgdsl
-from ktgdsl.plan.settings import Percent
+from ktgdsl.plan.data import Percent
 from ktgdsl.training.data import batches
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.identity import identify

@@ -1,0 +1,95 @@
+"""The kind of an edge by its ends, and checks of what its terms read there."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from ktgdsl.diagnostics.source import Span
+from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.edge_kind import EdgeKind
+from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
+from ktgdsl.lowering.head_checks import unnamed_head
+from ktgdsl.lowering.heads import answer_tap
+from ktgdsl.lowering.taps import FLAT, check_norm, check_tap
+from ktgdsl.plan.model import LOGITS, Endpoint, Labels, NodeOutput, NoSource, Term, node_of
+from ktgdsl.syntax.tree import Edge
+from ktgdsl.vocabulary.losses import Loss
+from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.registry import entry_of
+
+_SOURCES: dict[type[Endpoint], SourceKind] = {
+    NodeOutput: "node",
+    Labels: "label",
+    NoSource: "nothing",
+}
+
+
+def edge_kind_of(drafting: Drafting, pair: Pair) -> EdgeKind:
+    """The kind of the edge between a pair; heads stand where logits would."""
+    taps = answer_tap(drafting.draft, pair.source), answer_tap(drafting.draft, pair.destination)
+    return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
+
+
+@cache
+def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
+    inside = taps != (LOGITS, LOGITS)
+    return EdgeKind(source, inside, not inside or not FLAT.isdisjoint(taps), views)
+
+
+def check_terms(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """Complain about what terms read that the ends of their edge do not have."""
+    _check_layers(edges, statement, pair, found)
+    _check_margins(edges, statement, pair, found)
+    _check_heads(edges, statement, pair, found)
+
+
+def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """The layers that losses name are in both networks."""
+    for term, span in _with_spans(statement, found):
+        for layer in _layers(term):
+            nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
+            for node in filter(None, nodes):
+                key = span, layer, edge_kind_of(edges.drafting, pair)
+                if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
+                    edges.reported.add(key)
+
+
+def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """Losses that read margins come from a place that has a batch norm directly before it."""
+    source = pair.source
+    if not isinstance(source, NodeOutput) or source.tap == LOGITS:
+        return
+    for term, span in _with_spans(statement, found):
+        for part in term.parts:
+            inputs = entry_of(Loss, part.loss).inputs("node")
+            key = span, "margin", source.tap
+            reads = any(isinstance(each, Read) and each.form == "margin" for each in inputs)
+            if not reads or key in edges.reported:
+                continue
+            if not check_norm(edges.drafting, source.node, source.tap, part.loss.name, span):
+                edges.reported.add(key)
+
+
+def _check_heads(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
+    """Terms read the answers of nodes with several heads at one of these."""
+    kind = _SOURCES[type(pair.source)]
+    for term, span in _with_spans(statement, found):
+        problem = unnamed_head(edges.drafting.draft, pair, term, kind)
+        if problem is not None and (span, problem) not in edges.reported:
+            edges.reported.add((span, problem))
+            message, fix = problem
+            edges.drafting.resolver.complain("E412", message, span, fix)
+
+
+def _with_spans(statement: Edge, found: tuple[Term, ...]) -> Iterator[tuple[Term, Span]]:
+    """The terms of a statement with the places of their losses, else of the statement."""
+    for position, term in enumerate(found):
+        loss = statement.terms[position].loss if statement.terms else None
+        yield term, statement.span if loss is None else loss.span
+
+
+def _layers(term: Term) -> Iterator[str]:
+    for part in term.parts:
+        for value in part.loss.arguments.values():
+            for layer in value if isinstance(value, list) else [value]:
+                if isinstance(layer, dict) and set(layer) == {"tap"}:
+                    yield str(layer["tap"])

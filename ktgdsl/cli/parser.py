@@ -19,6 +19,7 @@ VERBS = {
     "search": "find the best graph of a space, or go on with a search",
     "curves": "draw accuracies and losses of runs by epoch",
     "eval": "measure the networks of a run: accuracy by class, mistakes, F1, calibration",
+    "runs": "list what was run, and what became of it",
     "compare": "test finished runs against each other",
     "report": "write a page of HTML about runs and searches",
     "bench": "measure a spec on this machine, and tell how long it will take",

@@ -1,1 +1,1 @@
-"""Published tables and their reruns: rows, status, cost, and the comparison."""
+"""Tables of results: what was run, runs against each other, published tables and their reruns."""

@@ -100,6 +100,7 @@ COMMANDS = [
     "report {0}",
     "search space.ktg --workers 1 --out {0}y",
     "eval {0}",
+    "runs {0}",
     "compare {0} good.ktg",
     "bench bad.ktg",
     "table .",

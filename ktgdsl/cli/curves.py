@@ -11,7 +11,8 @@ from ktgdsl.report.curves.charts import Chart, charts_of
 from ktgdsl.report.curves.drawing import chart_drawing, stacked
 from ktgdsl.report.curves.recorded import read_runs
 from ktgdsl.report.curves.terminal import ASCII, BRAILLE, Glyphs, Piece, terminal_chart
-from ktgdsl.report.pictures.picture import drawn, write_picture_file
+from ktgdsl.report.output import write_output
+from ktgdsl.report.pictures.picture import drawn
 from ktgdsl.training.run_folder import is_search_folder
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         _print(charts, sys.stdout)
     else:
         drawing = stacked([chart_drawing(chart) for chart in charts], "curves")
-        write_picture_file(options.out, drawn(drawing, options.out.suffix))
+        write_output(options.out, drawn(drawing, options.out.suffix))
     return FINE
 
 

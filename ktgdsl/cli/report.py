@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ktgdsl.cli.console import FINE, print_text
 from ktgdsl.cli.training import prepare_to_train
-from ktgdsl.report.pictures.picture import write_picture_file
+from ktgdsl.report.output import write_output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
 
     require_jinja()
     page = page_about(options.folders, evaluated=not options.no_evaluation)
-    write_picture_file(options.out, html(page).encode())
+    write_output(options.out, html(page).encode())
     print_text(f"{options.out} is written: open it in a browser")
     return FINE

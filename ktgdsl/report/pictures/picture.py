@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError
-from ktgdsl.files import write_whole
 from ktgdsl.plan.model import Plan
+from ktgdsl.report.output import write_output
 from ktgdsl.report.pictures.diagram import Diagram, diagram
 from ktgdsl.report.pictures.dot import dot
 from ktgdsl.report.pictures.layout import MAX_VERTICES, layout
@@ -37,17 +37,7 @@ def write_picture(
 
     Raises what `picture` does, and KtgError (E001) where the file cannot be written.
     """
-    write_picture_file(path, picture(plan, Path(path).suffix, accuracies))
-
-
-def write_picture_file(path: str | Path, content: bytes) -> None:
-    """Write the content of a picture, whole or not at all. Raises KtgError (E001) if it cannot."""
-    try:
-        write_whole(Path(path).resolve(), content)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        message = f"`{path}` cannot be written: {reason}"
-        raise KtgError([Diagnostic("E001", message, path=str(path))]) from None
+    write_output(path, picture(plan, Path(path).suffix, accuracies))
 
 
 def drawn(drawing: Drawing, suffix: str) -> bytes:

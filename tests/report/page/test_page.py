@@ -318,3 +318,12 @@ def test_heads_have_rows_and_curves(tmp_path: Path) -> None:
     accuracy = of_node(recorded, "a")[0]
     assert [each.name for each in accuracy.series] == ["test", "training", "test, size"]
     assert accuracy.series[2].last.mean == 44.0
+
+
+def test_a_page_that_cannot_be_written_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_search(tmp_path / "found")
+    out = tmp_path / "none" / "x.html"
+    assert cli.main(["report", str(tmp_path / "found"), "-o", str(out)]) == 1
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err

@@ -22,7 +22,8 @@ LEFT = ("row", "state")
 """Headings of columns that are not numbers."""
 NOTHING = "-"
 WIDTH = 100
-HEADINGS = ("row", "published", "ours", "difference", "d", "state")
+HEADINGS = ("row", "ours", "state")
+PUBLISHED_HEADINGS = ("row", "published", "ours", "difference", "d", "state")
 GAIN_HEADINGS = ("gain", "p")
 COST_HEADINGS = ("runs", "node-epochs", "steps", "time")
 
@@ -74,6 +75,7 @@ def published_accuracy(table: Table, status: RowStatus) -> Sample | None:
     numbers = status.row.published
     if numbers is None:
         return None
+    assert table.published_runs is not None
     return Sample(numbers[0], numbers[1] if len(numbers) > 1 else None, table.published_runs)
 
 
@@ -103,22 +105,28 @@ def render(report: TableReport, style: Format) -> str:
 def cells(report: TableReport) -> list[tuple[str, ...]]:
     """The headings, and a line of cells for each row, as people read them."""
     gains = GAIN_HEADINGS if report.baseline else ()
-    lines: list[tuple[str, ...]] = [HEADINGS + gains + (COST_HEADINGS if report.costs else ())]
+    own = PUBLISHED_HEADINGS if _has_published(report) else HEADINGS
+    lines: list[tuple[str, ...]] = [own + gains + (COST_HEADINGS if report.costs else ())]
     for number, status in enumerate(report.statuses):
         published, ours = published_accuracy(report.table, status), our_accuracy(status)
         comparison = _compare(ours, published)
-        line = (
-            status.row.label,
-            _accuracy_cell(published),
-            _accuracy_cell(ours) + (f" (n = {ours.n})" if ours else ""),
-            f"{comparison.percent:+.2f}" if comparison else NOTHING,
-            f"{comparison.d:+.2f}" if comparison and comparison.d is not None else NOTHING,
-            status.state,
-        )
+        line = {
+            "row": status.row.label,
+            "published": _accuracy_cell(published),
+            "ours": _accuracy_cell(ours) + (f" (n = {ours.n})" if ours else ""),
+            "difference": f"{comparison.percent:+.2f}" if comparison else NOTHING,
+            "d": f"{comparison.d:+.2f}" if comparison and comparison.d is not None else NOTHING,
+            "state": status.state,
+        }
         costs = _cost_cells(status, report.cost_left(number)) if report.costs else ()
         gained = _gain_cells(report.gain(status)) if report.baseline else ()
-        lines.append(line + gained + costs)
+        lines.append((*(line[heading] for heading in own), *gained, *costs))
     return lines
+
+
+def _has_published(report: TableReport) -> bool:
+    """Whether some row of the table has a published number, shown or not."""
+    return any(row.published for row in report.table.rows)
 
 
 def _gain_cells(gained: Gain | None) -> tuple[str, str]:
@@ -149,7 +157,7 @@ def _compare(ours: Sample | None, published: Sample | None) -> Comparison | None
 
 def notes(report: TableReport) -> list[str]:
     """What the columns are, what is left to do, and what went wrong."""
-    n = report.table.published_runs
+    n = report.table.published_runs or 0
     lines = ["Accuracies of the target in percent, mean ± standard deviation of runs."]
     if any(status.row.published for status in report.statuses):
         lines[0] += (
@@ -283,10 +291,16 @@ def _facts(status: RowStatus, table: Table) -> dict[str, Any]:
         "seconds": result and result.seconds,
         "digest": result and result.digest,
         "spec": status.spec and status.spec.as_posix(),
-        "folder": status.run and status.run.folder.as_posix(),
+        "folder": _folder(status),
         "error": " ".join(_errors(status)) if status.error is not None else None,
         "stale": "; ".join(_stale(status)) or None,
     }
+
+
+def _folder(status: RowStatus) -> str | None:
+    """The folder of a row's run, which may not be there yet."""
+    run = status.run or status.result
+    return None if run is None else run.folder.as_posix()
 
 
 def _gain_facts(report: TableReport, status: RowStatus) -> dict[str, Any]:

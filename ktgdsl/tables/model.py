@@ -1,4 +1,4 @@
-"""A table of published numbers and the specs to rerun them with: `table.toml` in a folder."""
+"""A table of numbers and where ours come from, specs or finished runs: `table.toml` in a folder."""
 
 import tomllib
 from pathlib import Path
@@ -18,15 +18,17 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 class Row(Data):
     """A row: its published accuracy, and what is run for ours.
 
-    `spec` is trained, or `space` is searched and the graph that is found trained; a row with
-    neither is cited only. `published` is mean and standard deviation in percent, or the mean
-    alone. `nodes` and `method` are the place of its bar in a chart.
+    `spec` is trained, or `space` is searched and the graph that is found trained, or `run` is the
+    folder of a finished run; a row with none of them is cited only. `published` is mean and
+    standard deviation in percent, or the mean alone. `nodes` and `method` are the place of its bar
+    in a chart.
     """
 
     label: Annotated[str, Field(min_length=1)]
     published: tuple[Number, ...] | None = None
     spec: str | None = None
     space: str | None = None
+    run: str | None = None
     data: str | None = None
     """The data set to train on, instead of the spec's."""
     searched_on: str | None = None
@@ -42,6 +44,8 @@ class Row(Data):
             raise ValueError("`published` is [mean, deviation] or [mean], in percent")
         if self.spec is not None and self.space is not None:
             raise ValueError("a row has a `spec` or a `space`, not both")
+        if self.run is not None and (self.spec or self.space) is not None:
+            raise ValueError("a row has a `run` or what is to be trained, not both")
         if self.spec is None and self.space is None and self.set:
             raise ValueError("`set` is of no use without a `spec` or a `space`")
         if self.searched_on is not None and self.space is None:
@@ -58,10 +62,10 @@ class DataOverrides(Data):
 
 
 class Table(Data):
-    """A table. `published_runs` is how many runs a published number is the mean of."""
+    """A table. `published_runs` is how many runs a published number is the mean of, if any is."""
 
     title: str
-    published_runs: Annotated[int, Field(ge=1)]
+    published_runs: Annotated[int, Field(ge=1)] | None = None
     rows: tuple[Row, ...]
     data: Annotated[dict[str, DataOverrides], Field(default_factory=dict)]
 
@@ -73,6 +77,10 @@ class Table(Data):
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
             raise ValueError(f"two rows have the label `{twice}`")
+        if self.published_runs is None and any(row.published for row in self.rows):
+            raise ValueError(
+                "`published_runs` says of how many runs a published number is the mean"
+            )
         return self
 
     def overrides(self, row: Row) -> list[str]:

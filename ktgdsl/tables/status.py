@@ -15,6 +15,7 @@ from ktgdsl.errors import KtgError, RunError, SpecError
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.searching.result import SearchResult
+from ktgdsl.tables.finished import result_of
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
@@ -102,7 +103,8 @@ class Task:
 
 @dataclass(frozen=True)
 class RowStatus:
-    """A row and what it needs: nothing if it is cited only, else a run, some after a search.
+    """A row and what it needs: nothing if it is cited only or a run that is finished, else a run,
+    some after a search.
 
     `run` is None while there is no graph to be trained, `result` while it is not trained to the
     end. `error` is what is in the way.
@@ -121,10 +123,10 @@ class RowStatus:
         """The status in a word."""
         if self.error is not None:
             return "failed"
-        if self.spec is None:
-            return "cited"
         if self.result is not None:
             return "done"
+        if self.spec is None:
+            return "cited"
         states = [task.state for task in self.tasks]
         if "stale" in states:
             return "stale"
@@ -153,6 +155,8 @@ class Rerun:
 
     def status(self, row: Row) -> RowStatus:
         """The status of a row as it is now. Raises nothing: an error is in the status."""
+        if row.run is not None:
+            return self._finished(row, self.folder / row.run)
         file = row.spec or row.space
         if file is None:
             return RowStatus(row)
@@ -173,6 +177,13 @@ class Rerun:
             return self._with_run(status, best)
         except KtgError as error:
             return RowStatus(row, path, settings, error=error)
+
+    @staticmethod
+    def _finished(row: Row, folder: Path) -> RowStatus:
+        try:
+            return RowStatus(row, result=result_of(folder)[1])
+        except KtgError as error:
+            return RowStatus(row, error=error)
 
     @staticmethod
     def _with_run(status: RowStatus, run: Task) -> RowStatus:

@@ -169,6 +169,14 @@ ROW = '{ label = "x", spec = "x.ktg" }'
     [
         ("title = ", "table.toml is not TOML: Invalid value (at end of document)"),
         (f"published_runs = 5\nrows = [{ROW}]", "the table lacks `title`"),
+        (
+            'title = "t"\nrows = [{ label = "x", published = [1.0] }]',
+            "`published_runs` says of how",
+        ),
+        (
+            'title = "t"\nrows = [{ label = "x", run = "r", spec = "s" }]',
+            "a `run` or what is to be",
+        ),
         (f'title = "t"\npublished_runs = 0\nrows = [{ROW}]', "the table, `published_runs`: "),
         ('title = "t"\npublished_runs = 5\nrows = []', "the table: it has no rows"),
         (f'title = "t"\npublished_runs = 5\nrows = [{ROW}, {ROW}]', "two rows have the label `x`"),

@@ -37,9 +37,19 @@ def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
 
 def check_terms(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """Complain about what terms read that the ends of their edge do not have."""
-    _check_layers(edges, statement, pair, found)
+    if _names_layers(edges, found):
+        _check_layers(edges, statement, pair, found)
     _check_margins(edges, statement, pair, found)
-    _check_heads(edges, statement, pair, found)
+    if edges.drafting.draft.heads:
+        _check_heads(edges, statement, pair, found)
+
+
+def _names_layers(edges: EdgeTable, found: tuple[Term, ...]) -> bool:
+    """Whether a loss names layers; found out once for terms that many pairs have in common."""
+    key = id(found)
+    if key not in edges.layered:
+        edges.layered[key] = found, any(list(_layers(term)) for term in found)
+    return edges.layered[key][1]
 
 
 def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:

@@ -41,9 +41,9 @@ class NumberedPair(NamedTuple):
 class EdgeTable:
     """The pairs so far.
 
-    `elsewhere` has pairs that are replaced at this point of the space and not at others, `terms`
-    and `outputs` are caches, `reported` says what diagnostics exist, and `count` also counts the
-    pairs that were replaced.
+    `elsewhere` has pairs that are replaced at this point of the space and not at others.
+    `terms`, `layered` and `outputs` are caches, `reported` says what diagnostics exist, and
+    `count` also counts the pairs that were replaced.
     """
 
     def __init__(self, drafting: Drafting) -> None:
@@ -51,6 +51,7 @@ class EdgeTable:
         self.pairs: dict[tuple[str, str], NumberedPair] = {}
         self.elsewhere: list[NumberedPair] = []
         self.terms: dict[tuple[int, EdgeKind], tuple[Term, ...] | None] = {}
+        self.layered: dict[int, tuple[tuple[Term, ...], bool]] = {}
         self.outputs: dict[tuple[str, str], NodeOutput] = {}
         self.reported: set[tuple[Hashable, ...]] = set()
         self.count = 0

@@ -6,7 +6,7 @@ from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.lowering.draft import DraftEdge, Drafting
 from ktgdsl.lowering.edge_checks import check_terms, edge_kind_of
 from ktgdsl.lowering.edge_kind import EdgeKind
-from ktgdsl.lowering.edge_pairs import EdgeTable, Pair, add_pairs
+from ktgdsl.lowering.edge_pairs import EdgeTable, NumberedPair, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
 from ktgdsl.lowering.head_checks import joins_one_head
 from ktgdsl.lowering.taps import has_stages
@@ -51,8 +51,13 @@ def _add_all(
     drafting: Drafting, statements: list[Edge]
 ) -> tuple[dict[tuple[str, str], DraftEdge], list[Edge]]:
     edges = EdgeTable(drafting)
-    for statement in statements:
-        _add(edges, statement)
+    ends = (end for each in statements for end in (*each.sources, *each.destinations))
+    if any(drafting.substitution.is_open(end) for end in ends):
+        _expand(edges, statements)
+    else:  # the pairs are the same at all points, whatever flows between them
+        edges.pairs, edges.elsewhere, drafting.draft.empty = drafting.resolver.last(
+            "pairs", _nodes(drafting), lambda: _expand(edges, statements)
+        )
     written = [*edges.pairs.values(), *edges.elsewhere]
     if edges.elsewhere:  # in the order of the text, so that draws have the same names everywhere
         written.sort(key=lambda each: each.number)
@@ -64,6 +69,15 @@ def _add_all(
                 pair.source, pair.destination, resolved, each.statement.span, pair.by_name
             )
     return drafting.draft.edges, drafting.draft.empty
+
+
+def _expand(
+    edges: EdgeTable, statements: list[Edge]
+) -> tuple[dict[tuple[str, str], NumberedPair], list[NumberedPair], list[Edge]]:
+    """The pairs of all statements, those that others replaced, and statements without any."""
+    for statement in statements:
+        _add(edges, statement)
+    return edges.pairs, edges.elsewhere, edges.drafting.draft.empty
 
 
 def _add(edges: EdgeTable, statement: Edge) -> None:

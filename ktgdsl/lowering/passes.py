@@ -11,9 +11,8 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Draft, DraftDerived, DraftEdge, DraftNode
-from ktgdsl.lowering.gates import CUTOFF
 from ktgdsl.lowering.liveness import needed
-from ktgdsl.plan.model import Dropped, node_of
+from ktgdsl.plan.model import Constant, Dropped, Gate, node_of
 
 FROZEN = "frozen = true"
 """The reason of a node that is frozen because the spec says so."""
@@ -46,12 +45,16 @@ def cut(state: PassState) -> PassState:
     """Remove terms whose gate is 0, and edges without a term left."""
     live, dropped = [], []
     for edge in state.edges:
-        terms = tuple(term for term in edge.terms if term.gate != CUTOFF)
+        terms = tuple(term for term in edge.terms if not _is_cut(term.gate))
         if terms:
             live.append(edge if len(terms) == len(edge.terms) else edge._replace(terms=terms))
         else:
             dropped.append(_edge(edge, "its gate is cutoff"))
     return state._replace(edges=tuple(live), dropped=(*state.dropped, *dropped))
+
+
+def _is_cut(gate: Gate) -> bool:
+    return isinstance(gate, Constant) and gate.value == 0
 
 
 def freeze(state: PassState) -> PassState:

@@ -165,6 +165,7 @@ class PointSubstitution(_Substitution):
         self.draws: dict[str, Draw] = {}
         self._used: Counter[str] = Counter()
         self._once: dict[str, Value] = {}
+        self._texts: dict[int, tuple[Choice, tuple[str, ...]]] = {}
 
     def substitute(self, value: Value, place: str) -> Value:
         """The value at the point."""
@@ -220,12 +221,17 @@ class PointSubstitution(_Substitution):
         name = self._fresh(place)
         chosen = int(self.point.get(name, (self.turn or 0) % len(choice.options)))
         if self.turn is not None:
-            texts = tuple(_SPELL(option) for option in choice.options)
-            self.draws[name] = Draw.model_construct(name=name, options=texts)
+            self.draws[name] = Draw.model_construct(name=name, options=self._options(choice))
         # The draws in options that are not taken have names as well.
         options = choice.options
         closed = {i: self.substitute(options[i], place) for i in self.parts.open_options(choice)}
         return closed.get(chosen, options[chosen])
+
+    def _options(self, choice: Choice) -> tuple[str, ...]:
+        """The options as text, spelt once for all places that the tree has the choice at."""
+        if id(choice) not in self._texts:
+            self._texts[id(choice)] = choice, tuple(_SPELL(option) for option in choice.options)
+        return self._texts[id(choice)][1]
 
     def _range(self, value: Range, place: str, *, log: bool) -> Value:
         name = self._fresh(place)

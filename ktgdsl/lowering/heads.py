@@ -37,6 +37,8 @@ def plain_tap(draft: Draft, node: str, path: str) -> str:
 
 def answer_tap(draft: Draft, end: Endpoint) -> str:
     """The tap of an endpoint, that of logits for a head."""
+    if not draft.heads:
+        return tap_of(end)
     heads = draft.heads.get(end.node, ()) if isinstance(end, NodeOutput) else ()
     return LOGITS if tap_of(end) in heads else tap_of(end)
 

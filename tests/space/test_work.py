@@ -69,3 +69,39 @@ def test_open_nodes_are_looked_up_by_what_they_may_be(calls: Counter[str]) -> No
     assert plan_at(plan, {"node.n5": 1, "node.n9": 2}) is not None
     assert plan_at(plan, {"node.n6": 1, "node.n7": 2}) is not None
     assert calls["bind"] <= 60
+
+
+def test_pairs_are_expanded_once_where_only_gates_are_open(calls: Counter[str]) -> None:
+    plan = sound(
+        graph(
+            "node a[3] = resnet8 target a[0] edge label -> * "
+            "edge * -> * : kl via through | cutoff | linear"
+        )
+    )
+    assert calls["make_pair"] == 3 + 6
+    assert plan.space is not None
+    names = [draw.name for draw in plan.space.draws]
+    assert names == [
+        f"edge.a[{source}]->a[{into}].gate"
+        for source in range(3)
+        for into in range(3)
+        if source != into
+    ]
+
+
+def test_pairs_follow_the_number_of_nodes(calls: Counter[str]) -> None:
+    plan = sound(
+        graph(
+            "node a[2 .. 4] = resnet8 target a[0] edge label -> * "
+            "edge * -> * : kl via through | linear"
+        )
+    )
+    counts = {"node.a.count": 4, "edge.a[3]->a[0].gate": 1}
+    large, small = plan_at(plan, counts), plan_at(plan, {"node.a.count": 2})
+    assert large is not None
+    assert small is not None
+    left = [str(edge) for edge in small.graph.edges if edge.transfers]
+    assert left == ["a[0] -> a[1]", "a[1] -> a[0]"]
+    gates = {str(edge): str(edge.terms[0].gate) for edge in large.graph.edges if edge.transfers}
+    assert gates["a[3] -> a[0]"].startswith("linear")
+    assert gates["a[2] -> a[0]"] == "through"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import JsonValue, PlainSerializer, PlainValidator
+from pydantic import JsonValue, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from ktgdsl.vocabulary.call import Call
@@ -48,13 +48,15 @@ class PhaseRef(NamedTuple):
         return self.name
 
 
-class HeadRef(NamedTuple):
+class HeadRef(str):
     """The name of a head of a network, and of the label that it answers."""
 
-    name: str
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return self.name
+    @property
+    def name(self) -> str:
+        """The name as plain text."""
+        return str(self)
 
 
 _T = TypeVar("_T")
@@ -92,7 +94,6 @@ Phase = Annotated[PhaseRef, PlainValidator(_only(PhaseRef, "a phase", lambda _: 
 Head = Annotated[
     HeadRef,
     PlainValidator(_only(HeadRef, "a name", lambda _: True)),
-    PlainSerializer(str, str),
 ]
 """A head of a network."""
 

@@ -7,6 +7,7 @@ from ktgdsl.cli.compiling import compile_named, plan_of
 from ktgdsl.cli.console import FINE, print_text, usage_error
 from ktgdsl.cli.options import add_overrides, overrides
 from ktgdsl.plan.model import Plan
+from ktgdsl.report.circumstances import circumstances
 from ktgdsl.report.difference import Accuracies, difference
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 
@@ -25,7 +26,11 @@ def run(options: argparse.Namespace) -> int:
     if overrides(options) and any(Path(path).is_dir() for path in paths):
         return usage_error("diff", "a run is compared as it is, without --set")
     (one, at_first), (other, at_second) = (_read(options, path) for path in paths)
-    print_text(difference(one, other, paths, (at_first, at_second)).removesuffix("\n"))
+    around: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    if all(Path(path).is_dir() for path in paths):
+        around = circumstances(paths[0]), circumstances(paths[1])
+    text = difference(one, other, paths, (at_first, at_second), around)
+    print_text(text.removesuffix("\n"))
     return FINE
 
 

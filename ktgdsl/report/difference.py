@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
+from ktgdsl.report.circumstances import CONTENT
 from ktgdsl.report.describe import columns, derived_text, open_values, terms_text
 from ktgdsl.report.describe_settings import setting_text
 from ktgdsl.vocabulary.networks import shorthand
@@ -19,29 +20,38 @@ def difference(
     other: Plan,
     names: tuple[str, str] = ("A", "B"),
     reached: tuple[Accuracies, Accuracies] = ({}, {}),
+    circumstances: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> str:
     """Both plans side by side, under their `names`, where they differ; or that they do not.
 
-    `reached` are the accuracies of finished runs, which are shown whether they differ or not.
+    `reached` are the accuracies of finished runs, which are shown whether they differ or not, and
+    `circumstances` what runs had besides their plans.
     """
     first, second = _facts(one), _facts(other)
-    rows = [
-        (name, first.get(name, NOTHING), second.get(name, NOTHING))
-        for name in dict.fromkeys([*first, *second])
-        if first.get(name) != second.get(name)
-    ]
+    around = _differing(*circumstances)
+    rows = [*_differing(first, second), *around]
     rows += [
         (f"accuracy of {node}", reached[0].get(node, NOTHING), reached[1].get(node, NOTHING))
         for node in dict.fromkeys([*reached[0], *reached[1]])
     ]
     lines = columns([("", *names), *rows]) if rows else []
     if one.digest == other.digest:
-        lines.append("the same training")
+        others = any(name.startswith(CONTENT) for name, *_ in around)
+        lines.append("the same plan, with other data or code" if others else "the same training")
     elif one.canonical_digest == other.canonical_digest:
         lines.append("the same graph: only auxiliary nodes have other names or another order")
     elif first == second:
         lines.append("the same nodes, edges and settings, in another order")
     return "\n".join(lines) + "\n"
+
+
+def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """A row for each name whose values differ."""
+    return [
+        (name, first.get(name, NOTHING), second.get(name, NOTHING))
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
 
 
 def _facts(plan: Plan) -> dict[str, str]:

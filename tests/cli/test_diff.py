@@ -1,6 +1,7 @@
 """`ktgc diff`: what differs, under the names of both files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.training.result import NodeResult, RunResult, Score
 from tests.cli.specs import DML3
+from tests.written_runs import write_run
 
 
 def test_names_both_files_and_what_differs(
@@ -56,3 +58,26 @@ def test_runs_are_compared_as_they_are(tmp_path: Path, capsys: pytest.CaptureFix
     assert "a run is compared as it is, without --set" in capsys.readouterr().err
     assert cli.main(["diff", "empty", DML3]) == 1
     assert "E502" in capsys.readouterr().err
+
+
+def test_runs_of_equal_plans_differ_in_their_data_and_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"a": [70.0], "b": [60.0]}
+    code = {"nets.py": {"path": "/x/nets.py", "sha256": "c" * 64}}
+    same: dict[str, Any] = {"data": "a" * 64, "device": "cpu", "threads": 2, "code": code}
+    write_run(tmp_path / "one", scores, **same)
+    write_run(tmp_path / "two", scores, **same)
+    write_run(tmp_path / "three", scores, **{**same, "data": "b" * 64, "threads": 1})
+    assert cli.main(["diff", "one", "two"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["accuracy", "accuracy", "the"]
+    assert lines[-1] == "the same training"
+    assert cli.main(["diff", "one", "three"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["content", "of", "data", "a" * 12, "b" * 12]
+    assert lines[2].split() == ["threads", "2", "1"]
+    assert lines[-1] == "the same plan, with other data or code"
+    (tmp_path / "two" / "environment.json").write_text("{")
+    assert cli.main(["diff", "one", "two"]) == 1
+    assert "environment.json is not what was written there" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import ktgdsl
 from ktgdsl.measures.classification import METRICS
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
+from ktgdsl.report.run_text import plain_run_listener
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.training.events import EpochDone, Event, RepeatStarted
 from ktgdsl.training.measured import Measuring
@@ -117,3 +118,18 @@ def test_a_saved_spec_names_its_metrics() -> None:
     assert "metrics" in text
     assert ktgdsl.loads(text).train.metrics == ("ece", "top5")
     assert "metrics" not in unparse_plan(plan(), Path.cwd())
+
+
+def test_the_display_has_the_metrics_of_the_target(tmp_path: Path) -> None:
+    lines: list[str] = []
+    listener = plain_run_listener(lines.append, clock=lambda: 0.0)
+    result = ktgdsl.run(
+        plan("metrics = [f1, ece]"), out=tmp_path / "r", device="cpu", listener=listener
+    )
+    epoch = next(line for line in lines if line.startswith("epoch 2/2"))
+    metrics = result.nodes["a"].metrics
+    assert metrics is not None
+    shown = f"(f1 {metrics['f1'].mean:.1f}, ece {metrics['ece'].mean:.1f})"
+    assert f"a {result.nodes['a'].accuracy.mean:.1f} % {shown}" in epoch
+    (head,) = (line for line in lines if line.startswith("node "))
+    assert head.split("  ")[-1].strip() == "test ece"

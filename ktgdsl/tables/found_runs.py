@@ -49,7 +49,9 @@ class FoundRun:
         """Whose score it is."""
         if self.plan is None:
             return None
-        return self.plan.search.node if self.plan.search else self.plan.graph.targets[0]
+        if self.kind == "search" and self.plan.search is not None:
+            return self.plan.search.node
+        return self.plan.graph.targets[0]
 
 
 def found_runs(folder: str | Path) -> list[FoundRun]:

@@ -17,9 +17,9 @@ from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
+from ktgdsl.space.open_parts import OpenParts
 from ktgdsl.space.substitutions import (
     CoveringSubstitution,
-    OpenParts,
     Point,
     PointSubstitution,
 )

@@ -15,6 +15,8 @@ from ktgdsl.cli import main as cli
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.exporting.trained_node import trained_node
 from ktgdsl.plan.model import Plan
+from ktgdsl.plan.possible import impossible
+from ktgdsl.report.pictures.picture import picture
 from ktgdsl.report.run_text import run_result_text
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.events import EpochDone, Event
@@ -365,3 +367,20 @@ def test_a_search_goes_by_the_mean_over_heads(folder: Path) -> None:
     assert best.graph.nodes == found.best.graph.nodes
     assert best.graph.nodes[0].heads == ("size", "tone")
     assert 0 < found.result.best.value <= 100
+
+
+def test_a_picture_says_which_label_and_head(folder: Path) -> None:
+    text = picture(plan_of(folder, PAIR), ".mmd").decode()
+    assert "Label size" in text
+    assert "Label tone" in text
+
+
+def test_a_plan_from_a_file_answers_labels_that_are_read(folder: Path) -> None:
+    plan = ktgdsl.complete(plan_of(folder, PAIR))
+    assert impossible(plan) is None
+    for labels, message in (
+        (("size",), "`facts.classes_by_label` has 2 of 1 labels"),
+        (("size", "more"), "`a` answers size, tone of the labels"),
+    ):
+        data = plan.data.model_copy(update={"labels": labels})
+        assert impossible(plan.model_copy(update={"data": data})) == message

@@ -9,7 +9,6 @@ import resource
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,6 +36,7 @@ from ktgdsl.training.events import (
 from ktgdsl.training.networks import load_network
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
+from tests.forked import Forked
 from tests.paths import ROOT
 from tests.plans import CORRECT, RESNET8, edge, sgd, tiny_plan
 
@@ -292,49 +292,38 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_epochs_before(
 
 # Going on
 
-TRAIN_AND_DIE = """
-import os, signal, sys
-from pathlib import Path
-from ktgdsl.plan.model import Call, Edge, Plan
-from ktgdsl.training.events import EpochDone
-from ktgdsl.training.run import run
 
-plan, out, moment, left = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+def train_and_die(plan: Plan, folder: Path, moment: str, count: int) -> None:
+    """Run a plan in this process up to its end by SIGKILL at the `count`th such moment."""
+    left = count
 
-def tick():
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def tick() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def listen(event):
-    if moment == "epoch" and isinstance(event, EpochDone):
-        tick()
+    def listen(event: Event) -> None:
+        if moment == "epoch" and isinstance(event, EpochDone):
+            tick()
 
-replace = Path.replace
+    replace = Path.replace
 
-def ticking(self, target):  # the file is written, and not yet where it belongs
-    if moment == target.name:
-        tick()
-    return replace(self, target)
+    def ticking(path: Path, target: Path) -> Path:
+        """A file is written, and not yet where it belongs."""
+        if moment == target.name:
+            tick()
+        return replace(path, target)
 
-Path.replace = ticking
-run(Plan.from_json(plan.read_text()), out=out, device="cpu", listener=listen, spec="graph tiny")
-"""
+    Path.replace = ticking  # type: ignore[assignment, method-assign] # of this process alone
+    run(plan, out=folder, device="cpu", listener=listen, spec="graph tiny")
 
 
 def kill(plan: Plan, folder: Path, moment: str, count: int) -> None:
     """Runs a plan in a process that ends by SIGKILL at the `count`th such moment."""
-    given = folder.parent / "given.json"
-    given.write_text(plan.to_json())
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN_AND_DIE, given, folder, moment, str(count)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    output = folder.parent / "output.txt"
+    code = Forked(train_and_die, plan, folder, moment, count, output=output).wait()
+    assert code == -signal.SIGKILL, output.read_text()
 
 
 @pytest.fixture(scope="module")

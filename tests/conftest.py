@@ -10,6 +10,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture
+def forked_workers() -> Iterator[None]:
+    """Workers of searches are forked from a process that has imported torch."""
+    from tests.forked import forked_workers as forked
+
+    with forked():
+        yield
+
+
+@pytest.fixture
 def one_thread() -> Iterator[None]:
     """Steps that are made meanwhile have no thread besides the caller's, which alone is seen."""
     from ktgdsl.bench.flops import one_thread as alone

@@ -1,11 +1,21 @@
 """Processes that need not import torch: forked from a server that has it, one for all tests."""
 
+import faulthandler
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from subprocess import TimeoutExpired
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ktgdsl.searching import process
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -35,13 +45,49 @@ class Forked:
         """Wait for the end; the exit code."""
         self._process.join(timeout)
         if self._process.exitcode is None:
-            raise TimeoutExpired("forked", timeout or 0.0)
+            raise subprocess.TimeoutExpired("forked", timeout or 0.0)
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
         """Send a signal, if it has not ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Have the workers of searches forked; those that run another program are as ever."""
+    own = process.PROGRAM
+
+    def start(command: Sequence[str], **options: Any) -> Any:
+        if command[2] != own:
+            return subprocess.Popen(command, **options)
+        (descriptor,) = options["pass_fds"]
+        with Connection(os.dup(descriptor)) as pipe:
+            return Forked(_work, pipe, output=Path(options["stdout"].name))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            process, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start})
+        )
+        yield
+
+
+def _work(pipe: "Connection[Any, Any]") -> None:
+    """A worker of a search as `process.PROGRAM` has it."""
+    from ktgdsl.searching.worker import main
+
+    os.setpgid(0, 0)
+    faulthandler.enable()
+    main(pipe.fileno())
 
 
 def _enter(

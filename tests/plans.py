@@ -23,6 +23,8 @@ from ktgdsl.plan.model import (
 )
 
 RESNET8 = Call(name="resnet", arguments={"depth": 8, "stride": 1})
+NARROW = Call(name="resnet", arguments={"depth": 8, "stride": 1, "width": 4})
+"""ResNet8 with a quarter of its channels, for trainings in large batches."""
 DIGITS = Call(name="digits")
 CONSTANT = Call(name="constant", arguments={"warmup": 0.0})
 THROUGH = Constant(value=1.0)
@@ -66,15 +68,16 @@ def tiny_plan(
     nodes: Iterable[str] = ("a", "b"),
     edges: Sequence[Edge | tuple[str, str]] | None = None,
     *,
+    network: Call = RESNET8,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     targets: Iterable[str] | None = None,
     data: Mapping[str, Any] | None = None,
     **train: Any,
 ) -> Plan:
-    """A plan of ResNet8 nodes on digits, in batches of 16, with constant SGD.
+    """A plan of nodes with a network, by default ResNet8, on digits, in batches of 16, with SGD.
 
-    Edges are pairs or made by `edge`; by default the label teaches every node. `settings`
-    has fields of nodes by name, `data` and `train` fields of the blocks.
+    The rate is constant. Edges are pairs or made by `edge`; by default the label teaches every
+    node. `settings` has fields of nodes by name, `data` and `train` fields of the blocks.
     """
     names = tuple(nodes)
     given = [(LABEL, name) for name in names] if edges is None else list(edges)
@@ -82,7 +85,7 @@ def tiny_plan(
     schedule = train.get("schedule", CONSTANT)
     made = []
     for name in names:
-        fields = {"network": RESNET8, "optimizer": optimizer, "schedule": schedule}
+        fields = {"network": network, "optimizer": optimizer, "schedule": schedule}
         made.append(Node(name=name, **{**fields, **(settings or {}).get(name, {})}))
     graph = Graph(
         name="tiny",

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from inspect import cleandoc
 
 from pydantic.fields import FieldInfo
@@ -31,6 +32,7 @@ def with_tables(text: str) -> str:
     return MARKED.sub(lambda found: f"{found[1]}{made[found[2]]}{found[4]}", text)
 
 
+@cache
 def tables() -> dict[str, str]:
     """All tables by their names."""
     found = {kind: _table(("word", "meaning", "source"), words(kind)) for kind in KINDS}

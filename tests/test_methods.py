@@ -32,12 +32,18 @@ def test_a_method_is_formatted_and_at_most_twenty_lines(path: Path) -> None:
     assert sum(bool(line.strip()) for line in text.splitlines()) <= 20
 
 
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all methods, many of which have the same pre-trained teacher."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
 def test_a_method_trains_on_digits(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All phases and the pre-training of teachers, with the smallest networks of each family."""
-    monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KTGDSL_CACHE", str(teachers))
     text = path.read_text(encoding="utf-8")
     overrides = [*TINY, *(SEMI_SUPERVISED if "recipes/semi.ktg" in text else [])]
     for names, network in re.findall(rf"node ([\w, \[\]]+?) *= ({NETWORKS})", text):

@@ -30,6 +30,12 @@ def test_the_promised_specs_are_there() -> None:
 each_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 
 
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all specs, many of which have the same pre-trained teachers."""
+    return tmp_path_factory.mktemp("cache")
+
+
 class TestSpec:
     @each_spec
     def test_has_nothing_to_complain_about(self, path: Path) -> None:
@@ -37,9 +43,9 @@ class TestSpec:
 
     @pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
     def test_trains_two_steps(
-        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, path: Path, teachers: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path))
+        monkeypatch.setenv("KTGDSL_CACHE", str(teachers))
         plan = ktgdsl.load(path, ["train.epochs=1"])
         if plan.search is not None:
             plan = plan.model_copy(update={"space": None, "search": None})  # at its first point

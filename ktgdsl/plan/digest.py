@@ -5,7 +5,6 @@ Both take the plan as JSON data, so that this module does not depend on the mode
 
 import hashlib
 import json
-from copy import deepcopy
 from typing import Any
 
 from ktgdsl.plan.isomorphism import Arc, canonical_order
@@ -20,7 +19,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     that is not held out; the settings of pre-trainings where there is none or they are those of
     `train`; and the settings of a search. What a space leaves open is part of it.
     """
-    facts = deepcopy(plan)
+    facts = _copied(plan)
     pretrain = facts.pop("pretrain") or {}
     pretrained = _pretrained(facts["graph"]["nodes"])
     differs = any(facts["train"][name] != value for name, value in pretrain.items())
@@ -61,6 +60,21 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         if isinstance(node["weights"], dict):
             node["weights"] = node["weights"]["sha256"]
     return facts
+
+
+def _copied(plan: dict[str, Any]) -> dict[str, Any]:
+    """A copy as deep as `content` and `canonical_digest` change it: of all, it would take longer
+    than all else that they do."""
+    graph, data, pretrain = plan["graph"], plan["data"], plan["pretrain"]
+    facts = data["facts"]
+    return {
+        **plan,
+        "graph": {**graph, "nodes": [{**node} for node in graph["nodes"]]},
+        "data": {**data, "facts": facts and {**facts}},
+        "train": {**plan["train"]},
+        "pretrain": pretrain and {**pretrain},
+        "phases": [{**phase} for phase in plan["phases"]],
+    }
 
 
 def digest(plan: dict[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,15 +10,7 @@ import pytest
 import ktgdsl
 from ktgdsl.cli import main as cli
 from tests.cli.specs import DML3, UGLY
-
-
-def ktgc(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ktgdsl", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from tests.forked import Forked
 
 
 def test_a_run_and_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,14 +61,15 @@ def test_an_unknown_device(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_says_what_is_kept_and_resume_goes_on(tmp_path: Path) -> None:
-    process = ktgc("run", DML3, "--epochs", "200")
+    output = tmp_path / "output.txt"
+    process = Forked(cli.main, ["run", DML3, "--epochs", "200"], output=output)
     metrics = tmp_path / "runs" / "dml3" / "checkpoint.pt"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.wait(timeout=60) == 130
+    err = output.read_text()
     assert "Traceback" not in err
     assert "of 200 epochs are kept in runs/dml3" in err
     assert "ktgc run --resume runs/dml3" in err

@@ -116,7 +116,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.usefixtures("_hostile")
+@pytest.mark.usefixtures("_hostile", "forked_workers")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_verb_sends_hostile_characters_to_a_terminal(command: str) -> None:
     arguments = [part.replace("{0}", HOSTILE) for part in command.split()]

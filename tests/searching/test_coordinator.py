@@ -4,6 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,15 @@ def space(trials: int = 40, more: str = "") -> Plan:
     return sound(SPACE.format(trials=trials, more=more))
 
 
+@cache
+def plan_in(text: str) -> Plan:
+    """The plan of tasks: the same text for each epoch, and often for each search of a test."""
+    return Plan.from_json(text)
+
+
 def value(task: Task, epoch: int) -> float:
     """What a graph is worth after an epoch: the same whenever it is asked."""
-    seen = f"{Plan.from_json(task.plan).digest} {task.seed} {epoch}"
+    seen = f"{plan_in(task.plan).digest} {task.seed} {epoch}"
     return int(hashlib.sha256(seen.encode()).hexdigest()[:4], 16) % 400 / 4
 
 
@@ -98,7 +105,7 @@ class Pretence:
 
     def decide(self, trial: int, keep: bool) -> None:
         task, epoch = self.under_way[trial]
-        if not keep or epoch == Plan.from_json(task.plan).train.epochs:
+        if not keep or epoch == plan_in(task.plan).train.epochs:
             del self.under_way[trial]
         else:
             self.ready.append(trial)
@@ -114,7 +121,7 @@ class Pretence:
         if told is not None:
             del self.under_way[number]
             return [told]
-        last = epoch + 1 == Plan.from_json(task.plan).train.epochs
+        last = epoch + 1 == plan_in(task.plan).train.epochs
         self.under_way[number] = task, epoch + 1
         return [Report(number, epoch + 1, value(task, epoch + 1), 1.0, last=last)]
 

@@ -44,6 +44,7 @@ def test_arguments_of_a_loss_that_is_not_taken_make_no_other_graph() -> None:
     assert found.distinct == 2 * 2 * (4 + 2 + 1)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_it_is_searched_and_its_best_graph_trains_as_in_its_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

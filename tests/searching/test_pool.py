@@ -30,6 +30,7 @@ from ktgdsl.searching.protocol import (
     Task,
     state_path,
 )
+from tests.forked import forked_workers
 from tests.paths import ROOT
 from tests.plans import sgd, tiny_plan
 from tests.searching.test_worker import tensors
@@ -159,7 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pool(folder: Path) -> Iterator[Pool]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, forked_workers():
         patch.setenv("KTGDSL_CACHE", str(folder / "cache"))
         with Pool(2, ["cpu"], folder / "r", patience=PATIENCE) as made:
             yield made
@@ -324,10 +325,11 @@ def test_the_coordinator_does_not_need_torch() -> None:
 # Workers that are not what they should be
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Workers that run this instead, with the pipe as `pipe`."""
+def fake(monkeypatch: pytest.MonkeyPatch, code: str, first: str = "") -> None:
+    """Workers that run this instead, with the pipe as `pipe`; `first` comes before imports."""
     program = (
         "import json, os, sys, time\n"
+        f"{first}\n"
         "sys.path[:] = json.loads(sys.argv[2])\n"
         "from multiprocessing.connection import Connection\n"
         "from ktgdsl.searching.protocol import *\n"
@@ -499,7 +501,7 @@ def test_nor_is_the_first_epoch_waited_for_without_end(
 def test_a_pool_whose_workers_do_not_start_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(monkeypatch, "print('no luck')\nsys.exit(3)")
+    fake(monkeypatch, "", first="print('no luck')\nsys.exit(3)")
     with Pool(1, ["cpu"], tmp_path) as pool:
         pool.submit(Task(0, "", 0, 0, "a"))
         with pytest.raises(RunError, match="3 in a row ended at once"):
@@ -544,19 +546,21 @@ def test_workers_that_are_killed_while_starting_do_not_end_a_search(
     count = tmp_path / "count"
     fake(
         monkeypatch,
-        f"""
-with open({str(count)!r}, "a") as file: file.write("x")
-if len(open({str(count)!r}).read()) <= SO_MANY: os.kill(os.getpid(), 9)
+        """
 pipe.send(Ready())
 task = pipe.recv()
 pipe.send(Report(task.trial, 1, 50.0, 0.1, last=True))
 pipe.recv()
-""".replace("SO_MANY", "5"),
+""",
+        first=f"""
+with open({str(count)!r}, "a") as file: file.write("x")
+if len(open({str(count)!r}).read()) <= 5: os.kill(os.getpid(), 9)
+""",
     )
     with Pool(1, ["cpu"], tmp_path) as pool:
         played = play(pool, task(0, tiny_plan("a")), slots=1)
     assert played.epochs(0) == [1]
-    fake(monkeypatch, "os.kill(os.getpid(), 9)")
+    fake(monkeypatch, "", first="os.kill(os.getpid(), 9)")
     with Pool(1, ["cpu"], tmp_path) as pool:
         pool.submit(Task(0, "", 0, 0, "a"))
         with pytest.raises(RunError, match="10 in a row ended at once"):

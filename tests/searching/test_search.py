@@ -3,10 +3,8 @@
 import csv
 import errno
 import json
-import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -35,6 +33,7 @@ from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
 from ktgdsl.training import run_files
+from tests.forked import Forked
 from tests.searching import test_coordinator
 from tests.searching.test_coordinator import Pretence
 from tests.specs import sound
@@ -122,18 +121,19 @@ def values(folder: Path) -> list[dict[int, float]]:
 
 def killed_at(folder: Path, lines: int, *arguments: str) -> None:
     """kill -9 of the coordinator once its journal has so many lines."""
-    coordinator = subprocess.Popen(command(*arguments), start_new_session=True)
+    coordinator = Forked(cli.main, ["search", *arguments, "--quiet"])
     journal = folder / "study.journal"
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
             break
         time.sleep(0.01)
-    os.kill(coordinator.pid, signal.SIGKILL)
+    coordinator.kill()
     coordinator.wait(timeout=30)
     assert not (folder / "result.json").exists()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_path: Path) -> None:
     """Twice; the second time the power goes, too."""
     (tmp_path / "space.ktg").write_text(SPACE)
@@ -142,7 +142,7 @@ def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_pa
     killed_at(out, 17, "--resume", str(out))
     with (out / "study.journal").open("ab") as torn:
         torn.write(b'{"op_code": 6, "work')  # as a power cut may leave it
-    subprocess.run(command("--resume", str(out)), check=True, timeout=300)
+    assert cli.main(["search", "--resume", str(out), "--quiet"]) == 0
     assert (out / "study.journal.torn-1").exists()
     assert rows(out) == rows(whole)
     assert values(out) == values(whole)

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -35,6 +33,7 @@ from ktgdsl.tables.cost import (
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun
 from ktgdsl.training.result import NodeResult, RunResult, Score
+from tests.forked import Forked
 from tests.paths import ROOT
 from tests.specs import graph, sound
 
@@ -456,6 +455,7 @@ def test_overrides_are_other_runs(folder: Path, capsys: pytest.CaptureFixture[st
     assert rows_of(capsys.readouterr().out)["alone"]["state"] == "to do"
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_searched_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "table.toml").write_text(
         'title = "t"\npublished_runs = 5\nrows = [{ label = "found", space = "space.ktg", '
@@ -510,17 +510,13 @@ def test_ctrl_c_and_going_on(
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL")
 def test_a_kill_and_going_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [str(folder), "--only", "linear", "--epochs", "2000", "--repeats", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ktgdsl", "table", *options, "--device", "cpu"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = Forked(cli.main, ["table", *options, "--device", "cpu"])
     try:
         while not [*folder.glob("runs/tables/*/checkpoint.pt")]:
             assert process.poll() is None
             time.sleep(0.05)
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
     assert ktgc(*options, "--dry-run", "--format", "csv") == 0
     (row,) = rows_of(capsys.readouterr().out).values()

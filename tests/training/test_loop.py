@@ -17,7 +17,7 @@ from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.step import Stepper
-from tests.plans import CORRECT, edge, sgd, tiny_plan
+from tests.plans import CORRECT, NARROW, edge, sgd, tiny_plan
 from tests.trained import Trained, train_plan
 from tests.training.test_metrics import Reads
 from tests.training.test_step import operators
@@ -37,7 +37,7 @@ def linear() -> nn.Module:
 
 def pair(**train: Any) -> Plan:
     """Two nodes, b teaches a, ten steps an epoch."""
-    return tiny_plan("ab", PAIR, data={"batch": 128}, **train)
+    return tiny_plan("ab", PAIR, network=NARROW, data={"batch": 128}, **train)
 
 
 def weights(trained: Trained) -> Iterator[Tensor]:
@@ -61,7 +61,8 @@ def right(trained: Trained, name: str) -> float:
 
 def test_a_training_learns_and_reports_accuracies() -> None:
     events: list[Event] = []
-    trained = train_plan(pair(epochs=3), listener=events.append)
+    plan = tiny_plan("ab", PAIR, data={"batch": 128}, epochs=3)
+    trained = train_plan(plan, listener=events.append)
     epochs_done = [event for event in events if isinstance(event, EpochDone)]
     assert [event.epoch for event in epochs_done] == [1, 2, 3]
     assert {event.split for event in epochs_done} == {"test"}
@@ -136,7 +137,7 @@ def test_under_holdout_the_test_split_is_evaluated_once_at_the_end(
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", counted)
     events: list[Event] = []
-    plan = tiny_plan("a", data={"batch": 128, "holdout": True}, epochs=2)
+    plan = tiny_plan("a", network=NARROW, data={"batch": 128, "holdout": True}, epochs=2)
     trained = train_plan(plan, listener=events.append)
     assert sizes == [259, 259, 500]
     epochs_done = [event for event in events if isinstance(event, EpochDone)]
@@ -149,6 +150,7 @@ def test_a_frozen_node_is_evaluated_and_not_changed() -> None:
     plan = tiny_plan(
         "st",
         [("label", "s"), ("t", "s")],
+        network=NARROW,
         settings={"t": {"frozen": "no edge enters it"}},
         data={"batch": 256},
         epochs=2,
@@ -187,7 +189,7 @@ def test_a_resumed_training_is_bit_equal() -> None:
 
 
 def test_no_epoch_is_trained_before_it_is_asked_for() -> None:
-    plan = tiny_plan("ab", data={"batch": 256, "holdout": True}, epochs=3)
+    plan = tiny_plan("ab", network=NARROW, data={"batch": 256, "holdout": True}, epochs=3)
     step = stepper(plan, CPU, seed=0)
     training = epochs(step, load_training_data(plan.data, 0, CPU), seed=0, evaluated=["b"])
     assert step.taken == 0
@@ -240,7 +242,7 @@ def test_the_host_does_not_wait_within_an_epoch() -> None:
     """Twice the steps in an epoch do not bring one more number to the host."""
 
     def transfers(batch: int) -> int:
-        plan = tiny_plan("ab", PAIR, data={"batch": batch}, clip=1.0)
+        plan = tiny_plan("ab", PAIR, network=NARROW, data={"batch": batch}, clip=1.0)
         with Reads() as reads:
             seen = operators(lambda: train_plan(plan))
         below = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select")

@@ -32,7 +32,7 @@ from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining, cache_folder
 from ktgdsl.training.step import Stepper
 from tests import lookalikes, trained
-from tests.plans import adamw, sgd, tiny_plan, wrn10
+from tests.plans import NARROW, adamw, sgd, tiny_plan, wrn10
 from tests.trained import train_plan
 
 CPU = torch.device("cpu")
@@ -63,6 +63,7 @@ def kd(teacher: str = "t", **train: Any) -> Plan:
     return tiny_plan(
         ["s", teacher],
         [("label", "s"), (teacher, "s")],
+        network=NARROW,
         settings={teacher: FROZEN},
         data={"batch": 256},
         **train,
@@ -200,6 +201,7 @@ def test_equal_networks_share_one_training(trainings: list[Plan]) -> None:
     plan = tiny_plan(
         ["s", "t", "u"],
         [("label", "s"), ("t", "s"), ("u", "s")],
+        network=NARROW,
         settings={"t": FROZEN, "u": FROZEN},
         data={"batch": 256},
     )
@@ -239,6 +241,7 @@ def test_the_validation_split_is_held_out_of_pre_training(
     plan = tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],
+        network=NARROW,
         settings={"t": FROZEN},
         data={"batch": 256, "holdout": True},
     )
@@ -282,7 +285,7 @@ def damage_foreign(path: Path) -> None:
 
 
 def damage_other_network(path: Path) -> None:
-    save_weights(make("resnet", {"depth": 8}, 1, 100), path)
+    save_weights(make("resnet", {"depth": 8, "width": 4}, 1, 100), path)
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_foreign, damage_other_network])
@@ -294,7 +297,7 @@ def test_a_file_that_cannot_be_used_is_replaced(
     damage(file)
     assert same(weights(stepper(kd(), "cpu"), "t"), good)
     assert len(trainings) == 2
-    assert load_weights(make("resnet", {"depth": 8}, 1, 10), file) is None
+    assert load_weights(make("resnet", {"depth": 8, "width": 4}, 1, 10), file) is None
 
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,6 +434,7 @@ def own(module: str, tmp_path: Path) -> Plan:
     return tiny_plan(
         ["s", "t"],
         [("label", "s"), ("t", "s")],
+        network=NARROW,
         settings={"t": {**FROZEN, "network": network}},
         data={"batch": 256},
     ).model_copy(update={"folder": str(tmp_path)})

@@ -37,7 +37,6 @@ from ktgdsl.training.networks import load_network
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
 from tests.forked import Forked
-from tests.paths import ROOT
 from tests.plans import CORRECT, RESNET8, edge, sgd, tiny_plan
 
 EDGES: list[Edge | tuple[str, str]] = [("label", "a"), ("label", "b"), edge("b", "a", CORRECT)]

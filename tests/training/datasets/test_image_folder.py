@@ -158,6 +158,7 @@ class TestFolder:
         error = error_of(folder_data(tmp_path, validation=15, holdout=True))
         assert "`validation` takes 15 of the training samples" in error.message
 
+    @pytest.mark.usefixtures("forked_workers")
     def test_a_spec_is_run_and_searched(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
         spec = tmp_path / "spec.ktg"

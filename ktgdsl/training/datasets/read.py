@@ -51,11 +51,9 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
         RunError: when it is missing, damaged, or not what the plan says (E508).
     """
     data_set = READERS[data.source.name](data)
-    if data.source.name == "digits":
-        return data_set, data
     facts = data.facts
-    own = data.source.name in ("folder", "python")
-    if not own and facts is not None:
+    own, embedded = data.source.name in ("folder", "python"), data.source.name == "digits"
+    if not own and not embedded and facts is not None:
         _require_consistent(data_set, data, facts)
     if data.resize is not None:
         data_set = resized(data_set, Resizing(data.resize, data.crop))

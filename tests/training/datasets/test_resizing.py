@@ -57,6 +57,7 @@ def test_a_random_crop_is_drawn_anew_each_epoch_and_evaluated_in_the_center() ->
     def drawn(split: Split, epoch: int) -> Tensor:
         return torch.cat([image for image, _ in batches(split, 8, 0, epoch)])
 
+    assert drawn(random.train, 1).shape[1:] == (1, 6, 6)
     assert torch.equal(drawn(random.train, 1), drawn(random.train, 1))
     assert not torch.equal(drawn(random.train, 1), drawn(random.train, 2))
     assert random.validation is not None
@@ -67,6 +68,13 @@ def test_a_random_crop_is_drawn_anew_each_epoch_and_evaluated_in_the_center() ->
         ):
             assert torch.equal(label, right)
             assert torch.equal(image, expected)
+
+
+def test_the_digits_are_resized_as_all_others() -> None:
+    before = load_splits(tiny_plan().data, 0, CPU).test.batch(slice(2))[0]
+    after = load_splits(tiny_plan(data={"resize": (4, 16)}).data, 0, CPU).test.batch(slice(2))[0]
+    assert after.shape == (2, 1, 4, 16)
+    assert after.mean().item() == pytest.approx(before.mean().item(), abs=0.05)
 
 
 def settings(text: str, name: str = "cifar10") -> DataPlan:

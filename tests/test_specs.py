@@ -52,7 +52,7 @@ class TestSpec:
         # Images of the right shape stand for data that are not here.
         monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
         monkeypatch.setattr("ktgdsl.training.pretrain.content_facts", lambda *_: {})
-        facts = plan.data.facts or IMAGES
+        facts = plan.data.facts or IMAGES.model_copy(update={"masks": path.parent.name == "masks"})
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"facts": facts})})
         held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
@@ -65,7 +65,9 @@ class TestSpec:
         before = {name: weights(net) for name, net in step.networks.items()}
         for _ in range(2):
             image, other = torch.rand(2, 4, *plan.data.shape)
-            out = step(image, torch.arange(4), second_view=other if plan.data.views > 1 else None)
+            label = torch.arange(4).view(4, *[1] * len(plan.data.label_shape))
+            label = label.expand(4, *plan.data.label_shape)
+            out = step(image, label, second_view=other if plan.data.views > 1 else None)
         assert all(loss.isfinite() for loss in out.losses.values())
         for node in plan.graph.nodes:
             moved = not torch.equal(before[node.name], weights(step.networks[node.name]))

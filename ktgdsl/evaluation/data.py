@@ -48,6 +48,11 @@ def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> 
         )
         raise data_error(message, "`result.json` has the accuracy of each head of its nodes")
     found = complete(with_data(plan, data.model_copy(update=raw))).data
+    if found.known.masks != plan.data.known.masks:
+        kinds = ["one label for each image", "masks"]
+        has, took = (kinds[each.known.masks] for each in (found, plan.data))
+        message = f"{found.source} has {has}, and the run learned from {took}"
+        raise data_error(message, "name data with such labels as the run had")
     if found.shape != plan.data.shape:
         has, takes = ("x".join(map(str, each)) for each in (found.shape, plan.data.shape))
         message = (
@@ -112,7 +117,7 @@ def samples_of(
     if found == names:
         return chosen, names
     numbers = _numbers(found, names, str(data.source))
-    return _relabelled(chosen, numbers), names
+    return _relabelled(data, chosen, numbers), names
 
 
 def _of_one_label(names: ClassNames | None) -> tuple[str, ...] | None:
@@ -130,7 +135,10 @@ def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[
     return [known.index(name) for name in names]
 
 
-def _relabelled(samples: Samples, numbers: list[int]) -> Samples:
+def _relabelled(data: DataPlan, samples: Samples, numbers: list[int]) -> Samples:
+    if data.known.masks:
+        message = f"the classes of {data.source} have another order than those of the run"
+        raise data_error(message, "give masks with the numbers that the run learned")
     table = torch.tensor([*numbers, -1], device=samples.label.device)
     label: Tensor = table[samples.label]  # -1 is the last
     return replace(samples, label=label)

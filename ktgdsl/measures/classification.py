@@ -11,8 +11,10 @@ class ClassMeasures(NamedTuple):
     """One class: its samples, how often it was the answer, and how often it was right.
 
     `recall` is the share of its samples that got it as the answer, which is the accuracy of the
-    class; `precision` the share of its answers that are right; `f1` their harmonic mean. Each is
-    None where it would be 0 / 0: without samples, without answers, or without either.
+    class; `precision` the share of its answers that are right; `f1` their harmonic mean; and `iou`,
+    intersection over union, of those that have it as label or answer the share that have both. Each
+    is None where it would be 0 / 0: without samples, without answers, or without either. With
+    masks a sample is a pixel.
     """
 
     samples: int
@@ -21,6 +23,7 @@ class ClassMeasures(NamedTuple):
     recall: float | None
     precision: float | None
     f1: float | None
+    iou: float | None
 
 
 def top(counts: Counts, k: int) -> float:
@@ -39,7 +42,11 @@ def by_class(counts: Counts) -> list[ClassMeasures]:
     answers = [sum(column) for column in zip(*counts.confusion, strict=True)]
     right = [row[number] for number, row in enumerate(counts.confusion)]
     return [
-        ClassMeasures(n, m, k, _percent(k, n), _percent(k, m), _percent(2 * k, n + m))
+        ClassMeasures(
+            *(n, m, k, _percent(k, n), _percent(k, m)),
+            f1=_percent(2 * k, n + m),
+            iou=_percent(k, n + m - k),
+        )
         for n, m, k in zip(samples, answers, right, strict=True)
     ]
 
@@ -47,6 +54,16 @@ def by_class(counts: Counts) -> list[ClassMeasures]:
 def macro_f1(counts: Counts) -> float:
     """The mean of the F1 of all classes that have a sample or were an answer."""
     known = [each.f1 for each in by_class(counts) if each.f1 is not None]
+    return fmean(known) if known else 0.0
+
+
+def mean_iou(counts: Counts) -> float:
+    """The mean of intersection over union of all classes that have a sample or were an answer.
+
+    Of all pixels of a split together, not image by image, as in the benchmark of PASCAL VOC
+    (Everingham et al., IJCV 2010).
+    """
+    known = [each.iou for each in by_class(counts) if each.iou is not None]
     return fmean(known) if known else 0.0
 
 
@@ -63,6 +80,7 @@ METRICS: Mapping[str, Callable[[Counts], float]] = {
     "top5": top5,
     "f1": macro_f1,
     "ece": calibration_error,
+    "miou": mean_iou,
 }
 """The measures that `train { metrics = [...] }` names."""
 

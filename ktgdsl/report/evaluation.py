@@ -5,7 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ktgdsl.evaluation.result import Evaluation, NodeEvaluation
-from ktgdsl.measures.classification import by_class, calibration_error, macro_f1, top, top5
+from ktgdsl.measures.classification import (
+    by_class,
+    calibration_error,
+    macro_f1,
+    mean_iou,
+    top,
+    top5,
+)
 from ktgdsl.measures.counts import BINS, Bin, Counts
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import count
@@ -33,6 +40,7 @@ MEASURES: dict[str, tuple[str, Callable[[Counts], float]]] = {
     "top5": ("top-5", top5),
     "f1": ("macro F1", macro_f1),
     "ece": ("calibration error", calibration_error),
+    "miou": ("mean IoU", mean_iou),
 }
 """The measures of a node: their headings, and what computes them."""
 
@@ -45,7 +53,7 @@ def evaluation_text(evaluation: Evaluation, detailed: Sequence[str], width: int)
     spread = ", mean ± standard deviation" * several
     parts = [
         f"{graph.name} on the {evaluation.split} split of {evaluation.data}: "
-        f"{count(evaluation.samples, 'sample')}, {seeds}; in percent{spread}",
+        f"{count(evaluation.samples, _counted(evaluation))}, {seeds}; in percent{spread}",
         "\n".join(_nodes(evaluation, width)),
     ]
     for name in detailed:
@@ -73,9 +81,23 @@ def _nodes(evaluation: Evaluation, width: int) -> list[str]:
 
 
 def shown_measures(evaluation: Evaluation) -> list[tuple[str, Callable[[Counts], float]]]:
-    """The measures that say something: the top-5 accuracy only of six classes or more."""
-    few = len(evaluation.classes) < _NEEDS_SIX
-    return [measure for name, measure in MEASURES.items() if name != "top5" or not few]
+    """The measures that say something: the top-5 accuracy only of six classes or more, and the
+    mean IoU where each pixel has a label.
+    """
+    hidden = {"top5"} if len(evaluation.classes) < _NEEDS_SIX else set()
+    hidden |= set() if _of_pixels(evaluation) else {"miou"}
+    return [measure for name, measure in MEASURES.items() if name not in hidden]
+
+
+def _of_pixels(evaluation: Evaluation) -> bool:
+    """Whether each pixel has a label."""
+    facts = evaluation.plan.data.facts
+    return facts is not None and facts.masks
+
+
+def _counted(evaluation: Evaluation) -> str:
+    """What has labels and answers."""
+    return "pixel" if _of_pixels(evaluation) else "sample"
 
 
 def score_text(score: Score) -> str:
@@ -84,9 +106,10 @@ def score_text(score: Score) -> str:
 
 
 def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
-    rows = [["class", "samples", "accuracy", "precision", "F1"]]
+    masks = _of_pixels(evaluation)
+    rows = [["class", f"{_counted(evaluation)}s", "accuracy", "precision", "F1", *["IoU"] * masks]]
     for name, each in zip(evaluation.classes, by_class(node.counts), strict=True):
-        shares = (each.recall, each.precision, each.f1)
+        shares = (each.recall, each.precision, each.f1, *[each.iou] * masks)
         samples = each.samples // len(node.runs)
         rows.append([name, f"{samples:,}", *map(share_cell, shares)])
     return justified(rows, rows[0][:1])
@@ -168,6 +191,7 @@ def _node_facts(evaluation: Evaluation, node: NodeEvaluation) -> dict[str, Any]:
                 "recall": each.recall,
                 "precision": each.precision,
                 "f1": each.f1,
+                "iou": each.iou,
             }
             for name, each in zip(evaluation.classes, by_class(counts), strict=True)
         ],

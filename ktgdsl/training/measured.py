@@ -19,7 +19,7 @@ class Measuring:
         self._counters: dict[str, Counter] = {}
 
     def __call__(self, logits: Mapping[str, Tensor], label: Tensor) -> None:
-        """Count a batch: logits (B, classes) by node, and labels (B,), -1 where there is none."""
+        """Count a batch: logits (B, classes, *rest) by node, and labels (B, *rest), -1 for none."""
         for name, each in logits.items():
             if name not in self._counters:
                 self._counters[name] = Counter(each.shape[1], each.device)

@@ -2,5 +2,6 @@
 
 from typing import Literal
 
-Metric = Literal["top5", "f1", "ece"]
-"""Top-5 accuracy, macro F1, and expected calibration error: `ktgdsl.measures.classification`."""
+Metric = Literal["top5", "f1", "ece", "miou"]
+"""Top-5 accuracy, macro F1, expected calibration error and mean intersection over union:
+`ktgdsl.measures.classification`."""

@@ -203,7 +203,8 @@ class TrainSettings(Parameters):
     metrics: list[Metric] = Field(
         default_factory=list,
         description="measured besides the accuracy after each epoch: `top5`, the top-5 accuracy; "
-        "`f1`, the mean F1 of the classes; `ece`, the expected calibration error",
+        "`f1`, the mean F1 of the classes; `ece`, the expected calibration error; `miou`, the mean "
+        "intersection over union of the classes, with masks in any case",
     )
     checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
 

@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 
-def images(split, size=32, train=256, test=64):
+def images(split, size=32, count=256):
     """Grey images (N, 1, size, size) and their masks (N, size, size).
 
     Class 0 is the background, 1 a disk, 2 a square. Edges are unlabeled (-1), as in the masks of
-    PASCAL VOC.
+    PASCAL VOC. There are a quarter as many to test.
     """
     random = np.random.default_rng(split == "test")
-    count = {"train": train, "test": test}[split]
+    count = count if split == "train" else count // 4
     mask = np.zeros((count, size, size), np.int64)
     rows, columns = np.mgrid[:size, :size]
     for each in mask:
@@ -46,6 +46,7 @@ class UNet(nn.Module):
         self.logits = nn.Conv2d(width, classes, 1)
 
     def forward(self, image):
+        """Return the logits."""
         fine = self.down1(image)
         middle = self.down2(nn.functional.max_pool2d(fine, 2))
         coarse = self.bottom(nn.functional.max_pool2d(middle, 2))
@@ -54,9 +55,11 @@ class UNet(nn.Module):
 
 
 def stage(channels, width):
+    """A convolution with batch norm and ReLU."""
     layers = nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
     return nn.Sequential(*layers)
 
 
 def upsampled(x):
+    """Maps of twice the height and width."""
     return x.repeat_interleave(2, 2).repeat_interleave(2, 3)

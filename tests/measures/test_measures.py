@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ktgdsl.measures.classification import by_class, calibration_error, macro_f1, top, top5
+from ktgdsl.measures.classification import (
+    by_class,
+    calibration_error,
+    macro_f1,
+    mean_iou,
+    top,
+    top5,
+)
 from ktgdsl.measures.counter import Counter, confusion_matrix, label_ranks
 from ktgdsl.measures.counts import BINS, Bin, Counts
 
@@ -67,11 +74,12 @@ def test_a_class_without_samples_or_answers_has_no_measures_and_is_in_no_mean() 
     # Class 1 is answered once and has no sample, class 3 has a sample and no answer, 4 has neither.
     counts = counted(answers(0, 0, 1, 0, classes=5), torch.tensor([0, 0, 0, 3]))
     zero, one, two, three, four = by_class(counts)
-    assert zero == (3, 3, 2, 200 / 3, 200 / 3, 200 / 3)
-    assert one == (0, 1, 0, None, 0.0, 0.0)
-    assert three == (1, 0, 0, 0.0, None, 0.0)
-    assert two == four == (0, 0, 0, None, None, None)
+    assert zero == (3, 3, 2, 200 / 3, 200 / 3, 200 / 3, 50.0)
+    assert one == (0, 1, 0, None, 0.0, 0.0, 0.0)
+    assert three == (1, 0, 0, 0.0, None, 0.0, 0.0)
+    assert two == four == (0, 0, 0, None, None, None, None)
     assert macro_f1(counts) == pytest.approx(200 / 3 / 3)
+    assert mean_iou(counts) == pytest.approx(50 / 3)
 
 
 def test_samples_without_a_label_count_nowhere() -> None:

@@ -112,7 +112,7 @@ def test_json_has_every_count() -> None:
     assert node["top5"]["mean"] == 100.0
     assert node["confusion"] == [[3, 1, 0], [2, 2, 0], [0, 0, 0]]
     assert node["by_class"][0] == {
-        "class": "cat", "samples": 4, "recall": 75.0, "precision": 60.0, "f1": 200 / 3,
+        "class": "cat", "samples": 4, "recall": 75.0, "precision": 60.0, "f1": 200 / 3, "iou": 50.0,
     }  # fmt: skip
     assert node["by_class"][2]["recall"] is None
     assert sum(each["samples"] for each in node["bins"]) == facts["samples"] == 8

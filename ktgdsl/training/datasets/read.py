@@ -85,9 +85,14 @@ def complete(plan: Plan) -> Plan:
 
 
 def with_data(plan: Plan, data: DataPlan) -> Plan:
-    """The plan with this data plan."""
+    """The plan with this data plan, which measures `miou` if each pixel has a label."""
+    if plan.data == data:
+        return plan
+    train, facts = plan.train, data.facts
+    if facts is not None and facts.masks and "miou" not in train.metrics:
+        train = train.model_copy(update={"metrics": (*train.metrics, "miou")})
     # Not a copy: that would keep the digest of the plan without facts.
-    return plan if plan.data == data else Plan.model_construct(**{**dict(plan), "data": data})
+    return Plan.model_construct(**{**dict(plan), "data": data, "train": train})
 
 
 def _facts(data_set: DataSet, data: DataPlan) -> Facts:

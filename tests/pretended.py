@@ -12,5 +12,9 @@ def load_training_data(data: DataPlan, seed: int, device: torch.device) -> Train
     size = data.batch, *data.shape
     image = torch.randint(256, size, generator=generator, dtype=torch.uint8)
     label = torch.randint(data.classes, size[:1], generator=generator)
-    split = Split(image.to(device), label.to(device))
+    mask = None
+    if data.known.masks:
+        shape = (size[0], *data.label_shape)
+        mask = torch.randint(data.classes, shape, generator=generator).to(device)
+    split = Split(image.to(device), label.to(device), mask=mask)
     return TrainingData(split, "validation", split)

@@ -19,6 +19,7 @@ METHODS = FOLDER / "methods"  # which test_methods.py trains
 TRAINED = [path for path in SPECS if path.parent.name not in ("methods", "heads")]
 IMAGES = Facts(classes=10, shape=(1, 28, 28), train_samples=1_000, test_samples=1_000)
 """For those of functions in Python."""
+MASKS = IMAGES.model_copy(update={"classes": 3, "masks": True})
 
 OFFERED = {"dml3", "vanilla", "kd", "gates"}
 
@@ -52,7 +53,7 @@ class TestSpec:
         # Images of the right shape stand for data that are not here.
         monkeypatch.setattr("ktgdsl.training.pretrain.load_training_data", load_training_data)
         monkeypatch.setattr("ktgdsl.training.pretrain.content_facts", lambda *_: {})
-        facts = plan.data.facts or IMAGES.model_copy(update={"masks": path.parent.name == "masks"})
+        facts = plan.data.facts or (MASKS if path.parent.name == "masks" else IMAGES)
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"facts": facts})})
         held = plan.data.train_samples - 8
         data = {"augment": "none", "batch": 8, "validation": held}
@@ -65,7 +66,7 @@ class TestSpec:
         before = {name: weights(net) for name, net in step.networks.items()}
         for _ in range(2):
             image, other = torch.rand(2, 4, *plan.data.shape)
-            label = torch.arange(4).view(4, *[1] * len(plan.data.label_shape))
+            label = (torch.arange(4) % plan.data.classes).view(4, *[1] * len(plan.data.label_shape))
             label = label.expand(4, *plan.data.label_shape)
             out = step(image, label, second_view=other if plan.data.views > 1 else None)
         assert all(loss.isfinite() for loss in out.losses.values())

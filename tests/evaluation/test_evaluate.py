@@ -30,7 +30,7 @@ graph evaluated {
     edge slow  -> b : kl
 }
 data digits { batch = 128  samples = 256  validation = 64  holdout = true  augment = standard }
-train { epochs = 2  repeats = 2  metrics = [top5, f1, ece] }
+train { epochs = 2  repeats = 2  metrics = [top5, f1, ece, miou] }
 """
 
 
@@ -120,7 +120,7 @@ def test_metrics_of_the_training_are_those_of_an_evaluation(
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     for name, node in result["nodes"].items():
         last = [each for each in lines if each["node"] == name and each["epoch"] == 2]
-        assert [*node["metrics"]] == [*node["validation_metrics"]] == ["top5", "f1", "ece"]
+        assert [*node["metrics"]] == [*node["validation_metrics"]] == [*METRICS]
         for metric, measure in METRICS.items():
             on_test, held_out = (each.nodes[name] for each in (evaluation, validation))
             assert node["metrics"][metric]["runs"] == pytest.approx(on_test.score(measure).runs)

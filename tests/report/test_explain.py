@@ -21,7 +21,7 @@ from ktgdsl.report.explain import (
     written_files,
 )
 from ktgdsl.syntax.boundaries import RESERVED
-from ktgdsl.vocabulary import search, settings
+from ktgdsl.vocabulary import rare_settings, search, settings
 from ktgdsl.vocabulary.entry import Parameters
 from ktgdsl.vocabulary.registry import KINDS, entries
 
@@ -261,7 +261,8 @@ class TestSettings:
     def test_every_class_of_settings_is_explained(self) -> None:
         classes = {
             each
-            for each in (*vars(settings).values(), *vars(search).values())
+            for module in (settings, rare_settings, search)
+            for each in vars(module).values()
             if isinstance(each, type)
             and issubclass(each, Parameters)
             and each.__name__.endswith("Settings")

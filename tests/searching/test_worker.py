@@ -233,7 +233,7 @@ def test_the_best_epoch_is_of_the_held_out_split_whichever_judges(tmp_path: Path
 def test_only_the_objective_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[list[str]] = []
 
-    def watched(answers: Any, _: object) -> dict[str, float]:
+    def watched(answers: Any, *_: object) -> dict[str, float]:
         measured.append(list(answers.nodes))
         return dict.fromkeys(answers.nodes, 50.0)
 

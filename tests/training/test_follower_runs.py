@@ -166,9 +166,9 @@ SPACE = f"""
 def test_a_search_over_averages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
 
-    def watched(answers: Any, samples: Any) -> dict[str, float]:
+    def watched(answers: Any, *rest: Any) -> dict[str, float]:
         measured.extend(answers.nodes)
-        return evaluate(answers, samples)
+        return evaluate(answers, *rest)
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", watched)
     plan: Plan = ktgdsl.loads(SPACE)

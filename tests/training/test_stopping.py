@@ -54,7 +54,7 @@ def measure(monkeypatch: pytest.MonkeyPatch, **accuracies: Sequence[float]) -> N
     """Have the evaluations give these accuracies of each node, and then the last one."""
     series = {name: chain(each, repeat(each[-1])) for name, each in accuracies.items()}
 
-    def evaluated(answers: NetworkPredictor | GraphPredictor, _: object) -> dict[str, float]:
+    def evaluated(answers: NetworkPredictor | GraphPredictor, *_: object) -> dict[str, float]:
         return {name: float(next(series[name])) for name in answers.nodes}
 
     monkeypatch.setattr("ktgdsl.training.loop.evaluate", evaluated)

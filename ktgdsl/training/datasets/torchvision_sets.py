@@ -221,12 +221,37 @@ def _ensure_files(
 @contextmanager
 def _archives_stay_inside() -> Iterator[None]:
     """Unpack no archive of tar to anywhere else, nor a link or device (zip does not either)."""
+    if not hasattr(tarfile, "data_filter"):  # before Python 3.11.4
+        with _members_checked():
+            yield
+        return
     before = tarfile.TarFile.__dict__.get("extraction_filter")
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
     try:
         yield
     finally:
         tarfile.TarFile.extraction_filter = before
+
+
+@contextmanager
+def _members_checked() -> Iterator[None]:
+    """The same for a Python whose tarfile has no filters: all members are looked at first."""
+    archives: Any = tarfile.TarFile
+    extractall = archives.extractall
+
+    def checked(archive: tarfile.TarFile, path: str = ".", *rest: Any, **options: Any) -> None:
+        root = Path(path).resolve()
+        for member in archive.getmembers():
+            inside = (root / member.name).resolve().is_relative_to(root)
+            if not inside or not (member.isfile() or member.isdir()):
+                raise ValueError(f"{member.name!r} is a link, or outside the destination")
+        extractall(archive, path, *rest, **options)
+
+    archives.extractall = checked
+    try:
+        yield
+    finally:
+        archives.extractall = extractall
 
 
 def _labels(labels: Any) -> Tensor:

@@ -247,9 +247,12 @@ class TestDownload:
         error = error_of(data_of("cifar10", None, 20, 8, **CIFAR10))
         assert f"{batch} cannot be read (it is not the published file)" in error.message
 
+    @pytest.mark.parametrize("filters", [True, False])
     def test_a_downloaded_archive_cannot_write_outside(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, filters: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        if not filters:  # as before Python 3.11.4
+            monkeypatch.delattr(tarfile, "data_filter", raising=False)
         monkeypatch.setenv("KTGDSL_DATA", str(tmp_path / "data"))
         archive = tmp_path / "evil.tar.gz"
         with tarfile.open(archive, "w:gz") as tar:
@@ -261,7 +264,8 @@ class TestDownload:
         extract_archive: Any = import_module("torchvision.datasets.utils").extract_archive
         monkeypatch.setattr(torchvision_sets._torchvision().CIFAR10, "download", download)
         message = error_of(data_of("cifar10", None, 20, 8, **CIFAR10)).message
-        assert "the download failed (OutsideDestinationError: " in message
+        assert "the download failed (" in message
+        assert "outside the destination" in message
         assert not (tmp_path / "outside").exists()
 
     def test_a_download_that_fails_says_what_to_get_and_where_to_put_it(

@@ -46,15 +46,16 @@ def model_card(node: TrainedNode, file: str, picture: str | None) -> str:
 def _metadata(node: TrainedNode) -> Iterator[str]:
     # JSON is YAML, too.
     data = json.dumps(str(node.plan.data.source))
+    task = "image-segmentation" if node.plan.data.known.masks else "image-classification"
     metric = {"type": "accuracy", "name": "test accuracy in percent", "value": node.accuracy}
     yield "---"
     yield "library_name: ktgdsl"
-    yield "pipeline_tag: image-classification"
+    yield f"pipeline_tag: {task}"
     yield "tags: [knowledge-distillation, knowledge-transfer-graph]"
     yield "model-index:"
     yield f"  - name: {json.dumps(f'{node.plan.graph.name}-{node.name}')}"
     yield "    results:"
-    yield "      - task: {type: image-classification}"
+    yield f"      - task: {{type: {task}}}"
     yield f"        dataset: {{type: {data}, name: {data}}}"
     yield f"        metrics: [{json.dumps(metric)}]"
     yield "---"
@@ -83,18 +84,20 @@ def _summary(node: TrainedNode, picture: str | None) -> Iterator[str]:
 
 def _usage(node: TrainedNode, file: str) -> Iterator[str]:
     channels, height, width = node.shape
-    output = {"logits": "logits", "log_p": "log-probabilities"}[node.output]
+    what = {"logits": "logits", "log_p": "log-probabilities"}[node.output]
+    of_pixels = f", {height}, {width}" * node.plan.data.known.masks
+    output = f"{what} (B, {node.plan.data.classes}{of_pixels})"
     yield "## Use"
     yield ""
     if file.endswith(".safetensors"):
         yield (
             "The file has the weights of the network, which takes images normalised by its `mean` "
-            f"and `std`, (B, {channels}, {height}, {width}), and gives {output} (B, classes)."
+            f"and `std`, (B, {channels}, {height}, {width}), and gives {output}."
         )
     else:
         yield (
             f"It takes images (B, {channels}, {height}, {width}), float32 from 0 to 1, which it "
-            f"normalises itself, and gives {output} (B, classes)."
+            f"normalises itself, and gives {output}."
         )
     yield ""
     yield "```python"

@@ -16,6 +16,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.exporting import formats
 from ktgdsl.exporting.export import export
 from ktgdsl.exporting.trained_node import TrainedNode, trained_node
+from ktgdsl.report.model_card import model_card
 
 SPEC = """
 graph g {
@@ -183,9 +184,23 @@ class TestCard:
         assert "= ensemble(a, b, combine=concat)" in card
         assert f"torch {torch.__version__.partition('+')[0]}" in card
 
-    def test_names_stay_within_fences(self, folder: Path) -> None:
-        from ktgdsl.report.model_card import model_card
+    @pytest.mark.parametrize(
+        ("masks", "task", "outputs"),
+        [(False, "classification", "(B, 10)."), (True, "segmentation", "(B, 10, 8, 8).")],
+    )
+    def test_what_the_network_does(
+        self, folder: Path, masks: bool, task: str, outputs: str
+    ) -> None:
+        node = trained_node(folder, None, 1)
+        facts = node.plan.data.known.model_copy(update={"masks": masks})
+        data = node.plan.data.model_copy(update={"facts": facts})
+        plan = node.plan.model_copy(update={"data": data})
+        card = model_card(node._replace(plan=plan), "m.pt2", None)
+        assert f"pipeline_tag: image-{task}\n" in card
+        assert f"task: {{type: image-{task}}}\n" in card
+        assert f"gives logits {outputs}\n" in card
 
+    def test_names_stay_within_fences(self, folder: Path) -> None:
         node = trained_node(folder, None, 1)
         names = tuple(f"<script>{digit}\n```\n# x" for digit in range(10))
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_text, width
+from ktgdsl.lowering.named_values import either
 from ktgdsl.report.explain import explain, overview, refilled, suggest
 
 
@@ -24,8 +25,10 @@ def run(options: argparse.Namespace) -> int:
         return FINE
     text = explain(options.name)
     if text is None:
-        guess = suggest(options.name)
-        fix = f"did you mean `{guess}`?" if guess else "`ktgc explain` lists what there is"
+        guesses = suggest(options.name)
+        fix = (
+            f"did you mean {either(guesses)}?" if guesses else "`ktgc explain` lists what there is"
+        )
         print_text(f"ktgc: nothing is called `{options.name}`; {fix}", sys.stderr)
         return AT_FAULT
     print_text(refilled(text, width()))

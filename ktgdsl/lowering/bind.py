@@ -10,9 +10,9 @@ from ktgdsl.lowering import hints
 from ktgdsl.lowering.named_values import NamedValue, either, first_name, named, place_of
 from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
-from ktgdsl.lowering.values import INVALID, is_open, whole
+from ktgdsl.lowering.values import INVALID, is_open
 from ktgdsl.syntax.tree import Boolean, CallExpression, List, Reference, Setting, String, Value
-from ktgdsl.vocabulary.entry import Entry, Parameters, alternatives
+from ktgdsl.vocabulary.entry import Entry, Parameters, Percentage, alternatives, whole
 from ktgdsl.vocabulary.registry import entry
 from ktgdsl.vocabulary.spelling import closest
 
@@ -117,7 +117,7 @@ class Binder(ReferenceResolver):
             self.complain("E301", message, value.span, "put it between double quotes")
             return INVALID
         plain = self.plain(item.value)
-        return whole(plain) if int in types else plain
+        return whole(plain) if int in types and Percentage not in types else plain
 
     def _names(self, written: Value, kind: str) -> bool:
         """Whether a value is a word of the kind, such as a schedule where a number could be."""

@@ -141,6 +141,9 @@ def for_invalid(cls: type[Parameters], name: str, value: object) -> str | None:
             return f"`{repeats}` trains with seeds from {first} on"
         case float() if Percentage in types and wants_whole and 0 < value < 1:
             return f"a share is a percentage: `{name} = {100 * value:.12g}%`"
+        case float(1) if Percentage in types and wants_whole:
+            one = f"write `{name} = 1` for one sample; a share is a percentage: `{name} = 50%`"
+            return f"{one}; leave it out for all" if field and field.default is None else one
         case Percentage(percent=percent) if wants_number and Percentage not in types:
             number = percent if wants_whole else percent / 100
             return f"it takes no percentage: `{name} = {number:.12g}`"

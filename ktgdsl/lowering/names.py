@@ -2,9 +2,10 @@
 
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.lowering.resolve import Resolver
-from ktgdsl.lowering.values import INVALID, whole
+from ktgdsl.lowering.values import INVALID
 from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.tree import All, Declared, Reference, Value
+from ktgdsl.vocabulary.entry import whole
 from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.spelling import closest
 

@@ -38,6 +38,8 @@ def invalid(error: Mapping[str, Any], name: str) -> tuple[str, str]:
     if kind == "unknown_name":
         return "E201", error["msg"]
     if kind == "wrong_type":
+        number = error["input"]
+        value = str(number) if isinstance(number, float) and number.is_integer() else value
         return "E301", f"{name} {error['msg']}, not {value}"
     if kind == "value_error":
         text = str(context["error"])

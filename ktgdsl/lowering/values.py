@@ -35,9 +35,6 @@ class _Invalid:
 
 INVALID: Final = _Invalid()
 
-_EXACT = 2**53
-"""From here on a float is not one whole number but several."""
-
 ANYTHING: Final = "*"
 """Among the unread words: a file is missing, and whatever may be declared in it."""
 
@@ -174,13 +171,6 @@ class Scope:
             self.complain("E305", "the result is too large for a number", value.span)
             return INVALID
         return result
-
-
-def whole(value: Any) -> Any:
-    """A whole number that is written as `3e0` as one; anything else as it is."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        return int(value)
-    return value
 
 
 def calculated(operator: str, left: int | float, right: int | float) -> int | float:

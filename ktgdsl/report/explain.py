@@ -1,7 +1,7 @@
 """`ktgc explain`: what a code, a word or a setting means, as plain text of 80 columns."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from inspect import cleandoc
 from textwrap import fill, indent
 
@@ -23,6 +23,7 @@ from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.installed import GROUPS, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand
+from ktgdsl.vocabulary.other_names import other_argument, other_word
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of, settings_of
 from ktgdsl.vocabulary.spelling import closest
 
@@ -51,8 +52,9 @@ def explain(name: str) -> str | None:
     A name is a code (`E304`), a family of codes (`E3`), a word (`correct`, `gate:cosine`,
     `resnet32`), a kind of words (`gate`), a keyword (`edge`), a block (`train`), a setting
     (`batch`, `data.batch`), a command (`table`) or a file (`result.json`). What has several
-    meanings has a page for each.
+    meanings has a page for each. Of a call as a spec has it, such as `kl(T=4)`, the word counts.
     """
+    name = name.partition("(")[0].rstrip() if name.endswith(")") else name
     pages = [
         *_codes(name),
         *_ambiguous(name),
@@ -66,8 +68,24 @@ def explain(name: str) -> str | None:
     return "\n\n\n".join(pages) or None
 
 
-def suggest(name: str) -> str | None:
-    """The known name that a misspelt one probably meant, or None."""
+def suggest(name: str) -> list[str]:
+    """The known names that a misspelt one, or one of papers and other programs, probably meant."""
+    written, colon, word = name.rpartition(":")
+    others = (other_word(kind, word) for kind in KINDS if not colon or kind == written)
+    called = list(dict.fromkeys(filter(None, others)))
+    arguments = [name, *other_argument(name.rpartition(".")[2])]
+    return called or _with_arguments(arguments) or list(filter(None, [_closest(name)]))
+
+
+def _with_arguments(names: Sequence[str]) -> list[str]:
+    """The settings of these names, or else the first words that have such arguments."""
+    settings = [name for cls in BLOCKS.values() for name in names if name in cls.model_fields]
+    every = ((word, entry) for kind in KINDS for word, entry in entries(kind).items())
+    words = (word for word, entry in every if {*names} & entry.model_fields.keys())
+    return list(dict.fromkeys(settings or words))[:3]
+
+
+def _closest(name: str) -> str | None:
     words = [(kind, word) for kind in KINDS for word in entries(kind)]
     settings = [(block, name) for block, cls in BLOCKS.items() for name in cls.model_fields]
     _, dot, setting = name.rpartition(".")
@@ -87,6 +105,7 @@ def suggest(name: str) -> str | None:
             *(f"{kind}:{word}" for kind, word in words),
             *(f"{block}.{setting}" for block, setting in settings),
         ],
+        cutoff=0.75,  # of so many names some are a little like any
     )
 
 

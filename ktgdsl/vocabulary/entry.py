@@ -80,6 +80,17 @@ class Percentage(NamedTuple):
     percent: float
 
 
+_EXACT = 2**53
+"""From here on a float is not one whole number but several."""
+
+
+def whole(value: Any) -> Any:
+    """A whole number that is written as `3e0` as one; anything else as it is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return value
+
+
 def _plain(value: Any) -> JsonValue:
     """A value as it stands in a plan."""
     if isinstance(value, Percentage):
@@ -138,6 +149,8 @@ def _samples(value: Any) -> int | Percentage:
         if not 0 < value.percent < 100:
             raise ValueError(f"must be more than 0% and less than 100%, not {value.percent:g}%")
         return value
+    share = isinstance(value, float) and value == 1  # one sample, or all of them?
+    value = value if share else whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type("a whole number of samples or a percentage of them")
     if value < 1:
@@ -154,6 +167,7 @@ def _epochs(value: Any) -> int | Percentage:
         if not 0 < value.percent < float("inf"):
             raise ValueError(f"must be more than 0%, not {value.percent:g}%")
         return value
+    value = whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type("a whole number or a percentage of the epochs of `train`")
     if value < 1:

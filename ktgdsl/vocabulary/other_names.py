@@ -5,8 +5,10 @@ from collections.abc import Mapping
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "loss": {
-        "kl(T=4)": "kd distill distillation hinton softtargets softlabels",
-        "kl": "kld kldiv kldivloss kullbackleibler forwardkl mutual dml",
+        "kl(T=4)": "kd kdloss distill distillation knowledgedistillation hinton softtarget "
+        "softtargets softlabels",
+        "kl": "kld kldiv kldivloss kldivergence kullbackleibler forwardkl mutual "
+        "mutuallearning deepmutuallearning dml",
         "reverse_kl": "rkl reversekld backwardkl",
         "js": "jsd jensenshannon",
         "ce": "nll nllloss crossentropy crossentropyloss xent softmax softmaxcrossentropy "
@@ -20,7 +22,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "overhaul": "ofd",
         "fsp": "gramian flow",
         "standardized_kl": "logitstandardization lskd standardization",
-        "rkd": "relational",
+        "rkd": "relational relationalkd",
+        "dkd": "decoupled decoupledkd",
+        'python("my_losses:loss")': "crd vid pkt nst ab ft cc srrl reviewkd simkd",
     },
     "gate": {
         "through": "open on always all one identity yes true throughgate",
@@ -45,7 +49,14 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "constant(warmup=5)": "warmup linearwarmup",
     },
     "stop": {"patience(10)": "earlystopping earlystop early", "never": "none no off false null"},
-    "network": {"wrn": "wideresnet", "resnet": "cifarresnet"},
+    "network": {
+        "wrn": "wideresnet",
+        "resnet": "cifarresnet",
+        "ema": "meanteacher movingaverage exponentialmovingaverage averagedmodel",
+    },
+    "sampler": {"tpe": "bayes bayesian optuna", "all": "grid gridsearch exhaustive bruteforce"},
+    "pruner": {"asha": "sha hyperband successivehalving"},
+    "objective": {"accuracy": "acc top1 valaccuracy validationaccuracy testaccuracy"},
     "dataset": {
         'folder("images")': "imagenet imagefolder images",
         "fashion_mnist": "fmnist",
@@ -61,6 +72,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "gamma": "lrdecay decayrate",
     "smoothing": "labelsmoothing",
     "decay": "alpha momentum",
+    "batch": "bs batchsize",
     "widen": "width k widenfactor wideningfactor",
     "depth": "layers",
     "width": "channels planes widen",
@@ -79,6 +91,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "clip": "gradclip clipnorm clipgradnorm maxnorm",
     "repeats": "runs seeds nseeds",
     "workers": "numworkers nworkers",
+    "device": "gpu cuda",
     "trials": "ntrials maxtrials",
 }
 

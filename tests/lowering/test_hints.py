@@ -90,6 +90,9 @@ def test_what_is_suggested_is_sound(body: str, more: str, wrong: str, right: str
 SETTINGS = [
     ("data digits { validation = 0.2 }", "validation = 20%"),
     ("data digits { labeled = 0.125 }", "labeled = 12.5%"),
+    ("data digits { samples = 1.0 }", "samples = 50%"),
+    ("data digits { labeled = 2 * 0.5 }", "labeled = 50%"),
+    ("data digits { validation = 1e0 }", "validation = 1"),
     ("train { seed = [3, 4, 5] }", "seed = 3  repeats = 3"),
     ("train { epochs = 20% }", "epochs = 20"),
     ("train { clip = 50% }", "clip = 0.5"),

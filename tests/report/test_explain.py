@@ -326,11 +326,29 @@ class TestAnyName:
             ("egde", "edge"),
             ("optimiser", "optimizer"),
             ("E3O4", "E304"),
-            ("xyzzy", None),
+            ("kd", "kl(T=4)"),
+            ("loss:distillation", "kl(T=4)"),
+            ("at", "attention"),
+            ("crd", 'python("my_losses:loss")'),
+            ("batch_size", "batch"),
+            ("dropout", "wrn"),
+            ("mean_teacher", "ema"),
         ],
     )
-    def test_did_you_mean(self, name: str, expected: str | None) -> None:
-        assert suggest(name) == expected
+    def test_did_you_mean(self, name: str, expected: str) -> None:
+        assert suggest(name) == [expected]
+
+    @pytest.mark.parametrize("name", ["xyzzy", "teacher", "pkd"])
+    def test_nothing_is_meant_that_is_only_a_little_alike(self, name: str) -> None:
+        assert suggest(name) == []
+
+    def test_several_that_may_be_meant(self) -> None:
+        assert suggest("warm_up") == ["rampup(80)", "constant(warmup=5)"]
+        assert suggest("lr") == ["sgd", "adamw", "adam"]
+
+    def test_what_is_suggested_has_a_page(self) -> None:
+        assert explain("kl(T=4)") == explain("kl")
+        assert explain('python("my_losses:loss")') == explain("python")
 
     def test_overview(self) -> None:
         text = overview()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,19 @@ def metrics_digest(path: Path) -> str | None:
     """The SHA-256 of the metrics, None where there are none."""
     with reporting_read_errors(path):
         return sha256(path.read_bytes()) if path.exists() else None
+
+
+def last_epoch(path: Path) -> tuple[int, int] | None:
+    """The repeat and the epoch of the last line that is whole, None where there is none."""
+    if not path.exists():
+        return None
+    with reporting_read_errors(path):
+        lines = path.read_bytes().splitlines()
+    for line in reversed(lines):
+        with suppress(ValueError):
+            entry = _Line.model_validate_json(line)
+            return entry.repeat, entry.epoch
+    return None
 
 
 def truncate_metrics(path: Path, repeat: int, epoch: int, digest: str | None = None) -> None:

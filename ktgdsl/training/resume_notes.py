@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from ktgdsl.backend.weights import is_intact_file
+from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Checkpoint
+from ktgdsl.training.metrics_file import last_epoch
 from ktgdsl.training.run_folder import CLASSES, SPACE, SPEC, RunFolder
 from ktgdsl.training.unchanged import changed_code_notes, sha256_at
 from ktgdsl.training.versions import installed_version
 
 
 def notes_on_resume(
-    folder: RunFolder, environment: Mapping[str, Any], checkpoint: Checkpoint
+    folder: RunFolder, plan: Plan, environment: Mapping[str, Any], checkpoint: Checkpoint
 ) -> tuple[str, ...]:
     """What may make a resumed run differ from one that was not cut off, a sentence each."""
     notes = []
@@ -24,12 +26,29 @@ def notes_on_resume(
                 f"begun with {package} {before[package]} and resumed with {now}: the numbers may "
                 "not be those of either"
             )
-    if folder.metrics.exists() and not folder.checkpoint.exists():
-        notes.append(f"{folder.checkpoint} is gone: the run begins again at its first epoch")
+    if not folder.checkpoint.exists() and (reached := last_epoch(folder.metrics)) is not None:
+        notes.append(_without_checkpoint(folder, plan.train.checkpoint, reached))
     if checkpoint.metrics is not None and not folder.metrics.exists():
         notes.append(f"{folder.metrics} is gone: it will have the epochs from here on alone")
     notes += [f"{each}; the run does not need it" for each in damaged_copies(folder, environment)]
     return (*changed_code_notes(folder, environment), *notes)
+
+
+def _without_checkpoint(folder: RunFolder, interval: int, reached: tuple[int, int]) -> str:
+    """Why there is no checkpoint of a run that has reached that epoch of that repeat.
+
+    An epoch is in the metrics before it is in a checkpoint.
+    """
+    again = "the run begins again at its first epoch"
+    if reached > (1, interval):
+        return f"{folder.checkpoint} is gone: {again}"
+    every = "each epoch" if interval == 1 else f"every {interval} epochs (`train.checkpoint`)"
+    if reached < (1, interval):
+        return f"the run was cut off before its first checkpoint, one {every}: {again}"
+    return (
+        f"there is no {folder.checkpoint}, which is written after {every}: the run was cut off "
+        f"before that, or the file was removed; {again}"
+    )
 
 
 def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:

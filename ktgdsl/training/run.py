@@ -142,7 +142,7 @@ def _resume(
         now = describe_environment(chosen, seeds(plan), execution) | changes
         environment = {**environment, "resumed": [*resumptions(environment), now]}
         folder.write_environment(environment)
-        notes = notes_on_resume(folder, environment, checkpoint)
+        notes = notes_on_resume(folder, plan, environment, checkpoint)
         truncate_metrics(folder.metrics, checkpoint.repeat, checkpoint.epoch, checkpoint.metrics)
         return Run(plan, folder, chosen, execution, listener, checkpoint, notes).train()
 

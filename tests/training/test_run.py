@@ -538,8 +538,32 @@ def test_a_resume_says_what_differs_from_before(cut: Path) -> None:
     version, checkpoint = heard[0].notes
     assert version.startswith("begun with torch 2.0.0 and resumed with ")
     assert checkpoint == (
-        f"{cut / 'checkpoint.pt'} is gone: the run begins again at its first epoch"
+        f"there is no {cut / 'checkpoint.pt'}, which is written after each epoch: the run was cut "
+        "off before that, or the file was removed; the run begins again at its first epoch"
     )
+
+
+@pytest.mark.parametrize(
+    ("interval", "reached", "reason"),
+    [
+        (2, 1, "the run was cut off before its first checkpoint, one every 2 epochs "
+               "(`train.checkpoint`)"),
+        (1, 2, "{} is gone"),
+    ],
+)  # fmt: skip
+def test_a_resume_without_a_checkpoint_says_why(
+    tmp_path: Path, interval: int, reached: int, reason: str
+) -> None:
+    with pytest.raises(RunInterrupted):
+        plan = pair(epochs=3, checkpoint=interval)
+        run(plan, out=tmp_path / "r", device="cpu", listener=interrupt(after=reached))
+    file = tmp_path / "r/checkpoint.pt"
+    file.unlink(missing_ok=True)
+    heard: list[Event] = []
+    resume(tmp_path / "r", listener=heard.append)
+    assert isinstance(heard[0], RunStarted)
+    (note,) = heard[0].notes
+    assert note == f"{reason.format(file)}: the run begins again at its first epoch"
 
 
 def test_a_run_of_an_older_version_is_not_resumed(cut: Path) -> None:

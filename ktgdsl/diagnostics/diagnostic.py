@@ -86,6 +86,8 @@ CODES = {
     "W304": "images with transparent parts",
     "W305": "images that are normalised twice",
     "W306": "an evaluation that differs from the run's",
+    "W307": "images that links make two samples",
+    "W308": "floating-point images as bright as whole numbers",
 }
 """Every code and its title; `codes/` explains them."""
 

@@ -1,6 +1,6 @@
-"""Warns of floating-point images that a network would normalise a second time."""
+"""Warns of floating-point images that are not as networks expect them: scaled, normalised once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -12,20 +12,43 @@ from ktgdsl.training.data import Split, batches_in_order
 LOOKED_AT = 64
 """Images whose range is looked at."""
 
+MOST_FROM_ZERO, MOST_NORMALIZED = 2, 30
+"""The brightest pixels of images that are nowhere negative, and of others."""
+
 
 def ask_about_float_images(split: Split, networks: Mapping[str, nn.Module]) -> None:
-    """Warn (W305) of a network that normalises images by itself which are not from 0 to 1.
+    """Warn of a network that normalises images by itself which are not from 0 to 1 (W305), and of
+    images that nobody has scaled (W308).
 
     Floating-point numbers of a user's Dataset stay as they are, so that its own `Normalize` and
     that of a teacher would add up.
     """
-    own = [name for name, network in networks.items() if input_normalization(network) is not None]
-    if not own or split.image.dtype != torch.float32 or split.preprocessing.mean is not None:
+    if split.image.dtype != torch.float32:
         return
     image, _ = next(batches_in_order(split, LOOKED_AT))
     least, greatest = image.min().item(), image.max().item()
-    if least >= 0 and greatest <= 1:
-        return
+    own = [name for name, network in networks.items() if input_normalization(network) is not None]
+    if own and split.preprocessing.mean is None and not (least >= 0 and greatest <= 1):
+        _warn_of_nodes(own, least, greatest)
+    if len(own) < len(networks) and _is_unscaled(least, greatest):
+        normalized = "" if split.preprocessing.mean is None else ", `mean` and `std` taken off,"
+        warn(
+            "W308",
+            f"the images of the data are floating-point numbers{normalized} from {least:.3g} to "
+            f"{greatest:.3g}, and go to the networks as they are",
+            help="divide them by their greatest value, or write their `mean` and `std` in the "
+            "block `data`",
+        )
+
+
+def _is_unscaled(least: float, greatest: float) -> bool:
+    """Whether these are no images from 0 to 1, nor such that were normalised, which are around 0
+    and seldom beyond ten standard deviations.
+    """
+    return max(-least, greatest) > MOST_NORMALIZED or (least >= 0 and greatest > MOST_FROM_ZERO)
+
+
+def _warn_of_nodes(own: Sequence[str], least: float, greatest: float) -> None:
     nodes = " and ".join(f"`{name}`" for name in own)
     warn(
         "W305",

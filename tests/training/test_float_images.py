@@ -1,6 +1,7 @@
 """Images that are normalised already, and a network that does it by itself."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,6 +37,27 @@ def test_images_that_are_not_from_0_to_1_are_asked_about(least: float, greatest:
     assert str(message).endswith(f"are from {least:.3g} to {greatest:.3g}")
 
 
+@pytest.mark.parametrize(
+    ("least", "greatest"), [(0, 255), (0, 16), (1, 65535), (-123.7, 131.3), (-0.2, 31)]
+)
+def test_images_that_nobody_has_scaled_are_asked_about(least: float, greatest: float) -> None:
+    with pytest.warns(KtgWarning) as caught:
+        ask_about_float_images(images(least, greatest), {"s": nn.Flatten()})
+    (each,) = (each.message for each in caught)
+    assert isinstance(each, KtgWarning)
+    assert each.diagnostic.code == "W308"
+    assert f"from {least:.3g} to {greatest:.3g}, and go" in str(each)
+
+
+def test_a_mean_of_another_unit_is_asked_about() -> None:
+    half = Preprocessing(None, torch.full((1, 1, 1), 0.5), torch.full((1, 1, 1), 0.5))
+    whole = Preprocessing(None, torch.full((1, 1, 1), 127.5), torch.full((1, 1, 1), 127.5))
+    split = images(0, 255)
+    ask_about_float_images(replace(split, preprocessing=whole), {"s": nn.Flatten()})
+    with pytest.warns(KtgWarning, match="`mean` and `std` taken off, from -1 to 509"):
+        ask_about_float_images(replace(split, preprocessing=half), {"s": nn.Flatten()})
+
+
 def test_others_are_not() -> None:
     mean = torch.full((1, 1, 1), 0.5)
     scaled = Split(torch.zeros(4, 3, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
@@ -44,5 +66,7 @@ def test_others_are_not() -> None:
         warnings.simplefilter("error")
         ask_about_float_images(images(0, 1), {"t": teacher()})
         ask_about_float_images(images(-2, 2), {"s": nn.Flatten()})
+        ask_about_float_images(images(-0.42, 28), {"s": nn.Flatten()})
+        ask_about_float_images(images(0, 1.1), {"s": nn.Flatten()})
         ask_about_float_images(scaled, {"t": teacher()})
         ask_about_float_images(known, {"t": teacher()})

@@ -99,10 +99,33 @@ class TestFolder:
         (ant / "more").symlink_to(tmp_path / "elsewhere")
         (ant / "again").symlink_to(tmp_path / "elsewhere")
         (ant / "around").symlink_to(ant)
-        (tmp_path / "set" / "train" / "dog").symlink_to(tmp_path / "elsewhere")
         splits = loaded(folder_data(tmp_path))
-        assert splits.train.label.tolist() == [0] * 5 + [1] * 5 + [2] * 6 + [3]
+        assert splits.train.label.tolist() == [0] * 5 + [1] * 5 + [2] * 6
         assert sorted(splits.train.image[:5, 0, 0, 0].tolist()) == [0, 5, 10, 15, 99]
+
+    @pytest.mark.parametrize(
+        ("link", "target", "expected"),
+        [
+            ("train/bee/more", "../ant", "4 images are of two classes"),
+            ("train/bee/all", "..", "10 images are of two classes"),
+            ("train/dog", "cat", "6 images are of two classes"),
+            ("train/bee/9.png", "../ant/0.png", "1 image is of two classes"),
+            ("test/bee/more", "../../train/bee", "5 images are to train on and to test on"),
+        ],
+    )
+    def test_a_link_that_makes_two_samples_of_an_image_is_named(
+        self, tmp_path: Path, link: str, target: str, expected: str
+    ) -> None:
+        lookalikes.folder(tmp_path / "set")
+        place = tmp_path / "set" / link
+        place.symlink_to(target)
+        with pytest.warns(KtgWarning) as caught:
+            loaded(folder_data(tmp_path))
+        (each,) = (each.message for each in caught)
+        assert isinstance(each, KtgWarning)
+        assert each.diagnostic.code == "W307"
+        assert str(each).startswith(f"{expected}, such as {place}")
+        assert str(each).endswith(f" by the link {place}")
 
     @pytest.mark.parametrize("place", ["train/ant/7.png", "train/ant/more", "train/dog"])
     def test_a_link_that_leads_nowhere_is_named(self, tmp_path: Path, place: str) -> None:

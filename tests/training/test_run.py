@@ -554,8 +554,8 @@ def test_a_resume_says_what_differs_from_before(cut: Path) -> None:
 def test_a_resume_without_a_checkpoint_says_why(
     tmp_path: Path, interval: int, reached: int, reason: str
 ) -> None:
+    plan = pair(epochs=3, checkpoint=interval)
     with pytest.raises(RunInterrupted):
-        plan = pair(epochs=3, checkpoint=interval)
         run(plan, out=tmp_path / "r", device="cpu", listener=interrupt(after=reached))
     file = tmp_path / "r/checkpoint.pt"
     file.unlink(missing_ok=True)

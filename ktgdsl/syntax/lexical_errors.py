@@ -174,6 +174,8 @@ def _bad_number(text: str, start: int, *, names: bool) -> BadText:
         help_ = "`_` stands between two digits, as in `10_000`"
     elif word.count(".") > 1:
         help_ = "a number has one decimal point"
+    elif {"loss", "gate"}.intersection(kinds_of(rest)):
+        help_ = f"did you mean `{value} * {rest}`?"
     else:
         help_ = f"did you mean `{value}`? Numbers have no units, and names start with a letter"
     return BadText(

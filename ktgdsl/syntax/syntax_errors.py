@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.syntax import foreign_syntax
 from ktgdsl.syntax.boundaries import RESERVED
+from ktgdsl.syntax.missing_operators import beside
 from ktgdsl.syntax.number_errors import comma, point, spaced, touching
 from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
 from ktgdsl.syntax.tap_errors import tap
@@ -284,6 +285,7 @@ _RULES: tuple[Callable[[ParseFailure], Diagnostic | None], ...] = (
     spaced,
     _comment,
     *foreign_syntax.RULES,
+    beside,
     _keyword,
     _nameless,
     _unclosed,

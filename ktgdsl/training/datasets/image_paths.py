@@ -58,7 +58,7 @@ def image_paths(data: DataPlan) -> ImagePaths:
         files = {split: _labelled(path / split, classes) for split in _SPLITS}
     except UnreadableError as error:
         raise data_error(str(error), path=path) from error
-    ask_about_linked_images(path, files)
+    ask_about_linked_images(path, files.items())
     return ImagePaths(tuple(classes), files)
 
 

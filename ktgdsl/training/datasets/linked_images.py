@@ -1,7 +1,7 @@
 """Warns of images that links make a second sample: of another class, or of the other split."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ktgdsl.errors import warn
@@ -9,7 +9,7 @@ from ktgdsl.errors import warn
 Labelled = tuple[Sequence[Path], Sequence[int]]
 
 
-def ask_about_linked_images(root: Path, splits: Mapping[str, Labelled]) -> None:
+def ask_about_linked_images(root: Path, splits: Iterable[tuple[str, Labelled]]) -> None:
     """Warn (W307) of files that have two classes, and of those to train on and to test on.
 
     Args:
@@ -20,7 +20,7 @@ def ask_about_linked_images(root: Path, splits: Mapping[str, Labelled]) -> None:
     relabelled: list[tuple[Path, Path]] = []
     in_both: list[tuple[Path, Path]] = []
     links = _Links(root)
-    for split, (paths, labels) in splits.items():
+    for split, (paths, labels) in splits:
         for path, label in zip(paths, labels, strict=True):
             known_split, known_label, known = first.setdefault(
                 links.real(path), (split, label, path)

@@ -107,6 +107,8 @@ class _SearchDisplay:
 def search_view(progress: SearchProgress, width: int, height: int) -> RenderableType:
     """A search in a terminal of `width` columns and `height` lines, the cursor's among them."""
     above = [_title(progress, width), _bar(progress, width), *_counts(progress, width)]
+    if progress.last_pruned and not progress.checks:
+        above.append(_line(f"last pruned: {progress.last_pruned}", "dim"))
     if progress.warning:
         above += _warning(progress.warning, width)
     above = above[: max(1, height - 1)]

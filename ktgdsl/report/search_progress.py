@@ -92,6 +92,8 @@ class SearchProgress:
     """Attempts lost with their workers."""
     warning: str = ""
     """The last one."""
+    last_pruned: str = ""
+    """Which trial was pruned last, and why; empty where nobody knows."""
     _epochs: int = 0
     _epoch_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_EPOCHS))
     _running_checks: dict[tuple[str, int], Training] = field(default_factory=dict)
@@ -166,6 +168,8 @@ class SearchProgress:
                 self.ended[event.state] += 1
                 if event.state == "failed":
                     self.warning = f"trial {event.trial} failed: {one_line(event.reason)}"
+                if event.standing is not None:
+                    self.last_pruned = f"trial {event.trial}, {event.standing}"
             case BestFound():
                 self.best, self.edges = event, edge_lines(event.plan)
             case CheckStarted():

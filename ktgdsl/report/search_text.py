@@ -127,7 +127,8 @@ def _headline(progress: SearchProgress) -> str:
 
 def _trial_line(progress: SearchProgress, ended: TrialEnded) -> str:
     value = "" if ended.value is None else f" at {ended.value:.2f} %"
-    reason = f": {one_line(ended.reason)}" if ended.reason else ""
+    why = one_line(ended.reason) if ended.reason else str(ended.standing or "")
+    reason = f": {why}" if why else ""
     cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
     cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
     if progress.seconds_left is not None:

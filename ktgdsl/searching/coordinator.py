@@ -196,7 +196,8 @@ class Coordinator:
         """Tell of the end of a trial, which the study knows already."""
         epoch, value = self._last.pop(number)
         value_or_none = value if epoch else None
-        self._listener(TrialEnded(number, state, epoch, value_or_none, reason, problems))
+        standing = self.study.standing(number)
+        self._listener(TrialEnded(number, state, epoch, value_or_none, reason, problems, standing))
         if state == "complete" and (self._best is None or value > self._best):
             self._improve(self.study.trials[number])
 

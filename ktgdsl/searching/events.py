@@ -11,6 +11,7 @@ from typing import Literal
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.result import SearchResult
+from ktgdsl.searching.standing import Standing
 from ktgdsl.training.events import PretrainDone
 
 State = Literal["complete", "pruned", "failed"]
@@ -77,7 +78,8 @@ class TrialReported:
 class TrialEnded:
     """A trial is over. `value` is its last, if any; `reason` says why it failed.
 
-    `problems` are about nodes and edges of its plan.
+    `problems` are about nodes and edges of its plan. `standing` is what a pruned trial was ended
+    for; None where it is another rule than the space's that did it.
     """
 
     trial: int
@@ -86,6 +88,7 @@ class TrialEnded:
     value: float | None
     reason: str = ""
     problems: tuple[Diagnostic, ...] = ()
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.study import DIGEST, GRAPH, REASON, SEED, attribute, values_of
+from ktgdsl.searching.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.result import Score
@@ -169,7 +169,7 @@ class SearchFolder:
             own = [trial.number, STATES[trial.state], epoch, value]
             own += [attribute(trial, SEED), attribute(trial, GRAPH)]
             drawn = [trial.params[name] for name in names]
-            table.writerow([*own, *drawn, attribute(trial, REASON) or ""])
+            table.writerow([*own, *drawn, reason_of(trial)])
         write_file(self.path / "trials.csv", text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:

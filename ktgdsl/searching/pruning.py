@@ -1,13 +1,17 @@
 """The pruner of a search: Optuna's successive halving, with a running index of what it has seen."""
 
 import math
-from bisect import insort
+from bisect import bisect_right, insort
 
 from optuna import Study
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial
 
 from ktgdsl.plan.settings import SearchPlan
+from ktgdsl.searching.standing import Standing
+
+PRUNED = "pruned"
+"""The user attribute of a trial with its standing where it was pruned."""
 
 
 class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
@@ -15,7 +19,8 @@ class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
 
     The values at each rung are kept sorted, so that a decision does not take longer the more
     trials there are. They are read from the trials again for another study object. What is stored
-    with a trial (`completed_rung_N`) is what Optuna's pruner stores.
+    with a trial (`completed_rung_N`) is what Optuna's pruner stores; with one that ends, its
+    standing as well.
     """
 
     def __init__(self, minimum: int, reduction: int) -> None:
@@ -44,7 +49,16 @@ class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
             study._storage.set_trial_system_attr(trial._trial_id, _key(rung), value)
             values = self._values.setdefault(_key(rung), [])
             insort(values, value)
-            if value < values[-max(1, len(values) // self._reduction)]:
+            kept = max(1, len(values) // self._reduction)
+            if value < values[-kept]:
+                standing = Standing(
+                    epoch=self._minimum * self._reduction**rung,
+                    value=value,
+                    place=1 + len(values) - bisect_right(values, value),
+                    values=len(values),
+                    kept=kept,
+                )
+                study._storage.set_trial_user_attr(trial._trial_id, PRUNED, standing.model_dump())
                 return True
             rung += 1
         return False

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktgdsl.files import sealed_json, unsealed_json
+from ktgdsl.searching.standing import Standing
 from ktgdsl.training.events import SplitName
 from ktgdsl.training.result import Percent, Pretrained, Score
 
@@ -47,6 +48,12 @@ class Teacher(Pretrained):
     network: str
 
 
+class PrunedTrial(Standing):
+    """A trial that was pruned, and where it stood at the rung that it did not get beyond."""
+
+    trial: Annotated[int, Field(ge=0)]
+
+
 class SearchResult(_Record):
     """The end of a search.
 
@@ -57,8 +64,9 @@ class SearchResult(_Record):
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
     and finalists that gave no value. That split has `validation_samples`, or under `on=test`
     `test_samples`, and one of its images is `step` percent of accuracy.
-    `exhausted` says that the space had no further graph; `best_sha256` is the digest of `best.ktg`.
-    `teachers` has what was pre-trained, or taken from the cache, each once.
+    `pruned` says why trials were, but for those that an older version or a pruner of the caller's
+    has ended. `exhausted` says that the space had no further graph; `best_sha256` is the digest of
+    `best.ktg`. `teachers` has what was pre-trained, or taken from the cache, each once.
     """
 
     folder: Path
@@ -71,6 +79,7 @@ class SearchResult(_Record):
     states: dict[str, int]
     baselines: dict[str, Score]
     unjudged: tuple[Unjudged, ...] = ()
+    pruned: tuple[PrunedTrial, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     validation_samples: Annotated[int, Field(ge=1)]
     test_samples: Annotated[int, Field(ge=1)] | None = None

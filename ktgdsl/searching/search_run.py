@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,10 +39,18 @@ from ktgdsl.searching.events import (
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.result import Finalist, SearchResult, Teacher
+from ktgdsl.searching.result import Finalist, PrunedTrial, SearchResult, Teacher
 from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.sampling import DistinctSampler
-from ktgdsl.searching.study import DIGEST, GRAPH, SEED, Study, attribute, values_of
+from ktgdsl.searching.study import (
+    DIGEST,
+    GRAPH,
+    SEED,
+    Study,
+    attribute,
+    standing_of,
+    values_of,
+)
 from ktgdsl.searching.threads import threads_each
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
@@ -245,6 +253,7 @@ class SearchRun:
             states={state: states.count(state) for state in sorted(set(states))},
             baselines=scores(checked, against),
             unjudged=unjudged(checked, [*names, *against]),
+            pruned=_pruned(trials),
             teachers=tuple(map(Teacher.model_validate, self.study.teachers)),
             validation_samples=data.held_samples,
             test_samples=data.known.test_samples if by_test else None,
@@ -263,6 +272,15 @@ class SearchRun:
         trial = trials[result.best.trial]
         best = graph_of_trial(self.plan, trial.params)
         return SearchOutcome(self.study.optuna, best, result)
+
+
+def _pruned(trials: Sequence[FrozenTrial]) -> tuple[PrunedTrial, ...]:
+    standings = ((trial.number, standing_of(trial)) for trial in trials)
+    return tuple(
+        PrunedTrial(trial=number, **standing.model_dump())
+        for number, standing in standings
+        if standing is not None
+    )
 
 
 def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:

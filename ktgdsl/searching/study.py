@@ -12,7 +12,9 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ktgdsl.searching.journal import Journal, quarantine
+from ktgdsl.searching.pruning import PRUNED
 from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError, Sample
+from ktgdsl.searching.standing import Standing
 from ktgdsl.training.run_files import reporting_write_errors
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
@@ -124,6 +126,10 @@ class Study:
                 return TrialState.PRUNED
             return TrialState.RUNNING
 
+    def standing(self, number: int) -> Standing | None:
+        """Where a trial stood when it was pruned; None of others, and where another rule did it."""
+        return _standing(self._trial(number).user_attrs)
+
     def fail(self, number: int, reason: str) -> None:
         """End a trial that gives no value, for that reason."""
         with self._written():
@@ -175,6 +181,21 @@ class Study:
 def values_of(trial: FrozenTrial) -> dict[int, float]:
     """The values of a trial by epoch, in order."""
     return dict(sorted(trial.intermediate_values.items()))
+
+
+def standing_of(trial: FrozenTrial) -> Standing | None:
+    """As `Study.standing`; None of trials that an older version has pruned, too."""
+    return _standing(trial.user_attrs)
+
+
+def _standing(attributes: Mapping[str, Any]) -> Standing | None:
+    facts = attributes.get(PRUNED)
+    return None if facts is None else Standing.model_validate(facts)
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Why a trial failed or was pruned; nothing of others, or where nobody knows."""
+    return str(attribute(trial, REASON) or standing_of(trial) or "")
 
 
 def attribute(trial: FrozenTrial, name: str) -> Any:

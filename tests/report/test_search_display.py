@@ -33,6 +33,7 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.result import Finalist, SearchResult, Unjudged
 from ktgdsl.searching.search_run import SearchOutcome
+from ktgdsl.searching.standing import Standing
 from ktgdsl.training.result import Score
 from tests.plans import CORRECT, LINEAR, edge, tiny_plan
 from tests.specs import sound
@@ -86,6 +87,9 @@ def complete_graph(nodes: str) -> Plan:
     gates = (CORRECT, LINEAR)
     edges = [edge(a, b, gates[i % 2]) for a in nodes for i, b in enumerate(nodes) if a != b]
     return graph(nodes, edges)
+
+
+FIFTH = Standing(epoch=1, value=40.0, place=5, values=6, kept=3)
 
 
 def trial(number: int, values: list[float], state: State = "pruned") -> Iterator[Event]:
@@ -310,6 +314,19 @@ def test_the_view() -> None:
         "  a resnet8   b resnet8",
         "  label -> a           b -> a via correct   a -> b via linear",
     ]
+
+
+def test_the_view_and_the_lines_say_why_a_trial_was_pruned() -> None:
+    ended = TrialEnded(4, "pruned", 1, 40.0, standing=FIFTH)
+    progress = fed(busy(Clock()), ended)
+    assert shown(progress)[3] == "last pruned: trial 4, place 5 of 6 at epoch 1"
+    fed(progress, CheckStarted("target alone, on labels", 7, 0, 2))
+    assert not any("last pruned" in line for line in shown(progress))
+    lines: list[str] = []
+    listen = plain_search_listener(lines.append, Clock())
+    for event in (started(), TrialStarted(4, {}, graph()), ended):
+        listen(event)
+    assert lines[-1].endswith("trial 4 pruned after epoch 1 at 40.00 %: place 5 of 6 at epoch 1")
 
 
 def test_a_view_before_anything_is_known() -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ktgdsl.plan.model import Call, SearchPlan
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.rungs import Rungs, rungs
-from ktgdsl.searching.study import Study
+from ktgdsl.searching.study import Study, reason_of, standing_of
 
 EPOCHS = 9
 
@@ -137,6 +137,42 @@ def test_the_prediction_without_optuna_is_the_same(
     rule = Rungs(plan)
     for trial, epoch, kept in history.arrivals:
         assert rule.goes_on(epoch, history.values[trial][epoch - 1]) == kept
+
+
+@pytest.mark.parametrize(("reduction", "minimum"), RULES)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_pruned_trial_has_its_standing_at_that_time(
+    tmp_path: Path, reduction: int, minimum: int, restarts: bool
+) -> None:
+    """Against all arrivals up to then, counted anew, as the paper's rule sees them."""
+    history = History(tmp_path / "j", search(minimum=minimum, reduction=reduction), 40, seed=3)
+    history.play(at_once=6, restarts=restarts)
+    trials = Study(tmp_path / "j", "g").trials
+    seen: dict[int, list[float]] = {}
+    for trial, epoch, kept in history.arrivals:
+        value = history.values[trial][epoch - 1]
+        values = seen.setdefault(epoch, [])
+        values.append(value)
+        if not kept:
+            standing = standing_of(trials[trial])
+            assert standing is not None
+            assert (standing.epoch, standing.value) == (epoch, value)
+            assert standing.values == len(values)
+            assert standing.place == 1 + sum(other > value for other in values)
+            assert standing.kept == max(1, len(values) // reduction) < standing.place
+    for each in trials:
+        assert (standing_of(each) is None) == (each.state != TrialState.PRUNED)
+
+
+def test_a_standing_in_words(tmp_path: Path) -> None:
+    """The issue's own: five values before it, of which four are better."""
+    study = Study(tmp_path / "j", "g", pruner=pruner_of(search()))
+    for number, value in enumerate([10.0, 20.0, 30.0, 40.0, 50.0, 15.0]):
+        study.optuna.ask()
+        study.report(number, 1, value, last=False)
+    assert str(study.standing(5)) == "place 5 of 6 at epoch 1"
+    assert reason_of(study.trials[5]) == "place 5 of 6 at epoch 1"
+    assert reason_of(study.trials[4]) == ""
 
 
 def test_what_was_judged_before_a_restart_counts_once(tmp_path: Path) -> None:

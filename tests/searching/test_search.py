@@ -83,6 +83,12 @@ def test_the_folder_has_what_is_promised(whole: Path) -> None:
     assert set(result["baselines"]) == {"target alone, on labels", "all gates through"}
     assert result["validation_samples"] == 259
     assert sum(result["states"].values()) == 6
+    pruned = {each["trial"]: each for each in result["pruned"]}
+    assert pruned.keys() == {int(r["trial"]) for r in rows(whole) if r["state"] == "pruned"}
+    for number, each in pruned.items():
+        why = f"place {each['place']} of {each['values']} at epoch {each['epoch']}"
+        assert rows(whole)[number]["reason"] == why
+        assert float(rows(whole)[number]["value"]) == pytest.approx(each["value"], rel=1e-5)
 
 
 def test_the_best_graph_is_a_spec_that_runs_unchanged(whole: Path) -> None:

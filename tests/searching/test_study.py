@@ -87,7 +87,7 @@ def test_a_journal_torn_within_its_last_group_is_cut_and_kept_aside(tmp_path: Pa
     journal(path)
     whole = path.read_bytes()
     *_, judged = groups(whole)
-    assert judged.count(b"\n") == 3  # the value, the pruner's note, the state
+    assert judged.count(b"\n") == 4  # the value, the pruner's two notes, the state
     start = len(whole) - len(judged)
     for end in range(start + 1, len(whole), 7):
         path.write_bytes(whole[:end])

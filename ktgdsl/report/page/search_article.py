@@ -30,7 +30,7 @@ from ktgdsl.report.search_text import best_graph, comparison, result_notes
 from ktgdsl.searching.checks import leaders
 from ktgdsl.searching.folder import STATES
 from ktgdsl.searching.rungs import rungs
-from ktgdsl.searching.study import REASON, SEED, attribute, values_of
+from ktgdsl.searching.study import SEED, attribute, reason_of, values_of
 from ktgdsl.searching.trial_plans import graph_of_trial
 
 
@@ -175,7 +175,7 @@ def _trials(search: RecordedSearch) -> Table:
             f"{_last(trial):.2f}" if trial.intermediate_values else "",
             f"{attribute(trial, SEED)}",
             *(_drawn(trial, name) for name in names),
-            one_line(attribute(trial, REASON) or ""),
+            one_line(reason_of(trial)),
         ]
         for trial in search.trials
     ]

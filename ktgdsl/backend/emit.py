@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import fx
 
-from ktgdsl.backend import gates
+from ktgdsl.backend import gates, targets
 from ktgdsl.backend.emitted_values import SUFFIXES, Emitted, EmittedValues
-from ktgdsl.backend.functions import LOSSES
+from ktgdsl.backend.functions import LOSSES, TARGETS
 from ktgdsl.backend.output import Output
 from ktgdsl.backend.own_functions import own_values
 from ktgdsl.plan.model import LOGITS
@@ -17,7 +17,7 @@ from ktgdsl.program.values import Connector, Read, Value, Weight
 from ktgdsl.vocabulary.reads import UserFunction
 
 
-def emit(update: Update, folder: str | None = None) -> fx.Graph:
+def emit(update: Update, folder: str | None = None, *, together: bool = False) -> fx.Graph:
     """The computation of one batch as an fx graph over the modules that the update calls.
 
     Functions of the user's own are looked up in `folder` first. EdgeError where one cannot be
@@ -26,26 +26,38 @@ def emit(update: Update, folder: str | None = None) -> fx.Graph:
     Placeholders are `image`, `label` and `progress`, and `sample` and `second_view` where something
     reads them; the result is an `Output`, with the logits of the first view. Sources are detached,
     so that the gradient of an edge's loss reaches its destination only (paper, Sec. 3.1), and what
-    several edges read is computed once.
+    several edges read is computed once. With `together` the losses of a node that have targets
+    are computed at once, the same but for rounding.
     """
-    return _Emitter(update, folder).emit()
+    return _Emitter(update, folder, together).emit()
 
 
 class _Emitter:
-    def __init__(self, update: Update, folder: str | None) -> None:
+    def __init__(self, update: Update, folder: str | None, together: bool) -> None:
         self.update = update
+        self.together = together
         self.values = EmittedValues(update, folder)
         self.graph = self.values.graph
         self.open: dict[tuple[str, str], fx.Node] = {}
+        self.likes: dict[tuple[object, ...], Emitted] = {}
+        """Any log p of the shape that a target has, by what else the target is computed from."""
 
     def emit(self) -> fx.Graph:
         for call in self.update.calls:
             self._stage_call(call)
-        edges = {edge.key: self._edge(edge) for edge in self.update.edges}
-        sums = {
-            learner: self._sum([edges[e.key] for e in self.update.into(learner)], learner)
-            for learner in self.update.learns
-        }
+        edges: dict[tuple[str, str], fx.Node] = {}
+        parts: dict[str, list[fx.Node]] = {learner: [] for learner in self.update.learns}
+        for (learner, log_p), group in self._groups().items():
+            losses = self._losses(log_p, group)
+            parts[learner].append(self.graph.call_method("sum", (losses,)))
+            own = self.graph.call_method("unbind", (losses,))
+            for index, edge in enumerate(group):
+                loss = self.graph.call_function(getitem, (own, index))
+                edges[edge.key] = self.values.name(loss, f"edge_{_pair(edge)}")
+        for edge in self.update.edges:
+            if edge.key not in edges:
+                edges[edge.key] = self._edge(edge)
+                parts[edge.learner].append(edges[edge.key])
         logits = {
             name if tap == LOGITS else f"{name}.{tap}": self.values.outputs[call.node, tap, 0]
             for call in self.update.calls
@@ -54,7 +66,12 @@ class _Emitter:
             for tap in call.answers
         }
         logits |= {each.node: self.values.derived(each, 0) for each in self.update.reported}
-        results: tuple[Any, ...] = (sums, edges, logits, self.open)
+        results: tuple[Any, ...] = (
+            {learner: self._sum(own, learner) for learner, own in parts.items()},
+            {edge.key: edges[edge.key] for edge in self.update.edges},
+            logits,
+            self.open,
+        )
         self.graph.output(self.graph.call_function(Output, results))
         self.graph.lint()
         return self.graph
@@ -77,33 +94,68 @@ class _Emitter:
             output = self.graph.call_function(getitem, (value, tap))
             self.values.outputs[call.node, tap, call.view] = self.values.name(output, names[tap])
 
-    def _sum(self, edges: list[fx.Node], learner: str) -> fx.Node:
+    def _groups(self) -> dict[tuple[str, Read], list[EdgeLoss]]:
+        """The edges that are computed together: of a learner, and linear in the same log p."""
+        found: dict[tuple[str, Read], list[EdgeLoss]] = {}
+        for edge in self.update.edges if self.together else ():
+            if (log_p := _linear_in(edge)) is not None:
+                found.setdefault((edge.learner, log_p), []).append(edge)
+        return {key: group for key, group in found.items() if len(group) > 1}
+
+    def _losses(self, read: Read, group: list[EdgeLoss]) -> fx.Node:
+        """Eq. 2 of edges with targets, as one vector."""
+        log_p = self.values.value(read)
+        found = [self._target(edge, log_p) for edge in group]
+        losses = self.values.call(targets.target_losses, log_p, *found)
+        return self.values.name(losses, f"losses_of_{log_p}")
+
+    def _target(self, edge: EdgeLoss, log_p: Emitted) -> fx.Node:
+        """The target of an edge's one loss, weighted by its gate; destinations share it."""
+        self.values.edge = edge.key
+        (term,) = edge.terms
+        (loss,) = term.losses
+        function = TARGETS[loss.word, loss.source]
+        inputs = [self.values.value(each) for each in loss.inputs]
+        key = (function, *(each for each in inputs if each is not log_p))
+        like = self.likes.setdefault(key, log_p)
+        target = self.values.call(function, *(like if i is log_p else i for i in inputs))
+        target.meta["loss"] = edge.key, loss.word
+        weight = self._weight(term.gate)
+        self._note_open(edge, [weight])
+        labeled = self._labeled(edge.label) if term.reduction == "labeled" else None
+        factor = loss.coefficient * edge.scale
+        value = self.values.call(targets.weighted, target, weight, factor, labeled)
+        value.meta["reduced"] = edge.key
+        return self.values.name(value, f"target_{identifier(edge.source)}")
+
+    def _sum(self, losses: list[fx.Node], learner: str) -> fx.Node:
         """Eq. 3: a node's loss is the sum of its edges' losses."""
-        total, *rest = edges
-        for edge in rest:
-            total = self.graph.call_function(add, (total, edge))
-        return self.values.name(total, f"loss_{identifier(learner)}") if rest else total
+        total, *rest = losses
+        for loss in rest:
+            total = self.graph.call_function(add, (total, loss))
+        return self.values.name(total, f"loss_{identifier(learner)}")
 
     def _edge(self, edge: EdgeLoss) -> fx.Node:
         """Eq. 2: the gated and reduced loss of an edge."""
         self.values.edge = edge.key
-        pair = "_to_".join(identifier(end) for end in edge.key if end)
+        pair = _pair(edge)
         reduced = [self._term(term, edge, pair) for term in edge.terms]
-        weights = [self._gate(term.gate) for term in edge.terms]
         total = reduced[0]
         for value in reduced[1:]:
             total = self.graph.call_function(add, (total, value))
         if edge.scale != 1:
             total = self.graph.call_function(mul, (total, edge.scale))
+        self._note_open(edge, [self._weight(term.gate) for term in edge.terms])
+        return self.values.name(total, f"edge_{pair}")
+
+    def _note_open(self, edge: EdgeLoss, weights: list[Emitted]) -> None:
         if all(isinstance(weight, fx.Node) for weight in weights):
             share = self.values.call(gates.open_share, *weights)
-            self.open[edge.key] = self.values.name(share, f"open_{pair}")
-        return self.values.name(total, f"edge_{pair}")
+            self.open[edge.key] = self.values.name(share, f"open_{_pair(edge)}")
 
     def _term(self, term: Term, edge: EdgeLoss, pair: str) -> fx.Node:
         values = self._combination(term.losses, edge, pair)
-        gate = self._gate(term.gate)
-        reduced = self._reduced(term, values, None if gate == 1.0 else gate, edge.label)
+        reduced = self._reduced(term, values, self._weight(term.gate), edge.label)
         reduced.meta["reduced"] = edge.key
         return reduced
 
@@ -112,9 +164,9 @@ class _Emitter:
             case "sum":
                 return self.values.call(gates.reduce_sum, values, weight)
             case "labeled":
-                answers = self.values.value(label)
-                labeled = self.values.call(gates.count_labeled, answers)
+                labeled = self._labeled(label)
                 if _may_differ(*term.losses):
+                    answers = self.values.value(label)
                     labeled = self.values.call(gates.count_labeled_like, answers, values)
                 return self.values.call(gates.reduce_labeled, values, weight, labeled)
             case "active":
@@ -140,6 +192,14 @@ class _Emitter:
         assert total is not None
         return total
 
+    def _labeled(self, label: Value) -> fx.Node:
+        return self.values.call(gates.count_labeled, self.values.value(label))
+
+    def _weight(self, gate: Gate) -> Emitted:
+        """The weight of a gate, None where it is always 1."""
+        weight = self._gate(gate)
+        return None if weight == 1.0 else weight
+
     def _gate(self, gate: Gate) -> Emitted:
         match gate:
             case Combined():
@@ -153,6 +213,23 @@ class _Emitter:
             case Weight():
                 return self.values.weight(gate)
         return gate
+
+
+def _linear_in(edge: EdgeLoss) -> Read | None:
+    """The log p of its learner that the loss of an edge is linear in, if its target is known."""
+    match edge.terms:
+        case (Term(losses=(loss,), reduction=("mean" | "labeled")),) if (
+            loss.word,
+            loss.source,
+        ) in TARGETS:
+            reads = (each for each in loss.inputs if isinstance(each, Read))
+            return next(each for each in reads if not each.detached)
+    return None
+
+
+def _pair(edge: EdgeLoss) -> str:
+    """An edge in the names of what is computed for it."""
+    return "_to_".join(identifier(end) for end in edge.key if end)
 
 
 def _may_differ(*parts: Loss | Gate) -> bool:

@@ -8,13 +8,15 @@ from ktgdsl.backend import (
     losses,
     predicates,
     relations,
+    targets,
 )
-from ktgdsl.backend.registry import COMBINES, GATES, LOSSES
+from ktgdsl.backend.registry import COMBINES, GATES, LOSSES, TARGETS
 
 __all__ = [
     "COMBINES",
     "GATES",
     "LOSSES",
+    "TARGETS",
     "combines",
     "feature_losses",
     "gates",
@@ -22,4 +24,5 @@ __all__ = [
     "losses",
     "predicates",
     "relations",
+    "targets",
 ]

@@ -170,15 +170,24 @@ def end_of_epoch(progress: Tensor, epochs: int, steps: int) -> Tensor:
     return torch.ceil(progress * epochs - 0.5 / steps) / epochs
 
 
-def _weighted(values: Tensor, weight: Weight) -> Tensor:
-    if weight is None:
-        return values
-    if isinstance(weight, Tensor) and weight.shape == values.shape[:1]:
-        weight = over_pixels(weight, values)
-    elif isinstance(weight, Tensor) and weight.shape not in ((), values.shape):
+def fitting(weight: Tensor, values: Tensor) -> Tensor:
+    """Return a weight in a shape that multiplies values (B, *rest).
+
+    Raises ValueError where it is neither one weight nor one for each sample or value.
+    """
+    if weight.shape == values.shape[:1]:
+        return over_pixels(weight, values)
+    if weight.shape not in ((), values.shape):
         # Broadcasting (B, 1) against (B,) would weigh every sample with every other.
         raise ValueError(
             f"a gate gives one weight or one for each value of the loss: expected the shape () or "
             f"{tuple(values.shape)}, got {tuple(weight.shape)}"
         )
-    return (values * weight).to(values.dtype)
+    return weight
+
+
+def _weighted(values: Tensor, weight: Weight) -> Tensor:
+    if weight is None:
+        return values
+    fitted = fitting(weight, values) if isinstance(weight, Tensor) else weight
+    return (values * fitted).to(values.dtype)

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from ktgdsl.backend.batched import batch_edges
 from ktgdsl.backend.cached import CachedOutputs, Lookup
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.followers import following_code
@@ -50,9 +49,8 @@ class TrainingGraph(fx.GraphModule):
     """
 
     def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
-        graph = emit(update, plan.folder)
-        if not torch.are_deterministic_algorithms_enabled():
-            batch_edges(graph)
+        together = not torch.are_deterministic_algorithms_enabled()
+        graph = emit(update, plan.folder, together=together)
         graph.set_codegen(_ShortNames())
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan

@@ -11,11 +11,15 @@ from ktgdsl.vocabulary.combines import On
 from ktgdsl.vocabulary.reads import SourceKind
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+Target = TypeVar("Target", bound=Callable[..., Any])
 Gate = TypeVar("Gate", bound=Callable[..., Any])
 Combine = TypeVar("Combine", bound=Callable[..., Tensor])
 
 LOSSES: dict[tuple[str, SourceKind], Callable[..., Tensor]] = {}
 """The function of each loss by its word and what its edge comes from; `functions` fills it."""
+
+TARGETS: dict[tuple[str, SourceKind], Callable[..., Any]] = {}
+"""The function of a loss's target, of those that have one, by the same keys."""
 
 GATES: dict[str, Callable[..., Any]] = {}
 """The function of each gate by its word; `functions` fills it."""
@@ -33,6 +37,22 @@ def computes_loss(word: str, source: SourceKind = "node") -> Callable[[Loss], Lo
 
     def register(function: Loss) -> Loss:
         _add(LOSSES, (word, source), function, f"the loss `{word}` of an edge from a {source}")
+        return function
+
+    return register
+
+
+def has_target(word: str, source: SourceKind = "node") -> Callable[[Target], Target]:
+    """Decorate the function that gives the target of a loss; it takes what the loss takes.
+
+    Only of a loss that is linear in log p of the destination, which it reads at one temperature:
+    all such losses into a node are computed at once. Raises ValueError when there is one already.
+    """
+
+    def register(function: Target) -> Target:
+        _add(
+            TARGETS, (word, source), function, f"the target of `{word}` of an edge from a {source}"
+        )
         return function
 
     return register

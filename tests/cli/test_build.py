@@ -11,7 +11,7 @@ from tests.cli.specs import DML3
     [
         ("tree", '"kind": "edge"'),
         ("plan", '"destination": {'),
-        ("code", "kl_b_to_a = kl(log_p_b_detached, log_p_a, 1.0)"),
+        ("code", "kl_target(log_p_b_detached, log_p_a, 1.0)"),
     ],
 )
 def test_build_prints_each_stage(

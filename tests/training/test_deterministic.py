@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.backend.batched import MANY, kl_means
 from ktgdsl.backend.graph import build
+from ktgdsl.backend.targets import target_losses
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
@@ -20,7 +20,6 @@ from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
-from tests.backend.test_batched import everybody
 from tests.paths import ROOT
 from tests.plans import tiny_plan
 from tests.searching.test_worker import FakeCoordinator, Killed, task
@@ -62,16 +61,16 @@ def test_torchs_switches_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert switches() == (False, True)
 
 
-def test_no_edges_are_batched_and_no_networks_side_by_side() -> None:
-    plan = everybody(MANY + 1)
+def test_edges_and_networks_are_computed_one_by_one() -> None:
+    plan = tiny_plan("ab", [("label", "a"), ("label", "b"), ("b", "a")])
     with deterministically(True):
-        graph, networks = build(plan), choose_execution(tiny_plan("abc"), CPU).networks
-    assert kl_means not in {node.target for node in graph.graph.nodes}
+        graph, networks = build(plan), choose_execution(plan, CPU).networks
+    assert target_losses not in {node.target for node in graph.graph.nodes}
     assert (networks.value, networks.why) == (
         "one by one",
         "deterministic algorithms are asked for",
     )
-    assert kl_means in {node.target for node in build(plan).graph.nodes}
+    assert target_losses in {node.target for node in build(plan).graph.nodes}
 
 
 def weights(folder: Path) -> dict[str, bytes]:

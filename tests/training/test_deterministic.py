@@ -61,7 +61,8 @@ def test_torchs_switches_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert switches() == (False, True)
 
 
-def test_edges_and_networks_are_computed_one_by_one() -> None:
+def test_edges_and_networks_are_computed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     plan = tiny_plan("ab", [("label", "a"), ("label", "b"), ("b", "a")])
     with deterministically(True):
         graph, networks = build(plan), choose_execution(plan, CPU).networks

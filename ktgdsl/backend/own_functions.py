@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -16,12 +16,16 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, describe
 from ktgdsl.vocabulary.reads import UserFunction
 
+_VALUES = ("source", "destination", "label", "progress")
+"""What functions are called with, as messages name it."""
+
 
 class OwnFunction:
     """A function of the user's with its arguments; it has the name and module of the function.
 
     Raises EdgeError (E505) about the edge (source, destination) when it cannot be imported or does
-    not take so many `values` beside its arguments, and when a call of it fails.
+    not take so many `values` beside its arguments, and when a call of it fails or changes what it
+    is given, which others read too.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class OwnFunction:
             raise self._unusable(f"is a {type(self._function).__name__}, which cannot be called")
         self.arguments: dict[str, Any] = json.loads(named.arguments)
         self._require_parameters(values)
+        self._compared = False
         self.__module__, _, self.__name__ = named.path.partition(":")
 
     def _require_parameters(self, values: int) -> None:
@@ -46,16 +51,40 @@ class OwnFunction:
         try:
             parameters.bind(*range(values), **self.arguments)
         except TypeError as error:
-            first = ("source", "destination", "label", "progress")[:values]
-            help = f"it is called with ({', '.join(first)}), and its own arguments by name"
+            help = (
+                f"it is called with ({', '.join(_VALUES[:values])}), and its own arguments by name"
+            )
             raise self._unusable(f"cannot be called: {error}", help) from error
 
     def __call__(self, *values: object, **arguments: object) -> Any:
         """What the function returns."""
+        before = None if torch.compiler.is_compiling() else self._states(values)
         try:
-            return self._function(*values, **arguments)
-        except Exception as error:
+            result = self._function(*values, **arguments)
+        except (Exception, SystemExit) as error:
             raise self._unusable(f"fails: {describe(error)}") from error
+        if before is not None:
+            self._require_unchanged(values, before)
+        return result
+
+    def _states(self, values: Sequence[object]) -> list[tuple[int, Tensor | None]]:
+        """What shows later whether tensors were changed: their versions, and the first time copies.
+
+        Writing to `x.data` gives no other version, and comparing waits for the device.
+        """
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        return [(x._version, None if self._compared else x.detach().clone()) for x in tensors]
+
+    def _require_unchanged(
+        self, values: Sequence[object], before: Sequence[tuple[int, Tensor | None]]
+    ) -> None:
+        tensors = [(n, v) for n, v in zip(_VALUES, values, strict=False) if isinstance(v, Tensor)]
+        for (name, now), (version, copy) in zip(tensors, before, strict=True):
+            same = copy is None or torch.allclose(now, copy, rtol=0, atol=0, equal_nan=True)
+            if now._version != version or not same:
+                problem = f"changes its `{name}` in place, which other edges read"
+                raise self._unusable(problem, f"work on a copy: `{name}.clone()`")
+        self._compared = True
 
     def _unusable(self, problem: str, help: str | None = None) -> EdgeError:
         return _unusable(self._path, self._edge, problem, help)

@@ -12,7 +12,7 @@ from ktgdsl.measures.classification import top
 from ktgdsl.measures.counter import Counter
 from ktgdsl.measures.counts import Counts
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.blame import blaming_networks
+from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.data import Split as Samples
 from ktgdsl.training.data import batches_in_order
 from ktgdsl.training.datasets.loaders import loaders_reported
@@ -107,7 +107,7 @@ def _counted(
     device = samples.label.device
     networks = {name: load_network(run.path, name, repeat).to(device) for name in names}
     counters = {name: Counter(plan.data.classes, device) for name in names}
-    with blaming_networks(networks):
+    with blaming_own_code(networks, plan):
         for image, label in batches_in_order(samples, at_once):
             for name, network in networks.items():
                 # A network of the user's may write into its input.

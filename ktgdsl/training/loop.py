@@ -9,12 +9,12 @@ from torch import nn
 
 from ktgdsl.backend.normalization import set_data_normalization
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import NodeError, RunError
+from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.heads import label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
-from ktgdsl.training.blame import blaming_networks
+from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order, numbered_batches
 from ktgdsl.training.events import (
@@ -231,7 +231,7 @@ def evaluate_nodes(
     if not nodes:
         return {}
     at_once = step.plan.data.evaluated_at_once
-    with blaming_networks(step.networks):
+    with blaming_own_code(step.networks, step.plan):
         return evaluate(step.predictor(nodes), batches_in_order(split, at_once), watch)
 
 
@@ -248,7 +248,8 @@ def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
         f"step {first.step} of {plan.steps}{others}"
     )
     help = _OWN_GATE_HELP if _has_own_gate(plan, first) else _DIVERGENCE_HELP
-    return RunError.single("E503", message, help=help)
+    problem = Diagnostic("E503", message, help=help)
+    return NodeError(first.node, problem) if first.edge is None else EdgeError(first.edge, problem)
 
 
 def _has_own_gate(plan: Plan, first: NonFinite) -> bool:
@@ -269,7 +270,7 @@ def _require_finite_weights(
                 f"the weights of node {name} are not finite after epoch {epoch}, "
                 f"step {step}, the last one{of_phase}"
             )
-            raise RunError.single("E503", message, help=_DIVERGENCE_HELP)
+            raise NodeError(name, Diagnostic("E503", message, help=_DIVERGENCE_HELP))
 
 
 _OWN_GATE_HELP = (

@@ -14,7 +14,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase, Program
 from ktgdsl.program.values import SECOND_VIEW
 from ktgdsl.training.best import best_epochs
-from ktgdsl.training.blame import blaming_networks
+from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.module_states import load_module_states, module_states
@@ -204,7 +204,7 @@ class Stepper:
         if self.taken == self._ends[self._index]:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
-        with blaming_networks(self.networks):
+        with blaming_own_code(self.networks, self.plan):
             output = self._step(done + 1, image, label, *self._step.further(sample, second_view))
         self.taken += 1
         return output

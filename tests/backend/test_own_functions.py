@@ -45,6 +45,20 @@ def nothing(source, destination, label, progress=None):
 def fails(source, destination, label):
     raise KeyError("bank")
 
+def leaves(source, destination, label):
+    raise SystemExit(2)
+
+def writes(source, destination, label):
+    return source.sub_(1).mean(1) + destination.mean(1)
+
+def writes_data(source, destination, label, progress):
+    destination.data.mul_(0)
+    return torch.ones(4)
+
+def relabels(source, destination, label):
+    label.zero_()
+    return destination.mean(1)
+
 number = 3
 """
 
@@ -149,6 +163,13 @@ def test_a_weight_outside_of_0_to_1_makes_the_loss_nan(folder: Path) -> None:
         ('edge b -> a via python("ownloss:nothing")',
          'python("ownloss:nothing") ... gives None, and a gate gives one weight a sample, (4,)'),
         ('edge b -> a : python("ownloss:fails")', 'python("ownloss:fails") ... fails: KeyError: '),
+        ('edge b -> a : python("ownloss:leaves")', 'python("ownloss:leaves") ... fails: SystemEx'),
+        ('edge b -> a : python("ownloss:writes")',
+         'python("ownloss:writes") ... changes its `source` in place, which other edges read'),
+        ('edge b -> a via python("ownloss:writes_data")',
+         'python("ownloss:writes_data") ... changes its `destination` in place, which other'),
+        ('edge b -> a : python("ownloss:relabels")',
+         'python("ownloss:relabels") ... changes its `label` in place, which other edges read'),
         ('edge b -> a : python("ownloss:squared", wrong=1)',
          'python("ownloss:squared") ... cannot be called: got an unexpected keyword argument'),
         ('edge b -> a : python("ownloss:number")',

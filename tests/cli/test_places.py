@@ -28,6 +28,38 @@ def late(source, destination, label, progress):
     if progress > 0.5:
         raise KeyError("bank")
     return destination.sum(1) * 0 + 1
+
+def endless(source, destination, label):
+    return destination.mean(1) / 0
+
+class InPlace(Full):
+    def forward(self, image):
+        self.calls -= 1
+        answer = self.net(image).sigmoid()
+        return answer.add_(1) if self.calls < 0 else answer
+
+class Leaving(Full):
+    def forward(self, image):
+        self.calls -= 1
+        return self.net(image) if self.calls >= 0 else exit(3)
+"""
+STEEP = """\
+import torch
+
+class Steep(torch.autograd.Function):
+    left = 3
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+    @staticmethod
+    def backward(context, gradient):
+        Steep.left -= 1
+        if Steep.left < 0:
+            raise ValueError("too steep")
+        return gradient
+
+def steep(source, destination, label):
+    return Steep.apply(destination).mean(1)
 """
 SPEC = """\
 graph own {{
@@ -47,9 +79,11 @@ NET = 'python("places_own:net")'
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "places_own.py").write_text(OWN)
+    for name, text in (("places_own", OWN), ("places_steep", STEEP)):
+        (tmp_path / f"{name}.py").write_text(text)
     yield tmp_path
-    sys.modules.pop("places_own", None)
+    for name in ("places_own", "places_steep"):
+        sys.modules.pop(name, None)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -93,6 +127,37 @@ def test_a_network_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixt
     said = refused(capsys, "run", "own.ktg", "--set", "train.epochs=20")
     assert "error[E505]: the network of node `b` fails: ValueError: the bank is full\n" in said
     assert "--> own.ktg:3:14\n" in said
+
+
+@pytest.mark.parametrize(
+    ("network", "edge", "message", "place"),
+    [
+        (NET, ': python("places_steep:steep")', "E505]: python(\"places_steep:steep\") of edge b "
+         "-> a fails in the backward pass: ValueError: too steep", "6:5"),
+        ('python("places_own:InPlace", calls=20)', "", "E505]: code that is not ours fails in "
+         "the backward pass: RuntimeError: one of the variables needed", ""),
+        ('python("places_own:Leaving", calls=20)', "", "E505]: the network of node `b` fails: "
+         "SystemExit: 3", "3:14"),
+        (NET, ': python("places_own:endless")', "E503]: the loss of edge b -> a (into node a) ",
+         "6:5"),
+    ],
+)  # fmt: skip
+def test_what_fails_in_a_step(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    network: str,
+    edge: str,
+    message: str,
+    place: str,
+) -> None:
+    text = SPEC.format(network=network, gate="linear")
+    (folder / "own.ktg").write_text(text.replace(": kl via linear", edge))
+    said = refused(capsys, "run", "own.ktg", "--set", "train.epochs=20")
+    assert f"error[{message}" in said
+    if place:
+        assert f"--> own.ktg:{place}\n" in said
+    else:
+        assert "help: it may be that of node `a` or of node `b`\n" in said
 
 
 def test_a_row_of_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

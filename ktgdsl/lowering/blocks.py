@@ -246,6 +246,7 @@ def search(
         dedupe=settings.dedupe,
         timeout=settings.timeout,
         workers=settings.workers,
+        keep=settings.keep,
     )
 
 

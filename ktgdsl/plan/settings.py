@@ -71,6 +71,8 @@ class SearchPlan(Data):
     objective: Call
     epochs: int
     confirm: int
+    keep: int = 0
+    """Of how many of the best trials the trained networks are kept."""
     dedupe: bool
     timeout: float | None = None
     """Hours after which no further trial begins."""

@@ -29,6 +29,7 @@ def _search(plan: Plan) -> list[tuple[str, str]]:
     notes = {
         "epochs": f" of a full trial, on {plan.search.objective.arguments['on']} samples",
         "confirm": " seeds for the top three" if plan.search.confirm else " (no retraining)",
+        "keep": " (the best trials)" if plan.search.keep else " (no networks are kept)",
         "workers": "" if plan.search.workers else " (one a GPU, else one for two cores)",
     }
     return [

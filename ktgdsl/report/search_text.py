@@ -161,6 +161,9 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     finished = "already finished, in" if already else "finished in"
     lines.append(f"{finished} {duration(result.seconds)}, everything is in {result.folder}")
     best = shlex.quote(str(result.folder / "best.ktg"))
+    if result.kept:
+        kept = shlex.quote(str(result.folder / result.kept[0]))
+        lines.append(f"measure its networks as they were trained here: ktgc eval {kept}")
     lines.append(f"train the best graph on all training samples: ktgc run {best}")
     return "\n".join(lines)
 
@@ -175,6 +178,8 @@ def best_graph(result: SearchResult) -> list[str]:
     if result.tied:
         others = ", ".join(truncated([f"trial {number}" for number in result.tied], MOST_TIED))
         lines.append(f"as good: {others}")
+    if result.kept:
+        lines.append(f"networks are kept, the best first: {', '.join(result.kept)}")
     if not result.complete:
         lines.append("no trial was trained to the end: it is the leader of the highest rung")
     return lines

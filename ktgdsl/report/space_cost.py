@@ -1,10 +1,11 @@
 """The size of a space and the cost of its search, as text and as JSON data."""
 
+import math
 from typing import Any
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import section
-from ktgdsl.searching.estimate import Estimate, estimate
+from ktgdsl.searching.estimate import Estimate, estimate, network_bytes
 from ktgdsl.space.size import Size, size
 
 
@@ -35,6 +36,10 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
         ("graphs", _graphs(space_size)),
         *_search_rows(plan, expected),
     ]
+    if plan.search is not None and plan.search.keep:
+        size_each = None if plan.data.facts is None else network_bytes(plan)
+        facts["estimate"]["kept_bytes"] = size_each and plan.search.keep * size_each
+        rows.append(("disk", _disk(plan.search.keep, size_each)))
     if measure:
         from ktgdsl.searching.measure import epoch_seconds
 
@@ -77,6 +82,20 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
             f"{pretrainings}, and {checks} to judge the result, of {expected.full:,} epochs each",
         ),
     ]
+
+
+def _disk(keep: int, size_each: int | None) -> str:
+    """How much the networks of the best trials take."""
+    whose = "of the best trial" if keep == 1 else f"of the best {keep:,} trials"
+    if size_each is None:
+        return f"what the networks {whose} take: how large they are is not known before"
+    return f"up to {_bytes(keep * size_each)} for the networks {whose}, {_bytes(size_each)} each"
+
+
+def _bytes(number: float) -> str:
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, int(math.log(max(1, number), 1000)))
+    return f"{number / 1000**power:.3g} {units[power]}"
 
 
 def _count(number: int, what: str) -> str:

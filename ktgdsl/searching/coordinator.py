@@ -132,7 +132,8 @@ class Coordinator:
         assert plan is not None
         self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
         seed = int(attribute(trial, SEED))
-        pool.submit(self._task(trial.number, plan, seed, epoch))
+        keeps = self.search.keep > 0
+        pool.submit(self._task(trial.number, plan, seed, epoch, leaves_networks=keeps))
 
     def _ask(self, pool: Pool) -> None:
         while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
@@ -149,9 +150,12 @@ class Coordinator:
             self._asked += 1
             self._last[number] = 0, 0.0
             self._listener(TrialStarted(number, sample.params, sample.plan))
-            pool.submit(self._task(number, sample.plan, seed))
+            keeps = self.search.keep > 0
+            pool.submit(self._task(number, sample.plan, seed, leaves_networks=keeps))
 
-    def _task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
+    def _task(
+        self, number: int, plan: Plan, seed: int, kept: int = 0, *, leaves_networks: bool = False
+    ) -> Task:
         return Task(
             trial=number,
             plan=plan.to_json(),
@@ -161,6 +165,7 @@ class Coordinator:
             judged_on=self.search.judged_on,
             kept=kept,
             compiles=plan.train.compile != "off",
+            leaves_networks=leaves_networks,
         )
 
     def _handle(self, pool: Pool, message: Message) -> None:

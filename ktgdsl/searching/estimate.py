@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import islice, product
 from statistics import fmean
 
+from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
+from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.searching.rungs import Rungs
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.space import plan_at
@@ -112,6 +114,26 @@ def _trained(runs: Sequence[Sequence[int]], epochs: int) -> tuple[float, ...]:
         trained.append(left / len(runs))
         left -= ending[epoch]
     return tuple(trained)
+
+
+def network_bytes(plan: Plan) -> int | None:
+    """The size of the files with a trial's trained networks, the largest of some points.
+
+    Four bytes a parameter. None where there are networks whose parameters nobody can count
+    without making them.
+    """
+    sizes = [_parameters(each) for each in sampled(plan, SAMPLED)]
+    known = [size for size in sizes if size is not None]
+    return 4 * max(known) if known and len(known) == len(sizes) else None
+
+
+def _parameters(plan: Plan) -> int | None:
+    graph, data = plan.graph, plan.data
+    counts = [
+        parameter_count(node.network, classes_answered(graph, data, name), data.shape[0])
+        for name, node in graph.networks.items()
+    ]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:

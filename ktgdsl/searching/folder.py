@@ -8,6 +8,7 @@ workers/             checkpoints of running trials, and the output of workers
 trials.csv           one line a trial
 best.ktg             the best graph so far, as a spec
 top/01.ktg, ...      the best ones
+kept/trial-N/        the trained networks of a trial, in a folder like that of a run
 result.json          the result; a folder that has it is finished
 """
 
@@ -64,6 +65,15 @@ class SearchFolder:
     def workers(self) -> Path:
         """The files of workers while the search is under way."""
         return self.path / "workers"
+
+    @property
+    def kept(self) -> Path:
+        """The trained networks of the best trials."""
+        return self.path / "kept"
+
+    def kept_trial(self, number: int) -> Path:
+        """Those of a trial."""
+        return self.kept / f"trial-{number}"
 
     def require_journal(self) -> None:
         """Raise RunError (E502) where a search has begun and its journal is gone or empty."""

@@ -28,7 +28,8 @@ class Task:
     trial's own random streams, `study_seed` what all trials share: the held-out split and
     pre-training. The
     coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
-    that the first step may take minutes.
+    that the first step may take minutes, and `leaves_networks` that the worker writes the trained
+    networks before the last report.
     """
 
     trial: int
@@ -39,6 +40,7 @@ class Task:
     judged_on: SplitName = "validation"
     kept: int = 0
     compiles: bool = False
+    leaves_networks: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ ToWorker = Setup | Task | Decision
 def state_path(folder: Path, trial: int) -> Path:
     """The checkpoint of a running trial, in the pool's folder."""
     return folder / f"trial-{trial}.pt"
+
+
+def networks_path(folder: Path, trial: int) -> Path:
+    """The folder with the trained networks of a trial at its end, in the pool's folder."""
+    return folder / f"trial-{trial}.networks"
 
 
 # From a worker to the coordinator, by way of the pool

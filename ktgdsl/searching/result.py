@@ -64,9 +64,11 @@ class SearchResult(_Record):
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
     and finalists that gave no value. That split has `validation_samples`, or under `on=test`
     `test_samples`, and one of its images is `step` percent of accuracy.
-    `pruned` says why trials were, but for those that an older version or a pruner of the caller's
-    has ended. `exhausted` says that the space had no further graph; `best_sha256` is the digest of
-    `best.ktg`. `teachers` has what was pre-trained, or taken from the cache, each once.
+    `kept` has the folders of the trials whose trained networks are kept, relative to that of the
+    search, the best first. `pruned` says why trials were, but for those that an older version or a
+    pruner of the caller's has ended. `exhausted` says that the space had no further graph;
+    `best_sha256` is the digest of `best.ktg`. `teachers` has what was pre-trained, or taken from
+    the cache, each once.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class SearchResult(_Record):
     states: dict[str, int]
     baselines: dict[str, Score]
     unjudged: tuple[Unjudged, ...] = ()
+    kept: tuple[str, ...] = ()
     pruned: tuple[PrunedTrial, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     validation_samples: Annotated[int, Field(ge=1)]

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,20 +14,16 @@ from optuna.trial import FrozenTrial
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import (
     Check,
     baselines,
     confirmations,
     leaders,
-    name_of,
-    scores,
     seeds,
-    tied,
-    unjudged,
 )
 from ktgdsl.searching.coordinator import Coordinator
+from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.events import (
     Event,
     Listener,
@@ -37,24 +33,21 @@ from ktgdsl.searching.events import (
     TrialEnded,
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
+from ktgdsl.searching.kept_trials import keep_networks
+from ktgdsl.searching.outcome import search_result
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.result import Finalist, PrunedTrial, SearchResult, Teacher
+from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.rungs import rungs
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import (
-    DIGEST,
-    GRAPH,
-    SEED,
     Study,
     attribute,
-    standing_of,
     values_of,
 )
 from ktgdsl.searching.threads import threads_each
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
-from ktgdsl.training.result import Score
 from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 from ktgdsl.training.unchanged import changed_code_notes
@@ -146,6 +139,7 @@ class SearchRun:
                     threads=threads,
                     deterministic=deterministic,
                 )
+            self._keep_networks()
             with pool:
                 coordinator.trials(pool)
                 finalists = leaders(self.study.trials)
@@ -159,7 +153,10 @@ class SearchRun:
             with suppress(RunError):  # the disk may be full, and the journal has it all
                 self.study.set_seconds(time.monotonic() - began)
                 self.folder.write_trials(self.study.trials, self.plan)
-        result = self._result(finalists, time.monotonic() - began, coordinator.exhausted)
+        seconds = time.monotonic() - began
+        result = search_result(
+            self.plan, self.folder, self.study, finalists, seconds, exhausted=coordinator.exhausted
+        )
         self.folder.finish(result)
         self.listener(SearchFinished(self.plan, result))
         return self._outcome(result)
@@ -216,52 +213,20 @@ class SearchRun:
         began = time.monotonic()
         if isinstance(event, TrialEnded):
             self._problems.update(dict.fromkeys(event.problems))
+            if event.state == "complete":
+                self._keep_networks()
         if isinstance(event, TrialEnded) and began >= self._table_due:
             self.folder.write_trials(self.study.trials, self.plan)
             ended = time.monotonic()
             self._table_due = ended + max(TABLE_SECONDS, (ended - began) / TABLE_SHARE)
         self.listener(event)
 
-    def _result(
-        self, finalists: list[FrozenTrial], seconds: float, exhausted: bool
-    ) -> SearchResult:
-        trials, checked = self.study.trials, self.study.checks
-        names = [name_of(trial) for trial in finalists]
-        against = list(baselines(self.plan, finalists[0]))
-        confirmed = scores(checked, names)
-        if confirmed:
-            means = {name: score.mean for name, score in confirmed.items()}
-            finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
-        described = []
-        for place, trial in enumerate(finalists, start=1):
-            score = confirmed.get(name_of(trial))
-            spec = self.folder.write_graph(f"top/{place:02}.ktg", self.plan, trial, score)
-            described.append(_finalist(trial, spec.relative_to(self.folder.path), confirmed))
-        equals = tied(trials, finalists, confirmed)
-        score = confirmed.get(name_of(finalists[0]))
-        best = self.folder.write_graph("best.ktg", self.plan, finalists[0], score, equals)
-        states = [STATES[trial.state] for trial in trials]
-        data, by_test = self.plan.data, self.settings.judged_on == "test"
-        return SearchResult(
-            folder=self.folder.path,
-            target=self.settings.node,
-            finalists=tuple(described),
-            tied=equals,
-            best_sha256=sha256(best.read_bytes()),
-            complete=STATES[finalists[0].state] == "complete",
-            trials=len(trials),
-            states={state: states.count(state) for state in sorted(set(states))},
-            baselines=scores(checked, against),
-            unjudged=unjudged(checked, [*names, *against]),
-            pruned=_pruned(trials),
-            teachers=tuple(map(Teacher.model_validate, self.study.teachers)),
-            validation_samples=data.held_samples,
-            test_samples=data.known.test_samples if by_test else None,
-            epochs=self.settings.epochs,
-            epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),
-            seconds=round(seconds, 3),
-            exhausted=exhausted,
-        )
+    def _keep_networks(self) -> None:
+        """Keep the networks of the best trials so far, and of all that may be the best at last."""
+        if (count := self.settings.keep) > 0:
+            count = max(count, FINALISTS) if self.settings.confirm else count
+            trials = self.study.trials
+            keep_networks(self.plan, self.folder, trials, leaders(trials, count))
 
     def _outcome(self, result: SearchResult) -> SearchOutcome:
         trials = self.study.trials
@@ -272,27 +237,3 @@ class SearchRun:
         trial = trials[result.best.trial]
         best = graph_of_trial(self.plan, trial.params)
         return SearchOutcome(self.study.optuna, best, result)
-
-
-def _pruned(trials: Sequence[FrozenTrial]) -> tuple[PrunedTrial, ...]:
-    standings = ((trial.number, standing_of(trial)) for trial in trials)
-    return tuple(
-        PrunedTrial(trial=number, **standing.model_dump())
-        for number, standing in standings
-        if standing is not None
-    )
-
-
-def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:
-    values = values_of(trial)
-    epoch = max(values)
-    return Finalist(
-        trial=trial.number,
-        value=values[epoch],
-        epochs=epoch,
-        seed=int(attribute(trial, SEED)),
-        digest=str(attribute(trial, DIGEST)),
-        canonical_digest=str(attribute(trial, GRAPH)),
-        spec=spec.as_posix(),
-        confirmed=confirmed.get(name_of(trial)),
-    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.data import Split, TrainingData, load_splits, load_training_data
+from ktgdsl.training.data import Split, Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import EpochDone, SplitName
 from ktgdsl.training.loop import evaluate_nodes
 from ktgdsl.training.step import Stepper
@@ -20,6 +20,8 @@ class TrialData:
 
     training: TrainingData
     judging: Split
+    splits: Splits | None = None
+    """All of them, where they were asked for."""
 
     @property
     def judged_by_held_out(self) -> bool:
@@ -28,15 +30,19 @@ class TrialData:
 
 
 def load_trial_data(
-    data: DataPlan, seed: int, device: torch.device, judged_on: SplitName
+    data: DataPlan, seed: int, device: torch.device, judged_on: SplitName, *, whole: bool = False
 ) -> TrialData:
-    """The data of trials that hold out a validation split; the test split only if it judges them.
+    """The data of trials that hold out a validation split.
+
+    They have the test split only if it judges them, or the data are to be `whole`.
 
     Raises RunError as `load_splits` does.
     """
-    if judged_on == "test":
+    if judged_on == "test" or whole:
         splits = load_splits(data, seed, device)
-        return TrialData(splits.for_training, splits.test)
+        training = splits.for_training
+        judging = splits.test if judged_on == "test" else training.evaluation
+        return TrialData(training, judging, splits)
     training = load_training_data(data, seed, device)
     return TrialData(training, training.evaluation)
 

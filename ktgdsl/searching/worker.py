@@ -35,6 +35,7 @@ from ktgdsl.searching.protocol import (
     Setup,
     Task,
 )
+from ktgdsl.searching.trained_networks import write_networks
 from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
 from ktgdsl.searching.trial_value import TrialData, load_trial_data, value_after
 from ktgdsl.training.datasets.content import content_digest
@@ -51,6 +52,7 @@ from ktgdsl.training.events import (
 from ktgdsl.training.loop import UnfitStateError, epochs, evaluate_nodes
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
+from ktgdsl.training.step import Stepper
 from ktgdsl.vocabulary.networks import shorthand
 
 LOADING, LOADING_BEAT = 600, 10
@@ -111,7 +113,7 @@ class Worker:
         self._device = device
         self._folder = folder
         self._deterministic = deterministic
-        self._loaded: tuple[tuple[DataPlan, int, SplitName], TrialData] | None = None
+        self._loaded: tuple[tuple[DataPlan, int, SplitName, bool], TrialData] | None = None
         self._identified: tuple[DataPlan, str] | None = None
 
     def serve(self) -> None:
@@ -196,11 +198,25 @@ class Worker:
                 last=done.last,
             )
             reports.append(report)
+            if done.last and task.leaves_networks:
+                next(training, None)  # which takes the weights of the best epoch, if those are kept
+                self._leave_networks(task, plan, step, data, reports)
             if not reporter.keep(report):
                 return
             if not report.last and done.epoch.bit_count() == 1:
                 checkpoint.save(step.state_dict(), reports)
             began = time.monotonic()
+
+    def _leave_networks(
+        self, task: Task, plan: Plan, step: Stepper, data: TrialData, reports: list[Report]
+    ) -> None:
+        """Write the networks for the coordinator; a trial is worth its value without them, too."""
+        seconds = sum(each.seconds for each in reports)
+        try:
+            write_networks(self._folder, task, plan, step, data, seconds)
+        except RunError as error:
+            reason = "; ".join(each.message for each in error.diagnostics)
+            self._channel.send(Noted(task.trial, f"its networks are not kept: {reason}"))
 
     def _pretraining(self, plan: Plan, seed: int) -> Pretraining:
         """What pre-trainings of the study have in common; the data are read where one needs it."""
@@ -211,11 +227,17 @@ class Worker:
         return Pretraining(seed, self._folder / "pretrained", digest)
 
     def _data(self, task: Task, data: DataPlan) -> TrialData:
-        wanted = data, task.study_seed, task.judged_on
+        wanted = data, task.study_seed, task.judged_on, task.leaves_networks
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two data sets may not fit
             with _beating(lambda: self._channel.send(Busy(task.trial, "loading the data"))):
-                loaded = load_trial_data(data, task.study_seed, self._device, task.judged_on)
+                loaded = load_trial_data(
+                    data,
+                    task.study_seed,
+                    self._device,
+                    task.judged_on,
+                    whole=task.leaves_networks,
+                )
                 self._loaded = wanted, loaded
         return self._loaded[1]
 

@@ -22,7 +22,7 @@ from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
 from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.predictions import GraphPredictor, NodePredictor
-from ktgdsl.training.run_files import named_folder
+from ktgdsl.training.run_files import named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
@@ -37,6 +37,21 @@ def save_network(network: nn.Module, preprocessing: Preprocessing, path: Path) -
     mean = [0.0] if seen.mean is None else seen.mean.flatten().tolist()
     std = [1.0] if seen.std is None else seen.std.flatten().tolist()
     save_weights(network, path, {MEAN: json.dumps(mean), STD: json.dumps(std)})
+
+
+def save_networks(
+    modules: Mapping[str, nn.Module], preprocessing: Preprocessing, folder: RunFolder, repeat: int
+) -> None:
+    """Write the networks and other modules of a repeat of a run, by node, into its folder.
+
+    Raises RunError (E502) when they cannot be written.
+    """
+    for name, module in modules.items():
+        path = folder.weights(name, repeat)
+        with reporting_write_errors(path):
+            for part in reversed(path.relative_to(folder.path).parents[:-1]):
+                (folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
+            save_network(module, preprocessing, path)
 
 
 def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:

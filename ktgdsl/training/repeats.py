@@ -2,7 +2,6 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,10 @@ from typing import Any
 import torch
 
 from ktgdsl.backend.own_code import own_code
-from ktgdsl.plan.heads import by_head
 from ktgdsl.plan.model import Plan
-from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.datasets.loaders import loaders_reported
-from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.events import (
     EpochDone,
     Event,
@@ -30,14 +26,13 @@ from ktgdsl.training.execution import Execution, resolved_settings
 from ktgdsl.training.loop import ResumePoint, train
 from ktgdsl.training.memory_errors import reporting_out_of_memory
 from ktgdsl.training.metrics_file import append_metrics, metric_lines, metrics_digest
-from ktgdsl.training.networks import save_network
+from ktgdsl.training.networks import save_networks
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
-from ktgdsl.training.result import HeadResult, NodeResult, Pretrained, RunResult, Score
-from ktgdsl.training.run_files import reporting_write_errors
+from ktgdsl.training.result import Pretrained, RunResult
 from ktgdsl.training.run_folder import RunFolder
+from ktgdsl.training.run_result import run_result
 from ktgdsl.training.step import Stepper
-from ktgdsl.training.stopping import early_stops
 from ktgdsl.training.unchanged import last_noted, note_imported_code
 
 
@@ -94,7 +89,9 @@ class Run:
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)
             self._open()  # where only the result was missing
-            result = self._result()
+            result = run_result(
+                plan, folder.path, seeds(plan), self.checkpoint.finished, self.checkpoint.seconds
+            )
             folder.finish(result)
         except KeyboardInterrupt:
             raise RunInterrupted(folder.path, plan, self.checkpoint) from None
@@ -126,7 +123,7 @@ class Run:
             listener=self.listener,
             on_epoch=lambda done: self._save_epoch(done, step),
         )
-        self._save_networks(repeat, step, splits.train.preprocessing)
+        save_networks(step.networks | step.mixers, splits.train.preprocessing, self.folder, repeat)
         if splits.classes is not None:
             self.folder.write_classes(splits.classes)
         done = replace(accuracies, pretrained=self._pretrained)
@@ -174,57 +171,3 @@ class Run:
         save_checkpoint(checkpoint, self.folder.checkpoint)
         # The state is on the disk; holding it would keep a second optimiser in memory.
         self.checkpoint = replace(checkpoint, state=None)
-
-    def _save_networks(self, repeat: int, step: Stepper, preprocessing: Preprocessing) -> None:
-        for name, module in (step.networks | step.mixers).items():
-            path = self.folder.weights(name, repeat)
-            with reporting_write_errors(path):
-                for part in reversed(path.relative_to(self.folder.path).parents[:-1]):
-                    (self.folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
-                save_network(module, preprocessing, path)
-
-    def _result(self) -> RunResult:
-        graph = self.plan.graph
-        names = dict.fromkeys([*graph.targets, *(node.name for node in graph.evaluated)])
-        finished, phases = self.checkpoint.finished, program_of(self.plan).phases
-        return RunResult(
-            folder=self.folder.path,
-            target=self.plan.graph.targets[0],
-            nodes={name: _node_result(name, finished) for name in names},
-            digest=self.plan.digest,
-            seeds=seeds(self.plan),
-            epochs=max(sum(each.epochs) or self.plan.epochs for each in finished),
-            seconds=round(self.checkpoint.seconds, 3),
-            stopped=tuple(
-                stop
-                for seed, each in zip(seeds(self.plan), finished, strict=True)
-                for stop in early_stops(phases, seed, each.epochs)
-            ),
-        )
-
-
-def _node_result(name: str, finished: tuple[Accuracies, ...]) -> NodeResult:
-    pretrained = [each.pretrained[name] for each in finished if name in each.pretrained]
-    heads = {
-        head: _head_result(f"{name}.{head}", finished) for head in by_head(finished[0].test, name)
-    }
-    return NodeResult(
-        **dict(_head_result(name, finished)),
-        pretrained=tuple(map(Pretrained.model_validate, pretrained)) or None,
-        heads=heads or None,
-    )
-
-
-def _head_result(name: str, finished: tuple[Accuracies, ...]) -> HeadResult:
-    validation = [each.validation[name] for each in finished if each.validation is not None]
-    return HeadResult(
-        accuracy=Score.of([each.test[name] for each in finished]),
-        validation_accuracy=Score.of(validation) if validation else None,
-        metrics=_scores([each.measured.get(name, {}) for each in finished]),
-        validation_metrics=_scores([each.validation_measured.get(name, {}) for each in finished]),
-    )
-
-
-def _scores(measured: Sequence[Mapping[str, float]]) -> dict[str, Score] | None:
-    """The scores of metrics over the repeats; None without any."""
-    return {name: Score.of([each[name] for each in measured]) for name in measured[0]} or None

@@ -161,8 +161,7 @@ class RunFolder:
 
     def write_classes(self, names: ClassNames) -> None:
         """Write `classes.json`, or replace it, and note its digest."""
-        text = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
-        content = text.encode("utf-8", "replace")
+        content = classes_content(names)
         write_file(self.path / "classes.json", content)
         self.write_environment({**self.environment(), CLASSES: sha256(content)})
 
@@ -218,6 +217,12 @@ class RunFolder:
         return False
 
 
+def classes_content(names: ClassNames) -> bytes:
+    """The content of `classes.json`."""
+    text = json.dumps(names, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "replace")
+
+
 def _names(names: Any) -> tuple[str, ...] | None:
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if known else None
@@ -252,7 +257,10 @@ def _is_a_search(path: Path) -> Exception:
     best, options = path / "best.ktg", []
     if not (path / "result.json").exists():
         options.append(f"go on with it: `ktgc search --resume {quote(str(path))}`")
-    if best.exists():
+    kept = sorted(path.glob("kept/trial-*"))
+    if kept:
+        options.append(f"name a trial whose networks it keeps, such as {quote(str(kept[0]))}")
+    elif best.exists():
         options.append(
             f"train its best graph, as it keeps no networks: `ktgc run {quote(str(best))}`"
         )

@@ -109,6 +109,9 @@ class SearchSettings(Parameters):
     confirm: Annotated[
         int, Field(ge=0, description="seeds to retrain the top three with; 0 for none")
     ] = 0
+    keep: Annotated[
+        int, Field(ge=0, description="best trials whose trained networks are kept; 0 for none")
+    ] = 0
     dedupe: Annotated[bool, Field(description="try equal graphs once")] = True
     timeout: Annotated[
         float | None,

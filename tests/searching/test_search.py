@@ -22,6 +22,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import sealed_json, unsealed_json, write_whole
+from ktgdsl.measures.classification import top
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import search_run, threads
@@ -29,6 +30,7 @@ from ktgdsl.searching.checks import ALONE, OPEN
 from ktgdsl.searching.coordinator import FIRST_CHECK
 from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
 from ktgdsl.searching.protocol import Diverged, Failed, Message, Task
+from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.search import resume
 from ktgdsl.searching.trial_plans import point
 from ktgdsl.space.space import plan_at
@@ -49,6 +51,7 @@ data digits { batch = 400 }
 train { epochs = 4 }
 search { trials = 6 }
 """
+KEEPING = SPACE.replace("trials = 6", "trials = 6  keep = 2")
 
 
 def command(*arguments: str) -> list[str]:
@@ -64,7 +67,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that nobody interrupts."""
     root = tmp_path_factory.mktemp("whole")
-    (root / "space.ktg").write_text(SPACE)
+    (root / "space.ktg").write_text(KEEPING)
     out = root / "found"
     subprocess.run(command(str(root / "space.ktg"), "--out", str(out)), check=True, timeout=300)
     return out
@@ -142,7 +145,7 @@ def killed_at(folder: Path, lines: int, *arguments: str) -> None:
 @pytest.mark.usefixtures("forked_workers")
 def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_path: Path) -> None:
     """Twice; the second time the power goes, too."""
-    (tmp_path / "space.ktg").write_text(SPACE)
+    (tmp_path / "space.ktg").write_text(KEEPING)
     out = tmp_path / "found"
     killed_at(out, 9, str(tmp_path / "space.ktg"), "--out", str(out))
     killed_at(out, 17, "--resume", str(out))
@@ -153,6 +156,23 @@ def test_killed_and_resumed_it_is_as_if_nobody_had_killed_it(whole: Path, tmp_pa
     assert rows(out) == rows(whole)
     assert values(out) == values(whole)
     assert (out / "best.ktg").read_text() == (whole / "best.ktg").read_text()
+    weights = [sorted(each.glob("kept/trial-*/nodes/*")) for each in (out, whole)]
+    names = [[path.relative_to(path.parents[3]) for path in each] for each in weights]
+    assert names[0] == names[1] != []
+    for one, other in zip(*weights, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_what_is_kept_of_a_trial_is_a_finished_run(whole: Path) -> None:
+    """Its networks are as good as the trial was said to be."""
+    result = SearchResult.from_json((whole / "result.json").read_text(), whole)
+    assert len(result.kept) == min(2, result.states["complete"])
+    run = whole / result.kept[0]
+    measured = ktgdsl.evaluate(run, split="validation")  # warns where the data are other ones
+    score = measured.nodes["a"].score(lambda counts: top(counts, 1))
+    assert score.mean == pytest.approx(result.best.value)
+    assert ktgdsl.load(run / "spec.ktg").digest == result.best.digest
+    ktgdsl.evaluate(run)
 
 
 class Pretended(Pretence):

@@ -161,6 +161,10 @@ def charts_of(runs: Sequence[RecordedRun], node: str | None = None) -> list[Char
     Raises RunError (E502) where a run has no epoch yet, or no such node.
     """
     for run in runs:
+        if not run.epochs and run.result is not None:
+            message = f"the folder {run.folder} has no metrics by epoch"
+            help = "the search that kept it has the curves of its trials: `ktgc curves SEARCH`"
+            raise folder_error(run.folder, message, help)
         if not run.epochs:
             raise folder_error(
                 run.folder, f"no epoch of the run in {run.folder} is done yet", "wait for the first"

@@ -1,0 +1,122 @@
+"""The result of a search: its best graphs and networks in the folder, and what is said of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from ktgdsl.files import sha256
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.checks import baselines, leaders, name_of, scores, tied, unjudged
+from ktgdsl.searching.folder import STATES, SearchFolder
+from ktgdsl.searching.kept_trials import keep_networks
+from ktgdsl.searching.result import Finalist, PrunedTrial, SearchResult, Teacher
+from ktgdsl.searching.study import (
+    DIGEST,
+    GRAPH,
+    SEED,
+    Study,
+    attribute,
+    standing_of,
+    values_of,
+)
+from ktgdsl.training.result import Score
+
+
+def search_result(
+    plan: Plan,
+    folder: SearchFolder,
+    study: Study,
+    finalists: Sequence[FrozenTrial],
+    seconds: float,
+    *,
+    exhausted: bool,
+) -> SearchResult:
+    """The result of a search whose trials and checks are over.
+
+    Writes the best graphs, and leaves the networks of those trials that are kept in the end. Raises
+    RunError (E502) where the disk fails it.
+    """
+    assert plan.search is not None
+    settings, trials, checked = plan.search, study.trials, study.checks
+    names = [name_of(trial) for trial in finalists]
+    against = list(baselines(plan, finalists[0]))
+    confirmed = scores(checked, names)
+    if confirmed:
+        means = {name: score.mean for name, score in confirmed.items()}
+        finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
+    described = []
+    for place, trial in enumerate(finalists, start=1):
+        score = confirmed.get(name_of(trial))
+        spec = folder.write_graph(f"top/{place:02}.ktg", plan, trial, score)
+        described.append(_finalist(trial, spec.relative_to(folder.path), confirmed))
+    equals = tied(trials, finalists, confirmed)
+    score = confirmed.get(name_of(finalists[0]))
+    best = folder.write_graph("best.ktg", plan, finalists[0], score, equals)
+    states = [STATES[trial.state] for trial in trials]
+    return SearchResult(
+        folder=folder.path,
+        target=settings.node,
+        finalists=tuple(described),
+        tied=equals,
+        best_sha256=sha256(best.read_bytes()),
+        complete=STATES[finalists[0].state] == "complete",
+        trials=len(trials),
+        states={state: states.count(state) for state in sorted(set(states))},
+        baselines=scores(checked, against),
+        unjudged=unjudged(checked, [*names, *against]),
+        kept=_kept_networks(plan, folder, trials, finalists),
+        pruned=_pruned(trials),
+        teachers=tuple(map(Teacher.model_validate, study.teachers)),
+        validation_samples=plan.data.held_samples,
+        test_samples=plan.data.known.test_samples if settings.judged_on == "test" else None,
+        epochs=settings.epochs,
+        epochs_trained=sum(max(values_of(trial), default=0) for trial in trials),
+        seconds=round(seconds, 3),
+        exhausted=exhausted,
+    )
+
+
+def _kept_networks(
+    plan: Plan,
+    folder: SearchFolder,
+    trials: Sequence[FrozenTrial],
+    finalists: Sequence[FrozenTrial],
+) -> tuple[str, ...]:
+    """Keep the networks of the best at last, as further seeds may have changed who that is.
+
+    Their folders, relative to that of the search.
+    """
+    count = 0 if plan.search is None else plan.search.keep
+    if not count:
+        return ()
+    others = leaders(trials, count + len(finalists))
+    numbers = {trial.number for trial in finalists}
+    best = [*finalists, *(each for each in others if each.number not in numbers)][:count]
+    keep_networks(plan, folder, trials, best)
+    kept = (folder.kept_trial(trial.number) for trial in best)
+    return tuple(each.relative_to(folder.path).as_posix() for each in kept if each.exists())
+
+
+def _pruned(trials: Sequence[FrozenTrial]) -> tuple[PrunedTrial, ...]:
+    standings = ((trial.number, standing_of(trial)) for trial in trials)
+    return tuple(
+        PrunedTrial(trial=number, **standing.model_dump())
+        for number, standing in standings
+        if standing is not None
+    )
+
+
+def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:
+    values = values_of(trial)
+    epoch = max(values)
+    return Finalist(
+        trial=trial.number,
+        value=values[epoch],
+        epochs=epoch,
+        seed=int(attribute(trial, SEED)),
+        digest=str(attribute(trial, DIGEST)),
+        canonical_digest=str(attribute(trial, GRAPH)),
+        spec=spec.as_posix(),
+        confirmed=confirmed.get(name_of(trial)),
+    )

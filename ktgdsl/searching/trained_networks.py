@@ -1,0 +1,56 @@
+"""The trained networks of a complete trial, which its worker writes for the coordinator."""
+
+import shutil
+from pathlib import Path
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.protocol import Task, networks_path
+from ktgdsl.searching.trial_value import TrialData
+from ktgdsl.training.checkpoint import Accuracies
+from ktgdsl.training.loop import evaluate_nodes
+from ktgdsl.training.networks import save_networks
+from ktgdsl.training.run_files import reporting_write_errors, write_file
+from ktgdsl.training.run_folder import RunFolder, classes_content
+from ktgdsl.training.run_result import run_result
+from ktgdsl.training.step import Stepper
+
+
+def write_networks(
+    folder: Path, task: Task, plan: Plan, step: Stepper, data: TrialData, seconds: float
+) -> None:
+    """Write the networks of a trial that is at its end, with their accuracies, or nothing.
+
+    They are as in the folder of a run, which `ktgdsl.searching.kept_trials` makes of it.
+
+    Args:
+        folder: of the pool.
+        task: the trial.
+        plan: of the trial, without open values.
+        step: its stepper, with the weights that the trial ends with.
+        data: of the trial, with all splits.
+        seconds: that the trial has taken.
+
+    Raises RunError (E502) when they cannot be written.
+    """
+    splits = data.splits
+    assert splits is not None
+    assert splits.validation is not None
+    path = networks_path(folder, task.trial)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with reporting_write_errors(path):
+        for each in (path, unfinished):
+            shutil.rmtree(each, ignore_errors=True)  # of another attempt
+        unfinished.mkdir()
+    run = RunFolder(unfinished)
+    nodes = {node.name for node in plan.graph.evaluated}
+    accuracies = Accuracies(
+        evaluate_nodes(step, splits.test, nodes),
+        evaluate_nodes(step, splits.validation, nodes),
+        epochs=step.epochs,
+    )
+    save_networks(step.networks | step.mixers, splits.train.preprocessing, run, repeat=1)
+    if splits.classes is not None:
+        write_file(unfinished / "classes.json", classes_content(splits.classes))
+    run.finish(run_result(plan, unfinished, (task.seed,), (accuracies,), seconds))
+    with reporting_write_errors(path):
+        unfinished.rename(path)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import RunError, SpecError
+from ktgdsl.files import expanded
 from ktgdsl.lowering.lint import lint
 from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
@@ -53,6 +54,7 @@ def compile_file(
     The files that it names lie inside of `root`, by default its project (language.paths).
     `pedantic` adds warnings about what is legal but suspicious.
     """
+    path = expanded(path) if str(path).startswith("~") else path
     source, problems = read(path)
     if source is None:
         return Compiled({}, diagnostics=problems)

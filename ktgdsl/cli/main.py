@@ -16,6 +16,7 @@ from ktgdsl.cli.console import (
 )
 from ktgdsl.cli.parser import parse
 from ktgdsl.cli.streams import make_streams_lasting, write_error
+from ktgdsl.files import expanded
 
 if TYPE_CHECKING:
     from ktgdsl.diagnostics.render import Style
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     style: Style = "full"
     try:
         # This imports the verb.
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        written = sys.argv[1:] if arguments is None else arguments
+        options = parse([_with_home(each) for each in written])
         style = options.output_format
         with showing_warnings(style):
             code: int = options.verb(options)
@@ -57,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _report(error, style)
     return code
+
+
+def _with_home(argument: str) -> str:
+    """An argument in which `~` begins a path, as a shell leaves it between quotes, with the home.
+
+    No argument that is not a path begins with it; `--set data.root=~/x` is a path of the spec.
+    """
+    option, equals, value = argument.partition("=")
+    if option.startswith("--") and value.startswith("~"):
+        return f"{option}{equals}{expanded(value)}"
+    return str(expanded(argument)) if argument.startswith("~") else argument
 
 
 def _report(error: Exception, style: "Style") -> int:

@@ -11,7 +11,8 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.cli.console import showing_warnings
 from ktgdsl.errors import warn
-from tests.cli.specs import DML3
+from ktgdsl.files import cache_root
+from tests.cli.specs import DML3, UGLY
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,20 @@ def test_a_misspelt_verb(verb: str, told: str, capsys: pytest.CaptureFixture[str
         cli.main([verb, DML3])
     assert exit.value.code == 2
     assert f"ktgc: error: {told}" in capsys.readouterr().err
+
+
+def test_a_tilde_that_no_shell_expanded_is_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KTGDSL_CACHE", "~/cache")
+    (tmp_path / "a.ktg").write_text(UGLY)
+    assert cli.main(["check", "--root=~", "~/a.ktg"]) == 0
+    assert cli.main(["graph", "~/a.ktg", "-o", "~/a.dot"]) == 0
+    assert {each.name for each in tmp_path.iterdir()} == {"a.ktg", "a.dot"}
+    assert ktgdsl.load("~/a.ktg").graph.name == "g"
+    assert cache_root() == tmp_path / "cache"
+    capsys.readouterr()
 
 
 def test_help_waits_for_neither_a_parser_nor_a_validator() -> None:

@@ -17,7 +17,8 @@ from ktgdsl.cli.training import (
 )
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
-from ktgdsl.report.table import TableReport, render
+from ktgdsl.report.table import TableReport
+from ktgdsl.report.table_formats import render
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun, RowStatus
 from ktgdsl.training.run_files import named_folder

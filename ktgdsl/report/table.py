@@ -1,27 +1,18 @@
-"""A published table beside our numbers, as text, Markdown, LaTeX, CSV or JSON."""
+"""A published table beside our numbers: the cells of its rows, and notes on them."""
 
-import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from textwrap import wrap
-from typing import Any, Literal
 
 from ktgdsl.diagnostics.render import where
-from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import duration
-from ktgdsl.report.markup import csv_text, latex_table, latex_text, markdown_table, markdown_text
 from ktgdsl.tables.comparison import Comparison, Sample, compare
 from ktgdsl.tables.cost import Cost, StepTimes, cost_left, total
 from ktgdsl.tables.model import Table
 from ktgdsl.tables.paired import Gain, gain
 from ktgdsl.tables.status import RowStatus
 
-Format = Literal["text", "markdown", "latex", "csv", "json"]
-LEFT = ("row", "state")
-"""Headings of columns that are not numbers."""
 NOTHING = "-"
-WIDTH = 100
 HEADINGS = ("row", "ours", "state")
 PUBLISHED_HEADINGS = ("row", "published", "ours", "difference", "d", "state")
 GAIN_HEADINGS = ("gain", "p")
@@ -87,21 +78,6 @@ def our_accuracy(status: RowStatus) -> Sample | None:
     return Sample(score.mean, score.std, len(score.runs))
 
 
-def render(report: TableReport, style: Format) -> str:
-    """The report in a format, with a line end."""
-    match style:
-        case "text":
-            return _text(report)
-        case "markdown":
-            return _markdown(report)
-        case "latex":
-            return _latex(report)
-        case "csv":
-            return _csv(report)
-        case "json":
-            return _json(report)
-
-
 def cells(report: TableReport) -> list[tuple[str, ...]]:
     """The headings, and a line of cells for each row, as people read them."""
     gains = GAIN_HEADINGS if report.baseline else ()
@@ -109,7 +85,7 @@ def cells(report: TableReport) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = [own + gains + (COST_HEADINGS if report.costs else ())]
     for number, status in enumerate(report.statuses):
         published, ours = published_accuracy(report.table, status), our_accuracy(status)
-        comparison = _compare(ours, published)
+        comparison = comparison_of(ours, published)
         line = {
             "row": status.row.label,
             "published": _accuracy_cell(published),
@@ -151,7 +127,8 @@ def _cost_cells(status: RowStatus, cost: Cost) -> tuple[str, str, str, str]:
     return f"{cost.runs:,}", f"{cost.node_epochs:,}", f"{cost.steps:,}", time
 
 
-def _compare(ours: Sample | None, published: Sample | None) -> Comparison | None:
+def comparison_of(ours: Sample | None, published: Sample | None) -> Comparison | None:
+    """Ours against the published accuracy, where there are both."""
     return compare(ours, published) if ours and published else None
 
 
@@ -174,8 +151,9 @@ def notes(report: TableReport) -> list[str]:
     if report.costs:
         lines.append(_left_to_do(report))
     for status in report.statuses:
-        lines += [f"{status.row.label}: {line}" for line in _errors(status)]
-        lines += [f"{status.row.label}: to be trained again: {why}" for why in _stale(status)]
+        label = status.row.label
+        lines += [f"{label}: {line}" for line in error_lines(status)]
+        lines += [f"{label}: to be trained again: {why}" for why in stale_reasons(status)]
     return lines
 
 
@@ -194,7 +172,7 @@ def _left_to_do(report: TableReport) -> str:
     return "; ".join(parts) + "."
 
 
-def _errors(status: RowStatus) -> list[str]:
+def error_lines(status: RowStatus) -> list[str]:
     """A line for each error, with what to do and its place in the spec."""
     if status.error is None:
         return []
@@ -207,116 +185,8 @@ def _errors(status: RowStatus) -> list[str]:
     return lines
 
 
-def _stale(status: RowStatus) -> list[str]:
+def stale_reasons(status: RowStatus) -> list[str]:
     """Why what is on the disk for a row does not count any more."""
     if status.state != "stale":
         return []
     return [task.stale for task in status.tasks if task.stale is not None]
-
-
-def _text(report: TableReport) -> str:
-    """Plain lines, for a pipe."""
-    below = [line for note in notes(report) for line in wrap(note, WIDTH, break_on_hyphens=False)]
-    return "\n".join([report.table.title, "", *columns(cells(report)), "", *below]) + "\n"
-
-
-def _markdown(report: TableReport) -> str:
-    """A Markdown table, numbers to the right."""
-    rows = markdown_table(cells(report), LEFT)
-    # A blank line between notes makes them paragraphs.
-    below = [line for note in notes(report) for line in (markdown_text(note), "")]
-    title = f"**{markdown_text(report.table.title)}**"
-    return "\n".join([title, "", *rows, "", *below[:-1]]) + "\n"
-
-
-def _latex(report: TableReport) -> str:
-    """A LaTeX table; the notes are comments."""
-    below = [f"% {latex_text(note)}" for note in (report.table.title, *notes(report))]
-    return "\n".join([*latex_table(cells(report), LEFT), *below]) + "\n"
-
-
-def _csv(report: TableReport) -> str:
-    """One line a row, numbers as they are."""
-    rows = [
-        _facts(status, report.table) | _gain_facts(report, status) for status in report.statuses
-    ]
-    if report.costs:
-        for number, row in enumerate(rows):
-            cost = _cost_facts(report.cost_left(number))
-            row |= {f"left_{name}": value for name, value in cost.items()}
-    return csv_text(rows)
-
-
-def _json(report: TableReport) -> str:
-    """An object with the table's title, its rows, and what is left to do."""
-    facts: dict[str, Any] = {
-        "title": report.table.title,
-        "published_runs": report.table.published_runs,
-        "rows": [
-            {
-                **_facts(status, report.table),
-                **_gain_facts(report, status),
-                "set": list(status.settings),
-                "runs": list(status.result.nodes[status.result.target].accuracy.runs)
-                if status.result
-                else [],
-                "left": _cost_facts(report.cost_left(number)),
-            }
-            for number, status in enumerate(report.statuses)
-        ],
-        "left": _cost_facts(report.total_left),
-    }
-    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _facts(status: RowStatus, table: Table) -> dict[str, Any]:
-    """A row as plain values; what there is not is None."""
-    published, ours = published_accuracy(table, status), our_accuracy(status)
-    comparison = _compare(ours, published)
-    result = status.result
-    return {
-        "label": status.row.label,
-        "nodes": status.row.nodes,
-        "method": status.row.method,
-        "data": status.row.data,
-        "published_mean": published and published.mean,
-        "published_std": published and published.std,
-        "published_n": published and published.n,
-        "mean": ours and ours.mean,
-        "std": ours and ours.std,
-        "n": ours and ours.n,
-        "difference": comparison and comparison.percent,
-        "d": comparison and comparison.d,
-        "state": status.state,
-        "seconds": result and result.seconds,
-        "digest": result and result.digest,
-        "spec": status.spec and status.spec.as_posix(),
-        "folder": _folder(status),
-        "error": " ".join(_errors(status)) if status.error is not None else None,
-        "stale": "; ".join(_stale(status)) or None,
-    }
-
-
-def _folder(status: RowStatus) -> str | None:
-    """The folder of a row's run, which may not be there yet."""
-    run = status.run or status.result
-    return None if run is None else run.folder.as_posix()
-
-
-def _gain_facts(report: TableReport, status: RowStatus) -> dict[str, Any]:
-    """The comparison with the baseline as plain values; none without a baseline."""
-    if report.baseline is None:
-        return {}
-    gained = report.gain(status)
-    values = [None] * len(Gain._fields) if gained is None else gained
-    names = ("gain", "gain_std", "gain_n", "t", "p")
-    return {"baseline": report.baseline.row.label, **dict(zip(names, values, strict=True))}
-
-
-def _cost_facts(cost: Cost) -> dict[str, Any]:
-    return {
-        "runs": cost.runs,
-        "node_epochs": cost.node_epochs,
-        "steps": cost.steps,
-        "hours": None if cost.seconds is None else round(cost.seconds / 3600, 4),
-    }

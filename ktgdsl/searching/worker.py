@@ -2,32 +2,25 @@
 
 import atexit
 import gc
-import os
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, Protocol
 
 import torch
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError, describe
 from ktgdsl.plan.model import DataPlan, Plan
+from ktgdsl.searching.channel import Channel, Pipe
+from ktgdsl.searching.heartbeat import Heartbeat, beating
 from ktgdsl.searching.protocol import (
     Busy,
     Decision,
     Diverged,
-    FromWorker,
     Noted,
-    Pretrained,
     Raised,
     Ready,
     Refused,
@@ -42,65 +35,11 @@ from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.events import (
-    Event,
-    PretrainAwaited,
-    PretrainDone,
-    PretrainStarted,
-    SplitName,
-)
+from ktgdsl.training.events import SplitName
 from ktgdsl.training.loop import UnfitStateError, epochs, evaluate_nodes
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.step import Stepper
-from ktgdsl.vocabulary.networks import shorthand
-
-LOADING, LOADING_BEAT = 600, 10
-"""Seconds that data may take to be loaded without a step of a training, and between heartbeats."""
-
-BEAT = 0.5
-"""Seconds between two heartbeats."""
-
-
-class Channel(Protocol):
-    """The connection of a worker to the coordinator."""
-
-    def send(self, message: FromWorker) -> None:
-        """Send a message."""
-
-    def receive(self) -> Any:
-        """Wait for a message."""
-
-
-class Pipe:
-    """The worker's end of the pipe to the coordinator.
-
-    A thread reads all the time, so that the worker ends at once when the coordinator dies,
-    whatever it is doing.
-    """
-
-    def __init__(self, connection: "Connection[Any, Any]") -> None:
-        self._connection = connection
-        self._inbox: SimpleQueue[Any] = SimpleQueue()
-        Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        try:
-            while True:
-                self._inbox.put(self._connection.recv())
-        except (EOFError, OSError):
-            os._exit(1)
-
-    def send(self, message: FromWorker) -> None:
-        """Send a message; ends the process when the coordinator is gone."""
-        try:
-            self._connection.send(message)
-        except OSError:
-            os._exit(1)
-
-    def receive(self) -> Any:
-        """Wait for a message."""
-        return self._inbox.get()
 
 
 class Worker:
@@ -158,7 +97,7 @@ class Worker:
     def _train(
         self, task: Task, plan: Plan, checkpoint: TrialCheckpoint, reporter: "_Reporter"
     ) -> None:
-        heartbeat = _Heartbeat(self._channel.send, task.trial, plan)
+        heartbeat = Heartbeat(self._channel.send, task.trial, plan)
         resume, reports = checkpoint.load()
         if resume is None and checkpoint.path.exists():
             self._channel.send(Noted(task.trial, checkpoint.unusable))
@@ -230,7 +169,7 @@ class Worker:
         wanted = data, task.study_seed, task.judged_on, task.leaves_networks
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two data sets may not fit
-            with _beating(lambda: self._channel.send(Busy(task.trial, "loading the data"))):
+            with beating(lambda: self._channel.send(Busy(task.trial, "loading the data"))):
                 loaded = load_trial_data(
                     data,
                     task.study_seed,
@@ -240,26 +179,6 @@ class Worker:
                 )
                 self._loaded = wanted, loaded
         return self._loaded[1]
-
-
-@contextmanager
-def _beating(send: Callable[[], object]) -> Iterator[None]:
-    """Send heartbeats from a thread meanwhile, but not without end: reading may hang, too."""
-    over = threading.Event()
-
-    def beat() -> None:
-        for _ in range(LOADING // LOADING_BEAT):
-            if over.wait(LOADING_BEAT):
-                return
-            send()
-
-    thread = Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 class _Reporter:
@@ -280,40 +199,6 @@ class _Reporter:
         decision: Decision = self._channel.receive()
         self._kept = report.epoch
         return decision.keep
-
-
-class _Heartbeat:
-    """A listener of a training that sends heartbeats, and what is known of pre-trainings.
-
-    Often enough for the worker not to count as hung.
-    """
-
-    def __init__(self, send: Callable[[FromWorker], None], trial: int, plan: Plan) -> None:
-        self._send = send
-        self._trial = trial
-        self._plan = plan
-        self._doing = ""
-        self._sent = time.monotonic()
-
-    def __call__(self, event: Event) -> None:
-        """Send a heartbeat if one is due."""
-        doing = self._doing
-        match event:
-            case PretrainStarted():
-                doing = f"pre-training {event.node}"
-                if event.reason:
-                    note = f"{event.node} is trained on the labels again: {event.reason}"
-                    self._send(Noted(self._trial, note))
-            case PretrainAwaited():
-                doing = f"waiting for the pre-training of {event.node}"
-            case PretrainDone():
-                doing = ""
-                network = shorthand(self._plan.graph.node(event.node).network)
-                self._send(Pretrained(self._trial, network, event))
-        now = time.monotonic()
-        if doing != self._doing or now - self._sent >= BEAT:
-            self._doing, self._sent = doing, now
-            self._send(Busy(self._trial, doing))
 
 
 def main(descriptor: int) -> None:

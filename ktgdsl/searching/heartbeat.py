@@ -1,0 +1,72 @@
+"""Heartbeats of a worker, without which it counts as hung."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching.protocol import Busy, FromWorker, Noted, Pretrained
+from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, PretrainStarted
+from ktgdsl.vocabulary.networks import shorthand
+
+LOADING, LOADING_BEAT = 600, 10
+"""Seconds that data may take to be loaded without a step of a training, and between heartbeats."""
+
+BEAT = 0.5
+"""Seconds between two heartbeats."""
+
+
+class Heartbeat:
+    """A listener of a training that sends heartbeats, and what is known of pre-trainings.
+
+    Often enough for the worker not to count as hung.
+    """
+
+    def __init__(self, send: Callable[[FromWorker], None], trial: int, plan: Plan) -> None:
+        self._send = send
+        self._trial = trial
+        self._plan = plan
+        self._doing = ""
+        self._sent = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Send a heartbeat if one is due."""
+        doing = self._doing
+        match event:
+            case PretrainStarted():
+                doing = f"pre-training {event.node}"
+                if event.reason:
+                    note = f"{event.node} is trained on the labels again: {event.reason}"
+                    self._send(Noted(self._trial, note))
+            case PretrainAwaited():
+                doing = f"waiting for the pre-training of {event.node}"
+            case PretrainDone():
+                doing = ""
+                network = shorthand(self._plan.graph.node(event.node).network)
+                self._send(Pretrained(self._trial, network, event))
+        now = time.monotonic()
+        if doing != self._doing or now - self._sent >= BEAT:
+            self._doing, self._sent = doing, now
+            self._send(Busy(self._trial, doing))
+
+
+@contextmanager
+def beating(send: Callable[[], object]) -> Iterator[None]:
+    """Send heartbeats from a thread meanwhile, but not without end: reading may hang, too."""
+    over = threading.Event()
+
+    def beat() -> None:
+        for _ in range(LOADING // LOADING_BEAT):
+            if over.wait(LOADING_BEAT):
+                return
+            send()
+
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

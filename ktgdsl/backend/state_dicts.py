@@ -1,9 +1,12 @@
 """State dicts as people have them: inside of checkpoints, of networks inside of wrappers."""
 
+import codecs
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "module")
@@ -11,6 +14,18 @@ _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "network", "
 
 _COUNTER = "num_batches_tracked"
 """A buffer of batch norm that old files lack: it only says how long it learned."""
+
+
+def safe_beside_weights() -> list[Any]:
+    """What checkpoints have beside weights that runs nothing: arguments, numbers of NumPy.
+
+    For `torch.serialization.safe_globals`.
+    """
+    numbers = [type(np.dtype(character)) for character in "?bBhHiIlLqQefd"]
+    made_by = (np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0])
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")
+    functions = [(each, f"{name}.{each.__name__}") for each in made_by for name in modules]
+    return [Namespace, np.dtype, np.ndarray, *numbers, codecs.encode, *functions]
 
 
 def state_dict_in(content: object) -> Mapping[str, Tensor] | None:

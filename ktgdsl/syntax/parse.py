@@ -6,8 +6,9 @@ from ktgdsl.syntax.boundaries import MAX_LEVELS, too_deep
 from ktgdsl.syntax.lexer import MAX_ERRORS, Lexed, tokenize
 from ktgdsl.syntax.parse_failure import VALUE, ParseFailure
 from ktgdsl.syntax.parser import locate_failure, parse_tokens
+from ktgdsl.syntax.part_parser import nested
 from ktgdsl.syntax.read import MAX_BYTES
-from ktgdsl.syntax.recovery import Recovery, nested
+from ktgdsl.syntax.recovery import Recovery
 from ktgdsl.syntax.syntax_errors import explain
 from ktgdsl.syntax.tree import File, Statement, Value
 

@@ -1,14 +1,11 @@
 """Error recovery: the sound statements of a file with mistakes, and an error for each other.
 
-The statements are found by their keywords, then parsed one by one; a broken one is taken
-apart further, into its head and its settings. So a mistake is seen alone, wherever braces
-are missing or left over.
+The statements are found by their keywords, then parsed one by one. So a mistake is seen alone,
+wherever braces are missing or left over.
 """
 
-from bisect import bisect_left
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 from lark import Token
 
@@ -17,10 +14,8 @@ from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.syntax import boundaries
 from ktgdsl.syntax import tree as s
 from ktgdsl.syntax.lexer import MAX_ERRORS
-from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
-from ktgdsl.syntax.parser import locate_failure, parse_tokens
-from ktgdsl.syntax.syntax_errors import explain
-from ktgdsl.syntax.tokens import end_offset, shown, span, start_offset
+from ktgdsl.syntax.part_parser import PartParser
+from ktgdsl.syntax.tokens import end_offset, shown, span
 
 
 class _OpenGraph:
@@ -42,8 +37,8 @@ class Recovery:
         self.errors = list(errors)
         self._source = source
         self._tokens = tokens
-        self._inside = boundaries.enclosed(tokens)
-        self._bad = [error.span.start for error in errors if error.span]
+        self._parser = PartParser(source, tokens, self.errors)
+        self._report = self._parser.report
         self._graph: _OpenGraph | None = None
         self._outside_reported = False
 
@@ -85,7 +80,7 @@ class Recovery:
             token = self._tokens[j]
             if token.type == "RBRACE" and self._close(token):
                 continue
-            if not broken and not self._has_lexical_error(j, end):
+            if not broken and not self._parser.has_lexical_error(j, end):
                 what = "closes nothing" if token.type == "RBRACE" else "cannot stand here"
                 self._report("E102", f"{shown(token)} {what}", token)
                 broken = True
@@ -99,8 +94,8 @@ class Recovery:
 
     def _words(self, i: int, end: int) -> int:
         """Words that no keyword introduces, up to a `}`."""
-        stop = self._until(i, end, "RBRACE")
-        if stop > i and not self._has_lexical_error(i, stop):
+        stop = self._parser.until(i, end, "RBRACE")
+        if stop > i and not self._parser.has_lexical_error(i, stop):
             where = (
                 boundaries.MEMBERS
                 if self._graph and not self._graph.closing
@@ -117,11 +112,11 @@ class Recovery:
 
     def _part(self, i: int, end: int, kind: str) -> int:
         """One statement other than a graph; the index after its last token."""
-        stop = self._end(i, end)
+        stop = self._parser.end(i, end)
         start = "member" if kind in boundaries.MEMBERS else "file"
-        node = self._parse(start, i, stop)
+        node = self._parser.parse(start, i, stop)
         if node is None:
-            node = self._pieces(start, i, stop, kind)
+            node = self._parser.parse_in_pieces(start, i, stop, kind)
         if node is not None:
             self._keep(node)
         return stop
@@ -133,42 +128,13 @@ class Recovery:
         else:
             self.statements.append(statement)
 
-    def _pieces(self, start: str, i: int, stop: int, kind: str) -> Any:
-        """A broken statement: its head, then its settings one by one."""
-        known = len(self.errors)
-        opening = self._until(i, stop, "LBRACE")
-        if opening == stop:
-            return self._head(start, i, stop, kind)
-        brace = self._tokens[opening]
-        closing = brace.update(type="RBRACE", value="}")
-        head = self._head(start, i, opening + 1, kind, closing)
-        closed = self._tokens[stop - 1].type == "RBRACE"
-        last = stop - 1 if closed else stop
-        settings = []
-        if len(self.errors) == known:
-            begins = boundaries.settings(self._tokens, opening + 1, last, self._inside)
-            for j, k in pairwise([*begins, last]):
-                setting = self._head("setting", j, k, SETTING)
-                if setting is not None:
-                    settings.append(setting)
-                if len(self.errors) >= MAX_ERRORS:
-                    break
-        if len(self.errors) == known and not closed:
-            self._unclosed(brace, self._tokens[stop - 1])
-        if len(self.errors) == known and not self._has_lexical_error(i, stop):
-            self._stopped(start, i, stop, kind)
-        if head is None:
-            return None
-        place = Span(self._source.path, head.span.start, end_offset(self._tokens[stop - 1]))
-        return replace(head, settings=tuple(settings), span=place)
-
     # Graphs
 
     def _open(self, i: int, end: int) -> int:
-        stop = min(self._until(i, end, "LBRACE") + 1, end)
+        stop = min(self._parser.until(i, end, "LBRACE") + 1, end)
         brace = self._tokens[stop - 1]
         closing = [brace.update(type="RBRACE", value="}")] if brace.type == "LBRACE" else []
-        head = self._head("file", i, stop, "GRAPH", *closing)
+        head = self._parser.parse_or_report("file", i, stop, "GRAPH", *closing)
         self._graph = _OpenGraph(head, brace)
         self._outside_reported = False
         return stop
@@ -230,83 +196,7 @@ class Recovery:
         if last is None:
             last = self._tokens[following - 1]
             if graph.opening.type == "LBRACE":
-                self._unclosed(graph.opening, last)
+                self._parser.report_unclosed(graph.opening, last)
         if graph.head is not None:
             place = Span(self._source.path, graph.head.span.start, end_offset(last))
             self.statements.append(replace(graph.head, statements=tuple(graph.members), span=place))
-
-    # Parsing
-
-    def _parse(self, start: str, i: int, stop: int, *more: Token) -> Any:
-        """What the tokens say, if they and all characters among them are sound."""
-        if (
-            self._has_lexical_error(i, stop)
-            or boundaries.too_deep(self._tokens[i:stop]) is not None
-        ):
-            return None
-        node = parse_tokens(start, [*self._tokens[i:stop], *more], self._source.path)
-        return node[0] if node is not None and start == "file" else node
-
-    def _head(self, start: str, i: int, stop: int, kind: str, *more: Token) -> Any:
-        node = self._parse(start, i, stop, *more)
-        if node is None and not self._has_lexical_error(i, stop):
-            self._stopped(start, i, stop, kind)
-        return node
-
-    def _stopped(self, start: str, i: int, stop: int, kind: str) -> None:
-        """Report what stops the parser in a part that does not parse."""
-        tokens = self._tokens[i:stop]
-        deep = boundaries.too_deep(tokens)
-        if deep is not None:
-            self.errors.append(nested(self._source, tokens[deep]))
-            return
-        path = self._source.path
-        index, accepts = locate_failure(start, tokens, path)
-        self.errors.append(explain(ParseFailure(path, tokens, index, accepts, kind)))
-
-    # Places
-
-    def _has_lexical_error(self, i: int, stop: int) -> bool:
-        """Whether a bad character was reported among tokens i to stop."""
-        first = bisect_left(self._bad, start_offset(self._tokens[i]))
-        whole = stop == len(self._tokens)
-        limit = len(self._source.text) + 1 if whole else start_offset(self._tokens[stop])
-        return first < len(self._bad) and self._bad[first] < limit
-
-    def _until(self, i: int, end: int, kind: str) -> int:
-        return next((j for j in range(i, end) if self._tokens[j].type == kind), end)
-
-    def _end(self, i: int, end: int) -> int:
-        """Where a statement ends that reaches at most to `end`: after its own last brace."""
-        depth = 0
-        for j in range(i, end):
-            if self._tokens[j].type == "LBRACE":
-                depth += 1
-            elif self._tokens[j].type == "RBRACE":
-                depth -= 1
-                if depth <= 0:
-                    return j + 1 if depth == 0 else j
-        return end
-
-    def _unclosed(self, brace: Token, last: Token) -> None:
-        label = Label(span(self._source.path, brace, brace), "it is opened here")
-        self._report("E103", "this block is never closed", last, "add a `}` after it", (label,))
-
-    def _report(
-        self,
-        code: str,
-        message: str,
-        token: Token,
-        help_: str | None = None,
-        labels: tuple[Label, ...] = (),
-    ) -> None:
-        place = span(self._source.path, token, token)
-        self.errors.append(Diagnostic(code, message, place, help_, labels=labels))
-
-
-def nested(source: Source, token: Token) -> Diagnostic:
-    """The error about an expression with too many levels."""
-    message = f"this is nested more than {boundaries.MAX_LEVELS} levels deep"
-    return Diagnostic(
-        "E003", message, span(source.path, token, token), "name a part of it with `let`"
-    )

@@ -22,6 +22,7 @@ VERBS = {
     "runs": "list what was run, and what became of it",
     "compare": "test finished runs against each other",
     "report": "write a page of HTML about runs and searches",
+    "dashboard": "show the trials of a search in a browser, while it runs as well",
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
     "export": "write a trained network as ONNX, torch.export or safetensors, with a model card",

@@ -102,6 +102,7 @@ COMMANDS = [
     "eval {0}",
     "runs {0}",
     "compare {0} good.ktg",
+    "dashboard {0}",
     "bench bad.ktg",
     "table .",
     "table . --format csv",

@@ -1,7 +1,7 @@
 """The heads of nodes: which label each output of a node answers, where samples have several."""
 
+import math
 from collections.abc import Iterable, Mapping
-from statistics import fmean
 from typing import NamedTuple
 
 from ktgdsl.plan.data import DataPlan
@@ -30,7 +30,7 @@ def with_means(accuracy: Mapping[str, float]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, value in accuracy.items():
         node = name.partition(".")[0]
-        found.setdefault(node, fmean(heads[node]))
+        found.setdefault(node, math.fsum(heads[node]) / len(heads[node]))
         found[name] = value
     return found
 

@@ -108,6 +108,26 @@ def test_a_reader_who_stops_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def test_all_that_is_printed_goes_through_a_pipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tree, more than a pipe holds, and errors, with the exit code of each."""
+    spec = tmp_path / "many.ktg"
+    nodes = "".join(f"node n{i} = resnet8\n" for i in range(200))
+    spec.write_text(f"graph g {{\n{nodes}target n0\n}}\ndata digits\n")
+    for arguments, code in (["build", "--emit", "tree", str(spec)], 0), (["plan", str(spec)], 1):
+        assert cli.main(arguments) == code
+        done = subprocess.run(
+            [sys.executable, "-m", "ktgdsl", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == capsys.readouterr()
+        assert done.returncode == code
+        assert len(done.stdout) > 100_000 or code
+
+
 def test_an_override_that_names_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", DML3, "--set", "node.z=resnet8"]) == 2
     assert "E210" in capsys.readouterr().err

@@ -26,6 +26,7 @@ VERBS = {
     "bench": "measure a spec on this machine, and tell how long it will take",
     "table": "rerun a published table and print its numbers beside ours",
     "export": "write a trained network as ONNX, torch.export or safetensors, with a model card",
+    "lsp": "answer an editor: mistakes as you type, completion, hover, rename",
     "completion": "print the script that completes command lines in a shell",
 }
 """Verbs and their help. The module `ktgdsl.cli.VERB` has `add_arguments` and `run`."""

@@ -18,7 +18,7 @@ from ktgdsl.diagnostics.explanations import (
 )
 from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import invalid
-from ktgdsl.report.parameters import default_text, type_text
+from ktgdsl.report.parameters import heading, meaning
 from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.installed import GROUPS, installed_words
@@ -31,7 +31,7 @@ WIDTH = 80
 BLOCKS = {block: settings_of(block) for block in registry.BLOCKS}
 """The settings by what has them, the name that paths such as `train.epochs` begin with."""
 
-_PLACES = {
+PLACES = {
     "network": "A network makes a node: `node a = NETWORK`.",
     "loss": "A loss stands behind the colon of an edge: `edge a -> b : LOSS via GATE`.",
     "gate": "A gate stands behind `via`: `edge a -> b : LOSS via GATE`.",
@@ -44,6 +44,7 @@ _PLACES = {
     "pruner": "It is a setting of `search`: `search { pruner = PRUNER }`.",
     "objective": "It is a setting of `search`: `search { objective = OBJECTIVE }`.",
 }
+"""Where a word of each kind stands."""
 
 
 def explain(name: str) -> str | None:
@@ -174,7 +175,7 @@ def _words(name: str) -> Iterator[str]:
                 yield _page(
                     f"{word}, {with_article(each)} of the package {meant.package}",
                     f'Short for `python("{meant.function}")`; arguments are given by name.',
-                    _PLACES[each],
+                    PLACES[each],
                 )
 
 
@@ -186,7 +187,7 @@ def _word(kind: str, word: str) -> str:
     assert short is not None  # else it would be of no kind
     full, numbers = short
     entry = entries(kind)[full]
-    call = f"{full}({', '.join(f'{key}={value}' for key, value in numbers.items())})"
+    call = short_for(word)
     try:
         entry.model_validate(numbers)
     except ValidationError as failure:
@@ -196,12 +197,20 @@ def _word(kind: str, word: str) -> str:
     return _page(title, f"Short for `{call}`.", *_entry(entry))
 
 
+def short_for(word: str) -> str | None:
+    """The call that `resnet32` or `wrn28_2` is short for; None for other words."""
+    if (short := expand_shorthand(word)) is None:
+        return None
+    name, numbers = short
+    return f"{name}({', '.join(f'{key}={value}' for key, value in numbers.items())})"
+
+
 def _entry(entry: type[Entry]) -> Iterator[str]:
     """Meaning and source, the letters of the formula, the place, the parameters."""
     yield _doc(entry)
     _, _, letters = str(sys.modules[entry.__module__].__doc__).partition("\n\n")
     yield letters
-    yield _PLACES[entry.kind]
+    yield PLACES[entry.kind]
     if names := entry.positions():
         yield "Parameters, in the order of their places:"
         yield "\n".join(_parameter(entry, name) for name in names)
@@ -212,7 +221,7 @@ def _entry(entry: type[Entry]) -> Iterator[str]:
 def _kinds(name: str) -> Iterator[str]:
     if name in KINDS:
         first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
-        yield _page(f"{name}, a kind of words", _PLACES[name], _table(first))
+        yield _page(f"{name}, a kind of words", PLACES[name], _table(first))
 
 
 def _keywords(name: str) -> Iterator[str]:
@@ -260,14 +269,8 @@ def _settings(name: str) -> Iterator[str]:
 def _parameter(cls: type[Parameters], name: str) -> str:
     """The name and default of a parameter, and below what it takes and means."""
     field = cls.model_fields[name]
-    value = default_text(field)
-    if field.is_required():
-        head = f"{name} (required)"
-    else:
-        head = f"{name} (optional)" if value is None else f"{name} = {value}"
-    meaning = "; ".join(filter(None, [type_text(field), field.description]))
-    lines = _filled(head, "  ", "      "), _filled(meaning, "      ", "      ")
-    return "\n".join(lines)
+    head = _filled(heading(name, field), "  ", "      ")
+    return f"{head}\n{_filled(meaning(field), '      ', '      ')}"
 
 
 def _doc(cls: type) -> str:

@@ -53,6 +53,19 @@ def default_text(field: FieldInfo) -> str | None:
     return None if value in (None, []) or field.is_required() else quoted(value)
 
 
+def heading(name: str, field: FieldInfo) -> str:
+    """The name of a parameter with its default, or whether it may be left out."""
+    if field.is_required():
+        return f"{name} (required)"
+    value = default_text(field)
+    return f"{name} (optional)" if value is None else f"{name} = {value}"
+
+
+def meaning(field: FieldInfo) -> str:
+    """What a parameter takes and means, in a sentence."""
+    return "; ".join(filter(None, [type_text(field), field.description]))
+
+
 def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)

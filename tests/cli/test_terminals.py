@@ -110,6 +110,7 @@ COMMANDS = [
     "table . --format json",
     "table {0}",
     "export {0} -o x.pt2",
+    "lsp {0}",
     "completion {0}",
     "{0}",
     "plan good.ktg {0}",

@@ -1,0 +1,33 @@
+"""`ktgc lsp`: answers an editor, which starts it and talks to it over stdin and stdout."""
+
+import argparse
+import sys
+
+from ktgdsl.cli.console import AT_FAULT, FINE, print_text, usage_error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument(
+        "--pedantic", action="store_true", help="ask about what is legal but suspicious too"
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder that files named by specs lie in (default: the project of each)",
+    )
+    parser.add_argument("--stdio", action="store_true", help="what some editors say; it is so")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until the editor hangs up."""
+    if sys.stdin.isatty():
+        return usage_error("lsp", "an editor starts it; grammar/editors says how each is set up")
+    try:
+        from ktgdsl.editor.server import serve
+    except ImportError:
+        message = "ktgc: lsp needs pygls: pip install pygls, or ktgdsl with [lsp]"
+        print_text(message, sys.stderr)
+        return AT_FAULT
+    serve(options.root, pedantic=options.pedantic)
+    return FINE

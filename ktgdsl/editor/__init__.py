@@ -1,0 +1,1 @@
+"""What editors ask about a spec: answers from a text and a place in it, and the server for them."""

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.diagnostics.source import Span
 from ktgdsl.files import expanded
 from ktgdsl.lowering.data_checks import (
     check_images,
@@ -15,6 +13,7 @@ from ktgdsl.lowering.data_checks import (
     numbers_of,
 )
 from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.objectives import objective_call
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_settings
@@ -27,7 +26,7 @@ from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 from ktgdsl.vocabulary.stopping import Never, Stop
 
 if TYPE_CHECKING:
-    from ktgdsl.vocabulary.search import Accuracy, SearchSettings
+    from ktgdsl.vocabulary.search import SearchSettings
 
 
 class Settings(NamedTuple):
@@ -211,20 +210,9 @@ def search(
     if settings is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
-    objective = settings.objective
+    objective = objective_call(drafting, block, settings.objective)
     if objective is None:
-        if (node := _only_target(drafting, block)) is None:
-            return None
-    else:
-        objective = cast("Accuracy", objective)
-        named = drafting.names.referenced(objective.of)
-        if len(named) != 1:
-            message = f"the objective is the accuracy of one node, not of {len(named)}"
-            resolver.complain("E411", message, places["objective"], "such as `accuracy(a[0])`")
-            return None
-        node = named[0]
-        if objective.on == "test":
-            _warn_of_test(resolver, places["objective"])
+        return None
     if found is None:
         return None
     epochs = settings.epochs
@@ -234,42 +222,15 @@ def search(
         message = f"a trial of {epochs} epochs has none for some of its {len(phases)} phases"
         resolver.complain("E411", message, places["epochs"], "give each phase one at least")
         return None
-    split = "validation" if objective is None else objective.on
-    call = model.Call(name="accuracy", arguments={"of": {"node": node}, "on": split})
     return model.SearchPlan.model_construct(
         trials=settings.trials,
         sampler=settings.sampler.call(),
         pruner=settings.pruner.call(),
-        objective=call,
+        objective=objective,
         epochs=epochs,
         confirm=settings.confirm,
         dedupe=settings.dedupe,
         timeout=settings.timeout,
         workers=settings.workers,
         keep=settings.keep,
-    )
-
-
-def _only_target(drafting: Drafting, block: Block) -> str | None:
-    targets = list(drafting.draft.targets)
-    if len(targets) > 1:
-        names = " and ".join(f"`{name}`" for name in targets)
-        drafting.resolver.complain(
-            "E411",
-            f"a search is for one node, and the targets are {names}",
-            block.span._replace(end=block.span.start + len("search")),
-            f"say which: `objective = accuracy({targets[0]})`",
-        )
-    return targets[0] if len(targets) == 1 else None
-
-
-def _warn_of_test(resolver: Resolver, span: Span) -> None:
-    resolver.diagnostics.append(
-        Diagnostic(
-            "W105",
-            "this search selects on the test split, whose accuracy then says nothing",
-            span,
-            "leave `on` out to select on the validation split",
-            "warning",
-        )
     )

@@ -62,3 +62,14 @@ def unknown_label(draft: Draft, path: str) -> tuple[str, str]:
     there = listed([f"{LABEL}.{each}" for each in labels])
     fix = f"did you mean `{LABEL}.{guess}`?" if guess else f"there is {there}"
     return f"no node has a head `{path}`, so there is no `{LABEL}.{path}`", fix
+
+
+def unknown_head(draft: Draft, node: str, path: str) -> tuple[str, str] | None:
+    """That a node has no head `path`, and a correction; None where it has one."""
+    heads = draft.heads.get(node, ())
+    if path in heads:
+        return None
+    guess = closest(path, list(heads))
+    there = [f"{node}.{each}" for each in heads]
+    fix = f"there {'are' if len(there) > 1 else 'is'} {listed(there)}" if there else "leave it out"
+    return f"`{node}` has no head `{path}`", f"did you mean `{node}.{guess}`?" if guess else fix

@@ -10,6 +10,7 @@ from ktgdsl.lowering.values import INVALID, Scope, is_open
 from ktgdsl.syntax.tree import All, CallExpression, Let, List, Reference, String, Value
 from ktgdsl.vocabulary.call import BEFORE_RELU
 from ktgdsl.vocabulary.refs import (
+    Answer,
     Head,
     HeadRef,
     Layer,
@@ -22,7 +23,14 @@ from ktgdsl.vocabulary.refs import (
 )
 from ktgdsl.vocabulary.spelling import closest
 
-_KINDS = {Node: "node", Layer: "layer", NodeLayer: "place", Phase: "phase", Head: "head"}
+_KINDS = {
+    Node: "node",
+    Answer: "answer",
+    Layer: "layer",
+    NodeLayer: "place",
+    Phase: "phase",
+    Head: "head",
+}
 _LISTS = {
     "node": "such as `[a, b]`",
     "layer": "such as `[stage1, stage2]`",
@@ -31,6 +39,7 @@ _LISTS = {
 }
 _NEEDED = {
     "node": ("a node is needed here", "such as `a` or `p[0]`"),
+    "answer": ("a node is needed here", "such as `a` or `p[0]`"),
     "layer": ("a layer is needed here", "such as `stage1`, which both networks have"),
     "place": ("a place inside of a node is needed here", "such as `a.stage2`"),
     "phase": ("a phase is needed here", "its name, as in `phase distil { ... }`"),
@@ -39,7 +48,7 @@ _NEEDED = {
 
 
 def referenced_kind(field: FieldInfo) -> str | None:
-    """What a parameter points at: "node", "layer", "place", "phase" or "head".
+    """What a parameter points at: "node", "answer", "layer", "place", "phase" or "head".
 
     None for plain values. A list of those is written with "s" after it.
     """
@@ -54,7 +63,7 @@ def referenced_kind(field: FieldInfo) -> str | None:
 def _same(field: FieldInfo, kind: Any) -> bool:
     """Whether a field is of an annotated type; pydantic has taken the annotation apart."""
     base, *notes = get_args(kind)
-    return field.annotation is base and all(note in field.metadata for note in notes)
+    return bool(field.annotation == base) and all(note in field.metadata for note in notes)
 
 
 class ReferenceResolver(Scope):
@@ -86,7 +95,7 @@ class ReferenceResolver(Scope):
             message, fix = _NEEDED[kind]
             if isinstance(value, List):
                 fix = "leave the brackets out"
-            elif isinstance(value, String) and kind in ("node", "phase", "head"):
+            elif isinstance(value, String) and kind in ("node", "answer", "phase", "head"):
                 fix = "leave the quotes out"
             self.complain("E301", message, value.span, fix)
             return INVALID
@@ -109,6 +118,11 @@ class ReferenceResolver(Scope):
         if self.node_check is not None:
             self.node_check(value)
         return NodeRef(value.name, index) if len(self.diagnostics) == before else INVALID
+
+    def _answer(self, value: Value) -> Any:
+        """A NodeRef, or the Tap of a head; whether there is such a head is not known here."""
+        named = isinstance(value, Reference) and isinstance(value.tap, CallExpression)
+        return self._place(value) if named else self._node(value)
 
     def _place(self, value: Value) -> Any:
         if not isinstance(value, Reference) or value.tap is None:

@@ -1,6 +1,8 @@
 """The settings of a plan: training, phases, search, and the open values of a space."""
 
-from typing import Literal
+from typing import Literal, cast
+
+from pydantic import JsonValue
 
 from ktgdsl.vocabulary.call import Call, Data, format_number
 from ktgdsl.vocabulary.metrics import Metric
@@ -80,10 +82,35 @@ class SearchPlan(Data):
 
     @property
     def node(self) -> str:
-        """The node whose accuracy is the objective."""
+        """The node whose accuracy, or another measure, is the objective."""
+        return str(self._of["node"])
+
+    @property
+    def head(self) -> str | None:
+        """The head of the node that is measured; None for all of it."""
+        return str(self._of["tap"]) if "tap" in self._of else None
+
+    @property
+    def answer(self) -> str:
+        """What is measured: a node, or one of its heads, such as `a.colour`."""
+        return self.node if self.head is None else f"{self.node}.{self.head}"
+
+    @property
+    def metric(self) -> Metric | None:
+        """The measure, None for the accuracy."""
+        name = self.objective.name
+        return None if name == "accuracy" else cast("Metric", name)
+
+    @property
+    def measured(self) -> str:
+        """What is maximised, in words, such as "accuracy of a"."""
+        return f"{self.objective.name} of {self.answer}"
+
+    @property
+    def _of(self) -> dict[str, JsonValue]:
         reference = self.objective.arguments["of"]
         assert isinstance(reference, dict)
-        return str(reference["node"])
+        return reference
 
     @property
     def judged_on(self) -> Literal["validation", "test"]:

@@ -29,6 +29,7 @@ _EITHER: dict[frozenset[object], str] = {
     frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
     frozenset((int, Percentage)): "a number of samples, or a percentage of them",
     frozenset((int, list[int])): "a whole number, or a list of two",
+    frozenset((NodeRef, Tap)): "a node, or one of its heads",
     frozenset((float, list[float])): "a number, or a list of three",
 }
 _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}

@@ -114,8 +114,11 @@ class SearchProgress:
 
     @property
     def target(self) -> str:
-        """The node whose accuracy counts."""
-        return self.plan.search.node if self.plan.search else self.plan.graph.targets[0]
+        """The node whose accuracy counts, a head of one, or the measure that does."""
+        search = self.plan.search
+        return (
+            search.measured.removeprefix("accuracy of ") if search else self.plan.graph.targets[0]
+        )
 
     @property
     def done(self) -> int:

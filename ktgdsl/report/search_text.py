@@ -188,7 +188,7 @@ def best_graph(result: SearchResult) -> list[str]:
 def comparison(result: SearchResult) -> list[tuple[str, ...]]:
     """The best graphs and the baselines; a column for further seeds where there are some."""
     confirmed = any(each.confirmed for each in result.finalists)
-    head = ("in the search", "further seeds", "graph") if confirmed else ("accuracy", "graph")
+    head = ("in the search", "further seeds", "graph") if confirmed else (result.metric, "graph")
     no_search_value = ("-",) if confirmed else ()
     rows: list[tuple[str, ...]] = [("", *head)]
     for each in result.finalists:
@@ -217,8 +217,9 @@ def _search_value(finalist: Finalist, result: SearchResult) -> str:
 def result_notes(result: SearchResult) -> Iterator[str]:
     """What the accuracies of a search mean, and what of them is chance: a sentence a line."""
     images = count(result.samples, f"{result.judged_on} image")
-    yield f"accuracy of {result.target} after {count(result.epochs, 'epoch')} on {images}"
-    yield f"a difference of {result.step:.3g} % is one image"
+    yield f"{result.objective} after {count(result.epochs, 'epoch')} on {images}"
+    if result.metric == "accuracy":
+        yield f"a difference of {result.step:.3g} % is one image"
     for missing in result.unjudged:
         yield f"without a value: {check_text(missing.name, missing.seed, missing.reason)}"
     further = [each.confirmed for each in result.finalists if each.confirmed is not None]

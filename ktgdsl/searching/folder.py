@@ -148,7 +148,9 @@ class SearchFolder:
         values = values_of(trial)
         epoch = max(values)
         assert plan.search is not None
-        split = f"on the {plan.search.judged_on} split"
+        usual = plan.search.measured == f"accuracy of {plan.search.node}"
+        what = "" if usual else f"{plan.search.measured} "
+        split = f"{what}on the {plan.search.judged_on} split"
         comments = [
             f"{STATES[trial.state]}: {values[epoch]:.2f} % {split} "
             f"after epoch {epoch}" + " of its trial" * (confirmed is not None),

@@ -57,6 +57,8 @@ def search_result(
     return SearchResult(
         folder=folder.path,
         target=settings.node,
+        metric=settings.objective.name,
+        head=settings.head,
         finalists=tuple(described),
         tied=equals,
         best_sha256=sha256(best.read_bytes()),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.training.events import PretrainDone, SplitName
+from ktgdsl.vocabulary.metrics import Metric
 
 # From the coordinator to a worker
 
@@ -24,7 +25,8 @@ class Task:
     """A trial to train.
 
     `plan` is the JSON text of a plan without open values that holds out a validation split;
-    `objective` is the node whose accuracy is reported, on the split `judged_on`. `seed` seeds the
+    `objective` is the node, or a head of one (`a.colour`), whose accuracy or `metric` is reported,
+    on the split `judged_on`. `seed` seeds the
     trial's own random streams, `study_seed` what all trials share: the held-out split and
     pre-training. The
     coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
@@ -37,10 +39,16 @@ class Task:
     seed: int
     study_seed: int
     objective: str
+    metric: Metric | None = None
     judged_on: SplitName = "validation"
     kept: int = 0
     compiles: bool = False
     leaves_networks: bool = False
+
+    @property
+    def judged(self) -> str:
+        """The node that the objective is of."""
+        return self.objective.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def networks_path(folder: Path, trial: int) -> Path:
 class Report:
     """An epoch, counted from 1, is trained; the worker waits for the decision.
 
-    `value` is the objective's accuracy in percent, with the weights that the trial would keep if
+    `value` is the objective in percent, with the weights that the trial would keep if
     it ended here: those of the best epoch so far in a phase with `take = best`. `seconds` is how
     long the epoch took, and `last` says that no epoch follows.
     """

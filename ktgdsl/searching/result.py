@@ -64,6 +64,7 @@ class SearchResult(_Record):
     all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
     and finalists that gave no value. That split has `validation_samples`, or under `on=test`
     `test_samples`, and one of its images is `step` percent of accuracy.
+    What was maximised is the `metric` of the target, or of its `head` alone.
     `kept` has the folders of the trials whose trained networks are kept, relative to that of the
     search, the best first. `pruned` says why trials were, but for those that an older version or a
     pruner of the caller's has ended. `exhausted` says that the space had no further graph;
@@ -73,6 +74,8 @@ class SearchResult(_Record):
 
     folder: Path
     target: str
+    metric: str = "accuracy"
+    head: str | None = None
     finalists: Annotated[tuple[Finalist, ...], Field(min_length=1)]
     tied: tuple[int, ...] = ()
     best_sha256: str | None = None
@@ -110,6 +113,12 @@ class SearchResult(_Record):
     def step(self) -> float:
         """What one of its images is worth, in percent."""
         return 100 / self.samples
+
+    @property
+    def objective(self) -> str:
+        """What was maximised, in words, such as "accuracy of a"."""
+        head = "" if self.head is None else f".{self.head}"
+        return f"{self.metric} of {self.target}{head}"
 
     def __repr__(self) -> str:
         best = self.best

@@ -7,7 +7,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.protocol import Task, networks_path
 from ktgdsl.searching.trial_value import TrialData
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.loop import evaluate_nodes
+from ktgdsl.training.loop import evaluate_and_measure
 from ktgdsl.training.networks import save_networks
 from ktgdsl.training.run_files import reporting_write_errors, write_file
 from ktgdsl.training.run_folder import RunFolder, classes_content
@@ -43,11 +43,9 @@ def write_networks(
         unfinished.mkdir()
     run = RunFolder(unfinished)
     nodes = {node.name for node in plan.graph.evaluated}
-    accuracies = Accuracies(
-        evaluate_nodes(step, splits.test, nodes),
-        evaluate_nodes(step, splits.validation, nodes),
-        epochs=step.epochs,
-    )
+    test, measured = evaluate_and_measure(step, splits.test, nodes)
+    validation, validation_measured = evaluate_and_measure(step, splits.validation, nodes)
+    accuracies = Accuracies(test, validation, step.epochs, measured, validation_measured)
     save_networks(step.networks | step.mixers, splits.train.preprocessing, run, repeat=1)
     if splits.classes is not None:
         write_file(unfinished / "classes.json", classes_content(splits.classes))

@@ -29,6 +29,8 @@ class TrialCheckpoint:
         parts = [plan.digest, task.seed, task.study_seed, task.objective, torch.__version__]
         if task.judged_on == "test":
             parts.append("on test")
+        if task.metric is not None:
+            parts.append(task.metric)
         self._digest = " ".join(map(str, parts))
 
     def load(self) -> tuple[ResumePoint | None, list[Report]]:

@@ -52,12 +52,13 @@ def for_trial(plan: Plan) -> Plan:
     """A plan without open values as a search trains it.
 
     Phases are as long as the plan says, or in that proportion where the search is shorter, and so
-    are pre-trainings that are as long as `train` says.
+    are pre-trainings that are as long as `train` says. Of metrics only the objective is measured.
     """
     assert plan.search is not None
     share = plan.search.epochs / plan.epochs
     epochs = max(1, round(plan.train.epochs * share))
-    train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1, "metrics": ()})
+    metrics = () if plan.search.metric is None else (plan.search.metric,)
+    train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1, "metrics": metrics})
     data = plan.data.model_copy(update={"holdout": True})
     phases = _in_proportion(plan.phases, plan.search.epochs)
     return plan.model_copy(update={"train": train, "data": data, "phases": phases})

@@ -1,13 +1,15 @@
-"""The value of a trial after an epoch: the objective's accuracy on the split that judges it."""
+"""The value of a trial after an epoch: its objective on the split that judges it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from ktgdsl.plan.model import DataPlan
+from ktgdsl.searching.protocol import Task
 from ktgdsl.training.data import Split, Splits, TrainingData, load_splits, load_training_data
-from ktgdsl.training.events import EpochDone, SplitName
-from ktgdsl.training.loop import evaluate_nodes
+from ktgdsl.training.events import EpochDone, Measured, SplitName
+from ktgdsl.training.loop import evaluate_and_measure
 from ktgdsl.training.step import Stepper
 
 
@@ -48,14 +50,25 @@ def load_trial_data(
 
 
 def value_after(
-    done: EpochDone, step: Stepper, data: TrialData, objective: str, before: float | None
+    done: EpochDone, step: Stepper, data: TrialData, task: Task, before: float | None
 ) -> float:
-    """The accuracy in percent of what the trial would keep if it ended after this epoch.
+    """The objective, in percent, of what the trial would keep if it ended after this epoch.
 
     `before` is the value after the epoch before, None after the first.
     """
-    if data.judged_by_held_out:
-        return step.kept(done.accuracy)[objective]
-    if before is not None and step.keeps_earlier(objective):
+    if before is not None and step.keeps_earlier(task.judged):
         return before
-    return evaluate_nodes(step, data.judging, [objective])[objective]
+    if data.judged_by_held_out:
+        return _objective(task, done.accuracy, done.measured)
+    return value_now(step, data, task)
+
+
+def value_now(step: Stepper, data: TrialData, task: Task) -> float:
+    """The objective, in percent, with the weights as they are."""
+    return _objective(task, *evaluate_and_measure(step, data.judging, [task.judged]))
+
+
+def _objective(task: Task, accuracy: Mapping[str, float], measured: Measured) -> float:
+    if task.metric is None:
+        return accuracy[task.objective]
+    return measured[task.objective][task.metric]

@@ -30,13 +30,13 @@ from ktgdsl.searching.protocol import (
 )
 from ktgdsl.searching.trained_networks import write_networks
 from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
-from ktgdsl.searching.trial_value import TrialData, load_trial_data, value_after
+from ktgdsl.searching.trial_value import TrialData, load_trial_data, value_after, value_now
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.events import SplitName
-from ktgdsl.training.loop import UnfitStateError, epochs, evaluate_nodes
+from ktgdsl.training.loop import UnfitStateError, epochs
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.step import Stepper
@@ -119,16 +119,16 @@ class Worker:
             seed=task.seed,
             resume=resume,
             listener=heartbeat,
-            evaluated=[task.objective] if data.judged_by_held_out else [],
+            evaluated=[task.judged] if data.judged_by_held_out else [],
         )
         began = time.monotonic()
         for done in training:
             before = reports[-1].value if reports else None
-            value = value_after(done, step, data, task.objective, before)
-            if done.last and step.phase.take == "best" and task.objective not in step.judged:
+            value = value_after(done, step, data, task, before)
+            if done.last and step.phase.take == "best" and task.judged not in step.judged:
                 # An ensemble has no best epoch of its own: its members keep each theirs.
                 next(training, None)  # which loads their weights
-                value = evaluate_nodes(step, data.judging, [task.objective])[task.objective]
+                value = value_now(step, data, task)
             report = Report(
                 task.trial,
                 done.epoch,

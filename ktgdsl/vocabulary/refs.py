@@ -74,6 +74,16 @@ def _only(kind: type[_T], needed: str, fits: Callable[[_T], bool]) -> Callable[[
 Node = Annotated[NodeRef, PlainValidator(_only(NodeRef, "a node", lambda _: True))]
 """A node, or all nodes of an array."""
 
+
+def _answers(value: object) -> bool:
+    return isinstance(value, NodeRef) or (isinstance(value, Tap) and value.node is not None)
+
+
+Answer = Annotated[
+    NodeRef | Tap, PlainValidator(_only(object, "a node, or a head such as `a.colour`", _answers))
+]
+"""A node, or one of its heads."""
+
 Layer = Annotated[
     Tap,
     PlainValidator(_only(Tap, "a layer, such as `stage2`", lambda tap: tap.node is None)),

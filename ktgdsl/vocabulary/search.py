@@ -1,11 +1,12 @@
-"""The search: its samplers, pruners, objective and settings."""
+"""The search: its samplers, pruners, objectives and settings."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ktgdsl.vocabulary.entry import Entry, Parameters
-from ktgdsl.vocabulary.refs import Node, ReferringEntry
+from ktgdsl.vocabulary.metrics import Metric
+from ktgdsl.vocabulary.refs import Answer, ReferringEntry
 
 
 class Sampler(Entry):
@@ -76,18 +77,45 @@ class Objective(Entry):
     kind: ClassVar[str] = "objective"
 
 
-class Accuracy(ReferringEntry, Objective):
-    """a = 100 correct / samples: top-1, in percent, of a node, as it is after each epoch.
+class Measure(ReferringEntry, Objective):
+    """Base of what is counted of a node's answers, in percent, as they are after each epoch.
 
-    Source: Minami et al., ACCV 2020, Sec. 3.5, on the validation split.
+    Of a node with several heads the mean over them. `metric` names it among those of `train`, None
+    for the accuracy.
+    """
+
+    metric: ClassVar[Metric | None] = None
+
+    of: Annotated[Answer, Field(description="whose answers count")]
+    on: Annotated[
+        Literal["validation", "test"], Field(description="the split; `test` is selecting on it")
+    ] = "validation"
+
+
+class Accuracy(Measure):
+    """a = 100 correct / samples: top-1, in percent, of a node or one of its heads.
+
+    With masks, of pixels. Source: Minami et al., ACCV 2020, Sec. 3.5, on the validation split.
     """
 
     word: ClassVar[str] = "accuracy"
 
-    of: Annotated[Node, Field(description="whose accuracy counts")]
-    on: Annotated[
-        Literal["validation", "test"], Field(description="the split; `test` is selecting on it")
-    ] = "validation"
+
+class Miou(Measure):
+    """Mean over classes of intersection over union, in percent, which is for masks.
+
+    Source: Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010.
+    """
+
+    word: ClassVar[str] = "miou"
+    metric: ClassVar[Metric | None] = "miou"
+
+
+class F1(Measure):
+    """Mean over classes of 2 correct / (labels + answers), in percent: where classes are uneven."""
+
+    word: ClassVar[str] = "f1"
+    metric: ClassVar[Metric | None] = "f1"
 
 
 class SearchSettings(Parameters):

@@ -18,6 +18,7 @@ class TestValues:
         [
             ("objective", "accuracy(m1)", "of", NodeRef("m1")),
             ("objective", "accuracy(p[0])", "of", NodeRef("p", 0)),
+            ("objective", "miou(p[0].colour)", "of", Tap("colour", NodeRef("p", 0))),
             ("network", "ema(a, decay=0.9)", "of", NodeRef("a")),
             ("network", "ema(p[*])", "of", NodeRef("p", "*")),
             ("network", "copy(p[3 - 1])", "of", NodeRef("p", 2)),
@@ -45,7 +46,7 @@ class TestValues:
         [
             ("objective", "accuracy(1)", "E301 a node is needed here", "1"),
             ("objective", 'accuracy("a")', "E301 a node is needed here", '"a"'),
-            ("objective", "accuracy(a.stem)", "E301 a node is needed here", "a.stem"),
+            ("objective", 'accuracy(a."stem")', "E301 a node is needed here", 'a."stem"'),
             ("objective", "accuracy([a])", "E301 a node is needed here", "[a]"),
             ("objective", "accuracy(a(1))", "E301 a node is needed here", "a(1)"),
             ("objective", "accuracy(p[0.5])", "E301 a node is needed here", "p[0.5]"),
@@ -245,8 +246,12 @@ class TestSpecs:
              "`node m1 = resnet8` declares it"),
             (spec(objective="accuracy(1)"), "E301 a node is needed here", "1",
              "such as `a` or `p[0]`"),
-            (spec(objective="a"), "E201 there is no objective called `a`", "a",
-             "there is `accuracy`"),
+            (spec(objective="accuracy(a.stem)"), "E412 `a` has no head `stem`",
+             "accuracy(a.stem)", "leave it out"),
+            (spec(objective="f1(h)"), "E411 the objective is the f1 of one node, not of 2",
+             "f1(h)", "such as `f1(a[0])`"),
+            (spec(objective="aa"), "E201 there is no objective called `aa`", "aa",
+             "there are `accuracy`, `miou`, `f1`"),
         ],
     )  # fmt: skip
     def test_what_is_said(self, text: str, expected: str, place: str, help_: str) -> None:

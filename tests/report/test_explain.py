@@ -176,7 +176,7 @@ class TestWords:
             ("gated", "  by (required)\n      a place inside a network; where the gate looks"),
             ("ensemble", "  members (required)\n      a list of 1 or more, each a node; the nodes"),
             ("ensemble", "  combine = mean\n      a combine; how they are combined"),
-            ("accuracy", "  of (required)\n      a node; whose accuracy counts"),
+            ("accuracy", "  of (required)\n      a node, or one of its heads; whose answers count"),
             (
                 "dkd",
                 "  warmup = 20\n      a number of epochs, or a percentage of the steps; rise",

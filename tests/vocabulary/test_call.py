@@ -25,6 +25,7 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), min_size=1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 NODES = st.builds(NodeRef, NAMES, st.none() | st.just("*") | st.integers(0, 99))
+ANSWERS = NODES | st.builds(Tap, NAMES, NODES)
 PLAIN = st.recursive(
     st.booleans()
     | st.integers(-(10**20), 10**20)
@@ -43,6 +44,9 @@ PARTICULAR: dict[str, Values] = {
     "network torchvision name": st.sampled_from(["resnet18", "vit_b_16", "densenet121"]),
     "network timm name": st.from_regex(r"[a-z][\w.-]*", fullmatch=True),
     "combine gated by": st.builds(Tap, TEXTS | NAMES, NODES),
+    "objective accuracy of": ANSWERS,
+    "objective miou of": ANSWERS,
+    "objective f1 of": ANSWERS,
 }
 PLACES: dict[object, Values] = {
     NodeRef: NODES,

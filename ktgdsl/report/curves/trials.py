@@ -27,7 +27,7 @@ def trial_chart(search: RecordedSearch) -> Chart:
     plan = search.plan.search
     assert plan is not None
     return Chart(
-        f"{plan.judged_on} accuracy of {plan.node} by trial, %",
+        f"{plan.judged_on} {plan.measured} by trial, %",
         tuple(_curve(trial) for trial in named),
         bounds=(0.0, 100.0),
         background=tuple(_curve(trial) for trial in begun if trial.number not in shown),

@@ -57,7 +57,7 @@ def _value(search: RecordedSearch) -> tuple[str, str]:
         return UNFINISHED, ""
     best, of = (
         result.best,
-        f"{result.judged_on} accuracy of {result.target}, trial {result.best.trial}",
+        f"{result.judged_on} {result.objective}, trial {result.best.trial}",
     )
     if best.confirmed is None:
         return f"{best.value:.2f} %", of
@@ -149,7 +149,8 @@ def _importances(search: RecordedSearch) -> Iterator[Block]:
     rows = [(name, f"{100 * share:.1f}") for name, share in search.importances.items()]
     largest = max(search.importances.values()) or 1.0
     shares = {(row, 1): share / largest for row, share in enumerate(search.importances.values())}
-    caption = "How much of the accuracy each open value decides"
+    measure = search.plan.search.objective.name if search.plan.search else "accuracy"
+    caption = f"How much of the {measure} each open value decides"
     yield Table(caption, ("value", "importance, %"), rows, frozenset({1}), shares, bars=True)
     yield Paragraph(
         f"By PED-ANOVA over {count(complete, 'complete trial')}; those that were pruned do not "

@@ -45,7 +45,13 @@ def write_networks(
     nodes = {node.name for node in plan.graph.evaluated}
     test, measured = evaluate_and_measure(step, splits.test, nodes)
     validation, validation_measured = evaluate_and_measure(step, splits.validation, nodes)
-    accuracies = Accuracies(test, validation, step.epochs, measured, validation_measured)
+    accuracies = Accuracies(
+        test,
+        validation,
+        epochs=step.epochs,
+        measured=measured,
+        validation_measured=validation_measured,
+    )
     save_networks(step.networks | step.mixers, splits.train.preprocessing, run, repeat=1)
     if splits.classes is not None:
         write_file(unfinished / "classes.json", classes_content(splits.classes))

@@ -41,12 +41,10 @@ def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> 
     if root is not None:
         data = data.model_copy(update={"root": str(Path(root).expanduser().resolve())})
     raw = {"augment": "none", "mean": None, "std": None}
-    if data.labels:
+    if data.labels and data.source.name != "python":
         labels = ", ".join(f"`{label}`" for label in data.labels)
-        message = (
-            f"the samples of this run have the labels {labels}, and what is measured is of one"
-        )
-        raise data_error(message, "`result.json` has the accuracy of each head of its nodes")
+        message = f"the samples of {data.source} have one label, and those of the run have {labels}"
+        raise data_error(message, 'several labels come from a function: `python("pkg.module:fn")`')
     found = complete(with_data(plan, data.model_copy(update=raw))).data
     if found.known.masks != plan.data.known.masks:
         kinds = ["one label for each image", "masks"]
@@ -69,7 +67,8 @@ def _others(data: DataPlan, named: str) -> DataPlan:
         raise SpecError(compiled.diagnostics, compiled.sources)
     other = compiled.plan.data
     # Classes that no sample is of are the last ones of a function that returns numbers.
-    expected = data.classes if other.source.name == "python" else None
+    own = other.source.name == "python" and not data.labels
+    expected = data.classes if own else None
     whole = {"samples": None, "labeled": None, "labeled_batch": None, "holdout": False}
     return data.model_copy(
         update={
@@ -88,8 +87,9 @@ def samples_of(
     split: Split,
     seed: int,
     device: torch.device,
-    classes: tuple[int, ClassNames | None],
-) -> tuple[Samples, tuple[str, ...] | None]:
+    learned: DataPlan,
+    names: ClassNames | None,
+) -> tuple[Samples, ClassNames]:
     """A split of the data, labelled as the run numbers its classes, and the names of the classes.
 
     Args:
@@ -97,7 +97,8 @@ def samples_of(
         split: of them.
         seed: that a held-out split is drawn by.
         device: where the samples are to be.
-        classes: how many the run has, and their names where they are known.
+        learned: the data of the run.
+        names: of the run's classes, where they are known.
 
     Raises:
         RunError: when nothing is held out (E508), the classes are not those of the run (E508), or
@@ -108,20 +109,55 @@ def samples_of(
     if chosen is None:
         message = f"no validation split of {data.source} was held out"
         raise data_error(message, "evaluate on `test` or `train`")
-    number, (names, found) = classes[0], map(_of_one_label, (classes[1], splits.classes))
-    if names is None or found is None:
-        if data.classes != number:
-            message = f"{data.source} has {data.classes} classes, and the run has {number}"
-            raise data_error(message, "name data of the classes that the run was trained on")
-        return chosen, names or found
-    if found == names:
-        return chosen, names
-    numbers = _numbers(found, names, str(data.source))
-    return _relabelled(data, chosen, numbers), names
+    if not data.labels:
+        label, shown = _as_learned(data, learned, None, (names, splits.classes), chosen.label)
+        return replace(chosen, label=label), shown
+    columns, by_label = [], {}
+    for head in data.labels:
+        label = chosen.label[:, data.column(head)]
+        label, by_label[head] = _as_learned(data, learned, head, (names, splits.classes), label)
+        columns.append(label)
+    return replace(chosen, label=torch.stack(columns, dim=1)), by_label
 
 
-def _of_one_label(names: ClassNames | None) -> tuple[str, ...] | None:
-    return names if isinstance(names, tuple) else None
+def _as_learned(
+    data: DataPlan,
+    learned: DataPlan,
+    head: str | None,
+    names: tuple[ClassNames | None, ClassNames | None],
+    label: Tensor,
+) -> tuple[Tensor, tuple[str, ...]]:
+    """A label of the data with the numbers of the run, and the names of its classes.
+
+    `names` are those of the run and of the data, where they are known.
+    """
+    known, found = (_of_label(each, head) for each in names)
+    if known is None or found is None:
+        count = learned.classes_of(head)
+        _require_as_many(data, count, head)
+        return label, known or found or tuple(map(str, range(count)))
+    if found != known:
+        label = _relabelled(data, label, _numbers(found, known, str(data.source)))
+    return label, known
+
+
+def _of_label(names: ClassNames | None, head: str | None) -> tuple[str, ...] | None:
+    """The names of the classes of a label, where they are known."""
+    if head is None or names is None:
+        return names if isinstance(names, tuple) else None
+    return None if isinstance(names, tuple) else names.get(head)
+
+
+def _require_as_many(data: DataPlan, known: int, head: str | None) -> None:
+    """Raise RunError where classes without names are not those of the run.
+
+    Numbers of one label among several may lack the greatest ones.
+    """
+    found = data.classes_of(head)
+    if found > known or (head is None and found < known):
+        of = "" if head is None else f" of `{head}`"
+        message = f"{data.source} has {found} classes{of}, and the run has {known}"
+        raise data_error(message, "name data of the classes that the run was trained on")
 
 
 def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[int]:
@@ -135,10 +171,8 @@ def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[
     return [known.index(name) for name in names]
 
 
-def _relabelled(data: DataPlan, samples: Samples, numbers: list[int]) -> Samples:
+def _relabelled(data: DataPlan, label: Tensor, numbers: list[int]) -> Tensor:
     if data.known.masks:
         message = f"the classes of {data.source} have another order than those of the run"
         raise data_error(message, "give masks with the numbers that the run learned")
-    table = torch.tensor([*numbers, -1], device=samples.label.device)
-    label: Tensor = table[samples.label]  # -1 is the last
-    return replace(samples, label=label)
+    return torch.tensor([*numbers, -1], device=label.device)[label]  # -1 is the last

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ktgdsl.errors import warn
 from ktgdsl.evaluation.data import data_to_evaluate, samples_of
@@ -11,6 +12,7 @@ from ktgdsl.evaluation.result import Evaluation, NodeEvaluation, Split
 from ktgdsl.measures.classification import top
 from ktgdsl.measures.counter import Counter
 from ktgdsl.measures.counts import Counts
+from ktgdsl.plan.heads import Answer, answers_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.data import Split as Samples
@@ -39,7 +41,7 @@ def evaluate(
 
     Args:
         folder: of the run, in which at least the first seed is trained to the end.
-        nodes: networks and ensembles; all of the graph unless given.
+        nodes: networks and ensembles, with all their heads; all of the graph unless given.
         data: a data set in the words of a spec, such as "cifar10" or 'folder("photos")', by
             default that of the run. Their classes are found by name where both have names.
         root: the folder of the data, where it is not the one that the run read.
@@ -60,24 +62,26 @@ def evaluate(
     names = _first_target_first(plan, nodes)
     repeats = _trained_repeats(run, plan, names)
     found = data_to_evaluate(plan, data, root)
-    counts: dict[str, list[Counts]] = {name: [] for name in names}
+    counts: dict[Answer, list[Counts]] = {}
     with loaders_reported(), reporting_out_of_memory(chosen):
         samples: Samples | None = None
         for repeat in repeats:
             if samples is None or split != "test":  # which is the same for each seed
-                seed, known = plan.train.seed + repeat - 1, (plan.data.classes, run.classes())
-                samples, classes = samples_of(found, split, seed, chosen, known)
+                seed = plan.train.seed + repeat - 1
+                samples, classes = samples_of(found, split, seed, chosen, plan.data, run.classes())
             counted = _counted(run, names, repeat, samples, found.evaluated_at_once, plan)
-            for name, each in counted.items():
-                counts[name].append(each)
+            for answer, each in counted.items():
+                counts.setdefault(answer, []).append(each)
     evaluation = Evaluation(
         folder=run.path,
         plan=plan,
         data=str(found.source),
         split=split,
-        classes=classes or tuple(map(str, range(plan.data.classes))),
+        classes=classes,
         seeds=tuple(plan.train.seed + repeat - 1 for repeat in repeats),
-        nodes={name: NodeEvaluation(tuple(each)) for name, each in counts.items()},
+        nodes={
+            answer.name: NodeEvaluation(tuple(each), answer.head) for answer, each in counts.items()
+        },
     )
     if split == "test" and data is None:
         _compare_with_result(run, evaluation)
@@ -102,25 +106,35 @@ def _trained_repeats(run: RunFolder, plan: Plan, names: Sequence[str]) -> list[i
 @torch.no_grad()
 def _counted(
     run: RunFolder, names: Sequence[str], repeat: int, samples: Samples, at_once: int, plan: Plan
-) -> dict[str, Counts]:
-    """The counts of each node in a repeat."""
-    device = samples.label.device
+) -> dict[Answer, Counts]:
+    """The counts of each answer of the nodes in a repeat."""
+    device, data = samples.label.device, plan.data
     networks = {name: load_network(run.path, name, repeat).to(device) for name in names}
-    counters = {name: Counter(plan.data.classes, device) for name in names}
+    answers = answers_of(plan.graph)
+    counters = {
+        answer: Counter(data.classes_of(answer.head), device)
+        for name in names
+        for answer in answers[name]
+    }
     with blaming_own_code(networks, plan):
         for image, label in batches_in_order(samples, at_once):
             for name, network in networks.items():
                 # A network of the user's may write into its input.
-                counters[name].update(network(image.clone()), label)
-    return {name: counter.read() for name, counter in counters.items()}
+                logits = network(image.clone())
+                for answer in answers[name]:
+                    own = logits if isinstance(logits, Tensor) else logits[answer.head]
+                    asked = label if answer.head is None else label[:, data.column(answer.head)]
+                    counters[answer].update(own, asked)
+    return {answer: counter.read() for answer, counter in counters.items()}
 
 
 def _compare_with_result(run: RunFolder, evaluation: Evaluation) -> None:
     """Warn (W306) where an accuracy is not what `result.json` says."""
     if (result := run.result()) is None:
         return
-    for name, node in evaluation.nodes.items():
-        now, then = node.score(lambda counts: top(counts, 1)), result.nodes[name].accuracy
+    for name in evaluation.by_node:
+        now = evaluation.score(name, lambda counts: top(counts, 1))
+        then = result.nodes[name].accuracy
         if max(abs(a - b) for a, b in zip(now.runs, then.runs, strict=True)) > 1e-6:
             warn(
                 "W306",

@@ -1,7 +1,7 @@
 """An evaluation as text in columns and as JSON."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ktgdsl.evaluation.result import Evaluation, NodeEvaluation
@@ -53,16 +53,16 @@ def evaluation_text(evaluation: Evaluation, detailed: Sequence[str], width: int)
     spread = ", mean ± standard deviation" * several
     parts = [
         f"{graph.name} on the {evaluation.split} split of {evaluation.data}: "
-        f"{count(evaluation.samples, _counted(evaluation))}, {seeds}; in percent{spread}",
+        f"{samples_text(evaluation)}, {seeds}; in percent{spread}",
         "\n".join(_nodes(evaluation, width)),
     ]
-    for name in detailed:
-        node = evaluation.nodes[name]
+    shown = (each for name in detailed for each in evaluation.by_node[name].items())
+    for name, node in shown:
         together = ", all seeds together" * several
         parts += [
             "\n".join([f"{name} by class{together}", *_classes(evaluation, node)]),
             "\n".join(_confusion(evaluation, name, width, together)),
-            "\n".join([f"confidence of {name}{together}", *_bins(node.counts.bins)]),
+            "\n".join([f"confidence of {name}{together}", *_bins(evaluation, node.counts.bins)]),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -73,18 +73,28 @@ def _nodes(evaluation: Evaluation, width: int) -> list[str]:
     shown = shown_measures(evaluation)
     head = ["node", "role", *(heading for heading, _ in shown)]
     rows = [
-        [name, role(graph, known[name])] + [score_text(node.score(measure)) for _, measure in shown]
-        for name, node in evaluation.nodes.items()
+        [name, role(graph, known[name]) if name in known else "", *scores]
+        for name, scores in score_rows(evaluation)
     ]
     lines = columns([head, *rows])
     return lines if max(map(len, lines)) <= width else blocks(head, rows, width)
+
+
+def score_rows(evaluation: Evaluation) -> Iterator[tuple[str, list[str]]]:
+    """Each node with its `shown_measures`, the mean over its heads, and each of several heads."""
+    shown = shown_measures(evaluation)
+    for name, answers in evaluation.by_node.items():
+        yield name, [score_text(evaluation.score(name, measure)) for _, measure in shown]
+        for head, each in answers.items() if len(answers) > 1 else ():
+            yield head, [score_text(each.score(measure)) for _, measure in shown]
 
 
 def shown_measures(evaluation: Evaluation) -> list[tuple[str, Callable[[Counts], float]]]:
     """The measures that say something: the top-5 accuracy only of six classes or more, and the
     mean IoU where each pixel has a label.
     """
-    hidden = {"top5"} if len(evaluation.classes) < _NEEDS_SIX else set()
+    most = max(len(evaluation.classes_of(each)) for each in evaluation.nodes.values())
+    hidden = {"top5"} if most < _NEEDS_SIX else set()
     hidden |= set() if _of_pixels(evaluation) else {"miou"}
     return [measure for name, measure in MEASURES.items() if name not in hidden]
 
@@ -95,9 +105,23 @@ def _of_pixels(evaluation: Evaluation) -> bool:
     return facts is not None and facts.masks
 
 
-def _counted(evaluation: Evaluation) -> str:
+def counted(evaluation: Evaluation) -> str:
     """What has labels and answers."""
     return "pixel" if _of_pixels(evaluation) else "sample"
+
+
+def samples_text(evaluation: Evaluation) -> str:
+    """How many samples, or pixels, have a label, of several labels each."""
+    if isinstance(evaluation.classes, tuple):
+        return count(evaluation.samples, counted(evaluation))
+    numbers = _by_label(evaluation).items()
+    return ", ".join(f"{count(number, 'sample')} of {label}" for label, number in numbers)
+
+
+def _by_label(evaluation: Evaluation) -> dict[str, int]:
+    """How many samples have a label, by its name."""
+    found = {each.head: each.runs[0].samples for each in evaluation.nodes.values()}
+    return {label: number for label, number in found.items() if label is not None}
 
 
 def score_text(score: Score) -> str:
@@ -107,8 +131,8 @@ def score_text(score: Score) -> str:
 
 def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
     masks = _of_pixels(evaluation)
-    rows = [["class", f"{_counted(evaluation)}s", "accuracy", "precision", "F1", *["IoU"] * masks]]
-    for name, each in zip(evaluation.classes, by_class(node.counts), strict=True):
+    rows = [["class", f"{counted(evaluation)}s", "accuracy", "precision", "F1", *["IoU"] * masks]]
+    for name, each in zip(evaluation.classes_of(node), by_class(node.counts), strict=True):
         shares = (each.recall, each.precision, each.f1, *[each.iou] * masks)
         samples = each.samples // len(node.runs)
         rows.append([name, f"{samples:,}", *map(share_cell, shares)])
@@ -122,7 +146,8 @@ def share_cell(share: float | None) -> str:
 
 def _confusion(evaluation: Evaluation, name: str, width: int, together: str) -> list[str]:
     """The matrix where it fits, and else the most frequent mistakes."""
-    confusion, classes = evaluation.nodes[name].counts.confusion, evaluation.classes
+    node = evaluation.nodes[name]
+    confusion, classes = node.counts.confusion, evaluation.classes_of(node)
     rows = [["", *classes]]
     for label, row in zip(classes, confusion, strict=True):
         rows.append([label, *(f"{each:,}" if each else "." for each in row)])
@@ -130,8 +155,8 @@ def _confusion(evaluation: Evaluation, name: str, width: int, together: str) -> 
     if max(map(len, lines)) <= width:
         head = f"confusion of {name}{together}: a row for each label, a column for each answer"
         return [head, *lines]
-    mistakes = most_frequent_mistakes(evaluation, evaluation.nodes[name])
-    found = [["label", "answer", "samples"]]
+    mistakes = most_frequent_mistakes(evaluation, node)
+    found = [["label", "answer", f"{counted(evaluation)}s"]]
     found += [[label, answer, f"{number:,}"] for number, label, answer in mistakes[:MISTAKES]]
     head = f"most frequent mistakes of {name}{together}, of {count(len(mistakes), 'kind')}"
     return [head, *columns(found)] if mistakes else [f"{name} makes no mistake"]
@@ -141,7 +166,7 @@ def most_frequent_mistakes(
     evaluation: Evaluation, node: NodeEvaluation
 ) -> list[tuple[int, str, str]]:
     """How many samples of which class got which other one as the answer, the most first."""
-    classes = evaluation.classes
+    classes = evaluation.classes_of(node)
     mistakes = [
         (number, classes[label], classes[answer])
         for label, row in enumerate(node.counts.confusion)
@@ -151,8 +176,8 @@ def most_frequent_mistakes(
     return sorted(mistakes, key=lambda each: -each[0])
 
 
-def _bins(bins: Sequence[Bin]) -> list[str]:
-    rows = [["confidence", "samples", "mean", "accuracy"]]
+def _bins(evaluation: Evaluation, bins: Sequence[Bin]) -> list[str]:
+    rows = [["confidence", f"{counted(evaluation)}s", "mean", "accuracy"]]
     for number, each in enumerate(bins):
         if each.samples:
             limits = f"{100 * number / BINS:.0f} to {100 * (number + 1) / BINS:.0f}"
@@ -162,28 +187,42 @@ def _bins(bins: Sequence[Bin]) -> list[str]:
 
 
 def evaluation_json(evaluation: Evaluation) -> str:
-    """An object; shares are in percent, and 0 / 0 is null."""
+    """An object; shares are in percent, and 0 / 0 is null.
+
+    Where samples have several labels `samples` and `classes` are objects, by label, and a node with
+    several heads has each in `heads`, beside their means.
+    """
+    one = isinstance(evaluation.classes, tuple)
     facts = {
         "folder": evaluation.folder.as_posix(),
         "graph": evaluation.plan.graph.name,
         "digest": evaluation.plan.digest,
         "data": evaluation.data,
         "split": evaluation.split,
-        "samples": evaluation.samples,
-        "classes": list(evaluation.classes),
+        "samples": evaluation.samples if one else _by_label(evaluation),
+        "classes": evaluation.classes,
         "seeds": list(evaluation.seeds),
-        "nodes": {name: _node_facts(evaluation, node) for name, node in evaluation.nodes.items()},
+        "nodes": {name: _node_facts(evaluation, name) for name in evaluation.by_node},
     }
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _node_facts(evaluation: Evaluation, node: NodeEvaluation) -> dict[str, Any]:
+def _node_facts(evaluation: Evaluation, name: str) -> dict[str, Any]:
+    answers = list(evaluation.by_node[name].values())
+    if len(answers) == 1:
+        return _answer_facts(evaluation, answers[0])
+    means = _scores(lambda measure: evaluation.score(name, measure))
+    return {**means, "heads": {each.head: _answer_facts(evaluation, each) for each in answers}}
+
+
+def _scores(score: Callable[[Callable[[Counts], float]], Score]) -> dict[str, Any]:
+    return {name: score(each).model_dump(mode="json") for name, (_, each) in MEASURES.items()}
+
+
+def _answer_facts(evaluation: Evaluation, node: NodeEvaluation) -> dict[str, Any]:
     counts, runs = node.counts, len(node.runs)
     return {
-        **{
-            name: node.score(measure).model_dump(mode="json")
-            for name, (_, measure) in MEASURES.items()
-        },
+        **_scores(node.score),
         "by_class": [
             {
                 "class": name,
@@ -193,7 +232,7 @@ def _node_facts(evaluation: Evaluation, node: NodeEvaluation) -> dict[str, Any]:
                 "f1": each.f1,
                 "iou": each.iou,
             }
-            for name, each in zip(evaluation.classes, by_class(counts), strict=True)
+            for name, each in zip(evaluation.classes_of(node), by_class(counts), strict=True)
         ],
         "confusion": [list(row) for row in counts.confusion],
         "bins": [

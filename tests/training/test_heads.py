@@ -16,6 +16,9 @@ from ktgdsl.errors import NodeError, RunError
 from ktgdsl.exporting.trained_node import trained_node
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.possible import impossible
+from ktgdsl.report.evaluation import evaluation_text
+from ktgdsl.report.page.answers_section import answers_section
+from ktgdsl.report.page.blocks import Folded, Table
 from ktgdsl.report.pictures.picture import picture
 from ktgdsl.report.run_text import run_result_text
 from ktgdsl.space.unparse_plan import unparse_plan
@@ -332,6 +335,63 @@ class TestRun:
         assert heads is not None
         expected = f"b by head: size {heads['size'].accuracy}, tone {heads['tone'].accuracy}"
         assert expected in run_result_text(plan_of(folder, FULL, MORE), finished).splitlines()
+
+    def test_an_evaluation_is_of_each_head(
+        self, finished: RunResult, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["eval", str(finished.folder), "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        image, labels = images_of(folder, "test")
+        known = {head: int((label >= 0).sum()) for head, label in labels.items()}
+        assert facts["samples"] == known
+        assert {head: len(names) for head, names in facts["classes"].items()} == {
+            "size": 4, "tone": 3,
+        }  # fmt: skip
+        assert "heads" not in facts["nodes"]["t"]
+        assert len(facts["nodes"]["t"]["confusion"]) == 3
+        for name in "abm":
+            heads, result = facts["nodes"][name]["heads"], finished.nodes[name]
+            assert result.heads is not None
+            with torch.no_grad():
+                logits = ktgdsl.load_network(finished.folder, name)(image)
+            for head, label in labels.items():
+                expected = torch.zeros(2 * [logits[head].shape[1]], dtype=torch.int64)
+                for right, answer in zip(label, logits[head].argmax(1), strict=True):
+                    expected[right, answer] += right >= 0
+                assert heads[head]["confusion"] == expected.tolist()
+                accuracy = result.heads[head].accuracy
+                assert heads[head]["accuracy"]["mean"] == pytest.approx(accuracy.mean)
+            for measure in ("accuracy", "f1", "ece"):
+                means = [heads[head][measure]["mean"] for head in heads]
+                assert facts["nodes"][name][measure]["mean"] == pytest.approx(sum(means) / 2)
+
+    def test_an_evaluation_as_text_and_on_the_page(self, finished: RunResult) -> None:
+        evaluation = ktgdsl.evaluate(finished.folder, ["b", "u"], device="cpu")
+        text = evaluation_text(evaluation, ["b"], 100)
+        first, _, *lines = text.splitlines()
+        assert first.startswith(
+            'full on the test split of python(function="heads_of_tests:images"): '
+        )
+        assert "19 samples of size, 19 samples of tone, seed 0" in first
+        assert [line.split()[0] for line in lines[1:5]] == ["b", "b.size", "b.tone", "u"]
+        assert "b.tone by class" in lines
+        assert "confusion of b.size: a row for each label, a column for each answer" in lines
+        blocks = answers_section(evaluation).blocks
+        tables = [each for each in blocks if isinstance(each, Table)]
+        assert [row[0] for row in tables[0].rows] == ["b", "b.size", "b.tone", "u"]
+        folded = {each.title: each for each in blocks if isinstance(each, Folded)}
+        assert [*folded] == ["classes of b.size", "classes of b.tone", "classes of u"]
+        (by_class, _) = folded["classes of b.size"].blocks
+        assert isinstance(by_class, Table)
+        assert [row[0] for row in by_class.rows] == ["0", "1", "2", "3"]
+
+    def test_data_of_one_label_are_refused(self, finished: RunResult) -> None:
+        with pytest.raises(RunError, match="digits have one label, and those of the run have"):
+            ktgdsl.evaluate(finished.folder, data="digits", device="cpu")
+        same = ktgdsl.evaluate(
+            finished.folder, ["u"], data='python("heads_of_tests:images")', device="cpu"
+        )
+        assert same.nodes["u"] == ktgdsl.evaluate(finished.folder, ["u"]).nodes["u"]
 
     def test_an_export_has_one_output(self, finished: RunResult) -> None:
         with pytest.raises(RunError, match="has the heads size, tone, and a file has one"):

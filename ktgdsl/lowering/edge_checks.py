@@ -1,38 +1,16 @@
-"""The kind of an edge by its ends, and checks of what its terms read there."""
+"""Checks of what the terms of an edge read at its endpoints."""
 
 from collections.abc import Iterator
-from functools import cache
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Drafting
-from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
 from ktgdsl.lowering.head_checks import unnamed_head
-from ktgdsl.lowering.heads import answer_tap
-from ktgdsl.lowering.taps import FLAT, check_norm, check_tap
-from ktgdsl.plan.model import LOGITS, Endpoint, Labels, NodeOutput, NoSource, Term, node_of
+from ktgdsl.lowering.taps import check_norm, check_tap
+from ktgdsl.plan.model import LOGITS, NodeOutput, Term, node_of
 from ktgdsl.syntax.tree import Edge
 from ktgdsl.vocabulary.losses import Loss
-from ktgdsl.vocabulary.reads import Read, SourceKind
+from ktgdsl.vocabulary.reads import Read
 from ktgdsl.vocabulary.registry import entry_of
-
-_SOURCES: dict[type[Endpoint], SourceKind] = {
-    NodeOutput: "node",
-    Labels: "label",
-    NoSource: "nothing",
-}
-
-
-def edge_kind_of(drafting: Drafting, pair: Pair) -> EdgeKind:
-    """The kind of the edge between a pair; heads stand where logits would."""
-    taps = answer_tap(drafting.draft, pair.source), answer_tap(drafting.draft, pair.destination)
-    return _joining(_SOURCES[type(pair.source)], taps, drafting.views)
-
-
-@cache
-def _joining(source: SourceKind, taps: tuple[str, str], views: int) -> EdgeKind:
-    inside = taps != (LOGITS, LOGITS)
-    return EdgeKind(source, inside, not inside or not FLAT.isdisjoint(taps), views)
 
 
 def check_terms(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
@@ -58,7 +36,7 @@ def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Te
         for layer in _layers(term):
             nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
             for node in filter(None, nodes):
-                key = span, layer, edge_kind_of(edges.drafting, pair)
+                key = span, layer, pair.kind
                 if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
                     edges.reported.add(key)
 
@@ -81,9 +59,8 @@ def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[T
 
 def _check_heads(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """Terms read the answers of nodes with several heads at one of these."""
-    kind = _SOURCES[type(pair.source)]
     for term, span in _with_spans(statement, found):
-        problem = unnamed_head(edges.drafting.draft, pair, term, kind)
+        problem = unnamed_head(edges.drafting.draft, pair, term, pair.kind.source)
         if problem is not None and (span, problem) not in edges.reported:
             edges.reported.add((span, problem))
             message, fix = problem

@@ -15,7 +15,7 @@ class Pair(NamedTuple):
     """Two endpoints that a statement joins.
 
     `by_name` is false for a pair that a pattern expands to; `place` is the prefix of the names of
-    its draws; `drawn` is true where a draw decides an endpoint.
+    its draws; `drawn` is true where a draw decides an endpoint; `kind` is that of its edge.
     """
 
     source: Endpoint
@@ -23,6 +23,7 @@ class Pair(NamedTuple):
     by_name: bool
     place: str
     drawn: bool
+    kind: EdgeKind
 
     @property
     def key(self) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator
 
 from ktgdsl.diagnostics.diagnostic import Label
 from ktgdsl.lowering.draft import DraftEdge, Drafting
-from ktgdsl.lowering.edge_checks import check_terms, edge_kind_of
+from ktgdsl.lowering.edge_checks import check_terms
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, NumberedPair, Pair, add_pairs
 from ktgdsl.lowering.endpoints import EndpointPattern, endpoint_pattern, make_pair
@@ -105,7 +105,7 @@ def _add(edges: EdgeTable, statement: Edge) -> None:
             drafting.draft.empty.append(statement)
     if not _is_open(drafting, statement):
         # What is replaced by a later statement is looked at as well.
-        for pair in {edge_kind_of(drafting, pair): pair for pair in pairs}.values():
+        for pair in {pair.kind: pair for pair in pairs}.values():
             _terms(edges, statement, pair)
     add_pairs(edges, statement, pairs)
 
@@ -230,14 +230,13 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
     """What flows between a pair: for all alike of a statement the same, unless draws differ."""
     drafting = edges.drafting
-    edge_kind = edge_kind_of(drafting, pair)
     if drafting.substitution.differs_by_place and _is_open(drafting, statement):
-        found = terms(drafting.resolver, drafting.substitution, statement, edge_kind, pair.place)
+        found = terms(drafting.resolver, drafting.substitution, statement, pair.kind, pair.place)
     else:
-        key = id(statement), edge_kind
+        key = id(statement), pair.kind
         if key not in edges.terms:
             edges.terms[key] = terms(
-                drafting.resolver, drafting.substitution, statement, edge_kind, pair.place
+                drafting.resolver, drafting.substitution, statement, pair.kind, pair.place
             )
         found = edges.terms[key]
     if found is not None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.edge_kind import edge_kind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
 from ktgdsl.lowering.heads import plain_tap
 from ktgdsl.lowering.taps import check_tap, tap_path
@@ -50,9 +51,9 @@ def make_pair(
     drawn = False
     shown = [_draw_place(edges, end, node) for end, node in (source, destination)]
     place = "edge." + "->".join(name for name in shown if name)
-    for (end, node), name in zip((source, destination), ("source", "destination"), strict=True):
-        tap = end.reference.tap if end.reference is not None else None
-        drawn = drawn or end.drawn
+    for (pattern, node), name in zip((source, destination), ("source", "destination"), strict=True):
+        tap = pattern.reference.tap if pattern.reference is not None else None
+        drawn = drawn or pattern.drawn
         if tap is not None and edges.drafting.substitution.is_open(tap):
             drawn = True
             tap = edges.drafting.substitution.substitute(tap, f"{place}.{name}")
@@ -64,8 +65,8 @@ def make_pair(
             if not check_tap(edges.drafting, node, path, tap.span):
                 return None
         paths.append(plain_tap(edges.drafting.draft, node, path))
-    starts = _source(edges, *source, paths[0])
-    return Pair(starts, _output(edges, destination[1], paths[1]), by_name, place, drawn)
+    start, end = _source(edges, *source, paths[0]), _output(edges, destination[1], paths[1])
+    return Pair(start, end, by_name, place, drawn, edge_kind(edges.drafting, start, end))
 
 
 def _source(edges: EdgeTable, end: EndpointPattern, node: str, tap: str) -> Endpoint:

@@ -87,12 +87,19 @@ class _Drafted(NamedTuple):
     sought: model.SearchPlan | None
 
 
-def substitute_all(
+def check_substituted(
     file: File, paths: SpecPaths, substitute: SubstitutionFactory, resolver: Resolver
-) -> None:
-    """Have every open value of a file substituted, for what is seen in doing so."""
+) -> tuple[Diagnostic, ...]:
+    """What is wrong with a file, its open values substituted, whatever the other values are.
+
+    That is all about its words, and edges into nodes that are frozen.
+    """
     resolver = resolver.again()
-    _drafted(resolver, substitute(resolver), file, paths)
+    drafted = _drafted(resolver, substitute(resolver), file, paths)
+    if drafted is None or not any(n.settings.frozen for n in drafted.drafting.draft.nodes.values()):
+        return tuple(resolver.diagnostics)
+    passed = _cut_and_frozen(drafted, file).diagnostics
+    return (*resolver.diagnostics, *(each for each in passed if each.code == "E403"))
 
 
 def _drafted(
@@ -118,9 +125,9 @@ def _passed(
     drafted: _Drafted, file: File, paths: SpecPaths, earlier: Sequence[Diagnostic]
 ) -> Lowered:
     drafting, found, files, timed, sought = drafted
-    draft, resolver = drafting.draft, drafting.resolver
-    times = learning(timed or (), file) if phase_blocks(file) else ()
-    state = freeze(cut(PassState(draft, tuple(draft.edges.values()), times, {})))
+    resolver = drafting.resolver
+    state = _cut_and_frozen(drafted, file)
+    times = state.phases
     if _settled(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
         if times:
@@ -150,6 +157,13 @@ def _passed(
         folder=str(paths.folder.resolve()),
     )
     return Lowered(plan, word_diagnostics, graph_diagnostics)
+
+
+def _cut_and_frozen(drafted: _Drafted, file: File) -> PassState:
+    """The state after the first passes, which any draft can go through."""
+    draft = drafted.drafting.draft
+    times = learning(drafted.timed or (), file) if phase_blocks(file) else ()
+    return freeze(cut(PassState(draft, tuple(draft.edges.values()), times, {})))
 
 
 def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:

@@ -12,7 +12,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import Draft, DraftDerived, DraftEdge, DraftNode
 from ktgdsl.lowering.liveness import needed
-from ktgdsl.plan.model import Constant, Dropped, Gate, node_of
+from ktgdsl.plan.model import Constant, Dropped, Gate, Term, node_of
 
 FROZEN = "frozen = true"
 """The reason of a node that is frozen because the spec says so."""
@@ -44,9 +44,12 @@ class PassState(NamedTuple):
 def cut(state: PassState) -> PassState:
     """Remove terms whose gate is 0, and edges without a term left."""
     live, dropped = [], []
+    # Many edges have the same terms, which are kept by the edges meanwhile.
+    left: dict[int, tuple[Term, ...]] = {}
     for edge in state.edges:
-        terms = tuple(term for term in edge.terms if not _is_cut(term.gate))
-        if terms:
+        if id(edge.terms) not in left:
+            left[id(edge.terms)] = tuple(term for term in edge.terms if not _is_cut(term.gate))
+        if terms := left[id(edge.terms)]:
             live.append(edge if len(terms) == len(edge.terms) else edge._replace(terms=terms))
         else:
             dropped.append(_edge(edge, "its gate is cutoff"))

@@ -11,7 +11,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.gates import gate
-from ktgdsl.lowering.lower import Lowered, lets, lower, substitute_all
+from ktgdsl.lowering.lower import Lowered, check_substituted, lets, lower
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.written_specs import in_one_file
@@ -71,15 +71,15 @@ class OpenFile(NamedTuple):
         at_point = partial(PointSubstitution, parts=self.parts, point=point)
         return lower(self.file, paths, substitute=at_point, resolver=self.resolver)
 
-    def lower_round(
-        self,
-        paths: SpecPaths,
-        turn: int,
-        earlier: Sequence[Diagnostic] = (),
-    ) -> Lowered:
+    def lower_round(self, paths: SpecPaths, turn: int) -> Lowered:
         """Lower the file in one of the rounds that take every option."""
         in_turn = partial(CoveringSubstitution, parts=self.parts, turn=turn)
-        return lower(self.file, paths, earlier, substitute=in_turn, resolver=self.resolver)
+        return lower(self.file, paths, substitute=in_turn, resolver=self.resolver)
+
+    def check_round(self, paths: SpecPaths, turn: int) -> tuple[Diagnostic, ...]:
+        """What is wrong in one of these rounds, whatever options other values have."""
+        in_turn = partial(CoveringSubstitution, parts=self.parts, turn=turn)
+        return check_substituted(self.file, paths, in_turn, self.resolver)
 
 
 def lower_space(
@@ -102,9 +102,8 @@ def lower_space(
     found = list(_gates(space))
     negative = bool(found)
     for turn in range(rounds):
-        lowered = space.lower_round(paths, turn, earlier)
-        found += [d for d in lowered.word_diagnostics if not (negative and d.code == "E304")]
-        found += [d for d in lowered.graph_diagnostics if d.code == "E403"]
+        wrong = space.check_round(paths, turn)
+        found += [d for d in wrong if not (negative and d.code == "E304")]
     found = list(dict.fromkeys(found))
     if has_errors((*earlier, *found)):
         return Lowered(None, tuple(found))
@@ -202,7 +201,7 @@ def _draws_at_turn(space: OpenFile, paths: SpecPaths, turn: int) -> dict[str, Dr
         substitutions.append(PointSubstitution(resolver, space.parts, {}, turn=turn))
         return substitutions[-1]
 
-    substitute_all(space.file, paths, largest, space.resolver)
+    check_substituted(space.file, paths, largest, space.resolver)
     return substitutions[0].draws
 
 

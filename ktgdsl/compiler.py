@@ -20,7 +20,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import lower_space
 from ktgdsl.syntax.includes import flatten
 from ktgdsl.syntax.overrides import override
-from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.parse import Parsed, parse
 from ktgdsl.syntax.places import span_of
 from ktgdsl.syntax.read import not_text, path_not_text, read
 from ktgdsl.syntax.tree import Choice, File, Range, Use
@@ -69,13 +69,17 @@ def compile_source(
     root: str | Path | None = None,
     *,
     pedantic: bool = False,
+    parsed: Parsed | None = None,
 ) -> Compiled:
-    """Compile a text; paths in it are relative to `folder`. Raises nothing."""
+    """Compile a text; paths in it are relative to `folder`. Raises nothing.
+
+    `parsed` is what `parse` makes of the source, where that is known.
+    """
     sources = {source.path: source}
     foreign = not_text(source) or path_not_text(folder.absolute(), source.path)
     if foreign is not None:
         return Compiled(sources, diagnostics=(foreign,))
-    tree, diagnostics = parse(source)
+    tree, diagnostics = parsed or parse(source)
     if tree is None:
         return Compiled(sources, diagnostics=diagnostics)
     # What parsed is checked even when something else did not, to find all errors in one go.

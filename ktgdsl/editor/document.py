@@ -13,7 +13,7 @@ from ktgdsl.editor.mentions import Mention, mentions
 from ktgdsl.lowering.let_checks import unusable
 from ktgdsl.plan.model import Plan
 from ktgdsl.syntax.lexer import Lexed, tokenize
-from ktgdsl.syntax.parse import parse
+from ktgdsl.syntax.parse import Parsed, parse
 from ktgdsl.syntax.read import MAX_BYTES
 from ktgdsl.syntax.tree import File, Let
 from ktgdsl.syntax.unparsed import unparsed_words
@@ -31,7 +31,13 @@ class Document:
     @cached_property
     def compiled(self) -> Compiled:
         """What `ktgc check` finds out."""
-        return compile_source(self.source, self.folder, root=self.root, pedantic=self.pedantic)
+        return compile_source(
+            self.source,
+            self.folder,
+            root=self.root,
+            pedantic=self.pedantic,
+            parsed=self._parsed,
+        )
 
     @cached_property
     def lexed(self) -> Lexed:
@@ -45,9 +51,13 @@ class Document:
         return self.lexed.tokens
 
     @cached_property
+    def _parsed(self) -> Parsed:
+        return parse(self.source, self.lexed)
+
+    @property
     def tree(self) -> File | None:
         """The sound statements of the text itself, without those of files that it uses."""
-        return parse(self.source, self.lexed)[0]
+        return self._parsed[0]
 
     @property
     def plan(self) -> Plan | None:

@@ -12,8 +12,11 @@ from ktgdsl.syntax.recovery import Recovery
 from ktgdsl.syntax.syntax_errors import explain
 from ktgdsl.syntax.tree import File, Statement, Value
 
+Parsed = tuple[File | None, tuple[Diagnostic, ...]]
+"""The tree of a file, if anything in it is sound, and its syntax errors."""
 
-def parse(source: Source, lexed: Lexed | None = None) -> tuple[File | None, tuple[Diagnostic, ...]]:
+
+def parse(source: Source, lexed: Lexed | None = None) -> Parsed:
     """The tree of a file and every syntax error in it; never raises for any text.
 
     With errors, the tree holds the statements that are sound, and there is none when

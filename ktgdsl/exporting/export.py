@@ -16,7 +16,8 @@ def export(
 
     `.onnx` and `.pt2` (torch.export) take images (B, C, H, W) float32 in [0, 1], B being dynamic,
     normalise them, and are compared with the network before they are written. `.safetensors` has
-    the weights alone. All have the names of the classes, in the order of the outputs.
+    the weights alone. All have the names of the classes, in the order of the outputs. A node with
+    several heads has an output for each, by its name.
 
     Args:
         folder: of the run.

@@ -3,13 +3,13 @@
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ktgdsl.backend.weights import MEAN, STD, facts_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -22,12 +22,9 @@ TOLERANCE = 1e-4
 _BATCHES = (1, 2, 5)
 """Sizes of the batches that an exported network is checked with. It is traced with the second."""
 
-Compute = Callable[[Tensor], Tensor]
-"""Images (B, C, H, W) to outputs (B, classes, ...)."""
-
 
 def onnx_file(node: TrainedNode) -> bytes:
-    """An ONNX model with a dynamic batch; input `image`, output `logits` or `log_p`.
+    """An ONNX model with a dynamic batch; input `image`, output `logits` or `log_p`, or its heads.
 
     Its metadata are the node's facts.
     """
@@ -38,14 +35,15 @@ def onnx_file(node: TrainedNode) -> bytes:
         help = "pip install onnx onnxscript onnxruntime, or ktgdsl with [onnx]"
         message = f"the export to ONNX needs the package {error.name}"
         raise RunError.single("E504", message, help=help) from None
+    names = [*node.outputs]
     with _reporting(node, "ONNX"):
         program = torch.onnx.export(
-            node.network,
+            _InOrder(node) if node.heads else node.network,
             (_images(node, 2),),
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             input_names=["image"],
-            output_names=[node.output],
+            output_names=names,
             verbose=False,
         )
         assert program is not None  # it is None only where it writes the file itself
@@ -54,13 +52,19 @@ def onnx_file(node: TrainedNode) -> bytes:
             model.metadata_props.add(key=name, value=fact)
         content: bytes = model.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    _check(node, lambda image: torch.tensor(session.run(None, {"image": image.numpy()})[0]))
+
+    def compute(image: Tensor) -> dict[str, Tensor]:
+        found = session.run(names, {"image": image.numpy()})
+        return {name: torch.tensor(each) for name, each in zip(names, found, strict=True)}
+
+    _check(node, compute)
     return content
 
 
 def program_file(node: TrainedNode) -> bytes:
     """An exported program of torch with a dynamic batch, for `torch.export.load`.
 
+    With several heads it gives a dict of their outputs.
     Its extra file `facts.json` has the node's facts.
     """
     with _reporting(node, "torch.export"):
@@ -72,7 +76,8 @@ def program_file(node: TrainedNode) -> bytes:
         file = io.BytesIO()
         torch.export.save(program, file, extra_files={"facts.json": json.dumps(node.facts())})
         again = torch.export.load(io.BytesIO(file.getvalue()))
-    _check(node, again.module())
+    module: Any = again.module()
+    _check(node, lambda image: _by_name(node, module(image)))
     return file.getvalue()
 
 
@@ -127,16 +132,36 @@ def _reporting(node: TrainedNode, what: str) -> Iterator[None]:
 _INSTEAD = "export its weights alone, as .safetensors"
 
 
-def _check(node: TrainedNode, exported: Any) -> None:
+class _InOrder(nn.Module):
+    """A network with several heads, which gives their outputs as a tuple."""
+
+    def __init__(self, node: TrainedNode) -> None:
+        super().__init__()
+        self.network, self.heads = node.network, node.heads
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the output (B, classes, ...) of each head."""
+        outputs = self.network(image)
+        return tuple(outputs[head] for head in self.heads)
+
+
+def _by_name(node: TrainedNode, outputs: Any) -> Mapping[str, Tensor]:
+    """What a network gives, by the names of its outputs."""
+    return outputs if node.heads else {node.output: outputs}
+
+
+def _check(node: TrainedNode, exported: Callable[[Tensor], Mapping[str, Tensor]]) -> None:
     """Raise NodeError (E505) where an exported network computes other outputs."""
     with torch.no_grad():
         for size in _BATCHES:
             image = _images(node, size)
-            expected, got = node.network(image), exported(image)
-            difference = (expected - got).abs().max().item()
-            if not difference <= TOLERANCE * expected.abs().max().item():
-                message = (
-                    f"the exported network of node `{node.name}` computes something else: outputs "
-                    f"for {size} images differ by up to {difference:.2g}"
-                )
-                raise NodeError(node.name, Diagnostic("E505", message, help=_INSTEAD))
+            got = exported(image)
+            for name, expected in _by_name(node, node.network(image)).items():
+                difference = (expected - got[name]).abs().max().item()
+                if not difference <= TOLERANCE * expected.abs().max().item():
+                    of = f" of the head `{name}`" if node.heads else ""
+                    message = (
+                        f"the exported network of node `{node.name}` computes something else: "
+                        f"outputs{of} for {size} images differ by up to {difference:.2g}"
+                    )
+                    raise NodeError(node.name, Diagnostic("E505", message, help=_INSTEAD))

@@ -1,6 +1,7 @@
 """A node of a finished run: its network, and what another program has to know of it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from torch import nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.ensembles import ensembles_of
-from ktgdsl.plan.heads import classes_answered, heads_of
+from ktgdsl.plan.heads import ClassNames, classes_answered, heads_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.networks import load_network, names_answered
 from ktgdsl.training.result import RunResult
@@ -43,12 +44,30 @@ class TrainedNode(NamedTuple):
         return "log_p" if ensemble is not None and ensemble.on == "probabilities" else "logits"
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of the outputs: their numbers where the data name none."""
-        graph, data = self.plan.graph, self.plan.data
-        names = names_answered(self.run.classes(), heads_of(graph).get(self.name, ()))
-        numbers = map(str, range(classes_answered(graph, data, self.name)))
-        return names if isinstance(names, tuple) else tuple(numbers)
+    def heads(self) -> tuple[str, ...]:
+        """Its heads where it has several, whose outputs have their names; () where it has one."""
+        found = heads_of(self.plan.graph).get(self.name, ())
+        return found if len(found) > 1 else ()
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The number of classes of each output by its name, "logits" or "log_p" of a single one."""
+        data, graph = self.plan.data, self.plan.graph
+        if self.heads:
+            return {head: data.classes_of(head) for head in self.heads}
+        return {self.output: classes_answered(graph, data, self.name)}
+
+    @property
+    def class_names(self) -> ClassNames:
+        """The classes in the order of the outputs: their numbers where the data name none.
+
+        By head where it has several.
+        """
+        names = names_answered(self.run.classes(), heads_of(self.plan.graph).get(self.name, ()))
+        numbers = {name: tuple(map(str, range(n))) for name, n in self.outputs.items()}
+        if self.heads:
+            return {**numbers, **(names if isinstance(names, Mapping) else {})}
+        return names if isinstance(names, tuple) else numbers[self.output]
 
     @property
     def accuracy(self) -> float:
@@ -81,8 +100,4 @@ def trained_node(folder: str | Path, name: str | None, repeat: int) -> TrainedNo
         help = f"finish it with `ktgc run --resume {run.path}`"
         raise RunError.single("E505", message, help=help, path=run.path)
     name = name or plan.graph.targets[0]
-    if len(heads := heads_of(plan.graph).get(name, ())) > 1:
-        message = f"node `{name}` has the heads {', '.join(heads)}, and a file has one output"
-        help = f'`ktgdsl.load_network("{run.path}", "{name}")` gives all of them, by name'
-        raise RunError.single("E505", message, help=help, path=run.path)
     return TrainedNode(run, plan, result, name, repeat, load_network(run.path, name, repeat))

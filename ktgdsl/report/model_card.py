@@ -14,7 +14,7 @@ _EXAMPLES = {
 import onnxruntime
 
 session = onnxruntime.InferenceSession({file})
-(outputs,) = session.run(None, {{"image": images}})
+{outputs} = session.run({names}, {{"image": images}})
 class_names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])""",
     ".pt2": """import json
 import torch
@@ -63,13 +63,14 @@ def _metadata(node: TrainedNode) -> Iterator[str]:
 
 
 def _summary(node: TrainedNode, picture: str | None) -> Iterator[str]:
-    network = node.plan.graph.networks.get(node.name)
+    network, found = node.plan.graph.networks.get(node.name), node.result.nodes[node.name]
     rows = [
         ("network", "an ensemble" if network is None else str(network.network)),
         ("data", str(node.plan.data.source)),
-        ("classes", ", ".join(node.class_names)),
+        *_classes(node),
         ("test accuracy", f"{node.accuracy:.2f} % (seed {node.result.seeds[node.repeat - 1]})"),
-        ("all seeds", str(node.result.nodes[node.name].accuracy)),
+        ("all seeds", str(found.accuracy)),
+        *((f"all seeds, {head}", str(each.accuracy)) for head, each in (found.heads or {}).items()),
     ]
     yield f"# {node.name} of the knowledge transfer graph {node.plan.graph.name}"
     yield ""
@@ -82,11 +83,22 @@ def _summary(node: TrainedNode, picture: str | None) -> Iterator[str]:
         yield ""
 
 
+def _classes(node: TrainedNode) -> Iterator[tuple[str, str]]:
+    """A row with the classes, or one for each of several heads."""
+    names = node.class_names
+    by_head = {"classes": names} if isinstance(names, tuple) else names
+    for head, each in by_head.items():
+        yield (f"classes of {head}" if node.heads else head), ", ".join(each)
+
+
 def _usage(node: TrainedNode, file: str) -> Iterator[str]:
     channels, height, width = node.shape
     what = {"logits": "logits", "log_p": "log-probabilities"}[node.output]
     of_pixels = f", {height}, {width}" * node.plan.data.known.masks
-    output = f"{what} (B, {node.plan.data.classes}{of_pixels})"
+    shapes = {name: f"(B, {classes}{of_pixels})" for name, classes in node.outputs.items()}
+    output = ", ".join(
+        f"{what} {f'`{name}` ' * bool(node.heads)}{shape}" for name, shape in shapes.items()
+    )
     yield "## Use"
     yield ""
     if file.endswith(".safetensors"):
@@ -101,7 +113,9 @@ def _usage(node: TrainedNode, file: str) -> Iterator[str]:
         )
     yield ""
     yield "```python"
-    yield _EXAMPLES[file[file.rindex(".") :]].format(file=json.dumps(file))
+    outputs, names = ("outputs", json.dumps(node.heads)) if node.heads else ("(outputs,)", None)
+    example = _EXAMPLES[file[file.rindex(".") :]]
+    yield example.format(file=json.dumps(file), outputs=outputs, names=names)
     yield "```"
     yield ""
 

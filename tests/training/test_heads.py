@@ -1,6 +1,7 @@
 """Networks with several heads, each for a label of its own: steps, runs and what they report."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ktgdsl.exporting.trained_node import trained_node
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.possible import impossible
 from ktgdsl.report.evaluation import evaluation_text
+from ktgdsl.report.model_card import model_card
 from ktgdsl.report.page.answers_section import answers_section
 from ktgdsl.report.page.blocks import Folded, Table
 from ktgdsl.report.pictures.picture import picture
@@ -393,10 +395,56 @@ class TestRun:
         )
         assert same.nodes["u"] == ktgdsl.evaluate(finished.folder, ["u"]).nodes["u"]
 
-    def test_an_export_has_one_output(self, finished: RunResult) -> None:
-        with pytest.raises(RunError, match="has the heads size, tone, and a file has one"):
-            trained_node(finished.folder, "a", 1)
-        assert trained_node(finished.folder, "u", 1).class_names == ("0", "1", "2")
+    @pytest.mark.parametrize("suffix", [pytest.param("onnx", marks=pytest.mark.slow), "pt2"])
+    def test_an_export_has_an_output_for_each_head(
+        self, finished: RunResult, tmp_path: Path, suffix: str
+    ) -> None:
+        path = tmp_path / f"x.{suffix}"
+        image = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+        if suffix == "onnx":
+            onnxruntime = pytest.importorskip("onnxruntime")
+            pytest.importorskip("onnxscript")
+            exported = ktgdsl.export(finished.folder, path)
+            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            facts = session.get_modelmeta().custom_metadata_map
+            names = [each.name for each in session.get_outputs()]
+            got = dict(zip(names, session.run(None, {"image": image.numpy()}), strict=True))
+        else:
+            exported, extra = ktgdsl.export(finished.folder, path), {"facts.json": ""}
+            got = torch.export.load(path, extra_files=extra).module()(image)
+            facts = json.loads(extra["facts.json"])
+        assert list(got) == ["size", "tone"]
+        with torch.no_grad():
+            expected = ktgdsl.load_network(finished.folder, "a")(image)
+        for head, logits in expected.items():
+            torch.testing.assert_close(torch.as_tensor(got[head]).detach(), logits)
+        numbers = {"size": ["0", "1", "2", "3"], "tone": ["0", "1", "2"]}
+        assert json.loads(facts["class_names"]) == numbers
+        card = model_card(exported, path.name, None)
+        assert "gives logits `size` (B, 4), logits `tone` (B, 3).\n" in card
+        assert re.search(r"^classes of tone +0, 1, 2$", card, re.MULTILINE)
+        if suffix == "onnx":
+            assert '\noutputs = session.run(["size", "tone"], {"image": images})\n' in card
+
+    def test_other_outputs_of_one_head_are_not_written(
+        self, finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = torch.export.load
+
+        def damaged(file: Any) -> Any:
+            program = real(file)
+            program.state_dict["to_tone.bias"].add_(0.1)
+            return program
+
+        monkeypatch.setattr(torch.export, "load", damaged)
+        with pytest.raises(RunError, match="something else: outputs of the head `tone` for 1 "):
+            ktgdsl.export(finished.folder, tmp_path / "x.pt2")
+        assert not [*tmp_path.iterdir()]
+
+    def test_an_export_of_a_node_of_one_head_has_no_names(self, finished: RunResult) -> None:
+        node = trained_node(finished.folder, "u", 1)
+        assert node.class_names == ("0", "1", "2")
+        assert node.outputs == {"logits": 3}
 
 
 def images_of(folder: Path, split: str) -> tuple[Tensor, dict[str, Tensor]]:

@@ -87,6 +87,10 @@ def test_the_same_is_evaluated_later(
         assert facts["nodes"][name]["accuracy"]["mean"] == node.accuracy.mean
         assert facts["nodes"][name]["miou"]["mean"] == miou(trained, name)
     assert facts["samples"] == int((shapes("test")[1] >= 0).sum())
+    assert cli.main(["eval", str(trained.folder)]) == 0
+    text = capsys.readouterr().out
+    assert f"{facts['samples']:,} pixels, seed 0" in text
+    assert "samples" not in text
 
 
 @pytest.mark.usefixtures("cache")

@@ -65,7 +65,7 @@ class _Emitter:
             for name in call.nodes
             for tap in call.answers
         }
-        logits |= {each.node: self.values.derived(each, 0) for each in self.update.reported}
+        logits |= {each.name: self.values.derived(each, 0) for each in self.update.reported}
         results: tuple[Any, ...] = (
             {learner: self._sum(own, learner) for learner, own in parts.items()},
             {edge.key: edges[edge.key] for edge in self.update.edges},

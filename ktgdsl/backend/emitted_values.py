@@ -203,5 +203,5 @@ class EmittedValues:
 
 def _derived_suffix(output: DerivedOutput) -> str:
     """A derived node in the names of what is computed of it."""
-    node = identifier(output.node)
+    node = identifier(output.name)
     return node if output.destination is None else f"{node}_for_{identifier(output.destination)}"

@@ -38,20 +38,20 @@ def check_heads(drafting: Drafting) -> None:
             continue
         drafting.resolver.complain("E412", message, node.span, fix)
     for derived in draft.derived.values():
-        members = {draft.heads.get(each, ()) for each in derived.sources}
-        several = [each for each in derived.sources if len(draft.heads.get(each, ())) > 1]
-        message = ""
-        if derived.made.follows:
+        members = {tuple(sorted(draft.heads.get(each, ()))) for each in derived.sources}
+        if derived.made.follows or not members:
             continue
-        if several:
-            shown = listed(draft.heads[several[0]])
-            message = f"`{derived.name}` combines `{several[0]}`, which has the heads {shown}"
-        elif len(members) > 1:
+        several = draft.heads.get(derived.sources[0], ())
+        if len(members) > 1:
             shown = " and ".join(listed(heads) or "none" for heads in sorted(members))
             message = f"`{derived.name}` combines answers to {shown}"
-        if message:
-            fix = "an ensemble combines nodes that have one head each, all of the same name"
-            drafting.resolver.complain("E412", message, derived.span, fix)
+            fix = "an ensemble combines nodes that have the same heads"
+        elif derived.made.learned and len(several) > 1:
+            message = f"`{derived.name}` learns how to combine, and has the heads {listed(several)}"
+            fix = "combine several heads by `mean`, `sum` or `minimum`, each by itself"
+        else:
+            continue
+        drafting.resolver.complain("E412", message, derived.span, fix)
 
 
 def check_labels(drafting: Drafting, file: File, data: DataPlan) -> None:

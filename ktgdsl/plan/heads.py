@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ktgdsl.plan.data import DataPlan
 from ktgdsl.plan.graph import LOGITS, Graph
+
+_T = TypeVar("_T")
 
 
 def label_columns(graph: Graph, data: DataPlan) -> dict[str, int]:
@@ -35,11 +37,11 @@ def with_means(accuracy: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def by_head(accuracy: Mapping[str, float], node: str) -> dict[str, float]:
-    """Of accuracies by answer those of the heads of a node, where it has several."""
+def by_head(values: Mapping[str, _T], node: str) -> dict[str, _T]:
+    """Of accuracies or logits by answer those of the heads of a node, where it has several."""
     start = f"{node}."
     return {
-        name.removeprefix(start): each for name, each in accuracy.items() if name.startswith(start)
+        name.removeprefix(start): each for name, each in values.items() if name.startswith(start)
     }
 
 

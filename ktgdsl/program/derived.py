@@ -58,16 +58,19 @@ class Outputs:
     def read_at(self, read: Read, place: "Place") -> Read:
         """What is read of a node, of an ensemble or constant with how it is computed."""
         if read.node in self.ensembles:
-            head = next(iter(self.heads.get(read.node, ())), None)
+            heads = self.heads.get(read.node, ())
+            head = read.tap if len(heads) > 1 else next(iter(heads), None)
             return replace(read, derived=self._combined(read.node, place._replace(head=head)))
         if read.node in self._constants:
             return replace(read, derived=self._constant(read.node, place))
         return read
 
-    def reported(self, ensemble: str) -> DerivedOutput:
-        """The output of an ensemble as it is evaluated: for no destination, and without labels."""
-        head = next(iter(self.heads.get(ensemble, ())), None)
-        return self._combined(ensemble, Place(labeled=False, head=head))
+    def reported(self, ensemble: str) -> tuple[DerivedOutput, ...]:
+        """What an ensemble answers as it is evaluated: for no destination, and without labels."""
+        return tuple(
+            self._combined(ensemble, Place(labeled=False, head=head))
+            for head in self.heads.get(ensemble) or (None,)
+        )
 
     def reached(self, node: str) -> set[str]:
         """The nodes that the gradient of a node's loss reaches, itself included."""
@@ -100,11 +103,12 @@ class Outputs:
     def _combined(self, node: str, place: "Place") -> DerivedOutput:
         made, sources = self.ensembles[node], self._sources[node]
         combine = made.combine
+        several = place.head if len(self.heads.get(node, ())) > 1 else None
         if combine.reads_destination and not self._has_features(place.destination):
             form: Form = "logits" if made.on == "logits" else "log_p"
             places = [place._replace(destination=each) for each in sources]
             mixes = [self.read_at(Read(node, form, view=place.view), each) for each in places]
-            return DerivedOutput(node, Mean.word, made.on, tuple(mixes))
+            return DerivedOutput(node, Mean.word, made.on, tuple(mixes), head=several)
         destination = place.destination
         kept = [i for i, each in enumerate(sources) if not (made.others and each == destination)]
         resolver = _Resolver(self, node, sources, place)
@@ -113,7 +117,7 @@ class Outputs:
         differs = combine.reads_destination or len(kept) < len(sources)
         differs = differs or any(each.destination for each in within)
         own = destination if differs else None
-        return DerivedOutput(node, combine.word, made.on, tuple(inputs), own)
+        return DerivedOutput(node, combine.word, made.on, tuple(inputs), own, several)
 
     def label(self, like: Read, place: "Place") -> Value:
         """The labels, or labels -1 for as many samples as there are logits."""
@@ -175,7 +179,8 @@ class _Resolver:
 
     def _read(self, node: str, read: reads.Read) -> Read:
         assert read.form in ("features", "logits", "log_p", "p")
-        tap, view = read.tap or plan.LOGITS, self.place.view
+        answer = self.outputs.answer_tap(node, self.place.head)
+        tap, view = read.tap or answer, self.place.view
         found = Read(node, read.form, tap, detached=self._made.detach, view=view)
         return self.outputs.read_at(found, self.place)
 

@@ -87,7 +87,10 @@ def evaluation_of(plan: Plan, nodes: Collection[str] | None = None) -> Update:
     """
     outputs = Outputs(plan.graph, mixer_names(plan), plan.data.labels)
     reported = [
-        outputs.reported(name) for name in outputs.ensembles if nodes is None or name in nodes
+        each
+        for name in outputs.ensembles
+        if nodes is None or name in nodes
+        for each in outputs.reported(name)
     ]
     needed = {read.node for read in reads_of((), reported)}
     calls = []
@@ -138,7 +141,7 @@ def _phase(
         for name in names
         if name in called or written is None
     ]
-    reported = [outputs.reported(name) for name in outputs.ensembles]
+    reported = [each for name in outputs.ensembles for each in outputs.reported(name)]
     return Phase(
         name=None if written is None else written.name,
         epochs=epochs,

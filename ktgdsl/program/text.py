@@ -90,7 +90,7 @@ def _update(update: Update) -> Iterator[str]:
     numbers = {read: f"%{i}" for i, read in enumerate(reads, start=1)}
     yield from (f"{number} = {_read(read, numbers)}" for read, number in numbers.items())
     for output in update.reported:
-        yield f"logits of {output.node} = {_derived(output, numbers)}"
+        yield f"logits of {output.name} = {_derived(output, numbers)}"
     for edge in update.edges:
         scale = "" if edge.scale == 1 else f", {format_number(edge.scale)} times"
         yield f"edge {' -> '.join(end for end in edge.key if end)}{scale}"

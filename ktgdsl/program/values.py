@@ -60,7 +60,8 @@ class DerivedOutput:
     """The logits of an ensemble, or log p of one of probabilities or of a constant.
 
     `word` and `on` name the function, which takes `inputs`. `destination` is that of the edge where
-    it differs from one to the other.
+    it differs from one to the other, and `head` the label that is answered where the ensemble has
+    several heads.
     """
 
     node: str
@@ -68,6 +69,12 @@ class DerivedOutput:
     on: On
     inputs: "tuple[Value, ...]"
     destination: str | None = None
+    head: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the answer: the node, or `mix.colour`."""
+        return self.node if self.head is None else f"{self.node}.{self.head}"
 
 
 @dataclass(frozen=True)

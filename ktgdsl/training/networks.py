@@ -16,7 +16,7 @@ from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.parts import make_mixers
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
-from ktgdsl.plan.heads import ClassNames, heads_of
+from ktgdsl.plan.heads import ClassNames, heads_of, label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
@@ -132,9 +132,9 @@ class _Trained(NamedTuple):
         parts = make_mixers(self.plan, mixers, networks)
         for mixer in mixers:
             _load(parts[mixer.name], self._weights(mixer.node))
-        return NodePredictor(
-            GraphPredictor(evaluation_graph(self.plan, update, networks, parts), [name])
-        )
+        graph = evaluation_graph(self.plan, update, networks, parts)
+        columns = label_columns(self.plan.graph, self.plan.data)
+        return NodePredictor(GraphPredictor(graph, [name], columns))
 
     def _initial(self, name: str) -> nn.Module:
         return initial_network(self.plan, self.plan.graph.networks[name], self.plan.train.seed)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.graph import TrainingGraph, evaluation_graph
 from ktgdsl.backend.trunks import logits_of
-from ktgdsl.plan.heads import answer_names, label_columns
+from ktgdsl.plan.heads import answer_names, by_head, label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.trunks import shared, trunks_of
@@ -64,16 +64,20 @@ class GraphPredictor(nn.Module):
 
 
 class NodePredictor(nn.Module):
-    """Calls a graph for the logits of its first node alone."""
+    """Calls a graph for what its one node answers."""
 
     def __init__(self, predictor: GraphPredictor) -> None:
         super().__init__()
         self.predictor = predictor
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits (B, classes, ...), or log p, for images (B, channels, H, W)."""
-        logits: Tensor = self.predictor(image)[self.predictor.nodes[0]]
-        return logits
+    def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
+        """Return logits (B, classes, ...), or log p, for images (B, channels, H, W).
+
+        Of several heads those of each, by the head's name.
+        """
+        answers: dict[str, Tensor] = self.predictor(image)
+        (node,) = self.predictor.nodes
+        return answers[node] if node in answers else by_head(answers, node)
 
 
 def predictor(

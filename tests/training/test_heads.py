@@ -168,6 +168,42 @@ class TestStep:
             for name, gradient in zip(names, gradients, strict=True):
                 torch.testing.assert_close(after[name], weights[name] - 0.1 * gradient)
 
+    def test_an_ensemble_combines_each_head_by_itself(self, folder: Path) -> None:
+        """The smallest logits relative to the label's, and a mean of what it and a node answer."""
+        graph = """
+        graph g {
+            node a, b, c = python("heads_of_tests:Net") { heads = [size, tone] }
+            node low  = ensemble(a, b, combine=minimum)
+            node mean = ensemble(low, c)
+            target a, mean
+            edge label.size -> *.size
+            edge low.tone -> a.tone : kl
+            edge mean.size -> a.size : kl via correct
+        }
+        """
+        step = ktgdsl.stepper(plan_of(folder, graph), "cpu")
+        image, label = batch()
+        a, b, c = (step.networks[name](image) for name in "abc")
+        out = step(image, label)
+        low = {}
+        for head, of in zip(("size", "tone"), label.T, strict=True):
+            own = torch.where(of >= 0, of, (a[head] + b[head]).argmax(1))[:, None]
+            relative = [z[head] - z[head].gather(1, own) for z in (a, b)]
+            low[head] = torch.minimum(*relative)
+        expected = kl_div(
+            a["tone"].log_softmax(1), low["tone"].softmax(1), reduction="none"
+        ).sum(1).mean()  # fmt: skip
+        torch.testing.assert_close(out.edges["low.tone", "a.tone"], expected.detach())
+        mean = (low["size"] + c["size"]) / 2
+        right = (mean.argmax(1) == label[:, 0]).float()
+        divergence = kl_div(a["size"].log_softmax(1), mean.softmax(1), reduction="none").sum(1)
+        torch.testing.assert_close(
+            out.edges["mean.size", "a.size"], (right * divergence).mean().detach()
+        )
+        answers = ("size", "tone")
+        assert [*out.logits] == [f"{n}.{head}" for n in ("a", "b", "c", "low", "mean")
+                                 for head in answers]  # fmt: skip
+
     @pytest.mark.parametrize("form", ["tuple", "named"])
     def test_other_forms_of_outputs(self, folder: Path, form: str) -> None:
         plan = plan_of(folder, PAIR.replace(":Net", f':Net", form="{form}'))
@@ -236,6 +272,7 @@ graph full {
     node m    = ema(a)
     node c    = constant
     node mix  = ensemble(t, u, combine=minimum)
+    node both = ensemble(a, b, combine=sum)
     target a
     edge label.size  -> a.size, b.size
     edge label.tone  -> a.tone, b.tone, u
@@ -243,6 +280,7 @@ graph full {
     edge m.size      -> b.size : kl via correct
     edge c           -> a.size : kl
     edge mix         -> b.tone : kl via correct
+    edge both.tone   -> b.tone : kl(T=2)
     edge b.body      -> a.body : similarity
     edge b.tone      : -0.1 * entropy
 }
@@ -274,6 +312,7 @@ class TestRun:
         for name in ("t", "u", "mix"):
             assert finished.nodes[name].heads is None
         assert finished.nodes["m"].heads is not None
+        assert finished.nodes["both"].heads is not None
         assert RunResult.from_json(finished.to_json(), finished.folder) == finished
 
     def test_each_line_of_the_metrics_has_all_heads(self, finished: RunResult) -> None:
@@ -301,6 +340,10 @@ class TestRun:
         for head, label in labels.items():
             right = (logits[head].argmax(1) == label)[label >= 0].float()
             assert heads[head].accuracy.mean == pytest.approx(100 * right.mean().item())
+        a, b, both = (ktgdsl.load_network(finished.folder, n)(image) for n in ("a", "b", "both"))
+        assert list(both) == ["size", "tone"]
+        for head in both:
+            torch.testing.assert_close(both[head], a[head] + b[head])
         for name in ("t", "mix"):
             single = ktgdsl.load_network(finished.folder, name)(image)
             assert single.shape == (20, 3)
@@ -351,7 +394,7 @@ class TestRun:
         }  # fmt: skip
         assert "heads" not in facts["nodes"]["t"]
         assert len(facts["nodes"]["t"]["confusion"]) == 3
-        for name in "abm":
+        for name in ("a", "b", "m", "both"):
             heads, result = facts["nodes"][name]["heads"], finished.nodes[name]
             assert result.heads is not None
             with torch.no_grad():

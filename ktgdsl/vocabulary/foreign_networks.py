@@ -1,9 +1,9 @@
 """Networks that are not ours: of the user's code, of torchvision and of timm."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from ktgdsl.vocabulary.networks import Network
@@ -87,6 +87,14 @@ class Timm(Network):
 
     name: Name
     pretrained: Annotated[bool, Field(description="start from the library's weights")] = False
+
+    @model_validator(mode="after")
+    def _fitted_to_the_data(self) -> Self:
+        further = self.model_extra or {}
+        named = next((each for each in ("num_classes", "in_chans") if each in further), None)
+        if named is not None:
+            raise ValueError(f"`{named}` of `timm` is that of the data: leave it out")
+        return self
 
     @property
     def has_weights(self) -> bool:

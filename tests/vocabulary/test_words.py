@@ -64,6 +64,8 @@ BLOCKS: list[type[Parameters]] = [
         ("gate shard", {"count": 0}),
         ("network torchvision", {"name": "not a name"}),
         ("network timm", {"name": ""}),
+        ("network timm", {"num_classes": 5}),
+        ("network timm", {"in_chans": 1}),
         ("network ensemble", {"members": []}),
         ("network ensemble", {"members": [STAGE1]}),
         ("network ensemble", {"combine": combines.SumMix(), "on": "probabilities"}),

@@ -181,8 +181,8 @@ class Pool:
             self._handle(worker, message)
         if worker.gone:
             code = worker.end(FAREWELL)
-            reason = f"{_cause(code)}; its output is in {worker.log}"
-            self._replace(worker, reason, was_killed=code < 0)
+            printed = f"its output is in {worker.log}" if worker.has_printed else "it said nothing"
+            self._replace(worker, f"{_cause(code)}; {printed}", was_killed=code < 0)
         elif worker.silent_for() > (limit := self._limit(worker)):
             worker.process.kill()
             worker.end(FAREWELL)

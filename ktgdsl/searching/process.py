@@ -67,6 +67,11 @@ class WorkerProcess:
         """The file with its output."""
         return self.setup.folder / f"worker-{self.number}.log"
 
+    @property
+    def has_printed(self) -> bool:
+        """Whether there is any output of it, or of one before it with its number."""
+        return self.log.exists() and self.log.stat().st_size > 0
+
     def send(self, message: ToWorker) -> None:
         """Send a message. A dead worker is noticed when it is read from."""
         with suppress(OSError):

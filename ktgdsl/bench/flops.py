@@ -1,6 +1,6 @@
-"""Counts the FLOPs of a step, and of the networks of a graph."""
+"""Counts the FLOPs of training the networks of a graph."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,21 +11,7 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.trunks import Part
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.program.from_plan import program_of
-from ktgdsl.training.metrics import eval_mode
-
-
-def operations(call: Callable[[], object]) -> int:
-    """The FLOPs of a call: of its convolutions and matrix products, backward included.
-
-    A multiplication and an addition are two. Compiled code and other threads are not counted:
-    make and take a step under `one_thread`.
-    """
-    from torch.utils.flop_counter import FlopCounterMode  # a second to import
-
-    counter = FlopCounterMode(display=False)
-    with counter:
-        call()
-    return counter.get_total_flops()
+from ktgdsl.training.costs import forward_operations
 
 
 @contextmanager
@@ -78,10 +64,8 @@ class ImageFlops:
         return self._forward[key]
 
 
-@torch.no_grad()
 def _forward(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    with eval_mode([network]):
-        try:
-            return operations(lambda: network(torch.zeros(1, *shape)))
-        except Exception:  # a network of the user's; the error is reported when it is trained
-            return 0
+    try:
+        return forward_operations(network, shape)
+    except Exception:  # a network of the user's; the error is reported when it is trained
+        return 0

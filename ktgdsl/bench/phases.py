@@ -8,10 +8,11 @@ from functools import partial
 import torch
 
 from ktgdsl.bench.candidates import Training, limit, training
-from ktgdsl.bench.flops import one_thread, operations
+from ktgdsl.bench.flops import one_thread
 from ktgdsl.bench.result import PhaseBench
 from ktgdsl.bench.timing import Candidate, Stopwatch, time_interleaved
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.costs import operations
 
 WARM_UP = 2
 """Steps of each phase before the peak of memory is read."""

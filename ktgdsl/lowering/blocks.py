@@ -15,6 +15,13 @@ from ktgdsl.lowering.data_checks import (
 from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.objectives import objective_call
 from ktgdsl.lowering.resolve import Resolver
+from ktgdsl.lowering.several_objectives import (
+    complain_of_pruner,
+    default_sampler,
+    measure_of,
+    objective_calls,
+    several_objectives,
+)
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_settings
 from ktgdsl.plan import model
@@ -206,15 +213,23 @@ def search(
     # Most specs are no searches, whose words are loaded when they are needed.
     cls = cast("type[SearchSettings]", settings_of("search"))
     nodes = tuple((name, len(nodes)) for name, nodes in drafting.names.members.items())
-    settings = resolver.known_settings(cls, closed_ones, "search", block.span, nodes)
-    if settings is None or len(closed_ones) < len(block.settings):
+    listed = several_objectives(resolver, closed_ones)
+    others = [each for each in closed_ones if each is not listed]
+    settings = resolver.known_settings(cls, others, "search", block.span, nodes)
+    goals = () if listed is None else objective_calls(drafting, listed)
+    if settings is None or goals is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
-    objective = objective_call(drafting, block, settings.objective)
-    if objective is None:
+    objective = measure_of(goals) or objective_call(drafting, block, settings.objective)
+    if objective is None or found is None:
         return None
-    if found is None:
-        return None
+    sampler, pruner = settings.sampler.call(), settings.pruner.call()
+    if len(goals) > 1:
+        if "pruner" in places and pruner.name != "none":
+            complain_of_pruner(resolver, pruner.name, len(goals), places["pruner"])
+            return None
+        sampler = sampler if "sampler" in places else default_sampler()
+        pruner = model.Call(name="none", arguments={})
     epochs = settings.epochs
     if epochs is None:
         epochs = sum(phase.epochs for phase in phases) or found.train.epochs
@@ -224,9 +239,10 @@ def search(
         return None
     return model.SearchPlan.model_construct(
         trials=settings.trials,
-        sampler=settings.sampler.call(),
-        pruner=settings.pruner.call(),
+        sampler=sampler,
+        pruner=pruner,
         objective=objective,
+        goals=goals if len(goals) > 1 else (),
         epochs=epochs,
         confirm=settings.confirm,
         dedupe=settings.dedupe,

@@ -1,4 +1,4 @@
-"""Lowers the objective of a search: what is measured of which node, on which split."""
+"""Lowers the objectives of a search: what is measured of which node, on which split."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -8,11 +8,15 @@ from ktgdsl.lowering.draft import Drafting
 from ktgdsl.lowering.heads import plain_tap, unknown_head
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
+from ktgdsl.plan.goals import COSTS
 from ktgdsl.syntax.tree import Block
-from ktgdsl.vocabulary.refs import Tap
+from ktgdsl.vocabulary.refs import NodeRef, Tap
 
 if TYPE_CHECKING:
-    from ktgdsl.vocabulary.search import Measure, Objective
+    from ktgdsl.vocabulary.search import Cost, Measure, Objective
+
+SEVERAL = "such as `objective = [accuracy(a), -parameters(a)]`"
+NO_MEASURE = "a search needs an accuracy, or another measure of answers, among its objectives"
 
 
 def objective_call(
@@ -25,18 +29,21 @@ def objective_call(
     if objective is None:
         target = _only_target(drafting, block)
         return None if target is None else _call("accuracy", {"node": target}, "validation")
-    measure = cast("Measure", objective)
-    resolver = drafting.resolver
     place = next(each.value.span for each in block.settings if each.name == "objective")
+    if objective.word in COSTS:
+        drafting.resolver.complain("E411", NO_MEASURE, place, SEVERAL)
+        return None
+    return measure_call(drafting, objective, place)
+
+
+def measure_call(drafting: Drafting, objective: "Objective", place: Span) -> model.Call | None:
+    """A measure of answers as it stands in a plan; None after a complaint."""
+    measure, resolver = cast("Measure", objective), drafting.resolver
     path = measure.of.path if isinstance(measure.of, Tap) else None
     reference = measure.of.node if isinstance(measure.of, Tap) else measure.of
     assert reference is not None
-    named = drafting.names.referenced(reference)
-    if len(named) != 1:
-        message = f"the objective is the {measure.word} of one node, not of {len(named)}"
-        resolver.complain("E411", message, place, f"such as `{measure.word}(a[0])`")
+    if (node := _one_node(drafting, measure.word, reference, place)) is None:
         return None
-    (node,) = named
     if path is not None and (problem := unknown_head(drafting.draft, node, path)):
         resolver.complain("E412", problem[0], place, problem[1])
         return None
@@ -46,6 +53,23 @@ def objective_call(
     if path is not None and (tap := plain_tap(drafting.draft, node, path)) != model.LOGITS:
         of["tap"] = tap
     return _call(measure.word, of, measure.on)
+
+
+def cost_call(drafting: Drafting, objective: "Objective", place: Span) -> model.Call | None:
+    """A cost of a network as it stands in a plan; None after a complaint."""
+    cost = cast("Cost", objective)
+    node = _one_node(drafting, cost.word, cost.of, place)
+    return None if node is None else model.Call(name=cost.word, arguments={"of": {"node": node}})
+
+
+def _one_node(drafting: Drafting, word: str, reference: NodeRef, place: Span) -> str | None:
+    """The only node that an objective names; None after a complaint."""
+    named = drafting.names.referenced(reference)
+    if len(named) == 1:
+        return named[0]
+    message = f"the objective is the {word} of one node, not of {len(named)}"
+    drafting.resolver.complain("E411", message, place, f"such as `{word}(a[0])`")
+    return None
 
 
 def _call(word: str, of: dict[str, str], split: str) -> model.Call:

@@ -71,6 +71,9 @@ class SearchPlan(Data):
     sampler: Call
     pruner: Call
     objective: Call
+    """What trials are judged by after each epoch: of several objectives the first measure."""
+    goals: tuple[Call, ...] = ()
+    """All objectives where there are several, each of which is maximised: costs negated."""
     epochs: int
     confirm: int
     keep: int = 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from ktgdsl.plan.goals import described
 from ktgdsl.plan.model import Call, DataPlan, Percent, Plan
 from ktgdsl.syntax.tree import Block, File
 
@@ -32,10 +33,11 @@ def _search(plan: Plan) -> list[tuple[str, str]]:
         "keep": " (the best trials)" if plan.search.keep else " (no networks are kept)",
         "workers": "" if plan.search.workers else " (one a GPU, else one for two cores)",
     }
-    return [
-        (name, value_text(getattr(plan.search, name)) + notes.get(name, ""))
-        for name in type(plan.search).model_fields
-    ]
+    several = bool(plan.search.goals)
+    notes["pruner"] = " (with several objectives nobody is pruned)" if several else ""
+    values = {name: value_text(value) for name, value in plan.search if name != "goals"}
+    values["objective"] = described(plan.search) if several else values["objective"]
+    return [(name, value + notes.get(name, "")) for name, value in values.items()]
 
 
 def _with_origins(

@@ -249,7 +249,9 @@ def _best_graph(progress: SearchProgress, width: int, lines: int) -> list[Text]:
     if progress.best is None:
         return [_line("best graph so far: none, no trial is complete")][:lines]
     best = progress.best
-    title = _line(f"best graph so far: {best.value:.2f} %, trial {best.trial}", "bold green")
+    front = f"; {progress.front}" if progress.front else ""
+    text = f"best graph so far: {best.value:.2f} %, trial {best.trial}{front}"
+    title = _line(text, "bold green")
     nodes = _in_columns(list(_nodes(best.plan.graph)), width, (lines - 1) // 2)
     edges = _in_columns(progress.edges, width, lines - 1 - len(nodes))
     return [title, *map(_line, nodes), *map(_line, edges)][:lines]

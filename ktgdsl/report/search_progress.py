@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.formatting import Clock, one_line
+from ktgdsl.report.formatting import Clock, count, one_line
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.events import (
     BestFound,
@@ -15,6 +15,7 @@ from ktgdsl.searching.events import (
     CheckStarted,
     Event,
     Exhausted,
+    FrontReached,
     Past,
     SearchStarted,
     TrialEnded,
@@ -82,6 +83,8 @@ class SearchProgress:
     """Trials under way by their number."""
     rungs: dict[int, RungCounts] = field(init=False)
     best: BestFound | None = None
+    front: str = ""
+    """How many trials are on the front of several objectives, once there are some."""
     edges: list[str] = field(default_factory=list)
     """Those of the best graph."""
     checks: dict[str, CheckCounts] = field(default_factory=dict)
@@ -175,6 +178,8 @@ class SearchProgress:
                     self.last_pruned = f"trial {event.trial}, {event.standing}"
             case BestFound():
                 self.best, self.edges = event, edge_lines(event.plan)
+            case FrontReached():
+                self.front = f"{count(event.size, 'trial')} on the front"
             case CheckStarted():
                 if not self.checks:
                     self.checks_done, self.checks_total = event.done, event.of

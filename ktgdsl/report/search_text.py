@@ -5,9 +5,11 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
+from ktgdsl.report.front_text import front_lines, reached_text
 from ktgdsl.report.run_text import pretrained_text
 from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
 from ktgdsl.searching.events import (
@@ -16,6 +18,7 @@ from ktgdsl.searching.events import (
     CheckStarted,
     Event,
     Exhausted,
+    FrontReached,
     Listener,
     SearchFinished,
     SearchStarted,
@@ -80,7 +83,7 @@ class _LineWriter:
             write(line)
 
     def __call__(self, event: Event) -> None:
-        progress = self._progress
+        progress, plan = self._progress, self._progress.plan
         is_first_check = isinstance(event, CheckStarted) and not progress.checks
         if isinstance(event, CheckStarted | SearchFinished):
             self._write_trial()
@@ -93,7 +96,11 @@ class _LineWriter:
         match event:
             case BestFound():
                 edges = "; ".join(truncated(progress.edges, MOST_EDGES))
-                self._write(f"new best: {event.value:.2f} %, trial {event.trial}: {edges}")
+                first = [f" by {each}" for each in goals_of(plan.search)[:1]] if plan.search else []
+                found = f"{event.value:.2f} %, trial {event.trial}: {edges}"
+                self._write(f"new best{''.join(first)}: {found}")
+            case FrontReached():
+                self._write(reached_text(plan, event))
             case CheckStarted() if is_first_check:
                 trainings = count(event.of - event.done, "training")
                 self._write(f"the trials are over, {trainings} to judge the result")
@@ -148,7 +155,10 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     """The result of a search as plain lines: the best graph, what it compares with, the cost."""
     states = {**dict.fromkeys(STATES, 0), **result.states}
     all_epochs = result.trials * result.epochs
-    lines = [*best_graph(result), "", *columns(comparison(result)), "", *result_notes(result), ""]
+    lines = [*best_graph(result), ""]
+    if front := front_lines(result):
+        lines += [*front, ""]
+    lines += [*columns(comparison(result)), "", *result_notes(result), ""]
     lines.append(
         f"{count(result.trials, 'trial')}: "
         f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
@@ -174,7 +184,8 @@ def best_graph(result: SearchResult) -> list[str]:
     value = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
     if best.confirmed is not None:
         value = f"{best.confirmed} with further seeds"
-    lines = [f"best graph: trial {best.trial}, {value}"]
+    by = f", by {result.objectives[0]}" if result.objectives else ""
+    lines = [f"best graph{by}: trial {best.trial}, {value}"]
     if result.tied:
         others = ", ".join(truncated([f"trial {number}" for number in result.tied], MOST_TIED))
         lines.append(f"as good: {others}")

@@ -9,6 +9,7 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.heads import answers
 from ktgdsl.plan.model import Graph, Node, Plan, supervised
 from ktgdsl.searching.estimate import FINALISTS
+from ktgdsl.searching.front import front, has_several_values
 from ktgdsl.searching.result import Unjudged
 from ktgdsl.searching.study import values_of
 from ktgdsl.searching.trial_plans import labels, trial_plan
@@ -35,9 +36,12 @@ class Check:
 def leaders(trials: Sequence[FrozenTrial], count: int = FINALISTS) -> list[FrozenTrial]:
     """The best trials, the best first: complete ones, or else those with the most epochs.
 
-    Of equal values the earlier trial comes first.
+    Of equal values the earlier trial comes first. Of several objectives it is the front, the best
+    by the first of them first.
     """
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    if any(map(has_several_values, complete)):
+        return front(complete)[:count]
     if complete:
         return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))[:count]
     begun = [(values_of(t), t) for t in trials if t.intermediate_values]
@@ -60,6 +64,9 @@ def tied(
     search, among complete trials, or else those that were trained as long.
     """
     best, *others = finalists
+    if has_several_values(best):
+        equal = (t for t in trials if t.state == TrialState.COMPLETE and t.values == best.values)
+        return tuple(t.number for t in equal if t.number != best.number)
     score = confirmed.get(name_of(best))
     if score is not None:
         means = {name: each.mean for name, each in confirmed.items()}

@@ -1,20 +1,22 @@
 """The coordinator of a search: asks the study for trials, has them trained, reports values."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan, SearchPlan
-from ktgdsl.searching.checks import Check
+from ktgdsl.searching.checks import Check, leaders
 from ktgdsl.searching.events import (
     BestFound,
     CheckDone,
     CheckReported,
     CheckStarted,
     Exhausted,
+    FrontReached,
     Listener,
     State,
     TeacherReady,
@@ -24,6 +26,7 @@ from ktgdsl.searching.events import (
     TrialStarted,
     WorkerLost,
 )
+from ktgdsl.searching.front import front
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.protocol import (
     Diverged,
@@ -117,10 +120,8 @@ class Coordinator:
         """Take the trials in the journal into account; those that are still running."""
         trials = self.study.trials
         self._asked = len(trials)
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        if complete:
-            best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
-            self._improve(best)
+        if any(trial.state == TrialState.COMPLETE for trial in trials):
+            self._improve(leaders(trials, 1)[0])
         return [trial for trial in trials if trial.state == TrialState.RUNNING]
 
     def _resume(self, pool: Pool, trial: FrozenTrial) -> None:
@@ -132,8 +133,7 @@ class Coordinator:
         assert plan is not None
         self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
         seed = int(attribute(trial, SEED))
-        keeps = self.search.keep > 0
-        pool.submit(self._task(trial.number, plan, seed, epoch, leaves_networks=keeps))
+        pool.submit(self._trial_task(trial.number, plan, seed, epoch))
 
     def _ask(self, pool: Pool) -> None:
         while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
@@ -150,12 +150,16 @@ class Coordinator:
             self._asked += 1
             self._last[number] = 0, 0.0
             self._listener(TrialStarted(number, sample.params, sample.plan))
-            keeps = self.search.keep > 0
-            pool.submit(self._task(number, sample.plan, seed, leaves_networks=keeps))
+            pool.submit(self._trial_task(number, sample.plan, seed))
 
-    def _task(
-        self, number: int, plan: Plan, seed: int, kept: int = 0, *, leaves_networks: bool = False
-    ) -> Task:
+    def _trial_task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
+        return replace(
+            self._task(number, plan, seed, kept),
+            leaves_networks=self.search.keep > 0,
+            goals=goals_of(self.search),
+        )
+
+    def _task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
         return Task(
             trial=number,
             plan=plan.to_json(),
@@ -166,7 +170,6 @@ class Coordinator:
             judged_on=self.search.judged_on,
             kept=kept,
             compiles=plan.train.compile != "off",
-            leaves_networks=leaves_networks,
         )
 
     def _handle(self, pool: Pool, message: Message) -> None:
@@ -186,7 +189,7 @@ class Coordinator:
 
     def _report(self, pool: Pool, report: Report) -> None:
         number, epoch, value = report.trial, report.epoch, report.value
-        state = self.study.report(number, epoch, value, last=report.last)
+        state = self.study.report(number, epoch, value, last=report.last, values=report.values)
         self._last[number] = epoch, value
         kept = state != TrialState.PRUNED
         self._listener(TrialReported(number, epoch, value, kept))
@@ -204,17 +207,29 @@ class Coordinator:
         value_or_none = value if epoch else None
         standing = self.study.standing(number)
         self._listener(TrialEnded(number, state, epoch, value_or_none, reason, problems, standing))
-        if state == "complete" and (self._best is None or value > self._best):
+        if state == "complete" and self.search.goals:
+            self._complete_with_goals(number)
+        elif state == "complete" and (self._best is None or value > self._best):
             self._improve(self.study.trials[number])
+
+    def _complete_with_goals(self, number: int) -> None:
+        """Tell of a complete trial that is on the front, and whether it is the first there."""
+        found = front(self.study.trials)
+        if all(trial.number != number for trial in found):
+            return
+        trial = self.study.trials[number]
+        self._listener(FrontReached(number, tuple(trial.values), len(found)))
+        if trial.number == found[0].number:
+            self._improve(trial)
 
     def _improve(self, trial: FrozenTrial) -> None:
         """Tell of a new best trial."""
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
-        assert trial.value is not None
-        self._best = trial.value
+        values = values_of(trial)
+        self._best = values[max(values)]
         self._improved(trial)
-        self._listener(BestFound(trial.number, trial.value, plan))
+        self._listener(BestFound(trial.number, self._best, plan))
 
     def _handle_check(self, pool: Pool, message: Message) -> None:
         match message:

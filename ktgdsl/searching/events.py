@@ -117,11 +117,27 @@ class TeacherReady:
 
 @dataclass(frozen=True)
 class BestFound:
-    """A complete trial has the best value so far: its number, its value and its plan."""
+    """A complete trial has the best value so far: its number, its value and its plan.
+
+    Of several objectives the first counts; `value` is what trials are judged by in any case.
+    """
 
     trial: int
     value: float
     plan: Plan
+
+
+@dataclass(frozen=True)
+class FrontReached:
+    """A complete trial of several objectives is on the front, with `size` trials on it then.
+
+    `values` are those of the objectives in the order of the search; all are maximised, costs are
+    negative.
+    """
+
+    trial: int
+    values: tuple[float, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -186,6 +202,7 @@ Event = (
     | TrialNoted
     | TeacherReady
     | BestFound
+    | FrontReached
     | Exhausted
     | CheckStarted
     | CheckReported

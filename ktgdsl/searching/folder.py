@@ -8,6 +8,7 @@ workers/             checkpoints of running trials, and the output of workers
 trials.csv           one line a trial
 best.ktg             the best graph so far, as a spec
 top/01.ktg, ...      the best ones
+front/01.ktg, ...    instead, of several objectives, all of the front
 kept/trial-N/        the trained networks of a trial, in a folder like that of a run
 result.json          the result; a folder that has it is finished
 """
@@ -24,8 +25,10 @@ from typing import Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.files import sha256
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
+from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
 from ktgdsl.searching.trial_plans import graph_of_trial
@@ -158,6 +161,10 @@ class SearchFolder:
             f"graph {attribute(trial, GRAPH)}",
             f"trained as {attribute(trial, DIGEST)}",
         ]
+        if has_several_values(trial):
+            goals = zip(goals_of(plan.search), trial.values, strict=True)
+            values_text = ", ".join(f"{goal.measure} {goal.text(value)}" for goal, value in goals)
+            comments.insert(1, f"on the front: {values_text}")
         if confirmed is not None:
             comments.insert(0, f"confirmed: {confirmed} {split}, further seeds")
         if tied:
@@ -173,12 +180,17 @@ class SearchFolder:
         names = [draw.name for draw in plan.space.draws]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["trial", "state", "epochs", "value", "seed", "graph", *names, "reason"])
+        goals = goals_of(plan.search) if plan.search else ()
+        measures = [goal.measure for goal in goals]
+        head = ["trial", "state", "epochs", "value", *measures, "seed", "graph"]
+        table.writerow([*head, *names, "reason"])
         for trial in trials:
             values = values_of(trial)
             epoch = max(values, default=0)
             value = f"{values[epoch]:.6g}" if epoch else ""
             own = [trial.number, STATES[trial.state], epoch, value]
+            reached = trial.values if has_several_values(trial) else ()
+            own += [f"{abs(each):.10g}" for each in reached] or [""] * len(goals)
             own += [attribute(trial, SEED), attribute(trial, GRAPH)]
             drawn = [trial.params[name] for name in names]
             table.writerow([*own, *drawn, reason_of(trial)])

@@ -1,16 +1,17 @@
 """The result of a search: its best graphs and networks in the folder, and what is said of them."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
 from ktgdsl.files import sha256
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.goals import goals_of
+from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.searching.checks import baselines, leaders, name_of, scores, tied, unjudged
 from ktgdsl.searching.folder import STATES, SearchFolder
+from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.kept_trials import keep_networks
-from ktgdsl.searching.result import Finalist, PrunedTrial, SearchResult, Teacher
+from ktgdsl.searching.result import Finalist, FrontTrial, PrunedTrial, SearchResult, Teacher
 from ktgdsl.searching.study import (
     DIGEST,
     GRAPH,
@@ -42,14 +43,15 @@ def search_result(
     names = [name_of(trial) for trial in finalists]
     against = list(baselines(plan, finalists[0]))
     confirmed = scores(checked, names)
-    if confirmed:
+    if confirmed and not settings.goals:
         means = {name: score.mean for name, score in confirmed.items()}
         finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
-    described = []
-    for place, trial in enumerate(finalists, start=1):
-        score = confirmed.get(name_of(trial))
-        spec = folder.write_graph(f"top/{place:02}.ktg", plan, trial, score)
-        described.append(_finalist(trial, spec.relative_to(folder.path), confirmed))
+    best_trials = leaders(trials, len(trials)) if settings.goals else finalists
+    specs = []
+    for place, trial in enumerate(best_trials, start=1):
+        name = f"{'front' if settings.goals else 'top'}/{place:02}.ktg"
+        folder.write_graph(name, plan, trial, confirmed.get(name_of(trial)))
+        specs.append(name)
     equals = tied(trials, finalists, confirmed)
     score = confirmed.get(name_of(finalists[0]))
     best = folder.write_graph("best.ktg", plan, finalists[0], score, equals)
@@ -59,7 +61,9 @@ def search_result(
         target=settings.node,
         metric=settings.objective.name,
         head=settings.head,
-        finalists=tuple(described),
+        finalists=tuple(
+            _finalist(trial, spec, confirmed) for trial, spec in zip(finalists, specs, strict=False)
+        ),
         tied=equals,
         best_sha256=sha256(best.read_bytes()),
         complete=STATES[finalists[0].state] == "complete",
@@ -69,6 +73,8 @@ def search_result(
         unjudged=unjudged(checked, [*names, *against]),
         kept=_kept_networks(plan, folder, trials, finalists),
         pruned=_pruned(trials),
+        objectives=tuple(map(str, goals_of(settings))),
+        front=_front(settings, best_trials, specs),
         teachers=tuple(map(Teacher.model_validate, study.teachers)),
         validation_samples=plan.data.held_samples,
         test_samples=plan.data.known.test_samples if settings.judged_on == "test" else None,
@@ -109,7 +115,29 @@ def _pruned(trials: Sequence[FrozenTrial]) -> tuple[PrunedTrial, ...]:
     )
 
 
-def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) -> Finalist:
+def _front(
+    settings: SearchPlan, trials: Sequence[FrozenTrial], specs: Sequence[str]
+) -> tuple[FrontTrial, ...]:
+    """The front of several objectives; nothing while no trial is complete, or of a single one."""
+    goals = goals_of(settings)
+    return tuple(
+        FrontTrial(
+            trial=trial.number,
+            values={
+                goal.measure: int(-value) if goal.is_cost else value
+                for goal, value in zip(goals, trial.values, strict=True)
+            },
+            seed=int(attribute(trial, SEED)),
+            digest=str(attribute(trial, DIGEST)),
+            canonical_digest=str(attribute(trial, GRAPH)),
+            spec=spec,
+        )
+        for trial, spec in zip(trials, specs, strict=True)
+        if has_several_values(trial)
+    )
+
+
+def _finalist(trial: FrozenTrial, spec: str, confirmed: Mapping[str, Score]) -> Finalist:
     values = values_of(trial)
     epoch = max(values)
     return Finalist(
@@ -119,6 +147,6 @@ def _finalist(trial: FrozenTrial, spec: Path, confirmed: Mapping[str, Score]) ->
         seed=int(attribute(trial, SEED)),
         digest=str(attribute(trial, DIGEST)),
         canonical_digest=str(attribute(trial, GRAPH)),
-        spec=spec.as_posix(),
+        spec=spec,
         confirmed=confirmed.get(name_of(trial)),
     )

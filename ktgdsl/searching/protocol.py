@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.plan.goals import Goal
 from ktgdsl.training.events import PretrainDone, SplitName
 from ktgdsl.vocabulary.metrics import Metric
 
@@ -31,7 +32,7 @@ class Task:
     pre-training. The
     coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
     that the first step may take minutes, and `leaves_networks` that the worker writes the trained
-    networks before the last report.
+    networks before the last report, which has the values of `goals`, if there are some.
     """
 
     trial: int
@@ -44,6 +45,7 @@ class Task:
     kept: int = 0
     compiles: bool = False
     leaves_networks: bool = False
+    goals: tuple[Goal, ...] = ()
 
     @property
     def judged(self) -> str:
@@ -80,7 +82,8 @@ class Report:
 
     `value` is the objective in percent, with the weights that the trial would keep if
     it ended here: those of the best epoch so far in a phase with `take = best`. `seconds` is how
-    long the epoch took, and `last` says that no epoch follows.
+    long the epoch took, and `last` says that no epoch follows. `values` has all objectives where
+    there are several, of the last epoch alone.
     """
 
     trial: int
@@ -88,6 +91,7 @@ class Report:
     value: float
     seconds: float
     last: bool
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

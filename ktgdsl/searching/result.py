@@ -54,6 +54,21 @@ class PrunedTrial(Standing):
     trial: Annotated[int, Field(ge=0)]
 
 
+class FrontTrial(_Record):
+    """A trial of several objectives that no other is better than in one without being worse.
+
+    `values` has what was measured by its name, such as `accuracy(a)` in percent on the split that
+    judges trials, and `parameters(a)`. `spec` is the file of the graph, relative to the folder.
+    """
+
+    trial: Annotated[int, Field(ge=0)]
+    values: dict[str, int | float]
+    seed: int
+    digest: str
+    canonical_digest: str
+    spec: str
+
+
 class SearchResult(_Record):
     """The end of a search.
 
@@ -65,6 +80,9 @@ class SearchResult(_Record):
     and finalists that gave no value. That split has `validation_samples`, or under `on=test`
     `test_samples`, and one of its images is `step` percent of accuracy.
     What was maximised is the `metric` of the target, or of its `head` alone.
+    `objectives` has what was maximised where that is several things, such as `accuracy(a)` and
+    `-parameters(a)`, and `front` the trials that trade one for the other, the best by the first
+    objective first; the finalists are then the first of them.
     `kept` has the folders of the trials whose trained networks are kept, relative to that of the
     search, the best first. `pruned` says why trials were, but for those that an older version or a
     pruner of the caller's has ended. `exhausted` says that the space had no further graph;
@@ -86,6 +104,8 @@ class SearchResult(_Record):
     unjudged: tuple[Unjudged, ...] = ()
     kept: tuple[str, ...] = ()
     pruned: tuple[PrunedTrial, ...] = ()
+    objectives: tuple[str, ...] = ()
+    front: tuple[FrontTrial, ...] = ()
     teachers: tuple[Teacher, ...] = ()
     validation_samples: Annotated[int, Field(ge=1)]
     test_samples: Annotated[int, Field(ge=1)] | None = None

@@ -13,7 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.backend.seeds import derive
@@ -159,7 +159,8 @@ class DistinctSampler(BaseSampler):
         return Sample(params, plan)
 
     def _proposals(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Params]:
-        guided = GUIDED if self._proposing or self.search.sampler.name == "tpe" else 0
+        learns = self._proposing or self.search.sampler.name in ("tpe", "nsga2")
+        guided = GUIDED if learns else 0
         for attempt in range(guided):
             yield self._guided(study, trial, attempt)
         for attempt in range(guided, guided + BLIND):
@@ -172,6 +173,8 @@ class DistinctSampler(BaseSampler):
 
     def _guided(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
         """A point from the sampler that learns."""
+        if self._proposing is None and self.search.sampler.name == "nsga2":
+            return self._bred(study, trial, attempt)
         if self._proposing is None:
             # All values at once, as one look at the trials takes longer the more there are.
             # Trials under way have no say: that no graph comes twice is seen to here.
@@ -183,6 +186,16 @@ class DistinctSampler(BaseSampler):
         trial = study.get_trials(deepcopy=False)[-1]  # which may have had attributes set
         space = self._proposing.infer_relative_search_space(study, trial)
         return self._draw(self._proposing, space, study, trial)
+
+    def _bred(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
+        """A point of NSGA-II's: at random in the first generation, then from two parents."""
+        population = self.search.sampler.arguments["population"]
+        assert isinstance(population, int)
+        sampler = NSGAIISampler(population_size=population, seed=self._seed(trial, attempt))
+        # The first attempt has noted the generation with the trial, which then stays.
+        trial = study.get_trials(deepcopy=False)[-1]
+        space = {name: each for name, each in self.distributions.items() if not each.single()}
+        return self._draw(sampler, space, study, trial)
 
     def _draw(
         self,

@@ -64,7 +64,8 @@ def search(
             `dedupe`) known; then random points are tried. The parameters have the names of the
             draws, as `ktgc plan` shows them.
         pruner: one of Optuna's or of your own, instead of the one that the space names. It is
-            asked after every epoch but the last, by its `prune`; epochs are counted from 1.
+            asked after every epoch but the last, by its `prune`; epochs are counted from 1. There
+            is none where the space has several objectives (E411).
 
     No file keeps a sampler or a pruner that is passed: `resume` has to have it again. What
     such a one remembers beside the trials of the study is lost when a search is cut off, so its
@@ -78,6 +79,7 @@ def search(
     """
     require_plan(plan, "search")
     require_space(plan)
+    _require_no_pruner(plan, pruner)
     plan, identity = identify(plan)
     devices = _devices(device)
     workers = workers or (plan.search and plan.search.workers) or _workers(devices)
@@ -128,6 +130,7 @@ def resume(
     with opened.run.locked():
         plan = opened.run.plan()
         require_space(plan)
+        _require_no_pruner(plan, pruner)
         opened.require_journal()
         if opened.result() is None:
             environment = opened.run.environment_to_resume()
@@ -153,6 +156,14 @@ def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[st
         for what, each in passed.items()
         if each is not None
     }
+
+
+def _require_no_pruner(plan: Plan, pruner: BasePruner | None) -> None:
+    """Raise RunError (E411) where a pruner is passed to a search with several objectives."""
+    if pruner is not None and plan.search is not None and plan.search.goals:
+        objectives = len(plan.search.goals)
+        message = f"a pruner ends trials by one value, and this search has {objectives} objectives"
+        raise RunError.single("E411", message, help="leave `pruner` out")
 
 
 def _require_the_same(path: Path, noted: Mapping[str, Any], passed: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import (
     Check,
@@ -105,6 +106,7 @@ class SearchRun:
             plan.graph.name,
             DistinctSampler(plan, sampler, size(plan).distinct) if self.result is None else None,
             pruner or pruner_of(plan.search),
+            [str(each) for each in goals_of(plan.search)],
         )
         self._table_due = time.monotonic() + TABLE_SECONDS
         self._problems: dict[Diagnostic, None] = {}
@@ -226,6 +228,8 @@ class SearchRun:
         if (count := self.settings.keep) > 0:
             count = max(count, FINALISTS) if self.settings.confirm else count
             trials = self.study.trials
+            if self.settings.goals:  # a trial that leaves the front never comes back, others may
+                count = len(trials)
             keep_networks(self.plan, self.folder, trials, leaders(trials, count))
 
     def _outcome(self, result: SearchResult) -> SearchOutcome:

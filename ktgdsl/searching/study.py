@@ -1,6 +1,7 @@
 """The Optuna study of a search, in a journal that the coordinator alone writes."""
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ktgdsl.searching.journal import Journal, quarantine
@@ -41,6 +43,7 @@ class Study:
         name: of the study in it.
         sampler: draws the points of trials; needed to ask for one.
         pruner: is asked after every epoch but the last; by default it ends nobody.
+        objectives: their names where there are several. All are maximised, and nobody is pruned.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class Study:
         name: str,
         sampler: DistinctSampler | None = None,
         pruner: BasePruner | None = None,
+        objectives: Sequence[str] = (),
     ) -> None:
+        self._objectives = tuple(objectives)
         self.path = path.absolute()
         self._name = name
         self._sampler = sampler
@@ -69,10 +74,18 @@ class Study:
             self._journal = Journal(self.path)
             storage = JournalStorage(self._journal)
             if not storage.get_all_studies():
-                optuna.create_study(study_name=self._name, storage=storage, direction="maximize")
+                self._create(storage)
         self.optuna = StoppableStudy(
             self._name, storage, self._sampler or RandomSampler(seed=0), self._pruner or NopPruner()
         )
+
+    def _create(self, storage: JournalStorage) -> None:
+        directions = [StudyDirection.MAXIMIZE] * max(1, len(self._objectives))
+        study = optuna.create_study(study_name=self._name, storage=storage, directions=directions)
+        if self._objectives:
+            with warnings.catch_warnings():  # which may change, and is for other programs
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([*self._objectives])
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -110,18 +123,24 @@ class Study:
         sampler.remember(sample.params, sample.plan.canonical_digest)
         return sample
 
-    def report(self, number: int, epoch: int, value: float, *, last: bool) -> TrialState:
+    def report(
+        self, number: int, epoch: int, value: float, *, last: bool, values: Sequence[float] = ()
+    ) -> TrialState:
         """Report the value of a trial after an epoch; the state of the trial then.
 
-        It is complete after its last epoch; before, the pruner decides whether it continues.
+        It is complete after its last epoch, with the `values` of several objectives if there are
+        some; before, the pruner decides whether it continues.
         """
         with self._written():
             trial = self._trial(number)
-            trial.report(value, epoch)
+            if self._objectives:  # Optuna's own `report` and `should_prune` are for a single one
+                self.optuna._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            else:
+                trial.report(value, epoch)
             if last:
-                self.optuna.tell(trial, value)
+                self.optuna.tell(trial, list(values) or value)
                 return TrialState.COMPLETE
-            if trial.should_prune():
+            if not self._objectives and trial.should_prune():
                 self.optuna.tell(trial, state=TrialState.PRUNED)
                 return TrialState.PRUNED
             return TrialState.RUNNING

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ktgdsl.plan.goals import goal, goals_of
 from ktgdsl.plan.model import Draw, Phase, Plan
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
@@ -52,12 +53,13 @@ def for_trial(plan: Plan) -> Plan:
     """A plan without open values as a search trains it.
 
     Phases are as long as the plan says, or in that proportion where the search is shorter, and so
-    are pre-trainings that are as long as `train` says. Of metrics only the objective is measured.
+    are pre-trainings that are as long as `train` says. Of metrics only the objectives are measured.
     """
     assert plan.search is not None
     share = plan.search.epochs / plan.epochs
     epochs = max(1, round(plan.train.epochs * share))
-    metrics = () if plan.search.metric is None else (plan.search.metric,)
+    goals = goals_of(plan.search) or (goal(plan.search.objective),)
+    metrics = tuple(dict.fromkeys(each.metric for each in goals if each.metric is not None))
     train = plan.train.model_copy(update={"epochs": epochs, "repeats": 1, "metrics": metrics})
     data = plan.data.model_copy(update={"holdout": True})
     phases = _in_proportion(plan.phases, plan.search.epochs)

@@ -15,6 +15,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import KtgError, RunError, describe
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.searching.channel import Channel, Pipe
+from ktgdsl.searching.goal_values import goal_values
 from ktgdsl.searching.heartbeat import Heartbeat, beating
 from ktgdsl.searching.protocol import (
     Busy,
@@ -129,16 +130,20 @@ class Worker:
                 # An ensemble has no best epoch of its own: its members keep each theirs.
                 next(training, None)  # which loads their weights
                 value = value_now(step, data, task)
+            values: tuple[float, ...] = ()
+            if done.last and (task.goals or task.leaves_networks):
+                next(training, None)  # which takes the weights of the best epoch, if those are kept
+                values = goal_values(task.goals, plan, step, data)
             report = Report(
                 task.trial,
                 done.epoch,
                 value,
                 time.monotonic() - began,
                 last=done.last,
+                values=values,
             )
             reports.append(report)
             if done.last and task.leaves_networks:
-                next(training, None)  # which takes the weights of the best epoch, if those are kept
                 self._leave_networks(task, plan, step, data, reports)
             if not reporter.keep(report):
                 return

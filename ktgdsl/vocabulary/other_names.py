@@ -54,9 +54,17 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "resnet": "cifarresnet",
         "ema": "meanteacher movingaverage exponentialmovingaverage averagedmodel",
     },
-    "sampler": {"tpe": "bayes bayesian optuna", "all": "grid gridsearch exhaustive bruteforce"},
+    "sampler": {
+        "tpe": "bayes bayesian optuna",
+        "nsga2": "nsga nsgaii genetic evolution",
+        "all": "grid gridsearch exhaustive bruteforce",
+    },
     "pruner": {"asha": "sha hyperband successivehalving"},
-    "objective": {"accuracy": "acc top1 valaccuracy validationaccuracy testaccuracy"},
+    "objective": {
+        "accuracy": "acc top1 valaccuracy validationaccuracy testaccuracy",
+        "parameters": "params size nparams weights",
+        "flops": "macs gflops compute",
+    },
     "dataset": {
         'folder("images")': "imagenet imagefolder images",
         "fashion_mnist": "fmnist",

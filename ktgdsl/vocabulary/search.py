@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.metrics import Metric
-from ktgdsl.vocabulary.refs import Answer, ReferringEntry
+from ktgdsl.vocabulary.refs import Answer, Node, ReferringEntry
 
 
 class Sampler(Entry):
@@ -38,6 +38,19 @@ class Tpe(Sampler):
     word: ClassVar[str] = "tpe"
 
     seed: Seed = 0
+
+
+class Nsga2(Sampler):
+    """NSGA-II: generations bred from the points that no other dominates, for several objectives.
+
+    The first `population` points are random. Source: Deb et al., A Fast and Elitist Multiobjective
+    Genetic Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
+    """
+
+    word: ClassVar[str] = "nsga2"
+
+    seed: Seed = 0
+    population: Annotated[int, Field(ge=2, description="points of a generation")] = 50
 
 
 class All(Sampler):
@@ -118,6 +131,30 @@ class F1(Measure):
     metric: ClassVar[Metric | None] = "f1"
 
 
+class Cost(ReferringEntry, Objective):
+    """Base of what a node costs once it is trained; written with a minus, as it is to be small.
+
+    Of an ensemble the sum over the networks that it needs.
+    """
+
+    of: Annotated[Node, Field(description="whose network counts")]
+
+
+class ParameterCount(Cost):
+    """The number of trainable parameters: `-parameters(a)` among several objectives."""
+
+    word: ClassVar[str] = "parameters"
+
+
+class Flops(Cost):
+    """FLOPs for one image, of convolutions and matrix products: `-flops(a)` among several.
+
+    A multiplication and an addition are two.
+    """
+
+    word: ClassVar[str] = "flops"
+
+
 class SearchSettings(Parameters):
     """`search { ... }`."""
 
@@ -125,7 +162,10 @@ class SearchSettings(Parameters):
     sampler: Sampler = Field(default_factory=Random.model_construct, description="picks points")
     pruner: Pruner = Field(default_factory=Asha.model_construct, description="ends trials early")
     objective: Annotated[
-        Objective | None, Field(description="what counts; the only target's accuracy unless given")
+        Objective | None,
+        Field(
+            description="what counts, or a list of several; the only target's accuracy unless given"
+        ),
     ] = None
     epochs: Annotated[
         int | None,

@@ -5,8 +5,9 @@ import torch
 
 import ktgdsl
 from ktgdsl.bench.candidates import limit, peak_precision, product, training
-from ktgdsl.bench.flops import ImageFlops, operations
+from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import SharedLayers
+from ktgdsl.training.costs import operations
 from tests.bench.specs import alone, written
 from tests.plans import tiny_plan
 from tests.specs import of

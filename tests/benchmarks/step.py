@@ -19,7 +19,8 @@ from statistics import median
 
 import torch
 
-from ktgdsl.bench.flops import one_thread, operations
+from ktgdsl.bench.flops import one_thread
+from ktgdsl.training.costs import operations
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.loop import epochs
 from tests.benchmarks.candidates import (

@@ -80,6 +80,13 @@ def value(task: Task, epoch: int) -> float:
     return int(hashlib.sha256(seen.encode()).hexdigest()[:4], 16) % 400 / 4
 
 
+def cost_of(task: Task, node: str) -> float:
+    """What a graph costs: the depth of a node's network."""
+    depth = plan_in(task.plan).graph.node(node).network.arguments["depth"]
+    assert isinstance(depth, int)
+    return float(depth)
+
+
 class Pretence:
     """A pool without processes: every worker reports in turn; `fate` may do otherwise."""
 
@@ -123,7 +130,11 @@ class Pretence:
             return [told]
         last = epoch + 1 == plan_in(task.plan).train.epochs
         self.under_way[number] = task, epoch + 1
-        return [Report(number, epoch + 1, value(task, epoch + 1), 1.0, last=last)]
+        reached = value(task, epoch + 1)
+        if task.goals:  # larger networks are better, by and large
+            reached = reached / 4 + 3 * cost_of(task, task.judged)
+        values = tuple(-cost_of(task, e.node) if e.is_cost else reached for e in task.goals)
+        return [Report(number, epoch + 1, reached, 1.0, last, values if last else ())]
 
 
 def searched(path: Path, plan: Plan, pool: Any, events: list[Event] | None = None) -> Study:

@@ -27,13 +27,15 @@ class Leaving(Pretended):
     """Workers that leave networks, with the number of the trial for weights."""
 
     folder = Path()
+    last = 4
+    """The last epoch."""
 
     def __init__(self, workers: int, devices: list[str], folder: Path, **more: Any) -> None:
         super().__init__(workers, devices, folder, **more)
         Leaving.folder = folder
 
     def fate(self, task: Task, epoch: int) -> Message | None:
-        if task.leaves_networks and epoch == 4:
+        if task.leaves_networks and epoch == self.last:
             path = networks_path(self.folder, task.trial)
             path.mkdir(parents=True, exist_ok=True)
             (path / "weights").write_text(str(task.trial))

@@ -61,6 +61,7 @@ def drawn(
     [
         ("random(seed=0)", "through | cutoff | linear | correct"),
         ("tpe(seed=0)", "through | cutoff"),
+        ("nsga2(seed=0, population=4)", "through | cutoff"),
         ("all", "through | cutoff | linear | correct"),
     ],
 )
@@ -99,7 +100,9 @@ def test_other_seeds_give_other_points() -> None:
     assert [each.params for each in one] != [each.params for each in other]
 
 
-@pytest.mark.parametrize("sampler", ["random(seed=3)", "tpe(seed=3)", "all"])
+@pytest.mark.parametrize(
+    "sampler", ["random(seed=3)", "tpe(seed=3)", "nsga2(seed=3, population=4)", "all"]
+)
 def test_after_a_restart_the_same_points_follow(sampler: str, tmp_path: Path) -> None:
     plan = sound(TWO.format(sampler))
 

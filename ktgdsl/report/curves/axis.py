@@ -1,7 +1,8 @@
 """Axes of charts: ranges that begin and end at round numbers, and the ticks between."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ktgdsl.report.curves.charts import Chart
 
@@ -43,6 +44,27 @@ def value_axis(chart: Chart, most: int) -> Axis:
         low, high = low - margin, high + margin
         low = low if floor is None else max(low, floor)
         high = high if ceiling is None else min(high, ceiling)
+    return _linear(low, high, most)
+
+
+def number_axis(values: Sequence[float], most: int) -> Axis:
+    """The axis of numbers from 0 on, such as those of parameters: `75k`, `1.2M`."""
+    low, high = min(values), max(values)
+    if low > 0 and high / low >= _LOG_FROM:
+        axis = _logarithmic(low, high)
+    else:
+        margin = 0.0 if high > low else high * 0.1 or 0.5
+        axis = _linear(max(0.0, low - margin), high + margin, most)
+    return replace(axis, texts=tuple(map(_short, axis.ticks)))
+
+
+def _short(number: float) -> str:
+    power = min(4, int(math.log(number, 1000) + 1e-9)) if number >= 1 else 0
+    return f"{number / 1000**power:.4g}{('', 'k', 'M', 'G', 'T')[power]}"
+
+
+def _linear(low: float, high: float, most: int) -> Axis:
+    """From a round number to another, with about `most` ticks."""
     step = _round_step((high - low) / max(1, most - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(step * number for number in range(first, last + 1))

@@ -1,6 +1,7 @@
 """Reads a search from its folder, finished or not, and leaves the folder as it is."""
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_search(folder: Path) -> RecordedSearch:
             shutil.copyfile(found.journal, copy)
         try:
             study = Study(copy, plan.graph.name)
-            trials, importances = study.trials, _importances(study)
+            trials, importances = study.trials, _importances(study, plan)
         except RunError as error:
             message = f"the journal {found.journal} is damaged"
             raise folder_error(found.journal, message, "put the file back from a copy") from error
@@ -56,12 +57,25 @@ LEAST_TRIALS = 4
 """Complete trials from which on importances are computed."""
 
 
-def _importances(study: Study) -> dict[str, float]:
-    """By PED-ANOVA (Watanabe et al., IJCAI 2023), which needs nothing but Optuna."""
+def _importances(study: Study, plan: Plan) -> dict[str, float]:
+    """By PED-ANOVA (Watanabe et al., IJCAI 2023), which needs nothing but Optuna.
+
+    Of several objectives that of the first measure, by which trials are judged.
+    """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    if len(complete) < LEAST_TRIALS or len({trial.value for trial in complete}) == 1:
+    search = plan.search
+    goals = search.goals if search is not None else ()
+    index = goals.index(search.objective) if search is not None and goals else 0
+    if len(complete) < LEAST_TRIALS or len({trial.values[index] for trial in complete}) == 1:
         return {}
-    return get_param_importances(study.optuna, evaluator=PedAnovaImportanceEvaluator())
+    evaluator = PedAnovaImportanceEvaluator()
+    if not goals:
+        return get_param_importances(study.optuna, evaluator=evaluator)
+    with warnings.catch_warnings():  # that low values are looked for, which these are
+        warnings.simplefilter("ignore", UserWarning)
+        return get_param_importances(
+            study.optuna, evaluator=evaluator, target=lambda trial: -trial.values[index]
+        )

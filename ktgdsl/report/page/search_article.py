@@ -25,6 +25,7 @@ from ktgdsl.report.page.folder_sections import (
     graph_tables,
     settings_section,
 )
+from ktgdsl.report.page.front_section import front_section
 from ktgdsl.report.page.run_article import UNFINISHED
 from ktgdsl.report.search_text import best_graph, comparison, result_notes
 from ktgdsl.searching.checks import leaders
@@ -38,6 +39,7 @@ def search_article(search: RecordedSearch) -> Article:
     """The article about a search."""
     sections = [
         Section("Result", [*_result(search)]),
+        *front_section(search),
         Section("Best graphs", [*_best_graphs(search)]),
         Section("Rungs", [*_ladder(search)]),
         Section("What matters", [*_importances(search)]),

@@ -101,12 +101,12 @@ def _of_kind(document: Document, kind: str, wanted: Wanted) -> Iterator[Suggesti
         fitting = [word for word, found in entries(kind).items() if wanted.takes(found)]
         for word in (*fitting, *installed_words(kind)):
             yield Suggestion(word, "word", kind, documentation.word(kind, word))
-    elif kind in ("node", "place"):
-        yield from (Suggestion(name, "node") for name in sorted(document.nodes))
     elif kind == "phase":
         yield from (Suggestion(name, "phase") for name in sorted(document.phases))
     elif kind == "layer":
         yield from (Suggestion(tap, "tap", wanted.owner) for tap in taps(document, wanted.owner))
+    elif kind != "head":  # of which only the data know
+        yield from (Suggestion(name, "node") for name in sorted(document.nodes))
 
 
 _STRING = re.compile(r'[^"\n]*"(?:[^"\\\n]|\\.)*"')

@@ -52,7 +52,7 @@ class Mention(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What may stand as a value: kinds of words, "node", "phase", "layer", "head", or words.
+    """What may stand as a value: kinds of words, what `referenced_kind` tells, or single words.
 
     `bases` are classes that an entry has to be one of, none where its kind says all.
     """

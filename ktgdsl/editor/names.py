@@ -1,7 +1,7 @@
 """Names across a spec and the files that it uses: where they are declared, mentioned, renamed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -50,16 +50,28 @@ def highlights(document: Document, offset: int) -> list[Span]:
     return [s for s in references(document, offset) if s.path == document.source.path]
 
 
-def renamable(document: Document, offset: int) -> Mention | Refused:
-    """The name at a place, if it can be changed from here."""
+def renamable(
+    document: Document, offset: int, others: Iterable[Document] = ()
+) -> Mention | Refused:
+    """The name at a place, if it can be changed from here.
+
+    `others` are texts that are open, too: those that use this one may say the name.
+    """
     mention = document.mention_at(offset)
     if mention is None or mention.role not in _RENAMED:
         what = "a node, a `let`, a phase or a graph is renamed where its name stands"
         return Refused(f"there is no name to change here: {what}")
-    elsewhere = [s for s in references(document, offset) if s.path != document.source.path]
+    own = document.source.path
+    elsewhere = [s.path for s in references(document, offset) if s.path != own]
+    users = [o for o in others if o.source.path != own and own in o.used]
+    elsewhere += [
+        o.source.path for o in users if any(_means_same(each, mention) for each in o.mentions)
+    ]
     if elsewhere:
-        file = Path(elsewhere[0].path).name
-        return Refused(f"`{mention.name}` stands in {file} as well, which other specs may use")
+        file = Path(elsewhere[0]).name
+        return Refused(
+            f"`{mention.name}` stands in {file} as well, which is not changed with this file"
+        )
     if not any(each.declares for each in _same(document, mention)):
         return Refused(f"`{mention.name}` is not declared")
     if mention.name in document.unread:
@@ -67,12 +79,14 @@ def renamable(document: Document, offset: int) -> Mention | Refused:
     return mention
 
 
-def rename(document: Document, offset: int, new: str) -> list[Edit] | Refused:
+def rename(
+    document: Document, offset: int, new: str, others: Iterable[Document] = ()
+) -> list[Edit] | Refused:
     """The edits that give the name at a place another spelling everywhere; or why there are none.
 
     Refused is what is no name or taken, or would bring an error that is not there already.
     """
-    mention = renamable(document, offset)
+    mention = renamable(document, offset, others)
     if isinstance(mention, Refused):
         return mention
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", new) or new in _WORDS:

@@ -59,6 +59,10 @@ class KtgServer(LanguageServer):
             self._documents[uri] = self._read(uri)
         return self._documents[uri]
 
+    def open(self) -> list[Document]:
+        """All texts that are open."""
+        return [self.document(each.uri) for each in self.workspace.text_documents.values()]
+
     def _read(self, uri: str) -> Document:
         text = self.workspace.get_text_document(uri)
         path = to_fs_path(uri)
@@ -193,12 +197,13 @@ def _answer_names(server: KtgServer) -> None:
 
     @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)
     def prepare_rename(params: lsp.PrepareRenameParams) -> lsp.Range:
-        found = _unless_refused(_at(server, params, names.renamable))
+        found = _unless_refused(_at(server, params, partial(names.renamable, others=server.open())))
         return server.converter(params.text_document.uri).range(found.span)
 
     @server.feature(lsp.TEXT_DOCUMENT_RENAME, lsp.RenameOptions(prepare_provider=True))
     def rename(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
-        edits = _at(server, params, partial(names.rename, new=params.new_name))
+        wanted = partial(names.rename, new=params.new_name, others=server.open())
+        edits = _at(server, params, wanted)
         return server.converter(params.text_document.uri).edits(_unless_refused(edits))
 
 

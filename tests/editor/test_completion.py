@@ -63,6 +63,8 @@ def offered(text: str) -> list[str]:
         (f"{OPEN} }}\nphase p {{ learn = [", ["a", "b", "e", "f"]),
         (f"phase p {{ }}\n{OPEN} edge a -> b via during(", ["p"]),
         ("search { objective = ", list(entries("objective"))),
+        (f"{OPEN} }}\nsearch {{ objective = accuracy(a, on=", ["validation", "test"]),
+        (f"{OPEN} }}\nsearch {{ objective = accuracy(", ["of=", "on=", "a", "b", "e", "f"]),
         ("# no", []),
         ('data folder("', []),
     ],

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ktgdsl.compiler import compile_source
+from ktgdsl.diagnostics.source import Source
+from ktgdsl.editor.document import Document
 from ktgdsl.editor.names import Refused, definition, edited, references, rename
 from tests.editor.texts import HERE, MARK, at, document, marked
 
@@ -130,8 +132,21 @@ class TestRenames:
         assert not isinstance(edits, Refused)
         assert len(edits) == 2
 
+    def test_refuses_what_another_open_text_says_that_uses_this_one(self, tmp_path: Path) -> None:
+        (tmp_path / "x.ktg").write_text("let rate = 0.1\nlet other = 1", encoding="utf-8")
+        user = Source(str(tmp_path / "user.ktg"), 'use "x.ktg"\ntrain { clip = rate }')
+        others = [Document(user, tmp_path)]
+        refused = rename(*marked("let ra‸te = 0.1\nlet other = 1", tmp_path), "y", others)
+        assert refused == Refused(
+            "`rate` stands in user.ktg as well, which is not changed with this file"
+        )
+        edits = rename(*marked("let rate = 0.1\nlet oth‸er = 1", tmp_path), "y", others)
+        assert not isinstance(edits, Refused)
+
     def test_refuses_what_a_used_file_says(self, tmp_path: Path) -> None:
         (tmp_path / "p.ktg").write_text("phase p { learn = [a] }", encoding="utf-8")
         text = 'use "p.ktg"\ngraph g { node ‸a = resnet8 target a edge label -> a }'
         refused = rename(*marked(text, tmp_path), "x")
-        assert refused == Refused("`a` stands in p.ktg as well, which other specs may use")
+        assert refused == Refused(
+            "`a` stands in p.ktg as well, which is not changed with this file"
+        )

@@ -3,9 +3,11 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ktgdsl.lowering import weight_files
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.space.size import size
 from ktgdsl.space.unparse_plan import unparse_plan
@@ -385,6 +387,32 @@ class TestWeights:
         plan = compiled(graph(body), folder=tmp_path).plan
         assert plan is not None
         assert not plan.graph.node("t").pretrained
+
+    def test_a_file_is_hashed_again_when_it_has_changed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashed: list[object] = []
+        monkeypatch.setattr(weight_files, "_SETTLED", -1.0)  # as if it had lain there for long
+        digest = hashlib.file_digest
+
+        def counted(content: Any, name: str) -> Any:
+            hashed.append(content)
+            return digest(content, name)
+
+        monkeypatch.setattr(hashlib, "file_digest", counted)
+        body = 'node a = resnet8 node t = resnet8 { weights = "t" } target a edge label, t -> a'
+        digests = []
+        for content in (b"one", None, b"two"):
+            if content is not None:
+                (tmp_path / "t").write_bytes(content)
+            plan = compiled(graph(body), folder=tmp_path).plan
+            assert plan is not None
+            weights = plan.graph.node("t").weights_file
+            assert weights is not None
+            digests.append(weights.sha256)
+        one, two = (hashlib.sha256(content).hexdigest() for content in (b"one", b"two"))
+        assert digests == [one, one, two]
+        assert len(hashed) == 2
 
     def test_missing(self, tmp_path: Path) -> None:
         assert self.said("t", tmp_path) == ['E406 there is no file "t" with weights']

@@ -15,6 +15,7 @@ from ktgdsl.plan.model import DataPlan, Percent, Plan
 from ktgdsl.training.data import Split as Samples
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.datasets.errors import data_error
+from ktgdsl.training.datasets.mask_paths import has_masks
 from ktgdsl.training.datasets.read import complete, with_data
 from ktgdsl.vocabulary.spelling import closest
 
@@ -67,7 +68,7 @@ def _others(data: DataPlan, named: str) -> DataPlan:
         raise SpecError(compiled.diagnostics, compiled.sources)
     other = compiled.plan.data
     # Classes that no sample is of are the last ones of a function that returns numbers.
-    own = other.source.name == "python" and not data.labels
+    own = (other.source.name == "python" or has_masks(other)) and not data.labels
     expected = data.classes if own else None
     whole = {"samples": None, "labeled": None, "labeled_batch": None, "holdout": False}
     return data.model_copy(

@@ -14,7 +14,9 @@ _KEYWORDS = frozenset((
 # fmt: on
 BEFORE_RELU = ".pre"
 """After the name of a stage or the path of a module: the input of its last ReLU."""
-_ONE_OF_SEVERAL_WORDS = frozenset({"on", "by", "std", "connector", "margin", "norm", "buffers"})
+_ONE_OF_SEVERAL_WORDS = frozenset(
+    {"on", "by", "std", "connector", "margin", "norm", "buffers", "labels"}
+)
 """The arguments called so take a word such as `logits`; all others that are text, a string."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 

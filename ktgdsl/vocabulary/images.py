@@ -1,6 +1,6 @@
 """Further data sets: known ones by name, with their facts, and the user's own."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -122,12 +122,17 @@ class Folder(AnyDataset):
 
     The classes are the names of the folders in alphabetical order, the shape is that of the
     images, which must be equal unless `resize` is given. `augment = standard` only normalises
-    them.
+    them. With `labels=masks` each pixel has a label: the mask of `train/images/x.jpg` is
+    `train/masks/x.png`, 8-bit numbers of classes, 255 for none; or the folder is one of PASCAL VOC.
     """
 
     word: ClassVar[str] = "folder"
+    later: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     path: Annotated[str, Field(description="the folder, relative to the file or absolute")]
+    labels: Annotated[Literal["folders", "masks"], Field(description="what labels the images")] = (
+        "folders"
+    )
 
     @field_validator("path")
     @classmethod

@@ -118,7 +118,7 @@ def test_what_is_shown_means_the_same(entry: type[Entry], data: st.DataObject) -
         assert again == made
 
 
-WORDS = {"on", "by", "std", "connector", "margin", "norm", "buffers"}
+WORDS = {"on", "by", "std", "connector", "margin", "norm", "buffers", "labels"}
 
 
 def test_arguments_that_are_one_of_several_words_have_names_of_their_own() -> None:

@@ -7,6 +7,7 @@ from ktgdsl.plan.model import DataPlan, Facts
 from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.image_headers import read_headers
 from ktgdsl.training.datasets.image_paths import image_paths
+from ktgdsl.training.datasets.mask_paths import has_masks, mask_paths
 
 MOST_HEADERS = 2_000
 """Images, spread over the folder, whose headers are read: a run reads all."""
@@ -29,23 +30,35 @@ class FolderSummary:
 
 def summarize_folder(data: DataPlan) -> FolderSummary:
     """What the names and headers of the files say."""
+    masked, classes = has_masks(data), tuple[str, ...]()
     try:
-        found = image_paths(data)
+        if masked:
+            pairs = mask_paths(data)
+            files = {split: [image for image, _ in each] for split, each in pairs.items()}
+        else:
+            found = image_paths(data)
+            files = {split: paths for split, (paths, _) in found.files.items()}
+            classes = found.classes
     except RunError as error:
         return FolderSummary((), None, error.diagnostics[0].message)
-    train, test = (len(found.files[split][0]) for split in ("train", "test"))
-    counts = f"{train:,} to train, {test:,} to test"
-    step = -(-len(found.all) // MOST_HEADERS)
+    train, test = (len(files[split]) for split in ("train", "test"))
+    counts = f"{train:,} to train, {test:,} to test" + ", with masks" * masked
+    every = [*files["train"], *files["test"]]
+    step = -(-len(every) // MOST_HEADERS)
     try:
-        headers = read_headers(found.all[::step], any_size=data.resize is not None)
+        headers = read_headers(every[::step], any_size=data.resize is not None)
     except UnreadableError as error:
-        return FolderSummary(found.classes, None, f"{counts}; {error}")
+        return FolderSummary(classes, None, f"{counts}; {error}")
     if step > 1:
-        counts += f", by the headers of {len(found.all[::step]):,}"
+        counts += f", by the headers of {len(every[::step]):,}"
+    known = data.classes_expected if masked else max(2, len(classes))
+    if known is None:  # only reading the masks tells
+        return FolderSummary((), None, counts)
     facts = Facts(
-        classes=max(2, len(found.classes)),
+        classes=known,
+        masks=masked,
         shape=(headers.channels, *(data.resize or headers.size)),
         train_samples=train,
         test_samples=test,
     )
-    return FolderSummary(found.classes, facts, counts)
+    return FolderSummary(classes, facts, counts)

@@ -55,7 +55,7 @@ def _part(data: DataPlan, split: str) -> tuple[ImageSet, ClassNames | None]:
             and not isinstance(result, tuple | Mapping)
         ):
             name = f'the Dataset of python("{function}") for "{split}"'
-            return _dataset(result, name, data), _class_names(result, data.labels)
+            return images_of_dataset(result, name, data), _class_names(result, data.labels)
     except (TypeError, ValueError, UnreadableError) as error:
         raise error_of(f'for "{split}": {error}') from error
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
@@ -112,7 +112,7 @@ def _masked(image: Tensor, labels: Any) -> ImageSet:
     return ImageSet(image, is_labeled(mask), pixel_labels=occurring(mask), mask=mask)
 
 
-def _dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
+def images_of_dataset(dataset: Any, name: str, data: DataPlan) -> ImageSet:
     """A map-style Dataset: its images are read when they are needed, if they need memory.
 
     Its labels are those of its samples; the list of them that it may have too is not asked, as

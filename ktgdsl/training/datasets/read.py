@@ -13,6 +13,8 @@ from ktgdsl.training.datasets.image_folder import image_folder
 from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 from ktgdsl.training.datasets.label_columns import by_label, combinations, known_classes
 from ktgdsl.training.datasets.locations import data_root
+from ktgdsl.training.datasets.mask_folder import mask_folder
+from ktgdsl.training.datasets.mask_paths import has_masks
 from ktgdsl.training.datasets.masks import UNLABELED
 from ktgdsl.training.datasets.python_function import python_function
 from ktgdsl.training.datasets.resizing import Resizing, resized
@@ -36,7 +38,7 @@ READERS: Mapping[str, Callable[[DataPlan], DataSet]] = {
     "cifar100": cifar,
     "svhn": svhn,
     "tiny_imagenet": tiny_imagenet,
-    "folder": image_folder,
+    "folder": lambda data: mask_folder(data) if has_masks(data) else image_folder(data),
     "python": python_function,
 }
 """The function that reads a data set, by its word in the vocabulary."""
@@ -122,7 +124,8 @@ def _classes(data_set: DataSet, data: DataPlan, label: str | None) -> int:
     expected = data.classes_expected
     if label is not None and data_set.classes is not None and len(data_set.classes) >= present:
         return len(data_set.classes)
-    if expected is not None and data.source.name == "folder" and expected != present:
+    named = data.source.name == "folder" and not data_set.train.masked
+    if expected is not None and named and expected != present:
         message = f"the data {data.source} have {present} classes, not {expected}"
         raise data_error(message, "leave `classes` out")
     if expected is None:

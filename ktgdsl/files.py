@@ -103,12 +103,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_root() -> Path:
-    """$KTGDSL_CACHE, else ktgdsl in $XDG_CACHE_HOME or in ~/.cache. RuntimeError without a home."""
+    """$KTGDSL_CACHE, else ktgdsl in $XDG_CACHE_HOME or in ~/.cache.
+
+    Raises RuntimeError without a home, or where the path is not UTF-8, which libraries need.
+    """
     if own := os.environ.get("KTGDSL_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "ktgdsl"
-    return Path.home() / ".cache" / "ktgdsl"
+        path = Path(own).expanduser()
+    elif shared := os.environ.get("XDG_CACHE_HOME"):
+        path = Path(shared) / "ktgdsl"
+    else:
+        path = Path.home() / ".cache" / "ktgdsl"
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise RuntimeError(f"the path {path} is not UTF-8") from None
+    return path
 
 
 def private_folder(path: Path) -> Path | None:

@@ -10,8 +10,10 @@ import pytest
 import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.cli.console import showing_warnings
-from ktgdsl.errors import warn
+from ktgdsl.errors import KtgError, warn
 from ktgdsl.files import cache_root
+from ktgdsl.syntax.grammar import cache_file
+from ktgdsl.training.datasets.locations import download_folder
 from tests.cli.specs import DML3, UGLY
 
 
@@ -60,6 +62,18 @@ def test_a_tilde_that_no_shell_expanded_is_the_home(
     assert ktgdsl.load("~/a.ktg").graph.name == "g"
     assert cache_root() == tmp_path / "cache"
     capsys.readouterr()
+
+
+def test_a_cache_whose_path_is_not_text_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KTGDSL_DATA", raising=False)
+    for name in ("KTGDSL_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, f"{tmp_path}/bad\udcff")
+        assert cache_file() is None
+        with pytest.raises(KtgError, match=r"there is no folder to download data sets into"):
+            download_folder()
+        monkeypatch.delenv(name)
 
 
 def test_help_waits_for_neither_a_parser_nor_a_validator() -> None:

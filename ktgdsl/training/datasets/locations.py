@@ -10,9 +10,17 @@ from ktgdsl.training.datasets.errors import data_error
 
 
 def download_folder() -> Path:
-    """Where data sets are downloaded to: $KTGDSL_DATA, else `data` in our cache folder."""
-    folder = os.environ.get("KTGDSL_DATA")
-    return Path(folder).expanduser() if folder else cache_root() / "data"
+    """Where data sets are downloaded to: $KTGDSL_DATA, else `data` in our cache folder.
+
+    Raises RunError (E508) where there can be no cache folder.
+    """
+    if folder := os.environ.get("KTGDSL_DATA"):
+        return Path(folder).expanduser()
+    try:
+        return cache_root() / "data"
+    except RuntimeError as error:  # there may be no home
+        message = f"there is no folder to download data sets into: {error}"
+        raise data_error(message, "set KTGDSL_DATA to one") from error
 
 
 def data_root(data: DataPlan) -> Path:

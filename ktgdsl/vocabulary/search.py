@@ -164,7 +164,7 @@ class SearchSettings(Parameters):
     objective: Annotated[
         Objective | None,
         Field(
-            description="what counts, or a list of several; the only target's accuracy unless given"
+            description="what counts; several in a list; the only target's accuracy unless given"
         ),
     ] = None
     epochs: Annotated[

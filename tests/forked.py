@@ -19,7 +19,14 @@ from ktgdsl.searching import process
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["ktgdsl.cli.main", "ktgdsl.training.run", "ktgdsl.searching.search", "ktgdsl.searching.worker"]
+    [
+        "ktgdsl.cli.main",
+        "ktgdsl.training.run",
+        "ktgdsl.searching.search",
+        "ktgdsl.searching.worker",
+        "pytest",  # which the modules of tests import
+        "torch._dynamo",  # which `torch.compiler.disable` does, for networks of the user's
+    ]
 )
 
 

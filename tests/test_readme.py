@@ -1,14 +1,14 @@
 """Examples, numbers and links of the README work."""
 
 import re
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import ktgdsl
 from ktgdsl.cli import main as cli
+from tests.forked import Forked
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -59,14 +59,23 @@ def test_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" in typo
 
 
-def test_the_python_runs() -> None:
+def run_strictly(program: str) -> None:
+    """Run a program as `python -W error` does."""
+    warnings.simplefilter("error")
+    exec(program, {"__name__": "__main__"})
+
+
+def test_the_python_runs(tmp_path: Path) -> None:
     _, first, search, *others = blocks("python")
     assert len(others) == 2
     assert search.startswith("study, best, result = ktgdsl.search(")  # see test_search.py
-    short = first.replace('"specs/dml3.ktg"', '"specs/dml3.ktg", ["train.epochs=1"]')
+    few = '"specs/dml3.ktg", ["train.epochs=1", "data.samples=128"]'
+    short = first.replace('"specs/dml3.ktg"', few)
     assert short != first
-    program = "\n".join([short, *others])
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+    others = [block.replace("101", "6").replace("100", "5") for block in others]  # steps
+    output = tmp_path / "output.txt"
+    process = Forked(run_strictly, "\n".join([short, *others]), output=output)
+    assert process.wait() == 0, output.read_text()
 
 
 def test_images_of_ones_own_train(tmp_path: Path) -> None:

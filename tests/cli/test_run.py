@@ -12,9 +12,12 @@ from ktgdsl.cli import main as cli
 from tests.cli.specs import DML3, UGLY
 from tests.forked import Forked
 
+FEW = ["--set", "data.samples=128"]
+"""Samples for a test in which it does not matter what is learned."""
+
 
 def test_a_run_and_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["run", DML3, "--set", "node.c=resnet14", "--epochs", "1", "--seed", "3"]
+    command = ["run", DML3, "--set", "node.c=resnet14", "--epochs", "1", "--seed", "3", *FEW]
     assert cli.main(command) == 0
     out = capsys.readouterr().out
     folder = tmp_path / "runs" / "dml3"
@@ -38,7 +41,7 @@ def test_the_spec_is_kept_as_it_is(tmp_path: Path) -> None:
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", DML3, "--epochs", "1", "--quiet"]) == 0
+    assert cli.main(["run", DML3, "--epochs", "1", "--quiet", *FEW]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "epoch 1" not in out
@@ -62,7 +65,7 @@ def test_an_unknown_device(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_ctrl_c_says_what_is_kept_and_resume_goes_on(tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
-    process = Forked(cli.main, ["run", DML3, "--epochs", "200"], output=output)
+    process = Forked(cli.main, ["run", DML3, "--epochs", "200", *FEW], output=output)
     metrics = tmp_path / "runs" / "dml3" / "checkpoint.pt"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:

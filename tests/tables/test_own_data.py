@@ -85,6 +85,7 @@ def states(rows: dict[str, dict[str, str]]) -> dict[str, str]:
     return {label: row["state"] for label, row in rows.items()}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_rows_of_own_data_are_trained_once_and_again_when_the_data_change(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

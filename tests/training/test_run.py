@@ -383,8 +383,8 @@ def test_after_kill_9_a_run_resumes_bit_equal(
 
 
 def test_after_kill_9_a_resnet_resumes_bit_equal(tmp_path: Path) -> None:
-    plan = pair(epochs=4, network=RESNET8)
-    kill(plan, tmp_path / "r", "epoch", 2)
+    plan = pair(epochs=2, network=RESNET8)
+    kill(plan, tmp_path / "r", "epoch", 1)
     resume(tmp_path / "r")
     run(plan, out=tmp_path / "whole", device="cpu")
     assert_equal_runs(tmp_path / "r", tmp_path / "whole")

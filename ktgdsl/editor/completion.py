@@ -23,7 +23,7 @@ Kind = Literal[
 
 SHORT_FORMS = (
     *(f"resnet{depth}" for depth in (8, 14, 20, 32, 56, 110)),
-    *(f"wrn{depth}_2" for depth in (16, 28, 40)),
+    *(f"wrn{size}" for size in ("10_2", "16_1", "16_2", "28_2", "40_1", "40_2")),
 )
 """Networks that papers train; others, such as `resnet44`, are written the same way."""
 

@@ -86,7 +86,7 @@ class Document:
         }
 
     @property
-    def all(self) -> Iterator["Document"]:
+    def files(self) -> Iterator["Document"]:
         """The text, then the files that it uses."""
         yield self
         yield from self.used.values()
@@ -111,17 +111,17 @@ class Document:
     @cached_property
     def nodes(self) -> frozenset[str]:
         """The names of all nodes, declared in sound statements or not."""
-        return frozenset(name for each in self.all for name in declared(each.tokens, "NODE"))
+        return frozenset(name for each in self.files for name in declared(each.tokens, "NODE"))
 
     @cached_property
     def phases(self) -> frozenset[str]:
         """The names of all phases."""
-        return frozenset(name for each in self.all for name in declared(each.tokens, "PHASE"))
+        return frozenset(name for each in self.files for name in declared(each.tokens, "PHASE"))
 
     @cached_property
     def let_names(self) -> frozenset[str]:
         """The names of all `let`s, whether they have a value or not."""
-        return frozenset(name for each in self.all for name in declared(each.tokens, "LET"))
+        return frozenset(name for each in self.files for name in declared(each.tokens, "LET"))
 
     def mention_at(self, offset: int) -> Mention | None:
         """The name at a place, or directly before it."""

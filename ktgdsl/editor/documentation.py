@@ -13,7 +13,7 @@ from ktgdsl.lowering.named_values import with_article
 from ktgdsl.report.explain import PLACES, keywords, short_for
 from ktgdsl.report.parameters import heading, meaning
 from ktgdsl.vocabulary.installed import installed_words
-from ktgdsl.vocabulary.registry import entry, settings_of
+from ktgdsl.vocabulary.registry import KINDS, entry, settings_of
 
 
 @cache
@@ -47,7 +47,7 @@ def setting(block: str, name: str) -> str:
 
 def argument(kind: str, of: str, name: str) -> str:
     """What an argument of a word means; "" if it has none of the name."""
-    found = entry(kind, of)
+    found = entry(kind, of) if kind in KINDS else None
     field = found.model_fields.get(name) if found else None
     return f"**{name}**, an argument of `{of}`\n\n{parameter(name, field)}" if field else ""
 

@@ -1,12 +1,13 @@
 """What the names of a spec stand for, as its plan has it: `let`s, nodes, edges and settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.editor.document import Document
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.lowering.values import INVALID, Scope
-from ktgdsl.plan.model import Edge, Plan
+from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import derived_row, node_row, phase_row, terms_text
 from ktgdsl.report.describe_settings import value_text
 from ktgdsl.syntax.places import span_of
@@ -52,25 +53,33 @@ def node_text(document: Document, name: str) -> str:
 
 
 def edge_text(document: Document, offset: int) -> str:
-    """The live edges of the statement at a place, with losses and gates; "" where none stands."""
+    """The edges of the statement at a place, with losses and gates; "" where none stands."""
     plan, tree = document.plan, document.compiled.tree
-    graph = tree.graph if tree is not None else None
-    path = document.source.path
-    statements = [s for s in graph.statements if isinstance(s, EdgeStatement)] if graph else []
-    here = [s for s in statements if s.span.path == path and s.span.start <= offset <= s.span.end]
-    if plan is None or tree is None or not here:
+    statement = _edge_at(document, offset)
+    if plan is None or tree is None or statement is None:
         return ""
-    from_here = [e for e in plan.graph.edges if span_of(tree, _subject(e)) == here[-1].span]
-    lines = [f"- `{edge}`: `{terms_text(edge)}`{_scale(edge)}" for edge in from_here]
-    return _listed(plan, lines) or "Nothing is left of this edge: see `ktgc plan`."
+
+    def lines() -> Iterator[str]:
+        for edge in plan.graph.edges:
+            if span_of(tree, Subject(edge=edge.key)) == statement.span:
+                scale = "" if edge.scale == 1 else f", times {edge.scale:.6g}"
+                yield f"- `{edge}`: `{terms_text(edge)}`{scale}"
+        for each in plan.graph.dropped:
+            source, _, destination = each.name.rpartition(" -> ")
+            key = (source, destination)
+            if each.kind == "edge" and span_of(tree, Subject(edge=key)) == statement.span:
+                yield f"- `{each.name}`: dropped; {each.reason}"
+
+    return _listed(plan, lines()) or "No edge of the plan comes from here."
 
 
-def _subject(edge: Edge) -> Subject:
-    return Subject(edge=edge.key)
-
-
-def _scale(edge: Edge) -> str:
-    return "" if edge.scale == 1 else f", times {edge.scale:.6g}"
+def _edge_at(document: Document, offset: int) -> EdgeStatement | None:
+    """The statement of edges at a place of the text."""
+    tree = document.tree
+    for each in tree.graph.statements if tree is not None and tree.graph is not None else ():
+        if isinstance(each, EdgeStatement) and each.span.start <= offset <= each.span.end:
+            return each
+    return None
 
 
 def graph_text(document: Document) -> str:
@@ -92,9 +101,11 @@ def setting_text(document: Document, block: str, name: str) -> str:
     return f"Here it is `{value_text(value)}`." if value is not None else ""
 
 
-def _listed(plan: Plan, lines: Sequence[str]) -> str:
-    if not lines:
+def _listed(plan: Plan, lines: Iterable[str]) -> str:
+    """The first lines of a list, and whether there are more; "" for none."""
+    found = list(islice(lines, _MOST + 1))
+    if not found:
         return ""
-    more = [f"- and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
+    more = ["- and more"] if len(found) > _MOST else []
     where = ["At the first valid point of the space:\n"] if plan.space is not None else []
-    return "\n".join([*where, *lines[:_MOST], *more])
+    return "\n".join([*where, *found[:_MOST], *more])

@@ -20,12 +20,12 @@ def taps(document: Document, node: str) -> list[str]:
         seen.add(source)
         found = _declaration(document, source)
     if found is None:
-        return list(STAGES) if node in ("", "*") else []
+        return [*STAGES, *taps(document, LABEL)] if node in ("", "*") else []
     return [*_stages(document, found), *_heads(found)]
 
 
 def _nodes(document: Document) -> list[Node]:
-    graphs = [each.tree.graph for each in document.all if each.tree is not None]
+    graphs = [each.tree.graph for each in document.files if each.tree is not None]
     return [n for g in graphs if g is not None for n in g.statements if isinstance(n, Node)]
 
 

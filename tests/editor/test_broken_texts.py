@@ -1,6 +1,7 @@
 """Whatever is written so far, there are answers and no exception."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,6 +12,7 @@ from ktgdsl.editor.document import Document
 from ktgdsl.editor.fixes import fixes
 from ktgdsl.editor.hover import hover
 from ktgdsl.editor.symbols import symbols
+from tests.mutate import mutated
 from tests.paths import ROOT, SPECS
 
 ALL = sorted(SPECS.glob("**/*.ktg"))
@@ -51,6 +53,27 @@ def test_every_spec_as_it_is_typed(path: Path) -> None:
     text = path.read_bytes().decode()
     for end in range(len(text) + 1):
         ask(text[:end], end, path)
+
+
+def campaign(piece: int, number: int) -> None:
+    """Ask at places in texts that are almost specs, the same for every run."""
+    random = Random(f"piece {piece}")
+    for text in (mutated(random) for _ in range(number)):
+        offset = random.randrange(len(text) + 1)
+        try:
+            ask(text, offset, SPECS / "x.ktg")
+        except Exception as error:
+            raise AssertionError(f"at {offset} of {text!a}") from error
+
+
+def test_texts_that_are_almost_specs() -> None:
+    campaign(0, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", range(1, 21))
+def test_thousands_of_texts(piece: int) -> None:
+    campaign(piece, 250)
 
 
 @pytest.mark.parametrize("text", STRANGE, ids=lambda text: ascii(text[:12]))

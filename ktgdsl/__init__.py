@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
+    from ktgdsl.tracking.log import log_to as log_to
     from ktgdsl.training.datasets.read import complete as complete
     from ktgdsl.training.networks import load_network as load_network
     from ktgdsl.training.prepare import stepper as stepper
@@ -49,6 +50,7 @@ _HOMES = {
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",
+    "log_to": "ktgdsl.tracking.log",
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",
     "search": "ktgdsl.searching.search",

@@ -59,6 +59,18 @@ def add_device(parser: argparse.ArgumentParser, default: str = "a GPU") -> None:
     )
 
 
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Where to log what is trained."""
+    parser.add_argument(
+        "--log",
+        action="append",
+        choices=["tensorboard", "mlflow", "wandb", "csv"],
+        default=[],
+        metavar="TOOL",
+        help="log every metric, to tensorboard, mlflow, wandb or csv; given again, to several",
+    )
+
+
 def add_deterministic(parser: argparse.ArgumentParser) -> None:
     """Whether to train reproducibly to the bit."""
     parser.add_argument(

@@ -9,11 +9,12 @@ from ktgdsl.cli.options import (
     add_deterministic,
     add_device,
     add_file_or_resume,
+    add_log,
     add_overrides,
     not_for_resume,
     overrides,
 )
-from ktgdsl.cli.training import prepare_to_train, run_listener
+from ktgdsl.cli.training import logged, prepare_to_train, run_listener
 from ktgdsl.compiler import naming_places, naming_places_in
 from ktgdsl.files import expanded
 from ktgdsl.flattened import flattened
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_or_resume(parser, "run")
     add_device(parser)
     add_deterministic(parser)
+    add_log(parser)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_overrides(parser)
 
@@ -37,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
         return usage_error("run", "--allow-changed-code is for --resume")
     compiled = compile_named(options)
     plan = required_plan(compiled, require_spec)
-    with naming_places(compiled), run_listener(options.quiet) as listener:
+    listening = logged(run_listener(options.quiet), options.log)
+    with naming_places(compiled), listening as listener:
         from ktgdsl.training.run import run
 
         run(
@@ -57,7 +60,7 @@ def _resume(options: argparse.Namespace) -> int:
         return usage_error("run", f"--resume goes on with a run as it is, without {names}")
     with (
         naming_places_in(expanded(options.resume) / "spec.ktg"),
-        run_listener(options.quiet) as listener,
+        logged(run_listener(options.quiet), options.log) as listener,
     ):
         from ktgdsl.training.run import resume
 

@@ -9,10 +9,11 @@ from ktgdsl.cli.options import (
     add_deterministic,
     add_device,
     add_file_or_resume,
+    add_log,
     add_overrides,
     not_for_resume,
 )
-from ktgdsl.cli.training import prepare_to_train, search_listener
+from ktgdsl.cli.training import logged, prepare_to_train, search_listener
 from ktgdsl.compiler import compile_file, naming_places
 from ktgdsl.files import expanded
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser, default="all GPUs")
     add_deterministic(parser)
+    add_log(parser)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_overrides(parser)
 
@@ -48,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         return usage_error("search", "--allow-changed-code is for --resume")
     compiled = compile_named(options)
     plan = required_plan(compiled, require_space)
-    with naming_places(compiled), search_listener(options.quiet) as listener:
+    listening = logged(search_listener(options.quiet), options.log)
+    with naming_places(compiled), listening as listener:
         from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import search
 
@@ -68,7 +71,8 @@ def _resume(options: argparse.Namespace) -> int:
         names = " and ".join(fixed)
         return usage_error("search", f"--resume goes on with a search as it is, without {names}")
     space = compile_file(expanded(options.resume) / "space.ktg")
-    with naming_places(space), search_listener(options.quiet) as listener:
+    listening = logged(search_listener(options.quiet), options.log)
+    with naming_places(space), listening as listener:
         from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import resume
 

@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_json, print_text, rich_console
-from ktgdsl.cli.options import add_device, add_overrides, overrides
+from ktgdsl.cli.options import add_device, add_log, add_overrides, overrides
 from ktgdsl.cli.training import (
+    logged,
     prepare_to_train,
     run_listener,
     search_listener,
@@ -19,8 +20,10 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import SpecError
 from ktgdsl.report.table import TableReport
 from ktgdsl.report.table_formats import render
+from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun, RowStatus
+from ktgdsl.training.events import Listener
 from ktgdsl.training.run_files import named_folder
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the runs, of any number of tables (default: runs/tables)",
     )
     add_device(parser)
+    add_log(parser)
     parser.add_argument("--quiet", action="store_true", help="print the table only")
     add_overrides(parser)
 
@@ -91,6 +95,10 @@ def run(options: argparse.Namespace) -> int:
         from ktgdsl.report.table_chart import require_matplotlib
 
         require_matplotlib()  # before days of training
+    if options.log:
+        from ktgdsl.tracking.log import log_to
+
+        log_to(*options.log)  # what is missing is told now, too
     if options.dry_run:
         statuses = [rerun.status(row) for row in rows]
     else:
@@ -151,7 +159,7 @@ def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> lis
 
                 if not options.quiet:
                     print_text(f"\n[{number}/{len(rows)}] {row.label}", sys.stderr)
-                status = run_row(rerun, row, _listeners(options.quiet), options.device)
+                status = run_row(rerun, row, _listeners(options), options.device)
             statuses.append(status)
     except KeyboardInterrupt:
         done = sum(rerun.status(row).result is not None for row in rows)
@@ -159,19 +167,22 @@ def _run_rows(rerun: Rerun, rows: list[Row], options: argparse.Namespace) -> lis
     return statuses
 
 
-def _listeners(quiet: bool) -> "Listeners":
+def _listeners(options: argparse.Namespace) -> "Listeners":
     """Runs and searches are shown on stderr, since the table goes to stdout."""
     from ktgdsl.tables.run import Listeners
 
-    if quiet:
-        return Listeners(
-            lambda: nullcontext(warn_of_run), lambda: nullcontext(warn_of_search), _say
-        )
-    return Listeners(
-        lambda: run_listener(quiet=False, stream=sys.stderr),
-        lambda: search_listener(quiet=False, stream=sys.stderr),
-        _say,
-    )
+    quiet, tools = options.quiet, options.log
+
+    def of_run() -> AbstractContextManager[Listener]:
+        shown = nullcontext(warn_of_run) if quiet else run_listener(quiet=False, stream=sys.stderr)
+        return logged(shown, tools)
+
+    def of_search() -> AbstractContextManager[SearchListener]:
+        if quiet:
+            return logged(nullcontext(warn_of_search), tools)
+        return logged(search_listener(quiet=False, stream=sys.stderr), tools)
+
+    return Listeners(of_run, of_search, _say)
 
 
 def _say(line: str) -> None:

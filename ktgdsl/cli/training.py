@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TextIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TextIO, TypeVar
 
 from ktgdsl.cli.console import print_text, rich_console
 from ktgdsl.report.run_text import plain_run_listener, run_warnings
@@ -39,6 +39,32 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
             listener(event)
 
     return nullcontext(result_only if quiet else listener)
+
+
+_Event = TypeVar("_Event", Event, SearchEvent)
+
+
+@contextmanager
+def logged(
+    showing: AbstractContextManager[Callable[[_Event], None]], tools: Sequence[str]
+) -> Iterator[Callable[[_Event], None]]:
+    """A listener that logs to tools, if there are any, besides showing what happens.
+
+    Raises RunError (E504) before anything is trained when a tool's library is missing.
+    """
+    if not tools:
+        with showing as show:
+            yield show
+        return
+    from ktgdsl.tracking.log import log_to
+
+    with log_to(*dict.fromkeys(tools)) as log, showing as show:
+
+        def listen(event: _Event) -> None:
+            show(event)
+            log(event)
+
+        yield listen
 
 
 def warn_of_run(event: Event) -> None:

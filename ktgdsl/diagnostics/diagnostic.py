@@ -88,6 +88,8 @@ CODES = {
     "W306": "an evaluation that differs from the run's",
     "W307": "images that links make two samples",
     "W308": "floating-point images as bright as whole numbers",
+    # W4: told while a training goes on
+    "W401": "a log that cannot be written",
 }
 """Every code and its title; `codes/` explains them."""
 

@@ -27,7 +27,7 @@ def difference(
     `reached` are the accuracies of finished runs, which are shown whether they differ or not, and
     `circumstances` what runs had besides their plans.
     """
-    first, second = _facts(one), _facts(other)
+    first, second = facts(one), facts(other)
     around = _differing(*circumstances)
     rows = [*_differing(first, second), *around]
     rows += [
@@ -54,7 +54,7 @@ def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[tupl
     ]
 
 
-def _facts(plan: Plan) -> dict[str, str]:
+def facts(plan: Plan) -> dict[str, str]:
     """The plan as flat names and values."""
     graph = plan.graph
     return {

@@ -192,7 +192,7 @@ class Coordinator:
         state = self.study.report(number, epoch, value, last=report.last, values=report.values)
         self._last[number] = epoch, value
         kept = state != TrialState.PRUNED
-        self._listener(TrialReported(number, epoch, value, kept))
+        self._listener(TrialReported(number, epoch, value, kept, report.numbers))
         if state in _STATES:
             self._end(number, _STATES[state])
         pool.decide(number, kept)
@@ -235,7 +235,7 @@ class Coordinator:
         match message:
             case Report(trial=number, epoch=epoch, value=value):
                 check = self._checks[number]
-                self._listener(CheckReported(check.name, check.seed, epoch, value))
+                self._listener(CheckReported(check.name, check.seed, epoch, value, message.numbers))
                 if message.last:
                     self._end_check(number, value)
                 pool.decide(number, keep=True)

@@ -4,7 +4,7 @@ A listener is any callable that takes an event; it is called in the coordinator'
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -65,13 +65,15 @@ class TrialStarted:
 class TrialReported:
     """An epoch of a trial is trained: `value` is the objective, in percent, as in `Report`.
 
-    `kept` is false when the pruner ended the trial.
+    `kept` is false when the pruner ended the trial. `numbers` has losses and learning rates of its
+    nodes, and losses and open gates of its edges, as in `loss/a` and `edge_loss/b->a`.
     """
 
     trial: int
     epoch: int
     value: float
     kept: bool
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,13 @@ class CheckStarted:
 
 @dataclass(frozen=True)
 class CheckReported:
-    """An epoch of a check is trained; `value` is as of a trial."""
+    """An epoch of a check is trained; `value` and `numbers` are as of a trial."""
 
     name: str
     seed: int
     epoch: int
     value: float
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Messages between the coordinator of a search, its pool and its workers: frozen data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
@@ -83,7 +84,8 @@ class Report:
     `value` is the objective in percent, with the weights that the trial would keep if
     it ended here: those of the best epoch so far in a phase with `take = best`. `seconds` is how
     long the epoch took, and `last` says that no epoch follows. `values` has all objectives where
-    there are several, of the last epoch alone.
+    there are several, of the last epoch alone. `numbers` has what else the epoch reached, for
+    loggers (`ktgdsl.training.epoch_values`).
     """
 
     trial: int
@@ -92,6 +94,7 @@ class Report:
     seconds: float
     last: bool
     values: tuple[float, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

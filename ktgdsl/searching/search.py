@@ -57,7 +57,8 @@ def search(
             one for each GPU, or on a CPU one for two cores. Each computes with as many threads
             as OMP_NUM_THREADS says, else with its share of the cores.
         device: such as "cpu" or "cuda:1"; by default all GPUs that there are.
-        listener: is called with every event (`ktgdsl.searching.events`).
+        listener: is called with every event (`ktgdsl.searching.events`), in this thread, so it
+            should be quick; `log_to` makes one that logs a run for each trial.
         deterministic: whether to use deterministic algorithms alone, as `run` does.
         sampler: one of Optuna's or of your own, instead of the one that the space names. It is
             asked again, up to 64 times, while the graph at its point is invalid or (under

@@ -36,6 +36,7 @@ from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import complete, read
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
+from ktgdsl.training.epoch_values import epoch_values
 from ktgdsl.training.events import SplitName
 from ktgdsl.training.loop import UnfitStateError, epochs
 from ktgdsl.training.prepare import stepper
@@ -141,6 +142,7 @@ class Worker:
                 time.monotonic() - began,
                 last=done.last,
                 values=values,
+                numbers=epoch_values(done),
             )
             reports.append(report)
             if done.last and task.leaves_networks:

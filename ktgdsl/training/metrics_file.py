@@ -58,7 +58,7 @@ def metric_lines(plan: Plan, repeat: int, done: EpochDone) -> list[dict[str, Any
             **_by_head(done, node.name),
             "learning_rate": done.learning_rate.get(node.name),
             "edges": {
-                _name_among(edge): asdict(metrics.edges[edge.key])
+                name_among(edge): asdict(metrics.edges[edge.key])
                 for edge in plan.graph.into(node.name)
                 if edge.key in metrics.edges
             },
@@ -88,7 +88,7 @@ def _by_head(done: EpochDone, node: str) -> dict[str, Any]:
     return {"heads": heads} if heads else {}
 
 
-def _name_among(edge: Edge) -> str:
+def name_among(edge: Edge) -> str:
     """The name of an edge among those into its node: its source where that says which it is."""
     from_itself = edge.source == edge.destination  # from view to view; a unary term is the node's
     into_logits = edge.destination.tap == LOGITS and not edge.unary

@@ -52,7 +52,8 @@ def run(
         plan: what to train.
         out: the folder, new or empty; by default `runs/NAME`, or `runs/NAME-2` and so on.
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
-        listener: is called with the events of `ktgdsl.training.events`, between two steps.
+        listener: is called with the events of `ktgdsl.training.events`, between two steps;
+            `log_to` makes one that logs them.
         spec: the text that the plan was made from, to be kept with it.
         deterministic: whether to use deterministic algorithms alone, which give the same
             bits each time on a GPU too, and are slower (`ktgdsl.training.deterministic`).

@@ -20,7 +20,7 @@ from ktgdsl.diagnostics.explanations import (
 from ktgdsl.diagnostics.source import Source
 from tests.paths import ROOT
 
-RUN_ALONE = {code for code in CODES if code.startswith(("E5", "W3"))}
+RUN_ALONE = {code for code in CODES if code.startswith(("E5", "W3", "W4"))}
 NO_SPEC_LEADS_THERE = {"E002", *RUN_ALONE}
 """Codes without an example: of bytes that are no text, and of what only a run meets."""
 COMMANDS = {"E001": 1, "E210": 2}

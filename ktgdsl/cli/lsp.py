@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_text, usage_error
 
@@ -23,11 +24,11 @@ def run(options: argparse.Namespace) -> int:
     """Serve until the editor hangs up."""
     if sys.stdin.isatty():
         return usage_error("lsp", "an editor starts it; grammar/editors says how each is set up")
-    try:
-        from ktgdsl.editor.server import serve
-    except ImportError:
+    if find_spec("pygls") is None:
         message = "ktgc: lsp needs pygls: pip install pygls, or ktgdsl with [lsp]"
         print_text(message, sys.stderr)
         return AT_FAULT
+    from ktgdsl.editor.server import serve  # which takes a second
+
     serve(options.root, pedantic=options.pedantic)
     return FINE

@@ -134,8 +134,9 @@ def test_formats_as_fmt_does(client: Client, uri: str) -> None:
     assert edit["range"]["end"] == {"line": 7, "character": 0}
     client.change(uri, edit["newText"], 2)
     assert client.ask("textDocument/formatting", request) == []
-    client.change(uri, SPEC, 3)
-    assert client.ask("textDocument/formatting", request) == []
+    for version, text in enumerate((edit["newText"].replace("\n", "\r\n"), SPEC), start=3):
+        client.change(uri, text, version)
+        assert client.ask("textDocument/formatting", request) == []
 
 
 def test_a_quick_fix(client: Client, uri: str) -> None:
@@ -200,7 +201,7 @@ def test_it_runs_nothing_of_a_spec(client: Client, tmp_path: Path) -> None:
 def test_where_pygls_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ktgdsl.editor.server", None)
+    monkeypatch.setitem(sys.modules, "pygls", None)
     monkeypatch.setattr("sys.stdin", StringIO())
     assert cli.main(["lsp"]) == 1
     assert "lsp needs pygls: pip install pygls, or ktgdsl with [lsp]" in capsys.readouterr().err

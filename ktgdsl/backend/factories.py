@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ktgdsl.backend import library, networks
 from ktgdsl.backend.heads import answer_by_head
+from ktgdsl.backend.networks import Dropout
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.backend.seeds import derive
@@ -34,7 +35,7 @@ def initial_network(plan: Plan, node: Node, seed: int) -> nn.Module:
 def seed_dropouts(network: nn.Module, seed: int, node: str) -> None:
     """Start the random streams of dropout in the network of a node."""
     for number, module in enumerate(network.modules()):
-        if isinstance(module, networks.Dropout):
+        if isinstance(module, Dropout):
             module.seed(derive(seed, "dropout", node, number))
 
 

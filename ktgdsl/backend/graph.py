@@ -190,7 +190,7 @@ def evaluation_graph(
     parts: Mapping[str, nn.Module],
 ) -> TrainingGraph:
     """The graph that computes the logits of nodes, in the modes in which the modules are."""
-    modules = {c.attribute: _reading(c, networks[c.nodes[0]]) for c in update.calls}
+    modules = {c.attribute: reading(c, networks[c.nodes[0]]) for c in update.calls}
     return TrainingGraph(plan, update, modules | {name: parts[name] for name in update.mixers})
 
 
@@ -236,7 +236,7 @@ def _caches(
 
 def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
     """The module that a call is to, with what its access forbids left out."""
-    module = _reading(call, network)
+    module = reading(call, network)
     match call.access:
         case "learn":
             return module
@@ -252,7 +252,7 @@ def _called(call: StageCall, network: nn.Module, mode: str) -> nn.Module:
             raise ValueError(f"the outputs of {call.node} are kept, not computed")
 
 
-def _reading(call: StageCall, network: nn.Module) -> nn.Module:
+def reading(call: StageCall, network: nn.Module) -> nn.Module:
     """The stages of a network that a call is to, giving what is read of them."""
     if call.stages:
         assert isinstance(network, StagedNetwork)  # as `share_layers` has made sure

@@ -1,5 +1,6 @@
 """Taps: a network called for what its modules compute, beside or in place of its logits."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,32 +35,35 @@ class Place(NamedTuple):
     reused: bool = True
 
 
-class Tapped(nn.Module):
+class Outputs(nn.Module):
     """Calls a network and gives its outputs at taps, (B, ...) each, by the names of the taps.
 
     A network of stages is computed up to the last of them. Of a module that is called several
     times in a forward it is the last call that counts. Hooks are registered here, once; they do
-    nothing in calls of the network itself. A network with several `heads` gives a dict of logits,
-    where taps of these names are.
+    nothing in calls of the network itself.
 
-    Raises:
-        UnknownTapError: when the network has no such module.
+    Args:
+        network: of a node.
+        places: where taps are, but for those that the network gives itself.
+        taps: all of them.
+        heads: the taps that are keys of a dict which the network gives.
+        until: the stage after which none is computed; None for all, or where there are no stages.
     """
 
     def __init__(
-        self, network: nn.Module, taps: tuple[str, ...], heads: tuple[str, ...] = ()
+        self,
+        network: nn.Module,
+        places: Mapping[str, Place],
+        taps: tuple[str, ...],
+        heads: tuple[str, ...] = (),
+        until: str | None = None,
     ) -> None:
         super().__init__()
-        heads = heads if len(heads) > 1 else ()  # of one head the logits are those
-        answers = (LOGITS, *heads)
-        places = {tap: place_of(network, tap) for tap in taps if tap not in answers}
         self.network = network
+        self.places = places
         self.taps = taps
-        self._heads = tuple(tap for tap in taps if tap in heads)
-        self._options = {}
-        if isinstance(network, StagedNetwork) and LOGITS not in taps:
-            last = max(STAGES.index(place.stage) for place in places.values())
-            self._options = {"until": STAGES[last]}
+        self.heads = heads
+        self.until = until
         self._outputs: dict[str, Tensor] | None = None
         for tap, place in places.items():
             module = network.get_submodule(place.module)
@@ -84,19 +88,41 @@ class Tapped(nn.Module):
         """
         self._outputs = outputs = {}
         try:
-            last = self.network(image, **self._options)
+            last = self.network(image, **({"until": self.until} if self.until else {}))
         finally:
             self._outputs = None
         if LOGITS in self.taps:
             outputs[LOGITS] = last
-        outputs |= {head: last[head] for head in self._heads}
+        outputs |= {head: last[head] for head in self.heads}
         idle = [tap for tap in self.taps if tap not in outputs]
         if idle:
             raise RuntimeError(f"the module `{idle[0]}` is not called in its forward")
         # Of a network on a device of its own the logits come from there, and so does the rest.
-        first = last[self._heads[0]] if self._heads else last
+        first = last[self.heads[0]] if self.heads else last
         where = first.device if isinstance(first, Tensor) else image.device
         return {tap: outputs[tap].to(where) for tap in self.taps}
+
+
+class Tapped(Outputs):
+    """The outputs of a network at taps by name. One with several `heads` gives a dict of logits,
+    where taps of these names are.
+
+    Raises:
+        UnknownTapError: when the network has no such module.
+    """
+
+    def __init__(
+        self, network: nn.Module, taps: tuple[str, ...], heads: tuple[str, ...] = ()
+    ) -> None:
+        heads = heads if len(heads) > 1 else ()  # of one head the logits are those
+        answers = (LOGITS, *heads)
+        places = {tap: place_of(network, tap) for tap in taps if tap not in answers}
+        until = None
+        if isinstance(network, StagedNetwork) and LOGITS not in taps:
+            until = STAGES[max(STAGES.index(place.stage) for place in places.values())]
+        super().__init__(
+            network, places, taps, tuple(each for each in taps if each in heads), until
+        )
 
 
 def tapped(

@@ -15,19 +15,23 @@ from ktgdsl.program.model import Learner, Trunk
 from ktgdsl.vocabulary.networks import STAGES
 
 
-class Part(StagedNetwork):
-    """Some stages of a network, in order, which are the network's own modules.
+class Stages(StagedNetwork):
+    """Some stages of a network, in order, which are the network's own modules."""
 
-    Where they begin at the input they normalise images as the network does.
-    """
-
-    def __init__(self, network: StagedNetwork, stages: Sequence[str]) -> None:
+    def __init__(self, network: nn.Module, stages: Sequence[str]) -> None:
         super().__init__()
-        # In a tuple, since a submodule would add all of its parameters.
-        self._whole = (network,)
         self.stages = tuple(stages)
         for name in stages:
             self.add_module(name, network.get_submodule(name))
+
+
+class Part(Stages):
+    """Stages that know of which network, and where they begin at the input normalise as it does."""
+
+    def __init__(self, network: StagedNetwork, stages: Sequence[str]) -> None:
+        super().__init__(network, stages)
+        # In a tuple, since a submodule would add all of its parameters.
+        self._whole = (network,)
         if stages and stages[0] == STAGES[0]:
             adopt_normalization(self, input_normalization(network))
 

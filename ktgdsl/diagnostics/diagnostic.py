@@ -62,6 +62,7 @@ CODES = {
     "E507": "a search that found nothing",
     "E508": "data that are missing, damaged or do not fit",
     "E509": "a table that cannot be rerun",
+    "E510": "what no script can have",
     # W1: legal, but worth a look
     "W101": "a node is dropped",
     "W102": "a named edge replaces another",
@@ -104,13 +105,14 @@ class Label(NamedTuple):
 class Subject(NamedTuple):
     """What of a plan a diagnostic is about: a node, its tap or setting, or (source, destination).
 
-    Where the text of the spec is known, it gives the diagnostic its place.
+    Or a `block`, such as `data`, and its setting if that is written. Where the text of the spec is known, it gives the diagnostic its place.
     """
 
     node: str = ""
     tap: str = ""
     edge: tuple[str, str] | None = None
     setting: str = ""
+    block: str = ""
 
 
 @dataclass(frozen=True)

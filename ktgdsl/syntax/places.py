@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.syntax.tree import (
+    Block,
     CallExpression,
     Choice,
     Edge,
@@ -20,16 +21,26 @@ from ktgdsl.vocabulary.call import BEFORE_RELU
 
 
 def span_of(tree: File, subject: Subject) -> Span | None:
-    """The statement of an edge, the place of a tap in one, or the network of a node."""
+    """The statement of an edge, the place of a tap in one, the network of a node, or a setting."""
     statements = tree.graph.statements if tree.graph else ()
     edges = [each for each in statements if isinstance(each, Edge)]
     if subject.edge is not None:
         return _edge_span(edges, *subject.edge)
+    if subject.block:
+        return _block_span(tree, subject.block, subject.setting)
     if subject.tap:
         for part in (part for edge in edges for part in walk(edge)):
             if isinstance(part, Reference) and _names([part], f"{subject.node}.{subject.tap}"):
                 return part.span
     return _node_span(tree, subject.node, subject.setting)
+
+
+def _block_span(tree: File, kind: str, setting: str) -> Span | None:
+    """The setting in a block of this kind; the block, or what it is of, where it is not written."""
+    blocks = [each for each in tree.statements if isinstance(each, Block) and each.kind == kind]
+    found = [each.span for block in blocks for each in block.settings if each.name == setting]
+    found += [(block.subject or block).span for block in blocks]
+    return next(iter(found), None)
 
 
 def _edge_span(edges: list[Edge], source: str, destination: str) -> Span | None:

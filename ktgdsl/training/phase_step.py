@@ -63,7 +63,7 @@ class PhaseStep:
         learners = (*phase.learners, *phase.trunks)
         self._learners = {learner.name: learner for learner in learners}
         self.plateaus = {
-            learner.name: Plateau(learner.schedule)
+            learner.name: Plateau(learner.schedule.arguments)
             for learner in phase.learners
             if learner.schedule.name == "plateau"
         }

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ktgdsl.plan.model import Call
 from ktgdsl.training.state_checks import require_amount, require_number
 
 
@@ -16,9 +15,10 @@ class Plateau:
         on: what is observed: "loss" or "accuracy".
     """
 
-    def __init__(self, schedule: Call) -> None:
-        self._rule: Mapping[str, Any] = schedule.arguments
-        self.on = str(schedule.arguments["on"])
+    def __init__(self, rule: Mapping[str, Any]) -> None:
+        """Begin; `rule` has the arguments of the schedule."""
+        self._rule = rule
+        self.on = str(rule["on"])
         self.factor = 1.0
         self._best = -math.inf if self.on == "accuracy" else math.inf
         self._waited = 0

@@ -21,6 +21,8 @@ graph g {
     edge a.(stage1 | stage2) -> b.stage3 : hint
     edge b."layer1.0" -> a.stage1 : attention
 }
+data mnist { holdout = true }
+train { compile = on }
 """
 
 
@@ -37,6 +39,10 @@ graph g {
         (Subject(edge=("", "b")), "edge b : entropy"),
         (Subject(edge=("a.stage2", "b.stage3")), "edge a.(stage1 | stage2) -> b.stage3 : hint"),
         (Subject("b", "layer1.0"), 'b."layer1.0"'),
+        (Subject(block="train", setting="compile"), "compile = on"),
+        (Subject(block="train", setting="seed"), "train { compile = on }"),
+        (Subject(block="data", setting="batch"), "mnist"),
+        (Subject(block="search"), None),
         (Subject("c"), None),
         (Subject(edge=("a", "p[0].stage1")), None),
     ],

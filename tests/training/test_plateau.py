@@ -48,7 +48,7 @@ def test_the_factor_is_torchs(rule: dict[str, Any], on: str) -> None:
         min_lr=rule.get("minimum", 0.0),
         eps=0,
     )
-    ours = Plateau(plateau(on=on, **rule))
+    ours = Plateau(plateau(on=on, **rule).arguments)
     values = LOSSES if on == "loss" else [100 - 20 * loss for loss in LOSSES]
     found, expected = [], []
     for value in values:

@@ -1,0 +1,81 @@
+"""Writes the script of a plan: all that a run of it computes, in one file without ktgdsl."""
+
+from collections.abc import Mapping
+
+from ktgdsl.errors import RunError
+from ktgdsl.plan.ensembles import ensembles_of
+from ktgdsl.plan.model import Plan
+from ktgdsl.program.from_plan import without_caches
+from ktgdsl.standalone.data_code import constants, data_code, embedded
+from ktgdsl.standalone.frame_code import REPORT, header, main_code
+from ktgdsl.standalone.imports import import_block
+from ktgdsl.standalone.network_code import new_network_code
+from ktgdsl.standalone.refusals import refusals
+from ktgdsl.standalone.source import Place
+from ktgdsl.standalone.text import wrapped
+from ktgdsl.standalone.training_code import TrainingCode
+
+SECTIONS = {
+    "Data": ("ktgdsl.training.datasets.", "ktgdsl.backend.seeds"),
+    "Networks": (
+        "ktgdsl.backend.networks",
+        "ktgdsl.vocabulary.networks",
+        "ktgdsl.plan.",
+        "ktgdsl.backend.taps",
+        "ktgdsl.backend.trunks",
+    ),
+    "Training": ("ktgdsl.training.",),
+    "Losses": ("",),
+}
+"""Where definitions of the package stand in a script, by the first beginning that fits."""
+
+IMPORTS = (
+    "from __future__ import annotations",
+    "import argparse",
+    "import os",
+    "from pathlib import Path",
+)
+"""What every script imports, besides what its parts do."""
+
+
+def training_script(plan: Plan, spec: str) -> str:
+    """The Python of a script that trains as `ktgc run --deterministic` does, to the same bits.
+
+    Args:
+        plan: of a spec, with the facts of its data.
+        spec: its text.
+
+    Raises:
+        RunError: where something in the plan cannot be part of a script (E510).
+    """
+    if found := refusals(plan):
+        raise RunError(found)
+    plan = without_caches(plan)
+    training = TrainingCode(plan)
+    used = training.used
+    used.imports.update(IMPORTS)
+    new_network = new_network_code(plan, used)
+    alone = not ensembles_of(plan.graph) or any(each.pretrained for each in plan.graph.nodes)
+    data = data_code(plan.data, training.batch, used, networks_alone=alone)
+    losses, functions = training.functions()
+    library = _by_section(used.texts)
+    written = {
+        "Data": data,
+        "Networks": [new_network],
+        "Losses": losses,
+        "Training": [REPORT, *functions, main_code(plan)],
+    }
+    head = [header(plan, spec), import_block(used.imports), constants(plan.data)]
+    parts = ["\n\n".join(head)]
+    for title, texts in written.items():
+        parts += [f"# {title}", *library[title], *map(wrapped, texts)]
+    parts += filter(None, [embedded(plan.data), 'if __name__ == "__main__":\n    main()'])
+    return "\n\n\n".join(parts) + "\n"
+
+
+def _by_section(texts: Mapping[Place, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {title: [] for title in SECTIONS}
+    for (module, _), text in texts.items():
+        title = next(t for t, starts in SECTIONS.items() if module.startswith(starts))
+        found[title].append(text)
+    return found

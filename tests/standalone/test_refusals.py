@@ -1,0 +1,64 @@
+"""What no script can have is refused, with its place and the reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ktgdsl.cli import main as cli
+from ktgdsl.plan.model import Call, WeightsFile
+from ktgdsl.standalone.refusals import refusals
+from tests.plans import tiny_plan
+
+SPEC = """\
+graph g {
+    node a = resnet8
+    node b = torchvision("resnet18") { device = "cuda:1" }
+    target a
+    edge label, b -> a
+}
+data mnist { resize = 8 }
+train { compile = on  precision = auto }
+"""
+SAYS = """\
+g.ktg:3:14: error[E510] no script can have the network `torchvision` of node `b`
+g.ktg:3:40: error[E510] no script can have node `b` on a `device` of its own
+g.ktg:7:14: error[E510] no script can have `resize`
+g.ktg:8:9: error[E510] no script can have `compile = on`
+g.ktg:8:23: error[E510] no script can have `precision = auto`
+"""
+
+
+def test_all_is_said_at_once_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("g.ktg").write_text(SPEC)
+    assert cli.main(["build", "g.ktg", "--emit", "script", "--output-format=concise"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines, starts = sorted(said.err.splitlines()), sorted(SAYS.splitlines())
+    assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
+
+
+@pytest.mark.parametrize(
+    ("data", "node", "says"),
+    [
+        ({"source": Call(name="folder")}, {}, "no script can have the data `folder`"),
+        ({"labels": ("colour", "shape")}, {}, "no script can have samples with several labels"),
+        (
+            {},
+            {"weights": WeightsFile(path="w", file="w", sha256="0")},
+            "no script can have the `weights`",
+        ),
+    ],
+)
+def test_other_refusals(data: dict[str, Any], node: dict[str, Any], says: str) -> None:
+    plan = tiny_plan("a", data=data, settings={"a": node})
+    (found,) = refusals(plan)
+    assert found.code == "E510"
+    assert found.message.startswith(says)
+
+
+def test_nothing_is_refused_in_a_plain_plan() -> None:
+    assert refusals(tiny_plan("ab")) == []

@@ -4,6 +4,7 @@ import argparse
 import sys
 from importlib.util import find_spec
 
+import ktgdsl
 from ktgdsl.cli.console import AT_FAULT, FINE, print_text, usage_error
 
 
@@ -30,5 +31,5 @@ def run(options: argparse.Namespace) -> int:
         return AT_FAULT
     from ktgdsl.editor.server import serve  # which takes a second
 
-    serve(options.root, pedantic=options.pedantic)
+    serve(str(ktgdsl.__version__), options.root, pedantic=options.pedantic)
     return FINE

@@ -16,7 +16,6 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-import ktgdsl
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.editor import names
 from ktgdsl.editor.completion import complete
@@ -44,11 +43,11 @@ class _Asked(Protocol):
 class KtgServer(LanguageServer):
     """Answers an editor. A text is looked at once for each of its versions."""
 
-    def __init__(self, root: str | None = None, *, pedantic: bool = False) -> None:
+    def __init__(self, version: str, root: str | None = None, *, pedantic: bool = False) -> None:
         # Whole texts, because pygls takes U+2028 and form feeds for ends of lines, as no editor
         # does, and would put later changes into the wrong line.
         full = lsp.TextDocumentSyncKind.Full
-        super().__init__("ktgc", str(ktgdsl.__version__), text_document_sync_kind=full)
+        super().__init__("ktgc", version, text_document_sync_kind=full)
         self._root, self._pedantic = root, pedantic
         self._documents: dict[str, Document] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
@@ -108,7 +107,7 @@ class KtgServer(LanguageServer):
             self.check_soon(document.uri)
 
 
-def serve(root: str | None = None, *, pedantic: bool = False) -> None:
+def serve(version: str, root: str | None = None, *, pedantic: bool = False) -> None:
     """Talk to an editor over standard input and output until it hangs up.
 
     Whatever else is printed in this process goes to standard error.
@@ -120,7 +119,7 @@ def serve(root: str | None = None, *, pedantic: bool = False) -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     assert isinstance(out, BufferedWriter)
-    server(root, pedantic=pedantic).start_io(stdout=out)
+    server(version, root, pedantic=pedantic).start_io(stdout=out)
 
 
 def collect_rarely() -> None:
@@ -133,9 +132,9 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
-def server(root: str | None = None, *, pedantic: bool = False) -> KtgServer:
+def server(version: str, root: str | None = None, *, pedantic: bool = False) -> KtgServer:
     """A server with all that it answers."""
-    made = KtgServer(root, pedantic=pedantic)
+    made = KtgServer(version, root, pedantic=pedantic)
     for register in (_follow_texts, _answer_places, _answer_names, _answer_texts):
         register(made)
     return made

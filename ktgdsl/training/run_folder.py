@@ -210,7 +210,7 @@ class RunFolder:
         Whether it was removed.
         """
         initial = {"plan.json", "spec.ktg", "environment.json", "code"}
-        with suppress(FileNotFoundError):  # somebody else has removed it
+        with suppress(OSError):  # somebody else has removed it, or put something in its place
             if {entry.name for entry in self.path.iterdir()} <= initial:
                 shutil.rmtree(self.path)
                 return True

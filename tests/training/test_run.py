@@ -411,6 +411,21 @@ def interrupt(after: int) -> Callable[[Event], None]:
     return listen
 
 
+@pytest.mark.parametrize("instead", [True, False])
+def test_a_folder_that_vanishes_is_named(tmp_path: Path, instead: bool) -> None:
+    """It is removed while the first epoch runs; something else may be in its place then."""
+
+    def remove(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            shutil.rmtree(tmp_path / "r")
+            if instead:
+                (tmp_path / "r").write_text("a file")
+
+    with pytest.raises(RunError, match="cannot") as error:
+        run(pair(epochs=2), out=tmp_path / "r", device="cpu", listener=remove)
+    assert code(error) == "E502"
+
+
 def test_ctrl_c_says_what_is_kept_and_how_to_resume(tmp_path: Path) -> None:
     folder = tmp_path / "my run"
     with pytest.raises(RunInterrupted) as stop:

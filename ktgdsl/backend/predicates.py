@@ -57,9 +57,11 @@ def steadier(
     `other` is the other view; consistency is the squared distance of both (Ke et al., ICCV 2019,
     the stabilization constraint).
     """
-    apart = _distance(source_p, source_other) > _distance(destination_p, destination_other)
+    source_differs_more = _distance(source_p, source_other) > _distance(
+        destination_p, destination_other
+    )
     is_stable = _is_stable(destination_p, destination_other, threshold)
-    return _weight(~(apart & is_stable), source_p)
+    return _weight(~(source_differs_more & is_stable), source_p)
 
 
 @computes_gate("shard")

@@ -151,11 +151,11 @@ def load_weights(
         return _unusable(path, content, f"a file of weights is named {', '.join(_NAMES)}")
     wanted = module.state_dict()
     try:
-        given = with_counters(unwrapped(content, wanted), wanted)
+        loaded = with_counters(unwrapped(content, wanted), wanted)
     except ValueError as prefixes:
         message = f"{path} holds several networks that would fit, under {prefixes}"
         return _unusable(path, message, "save the weights of one alone")
-    differences = _differences(given, wanted)
+    differences = _differences(loaded, wanted)
     if differences:
         shown = "; ".join(differences[:_SHOWN])
         more = len(differences) - _SHOWN
@@ -165,11 +165,11 @@ def load_weights(
             f"the weights in {path} do not fit the network: {shown}{rest}",
             "use the network, the number of classes and the image channels they were saved with",
         )
-    wrong = not_numbers(given, (name for name, _ in module.named_parameters()))
+    wrong = not_numbers(loaded, (name for name, _ in module.named_parameters()))
     if wrong is not None:
         message = f"the weights in {path} are not numbers: {wrong}"
         return _unusable(path, message, "their training diverged: take those of an earlier epoch")
-    module.load_state_dict(given)
+    module.load_state_dict(loaded)
     return None
 
 
@@ -192,17 +192,17 @@ def _read(path: Path, stored: bytes) -> Mapping[str, Tensor] | str:
     return f"{path} holds no state dict: names and their tensors" if found is None else found
 
 
-def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+def _differences(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     """What does not fit, in the order of the network, then what it does not have."""
     found = []
     for name, tensor in wanted.items():
-        if name not in given:
+        if name not in loaded:
             found.append(f"{name}: not in the file")
-        elif given[name].shape != tensor.shape:
+        elif loaded[name].shape != tensor.shape:
             found.append(
-                f"{name}: file has {tuple(given[name].shape)}, network needs {tuple(tensor.shape)}"
+                f"{name}: file has {tuple(loaded[name].shape)}, network needs {tuple(tensor.shape)}"
             )
-    found += [f"{name}: not in the network" for name in given if name not in wanted]
+    found += [f"{name}: not in the network" for name in loaded if name not in wanted]
     return found
 
 

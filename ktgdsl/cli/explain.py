@@ -5,7 +5,8 @@ import sys
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_text, width
 from ktgdsl.lowering.named_values import either
-from ktgdsl.report.explain import explain, overview, refilled, suggest
+from ktgdsl.report.explain import explain, overview, suggest
+from ktgdsl.report.filled_text import refilled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     plan = required_plan(compiled, require_space)
     listening = logged(search_listener(options.quiet), options.log)
     with naming_places(compiled), listening as listener:
-        from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import search
+        from ktgdsl.searching.trial_places import naming_places_to
 
         search(
             plan,
@@ -73,8 +73,8 @@ def _resume(options: argparse.Namespace) -> int:
     space = compile_file(expanded(options.resume) / "space.ktg")
     listening = logged(search_listener(options.quiet), options.log)
     with naming_places(space), listening as listener:
-        from ktgdsl.searching.places import naming_places_to
         from ktgdsl.searching.search import resume
+        from ktgdsl.searching.trial_places import naming_places_to
 
         resume(
             options.resume,

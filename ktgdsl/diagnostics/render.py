@@ -208,16 +208,16 @@ def _trimmed(numbers: list[int], source: Source, marks: Mapping[int, object]) ->
     return numbers
 
 
-def _line(text: str, marks: list[_Mark], room: int) -> list[tuple[str, str]]:
-    """A source line cut to `room` columns, and the lines that underline its marks.
+def _line(text: str, marks: list[_Mark], code_width: int) -> list[tuple[str, str]]:
+    """A source line cut to `code_width` columns, and the lines that underline its marks.
 
     Each comes with the sign of its mark, "" for the source line itself.
     """
-    room = max(room, _MIN_CODE_WIDTH)
-    text, marks = _near(text, marks, 2 * room)
+    code_width = max(code_width, _MIN_CODE_WIDTH)
+    text, marks = _near(text, marks, 2 * code_width)
     cells, columns = _cells(text)
     focus = columns[min(marks[0].start, len(cells))] if marks else 0
-    low, high = _window(columns[-1], focus, room)
+    low, high = _window(columns[-1], focus, code_width)
     kept = "".join(cell for cell, start in zip(cells, columns, strict=False) if low <= start < high)
     before = _CUT if low else ""
     # A wide character may begin before the window and end inside it.
@@ -268,12 +268,12 @@ def _cells(text: str) -> tuple[list[str], list[int]]:
     return cells, columns
 
 
-def _window(total: int, focus: int, room: int) -> tuple[int, int]:
+def _window(total: int, focus: int, code_width: int) -> tuple[int, int]:
     """The columns to show of a line of `total` columns, so that `focus` is among them."""
-    if total <= room:
+    if total <= code_width:
         return 0, total
-    if focus < room - 2 * len(_CUT):
-        return 0, room - len(_CUT)
-    low = focus - room // 3
-    high = low + room - 2 * len(_CUT)
-    return (low, high) if high < total else (total - room + len(_CUT), total)
+    if focus < code_width - 2 * len(_CUT):
+        return 0, code_width - len(_CUT)
+    low = focus - code_width // 3
+    high = low + code_width - 2 * len(_CUT)
+    return (low, high) if high < total else (total - code_width + len(_CUT), total)

@@ -122,7 +122,7 @@ class Drafting(NamedTuple):
             for s in written
         )
 
-    def whole(self, reference: Reference, place: str) -> list[str]:
+    def whole_nodes(self, reference: Reference, place: str) -> list[str]:
         """The nodes of a reference that may not point inside of them."""
         if reference.tap is not None:
             message = "a node is needed here, not a place inside of it"

@@ -28,7 +28,7 @@ def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
     if any(drafting.substitution.is_open(statement) for statement in statements):
         _add_all(drafting, statements)
     else:  # they are the same at all points of a space where the nodes are alike
-        draft.edges, draft.empty = drafting.resolver.last(
+        draft.edges, draft.empty = drafting.resolver.cached_for_state(
             "edges", _nodes(drafting), lambda: _add_all(drafting, statements)
         )
 
@@ -55,7 +55,7 @@ def _add_all(
     if any(drafting.substitution.is_open(end) for end in ends):
         _expand(edges, statements)
     else:  # the pairs are the same at all points, whatever flows between them
-        edges.pairs, edges.elsewhere, drafting.draft.empty = drafting.resolver.last(
+        edges.pairs, edges.elsewhere, drafting.draft.empty = drafting.resolver.cached_for_state(
             "pairs", _nodes(drafting), lambda: _expand(edges, statements)
         )
     written = [*edges.pairs.values(), *edges.elsewhere]

@@ -28,7 +28,7 @@ def expand(resolver: Resolver, substitution: Substitution, graph: Graph, views: 
 
 
 def _add_target(drafting: Drafting, reference: Reference) -> None:
-    for name in drafting.whole(reference, "target"):
+    for name in drafting.whole_nodes(reference, "target"):
         derived = drafting.draft.derived.get(name)
         if derived is not None and derived.made.word != "ensemble":
             drafting.resolver.complain(

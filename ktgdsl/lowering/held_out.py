@@ -1,4 +1,4 @@
-"""What goes by held-out samples: each complaint where none are held out."""
+"""Complains about what is judged by held-out samples where none are held out."""
 
 from collections.abc import Iterable
 

@@ -69,7 +69,7 @@ def lower(
     those is not complained about. `substitute` makes what replaces open values. What `resolver`
     knows of the file from earlier lowerings is not looked up again.
     """
-    resolver = Resolver(lets(file), unread) if resolver is None else resolver.again()
+    resolver = Resolver(lets(file), unread) if resolver is None else resolver.without_complaints()
     substitution = NothingOpen() if substitute is None else substitute(resolver)
     drafted = _drafted(resolver, substitution, file, paths)
     if drafted is None:
@@ -94,7 +94,7 @@ def check_substituted(
 
     That is all about its words, and edges into nodes that are frozen.
     """
-    resolver = resolver.again()
+    resolver = resolver.without_complaints()
     drafted = _drafted(resolver, substitute(resolver), file, paths)
     if drafted is None or not any(n.settings.frozen for n in drafted.drafting.draft.nodes.values()):
         return tuple(resolver.diagnostics)

@@ -41,7 +41,7 @@ class Resolver(Binder):
         found = entry(kind, value.name) if isinstance(value, CallExpression) else None
         if found and any(referenced_kind(field) for field in found.model_fields.values()):
             return self.word(value, kind)
-        return self.once((kind, _spell(value)), lambda: self.word(value, kind))
+        return self.cached((kind, _spell(value)), lambda: self.word(value, kind))
 
     def known_settings(
         self,
@@ -53,7 +53,7 @@ class Resolver(Binder):
     ) -> P | None:
         """As `settings`, looked up once for equal texts and `nodes`, which they may name."""
         what = (cls, nodes, *((each.name, _spell(each.value)) for each in settings))
-        return self.once(what, lambda: self.settings(cls, settings, block, span))
+        return self.cached(what, lambda: self.settings(cls, settings, block, span))
 
     def word(self, value: Value, kind: str) -> Entry | None:
         """The entry that a value names, its arguments bound; None after a complaint."""

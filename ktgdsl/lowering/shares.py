@@ -26,7 +26,7 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     """Add a share; what is wrong with it is left out and complained about."""
     draft, resolver = drafting.draft, drafting.resolver
     place = "share." + ",".join(reference.name for reference in statement.names)
-    meant = [drafting.whole(reference, place) for reference in statement.names]
+    meant = [drafting.whole_nodes(reference, place) for reference in statement.names]
     names = [name for each in meant for name in each]
     substituted = drafting.settings(statement.settings, place)
     cls = cast("type[ShareSettings]", settings_of("share"))

@@ -48,7 +48,7 @@ def terms(
     # A large graph says the same few things again and again.
     what = tuple((_text(term.loss), _text(term.gate)) for term in closed), edge_kind
     before = len(resolver.diagnostics)
-    found = resolver.once(what, lambda: _terms(resolver, closed, edge_kind, default))
+    found = resolver.cached(what, lambda: _terms(resolver, closed, edge_kind, default))
     if found is None:
         _look_for_commas(resolver, closed, before)
     return found

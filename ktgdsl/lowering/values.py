@@ -62,7 +62,7 @@ class Scope:
         self._expanded: dict[str, Value] = {}  # each `let` with the `let`s that it names expanded
         self._known: dict[Hashable, Any] = {}
 
-    def again(self) -> Self:
+    def without_complaints(self) -> Self:
         """The scope without its complaints, in which what was found once is known."""
         other = copy(self)
         other.diagnostics = []
@@ -79,7 +79,7 @@ class Scope:
         """Add an error."""
         self.diagnostics.append(Diagnostic(code, message, span, help, labels=tuple(labels)))
 
-    def once(self, what: Hashable, find: Callable[[], _T | None]) -> _T | None:
+    def cached(self, what: Hashable, find: Callable[[], _T | None]) -> _T | None:
         """What `find` finds, looked for again only where it complained.
 
         `what` says all that it depends on but this scope; where it stands is no part of that.
@@ -92,8 +92,8 @@ class Scope:
                 self._known[what] = found
         return found
 
-    def last(self, what: str, state: Hashable, find: Callable[[], _T]) -> _T:
-        """As `once`, where only what was found in the last state is kept, because it is large."""
+    def cached_for_state(self, what: str, state: Hashable, find: Callable[[], _T]) -> _T:
+        """As `cached`, where only what was found in the last state is kept, because it is large."""
         found: tuple[Hashable, _T] | None = self._known.get(what)
         if found is None or found[0] != state:
             before = len(self.diagnostics)

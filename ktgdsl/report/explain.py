@@ -1,9 +1,9 @@
 """`ktgc explain`: what a code, a word or a setting means, as plain text of 80 columns."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from inspect import cleandoc
-from textwrap import fill, indent
+from textwrap import indent
 
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from ktgdsl.diagnostics.explanations import (
 )
 from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import invalid
+from ktgdsl.report.filled_text import filled, page, table
 from ktgdsl.report.parameters import heading, meaning
 from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
@@ -27,7 +28,6 @@ from ktgdsl.vocabulary.other_names import other_argument, other_word
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of, settings_of
 from ktgdsl.vocabulary.spelling import closest
 
-WIDTH = 80
 BLOCKS = {block: settings_of(block) for block in registry.BLOCKS}
 """The settings by what has them, the name that paths such as `train.epochs` begin with."""
 
@@ -112,38 +112,30 @@ def _closest(name: str) -> str | None:
 
 def overview() -> str:
     """What can be asked for, in short."""
-    return _page(
+    return page(
         "ktgc explain NAME, where a name is one of these",
         "The code of a diagnostic, such as `E304`; what the code begins with lists the family:",
-        _table((family, subject(family)) for family in FAMILIES),
+        table((family, subject(family)) for family in FAMILIES),
         "A word of the vocabulary, such as `correct`; `gate` lists all gates, and `gate:cosine` "
         "picks the gate among what is called `cosine`:",
-        _table((kind, ", ".join(entries(kind))) for kind in KINDS),
+        table((kind, ", ".join(entries(kind))) for kind in KINDS),
         "A keyword:",
-        _filled(", ".join(keywords().by_name), "  ", "  "),
+        filled(", ".join(keywords().by_name), "  ", "  "),
         "A setting, such as `batch` or `data.batch`; `train` lists all of the block:",
-        _table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
+        table((block, ", ".join(cls.model_fields)) for block, cls in BLOCKS.items()),
         "A command, or a file in the folder of a run, a search or a table:",
-        _filled(", ".join([*commands().by_name, *written_files().by_name]), "  ", "  "),
+        filled(", ".join([*commands().by_name, *written_files().by_name]), "  ", "  "),
     )
-
-
-def refilled(text: str, width: int) -> str:
-    """Pages for a terminal of `width` columns: in a narrow one prose is filled anew."""
-    if width >= WIDTH:
-        return text
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(p if p.startswith((" ", "\n")) else fill(p, width) for p in paragraphs)
 
 
 def _codes(name: str) -> Iterator[str]:
     code = name.upper()
     if code in FAMILIES:
         titles = [(each, title) for each, title in CODES.items() if each.startswith(code)]
-        yield _page(code_explanations(code).title, _table(titles))
+        yield page(code_explanations(code).title, table(titles))
     elif code in CODES:
         explanation = code_explanations(code[:2]).by_name[code]
-        yield _page(f"{code}: {CODES[code]}", *_explained(explanation))
+        yield page(f"{code}: {CODES[code]}", *_explained(explanation))
 
 
 def _explained(explanation: Explanation) -> Iterator[str]:
@@ -158,7 +150,7 @@ def _ambiguous(name: str) -> Iterator[str]:
     kinds = kinds_of(name)
     if len(kinds) > 1:
         *others, last = [with_article(kind) for kind in kinds]
-        yield _page(
+        yield page(
             f"{name}: {', '.join(others)} and {last}",
             f"Each has its page below; `ktgc explain {kinds[-1]}:{name}` shows one alone.",
         )
@@ -172,7 +164,7 @@ def _words(name: str) -> Iterator[str]:
     for each in GROUPS:
         if not colon or kind == each:
             for meant in installed_words(each).get(word, ()):
-                yield _page(
+                yield page(
                     f"{word}, {with_article(each)} of the package {meant.package}",
                     f'Short for `python("{meant.function}")`; arguments are given by name.',
                     PLACES[each],
@@ -182,7 +174,7 @@ def _words(name: str) -> Iterator[str]:
 def _word(kind: str, word: str) -> str:
     title = f"{word}, {with_article(kind)}"
     if word in entries(kind):
-        return _page(title, *_entry(entries(kind)[word]))
+        return page(title, *_entry(entries(kind)[word]))
     short = expand_shorthand(word)
     assert short is not None  # else it would be of no kind
     full, numbers = short
@@ -193,8 +185,8 @@ def _word(kind: str, word: str) -> str:
     except ValidationError as failure:
         error = failure.errors(include_url=False)[0]
         _, problem = invalid(error, f"its `{error['loc'][0]}`")
-        return _page(title, f"It would be short for `{call}`, but {problem}.", *_entry(entry))
-    return _page(title, f"Short for `{call}`.", *_entry(entry))
+        return page(title, f"It would be short for `{call}`, but {problem}.", *_entry(entry))
+    return page(title, f"Short for `{call}`.", *_entry(entry))
 
 
 def short_for(word: str) -> str | None:
@@ -221,12 +213,12 @@ def _entry(entry: type[Entry]) -> Iterator[str]:
 def _kinds(name: str) -> Iterator[str]:
     if name in KINDS:
         first = ((word, _doc(entry).split("\n\n")[0]) for word, entry in entries(name).items())
-        yield _page(f"{name}, a kind of words", PLACES[name], _table(first))
+        yield page(f"{name}, a kind of words", PLACES[name], table(first))
 
 
 def _keywords(name: str) -> Iterator[str]:
     if explanation := keywords().by_name.get(name):
-        yield _page(f"{name}, a keyword", *_explained(explanation))
+        yield page(f"{name}, a keyword", *_explained(explanation))
 
 
 def keywords() -> Explanations:
@@ -246,59 +238,32 @@ def written_files() -> Explanations:
 
 def _documents(name: str) -> Iterator[str]:
     if explanation := commands().by_name.get(name.removeprefix("ktgc ")):
-        yield _page(f"ktgc {name.removeprefix('ktgc ')}, a command", *_explained(explanation))
+        yield page(f"ktgc {name.removeprefix('ktgc ')}, a command", *_explained(explanation))
     place = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     file = "best.ktg" if place == "top" else place
     if explanation := written_files().by_name.get(file):
-        yield _page(f"{file}, {'a file' if '.' in file else 'a folder'}", *_explained(explanation))
+        yield page(f"{file}, {'a file' if '.' in file else 'a folder'}", *_explained(explanation))
 
 
 def _blocks(name: str) -> Iterator[str]:
     if cls := BLOCKS.get(name):
         settings = "\n".join(_parameter(cls, each) for each in cls.model_fields)
-        yield _page(f"{name}, and its settings", _doc(cls), settings)
+        yield page(f"{name}, and its settings", _doc(cls), settings)
 
 
 def _settings(name: str) -> Iterator[str]:
     block, dot, setting = name.rpartition(".")
     for each, cls in BLOCKS.items():
         if setting in cls.model_fields and (not dot or block == each):
-            yield _page(f"{each}.{setting}, a setting", _parameter(cls, setting), _doc(cls))
+            yield page(f"{each}.{setting}, a setting", _parameter(cls, setting), _doc(cls))
 
 
 def _parameter(cls: type[Parameters], name: str) -> str:
     """The name and default of a parameter, and below what it takes and means."""
     field = cls.model_fields[name]
-    head = _filled(heading(name, field), "  ", "      ")
-    return f"{head}\n{_filled(meaning(field), '      ', '      ')}"
+    head = filled(heading(name, field), "  ", "      ")
+    return f"{head}\n{filled(meaning(field), '      ', '      ')}"
 
 
 def _doc(cls: type) -> str:
     return cleandoc(str(cls.__doc__))
-
-
-def _page(title: str, *parts: str) -> str:
-    """Parts with blank lines between them; prose is filled, what is indented is left alone."""
-    shown = [part for part in parts if part]
-    return "\n\n".join([title, *(p if p.startswith(" ") else _prose(p) for p in shown)])
-
-
-def _prose(text: str) -> str:
-    return "\n\n".join(_filled(paragraph) for paragraph in text.split("\n\n"))
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    rows = list(rows)
-    width = max(len(name) for name, _ in rows) + 4
-    return "\n".join(_filled(text, f"  {name}".ljust(width), " " * width) for name, text in rows)
-
-
-def _filled(text: str, first: str = "", others: str = "") -> str:
-    return fill(
-        " ".join(text.split()),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

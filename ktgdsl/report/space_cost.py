@@ -41,7 +41,7 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
         facts["estimate"]["kept_bytes"] = size_each and plan.search.keep * size_each
         rows.append(("disk", _disk(plan.search.keep, size_each)))
     if measure:
-        from ktgdsl.searching.measure import epoch_seconds
+        from ktgdsl.searching.epoch_time import epoch_seconds
 
         seconds = epoch_seconds(plan)
         hours = seconds * expected.all_epochs / 3600

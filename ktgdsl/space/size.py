@@ -140,17 +140,17 @@ def _choices(
     nodes: dict[str, Counter[str]] = {}
     edges: dict[tuple[str, str], Counter[str | None]] = {}
     local = {name: list(points(draws)) for name, draws in own.items()}
-    turns = max((len(each) for each in local.values()), default=1)
+    rounds = max((len(each) for each in local.values()), default=1)
     draft: Draft | None = None
-    for turn in range(turns):
+    for number in range(rounds):
         point = dict(case)
         for each in local.values():
-            point.update(each[turn % len(each)])
+            point.update(each[number % len(each)])
         draft = _drafted(space, point, plan.data.views)
         if draft is None:
             return None
         for name, node in draft.nodes.items():
-            if turn < len(local.get(f"node {name}", [0])):
+            if number < len(local.get(f"node {name}", [0])):
                 settings = node.settings.model_dump_json(exclude={"keep", "cache"})
                 text = f"{node.network.call()} {settings} {default}"
                 nodes.setdefault(name, Counter())[text] += 1
@@ -158,7 +158,7 @@ def _choices(
             if not edge.transfers:
                 return None
             owner = f"edge {edge.source}->{edge.destination}"
-            if turn < len(local.get(owner, [0])):
+            if number < len(local.get(owner, [0])):
                 live = [term.model_dump_json() for term in edge.terms if term.gate != CUTOFF]
                 folded = f"{tap_of(edge.source)} {edge.destination.tap} {live}" if live else None
                 edges.setdefault(key, Counter())[folded] += 1
@@ -177,7 +177,7 @@ def _choices(
 
 def _drafted(space: OpenFile, point: Point, views: int) -> Draft | None:
     """The graph of a space at a point, before anything is cut; None where something is wrong."""
-    resolver = space.resolver.again()
+    resolver = space.resolver.without_complaints()
     substitution = PointSubstitution(resolver, space.parts, point)
     assert space.file.graph is not None
     draft = expand(resolver, substitution, space.file.graph, views).draft

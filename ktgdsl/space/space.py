@@ -71,15 +71,15 @@ class OpenFile(NamedTuple):
         at_point = partial(PointSubstitution, parts=self.parts, point=point)
         return lower(self.file, paths, substitute=at_point, resolver=self.resolver)
 
-    def lower_round(self, paths: SpecPaths, turn: int) -> Lowered:
+    def lower_round(self, paths: SpecPaths, number: int) -> Lowered:
         """Lower the file in one of the rounds that take every option."""
-        in_turn = partial(CoveringSubstitution, parts=self.parts, turn=turn)
-        return lower(self.file, paths, substitute=in_turn, resolver=self.resolver)
+        substitution = partial(CoveringSubstitution, parts=self.parts, round_number=number)
+        return lower(self.file, paths, substitute=substitution, resolver=self.resolver)
 
-    def check_round(self, paths: SpecPaths, turn: int) -> tuple[Diagnostic, ...]:
+    def check_round(self, paths: SpecPaths, number: int) -> tuple[Diagnostic, ...]:
         """What is wrong in one of these rounds, whatever options other values have."""
-        in_turn = partial(CoveringSubstitution, parts=self.parts, turn=turn)
-        return check_substituted(self.file, paths, in_turn, self.resolver)
+        substitution = partial(CoveringSubstitution, parts=self.parts, round_number=number)
+        return check_substituted(self.file, paths, substitution, self.resolver)
 
 
 def lower_space(
@@ -101,8 +101,8 @@ def lower_space(
         return Lowered(None, tuple(found))
     found = list(_gates(space))
     negative = bool(found)
-    for turn in range(rounds):
-        wrong = space.check_round(paths, turn)
+    for number in range(rounds):
+        wrong = space.check_round(paths, number)
         found += [d for d in wrong if not (negative and d.code == "E304")]
     found = list(dict.fromkeys(found))
     if has_errors((*earlier, *found)):
@@ -171,18 +171,18 @@ def _gates(space: OpenFile) -> Iterator[Diagnostic]:
         edge_kind = EdgeKind("label" if from_label else "node", views=2)
         for term in edge.terms:
             if term.gate is not None and space.parts.is_open(term.gate):
-                trial = space.resolver.again()
+                trial = space.resolver.without_complaints()
                 gate(trial, term.gate, edge_kind)
                 yield from (d for d in trial.diagnostics if d.code == "E304")
 
 
 def _draws(space: OpenFile, paths: SpecPaths) -> tuple[Draw, ...]:
     """All draws of a space; where counts are open, those of the largest graph."""
-    found = _draws_at_turn(space, paths, 0)
+    found = _draws_in_round(space, paths, 0)
     # What a node is may decide which edges there are: `*` leaves some nodes out.
-    turns = [len(d.options) for d in found.values() if d.name.startswith("node.") and _decides(d)]
-    for turn in range(1, max(turns, default=1)):
-        for name, draw in _draws_at_turn(space, paths, turn).items():
+    rounds = [len(d.options) for d in found.values() if d.name.startswith("node.") and _decides(d)]
+    for number in range(1, max(rounds, default=1)):
+        for name, draw in _draws_in_round(space, paths, number).items():
             found.setdefault(name, draw)
     return tuple(found.values())
 
@@ -194,11 +194,11 @@ def _decides(draw: Draw) -> bool:
     return any(network is None or issubclass(network, Derived) for network in networks)
 
 
-def _draws_at_turn(space: OpenFile, paths: SpecPaths, turn: int) -> dict[str, Draw]:
+def _draws_in_round(space: OpenFile, paths: SpecPaths, number: int) -> dict[str, Draw]:
     substitutions: list[PointSubstitution] = []
 
     def largest(resolver: Resolver) -> PointSubstitution:
-        substitutions.append(PointSubstitution(resolver, space.parts, {}, turn=turn))
+        substitutions.append(PointSubstitution(resolver, space.parts, {}, round_number=number))
         return substitutions[-1]
 
     check_substituted(space.file, paths, largest, space.resolver)
@@ -211,8 +211,8 @@ def _valid(
     """Plans at valid points: the first options, then every n-th options, then at random."""
     generator = random.Random(0)
     points: Iterator[Point] = (
-        {d.name: min(turn, len(d.options) - 1) for d in draws if d.options}
-        for turn in range(rounds)
+        {d.name: min(number, len(d.options) - 1) for d in draws if d.options}
+        for number in range(rounds)
     )
     at_random = (
         {d.name: generator.randrange(len(d.options)) for d in draws if d.options}
@@ -259,8 +259,8 @@ def every_option(plan: Plan) -> Iterator[Plan]:
     assert plan.space is not None
     space = parsed(plan.space.text)
     yield plan
-    for turn in range(space.parts.rounds(space.file)):
-        if (found := space.lower_round(_anywhere(plan), turn).plan) is not None:
+    for number in range(space.parts.rounds(space.file)):
+        if (found := space.lower_round(_anywhere(plan), number).plan) is not None:
             yield found
 
 

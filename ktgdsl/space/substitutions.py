@@ -1,4 +1,4 @@
-"""Substitution of open values: by what a point draws, or so that every option has its turn.
+"""Substitution of open values: by what a point draws, or so that every option is taken once.
 
 Each draw has one name, from where it stands: `edge.b->a.gate`, `node.b`, `train.optimizer.lr`,
 `let.T`; a second one at the same place is `.1`, a third `.2`. Names do not depend on what is
@@ -33,20 +33,20 @@ Point = Mapping[str, int | float]
 class PointSubstitution(PartsSubstitution):
     """Substitutes what a point draws; by default the first option, or the low end of a range.
 
-    With `turn`, arrays have their greatest size, every choice takes the option of that turn, and
-    `draws` collects every draw in the order of the text, so that there are all of them after as
-    many turns as there are options.
+    With `round_number`, arrays have their greatest size, every choice takes its option of that
+    round, and `draws` collects every draw in the order of the text, so that there are all of them
+    after as many rounds as there are options.
     """
 
     differs_by_place = True
 
     def __init__(
-        self, resolver: Resolver, parts: OpenParts, point: Point, *, turn: int | None = None
+        self, resolver: Resolver, parts: OpenParts, point: Point, *, round_number: int | None = None
     ) -> None:
         super().__init__(parts)
         self.resolver = resolver
         self.point = point
-        self.turn = turn
+        self.round_number = round_number
         self.draws: dict[str, Draw] = {}
         self._used: Counter[str] = Counter()
         self._once: dict[str, Value] = {}
@@ -73,7 +73,7 @@ class PointSubstitution(PartsSubstitution):
     def substitute_size(self, value: Value, place: str) -> Value:
         """The number of nodes of an array at the point, or the greatest."""
         closed = self.substitute(value, place)
-        if self.turn is None or not self.is_open(value):
+        if self.round_number is None or not self.is_open(value):
             return closed
         bounds = self._bounds(value)
         return closed if bounds is None else Number(span=value.span, value=bounds[1])
@@ -104,8 +104,8 @@ class PointSubstitution(PartsSubstitution):
         if not choice.options:
             return choice  # what is left of a `let` that never ends
         name = self._fresh(place)
-        chosen = int(self.point.get(name, (self.turn or 0) % len(choice.options)))
-        if self.turn is not None:
+        chosen = int(self.point.get(name, (self.round_number or 0) % len(choice.options)))
+        if self.round_number is not None:
             self.draws[name] = Draw.model_construct(name=name, options=self._options(choice))
         # The draws in options that are not taken have names as well.
         options = choice.options
@@ -124,7 +124,7 @@ class PointSubstitution(PartsSubstitution):
         if bounds is None:
             return Choice(span=value.span, options=())
         low, high = bounds
-        if self.turn is not None:
+        if self.round_number is not None:
             self.draws[name] = Draw.model_construct(name=name, low=low, high=high, log=log)
         return Number(span=value.span, value=self.point.get(name, low))
 
@@ -143,39 +143,39 @@ class CoveringSubstitution(PartsSubstitution):
 
     differs_by_place = False
 
-    def __init__(self, resolver: Resolver, parts: OpenParts, turn: int) -> None:
+    def __init__(self, resolver: Resolver, parts: OpenParts, round_number: int) -> None:
         super().__init__(parts)
         self.resolver = resolver
-        self.turn = turn
+        self.round_number = round_number
 
     def substitute(self, value: Value, place: str) -> Value:
         """The value in this round; `place` does not matter."""
-        return self._at(value, self.turn)
+        return self._at(value, self.round_number)
 
     def substitute_size(self, value: Value, place: str) -> Value:
         """The number of nodes of an array."""
         return self.substitute(value, place)
 
-    def _at(self, value: Value, turn: int) -> Value:
+    def _at(self, value: Value, number: int) -> Value:
         if not self.is_open(value):
             return value
         if let := self.parts.let(value):
-            return self._at(let.value, turn)
+            return self._at(let.value, number)
         if (inside := log_range(value)) or isinstance(value, Range):
             spread = inside or value
             assert isinstance(spread, Range)
             bounds = range_bounds(self.resolver, spread, log=inside is not None)
             if bounds is None:
                 return Choice(span=value.span, options=())
-            return Number(span=value.span, value=bounds[turn % 2])
+            return Number(span=value.span, value=bounds[number % 2])
         if isinstance(value, Choice):
             rounds = max(1, self.parts.rounds(value))
-            turn %= rounds
+            number %= rounds
             if rounds == len(value.options):
-                return self._at(value.options[turn], 0)
+                return self._at(value.options[number], 0)
             for option in value.options:
-                if turn < self.parts.rounds(option):
-                    return self._at(option, turn)
-                turn -= self.parts.rounds(option)
+                if number < self.parts.rounds(option):
+                    return self._at(option, number)
+                number -= self.parts.rounds(option)
             return value
-        return self.substitute_parts(value, lambda part, _: self._at(part, turn), "")
+        return self.substitute_parts(value, lambda part, _: self._at(part, number), "")

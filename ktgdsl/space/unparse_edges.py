@@ -47,8 +47,8 @@ def edges_text(plan: Plan, names: Mapping[str, str], arrays: Mapping[str, int]) 
             yield f"edge {into} : {terms}"
             continue
         # Of an array into several places, the edges into the first would come first.
-        apart = rows[0].alone or "," in into
-        source = listed((row.source for row in rows), {} if apart else arrays)
+        one_by_one = rows[0].alone or "," in into
+        source = listed((row.source for row in rows), {} if one_by_one else arrays)
         colon = " : " if terms and not terms.startswith(" via") else ""
         yield f"edge {source} -> {into}{colon}{terms}"
 

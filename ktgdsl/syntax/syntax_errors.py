@@ -53,9 +53,8 @@ def explain(failure: ParseFailure) -> Diagnostic:
         if found is not None:
             return found
     if failure.token is None:
-        return failure.error(
-            f"something is missing after {shown(failure.tokens[-1])}", failure.example
-        )
+        last = shown(failure.tokens[-1])
+        return failure.error(f"something is missing after {last}", failure.example)
     before = failure.near(-1)
     where = "stand here" if before is None else f"follow {shown(before)}"
     return failure.error(f"{shown(failure.token)} cannot {where}", failure.example)
@@ -78,9 +77,8 @@ def _keyword(failure: ParseFailure) -> Diagnostic | None:
     if word is None or word.type not in RESERVED or "NAME" not in failure.accepts:
         return None
     if word.type == "VIA" and failure.kind_near(-1) in ("COLON", "COMMA"):
-        message = (
-            f"a loss is missing between {shown(failure.tokens[failure.position - 1])} and `via`"
-        )
+        before = shown(failure.tokens[failure.position - 1])
+        message = f"a loss is missing between {before} and `via`"
         return failure.error(message, failure.example, code="E103")
     if failure.opened() is not None and failure.kind_near(1) == "EQUALS":
         what = "name an argument"

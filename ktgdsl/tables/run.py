@@ -9,7 +9,7 @@ from ktgdsl.errors import KtgError
 from ktgdsl.flattened import flattened
 from ktgdsl.searching import search as searching
 from ktgdsl.searching.events import Listener as SearchListener
-from ktgdsl.searching.places import naming_places_to
+from ktgdsl.searching.trial_places import naming_places_to
 from ktgdsl.tables.model import Row
 from ktgdsl.tables.status import Rerun, RowStatus, Task
 from ktgdsl.training import run as training

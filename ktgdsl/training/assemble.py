@@ -14,12 +14,12 @@ from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
 from ktgdsl.training.devices import node_devices, place
-from ktgdsl.training.edge_trial import try_taps
+from ktgdsl.training.edge_dry_run import try_taps
 from ktgdsl.training.execution import Execution, choose_execution
 from ktgdsl.training.executors import apply_memory_format
+from ktgdsl.training.network_dry_run import try_networks
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
 from ktgdsl.training.step import Stepper
-from ktgdsl.training.trial import try_networks
 
 
 def assemble(

@@ -18,10 +18,10 @@ from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.module_states import load_module_states, module_states
+from ktgdsl.training.network_dry_run import require_logits
 from ktgdsl.training.phase_step import PhaseStep
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor, predictor
 from ktgdsl.training.state_checks import require_like, require_number
-from ktgdsl.training.trial import require_logits
 
 
 class Stepper:

@@ -41,12 +41,12 @@ class Call(Data):
     arguments: dict[str, JsonValue] = {}
 
     def __str__(self) -> str:
-        given = ", ".join(
+        arguments = ", ".join(
             f"{name}={self._argument(name, value)}"
             for name, value in self.arguments.items()
             if value is not None
         )
-        return f"{self.name}({given})" if given else self.name
+        return f"{self.name}({arguments})" if arguments else self.name
 
     def _argument(self, name: str, value: JsonValue) -> str:
         # What a function of the user's is called with may have any name.

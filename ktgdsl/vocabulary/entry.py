@@ -41,8 +41,8 @@ class Entry(Parameters):
     def call(self) -> Call:
         """The word with every argument written out, as it stands in a plan."""
         named = [name for name in _positions(type(self)) if not self._is_usual(name)]
-        given = {name: getattr(self, name) for name in named} | (self.model_extra or {})
-        arguments = {name: _plain(value) for name, value in given.items()}
+        values = {name: getattr(self, name) for name in named} | (self.model_extra or {})
+        arguments = {name: _plain(value) for name, value in values.items()}
         return Call.model_construct(name=self.word, arguments=arguments)
 
     def _is_usual(self, name: str) -> bool:

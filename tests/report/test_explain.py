@@ -12,7 +12,6 @@ from ktgdsl.diagnostics.explanations import FAMILIES, code_explanations
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.report.explain import (
     BLOCKS,
-    WIDTH,
     commands,
     explain,
     keywords,
@@ -20,6 +19,7 @@ from ktgdsl.report.explain import (
     suggest,
     written_files,
 )
+from ktgdsl.report.filled_text import WIDTH
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary import rare_settings, search, settings
 from ktgdsl.vocabulary.entry import Parameters

@@ -157,13 +157,13 @@ def _labels(chart: Chart, labels: Sequence[str], frame: _Frame) -> Iterator[Shap
     for epoch, numbers in by_epoch.items():
         heights = {number: frame.y(chart.series[number].last.mean) for number in numbers}
         numbers.sort(key=heights.__getitem__)
-        places = _apart([heights[number] for number in numbers], frame.top, frame.bottom)
+        places = _without_overlap([heights[number] for number in numbers], frame.top, frame.bottom)
         for number, y in zip(numbers, places, strict=True):
             at, colour = (frame.x(epoch) + 8, y), colour_of(number)
             yield Text(at, labels[number], _TEXT_SIZE, colour, bold=True, anchor="start")
 
 
-def _apart(heights: Sequence[float], top: float, bottom: float) -> list[float]:
+def _without_overlap(heights: Sequence[float], top: float, bottom: float) -> list[float]:
     """The heights, in order, each moved until none is too near to the next."""
     places: list[float] = []
     for height in heights:

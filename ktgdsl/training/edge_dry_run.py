@@ -14,8 +14,8 @@ from ktgdsl.program.model import Program
 from ktgdsl.program.reads import placeholders_of
 from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.metrics import eval_mode
+from ktgdsl.training.network_dry_run import CHECKED_IMAGES
 from ktgdsl.training.noise import random_labels
-from ktgdsl.training.trial import CHECKED_IMAGES
 
 
 def try_taps(

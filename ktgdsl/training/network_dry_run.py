@@ -45,7 +45,7 @@ def try_networks(
         NodeError: where one cannot be trained or evaluated (E505).
         RunError: where one has to be deterministic and cannot be (E504).
     """
-    _require_apart(networks, plan.graph.shares)
+    _require_distinct(networks, plan.graph.shares)
     for name, node in plan.graph.networks.items():
         if name in networks:
             _require_tensors(name, networks[name])
@@ -166,12 +166,12 @@ def _of_head(node: Node, output: Any, answer: Answer) -> Tensor:
     if answer.tap != LOGITS:
         heads = ", ".join(f"`{head}`" for head in node.heads)
         if not isinstance(output, Mapping) or answer.tap not in output:
-            given = f"a {type(output).__name__}"
+            output_type = f"a {type(output).__name__}"
             if isinstance(output, Mapping):
-                given = f"a dict with {', '.join(f'`{key}`' for key in output) or 'nothing'}"
+                output_type = f"a dict with {', '.join(f'`{key}`' for key in output) or 'nothing'}"
             elif isinstance(output, tuple | list):
-                given += f" of {len(output)}"
-            raise _without_head(node, f"gives {given}, and its heads are {heads}")
+                output_type += f" of {len(output)}"
+            raise _without_head(node, f"gives {output_type}, and its heads are {heads}")
         output, problem = output[answer.tap], f"not a tensor of logits, as its head `{answer.tap}`"
     if not isinstance(output, Tensor):
         raise _unfit(node.name, f"gives a {type(output).__name__}, {problem}")
@@ -183,7 +183,7 @@ def _without_head(node: Node, problem: str) -> NodeError:
     return NodeError(node.name, Diagnostic("E505", message, help=HEADS), setting="heads")
 
 
-def _require_apart(networks: Mapping[str, nn.Module], shares: Iterable[SharedLayers]) -> None:
+def _require_distinct(networks: Mapping[str, nn.Module], shares: Iterable[SharedLayers]) -> None:
     """Raise NodeError where nodes have a parameter or buffer in common that they do not share."""
     owners: dict[int, str] = {}
     layers = {

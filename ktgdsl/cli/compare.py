@@ -11,6 +11,11 @@ from ktgdsl.tables.finished import ACCURACY, finished_run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument("folders", nargs="+", metavar="DIR", help="the folders of finished runs")
+    parser.add_argument(
+        "--baseline",
+        metavar="DIR",
+        help="the run that all others are compared with (default: each with those before it)",
+    )
     parser.add_argument("--node", metavar="NAME", help="of each run (default: the target of each)")
     parser.add_argument(
         "--metric",
@@ -29,11 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the runs and their differences."""
-    folders = [*dict.fromkeys(options.folders)]
+    first = [] if options.baseline is None else [options.baseline]
+    folders = [*dict.fromkeys([*first, *options.folders])]
     if len(folders) < 2:
         return usage_error("compare", "name two different runs at least")
     runs = [finished_run(folder, options.node, options.metric) for folder in folders]
-    text = render(Comparison(runs, options.metric), options.format, width())
+    baseline = runs[0] if first else None
+    text = render(Comparison(runs, options.metric, baseline), options.format, width())
     if options.format == "json":
         print_json(text)
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -49,11 +50,15 @@ def evaluate(
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
 
     Raises:
+        ValueError: when there is no such split.
         SpecError: when `data` is no data set.
         RunError: when the folder is not that of a run (E502), it has no such node or has not
             trained it to the end (E505), its weights are damaged (E406), the data are missing or
             damaged or do not fit (E508), there is no such device or too little memory (E504).
     """
+    if split not in get_args(Split):
+        known = ", ".join(f'"{each}"' for each in get_args(Split))
+        raise ValueError(f"there is no split {split!r}; there are {known}")
     run = open_run_folder(named_folder(folder))
     plan, chosen = run.plan(), choose_device(device)
     if plan.data.facts is None:

@@ -21,14 +21,21 @@ WORDS = ("run", "node", "seeds", "difference", "test")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs by a metric; of two of them the later one is compared with the earlier one."""
+    """Runs by a metric; of two of them the later one is compared with the earlier one.
+
+    With a `baseline`, which is one of them, all others are compared with it alone.
+    """
 
     runs: Sequence[FinishedRun]
     metric: str
+    baseline: FinishedRun | None = None
 
     @property
     def pairs(self) -> list[tuple[FinishedRun, FinishedRun, Difference]]:
-        """Every two: the later, the earlier, and how much better the later one is."""
+        """Those that are compared: a run, the other one, and how much better the first is."""
+        base = self.baseline
+        if base is not None:
+            return [(run, base, run.less(base)) for run in self.runs if run is not base]
         return [(later, first, later.less(first)) for first, later in combinations(self.runs, 2)]
 
 
@@ -49,6 +56,7 @@ def render(comparison: Comparison, style: Format, width: int) -> str:
         case "json":
             facts = {
                 "metric": comparison.metric,
+                **({} if comparison.baseline is None else {"baseline": comparison.baseline.label}),
                 "runs": [_run_facts(run) for run in comparison.runs],
                 "differences": [_pair_facts(*pair) for pair in comparison.pairs],
                 "notes": untested_alike([*comparison.runs]),
@@ -98,6 +106,8 @@ def _notes(comparison: Comparison) -> list[str]:
     measured = "Accuracies" if comparison.metric == "accuracy" else f"Values of {comparison.metric}"
     tests = {found.test for *_, found in comparison.pairs}
     notes = [f"{measured} on the test split in percent, mean ± standard deviation over n seeds."]
+    if comparison.baseline is not None:
+        notes.append(f"All others are compared with the baseline, {comparison.baseline.label}.")
     if "paired" in tests:
         notes.append("paired: the t-test of the differences by seed, of n seeds that both have.")
     if "welch" in tests:

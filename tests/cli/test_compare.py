@@ -32,3 +32,16 @@ def test_what_is_no_finished_run_is_refused(
     write_run(tmp_path / "one", None)
     assert cli.main(["compare", "one", "two"]) == 1
     assert "the run one is not finished" in capsys.readouterr().err
+
+
+def test_a_baseline_need_not_be_named_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("one", 50.0), ("two", 51.0), ("three", 53.0)):
+        write_run(tmp_path / name, {"a": [value], "b": [value]})
+    assert cli.main(["compare", "one", "three", "--baseline", "two", "--format=json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["baseline"] == "two"
+    found = {each["run"]: each["difference"] for each in facts["differences"]}
+    assert found == {"one": -1.0, "three": 2.0}
+    assert cli.main(["compare", "one", "--baseline", "one"]) == 2

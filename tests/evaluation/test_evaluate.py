@@ -232,3 +232,8 @@ def test_the_folder_of_a_search_is_refused(copied: Path) -> None:
     (copied / "space.ktg").write_text("")
     with pytest.raises(RunError, match="is the folder of a search, not of a run"):
         evaluate(copied, device="cpu")
+
+
+def test_a_split_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no split 'nonsense'; there are \"train\", "):
+        evaluate(tmp_path, split="nonsense")  # type: ignore[arg-type] # any text

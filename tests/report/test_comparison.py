@@ -100,3 +100,21 @@ def test_other_data_are_noted(comparison: Comparison) -> None:
     both = Comparison([comparison.runs[0], finished_run("other")], "accuracy")
     text = render(both, "text", 200)
     assert "Not the same data: other was tested on mnist, one on digits." in text
+
+
+def test_a_baseline_is_what_all_others_are_compared_with(comparison: Comparison) -> None:
+    two = comparison.runs[1]
+    based = Comparison(comparison.runs, "accuracy", baseline=two)
+    _, differences, notes = render(based, "text", 90).split("\n\n")
+    assert differences.splitlines()[1:] == [
+        "one - two    -2.00  -4.48 to +0.48  paired     3  0.074",
+        "a_b&c - two  +3.00               -  -       1, 3      -",
+    ]
+    assert "All others are compared with the baseline, two." in " ".join(notes.split())
+    assert "of 2 comparisons" in " ".join(notes.split())
+    rows = csv.DictReader(io.StringIO(render(based, "csv", 80)))
+    assert [(row["run"], row["other"]) for row in rows] == [("one", "two"), ("a_b&c", "two")]
+    facts = json.loads(render(based, "json", 80))
+    assert (facts["baseline"], len(facts["differences"])) == ("two", 2)
+    assert r"one - two & $-$2.00" in render(based, "latex", 80)
+    assert "| one - two | -2.00 |" in render(based, "markdown", 80)

@@ -72,6 +72,13 @@ def test_what_is_no_such_file_is_refused(folder: RunFolder, name: str, content: 
         refused(lambda: plan_and_accuracies(folder.path), at)
 
 
+def test_a_plan_that_was_changed_is_no_picture_of_the_run(folder: RunFolder) -> None:
+    path = folder.path / "plan.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    said = refused(lambda: plan_and_accuracies(folder.path), path)
+    assert "is not what was written there" in said
+
+
 @pytest.mark.parametrize("content", ["no UTF-8", "deep", "a list"])
 def test_metrics_damaged_before_their_end_are_refused(folder: RunFolder, content: str) -> None:
     before = folder.metrics.read_bytes()

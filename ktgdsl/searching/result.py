@@ -144,8 +144,8 @@ class SearchResult(_Record):
         best = self.best
         value = f"{best.value:.2f} %" if best.confirmed is None else str(best.confirmed)
         return (
-            f"<SearchResult {self.target} {value} in trial {best.trial} of {self.trials}; "
-            f"{self.folder}>"
+            f"<SearchResult {self.target} {value} in trial {best.trial} of {self.trials}"
+            f"{f', {len(self.front)} on the front' if self.front else ''}; {self.folder}>"
         )
 
     __str__ = __repr__

@@ -22,6 +22,7 @@ from ktgdsl.searching.events import (
     CheckStarted,
     Event,
     Exhausted,
+    FrontReached,
     Past,
     SearchFinished,
     SearchStarted,
@@ -327,6 +328,11 @@ def test_the_view_and_the_lines_say_why_a_trial_was_pruned() -> None:
     for event in (started(), TrialStarted(4, {}, graph()), ended):
         listen(event)
     assert lines[-1].endswith("trial 4 pruned after epoch 1 at 40.00 %: place 5 of 6 at epoch 1")
+
+
+def test_the_view_says_how_many_trials_are_on_the_front() -> None:
+    progress = fed(busy(Clock()), FrontReached(0, (81.25, -8.0), 2))
+    assert "best graph so far: 81.25 %, trial 0; 2 trials on the front" in shown(progress)
 
 
 def test_a_view_before_anything_is_known() -> None:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.report.describe import section
 from ktgdsl.searching.estimate import Estimate, estimate, network_bytes
 from ktgdsl.space.size import Size, size
@@ -39,7 +39,7 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
     if plan.search is not None and plan.search.keep:
         size_each = None if plan.data.facts is None else network_bytes(plan)
         facts["estimate"]["kept_bytes"] = size_each and plan.search.keep * size_each
-        rows.append(("disk", _disk(plan.search.keep, size_each)))
+        rows.append(("disk", _disk(plan.search, size_each)))
     if measure:
         from ktgdsl.searching.epoch_time import epoch_seconds
 
@@ -84,12 +84,15 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
     ]
 
 
-def _disk(keep: int, size_each: int | None) -> str:
+def _disk(search: SearchPlan, size_each: int | None) -> str:
     """How much the networks of the best trials take."""
+    keep = search.keep
     whose = "of the best trial" if keep == 1 else f"of the best {keep:,} trials"
     if size_each is None:
         return f"what the networks {whose} take: how large they are is not known before"
-    return f"up to {_bytes(keep * size_each)} for the networks {whose}, {_bytes(size_each)} each"
+    each = f"{_bytes(size_each)} each"
+    front = "; until the end, those of the whole front" if search.goals else ""
+    return f"up to {_bytes(keep * size_each)} for the networks {whose}, {each}{front}"
 
 
 def _bytes(number: float) -> str:

@@ -1,5 +1,6 @@
 """What a search maximises: accuracies of heads, and measures besides the accuracy."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.training.data import load_splits
@@ -41,6 +43,7 @@ search { objective = accuracy(a) }
 def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "heads_of_objectives.py").write_text(NETS)
     monkeypatch.setenv("KTGDSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delitem(sys.modules, "heads_of_objectives", raising=False)  # of another test
     return tmp_path
 
 
@@ -106,6 +109,25 @@ def test_a_head_counts_alone_in_the_best_epoch_of_its_node(heads: Path) -> None:
         plan = of(f"accuracy({head})", heads)
         taken = plan.model_copy(update={"train": plan.train.model_copy(update={"take": "best"})})
         assert values(heads, taken, "best") == [each[epoch] for epoch in best]
+
+
+@pytest.mark.parametrize("take", ["last", "best"])
+def test_several_objectives_of_heads_are_each_as_if_alone(heads: Path, take: str) -> None:
+    """In the best epoch, too, which is that of the node."""
+
+    def taking(plan: Plan) -> Plan:
+        return plan.model_copy(update={"train": plan.train.model_copy(update={"take": take})})
+
+    words = "accuracy(a.tone)", "f1(a.size)", "accuracy(a)"
+    several = taking(of(f"[{', '.join(words)}, -parameters(a)]", heads))
+    assert several.search is not None
+    goals = goals_of(several.search)
+    asked = task(for_trial(several), objective="a.tone", seed=3, goals=goals)
+    *_, last = serve(heads / "several", FakeCoordinator(asked)).reports
+    assert last.values[0] == last.value
+    alone = (values(heads, taking(of(word, heads)), take)[-1] for word in words)
+    assert last.values[:3] == tuple(alone)
+    assert last.values[3] < 0
 
 
 @pytest.mark.parametrize("on", ["validation", "test"])

@@ -32,7 +32,7 @@ def test_golden(path: Path) -> None:
 
 def test_every_code_that_a_spec_can_earn_has_a_golden_file() -> None:
     """All but those of files, syntax (tests/bad/syntax), overrides, runs and test_pedantic."""
-    elsewhere = {code for code in CODES if code[:3] in ("E00", "E10", "E50", "E90", "W20", "W30")}
+    elsewhere = {code for code in CODES if code[:2] in ("E0", "E1", "E5", "W2", "W3", "W4")}
     elsewhere |= {"E210"}
     shown = "".join(path.with_suffix(".txt").read_text(encoding="utf-8") for path in BAD)
     told = {code for code in CODES if f"[{code}]" in shown}

@@ -22,7 +22,7 @@ from ktgdsl.syntax.includes import flatten
 from ktgdsl.syntax.overrides import override
 from ktgdsl.syntax.parse import Parsed, parse
 from ktgdsl.syntax.places import span_of
-from ktgdsl.syntax.read import not_text, path_not_text, read
+from ktgdsl.syntax.read import not_text, read, unusable_folder
 from ktgdsl.syntax.tree import Choice, File, Range, Use
 from ktgdsl.syntax.unparsed import unparsed_words
 from ktgdsl.syntax.walk import walk
@@ -58,7 +58,7 @@ def compile_file(
     source, problems = read(path)
     if source is None:
         return Compiled({}, diagnostics=problems)
-    folder = Path.cwd() if str(path) == "-" else Path(path).parent
+    folder = Path() if str(path) == "-" else Path(path).parent
     return compile_source(source, folder, settings, root, pedantic=pedantic)
 
 
@@ -76,7 +76,7 @@ def compile_source(
     `parsed` is what `parse` makes of the source, where that is known.
     """
     sources = {source.path: source}
-    foreign = not_text(source) or path_not_text(folder.absolute(), source.path)
+    foreign = not_text(source) or unusable_folder(folder, source.path)
     if foreign is not None:
         return Compiled(sources, diagnostics=(foreign,))
     tree, diagnostics = parsed or parse(source)

@@ -96,10 +96,14 @@ def not_text(source: Source) -> Diagnostic | None:
     return Diagnostic("E002", message, Span(source.path, *found.span()))
 
 
-def path_not_text(path: Path, source: str) -> Diagnostic | None:
-    """That the files of a run cannot name the folder of a spec."""
+def unusable_folder(folder: Path, source: str) -> Diagnostic | None:
+    """That the files of a run cannot name the folder of a spec, or that nobody can."""
     try:
+        path = folder.absolute()
         str(path).encode()
+    except FileNotFoundError:
+        message = "the working folder is gone, so that relative paths lead nowhere"
+        return Diagnostic("E001", message, help="change to another folder", path=source)
     except UnicodeEncodeError:
         message = f"the folder of the spec has a path that is not UTF-8: {path}"
         return Diagnostic("E002", message, help="rename the folder", path=source)

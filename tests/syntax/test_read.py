@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ktgdsl.compiler import compile_file
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.syntax.read import MAX_BYTES, read
 
@@ -136,3 +137,18 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused("-").code == "E003"
     monkeypatch.setattr(sys, "stdin", None)
     assert refused("-").code == "E001"
+
+
+def test_a_working_folder_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "a.ktg"
+    spec.write_text("train { epochs = 2 }\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    stdin(monkeypatch, b"train { }")
+    for path in ("../a.ktg", "-"):
+        (found,) = compile_file(path).diagnostics
+        assert (found.code, found.help) == ("E001", "change to another folder")
+    assert [each.code for each in compile_file(spec).diagnostics] == ["E106"]

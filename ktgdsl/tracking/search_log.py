@@ -57,7 +57,8 @@ class SearchLog:
                 row = Row(event.epoch, {VALUE: event.value, **event.numbers})
                 self._tracker.log(_trial(event.trial), row)
             case TrialEnded():
-                self._end(_trial(event.trial), _STATES[event.state], event.value, event.reason)
+                reason = event.reason or str(event.standing or "")
+                self._end(_trial(event.trial), _STATES[event.state], event.value, reason)
             case CheckStarted():
                 self._tracker.begin(self._of_check(event))
             case CheckReported():

@@ -1,21 +1,21 @@
 """Draws a chart as shapes, which `report.pictures` writes as SVG or PNG."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from ktgdsl.report.curves.axis import Axis, epoch_axis, value_axis
 from ktgdsl.report.curves.charts import Chart
+from ktgdsl.report.curves.frame import MUTED, TEXT_SIZE, Frame, grid
 from ktgdsl.report.curves.series import Point as Value
 from ktgdsl.report.curves.series import Series
 from ktgdsl.report.pictures.shapes import Circle, Drawing, Line, Polygon, Shape, Text, translated
 from ktgdsl.report.pictures.style import INK, shortened, width_of
 
 COLOURS = ("#0072B2", "#C04F00", "#00806A", "#8A3D8F", "#7A6A00", "#B0305C", "#5B5FC7", "#6B4A2B")
-GRID, FAINT, MUTED = "#E2E2E2", "#B4B8BE", "#666666"
+FAINT = "#B4B8BE"
 
 WIDTH, PLOT_HEIGHT = 400.0, 170.0
-_TITLE_SIZE, _TEXT_SIZE = 13.0, 11.5
+_TITLE_SIZE = 13.0
 _EPOCH = "epoch"
 _ABOVE, _PHASE_NAMES, _BELOW = 34.0, 14.0, 34.0
 _LABEL_LETTERS = 22
@@ -28,11 +28,11 @@ def chart_drawing(chart: Chart) -> Drawing:
     """The chart, its curves in the order of their colours, each with its name at its end."""
     labels = [shortened(each.name, _LABEL_LETTERS) for each in chart.series]
     values = value_axis(chart, most=5)
-    left = max(width_of(text, _TEXT_SIZE) for text in values.texts) + 14
-    right = WIDTH - max(width_of(text, _TEXT_SIZE) for text in (_EPOCH, *labels)) - 26
+    left = max(width_of(text, TEXT_SIZE) for text in values.texts) + 14
+    right = WIDTH - max(width_of(text, TEXT_SIZE) for text in (_EPOCH, *labels)) - 26
     height = max(PLOT_HEIGHT, len(labels) * _LABEL_SPACING)
     top = _ABOVE + (_PHASE_NAMES if chart.phases else 0)
-    frame = _Frame(left, top, right, top + height, epoch_axis(chart, most=7), values)
+    frame = Frame(left, top, right, top + height, epoch_axis(chart, most=7), values)
     shapes: list[Shape] = [*_title(chart, values), *_axes(frame), *_phases(chart, frame)]
     shapes += _background(chart, frame)
     for number, curve in enumerate(chart.series):
@@ -59,60 +59,36 @@ def colour_of(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The rectangle that curves are in, and the axes of their epochs and values."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    epochs: Axis
-    values: Axis
-
-    def x(self, epoch: float) -> float:
-        """Where an epoch is."""
-        return self.left + (self.right - self.left) * self.epochs.place(epoch)
-
-    def y(self, value: float) -> float:
-        """Where a value is."""
-        return self.bottom - (self.bottom - self.top) * self.values.place(value)
-
-
 def _title(chart: Chart, values: Axis) -> Iterator[Shape]:
     scale = " (logarithmic)" if values.logarithmic else ""
     text = shortened(chart.title + scale, int(WIDTH / width_of("x", _TITLE_SIZE)))
     yield Text((8, 16), text, _TITLE_SIZE, INK, bold=True, anchor="start")
 
 
-def _axes(frame: _Frame) -> Iterator[Shape]:
-    for tick, text in zip(frame.values.ticks, frame.values.texts, strict=True):
-        y = frame.y(tick)
-        yield Line(((frame.left, y), (frame.right, y)), GRID, 1)
-        yield Text((frame.left - 6, y), text, _TEXT_SIZE, MUTED, anchor="end")
-    yield Line(((frame.left, frame.bottom), (frame.right, frame.bottom)), MUTED, 1)
+def _axes(frame: Frame) -> Iterator[Shape]:
+    yield from grid(frame)
     free = frame.left - 14.0
-    for tick, text in zip(frame.epochs.ticks, frame.epochs.texts, strict=True):
-        x, half = frame.x(tick), width_of(text, _TEXT_SIZE) / 2 + 3
+    for tick, text in zip(frame.across.ticks, frame.across.texts, strict=True):
+        x, half = frame.x(tick), width_of(text, TEXT_SIZE) / 2 + 3
         if x - half >= free:
-            yield Text((x, frame.bottom + 12), text, _TEXT_SIZE, MUTED)
+            yield Text((x, frame.bottom + 12), text, TEXT_SIZE, MUTED)
             free = x + half
-    yield Text((free + 6, frame.bottom + 12), _EPOCH, _TEXT_SIZE, MUTED, anchor="start")
+    yield Text((free + 6, frame.bottom + 12), _EPOCH, TEXT_SIZE, MUTED, anchor="start")
 
 
-def _phases(chart: Chart, frame: _Frame) -> Iterator[Shape]:
+def _phases(chart: Chart, frame: Frame) -> Iterator[Shape]:
     """A line between two phases, and their names above."""
     for phase, after in zip_longest(chart.phases, chart.phases[1:]):
         start = frame.left if phase is chart.phases[0] else frame.x(phase.first - 0.5)
         end = frame.right if after is None else frame.x(after.first - 0.5)
-        letters = max(1, int((end - start) / width_of("x", _TEXT_SIZE)))
+        letters = max(1, int((end - start) / width_of("x", TEXT_SIZE)))
         middle = (start + end) / 2, frame.top - 10
-        yield Text(middle, shortened(phase.name, letters), _TEXT_SIZE, MUTED)
+        yield Text(middle, shortened(phase.name, letters), TEXT_SIZE, MUTED)
         if start > frame.left:
             yield Line(((start, frame.top - 16), (start, frame.bottom)), MUTED, 1, dashed=True)
 
 
-def _background(chart: Chart, frame: _Frame) -> Iterator[Shape]:
+def _background(chart: Chart, frame: Frame) -> Iterator[Shape]:
     """Thin lines, and a small dot where one ends."""
     for curve in chart.background:
         points = tuple((frame.x(point.epoch), frame.y(point.mean)) for point in curve.points)
@@ -122,7 +98,7 @@ def _background(chart: Chart, frame: _Frame) -> Iterator[Shape]:
         )
 
 
-def _spread(curve: Series, frame: _Frame, colour: str) -> Iterator[Shape]:
+def _spread(curve: Series, frame: Frame, colour: str) -> Iterator[Shape]:
     """One deviation around the mean."""
     for piece in curve.pieces:
         above = [(frame.x(point.epoch), frame.y(point.high)) for point in piece]
@@ -132,7 +108,7 @@ def _spread(curve: Series, frame: _Frame, colour: str) -> Iterator[Shape]:
 
 
 def _curve(
-    curve: Series, frame: _Frame, colour: str, digits: int, *, dashed: bool
+    curve: Series, frame: Frame, colour: str, digits: int, *, dashed: bool
 ) -> Iterator[Shape]:
     """The means; with a dot for each epoch, which says its value, where these are not too many."""
     for piece in curve.pieces:
@@ -149,7 +125,7 @@ def _tooltip(curve: Series, value: Value, digits: int) -> str:
     return f"{curve.name}, epoch {value.epoch}: {value.mean:.{digits}f}{spread}"
 
 
-def _labels(chart: Chart, labels: Sequence[str], frame: _Frame) -> Iterator[Shape]:
+def _labels(chart: Chart, labels: Sequence[str], frame: Frame) -> Iterator[Shape]:
     """The name of each curve at its end; as near to it as others that end there leave."""
     by_epoch: dict[int, list[int]] = {}
     for number, curve in enumerate(chart.series):
@@ -160,7 +136,7 @@ def _labels(chart: Chart, labels: Sequence[str], frame: _Frame) -> Iterator[Shap
         places = _without_overlap([heights[number] for number in numbers], frame.top, frame.bottom)
         for number, y in zip(numbers, places, strict=True):
             at, colour = (frame.x(epoch) + 8, y), colour_of(number)
-            yield Text(at, labels[number], _TEXT_SIZE, colour, bold=True, anchor="start")
+            yield Text(at, labels[number], TEXT_SIZE, colour, bold=True, anchor="start")
 
 
 def _without_overlap(heights: Sequence[float], top: float, bottom: float) -> list[float]:

@@ -1,41 +1,22 @@
 """The chart of a search with several objectives: complete trials, and the front among them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
 from ktgdsl.plan.goals import Goal
-from ktgdsl.report.curves.axis import Axis, number_axis
-from ktgdsl.report.curves.drawing import COLOURS, FAINT, GRID, MUTED, PLOT_HEIGHT, WIDTH
+from ktgdsl.report.curves.axis import number_axis
+from ktgdsl.report.curves.drawing import COLOURS, FAINT, PLOT_HEIGHT, WIDTH
+from ktgdsl.report.curves.frame import MUTED, TEXT_SIZE, Frame, grid
 from ktgdsl.report.pictures.shapes import Circle, Drawing, Line, Point, Shape, Text
 from ktgdsl.report.pictures.style import INK, shortened, width_of
 from ktgdsl.searching.front import front, has_several_values
 
-_TITLE_SIZE, _TEXT_SIZE, _ABOVE, _BELOW, _RIGHT = 13.0, 11.5, 34.0, 44.0, 26.0
+_TITLE_SIZE, _ABOVE, _BELOW, _RIGHT = 13.0, 34.0, 44.0, 26.0
 _INSET = 14.0
 """Between the ends of the axes and the first and last tick, so that points are clear of texts."""
 _MOST_NAMED = 12
 """Trials of the front whose numbers stand beside their points; the table has all."""
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """The rectangle of the points: to the right the second objective, up the first."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    across: Axis
-    up: Axis
-
-    def at(self, across: float, up: float) -> Point:
-        left, right = self.left + _INSET, self.right - _INSET
-        return (
-            left + (right - left) * self.across.place(across),
-            self.bottom - (self.bottom - self.top) * self.up.place(up),
-        )
 
 
 def front_drawings(goals: Sequence[Goal], trials: Sequence[FrozenTrial]) -> list[Drawing]:
@@ -51,11 +32,10 @@ def front_drawings(goals: Sequence[Goal], trials: Sequence[FrozenTrial]) -> list
 
 
 def _drawing(goals: Sequence[Goal], number: int, trials: Sequence[FrozenTrial]) -> Drawing:
-    points = {trial.number: _point(trial, number) for trial in trials}
-    up = number_axis([y for _, y in points.values()], most=5)
-    across = number_axis([x for x, _ in points.values()], most=5)
-    left = max(width_of(text, _TEXT_SIZE) for text in up.texts) + 14
-    frame = _Frame(left, _ABOVE, WIDTH - _RIGHT, _ABOVE + PLOT_HEIGHT, across, up)
+    up = number_axis([abs(trial.values[0]) for trial in trials], most=5)
+    across = number_axis([abs(trial.values[number]) for trial in trials], most=5)
+    left = max(width_of(text, TEXT_SIZE) for text in up.texts) + 14
+    frame = Frame(left, _ABOVE, WIDTH - _RIGHT, _ABOVE + PLOT_HEIGHT, across, up, _INSET)
     first, other = (_name(goals[index]) for index in (0, number))
     title = f"{first} against {other}"
     letters = int(WIDTH / width_of("x", _TITLE_SIZE))
@@ -67,23 +47,24 @@ def _drawing(goals: Sequence[Goal], number: int, trials: Sequence[FrozenTrial]) 
     on_front = {trial.number for trial in best}
     for trial in trials:
         if trial.number not in on_front:
-            at = frame.at(*points[trial.number])
+            at = _place(frame, trial, number)
             shapes.append(Circle(at, 2.2, FAINT, FAINT, 0.8, tooltip=_tooltip(goals, trial)))
-    places = [frame.at(*points[trial.number]) for trial in best]
+    places = [_place(frame, trial, number) for trial in best]
     if len(best) > 1:
         shapes.append(Line(tuple(sorted(places)), COLOURS[0], 1.4, dashed=True, tooltip="front"))
     for trial, at in zip(best, places, strict=True):
         shapes.append(Circle(at, 4.2, COLOURS[0], COLOURS[0], 0.8, tooltip=_tooltip(goals, trial)))
     if len(best) <= _MOST_NAMED:
         shapes += [
-            Text((x, y - 11), f"{trial.number}", _TEXT_SIZE, COLOURS[0], bold=True)
+            Text((x, y - 11), f"{trial.number}", TEXT_SIZE, COLOURS[0], bold=True)
             for trial, (x, y) in zip(best, places, strict=True)
         ]
     return Drawing(title, WIDTH, frame.bottom + _BELOW, tuple(shapes))
 
 
-def _point(trial: FrozenTrial, number: int) -> Point:
-    return abs(trial.values[number]), abs(trial.values[0])
+def _place(frame: Frame, trial: FrozenTrial, number: int) -> Point:
+    """Where a trial is, to the right by that objective."""
+    return frame.x(abs(trial.values[number])), frame.y(abs(trial.values[0]))
 
 
 def _name(goal: Goal) -> str:
@@ -96,14 +77,9 @@ def _tooltip(goals: Sequence[Goal], trial: FrozenTrial) -> str:
     return f"trial {trial.number}: {texts}"
 
 
-def _axes(frame: _Frame, name: str) -> Iterator[Shape]:
-    for tick, text in zip(frame.up.ticks, frame.up.texts, strict=True):
-        _, y = frame.at(frame.across.low, tick)
-        yield Line(((frame.left, y), (frame.right, y)), GRID, 1)
-        yield Text((frame.left - 6, y), text, _TEXT_SIZE, MUTED, anchor="end")
-    yield Line(((frame.left, frame.bottom), (frame.right, frame.bottom)), MUTED, 1)
+def _axes(frame: Frame, name: str) -> Iterator[Shape]:
+    yield from grid(frame)
     for tick, text in zip(frame.across.ticks, frame.across.texts, strict=True):
-        x, _ = frame.at(tick, frame.up.low)
-        yield Text((x, frame.bottom + 12), text, _TEXT_SIZE, MUTED)
+        yield Text((frame.x(tick), frame.bottom + 12), text, TEXT_SIZE, MUTED)
     middle = (frame.left + frame.right) / 2
-    yield Text((middle, frame.bottom + 29), name, _TEXT_SIZE, MUTED)
+    yield Text((middle, frame.bottom + 29), name, TEXT_SIZE, MUTED)

@@ -2,7 +2,8 @@
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.curves.charts import Chart
-from ktgdsl.report.curves.drawing import FAINT, GRID, MUTED, chart_drawing
+from ktgdsl.report.curves.drawing import FAINT, chart_drawing
+from ktgdsl.report.curves.frame import GRID, MUTED
 from ktgdsl.report.curves.series import Point
 from ktgdsl.report.page.blocks import Figure, Table
 from ktgdsl.report.pictures.diagram import diagram

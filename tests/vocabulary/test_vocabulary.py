@@ -125,7 +125,7 @@ def test_what_came_later_is_named_where_it_is_not_usual(entry: type[Entry]) -> N
     for name in entry.later:
         usual = entry.model_fields[name].default
         assert name not in entry.model_validate({**required(entry), name: usual}).call().arguments
-    other = {"by": "epoch", "width": 24}
+    other = {"by": "epoch", "width": 24, "labels": "masks"}
     call = entry.model_validate({**required(entry), **{n: other[n] for n in entry.later}}).call()
     assert {name: call.arguments[name] for name in entry.later} == {
         n: other[n] for n in entry.later

@@ -15,6 +15,7 @@ import ktgdsl
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.explain import written_files
 from ktgdsl.searching import search_run
+from ktgdsl.searching.pruning import PRUNED
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import CHECK, DIGEST, GRAPH, REASON, SECONDS, SEED, STOPPED
 from ktgdsl.tables.model import Table
@@ -142,7 +143,7 @@ def test_the_files_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with (tmp_path / "s/trials.csv").open(newline="") as table:
         columns = next(csv.reader(table))
     assert {*columns} - {"edge.b->a.loss.T"} <= documented("`trials.csv`")
-    attributes = {GRAPH, DIGEST, SEED, REASON, SECONDS, STOPPED}
+    attributes = {GRAPH, DIGEST, SEED, REASON, PRUNED, SECONDS, STOPPED}
     assert attributes <= documented("`study.journal`")
     assert f"{CHECK} NAME / SEED" in documented("`study.journal`")
 

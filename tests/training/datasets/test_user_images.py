@@ -182,7 +182,7 @@ def test_a_random_dataset_is_drawn_anew_each_epoch(tmp_path: Path, workers: int)
 
 def test_an_interrupted_run_on_a_random_dataset_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     (tmp_path / "drawn_resumed.py").write_text(RANDOM)
-    data = python_data("drawn_resumed", tmp_path, batch=8)
+    data = python_data("drawn_resumed", tmp_path, batch=8, mean=(8.0,), std=(4.0,))
     plan = tiny_plan(["a"], epochs=3).model_copy(update={"data": data})
     whole = ktgdsl.run(plan, out=tmp_path / "whole", device="cpu")
 

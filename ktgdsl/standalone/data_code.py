@@ -9,7 +9,7 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.standalone import runtime
 from ktgdsl.standalone.source import Definitions
-from ktgdsl.standalone.text import block
+from ktgdsl.standalone.text import block, literal
 from ktgdsl.training import digits
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.order import mixed, shuffled
@@ -75,7 +75,7 @@ def constants(data: DataPlan) -> str:
     lines = [f"BATCH = {data.batch}", f"EVALUATION_BATCH = {data.evaluated_at_once}"]
     if data.source.name != "digits":
         root = "data" if data.root is None else data.root
-        lines.append(f"ROOT = {root!r}  # the folder of the data set")
+        lines.append(f"ROOT = {literal(root)}  # the folder of the data set")
     return "\n".join(lines)
 
 
@@ -87,8 +87,13 @@ def _split(data: DataPlan, used: Definitions) -> str:
     number = f"image.float().div_({white})"
     if known is not None:
         used.imports.add("import torch")
-        tensors = [f"torch.tensor({[*each]}, device=image.device).view(-1, 1, 1)" for each in known]
-        body = [f"mean, std = {', '.join(tensors)}", f"return {number}.sub_(mean).div_(std)"]
+        body = [
+            *(
+                f"{name} = torch.tensor({[*each]}, device=image.device).view(-1, 1, 1)"
+                for name, each in zip(("mean", "std"), known, strict=True)
+            ),
+            f"return {number}.sub_(mean).div_(std)",
+        ]
     elif computed:
         body = [f"return {number}.sub_(self.mean).div_(self.std)"]
     else:

@@ -39,7 +39,10 @@ def options(values: Mapping[str, object]) -> str:
 
 
 def wrapped(text: str) -> str:
-    """The text with lines that are too long broken at the commas of their last bracket."""
+    """The text with lines that are too long broken at the commas of their last bracket.
+
+    Of the first line of a function that is the one with its parameters.
+    """
     return "\n".join(part for line in text.split("\n") for part in _broken(line))
 
 
@@ -58,7 +61,7 @@ def _broken(line: str) -> list[str]:
 
 
 def _last_bracket(line: str) -> tuple[int, int] | None:
-    """Where the last bracket of a line that no other is around opens and closes."""
+    """Where the last bracket of a line that no other is around opens and closes, or parameters."""
     waiting: list[int] = []
     found = None
     for position, character in _code(line):
@@ -68,6 +71,8 @@ def _last_bracket(line: str) -> tuple[int, int] | None:
             start = waiting.pop()
             if not waiting and position > start + 1:
                 found = start, position
+                if line.startswith("def "):
+                    break
     return found
 
 

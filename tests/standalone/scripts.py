@@ -1,5 +1,6 @@
 """Writes, checks and runs scripts for tests."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 from ktgdsl.plan.model import Call, Facts, Plan
 from ktgdsl.standalone.script import training_script
 from ktgdsl.training.deterministic import deterministically
+from tests.paths import ROOT
 from tests.trained import CPU, train_plan
 
 DIGITS = Facts(classes=10, shape=(1, 8, 8), train_samples=1297, test_samples=500)
@@ -61,6 +63,26 @@ def problems(script: str) -> str:
     ruff = ["ruff", "check", "--isolated", "--quiet", "--output-format=concise", "-"]
     command = [str(Path(sys.executable).with_name("ruff")), *ruff[1:]]
     return subprocess.run(command, input=script, capture_output=True, text=True).stdout
+
+
+def unquoted(text: str) -> str:
+    """Annotations are quoted in the package, and not in scripts."""
+    return text.replace('"', "")
+
+
+def written_parts(script: str) -> str:
+    """A script without what it has of the package, and without versions."""
+    sources = (each.read_text() for each in (ROOT / "ktgdsl").rglob("*.py"))
+    package = unquoted("\n".join(sources))
+    lines = script.replace(torch.__version__, "VERSION").splitlines()
+    for node in reversed(ast.parse(script).body):
+        assert node.end_lineno is not None
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            text = ast.get_source_segment(script, node) or ""
+            if unquoted(text) in package or f"class {node.name}(" in package:
+                first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                lines[first - 1 : node.end_lineno] = [f"... {node.name}"]
+    return "\n".join(lines) + "\n"
 
 
 def weights_of_script(script: str, seed: int) -> dict[str, dict[str, torch.Tensor]]:

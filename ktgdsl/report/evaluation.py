@@ -95,11 +95,11 @@ def shown_measures(evaluation: Evaluation) -> list[tuple[str, Callable[[Counts],
     """
     most = max(len(evaluation.classes_of(each)) for each in evaluation.nodes.values())
     hidden = {"top5"} if most < _NEEDS_SIX else set()
-    hidden |= set() if _of_pixels(evaluation) else {"miou"}
+    hidden |= set() if of_pixels(evaluation) else {"miou"}
     return [measure for name, measure in MEASURES.items() if name not in hidden]
 
 
-def _of_pixels(evaluation: Evaluation) -> bool:
+def of_pixels(evaluation: Evaluation) -> bool:
     """Whether each pixel has a label."""
     facts = evaluation.plan.data.facts
     return facts is not None and facts.masks
@@ -107,7 +107,7 @@ def _of_pixels(evaluation: Evaluation) -> bool:
 
 def counted(evaluation: Evaluation) -> str:
     """What has labels and answers."""
-    return "pixel" if _of_pixels(evaluation) else "sample"
+    return "pixel" if of_pixels(evaluation) else "sample"
 
 
 def samples_text(evaluation: Evaluation) -> str:
@@ -130,7 +130,7 @@ def score_text(score: Score) -> str:
 
 
 def _classes(evaluation: Evaluation, node: NodeEvaluation) -> list[str]:
-    masks = _of_pixels(evaluation)
+    masks = of_pixels(evaluation)
     rows = [["class", f"{counted(evaluation)}s", "accuracy", "precision", "F1", *["IoU"] * masks]]
     for name, each in zip(evaluation.classes_of(node), by_class(node.counts), strict=True):
         shares = (each.recall, each.precision, each.f1, *[each.iou] * masks)

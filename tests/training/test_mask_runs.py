@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Plan
+from ktgdsl.report.page.answers_section import answers_section
+from ktgdsl.report.page.blocks import Folded, Table
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.result import RunResult
@@ -91,6 +93,12 @@ def test_the_same_is_evaluated_later(
     text = capsys.readouterr().out
     assert f"{facts['samples']:,} pixels, seed 0" in text
     assert "samples" not in text
+    *_, folded = answers_section(ktgdsl.evaluate(trained.folder)).blocks
+    assert isinstance(folded, Folded)
+    by_class = folded.blocks[0]
+    assert isinstance(by_class, Table)
+    assert by_class.head == ("class", "pixels", "accuracy, %", "precision, %", "F1, %", "IoU, %")
+    assert len(by_class.rows[0]) == 6
 
 
 @pytest.mark.usefixtures("cache")

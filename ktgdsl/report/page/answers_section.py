@@ -7,6 +7,7 @@ from ktgdsl.measures.classification import by_class
 from ktgdsl.report.evaluation import (
     counted,
     most_frequent_mistakes,
+    of_pixels,
     samples_text,
     score_rows,
     share_cell,
@@ -50,13 +51,21 @@ def _measures(evaluation: Evaluation) -> Table:
 
 def _answers(evaluation: Evaluation, name: str, node: NodeEvaluation) -> Iterator[Block]:
     measures, classes = by_class(node.counts), evaluation.classes_of(node)
+    masks = of_pixels(evaluation)
     rows = []
     for label, each in zip(classes, measures, strict=True):
-        shares_of = map(share_cell, (each.recall, each.precision, each.f1))
+        shares_of = map(share_cell, (each.recall, each.precision, each.f1, *[each.iou] * masks))
         rows.append((label, f"{each.samples // len(node.runs):,}", *shares_of))
     shares = {(row, 2): (each.recall or 0) / 100 for row, each in enumerate(measures)}
-    head = "class", f"{counted(evaluation)}s", "accuracy, %", "precision, %", "F1, %"
-    numbers = frozenset(range(1, 5))
+    head = (
+        "class",
+        f"{counted(evaluation)}s",
+        "accuracy, %",
+        "precision, %",
+        "F1, %",
+        *["IoU, %"] * masks,
+    )
+    numbers = frozenset(range(1, len(head)))
     yield Table(f"Accuracy of {name} by class", head, rows, numbers, shares, bars=True)
     if len(classes) <= MOST_IN_A_MATRIX:
         yield _matrix(evaluation, name, node)

@@ -2,6 +2,7 @@
 
 import torch
 
+from ktgdsl.errors import warn
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import UnreadableError, data_error, warn_of_transparency
 from ktgdsl.training.datasets.image_files import ImageFiles
@@ -13,6 +14,12 @@ from ktgdsl.training.datasets.image_set import DataSet, ImageSet
 def image_folder(data: DataPlan) -> DataSet:
     """The images of `train/CLASS/` and `test/CLASS/`; classes are numbered by their names."""
     found = image_paths(data)
+    if found.classes == ("images", "masks"):
+        warn(
+            "W301",
+            f"the classes of the data {data.source} are `images` and `masks`, by its folders",
+            help="masks are read as labels of pixels by `folder(..., labels=masks)`",
+        )
     try:
         headers = read_headers(found.all, any_size=data.resize is not None)
     except UnreadableError as error:

@@ -9,6 +9,7 @@ from PIL import Image
 
 import ktgdsl
 from ktgdsl.cli import main as cli
+from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import Call, DataPlan, Percent
 from ktgdsl.training.datasets.folder_summary import summarize_folder
 from ktgdsl.training.datasets.read import read
@@ -150,7 +151,8 @@ class TestErrors:
         """Without `labels=masks` folders are classes, as always."""
         write(tmp_path / "set")
         source = Call(name="folder", arguments={"path": "set"})
-        facts = read(user_data(source, tmp_path))[1].known
+        with pytest.warns(KtgWarning, match="are `images` and `masks`, by its folders"):
+            facts = read(user_data(source, tmp_path))[1].known
         assert (facts.classes, facts.masks) == (2, False)
 
 

@@ -66,7 +66,7 @@ def test_long_lines_are_broken_at_commas_and_clauses() -> None:
     assert ast.dump(ast.parse(wrapped(total))) == ast.dump(ast.parse(total))
     assert "    for each in y\n]" in broken
     assert wrapped("short(a, b)") == "short(a, b)"
-    signature = f"def f({', '.join(names[:9])}) -> dict[str, Tensor]:"
+    signature = f"def f({', '.join(names[:10])}) -> dict[str, Tensor]:"
     assert wrapped(signature).split("\n")[::2] == ["def f(", ") -> dict[str, Tensor]:"]
 
 

@@ -163,6 +163,7 @@ SPACE = f"""
 """
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_search_over_averages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
 

@@ -510,6 +510,7 @@ def test_the_example_learns_both_labels(tmp_path: Path) -> None:
     assert names is None  # arrays have none
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_search_goes_by_the_mean_over_heads(folder: Path) -> None:
     graph = PAIR.replace("kl(T=2) via correct", "kl(T=2) via correct | cutoff")
     plan = plan_of(folder, graph, DATA + "search { trials = 2  epochs = 1  workers = 1 }")

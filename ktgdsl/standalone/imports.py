@@ -7,10 +7,10 @@ WIDTH = 88
 """Characters of a line from which on names stand one to a line: the default of linters."""
 
 
-def import_block(lines: Iterable[str]) -> str:
+def import_block(lines: Iterable[str], own: Iterable[str] = ()) -> str:
     """Statements `import x` and `from x import y`, merged and sorted, in a block each:
 
-    those of the future, of the standard library, and of others.
+    those of the future, of the standard library, and of others, then the user's `own`, as they are.
     """
     plain: set[str] = set()
     named: dict[str, set[str]] = {}
@@ -25,6 +25,7 @@ def import_block(lines: Iterable[str]) -> str:
         blocks[_kind(line.split()[1])].append(line)
     for module in sorted(named):
         blocks[_kind(module)].append(_from(module, sorted(named[module], key=_rank)))
+    blocks[3] = sorted(own)
     return "\n\n".join("\n".join(block) for block in blocks.values() if block)
 
 

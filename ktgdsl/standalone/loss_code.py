@@ -104,9 +104,14 @@ def _add(node: fx.Node, used: Definitions) -> None:
         return
     if isinstance(function, OwnFunction):
         origin = function.__module__, function.__name__
-        used.imports.add(import_line(function.__name__, origin))
+        used.own.add(import_line(_own_name(function), origin))
     elif function not in (operator.getitem, torch.square):
         used.add(_HANDS_ON.get(function, function))
+
+
+def _own_name(function: OwnFunction) -> str:
+    """What a function of the user's is called in a script, which may have another of its name."""
+    return f"{function.__module__.replace('.', '__')}__{function.__name__}"
 
 
 class _Printer:
@@ -169,7 +174,9 @@ class _Printer:
     def _name(self, function: Any) -> str:
         if function is torch.square:
             return "torch.square"
-        return function.__name__ if isinstance(function, OwnFunction) else self._used.name(function)
+        return (
+            _own_name(function) if isinstance(function, OwnFunction) else self._used.name(function)
+        )
 
 
 def network_call(node: fx.Node) -> StageCall | None:

@@ -72,7 +72,7 @@ def phase_code(setting: Setting, phase: Phase, name: str, modes: dict[str, bool]
     read: set[str] = set()
     for update in phase.updates:
         own = identifier(update.learns[0]) if len(phase.updates) > 1 else ""
-        function = "_".join(filter(None, ["losses", name, own]))
+        function = used.fresh("_".join(filter(None, ["losses", name, own])))
         code = losses_of(update, setting.plan.folder, call_text(used), used)
         functions.append(_losses(function, code, update))
         read.update(code.parameters)

@@ -65,7 +65,7 @@ def training_script(plan: Plan, spec: str) -> str:
         "Losses": losses,
         "Training": [REPORT, *functions, main_code(plan)],
     }
-    head = [header(plan, spec), import_block(used.imports), constants(plan.data)]
+    head = [header(plan, spec), import_block(used.imports, used.own), constants(plan.data)]
     parts = ["\n\n".join(head)]
     for title, texts in written.items():
         parts += [f"# {title}", *library[title], *map(wrapped, texts)]

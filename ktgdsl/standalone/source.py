@@ -39,11 +39,22 @@ class Definitions:
         names: what each is called in the script: as in the package, unless two are called so.
         texts: their source, in order.
         imports: the lines that import what they use of other packages.
+        own: the lines that import functions of the user's.
+        written: the names of functions that are not of the package.
     """
 
     names: dict[Place, str] = field(default_factory=dict)
     texts: dict[Place, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+
+    def fresh(self, name: str) -> str:
+        """The name for a function that is written, with a `_` where another has it already."""
+        while name in self.written:
+            name += "_"
+        self.written.add(name)
+        return name
 
     def add(self, *definitions: object) -> None:
         """Add functions, classes of the package, and what they use."""

@@ -104,9 +104,10 @@ class TrainingCode:
         networks = make_networks(alone)
         setting = Setting(alone, program, networks, self.batch, self.used, first=True)
         code = phase_code(setting, phase, name, {})
+        function = self.used.fresh(f"pretrain_{name}")
         what = f"Train the network of {', '.join(own)} on the labels alone"
         text = block(
-            f"def pretrain_{name}(",
+            f"def {function}(",
             "    train_set: Split, evaluated: Split, seed: int, device: torch.device",
             ") -> dict[str, nn.Module]:",
             f'    """{what}, for {phase.epochs} epochs."""',
@@ -116,7 +117,7 @@ class TrainingCode:
             [f"    {line}" for line in code.body],
             "    return networks",
         )
-        return _Pretraining(f"pretrain_{name}", text, code.functions, {})
+        return _Pretraining(function, text, code.functions, {})
 
     def _phases(self) -> list[_Phase]:
         """The phases; the only one is part of `train`, others are functions of their own."""

@@ -109,9 +109,18 @@ FEW_LABELS = graph(
     """data digits { labeled = 20  labeled_batch = 3  views = 2  augment = paper  holdout = true }
     train { optimizer = sgd(momentum=0.9)  update = sequential  on_zero = skip  repeats = 2 }""",
 )
+OWN = graph(
+    """node a, b = resnet8
+    target a
+    edge label -> *
+    edge a -> b : kl
+    edge b -> a : python("tests.standalone.own:kl") via python("tests.standalone.own:train")"""
+)
 
 
-@pytest.mark.parametrize("spec", [PHASES, SHARED, FEW_LABELS], ids=["phases", "shared", "labels"])
+@pytest.mark.parametrize(
+    "spec", [PHASES, SHARED, FEW_LABELS, OWN], ids=["phases", "shared", "labels", "own"]
+)
 def test_scripts_train_to_the_same_bits(spec: str) -> None:
     assert differing(shrunk(sound(spec))) == []
 

@@ -5,6 +5,7 @@ space for the best one. Names are imported when they are first used, so that che
 never waits for torch.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ktgdsl.evaluation.result import Evaluation as Evaluation
     from ktgdsl.exporting.export import export as export
     from ktgdsl.plan.model import Plan as Plan
+    from ktgdsl.report.curves.shown import curves as curves
+    from ktgdsl.report.notebook.progress import progress as progress
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
     from ktgdsl.tracking.log import log_to as log_to
@@ -45,12 +48,14 @@ _HOMES = {
     "build": "ktgdsl.backend.graph",
     "check": "ktgdsl.compiler",
     "complete": "ktgdsl.training.datasets.read",
+    "curves": "ktgdsl.report.curves.shown",
     "evaluate": "ktgdsl.evaluation.evaluate",
     "export": "ktgdsl.exporting.export",
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",
     "log_to": "ktgdsl.tracking.log",
+    "progress": "ktgdsl.report.notebook.progress",
     "resume": "ktgdsl.training.run",
     "run": "ktgdsl.training.run",
     "search": "ktgdsl.searching.search",
@@ -87,6 +92,18 @@ def _svg(plan: "Plan") -> str | None:
     from ktgdsl.report.pictures.picture import notebook_svg
 
     return notebook_svg(plan)
+
+
+def _show_results() -> None:
+    """Let results show themselves, where this is imported in a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from ktgdsl.report.notebook.formats import register
+
+        register(shell)
+
+
+_show_results()
 
 
 def __dir__() -> list[str]:

@@ -25,7 +25,7 @@ GROUPS = {
     "Specs and plans": ("load", "loads", "check", "complete", "Plan"),
     "Training": ("run", "resume", "build", "stepper", "TrainingGraph", "Output"),
     "Searching": ("search", "SearchOutcome"),
-    "Logging": ("log_to",),
+    "Watching and logging": ("progress", "curves", "log_to"),
     "Trained networks": ("load_network", "evaluate", "Evaluation", "export"),
     "Errors": ("KtgError", "SpecError", "RunError", "Diagnostic"),
 }

@@ -81,17 +81,17 @@ class _RunDisplay:
                 self._console.print(line, highlight=False, markup=False)
         if isinstance(event, RunFinished):
             width = self._console.width
-            self._draw(_result_table(event.plan, event.result, event.already, width))
+            self._draw(result_view(event.plan, event.result, event.already, width))
             self.close()
         elif self._progress is not None:
-            for line in _notes(event, self._progress):
+            for line in lasting_lines(event, self._progress):
                 self._console.print(line, highlight=False, markup=False)
             self._progress(event)
             if isinstance(event, EpochDone):
                 first, *cells = epoch_cells(self._progress, event)
                 line = fitting_parts([first, *(f"  {cell}" for cell in cells)], self._console.width)
                 self._console.print(line, style="dim", highlight=False, markup=False)
-            self._draw(_progress_table(self._progress, self._console.width))
+            self._draw(progress_view(self._progress, self._console.width))
 
     def _draw(self, table: RenderableType) -> None:
         if self._live is not None and self._console.size != self._size:
@@ -111,7 +111,7 @@ class _RunDisplay:
             self._live = None
 
 
-def _notes(event: Event, progress: RunProgress) -> list[str]:
+def lasting_lines(event: Event, progress: RunProgress) -> list[str]:
     """What is worth a line that stays."""
     if isinstance(event, PretrainStarted):
         return [*run_warnings(event)]
@@ -122,7 +122,8 @@ def _notes(event: Event, progress: RunProgress) -> list[str]:
     return [pretrained_text(event)] if isinstance(event, PretrainDone) else []
 
 
-def _progress_table(progress: RunProgress, width: int) -> RenderableType:
+def progress_view(progress: RunProgress, width: int) -> RenderableType:
+    """A run that is under way, in so many columns."""
     return Group(_title(progress, width), _bar(progress, width), Text(), _nodes(progress, width))
 
 
@@ -248,7 +249,8 @@ def _number(
     return Text(f"{values[node]:{spec}}{unit}", style=style)
 
 
-def _result_table(plan: Plan, result: RunResult, already: bool, width: int) -> RenderableType:
+def result_view(plan: Plan, result: RunResult, already: bool, width: int) -> RenderableType:
+    """The result of a run, in so many columns."""
     measured = accuracy_columns(plan, result)
     head = (*_NODE_HEADINGS, *(heading for heading, *_ in measured))
     rows = [

@@ -17,7 +17,9 @@ from ktgdsl.program.values import Connector, Read, Value, Weight
 from ktgdsl.vocabulary.reads import UserFunction
 
 
-def emit(update: Update, folder: str | None = None, *, together: bool = False) -> fx.Graph:
+def emit(
+    update: Update, folder: str | None = None, *, together: bool = False, gather: bool = False
+) -> fx.Graph:
     """The computation of one batch as an fx graph over the modules that the update calls.
 
     Functions of the user's own are looked up in `folder` first. EdgeError where one cannot be
@@ -27,16 +29,18 @@ def emit(update: Update, folder: str | None = None, *, together: bool = False) -
     reads them; the result is an `Output`, with the logits of the first view. Sources are detached,
     so that the gradient of an edge's loss reaches its destination only (paper, Sec. 3.1), and what
     several edges read is computed once. With `together` the losses of a node that have targets
-    are computed at once, the same but for rounding.
+    are computed at once, the same but for rounding. With `gather` images are the part of a batch
+    that a process has, labels and numbers of samples those of the whole batch, and so is the
+    result.
     """
-    return _Emitter(update, folder, together).emit()
+    return _Emitter(update, folder, together, gather).emit()
 
 
 class _Emitter:
-    def __init__(self, update: Update, folder: str | None, together: bool) -> None:
+    def __init__(self, update: Update, folder: str | None, together: bool, gather: bool) -> None:
         self.update = update
         self.together = together
-        self.values = EmittedValues(update, folder)
+        self.values = EmittedValues(update, folder, gather)
         self.graph = self.values.graph
         self.open: dict[tuple[str, str], fx.Node] = {}
         self.likes: dict[tuple[object, ...], Emitted] = {}
@@ -59,7 +63,7 @@ class _Emitter:
                 edges[edge.key] = self._edge(edge)
                 parts[edge.learner].append(edges[edge.key])
         logits = {
-            name if tap == LOGITS else f"{name}.{tap}": self.values.outputs[call.node, tap, 0]
+            name if tap == LOGITS else f"{name}.{tap}": self.values.output(call.node, tap, 0)
             for call in self.update.calls
             if call.gives_logits and call.view == 0
             for name in call.nodes
@@ -77,7 +81,8 @@ class _Emitter:
         return self.graph
 
     def _stage_call(self, call: StageCall) -> None:
-        value = self.graph.call_module(call.attribute, tuple(map(self.values.value, call.inputs)))
+        inputs = tuple(map(self.values.stage_input, call.inputs))
+        value = self.graph.call_module(call.attribute, inputs)
         if call.access != "cached":
             value.meta["network"] = call
         node, view = identifier(call.nodes[0]), SUFFIXES[call.view]

@@ -10,6 +10,7 @@ from ktgdsl.backend import combines, gates, losses
 from ktgdsl.backend.functions import COMBINES, GATES
 from ktgdsl.backend.numerics import full
 from ktgdsl.backend.own_functions import OwnFunction, own_weights
+from ktgdsl.backend.processes import gathered
 from ktgdsl.backend.trunks import scale_gradient
 from ktgdsl.program.model import Update
 from ktgdsl.program.names import identifier
@@ -50,11 +51,12 @@ class EmittedValues:
     Attributes:
         graph: to add to, with its placeholders.
         placeholders: of the update.
-        outputs: what calls of modules give, by node, tap and view, filled by the caller.
+        outputs: what calls of modules give, by node, tap and view, filled by the caller; of
+            several processes, for the part of the batch that this one has.
         edge: (source, destination) of the edge that is under way.
     """
 
-    def __init__(self, update: Update, folder: str | None) -> None:
+    def __init__(self, update: Update, folder: str | None, gather: bool) -> None:
         self.graph = fx.Graph()
         self.placeholders = {
             each: self.graph.placeholder(each.name) for each in placeholders_of(update)
@@ -62,6 +64,7 @@ class EmittedValues:
         self.outputs: dict[tuple[str, str, View], fx.Node] = {}
         self.edge = ("", "")
         self._folder = folder
+        self._gather = gather
         self._margins = margin_names(update.edges)
         self._cache: dict[tuple[object, ...], fx.Node] = {}
 
@@ -92,6 +95,20 @@ class EmittedValues:
             case UserFunction():
                 raise ValueError(f"{value} is the first input of a loss or gate alone")
         return value
+
+    def stage_input(self, value: Placeholder | Read) -> fx.Node:
+        """What a module gets for one of its inputs: this process's part of the batch."""
+        if isinstance(value, Placeholder):
+            return self.placeholders[value]
+        output = self.outputs[value.node, value.tap, value.view]
+        return self._scaled(output, value.backward)
+
+    def output(self, node: str, tap: str, view: View) -> fx.Node:
+        """What a call of a module gives at a tap, for the whole batch."""
+        part = self.outputs[node, tap, view]
+        if not self._gather:
+            return part
+        return self.name(self.call(gathered, part), f"{part.name}_gathered")
 
     def weight(self, weight: Weight) -> fx.Node:
         """The weight of a gate, or the value of a schedule."""
@@ -150,12 +167,10 @@ class EmittedValues:
             return self._margin(read)
         derived = read.derived
         if derived is None:
-            output, node = self.outputs[read.node, read.tap, read.view], identifier(read.node)
+            output, node = self.output(read.node, read.tap, read.view), identifier(read.node)
         else:
             output, node = self.derived(derived, read.view), _derived_suffix(derived)
-        if read.backward != 1:
-            scaled = self.call(scale_gradient, output, read.backward)
-            output = self.name(scaled, f"{output.name}_shared")
+        output = self._scaled(output, read.backward)
         if read.form in ("features", "logits"):
             return output
         suffix = node + SUFFIXES[read.view]
@@ -171,6 +186,12 @@ class EmittedValues:
         if read.form == "log_p":
             return log_p
         return self.name(self._method("exp", log_p), f"p_{suffix}")
+
+    def _scaled(self, output: fx.Node, backward: float) -> fx.Node:
+        if backward == 1:
+            return output
+        scaled = self.call(scale_gradient, output, backward)
+        return self.name(scaled, f"{output.name}_shared")
 
     def _margin(self, read: Read) -> fx.Node:
         """The margins (channels,) of the batch norm before a tap."""

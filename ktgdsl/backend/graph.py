@@ -8,7 +8,6 @@ from torch import fx, nn
 
 from ktgdsl.backend.cached import CachedOutputs, Lookup
 from ktgdsl.backend.emit import emit
-from ktgdsl.backend.followers import following_code
 from ktgdsl.backend.frozen import ForwardOnly, Frozen, Transparent, WithoutGradient
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.margins import Margin, norm_before
@@ -45,20 +44,25 @@ class TrainingGraph(fx.GraphModule):
     as int64 with -1 for unlabeled, and k / k_end in (0, 1], and gives an `Output`. Where a gate
     reads the numbers of the samples, `shard` for one, or outputs are kept (`caches`), further
     inputs are `sample`, the numbers (B,) as int64, and where an edge reads the other view of the
-    samples `second_view`, in that order.
+    samples `second_view`, in that order. With `gather` several processes compute it together, each
+    on its part of the images.
     """
 
-    def __init__(self, plan: Plan, update: Update, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self, plan: Plan, update: Update, modules: Mapping[str, nn.Module], *, gather: bool = False
+    ) -> None:
         together = not torch.are_deterministic_algorithms_enabled()
-        graph = emit(update, plan.folder, together=together)
+        graph = emit(update, plan.folder, together=together, gather=gather)
         graph.set_codegen(_ShortNames())
         super().__init__(dict(modules), graph, class_name="TrainingGraph")
         self.meta["plan"] = plan
         self.meta["update"] = update
+        self.meta["gather"] = gather
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its plan, update and modules: the code is made again, not stored."""
-        return _rebuild, (self.plan.to_json(), self.update, dict(self._modules))
+        gather = self.meta["gather"]
+        return _rebuild, (self.plan.to_json(), self.update, dict(self._modules), gather)
 
     @property
     def plan(self) -> Plan:
@@ -100,8 +104,10 @@ class TrainingGraph(fx.GraphModule):
         return "\n".join(lines) + "\n\n\n" + super().code.strip() + "\n"
 
 
-def _rebuild(plan: str, update: Update, modules: Mapping[str, nn.Module]) -> TrainingGraph:
-    graph = TrainingGraph(Plan.from_json(plan), update, modules)
+def _rebuild(
+    plan: str, update: Update, modules: Mapping[str, nn.Module], gather: bool
+) -> TrainingGraph:
+    graph = TrainingGraph(Plan.from_json(plan), update, modules, gather=gather)
     average_gradients(trunks_of(graph.plan), graph.networks)  # hooks are not stored either
     return graph
 
@@ -154,13 +160,18 @@ def phase_graphs(
     phase: Phase,
     networks: Mapping[str, nn.Module],
     parts: Mapping[str, nn.Module],
+    *,
+    gather: bool = False,
 ) -> tuple[TrainingGraph, ...]:
     """The training graph of each update of a phase, over the same networks and other modules.
 
-    Networks are by node, connectors and mixers by the names of their modules.
+    Networks are by node, connectors and mixers by the names of their modules. `gather` as of
+    `TrainingGraph`.
     """
     caches = _caches(plan, phase, networks)
-    return tuple(_update_graph(plan, update, networks, parts, caches) for update in phase.updates)
+    return tuple(
+        _update_graph(plan, update, networks, parts, caches, gather) for update in phase.updates
+    )
 
 
 def _update_graph(
@@ -169,6 +180,7 @@ def _update_graph(
     networks: Mapping[str, nn.Module],
     parts: Mapping[str, nn.Module],
     caches: Mapping[str, CachedOutputs],
+    gather: bool,
 ) -> TrainingGraph:
     modes = {node.name: node.mode for node in plan.graph.nodes}
     modes |= {each.name: "eval" for each in plan.graph.followers}
@@ -180,7 +192,7 @@ def _update_graph(
     }
     modules |= {c.name: parts[c.name] for c in connectors_of(update.edges)}
     modules |= {name: _mixer(parts[name], access) for name, access in update.mixers.items()}
-    return TrainingGraph(plan, update, modules | _margins(update, networks))
+    return TrainingGraph(plan, update, modules | _margins(update, networks), gather=gather)
 
 
 def evaluation_graph(
@@ -277,22 +289,3 @@ def _network(module: nn.Module) -> nn.Module:
     while isinstance(module, Frozen | ForwardOnly | WithoutGradient | Tapped):
         module = module.network
     return module.whole if isinstance(module, Part) else module
-
-
-def step_code(plan: Plan) -> str:
-    """The Python that the steps of a plan run: of one phase, and one update, after the other."""
-    networks, program = make_networks(plan), program_of(plan)
-    modules = make_parts(plan, program, networks)
-    parts = []
-    for phase in program.phases:
-        for graph in phase_graphs(plan, phase, networks, modules):
-            title = [] if phase.name is None else [f"The phase {phase.name}"]
-            if plan.train.update == "sequential":
-                title.append(f"The turn of {graph.update.learns[0]}")
-            parts.append((f"# {': '.join(title)}\n\n" if title else "") + graph.code)
-        if phase.followers:
-            title = [] if phase.name is None else [f"The phase {phase.name}"]
-            parts.append(
-                f"# {': '.join([*title, 'After step k'])}\n\n{following_code(phase.followers)}"
-            )
-    return "\n\n".join(parts)

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
             print_file(training_script(plan, flattened(compiled, overrides(options))))
         else:
-            from ktgdsl.backend.graph import step_code
+            from ktgdsl.backend.step_code import step_code
 
             print_file(step_code(plan))
     return FINE

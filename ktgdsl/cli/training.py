@@ -12,7 +12,7 @@ from ktgdsl.report.search_text import plain_search_listener, search_warnings
 from ktgdsl.searching.events import Event as SearchEvent
 from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.searching.events import SearchFinished
-from ktgdsl.training.events import Event, Listener, RunFinished
+from ktgdsl.training.events import Event, Listener, RunFinished, ignore
 
 
 def prepare_to_train() -> None:
@@ -27,6 +27,8 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
     When quiet it shows the result alone, and what has to be known of it on stderr.
     """
     stream = stream or sys.stdout
+    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
+        return nullcontext(ignore)
     if not quiet and _is_terminal(stream):
         from ktgdsl.report.run_display import terminal_run_listener
 

@@ -36,6 +36,8 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"], facts["train"]["metrics"]
     del facts["data"]["root"], facts["data"]["workers"], facts["data"]["evaluation_batch"]
+    if not facts["train"]["sync_bn"]:
+        del facts["train"]["sync_bn"]  # as it was before plans could say it
     if facts["data"]["drop_last"]:
         del facts["data"]["drop_last"]  # as it was before plans could say it
     if not facts["data"]["holdout"]:

@@ -23,6 +23,8 @@ class TrainPlan(Data):
     reduce: Literal["mean", "active", "sum"]
     on_zero: Literal["step", "skip"] = "step"
     clip: float | None
+    sync_bn: bool = False
+    """Whether batch norms of several processes have the statistics of the whole batch."""
     take: Literal["last", "best"] = "last"
     """The epoch whose weights a training without phases ends with; phases have their own."""
     stop: Call | None = None

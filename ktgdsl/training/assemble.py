@@ -8,8 +8,10 @@ from torch import nn
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.parts import make_parts
+from ktgdsl.backend.processes import processes
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
+from ktgdsl.backend.synchronized import synchronize
 from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
@@ -52,6 +54,9 @@ def assemble(
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)
+    among = processes()
+    if among.several:
+        synchronize(made.values(), norms=plan.train.sync_bn)
     elsewhere = node_devices(plan, device)
     for name, node in plan.graph.networks.items():
         network = made[name].to(elsewhere.get(name, device))
@@ -68,11 +73,14 @@ def assemble(
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}
     tried = {name: each for name, each in foreign.items() if name in made_here}
+    own_rank = (among.rank,) if among.several else ()
     streams = [
-        ForwardStream(network, derive(seed, "forward", name)) for name, network in tried.items()
+        ForwardStream(network, derive(seed, "forward", name, *own_rank))
+        for name, network in tried.items()
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
-    program = program_of(plan, steps)
+    # What is kept of images in one process is not there in the others.
+    program = program_of(without_caches(plan) if among.several else plan, steps)
     parts = make_parts(plan, program, made, seed)
     try_taps(plan, program_of(without_caches(plan)), made, parts, device)
     return Stepper(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ktgdsl.backend.processes import ALONE, Processes, gathered
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import DataPlan
@@ -13,7 +14,7 @@ from ktgdsl.training.datasets.augment import AugmentDraws
 from ktgdsl.training.datasets.image_set import MASK, DataSet, ImageSet
 from ktgdsl.training.datasets.in_memory import in_memory
 from ktgdsl.training.datasets.label_columns import combinations
-from ktgdsl.training.datasets.order import Order, mixed, shuffled
+from ktgdsl.training.datasets.order import Order, mixed, part_of, shuffled
 from ktgdsl.training.datasets.preprocessing import Preprocessing, preprocessing_of
 from ktgdsl.training.datasets.read import read
 from ktgdsl.training.datasets.stream import ImageStream
@@ -195,6 +196,7 @@ def numbered_batches(
     drop_last: bool = True,
     labeled: int | None = None,
     views: int = 1,
+    among: Processes = ALONE,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
 
@@ -208,6 +210,9 @@ def numbered_batches(
     or with `drop_last=False` are a smaller last batch; a split that is smaller than a batch is one
     batch. With `labeled` so many samples of each batch have a label and the others none (`mixed`).
     Nothing waits for the device, but for the labels where batches are mixed.
+
+    `among` several processes the images are this one's part of each batch, and labels and numbers
+    those of the whole.
     """
     if labeled is None:
         order = shuffled(len(split), size, seed, epoch, drop_last=drop_last)
@@ -218,16 +223,22 @@ def numbered_batches(
     augment = split.preprocessing.augment
     draws: list[AugmentDraws] = []
     if augment is not None:
-        drawn = (augment.draw(len(order.sample), seed, epoch, view) for view in range(views))
-        draws = [each.to(split.label.device) for each in drawn]
+        draws = [augment.draw(len(order.sample), seed, epoch, view) for view in range(views)]
+    if among.several:
+        rows, order = part_of(order, among)
+        draws = [each[rows] for each in draws]
+    draws = [each.to(split.label.device) for each in draws]
     start = 0
     for images, mask, chosen in _read_batches(split, order, seed, epoch, views):
         part = slice(start, start + len(chosen))
         first, *others = _views(split, images, [each[part] for each in draws], views)
         if mask is not None and augment is not None:
             mask = augment.apply_to_masks(mask, draws[0][part])
-        yield first, split.labels(chosen, mask), chosen, *others
-        start += len(chosen)
+        start = part.stop
+        label = split.labels(chosen, mask)
+        if among.several:
+            label, chosen = gathered(label), gathered(chosen)
+        yield first, label, chosen, *others
 
 
 def _views(
@@ -243,20 +254,20 @@ def _views(
     return [split.normalized(augment.apply(image, each)) for image, each in pairs]
 
 
-def batches_in_order(split: Split, size: int) -> Iterator[Batch]:
+def batches_in_order(split: Split, size: int, among: Processes = ALONE) -> Iterator[Batch]:
     """Every sample once, in the order of the split, never augmented; the last batch may be
-    smaller. What is random in a user's Dataset is the same each time.
+    smaller. What is random in a user's Dataset is the same each time. `among` several processes
+    each has a part of the samples.
     """
+    samples = among.part(torch.arange(len(split)))
+    batches = [each for each in torch.split(samples, size) if len(each)]
+    parts = [slice(int(each[0]), int(each[-1]) + 1) for each in batches]
     if split.stream is None:
-        for start in range(0, len(split), size):
-            yield split.batch(slice(start, start + size))
+        yield from map(split.batch, parts)
     else:
-        start = 0
-        for each in split.stream.samples(torch.arange(len(split)), size):
+        for part, each in zip(parts, split.stream.samples(samples, size), strict=True):
             image, mask = _on_device(each, split.label.device)
-            label = split.labels(slice(start, start + size), mask)
-            yield split.normalized(image), label
-            start += size
+            yield split.normalized(image), split.labels(part, mask)
 
 
 def _read_batches(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ktgdsl.backend.processes import processes
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.versions import installed_version
 
@@ -27,10 +28,13 @@ def describe_environment(
         RunError: when the device cannot compute as the plan says (E504).
     """
     cuda = device.type == "cuda"
+    among = processes()
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [each.encode("utf-8", "backslashreplace").decode() for each in sys.argv],
-        "device": str(device),
+        # Of several processes each has its own.
+        "device": device.type if among.several else str(device),
+        "processes": among.count,
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.machine(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

@@ -28,6 +28,7 @@ class _Environment(BaseModel):
     device: str = "cpu"
     devices: Annotated[list[str], Field(min_length=1)] = ["cpu"]
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+    processes: Annotated[int, Field(ge=1)] = 1
     workers: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     deterministic: bool = False
     sampler: str = ""

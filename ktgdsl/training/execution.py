@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.processes import processes
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.training.devices import node_devices
@@ -22,6 +23,7 @@ OUR_NETWORKS = frozenset({"resnet", "wrn"})
 COMPILERS = ("g++", "clang++", "c++")
 
 _SEVERAL = "nodes are on several devices"
+_TOGETHER = "several processes train together"
 
 _SIDE_BY_SIDE_UP_TO = 1.25
 """Up to this ratio of times, counted in operations, networks are side by side: cores share a
@@ -152,17 +154,18 @@ def _compile(plan: Plan, device: torch.device, foreign: bool) -> Choice:
     setting = plan.train.compile
     if setting == "off":
         return Choice("off", "the spec says so")
-    several = bool(node_devices(plan, device))
+    reasons = {_SEVERAL: bool(node_devices(plan, device)), _TOGETHER: processes().several}
+    several = next((why for why, holds in reasons.items() if holds), None)
     if setting == "on":
         if several:
-            raise _impossible("compile = on", f"where {_SEVERAL}", "leave `compile` off")
+            raise _impossible("compile = on", f"where {several}", "leave `compile` off")
         if (missing := _missing_for_compile(device)) is not None:
             raise _impossible(
                 "compile = on", f"without {missing}", "install it, or leave `compile` off"
             )
         return Choice("on", "the spec says so")
     if several:
-        return Choice("off", _SEVERAL)
+        return Choice("off", several)
     if device.type != "cpu":
         return Choice("off", f"no gain over plain steps has been measured on {device.type}")
     first, few = _COMPILE_FROM_STEPS, plan.steps < _COMPILE_FROM_STEPS
@@ -220,6 +223,7 @@ def why_one_by_one(plan: Plan, device: torch.device, compiled: Choice, foreign: 
         "not all of them are ours": foreign,
         "some of them share layers": bool(plan.graph.shares),
         _SEVERAL: bool(node_devices(plan, device)),
+        _TOGETHER: processes().several,
     }
     return next((why for why, holds in reasons_against.items() if holds), None)
 
@@ -229,6 +233,7 @@ def _launches(plan: Plan, device: torch.device, compiled: Choice, foreign: bool)
         "a CPU has no launches to save": device.type == "cpu",
         "only CUDA has graphs of kernels": device.type not in ("cpu", "cuda"),
         _SEVERAL: bool(node_devices(plan, device)),
+        _TOGETHER: processes().several,
         "what is compiled has few": compiled.value == "on",
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "not all of them are ours": foreign,

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ktgdsl.backend.normalization import set_data_normalization
+from ktgdsl.backend.processes import ALONE, processes
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
@@ -29,6 +30,7 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.float_images import ask_about_float_images
+from ktgdsl.training.group import agree
 from ktgdsl.training.measured import Measuring
 from ktgdsl.training.metrics import EpochMeter, Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
@@ -144,6 +146,7 @@ def epochs(
         epoch += 1
         phase = step.phase
         metrics = _train_epoch(step, data.train, epoch, seed, listener)
+        agree(step.changing, epoch)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
         accuracy, measured = evaluate_and_measure(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
@@ -203,6 +206,7 @@ def _train_epoch(
         drop_last=data.drop_last,
         labeled=data.labeled_batch,
         views=step.views,
+        among=processes(),
     )
     for done, (image, label, *further) in enumerate(drawn, start=1):
         meter.update(step(image, label, *further), label, step.taken)
@@ -231,8 +235,11 @@ def evaluate_nodes(
     if not nodes:
         return {}
     at_once = step.plan.data.evaluated_at_once
+    among = processes() if watch is None else ALONE  # a watch has to see all answers
     with blaming_own_code(step.networks, step.plan):
-        return evaluate(step.predictor(nodes), batches_in_order(split, at_once), watch)
+        return evaluate(
+            step.predictor(nodes), batches_in_order(split, at_once, among), watch, among
+        )
 
 
 def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
+from ktgdsl.backend.processes import ALONE, Processes, sum_in_place
 from ktgdsl.plan.heads import answer_names, with_means
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
@@ -151,16 +152,18 @@ def evaluate(
     predictor: NetworkPredictor | GraphPredictor,
     batches: Iterable[tuple[Tensor, Tensor]],
     watch: Watch | None = None,
+    among: Processes = ALONE,
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
     Of a node with several heads that of each, by `a.colour`, and their mean as that of the node.
     The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
-    sample is labeled. `watch` sees the answers to each batch.
+    sample is labeled. `watch` sees the answers to each batch. `among` several processes the batches
+    are this one's, and the accuracy is over those of all.
     """
+    names, columns = answer_names(predictor.nodes, predictor.columns), predictor.columns
     correct: list[Tensor] = []
     labeled: list[Tensor] = []
-    names, columns = answer_names(predictor.nodes, predictor.columns), predictor.columns
     with eval_mode([predictor]):
         for image, label in batches:
             logits = predictor(image)
@@ -169,5 +172,7 @@ def evaluate(
             if watch is not None:
                 for name, each in logits.items():
                     watch({name: each}, label[:, columns[name]] if columns else label)
-    sums = [torch.stack(each).sum(dim=0) for each in (correct, labeled)]
-    return _accuracy(names, *torch.stack(sums).tolist())
+    sums = torch.stack([torch.stack(each).sum(dim=0) for each in (correct, labeled)])
+    if among.several:
+        sum_in_place([sums])
+    return _accuracy(names, *sums.tolist())

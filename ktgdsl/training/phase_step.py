@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ktgdsl.backend.followers import following
 from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.backend.output import Output, join_outputs
+from ktgdsl.backend.processes import processes, sum_in_place
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
@@ -55,7 +56,8 @@ class PhaseStep:
     ) -> None:
         self.plan = plan
         self.phase = phase
-        self.graphs = phase_graphs(plan, phase, networks, parts)
+        self._processes = processes()
+        self.graphs = phase_graphs(plan, phase, networks, parts, gather=self._processes.several)
         self.learning_rates: dict[str, float] = {}
         self._device = device
         self._execution = execution
@@ -83,6 +85,7 @@ class PhaseStep:
         ]
         self._connectors = [parts[each.name] for each in connectors_of(phase.edges)]
         self._parameters = learned_parameters(learners, networks, parts)
+        self._of_parts = [each for part in parts.values() for each in part.parameters()]
         captured = execution.launches.value == "captured"
         self._optimizers = make_optimizers(learners, networks, device, captured, parts)
         self._executors = update_executors(self.graphs, execution, device)
@@ -191,6 +194,8 @@ class PhaseStep:
         with self._autocast():
             output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
+        if self._processes.several:
+            self._sum_gradients()
         if self.plan.train.clip is not None:
             # In a turn all others have no gradients.
             for parameters in self._parameters.values():
@@ -201,6 +206,17 @@ class PhaseStep:
             with skipping(optimizer, reaching) if skip else nullcontext():
                 optimizer.step()
         return output.detach()
+
+    def _sum_gradients(self) -> None:
+        """Add the gradients of all processes, each of which has that of its part of the batch.
+
+        Connectors and mixers read the whole batch in every process, and have its gradient there.
+        """
+        for each in self._of_parts:
+            if each.grad is not None:
+                each.grad.div_(self._processes.count)
+        learned = (each for own in self._parameters.values() for each in own)
+        sum_in_place(each.grad for each in learned if each.grad is not None)
 
     def _reaching(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """For each learner that an update teaches a scalar that is 0 if all its losses are."""

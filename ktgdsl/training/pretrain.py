@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ktgdsl.backend.processes import processes
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
@@ -31,6 +32,7 @@ from ktgdsl.training.events import (
     PretrainStarted,
     ignore,
 )
+from ktgdsl.training.group import copy_from_leader, from_leader
 from ktgdsl.training.loop import epochs
 from ktgdsl.training.pretrained import (
     content_facts,
@@ -105,18 +107,18 @@ def load_pretrained(
         for name, own in names.items()
     }
     path, lock = paths[node.name], folder / file_name(alone, content)
-    if (done := load_entry(network, path, node.name)) is not None:
+    if (done := _entry(network, path, node.name)) is not None:
         listener(done)
         return path
     with _locked(lock.with_suffix(".lock"), lambda: listener(PretrainAwaited(node.name))):
-        if (done := load_entry(network, path, node.name)) is not None:
+        if (done := _entry(network, path, node.name)) is not None:
             listener(done)
             return path
         listener(PretrainStarted(node.name, alone, why_unused(path, content)))
         trained = _train(alone, node.name, names, device, listener)
         network.load_state_dict(trained[node.name][0].state_dict())
         try:
-            for name, (module, done) in trained.items():
+            for name, (module, done) in trained.items() if processes().leads else ():
                 save_entry(module, paths[name], content, done)
         except OSError as error:
             warnings.warn(
@@ -125,6 +127,14 @@ def load_pretrained(
             )
         listener(trained[node.name][1])
     return path
+
+
+def _entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None:
+    """As `load_entry`; of several processes the first reads, and all have the same weights."""
+    done = from_leader(lambda: load_entry(network, path, node))
+    if done is not None and processes().several:
+        copy_from_leader(network)
+    return done
 
 
 def _train(
@@ -179,6 +189,9 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     Where the system or the disk has no such locks, other processes are not kept out. The file
     is not removed, since a third process could then create and lock a new one.
     """
+    if not processes().leads:  # which the first holds for all of them
+        yield
+        return
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from ktgdsl.backend.own_code import digest_of, own_code
+from ktgdsl.backend.processes import processes
 from ktgdsl.backend.weights import facts_of, load_weights, save_weights
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
@@ -18,7 +19,7 @@ from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import read
 from ktgdsl.training.events import PretrainDone, SplitName
 
-CODE, DATA = "code", "data"
+CODE, DATA, PROCESSES = "code", "data", "processes"
 STOPPED = "stopped"
 LIBRARIES = ("torchvision", "timm")
 """The libraries that make a network of their name, and whose next version may make another."""
@@ -34,7 +35,11 @@ def content_facts(alone: Plan, data: str | None) -> dict[str, str]:
     code = " ".join([digest_of(own_code(alone)), *versions])
     if data is None:
         data = content_digest(read(alone.data)[0], alone.data.workers)
-    return {CODE: code, DATA: data}
+    facts = {CODE: code, DATA: data}
+    count = processes().count
+    if count > 1 and not alone.train.sync_bn:  # batch norms of parts of batches
+        facts[PROCESSES] = str(count)
+    return facts
 
 
 def file_name(alone: Plan, content: Mapping[str, str], node: str | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ktgdsl.backend.own_code import own_code
+from ktgdsl.backend.processes import processes
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits
@@ -59,7 +60,10 @@ def seeds(plan: Plan) -> tuple[int, ...]:
 
 
 class Run:
-    """A run in progress. `checkpoint` is what is on the disk, but for the stepper's state."""
+    """A run in progress. `checkpoint` is what is on the disk, but for the stepper's state.
+
+    Of several processes the first writes the files; all come to the same result.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Run:
     ) -> None:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
         self.execution, self.checkpoint, self.notes = execution, checkpoint, notes
+        self._writes = processes().leads
         self._started = time.monotonic() - checkpoint.seconds
         self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
         self._opening: list[Event] = []  # not told yet
@@ -92,7 +97,8 @@ class Run:
             result = run_result(
                 plan, folder.path, seeds(plan), self.checkpoint.finished, self.checkpoint.seconds
             )
-            folder.finish(result)
+            if self._writes:
+                folder.finish(result)
         except KeyboardInterrupt:
             raise RunInterrupted(folder.path, plan, self.checkpoint) from None
         self.listener(RunFinished(plan, result))
@@ -114,7 +120,8 @@ class Run:
             listener=self._note_pretraining,
         )
         self._open()
-        note_imported_code(self.folder, own_code(self.plan))
+        if self._writes:
+            note_imported_code(self.folder, own_code(self.plan))
         accuracies = train(
             step,
             splits,
@@ -123,9 +130,11 @@ class Run:
             listener=self.listener,
             on_epoch=lambda done: self._save_epoch(done, step),
         )
-        save_networks(step.networks | step.mixers, splits.train.preprocessing, self.folder, repeat)
-        if splits.classes is not None:
-            self.folder.write_classes(splits.classes)
+        if self._writes:
+            modules, preprocessing = step.networks | step.mixers, splits.train.preprocessing
+            save_networks(modules, preprocessing, self.folder, repeat)
+            if splits.classes is not None:
+                self.folder.write_classes(splits.classes)
         done = replace(accuracies, pretrained=self._pretrained)
         self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, done))
 
@@ -146,7 +155,8 @@ class Run:
     def _save_epoch(self, done: EpochDone, step: Stepper) -> None:
         """Metrics first: they may be ahead of the checkpoint, never behind it."""
         repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
-        append_metrics(self.folder.metrics, metric_lines(self.plan, repeat, done))
+        if self._writes:
+            append_metrics(self.folder.metrics, metric_lines(self.plan, repeat, done))
         if done.last or done.epoch % self.plan.train.checkpoint == 0:
             self._save_checkpoint(repeat, done.epoch, step.state_dict(), finished)
 
@@ -166,8 +176,9 @@ class Run:
             finished,
             state,
             self._pretrained,
-            metrics_digest(self.folder.metrics),
+            metrics_digest(self.folder.metrics) if self._writes else None,
         )
-        save_checkpoint(checkpoint, self.folder.checkpoint)
+        if self._writes:
+            save_checkpoint(checkpoint, self.folder.checkpoint)
         # The state is on the disk; holding it would keep a second optimiser in memory.
         self.checkpoint = replace(checkpoint, state=None)

@@ -1,9 +1,11 @@
 """Runs of a plan: one training for each seed, kept in a folder, and resuming one."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
+from ktgdsl.backend.processes import processes
 from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
@@ -21,6 +23,13 @@ from ktgdsl.training.events import (
     RunDiscarded,
     RunFinished,
     ignore,
+)
+from ktgdsl.training.group import (
+    from_leader,
+    joined,
+    require_as_many,
+    require_equal_parts,
+    started_rank,
 )
 from ktgdsl.training.identity import identify
 from ktgdsl.training.metrics_file import truncate_metrics
@@ -73,20 +82,21 @@ def run(
     require_plan(plan, "run")
     require_spec(plan)
     plan, identity = identify(plan)
-    chosen = choose_device(device)
-    with deterministically(deterministic):
+    place = None if out is None else named_folder(out)
+    with joined(choose_device(device)) as chosen, deterministically(deterministic):
+        require_equal_parts(plan, chosen)
         execution = tried_execution(plan, chosen)
         environment = describe_environment(chosen, seeds(plan), execution)
-    place = None if out is None else named_folder(out)
-    folder = create_run_folder(plan, place, spec, environment, identity)
-    with folder.locked():
-        try:
-            with deterministically(deterministic):
+        folder = from_leader(lambda: create_run_folder(plan, place, spec, environment, identity))
+        if not processes().leads:
+            return Run(plan, folder, chosen, execution, ignore, _start(plan)).train()
+        with folder.locked():
+            try:
                 return Run(plan, folder, chosen, execution, listener, _start(plan)).train()
-        except KtgError:
-            if folder.discard_unused():
-                listener(RunDiscarded(folder.path))
-            raise
+            except KtgError:
+                if folder.discard_unused():
+                    listener(RunDiscarded(folder.path))
+                raise
 
 
 def resume(
@@ -116,7 +126,7 @@ def resume(
         RunInterrupted: on Ctrl-C.
     """
     run_folder = open_run_folder(named_folder(folder))
-    with run_folder.locked():
+    with run_folder.locked() if started_rank() == 0 else nullcontext():
         return _resume(run_folder, device, listener, allow_changed_code)
 
 
@@ -137,9 +147,17 @@ def _resume(
     if folder.checkpoint.exists():
         checkpoint = load_checkpoint(folder.checkpoint, plan.digest)
         require_progress(checkpoint, plan, folder.checkpoint)
-    chosen = choose_device(device if device is not None else environment.get("device"))
-    with threads_of(environment), deterministically(environment.get("deterministic") is True):
+    named = choose_device(device if device is not None else environment.get("device"))
+    with (
+        joined(named) as chosen,
+        threads_of(environment),
+        deterministically(environment.get("deterministic") is True),
+    ):
+        require_equal_parts(plan, chosen)
+        require_as_many(plan, environment.get("processes", 1))
         execution = execution_to_resume(plan, chosen, environment)
+        if not processes().leads:
+            return Run(plan, folder, chosen, execution, ignore, checkpoint).train()
         now = describe_environment(chosen, seeds(plan), execution) | changes
         environment = {**environment, "resumed": [*resumptions(environment), now]}
         folder.write_environment(environment)

@@ -1,6 +1,6 @@
 """One step of training: Algorithm 1 of the paper, as a callable that waits for nothing."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -88,6 +88,12 @@ class Stepper:
         nodes = [node.name for node in plan.graph.nodes if node.learns or node.mode == "train"]
         nodes += dict.fromkeys(each.name for phase in program.phases for each in phase.followers)
         self._changing = {name: self.networks[name] for name in nodes}
+
+    @property
+    def changing(self) -> Iterator[nn.Module]:
+        """The modules that the training changes: networks, connectors and mixers."""
+        yield from self._changing.values()
+        yield from self._parts.values()
 
     def _enter(self, index: int) -> None:
         self._index = index

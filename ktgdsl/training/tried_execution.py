@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ktgdsl.backend.processes import processes
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root, sealed_json, sha256, unsealed_json, write_whole
 from ktgdsl.plan.model import Plan
@@ -75,7 +76,8 @@ def candidates(plan: Plan, device: torch.device, rule: Execution) -> tuple[Execu
     """The ways to execute the steps of a plan, first that of the rule."""
     compiled_by_spec = plan.train.compile == "on"
     deterministic = torch.are_deterministic_algorithms_enabled()
-    if device.type != "cpu" or foreign_networks(plan, {}) or compiled_by_spec or deterministic:
+    fixed = compiled_by_spec or deterministic or processes().several
+    if device.type != "cpu" or foreign_networks(plan, {}) or fixed:
         return (rule,)
     plain = rule if rule.compile.value == "off" else replace(rule, compile=Choice("off", _TRIED))
     found = {_values(rule): rule}

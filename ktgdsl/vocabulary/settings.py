@@ -189,6 +189,13 @@ class TrainSettings(Parameters):
         Field(description="whether a node whose loss is 0 in a batch takes its optimiser step"),
     ] = "step"
     clip: Annotated[Positive | None, Field(description="greatest gradient norm of a node")] = None
+    sync_bn: Annotated[
+        bool,
+        Field(
+            description="give batch norms the statistics of the whole batch where several "
+            "processes train (`torchrun`); those of each process's part unless given"
+        ),
+    ] = False
     take: Annotated[
         Literal["last", "best"],
         Field(

@@ -243,7 +243,7 @@ class TestCommandsAndFiles:
         (last,) = [p for p in page(verb).split("\n\n\n") if p.startswith(f"ktgc {verb}, a command")]
         (example,) = commands().by_name[verb].examples
         assert f"    {example.text}" in last
-        program, *arguments = example.text.split()
+        program, *arguments = example.text.partition(" > ")[0].split()
         assert program == "ktgc"
         assert parser().parse_args(arguments).verb.__module__ == f"ktgdsl.cli.{verb}"
         assert page(f"ktgc {verb}") == last

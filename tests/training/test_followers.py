@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import ktgdsl
-from ktgdsl.backend.graph import step_code
+from ktgdsl.backend.step_code import step_code
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.events import EpochDone

@@ -89,7 +89,7 @@ def test_the_sizes_of_batches(
 ) -> None:
     seen: list[int] = []
 
-    def counted(answers: Any, drawn: Any, _: object) -> dict[str, float]:
+    def counted(answers: Any, drawn: Any, *_: object) -> dict[str, float]:
         seen.extend(len(label) for _, label in drawn)
         return dict.fromkeys(answers.nodes, 0.0)
 
@@ -130,7 +130,7 @@ def test_under_holdout_the_test_split_is_evaluated_once_at_the_end(
 ) -> None:
     sizes: list[int] = []
 
-    def counted(networks: Any, batches: Any, _: object) -> dict[str, float]:
+    def counted(networks: Any, batches: Any, *_: object) -> dict[str, float]:
         kept = list(batches)
         sizes.append(sum(len(label) for _, label in kept))
         return evaluate(networks, kept)

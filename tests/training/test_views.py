@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.backend.graph import TrainingGraph, build, step_code
+from ktgdsl.backend.graph import TrainingGraph, build
 from ktgdsl.backend.side_by_side import side_by_side
+from ktgdsl.backend.step_code import step_code
 from ktgdsl.backend.streams import on_streams
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of

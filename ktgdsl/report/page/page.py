@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ktgdsl.backend.graph import step_code
+from ktgdsl.backend.step_code import step_code
 from ktgdsl.errors import KtgError
 from ktgdsl.evaluation.evaluate import evaluate
 from ktgdsl.report.curves.charts import across

@@ -65,7 +65,7 @@ class AugmentDraws:
     right: Tensor
     flip: Tensor
 
-    def __getitem__(self, part: slice) -> "AugmentDraws":
+    def __getitem__(self, part: slice | Tensor) -> "AugmentDraws":
         return AugmentDraws(self.down[part], self.right[part], self.flip[part])
 
     def to(self, device: torch.device) -> "AugmentDraws":

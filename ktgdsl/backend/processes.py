@@ -1,0 +1,115 @@
+"""The processes that train one graph together, and what they exchange (torch.distributed).
+
+Each computes the networks on its own part of a batch. What losses and gates read is gathered, so
+that every process computes the losses of the whole batch, as one process would: also those over
+pairs of samples, and means over samples that have a label or pass a gate.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes train together, and which one of them this is, counted from 0."""
+
+    count: int = 1
+    rank: int = 0
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return self.count > 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and shows what happens."""
+        return self.rank == 0
+
+    def part(self, whole: Tensor) -> Tensor:
+        """The rows (B / count, ...) of a batch (B, ...) that are this process's."""
+        return whole.tensor_split(self.count)[self.rank]
+
+
+ALONE = Processes()
+
+
+def processes() -> Processes:
+    """The processes of torch's default group; one where there is no group."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return ALONE
+    return Processes(dist.get_world_size(), dist.get_rank())
+
+
+def gathered(part: Tensor) -> Tensor:
+    """The rows of all processes, (count * b, ...), of the rows (b, ...) of this one.
+
+    Each process has equally many. Gradients flow to this one's alone: the others compute the same
+    loss, and so have the gradients of theirs.
+    """
+    whole: Tensor = _Gathered.apply(part)
+    return whole
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        ctx.processes = processes()
+        parts = [part.new_empty(part.shape) for _ in range(ctx.processes.count)]
+        dist.all_gather(parts, part.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        part: Tensor = ctx.processes.part(gradient)
+        return part
+
+
+def summed(part: Tensor) -> Tensor:
+    """The sum over the processes, whose gradient is the sum of theirs."""
+    whole: Tensor = _Summed.apply(part)
+    return whole
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        whole = part.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole)
+        return whole
+
+
+@torch.no_grad()
+def sum_in_place(tensors: Iterable[Tensor], factor: float = 1.0) -> None:
+    """Replace tensors by `factor` times their sum over the processes, with one message a dtype."""
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for each in tensors:
+        by_dtype.setdefault(each.dtype, []).append(each)
+    for same in by_dtype.values():
+        flat = torch.cat([each.reshape(-1) for each in same])
+        dist.all_reduce(flat)
+        if factor != 1:
+            flat *= factor
+        parts = torch.split(flat, [each.numel() for each in same])
+        for each, part in zip(same, parts, strict=True):
+            each.copy_(part.view(each.shape))
+
+
+def all_equal(tensors: Iterable[Tensor]) -> bool:
+    """Whether these have the same sums in all processes; waits for the device."""
+    sums = torch.stack([each.double().sum() for each in tensors])
+    least, most = sums.clone(), sums.clone()
+    dist.all_reduce(least, dist.ReduceOp.MIN)
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    return torch.equal(least, most)

@@ -1,0 +1,141 @@
+"""The processes that `torchrun` starts: joins them to a group, and keeps what they train equal."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from ktgdsl.backend.processes import all_equal, processes, sum_in_place
+from ktgdsl.errors import KtgError, RunError
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.devices import node_devices
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes of `torchrun` to a group in the block, and yield this one's device.
+
+    On a GPU each process has its own, by its number on the machine. Where `torchrun` has not
+    started us, or a group is there already, nothing is joined.
+
+    Raises RunError (E504) where the machine has fewer GPUs than processes.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or not dist.is_available() or dist.is_initialized():
+        yield device
+        return
+    if device.type == "cuda":
+        device = _own_gpu(device)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def started_rank() -> int:
+    """The number of this process among those of `torchrun`, counted from 0; 0 without it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if device.index is not None:
+        message = f"{os.environ['WORLD_SIZE']} processes cannot all train on `{device}`"
+        raise RunError.single("E504", message, help="leave out the number: each has its own GPU")
+    if local >= there:
+        message = f"there is no GPU for process {local + 1} on this machine, which has {there}"
+        help = f"start at most {there} here: torchrun --nproc-per-node {there}"
+        raise RunError.single("E504", message, help=help)
+    return torch.device("cuda", local)
+
+
+def require_equal_parts(plan: Plan, device: torch.device) -> None:
+    """Raise RunError (E504) where the processes cannot have equal parts of each batch."""
+    count = processes().count
+    if count == 1:
+        return
+    if node_devices(plan, device):
+        help = "leave `device` out of the nodes: each process has all of them on its own device"
+        raise RunError.single("E504", "several processes train nodes with a `device`", help=help)
+    data = plan.data
+    labeled = data.labeled_batch or 0
+    batch = min(data.batch, data.samples_per_pass + labeled)
+    rest = 0 if data.drop_last else data.samples_per_pass % (batch - labeled)
+    last = rest + labeled if rest else 0
+    for what, samples in (("a batch", batch), ("the last batch", last)):
+        if samples % count:
+            message = f"{what} of {samples} samples has no equal parts for {count} processes"
+            help = f"let `batch` be a multiple of {count}"
+            if what == "the last batch":
+                help += ", and leave out `drop_last = false`"
+            raise RunError.single("E504", message, help=help)
+
+
+def require_as_many(plan: Plan, before: int) -> None:
+    """Raise RunError (E502) where a run goes on that `before` processes have begun, not these.
+
+    With `sync_bn` their number changes nothing.
+    """
+    now = processes().count
+    if now != before and not plan.train.sync_bn:
+        message = (
+            f"the run was begun by {_processes(before)}, and {_processes(now)} would go on with "
+            "it: batch norms have the statistics of each one's part of a batch"
+        )
+        start = "ktgc run" if before == 1 else f"torchrun --nproc-per-node {before} -m ktgdsl run"
+        raise RunError.single("E502", message, help=f"go on with: {start} --resume ...")
+
+
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count} processes"
+
+
+def from_leader(compute: Callable[[], Result]) -> Result:
+    """What the first process computes, or its error, in all of them."""
+    among = processes()
+    if not among.several:
+        return compute()
+    found: list[Result | KtgError | None] = [None]
+    if among.leads:
+        try:
+            found = [compute()]
+        except KtgError as error:
+            found = [error]
+    dist.broadcast_object_list(found)
+    (result,) = found
+    if isinstance(result, KtgError):
+        raise result
+    return result  # type: ignore[return-value]  # None where the first computes None
+
+
+@torch.no_grad()
+def copy_from_leader(network: nn.Module) -> None:
+    """Give the network the weights and buffers that it has in the first process."""
+    for each in network.state_dict().values():
+        dist.broadcast(each, 0)
+
+
+def agree(modules: Iterable[nn.Module], epoch: int) -> None:
+    """Average the buffers that each process has from its part of the batches.
+
+    Raises RunError (E504) where weights differ: then each would go on with a training of its own.
+    """
+    among = processes()
+    if not among.several:
+        return
+    modules = list(modules)
+    buffers = [b for each in modules for b in each.buffers() if b.is_floating_point()]
+    if buffers:
+        sum_in_place(buffers, 1 / among.count)
+    if not all_equal(each for module in modules for each in module.parameters()):
+        message = f"the {among.count} processes have different weights after epoch {epoch}"
+        help = "machines and versions of torch have to be the same; see `--deterministic`"
+        raise RunError.single("E504", message, help=help)

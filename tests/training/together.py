@@ -1,0 +1,85 @@
+"""A training step by step, alone or as one of several processes: in float64, so that sums agree."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from ktgdsl.backend.processes import processes
+from ktgdsl.plan.model import Plan
+from ktgdsl.training.assemble import assemble
+from ktgdsl.training.data import load_training_data, numbered_batches
+from ktgdsl.training.events import EpochDone, Event
+from ktgdsl.training.group import agree
+from ktgdsl.training.repeats import RunInterrupted
+from ktgdsl.training.run import resume, run
+
+CPU = torch.device("cpu")
+
+
+def train(plan: Plan, steps: int) -> tuple[list[dict[str, float]], dict[str, list[float]]]:
+    """The losses of each edge in the first steps, and the weights and buffers after them."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        step = assemble(plan, CPU, seed=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    data = load_training_data(plan.data, 0, CPU)
+    batches = numbered_batches(
+        data.train,
+        plan.data.batch,
+        0,
+        1,
+        labeled=plan.data.labeled_batch,
+        views=step.views,
+        among=processes(),
+    )
+    losses = []
+    for (image, label, sample, *views), _ in zip(batches, range(steps), strict=False):
+        output = step(image.double(), label, sample, *(each.double() for each in views))
+        losses.append({" -> ".join(key): loss.item() for key, loss in output.edges.items()})
+    agree(step.changing, 1)
+    states = {name: module.state_dict() for name, module in step.networks.items()}
+    return losses, {
+        f"{name}.{key}": value.flatten().tolist()
+        for name, state in states.items()
+        for key, value in state.items()
+    }
+
+
+def process(rank: int, count: int, folder: Path, plans: Sequence[str], steps: int) -> None:
+    """Train the plans as one of `count` processes that meet in a folder; write what comes out."""
+    with _group(rank, count, folder):
+        found = [train(Plan.from_json(plan), steps) for plan in plans]
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+
+
+@contextmanager
+def _group(rank: int, count: int, folder: Path) -> Iterator[None]:
+    os.environ["RANK"] = str(rank)
+    torch.set_num_threads(1)
+    meeting = f"file://{folder / 'group'}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    yield
+    dist.destroy_process_group()
+
+
+def interrupted_as(rank: int, count: int, folder: Path, plan: str, out: Path) -> None:
+    """Run a plan as one of `count` processes, and be interrupted after the first epoch."""
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, EpochDone) and event.phase is None and "s" in event.metrics.loss:
+            raise KeyboardInterrupt
+
+    with _group(rank, count, folder), suppress(RunInterrupted):
+        run(Plan.from_json(plan), out=out, listener=interrupt)
+
+
+def resume_as(rank: int, count: int, folder: Path, out: Path) -> None:
+    """Resume a run as one of `count` processes."""
+    with _group(rank, count, folder):
+        resume(out)

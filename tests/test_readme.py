@@ -97,24 +97,6 @@ def test_both_commands_are_whole() -> None:
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -e ")
 
 
-def anchors(text: str) -> set[str]:
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
-
-
-@pytest.mark.parametrize(
-    "page",
-    ["README", "CONTRIBUTING", "specs/README", "grammar/README", "tests/benchmarks/README"],
-)
-def test_links_lead_to_headings_and_files(page: str) -> None:
-    path = ROOT / f"{page}.md"
-    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
-        file, _, anchor = link.partition("#")
-        target = path.parent / file if file else path
-        assert target.exists(), link
-        assert not anchor or anchor in anchors(target.read_text()), link
-
-
 def test_the_benchmarks_that_are_described_exist() -> None:
     folder = ROOT / "tests" / "benchmarks"
     names = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)

@@ -251,7 +251,7 @@ class TestSpecs:
             (spec(objective="f1(h)"), "E411 the objective is the f1 of one node, not of 2",
              "f1(h)", "such as `f1(a[0])`"),
             (spec(objective="aa"), "E201 there is no objective called `aa`", "aa",
-             "there are `accuracy`, `miou`, `f1`"),
+             "there are `accuracy`, `miou`, `f1`, `parameters`, `flops`"),
         ],
     )  # fmt: skip
     def test_what_is_said(self, text: str, expected: str, place: str, help_: str) -> None:

@@ -174,6 +174,7 @@ class TestSettings:
             "reduce": "mean",
             "on_zero": "step",
             "clip": None,
+            "sync_bn": False,
             "take": "last",
             "stop": None,
             "metrics": (),

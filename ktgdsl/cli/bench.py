@@ -10,7 +10,7 @@ from ktgdsl.backend.spec_or_space import require_space, require_spec
 from ktgdsl.cli.compiling import compile_named, required_plan
 from ktgdsl.cli.console import FINE, print_json, print_text, width
 from ktgdsl.cli.options import add_device, add_overrides
-from ktgdsl.cli.training import prepare_to_train
+from ktgdsl.cli.training import prepare_to_train, refuse_several_processes
 from ktgdsl.compiler import naming_places
 from ktgdsl.diagnostics.render import printable
 
@@ -39,6 +39,8 @@ def _seconds(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Measure a spec, or a graph of a space, and say how long the whole takes."""
+    if (code := refuse_several_processes("bench")) is not None:
+        return code
     prepare_to_train()
     compiled = compile_named(options)
     is_space = compiled.plan is not None and compiled.plan.space is not None

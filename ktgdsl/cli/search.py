@@ -13,7 +13,12 @@ from ktgdsl.cli.options import (
     add_overrides,
     not_for_resume,
 )
-from ktgdsl.cli.training import logged, prepare_to_train, search_listener
+from ktgdsl.cli.training import (
+    logged,
+    prepare_to_train,
+    refuse_several_processes,
+    search_listener,
+)
 from ktgdsl.compiler import compile_file, naming_places
 from ktgdsl.files import expanded
 
@@ -43,6 +48,8 @@ def _count(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Search; the listener prints."""
+    if (code := refuse_several_processes("search")) is not None:
+        return code
     prepare_to_train()
     if options.resume is not None:
         return _resume(options)

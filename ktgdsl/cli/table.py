@@ -11,6 +11,7 @@ from ktgdsl.cli.options import add_device, add_log, add_overrides, overrides
 from ktgdsl.cli.training import (
     logged,
     prepare_to_train,
+    refuse_several_processes,
     run_listener,
     search_listener,
     warn_of_run,
@@ -86,6 +87,8 @@ class TableInterrupted(KeyboardInterrupt):
 
 def run(options: argparse.Namespace) -> int:
     """Run what is missing of a table, unless it is a dry run, and print both tables' numbers."""
+    if (code := refuse_several_processes("table")) is not None:
+        return code
     table = read_table(options.folder)
     rows = _chosen(table, options)
     baseline = _baseline(table, options)

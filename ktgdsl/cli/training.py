@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO, TypeVar
 
-from ktgdsl.cli.console import print_text, rich_console
+from ktgdsl.cli.console import print_text, rich_console, usage_error
 from ktgdsl.report.run_text import plain_run_listener, run_warnings
 from ktgdsl.report.search_text import plain_search_listener, search_warnings
 from ktgdsl.searching.events import Event as SearchEvent
@@ -19,6 +19,17 @@ def prepare_to_train() -> None:
     """Set the environment of a process that trains, before it imports torch."""
     # OpenMP's threads that spin while they wait slow a run where other work shares the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def refuse_several_processes(verb: str) -> int | None:
+    """The exit code where `torchrun` has started several processes, which `run` alone can use."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    return usage_error(
+        verb,
+        "several processes of torchrun train one graph, with `ktgdsl run`; "
+        "a search uses a machine's GPUs and cores with `--workers`",
+    )
 
 
 def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextManager[Listener]:

@@ -126,7 +126,9 @@ def resume(
         RunInterrupted: on Ctrl-C.
     """
     run_folder = open_run_folder(named_folder(folder))
-    with run_folder.locked() if started_rank() == 0 else nullcontext():
+    leads = started_rank() == 0
+    listener = listener if leads else ignore
+    with run_folder.locked() if leads else nullcontext():
         return _resume(run_folder, device, listener, allow_changed_code)
 
 

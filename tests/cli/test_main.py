@@ -189,3 +189,12 @@ def test_a_warning_with_a_code_is_a_diagnostic(capsys: pytest.CaptureFixture[str
     first, *rest = capsys.readouterr().err.splitlines()
     assert first == "data.py: warning[W301] these labels look wrong"
     assert "UserWarning: another" in rest[0]
+
+
+@pytest.mark.parametrize("verb", ["search", "table", "bench"])
+def test_processes_of_torchrun_are_for_run_alone(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.main([verb, DML3]) == 2
+    assert f"ktgc {verb}: several processes of torchrun train one graph" in capsys.readouterr().err

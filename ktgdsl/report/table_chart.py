@@ -21,6 +21,8 @@ COLOURS = ("#8d99a6", "#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98")
 BAR_WIDTH, GROUP_GAP, HEIGHT, NAME_WIDTH = 0.22, 0.3, 3.6, 1.9
 """Inches: a bar, the space between groups, the picture's height, and a name in the legend."""
 PUBLISHED = "published"
+_UNNAMED = COLOURS.index("#2471a3")
+"""The colour of bars that the axis names."""
 
 
 class Bar(NamedTuple):
@@ -57,7 +59,9 @@ def draw(report: TableReport, path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels = {data: bars(report, data) for data in dict.fromkeys(map(_data, report.statuses))}
-    methods = [*dict.fromkeys(bar.method for each in panels.values() for bar in each)]
+    # The legend explains the colours of methods that the axis does not name.
+    coloured = [bar for each in panels.values() for bar in each if bar.group != bar.method]
+    methods = [*dict.fromkeys(bar.method for bar in coloured)]
     groups = [len({bar.group for bar in each}) for each in panels.values()]
     widths = [
         max(2.4, len(each) * BAR_WIDTH + count * GROUP_GAP)
@@ -132,7 +136,8 @@ def _panel(axes: "Axes", bars: Sequence[Bar], methods: Sequence[str]) -> None:
         width = 0.8 / max(2, len(members))
         for place, bar in enumerate(members):
             x = number + (place - (len(members) - 1) / 2) * width
-            _draw_bar(axes, bar, x, width, COLOURS[methods.index(bar.method) % len(COLOURS)])
+            colour = methods.index(bar.method) if bar.method in methods else _UNNAMED
+            _draw_bar(axes, bar, x, width, COLOURS[colour % len(COLOURS)])
     samples = [sample for bar in bars for sample in (bar.ours, bar.published) if sample]
     ends = [end for sample in samples for end in _whisker(sample)]
     by_nodes = all(group.isdecimal() for group in groups)

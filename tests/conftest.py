@@ -1,12 +1,16 @@
 """Settings for the whole suite, made before torch is imported."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 # Threads that spin while they wait make tests crawl where other work shares the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

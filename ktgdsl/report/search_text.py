@@ -231,6 +231,10 @@ def result_notes(result: SearchResult) -> Iterator[str]:
     yield f"{result.objective} after {count(result.epochs, 'epoch')} on {images}"
     if result.metric == "accuracy":
         yield f"a difference of {result.step:.3g} % is one image"
+    best = result.best.value if result.best.confirmed is None else result.best.confirmed.mean
+    for name, score in result.baselines.items():
+        if score.mean >= best:
+            yield f"the best graph is no better than this one: {name}"
     for missing in result.unjudged:
         yield f"without a value: {check_text(missing.name, missing.seed, missing.reason)}"
     further = [each.confirmed for each in result.finalists if each.confirmed is not None]

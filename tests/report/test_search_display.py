@@ -748,6 +748,14 @@ def test_the_report_with_further_seeds() -> None:
     assert "already finished, in 3 min 05 s" in text
 
 
+@pytest.mark.parametrize(("alone", "told"), [(97.29, False), (97.297, True), (98.0, True)])
+def test_a_baseline_that_is_as_good_is_named(alone: float, told: bool) -> None:
+    baselines = {"target alone, on labels": Score.of([alone])}
+    text = search_result_text(space(60), result(baselines=baselines))
+    line = "the best graph is no better than this one: target alone, on labels"
+    assert (line in text.splitlines()) is told
+
+
 def test_one_further_seed_has_no_spread() -> None:
     one = finalist(17, 97.25, 1, confirmed=Score.of([95.0]))
     text = search_result_text(space(60, confirm=1), result(finalists=(one,)))

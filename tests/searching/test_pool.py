@@ -303,12 +303,16 @@ def test_workers_end_with_their_coordinator(tmp_path: Path, by: signal.Signals) 
         process_group=0,
     )
     with coordinator:
-        assert coordinator.stdout is not None
-        worker = int(coordinator.stdout.readline())
-        assert [coordinator.stdout.readline() for _ in range(2)] == ["1\n", "2\n"]
-        assert alive(worker)
-        os.killpg(coordinator.pid, by)  # the whole group, as a terminal does
-        _, errors = coordinator.communicate()
+        try:
+            assert coordinator.stdout is not None
+            worker = int(coordinator.stdout.readline())
+            assert [coordinator.stdout.readline() for _ in range(2)] == ["1\n", "2\n"]
+            assert alive(worker)
+            os.killpg(coordinator.pid, by)  # the whole group, as a terminal does
+            _, errors = coordinator.communicate()
+        except BaseException:
+            coordinator.kill()  # else leaving the block would wait for it
+            raise
     until = time.monotonic() + 30
     while alive(worker):
         assert time.monotonic() < until

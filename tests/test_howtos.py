@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import ktgdsl
 from ktgdsl.diagnostics.source import Source
@@ -13,7 +15,7 @@ from tests.pages import assert_shows, blocks, printed_by, transcripts, write_fil
 from tests.paths import ROOT
 
 FOLDER = ROOT / "specs" / "howto"
-OWN = ("own_network", "own_data", "own_loss")
+OWN = ("own_network", pytest.param("own_data", marks=pytest.mark.slow), "own_loss")
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,16 @@ def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Networks this small wait for one another's threads where other processes are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("name", OWN)
 def test_commands_print_what_is_shown(name: str, tmp_path: Path) -> None:
     page = FOLDER / f"{name}.md"

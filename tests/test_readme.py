@@ -1,6 +1,7 @@
 """Examples, numbers and links of the README work."""
 
 import re
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -102,3 +103,12 @@ def test_the_benchmarks_that_are_described_exist() -> None:
     names = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert "coordinator" in names
     assert [name for name in names if not (folder / f"{name}.py").exists()] == []
+
+
+def test_the_table_of_folders_names_each() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(each["layers"] for each in settings["contracts"] if each["type"] == "layers")
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| folder |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    named = re.findall(r"`(?:ktgdsl/)?(\w+)(?:\.py|/)`", " ".join(cells))
+    assert set(named) == set(layers)

@@ -97,10 +97,10 @@ class MlflowSink(Sink):
             note_run(run.folder, "mlflow", run.key, known)
             names = PlainNames()
             noted = [Param(names[k], v[:_LONGEST_VALUE]) for k, v in parameters.items()]
-            for some in _chunks(noted):
-                client.log_batch(known.id, params=some)
-        for some in _chunks([RunTag(name, text) for name, text in tags.items()]):
-            client.log_batch(known.id, tags=some)
+            for params in _chunks(noted):
+                client.log_batch(known.id, params=params)
+        for labels in _chunks([RunTag(name, text) for name, text in tags.items()]):
+            client.log_batch(known.id, tags=labels)
         return _MlflowWriter(client, run, known)
 
     def _experiment(self) -> str:

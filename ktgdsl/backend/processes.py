@@ -108,7 +108,8 @@ def sum_in_place(tensors: Iterable[Tensor], factor: float = 1.0) -> None:
 
 def all_equal(tensors: Iterable[Tensor]) -> bool:
     """Whether these have the same sums in all processes; waits for the device."""
-    sums = torch.stack([each.double().sum() for each in tensors])
+    # Weights that are no numbers are equally so, and told as such elsewhere.
+    sums = torch.stack([each.double().sum() for each in tensors]).nan_to_num()
     least, most = sums.clone(), sums.clone()
     dist.all_reduce(least, dist.ReduceOp.MIN)
     dist.all_reduce(most, dist.ReduceOp.MAX)

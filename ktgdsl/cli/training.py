@@ -38,8 +38,8 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
     When quiet it shows the result alone, and what has to be known of it on stderr.
     """
     stream = stream or sys.stdout
-    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
-        return nullcontext(ignore)
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
+        return nullcontext(ignore)  # the first of torchrun's processes speaks for all
     if not quiet and _is_terminal(stream):
         from ktgdsl.report.run_display import terminal_run_listener
 

@@ -42,7 +42,8 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
 def started_rank() -> int:
     """The number of this process among those of `torchrun`, counted from 0; 0 without it."""
-    return int(os.environ.get("RANK", "0"))
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"  # other programs set a rank, too
+    return 0 if alone else int(os.environ.get("RANK", "0"))
 
 
 def _own_gpu(device: torch.device) -> torch.device:

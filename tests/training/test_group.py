@@ -177,6 +177,8 @@ def test_weights_that_differ_end_the_training(monkeypatch: pytest.MonkeyPatch) -
 
 def test_without_torchrun_nothing_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "1")  # of another program
+    assert group.started_rank() == 0
     with joined(torch.device("cpu")) as device:
         assert device == torch.device("cpu")
         assert not torch.distributed.is_initialized()

@@ -60,7 +60,7 @@ def process(rank: int, count: int, folder: Path, plans: Sequence[str], steps: in
 
 @contextmanager
 def _group(rank: int, count: int, folder: Path) -> Iterator[None]:
-    os.environ["RANK"] = str(rank)
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(count))
     torch.set_num_threads(1)
     meeting = f"file://{folder / 'group'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ktgdsl.training.run import resume as resume
     from ktgdsl.training.run import run as run
 
-_HOMES = {
+_MODULES = {
     "Diagnostic": "ktgdsl.diagnostics.diagnostic",
     "Evaluation": "ktgdsl.evaluation.result",
     "KtgError": "ktgdsl.errors",
@@ -61,7 +61,7 @@ _HOMES = {
     "search": "ktgdsl.searching.search",
     "stepper": "ktgdsl.training.prepare",
 }
-__all__ = [*_HOMES]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> object:
@@ -72,8 +72,8 @@ def __getattr__(name: str) -> object:
             return version("ktgdsl")
         except PackageNotFoundError:
             return "unknown"
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
         if name in ("Plan", "load", "loads"):
             _draw_plans()
         globals()[name] = value
@@ -107,4 +107,4 @@ _show_results()
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "__version__"])
+    return sorted([*globals(), *_MODULES, "__version__"])

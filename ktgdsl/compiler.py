@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.errors import RunError, SpecError
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.lowering.lint import lint
 from ktgdsl.lowering.lower import lower
 from ktgdsl.lowering.spec_paths import SpecPaths
@@ -28,18 +28,18 @@ from ktgdsl.syntax.unparsed import unparsed_words
 from ktgdsl.syntax.walk import walk
 
 _OPEN_SIGNS = ("|", "..")
-"""Without one of them in its text a spec is no space."""
+"""The operators of open values: a spec with neither in its text is no space."""
 
 
 class Compiled(NamedTuple):
-    """What became of a spec at each stage; None from the stage on that failed."""
+    """The result of each stage of compiling a spec; None from the first stage that failed."""
 
     sources: Mapping[str, Source]
     tree: File | None = None
     plan: Plan | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     paths: SpecPaths | None = None
-    """Where the paths in it begin; None where the text is as it was read, without `use`."""
+    """How to resolve the paths in it; None for a text without `use`: from its own folder."""
 
 
 def compile_file(
@@ -54,7 +54,7 @@ def compile_file(
     The files that it names lie inside of `root`, by default its project (language.paths).
     `pedantic` adds warnings about what is legal but suspicious.
     """
-    path = expanded(path) if str(path).startswith("~") else path
+    path = expand_home(path) if str(path).startswith("~") else path
     source, problems = read(path)
     if source is None:
         return Compiled({}, diagnostics=problems)
@@ -73,7 +73,7 @@ def compile_source(
 ) -> Compiled:
     """Compile a text; paths in it are relative to `folder`. Raises nothing.
 
-    `parsed` is what `parse` makes of the source, where that is known.
+    `parsed` is the result of `parse(source)`, where the caller has it already.
     """
     sources = {source.path: source}
     foreign = not_text(source) or unusable_folder(folder, source.path)
@@ -82,7 +82,7 @@ def compile_source(
     tree, diagnostics = parsed or parse(source)
     if tree is None:
         return Compiled(sources, diagnostics=diagnostics)
-    # What parsed is checked even when something else did not, to find all errors in one go.
+    # After syntax errors the sound statements are checked all the same: all errors in one go.
     unparsed = unparsed_words(source, tree) if diagnostics else frozenset()
     paths = SpecPaths(folder, root=None if root is None else Path(root))
     uses = any(isinstance(statement, Use) for statement in tree.statements)
@@ -101,7 +101,7 @@ def compile_source(
         sources[setting_source.path] = setting_source
         diagnostics += problems
     diagnostics += validate(tree, unparsed)
-    is_space = _is_space(tree, sources.values(), is_whole=not diagnostics)
+    is_space = _is_space(tree, sources.values(), is_complete=not diagnostics)
     lowered = (lower_space if is_space else lower)(tree, paths, diagnostics, unparsed)
     diagnostics += lowered.diagnostics
     if pedantic and lowered.plan is not None:
@@ -110,17 +110,17 @@ def compile_source(
     return Compiled(sources, tree, lowered.plan, found, paths if uses else None)
 
 
-def _is_space(tree: File, sources: Iterable[Source], *, is_whole: bool) -> bool:
-    """Whether a tree has open values; `is_whole` says that the sources have nothing beside it."""
-    if is_whole and not any(sign in source.text for source in sources for sign in _OPEN_SIGNS):
-        return False  # which saves going through a large tree
+def _is_space(tree: File, sources: Iterable[Source], *, is_complete: bool) -> bool:
+    """Whether a tree has open values; `is_complete` if it has every statement of the sources."""
+    if is_complete and not any(sign in source.text for source in sources for sign in _OPEN_SIGNS):
+        return False  # without a traversal of the tree, which may be large
     return any(isinstance(node, Choice | Range) for node in walk(tree))
 
 
 def _ordered(
     diagnostics: Iterable[Diagnostic], sources: Mapping[str, Source]
 ) -> tuple[Diagnostic, ...]:
-    """Each once, in the order of the text: the file, then those it uses, then overrides."""
+    """The distinct diagnostics in the order of the text: the file, files it uses, overrides."""
     order = {path: number for number, path in enumerate(sources)}
 
     def position(diagnostic: Diagnostic) -> tuple[int, int, int]:
@@ -131,29 +131,29 @@ def _ordered(
 
 
 @contextmanager
-def naming_places(compiled: Compiled) -> Iterator[None]:
-    """Add to errors about nodes and edges of the plan where the spec says what they are."""
+def locate_errors(compiled: Compiled) -> Iterator[None]:
+    """Give RunErrors about nodes and edges of the plan their places in the compiled spec."""
     try:
         yield
     except RunError as error:
         if all(each.subject is None for each in error.diagnostics):
             raise
-        placed = [placed_in(compiled, each) for each in error.diagnostics]
-        raise RunError(placed, {**compiled.sources, **error.sources}) from error
+        diagnostics = [located(compiled, each) for each in error.diagnostics]
+        raise RunError(diagnostics, {**compiled.sources, **error.sources}) from error
 
 
 @contextmanager
-def naming_places_in(path: Path) -> Iterator[None]:
-    """The same for the spec at `path`, which is compiled only where there is such an error."""
+def locate_errors_in(path: Path) -> Iterator[None]:
+    """The same for the spec at `path`, which is compiled only after such an error."""
     try:
         yield
     except RunError:
-        with naming_places(compile_file(path)):
+        with locate_errors(compile_file(path)):
             raise
 
 
-def placed_in(compiled: Compiled, diagnostic: Diagnostic) -> Diagnostic:
-    """A diagnostic with the place of its subject in a spec, unless it has one already."""
+def located(compiled: Compiled, diagnostic: Diagnostic) -> Diagnostic:
+    """A diagnostic with the place of its subject in the compiled spec, unless it has a place."""
     if compiled.tree is None or diagnostic.subject is None or diagnostic.span is not None:
         return diagnostic
     span = span_of(compiled.tree, diagnostic.subject)
@@ -181,7 +181,7 @@ def loads(text: str, settings: Iterable[str] = (), *, name: str = "<text>") -> P
 
 
 def check(path: str | Path, settings: Iterable[str] = ()) -> tuple[Diagnostic, ...]:
-    """All that there is to say about a file; nothing to fix when no severity is "error"."""
+    """The diagnostics of a file: errors and warnings. It is valid if none has severity "error"."""
     _require_list(settings)
     return compile_file(path, settings).diagnostics
 

@@ -1,4 +1,4 @@
-"""The exceptions that leave the package: diagnostics that somebody has to answer."""
+"""The exceptions and warnings that the package raises, each with its diagnostics."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -11,9 +11,9 @@ from ktgdsl.diagnostics.source import Source
 
 
 class KtgError(Exception):
-    """Base of what ktgdsl raises for a user's mistake.
+    """Base of the exceptions that ktgdsl raises for a user's mistake.
 
-    `diagnostics` says what is wrong, `sources` maps the paths they speak of to the text.
+    `diagnostics` says what is wrong; `sources` has the texts that they point into, by path.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class NodeError(RunError):
 
 
 class TapError(NodeError):
-    """The network of a node has no such place inside of it; `tap` is what the plan calls it."""
+    """The network of a node has no layer of that name; `tap` is its name in the plan."""
 
     def __init__(self, node: str, tap: str, problem: Diagnostic) -> None:
         self.tap = tap
@@ -76,7 +76,7 @@ class EdgeError(RunError):
 
 
 class KtgWarning(UserWarning):
-    """What a run or its data make one ask about; `diagnostic` has the code and the help."""
+    """A warning about a run or its data; `diagnostic` has its code and help."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic

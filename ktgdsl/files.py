@@ -1,4 +1,4 @@
-"""Files written whole or not at all, with digests of their content, and the folder for caches."""
+"""Atomic writes of files, digests of their content, and the folder for caches."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def unsealed_json(text: str) -> tuple[dict[str, Any], bool]:
 
 
 def seal(content: bytes | memoryview) -> bytes:
-    """What is written behind the content of a binary file: its digest."""
+    """The bytes that end a binary file: the digest of its content."""
     return f"\nsha256 {sha256(content)}\n".encode()
 
 
@@ -65,7 +65,7 @@ def unsealed(content: bytes) -> memoryview:
     return body
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
+def expand_home(path: str | os.PathLike[str]) -> Path:
     """A path as users write it, with `~` for their home if they have one."""
     try:
         return Path(path).expanduser()
@@ -73,8 +73,8 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return Path(path)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` at `path` on the disk; at every moment the old file or the new is there.
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace the file at `path` atomically: at every moment the old one or the new is there.
 
     The new file has the permissions of the old. Raises OSError and leaves the old file.
     """

@@ -1,4 +1,4 @@
-"""The text of a spec that compiled, with the files that it uses and overrides in it."""
+"""Flattens a compiled spec: one text that contains the files it uses and its overrides."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from ktgdsl.syntax.format import format_file
 
 
 def flattened(compiled: Compiled, settings: Sequence[str]) -> str:
-    """A spec that compiled as one file: its own text, or with all used files and overrides in it.
+    """The text of a compiled spec as one file, without `use`.
 
-    `settings` are those that it was compiled with.
+    `settings` are the overrides that it was compiled with.
     """
     tree, paths = compiled.tree, compiled.paths
     if not settings and paths is None:

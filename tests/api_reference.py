@@ -50,7 +50,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 def page() -> str:
     """The whole page. Raises KeyError for an export that is in no group."""
-    homes = dict(ktgdsl._HOMES)
+    homes = dict(ktgdsl._MODULES)
     lines = [HEAD]
     for title, names in GROUPS.items():
         lines.append(f"## {title}\n")

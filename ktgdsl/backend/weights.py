@@ -19,7 +19,7 @@ from ktgdsl.backend.state_dicts import (
 )
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.files import sha256 as digest
-from ktgdsl.files import write_whole
+from ktgdsl.files import write_atomic
 
 _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
 """How files of weights are named."""
@@ -49,7 +49,7 @@ def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None 
         for name, tensor in module.state_dict().items()
     }
     stored = _in_order(safetensors.torch.save(content, {**(facts or {}), _DIGEST: _ZEROS}))
-    write_whole(path, stored.replace(_ZEROS.encode(), digest(stored).encode(), 1))
+    write_atomic(path, stored.replace(_ZEROS.encode(), digest(stored).encode(), 1))
 
 
 def _in_order(stored: bytes) -> bytes:

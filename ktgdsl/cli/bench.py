@@ -11,7 +11,7 @@ from ktgdsl.cli.compiling import compile_named, required_plan
 from ktgdsl.cli.console import FINE, print_json, print_text, width
 from ktgdsl.cli.options import add_device, add_overrides
 from ktgdsl.cli.training import prepare_to_train, refuse_several_processes
-from ktgdsl.compiler import naming_places
+from ktgdsl.compiler import locate_errors
 from ktgdsl.diagnostics.render import printable
 
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     plan = required_plan(compiled, require_space if is_space else require_spec)
     from ktgdsl.report.bench import bench_json, bench_text
 
-    with naming_places(compiled), _progress_line() as show:
+    with locate_errors(compiled), _progress_line() as show:
         from ktgdsl.bench.bench import bench
 
         result = bench(plan, device=options.device, seconds=options.seconds, progress=show)

@@ -6,7 +6,7 @@ from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.cli.compiling import compile_named, plan_of, required_plan
 from ktgdsl.cli.console import FINE, print_file, print_json, print_text
 from ktgdsl.cli.options import add_overrides, overrides
-from ktgdsl.compiler import naming_places
+from ktgdsl.compiler import locate_errors
 from ktgdsl.flattened import flattened
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.text import program_text
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(plan_of(compiled).to_json())
         return FINE
     plan = required_plan(compiled, require_spec)  # before torch is loaded
-    with naming_places(compiled):
+    with locate_errors(compiled):
         if plan.data.facts is None or options.emit in ("code", "script"):
             from ktgdsl.training.datasets.read import complete
 

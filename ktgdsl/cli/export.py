@@ -3,7 +3,7 @@
 import argparse
 
 from ktgdsl.cli.console import FINE, print_text
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.report.pictures.picture import notebook_svg
 from ktgdsl.training.run_files import write_file
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from ktgdsl.report.model_card import model_card
 
     node = export(options.folder, options.out, options.node, options.repeat)
-    path = expanded(options.out)
+    path = expand_home(options.out)
     card, drawing = path.with_suffix(".card.md"), path.with_suffix(".graph.svg")
     picture = notebook_svg(node.plan)
     if picture is not None:  # None of a graph too large for one

@@ -10,7 +10,7 @@ from ktgdsl.cli.console import AT_FAULT, FINE, print_diagnostics, print_file, pr
 from ktgdsl.cli.options import add_output_format
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.files import write_whole
+from ktgdsl.files import write_atomic
 from ktgdsl.syntax.format import format_source
 from ktgdsl.syntax.read import read
 
@@ -83,7 +83,7 @@ def _rewrite(path: str, text: str) -> Diagnostic | None:
     """Put `text` into the file at `path`: all of it, or the file stays as it is (E001)."""
     try:
         # A link stays one: it is the file behind it that is written.
-        write_whole(Path(path).resolve(), text.encode())
+        write_atomic(Path(path).resolve(), text.encode())
     except OSError as error:
         message = f"`{path}` cannot be written: {error.strerror or error}"
         return Diagnostic("E001", message, help="the file is as it was", path=path)

@@ -6,7 +6,7 @@ from shlex import quote
 
 from ktgdsl.cli.console import FINE, print_text
 from ktgdsl.errors import SpecError
-from ktgdsl.files import expanded, write_whole
+from ktgdsl.files import expand_home, write_atomic
 
 TEMPLATES = {
     "kd": ("kd.ktg",),
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the template's files, none where one of them exists, and say what to do next."""
-    folder = expanded(options.folder)
+    folder = expand_home(options.folder)
     names = TEMPLATES[options.template]
     for path in (folder / name for name in names):
         if path.exists() or path.is_symlink():
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             content = files("ktgdsl").joinpath("templates", name).read_bytes()
-            write_whole(folder / name, content)
+            write_atomic(folder / name, content)
             print_text(f"wrote {folder / name}")
     except OSError as error:
         message = f"`{folder}` cannot be written: {error.strerror or error}"

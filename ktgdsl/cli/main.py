@@ -16,7 +16,7 @@ from ktgdsl.cli.console import (
 )
 from ktgdsl.cli.parser import parse
 from ktgdsl.cli.streams import make_streams_lasting, write_error
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 
 if TYPE_CHECKING:
     from ktgdsl.diagnostics.render import Style
@@ -82,8 +82,8 @@ def _with_home(argument: str) -> str:
     """
     option, equals, value = argument.partition("=")
     if option.startswith("--") and value.startswith("~"):
-        return f"{option}{equals}{expanded(value)}"
-    return str(expanded(argument)) if argument.startswith("~") else argument
+        return f"{option}{equals}{expand_home(value)}"
+    return str(expand_home(argument)) if argument.startswith("~") else argument
 
 
 def _report(error: Exception, style: "Style") -> int:

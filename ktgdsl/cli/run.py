@@ -15,8 +15,8 @@ from ktgdsl.cli.options import (
     overrides,
 )
 from ktgdsl.cli.training import logged, prepare_to_train, run_listener
-from ktgdsl.compiler import naming_places, naming_places_in
-from ktgdsl.files import expanded
+from ktgdsl.compiler import locate_errors, locate_errors_in
+from ktgdsl.files import expand_home
 from ktgdsl.flattened import flattened
 
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     compiled = compile_named(options)
     plan = required_plan(compiled, require_spec)
     listening = logged(run_listener(options.quiet), options.log)
-    with naming_places(compiled), listening as listener:
+    with locate_errors(compiled), listening as listener:
         from ktgdsl.training.run import run
 
         run(
@@ -59,7 +59,7 @@ def _resume(options: argparse.Namespace) -> int:
         names = " and ".join(fixed)
         return usage_error("run", f"--resume goes on with a run as it is, without {names}")
     with (
-        naming_places_in(expanded(options.resume) / "spec.ktg"),
+        locate_errors_in(expand_home(options.resume) / "spec.ktg"),
         logged(run_listener(options.quiet), options.log) as listener,
     ):
         from ktgdsl.training.run import resume

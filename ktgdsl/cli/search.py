@@ -19,8 +19,8 @@ from ktgdsl.cli.training import (
     refuse_several_processes,
     search_listener,
 )
-from ktgdsl.compiler import compile_file, naming_places
-from ktgdsl.files import expanded
+from ktgdsl.compiler import compile_file, locate_errors
+from ktgdsl.files import expand_home
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +58,9 @@ def run(options: argparse.Namespace) -> int:
     compiled = compile_named(options)
     plan = required_plan(compiled, require_space)
     listening = logged(search_listener(options.quiet), options.log)
-    with naming_places(compiled), listening as listener:
+    with locate_errors(compiled), listening as listener:
         from ktgdsl.searching.search import search
-        from ktgdsl.searching.trial_places import naming_places_to
+        from ktgdsl.searching.trial_places import locating_listener
 
         search(
             plan,
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             workers=options.workers,
             device=options.device,
             deterministic=options.deterministic,
-            listener=naming_places_to(listener, compiled),
+            listener=locating_listener(listener, compiled),
         )
     return FINE
 
@@ -77,17 +77,17 @@ def _resume(options: argparse.Namespace) -> int:
     if fixed := not_for_resume(options):
         names = " and ".join(fixed)
         return usage_error("search", f"--resume goes on with a search as it is, without {names}")
-    space = compile_file(expanded(options.resume) / "space.ktg")
+    space = compile_file(expand_home(options.resume) / "space.ktg")
     listening = logged(search_listener(options.quiet), options.log)
-    with naming_places(space), listening as listener:
+    with locate_errors(space), listening as listener:
         from ktgdsl.searching.search import resume
-        from ktgdsl.searching.trial_places import naming_places_to
+        from ktgdsl.searching.trial_places import locating_listener
 
         resume(
             options.resume,
             workers=options.workers,
             device=options.device,
-            listener=naming_places_to(listener, space),
+            listener=locating_listener(listener, space),
             allow_changed_code=options.allow_changed_code,
         )
     return FINE

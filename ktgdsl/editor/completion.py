@@ -11,7 +11,7 @@ from ktgdsl.editor.document import Document
 from ktgdsl.editor.mentions import ANYTHING, Wanted
 from ktgdsl.editor.resolved import let_text
 from ktgdsl.editor.taps import taps
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.boundaries import RESERVED
 from ktgdsl.vocabulary.installed import installed_words
@@ -137,7 +137,7 @@ def _unfinished_path(document: Document, offset: int) -> str | None:
 def _files(folder: Path, written: str) -> Iterator[Suggestion]:
     """The specs and folders that a path may go on with."""
     try:
-        inside = sorted((folder / expanded(written.rpartition("/")[0] or ".")).iterdir())
+        inside = sorted((folder / expand_home(written.rpartition("/")[0] or ".")).iterdir())
         for path in inside:
             if path.is_dir() and not path.name.startswith("."):
                 yield Suggestion(f"{path.name}/", "file")

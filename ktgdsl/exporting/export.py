@@ -5,7 +5,7 @@ from pathlib import Path
 from ktgdsl.errors import RunError
 from ktgdsl.exporting.formats import FORMATS
 from ktgdsl.exporting.trained_node import TrainedNode, trained_node
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.training.run_files import write_file
 
 
@@ -29,7 +29,7 @@ def export(
         RunError: as `load_network`; E504 where a package is missing, E505 where a format cannot
             take the network, E502 where the file cannot be written or its suffix is no format.
     """
-    path = expanded(path)
+    path = expand_home(path)
     if path.suffix not in FORMATS:
         message = f"`{path}` names no format: it ends in .onnx, .pt2 or .safetensors"
         raise RunError.single("E502", message, path=path)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.lowering.data_checks import (
     check_images,
     check_judges,
@@ -126,7 +126,7 @@ def _root(
         return None
     source = block.subject or block
     span = next((s.value.span for s in block.settings if s.name == "root"), source.span)
-    return str((paths.base(span) / expanded(data.root or "")).resolve())
+    return str((paths.base(span) / expand_home(data.root or "")).resolve())
 
 
 def _data(

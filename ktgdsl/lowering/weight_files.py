@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan.model import WeightsFile
 
@@ -23,7 +23,7 @@ def weights(
     It has to lie inside of one of the folders `inside`.
     """
     try:
-        place = (folder / expanded(written)).resolve()
+        place = (folder / expand_home(written)).resolve()
         if not any(place.is_relative_to(each.resolve()) for each in inside):
             problem = f'the weights "{written}" lie outside of the folder tree of the spec'
         elif not place.is_file():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.project import project_root
@@ -43,7 +43,7 @@ def placed(text: str, base: Path, folder: Path) -> str:
     file, _ = parse(Source("<spec>", text))
     if file is None or base.resolve() == folder.resolve() or not names_own_files(file):
         return text
-    named = [base / expanded(each.value) for each in walk(file) if isinstance(each, String)]
+    named = [base / expand_home(each.value) for each in walk(file) if isinstance(each, String)]
     files = [each for each in named if _is_file(each)]
     uses = "\n".join(use_folders(base, folder, files))
     return f"{uses}\n\n{text.lstrip()}"

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from ktgdsl.errors import KtgError
-from ktgdsl.files import write_whole
+from ktgdsl.files import write_atomic
 
 
 def write_output(path: str | Path, content: bytes) -> None:
     """Write the file, whole or not at all. Raises KtgError (E001) if it cannot be written."""
     try:
-        write_whole(Path(path).resolve(), content)
+        write_atomic(Path(path).resolve(), content)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise KtgError.single(

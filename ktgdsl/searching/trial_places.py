@@ -1,19 +1,19 @@
-"""Places in the spec of what goes wrong in trials, for whoever watches a search."""
+"""Adds to the failures of trials the places in the spec that they are about."""
 
 from dataclasses import replace
 
-from ktgdsl.compiler import Compiled, placed_in
+from ktgdsl.compiler import Compiled, located
 from ktgdsl.diagnostics.render import where
 from ktgdsl.searching.events import CheckDone, Event, Listener, TrialEnded
 
 
-def naming_places_to(listener: Listener, compiled: Compiled) -> Listener:
-    """A listener that passes events on, with the places of what they are about in the reasons."""
+def locating_listener(listener: Listener, compiled: Compiled) -> Listener:
+    """A listener that passes events on, with places in the spec added to reasons of failures."""
 
     def listen(event: Event) -> None:
         if isinstance(event, TrialEnded | CheckDone):
-            placed = [placed_in(compiled, each) for each in event.problems]
-            places = [where(each, compiled.sources) for each in placed if each.span]
+            problems = [located(compiled, problem) for problem in event.problems]
+            places = [where(problem, compiled.sources) for problem in problems if problem.span]
             if places:
                 event = replace(event, reason=f"{event.reason} ({', '.join(places)})")
         listener(event)

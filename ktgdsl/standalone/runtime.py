@@ -1,6 +1,5 @@
-"""Functions that the package does in another way; scripts have their source."""
+"""Functions for training scripts alone: what the package does by modules, as plain source."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -42,10 +41,3 @@ def mean_and_std(image: Tensor, white: int) -> tuple[Tensor, Tensor]:
     variance = [max(0, pixels * square - one * one) / pixels**2 for one, square in sums]
     std = torch.tensor(variance, dtype=torch.float64).sqrt() / white
     return total.double() / pixels / white, torch.where(std > 0, std, 1.0)
-
-
-def set_modes(networks: dict[str, nn.Module], learning: Iterable[str]) -> None:
-    """Put the networks that learn into train mode, and all others into eval mode."""
-    for name, network in networks.items():
-        if network.training != (name in learning):
-            network.train(name in learning)

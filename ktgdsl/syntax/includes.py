@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.syntax.parse import parse
 from ktgdsl.syntax.project import project_root
 from ktgdsl.syntax.read import nearby, read
@@ -101,7 +101,7 @@ def _base(use: Use, place: _Place, root: Path | None) -> Path | Diagnostic:
     """The folder that is used."""
     written = use.file.value
     try:
-        base = (place.folder / expanded(written)).resolve()
+        base = (place.folder / expand_home(written)).resolve()
         exists = base.is_dir()
     except (OSError, ValueError):  # ValueError: a path with a NUL character
         exists = False
@@ -117,7 +117,7 @@ def _other(use: Use, place: _Place, roots: _Roots, used: Used) -> File | Diagnos
     """The file that is used, itself flat."""
     written = use.file.value
     try:
-        target = (place.folder / expanded(written)).resolve()
+        target = (place.folder / expand_home(written)).resolve()
     except (OSError, ValueError):  # ValueError: a path with a NUL character
         return _problem(use, "E001", f'"{written}" is not the path of a file')
     if not target.is_relative_to(roots.of_files):

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ktgdsl.compiler import naming_places
+from ktgdsl.compiler import locate_errors
 from ktgdsl.errors import KtgError
 from ktgdsl.flattened import flattened
 from ktgdsl.searching import search as searching
 from ktgdsl.searching.events import Listener as SearchListener
-from ktgdsl.searching.trial_places import naming_places_to
+from ktgdsl.searching.trial_places import locating_listener
 from ktgdsl.tables.model import Row
 from ktgdsl.tables.status import Rerun, RowStatus, Task
 from ktgdsl.training import run as training
@@ -45,8 +45,8 @@ def run_row(rerun: Rerun, row: Row, listeners: Listeners, device: str | None = N
 
 def _search(task: Task, listeners: Listeners, device: str | None) -> None:
     _set_aside(task, listeners)
-    with naming_places(task.compiled), listeners.search() as shown:
-        listener = naming_places_to(shown, task.compiled)
+    with locate_errors(task.compiled), listeners.search() as shown:
+        listener = locating_listener(shown, task.compiled)
         if task.state in ("to do", "stale"):
             searching.search(task.plan, out=task.folder, device=device, listener=listener)
         else:
@@ -55,7 +55,7 @@ def _search(task: Task, listeners: Listeners, device: str | None) -> None:
 
 def _run(task: Task, listeners: Listeners, device: str | None) -> None:
     _set_aside(task, listeners)
-    with naming_places(task.compiled), listeners.run() as listener:
+    with locate_errors(task.compiled), listeners.run() as listener:
         if task.state in ("to do", "stale"):
             spec = flattened(task.compiled, task.settings)
             training.run(task.plan, out=task.folder, device=device, listener=listener, spec=spec)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from ktgdsl.files import write_whole
+from ktgdsl.files import write_atomic
 from ktgdsl.tracking.logged_run import LoggedRun, Row, State
 from ktgdsl.tracking.sink import Sink, Writer
 
@@ -54,7 +54,7 @@ class _CsvWriter(Writer):
 
     def _write(self) -> None:
         header = {name: name for name in self._columns}
-        write_whole(self._path, self._text([header, *self._rows]).encode())
+        write_atomic(self._path, self._text([header, *self._rows]).encode())
 
     def _text(self, rows: list[dict[str, str]]) -> str:
         text = io.StringIO()

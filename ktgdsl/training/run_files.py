@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ktgdsl.errors import RunError
-from ktgdsl.files import expanded, write_whole
+from ktgdsl.files import expand_home, write_atomic
 
 _SHOWN_PATH = 200
 """Characters of a path that are shown of one that is too long."""
@@ -23,7 +23,7 @@ def named_folder(path: str | os.PathLike[str]) -> Path:
     Raises RunError (E502) for a path that no folder can have, or that is not UTF-8 when it is
     written out: the files in the folder name it.
     """
-    folder = expanded(path)
+    folder = expand_home(path)
     try:
         str(folder.absolute()).encode()
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -59,7 +59,7 @@ def write_file(path: Path, content: bytes) -> None:
         RunError: when it cannot be written (E502). The old file is left as it was.
     """
     with reporting_write_errors(path):
-        write_whole(path, content)
+        write_atomic(path, content)
 
 
 def read_file(path: Path) -> str:

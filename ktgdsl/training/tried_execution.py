@@ -15,7 +15,7 @@ import torch
 
 from ktgdsl.backend.processes import processes
 from ktgdsl.errors import RunError
-from ktgdsl.files import cache_root, sealed_json, sha256, unsealed_json, write_whole
+from ktgdsl.files import cache_root, sealed_json, sha256, unsealed_json, write_atomic
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.training.assemble import assemble
@@ -244,6 +244,6 @@ def _save(path: Path | None, milliseconds: Mapping[str, float]) -> None:
     if path is not None:
         text = sealed_json({"machine": _machine(), "milliseconds": dict(milliseconds)})
         try:
-            write_whole(path, text.encode())
+            write_atomic(path, text.encode())
         except OSError:  # of a cache that cannot be written, as others say
             return

@@ -21,7 +21,7 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
-from ktgdsl.files import sealed_json, unsealed_json, write_whole
+from ktgdsl.files import sealed_json, unsealed_json, write_atomic
 from ktgdsl.measures.classification import top
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
@@ -296,10 +296,10 @@ def test_what_cannot_be_written_is_written_when_there_is_room(
     def write(path: Path, content: bytes) -> None:
         if path.name == name:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write_whole(path, content)
+        write_atomic(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_files, "write_whole", write)
+        patch.setattr(run_files, "write_atomic", write)
         with pytest.raises(RunError, match="No space left on device") as caught:
             ktgdsl.search(plan, out=tmp_path / "out", workers=1)
     assert "--resume" in str(caught.value.diagnostics[0].help)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.linked_images import ask_about_linked_images
@@ -44,7 +44,7 @@ def image_paths(data: DataPlan) -> ImagePaths:
 
     Raises RunError (E508) where there are none, or a folder or link leads nowhere.
     """
-    path = Path(data.root or ".") / expanded(str(data.source.arguments["path"]))
+    path = Path(data.root or ".") / expand_home(str(data.source.arguments["path"]))
     if not os.path.isdir(path):  # noqa: PTH112 (a `Path` raises for names too long)
         raise data_error(f"there is no folder of images {path}", LAYOUT, path)
     try:

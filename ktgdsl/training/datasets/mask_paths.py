@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ktgdsl.files import expanded
+from ktgdsl.files import expand_home
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.image_headers import open_image, upright_size
@@ -34,7 +34,7 @@ def mask_paths(data: DataPlan) -> dict[SplitFolder, list[Pair]]:
 
     Raises RunError (E508) where there are none, an image has no mask, or a mask no image.
     """
-    path = Path(data.root or ".") / expanded(str(data.source.arguments["path"]))
+    path = Path(data.root or ".") / expand_home(str(data.source.arguments["path"]))
     if not path.is_dir():
         raise data_error(f"there is no folder of images {path}", LAYOUT, path)
     lists = path / "ImageSets" / "Segmentation"

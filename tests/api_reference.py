@@ -19,6 +19,7 @@ HEAD = """# The Python API
 
 What `import ktgdsl` offers. `ktgdsl.run`, `ktgdsl.search` and the others are imported when they are
 first used, so that `import ktgdsl` alone waits for nothing. This page is made from the docstrings.
+A `FolderPath` is a path, as text or a `Path`, or the result of a run or a search, for its folder.
 """
 
 GROUPS = {

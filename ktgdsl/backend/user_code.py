@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.user_modules import noting_imports, put_first_on_path
 from ktgdsl.errors import describe
+from ktgdsl.vocabulary.spelling import closest
 
 
 class UnusableError(Exception):
@@ -59,11 +61,30 @@ def user_function(path: str, folder: str | None) -> Any:
             raise UnusableError(f"is hidden by a module of that name, imported from {other}", where)
         try:
             with random_stream(0):  # a module that draws when it is imported, once in a process
-                return getattr(import_module(module), name)
+                loaded = import_module(module)
         except SystemExit as error:
             raise UnusableError(f"cannot be imported: {describe(error)}", _SCRIPT) from error
         except Exception as error:
-            raise UnusableError(f"cannot be imported: {describe(error)}", where) from error
+            missing = isinstance(error, ModuleNotFoundError) and error.name == module
+            meant = closest(module, _modules(folder)) if missing else None
+            help = f'did you mean "{meant}:{name}"?' if meant else where
+            raise UnusableError(f"cannot be imported: {describe(error)}", help) from error
+        try:
+            return getattr(loaded, name)
+        except AttributeError as error:
+            meant = closest(name, _functions(loaded))
+            help = f'did you mean "{module}:{meant}"?' if meant else where
+            raise UnusableError(f"cannot be imported: {describe(error)}", help) from error
+
+
+def _functions(module: ModuleType) -> list[str]:
+    """The public names in a module of what can be called."""
+    return [name for name, value in vars(module).items() if callable(value) and name[:1] != "_"]
+
+
+def _modules(folder: str | None) -> list[str]:
+    """The modules that are files in the folder."""
+    return [] if folder is None else [path.stem for path in Path(folder).glob("*.py")]
 
 
 _SCRIPT = (

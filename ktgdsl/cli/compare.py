@@ -6,6 +6,7 @@ from ktgdsl.cli.console import FINE, print_json, print_text, usage_error, width
 from ktgdsl.cli.options import add_output_format
 from ktgdsl.report.comparison import Comparison, render
 from ktgdsl.tables.finished import ACCURACY, finished_run
+from ktgdsl.training.run_files import distinct_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the runs and their differences."""
     first = [] if options.baseline is None else [options.baseline]
-    folders = [*dict.fromkeys([*first, *options.folders])]
+    folders = distinct_folders([*first, *options.folders])
     if len(folders) < 2:
         return usage_error("compare", "name two different runs at least")
     runs = [finished_run(folder, options.node, options.metric) for folder in folders]

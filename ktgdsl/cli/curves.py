@@ -13,6 +13,7 @@ from ktgdsl.report.curves.recorded import read_runs
 from ktgdsl.report.curves.terminal import ASCII, BRAILLE, Glyphs, Piece, terminal_chart
 from ktgdsl.report.output import write_output
 from ktgdsl.report.pictures.picture import drawn
+from ktgdsl.training.run_files import distinct_folders
 from ktgdsl.training.run_folder import is_search_folder
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
@@ -45,17 +46,19 @@ def _picture_file(text: str) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the charts on the screen, or into a file."""
-    if any(map(is_search_folder, options.folders)):
-        if len(options.folders) > 1 or options.node is not None:
+    folders = distinct_folders(options.folders)
+    if any(map(is_search_folder, folders)):
+        if len(folders) > 1 or options.node is not None:
             return usage_error("curves", "a search is drawn by itself, and without --node")
-        charts = [_search_chart(*options.folders)]
+        charts = [_search_chart(*folders)]
     else:
-        charts = charts_of(read_runs(options.folders), options.node)
+        charts = charts_of(read_runs(folders), options.node)
     if options.out is None:
         _print(charts, sys.stdout)
     else:
         drawing = stacked([chart_drawing(chart) for chart in charts], "curves")
         write_output(options.out, drawn(drawing, options.out.suffix))
+        print_text(f"wrote {options.out}")
     return FINE
 
 

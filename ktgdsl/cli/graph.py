@@ -45,4 +45,5 @@ def run(options: argparse.Namespace) -> int:
         print_text(picture(plan, ".mmd", reached).decode().removesuffix("\n"), wrap=False)
     else:
         write_picture(options.out, plan, reached)
+        print_text(f"wrote {options.out}")
     return FINE

@@ -6,6 +6,7 @@ from pathlib import Path
 from ktgdsl.cli.console import FINE, print_text
 from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.report.output import write_output
+from ktgdsl.training.run_files import distinct_folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from ktgdsl.report.page.render import html, require_jinja
 
     require_jinja()
-    page = page_about(options.folders, evaluated=not options.no_evaluation)
+    page = page_about(distinct_folders(options.folders), evaluated=not options.no_evaluation)
     write_output(options.out, html(page).encode())
     print_text(f"{options.out} is written: open it in a browser")
     return FINE

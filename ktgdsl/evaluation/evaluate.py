@@ -23,12 +23,12 @@ from ktgdsl.training.device import choose_device
 from ktgdsl.training.memory_errors import reporting_out_of_memory
 from ktgdsl.training.networks import load_network
 from ktgdsl.training.result import Score
-from ktgdsl.training.run_files import folder_error, named_folder
+from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 
 
 def evaluate(
-    folder: str | Path,
+    folder: FolderPath,
     nodes: Sequence[str] = (),
     *,
     data: str | None = None,

@@ -6,11 +6,11 @@ from ktgdsl.errors import RunError
 from ktgdsl.exporting.formats import FORMATS
 from ktgdsl.exporting.trained_node import TrainedNode, trained_node
 from ktgdsl.files import expand_home
-from ktgdsl.training.run_files import write_file
+from ktgdsl.training.run_files import FolderPath, write_file
 
 
 def export(
-    folder: str | Path, path: str | Path, node: str | None = None, repeat: int = 1
+    folder: FolderPath, path: str | Path, node: str | None = None, repeat: int = 1
 ) -> TrainedNode:
     """Write the network of a finished run's node to a file, in the format of the file's suffix.
 

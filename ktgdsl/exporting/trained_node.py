@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
@@ -13,7 +12,7 @@ from ktgdsl.plan.heads import ClassNames, classes_answered, heads_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.networks import load_network, names_answered
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.run_files import named_folder
+from ktgdsl.training.run_files import FolderPath, named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.versions import installed_version
 
@@ -88,7 +87,7 @@ class TrainedNode(NamedTuple):
         }
 
 
-def trained_node(folder: str | Path, name: str | None, repeat: int) -> TrainedNode:
+def trained_node(folder: FolderPath, name: str | None, repeat: int) -> TrainedNode:
     """The node of a finished run, by default the first target.
 
     Raises RunError as `load_network` does, and E505 when the run is not finished.

@@ -7,6 +7,7 @@ from itertools import combinations
 from textwrap import wrap
 from typing import Any, Literal
 
+from ktgdsl.report.formatting import signed
 from ktgdsl.report.justified import justified
 from ktgdsl.report.markup import csv_text, latex_table, latex_text, markdown_table, markdown_text
 from ktgdsl.report.narrow import blocks
@@ -86,7 +87,7 @@ def _tables(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
         runs.append([run.label, run.node, _score(run), str(len(run.score.runs)), seeds])
     rows = [["difference", "mean", f"{100 * LEVEL:.0f} % interval", "test", "n", "p"]]
     for later, first, found in comparison.pairs:
-        rows.append([f"{later.label} - {first.label}", f"{found.mean:+.2f}", *_tested(found)])
+        rows.append([f"{later.label} - {first.label}", signed(found.mean), *_tested(found)])
     return runs, rows
 
 
@@ -96,7 +97,9 @@ def _score(run: FinishedRun) -> str:
 
 
 def _tested(found: Difference) -> list[str]:
-    interval = NOTHING if found.low is None else f"{found.low:+.2f} to {found.high:+.2f}"
+    interval = NOTHING
+    if found.low is not None and found.high is not None:
+        interval = f"{signed(found.low)} to {signed(found.high)}"
     n = str(found.n) if found.test == "paired" else f"{found.n}, {found.other_n}"
     return [interval, found.test or NOTHING, n, NOTHING if found.p is None else f"{found.p:.2g}"]
 

@@ -29,6 +29,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def signed(difference: float) -> str:
+    """A difference with its sign, which one that rounds to nothing has not: `+1.25`, `0.00`."""
+    return f"{difference:+.2f}" if round(difference, 2) else "0.00"
+
+
 def one_line(text: str) -> str:
     """A text without its line breaks."""
     return " ".join(text.split())

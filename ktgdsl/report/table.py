@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ktgdsl.diagnostics.render import where
-from ktgdsl.report.formatting import duration
+from ktgdsl.report.formatting import duration, signed
 from ktgdsl.tables.comparison import Comparison, Sample, compare
 from ktgdsl.tables.cost import Cost, StepTimes, cost_left, total
 from ktgdsl.tables.model import Table
@@ -90,8 +90,8 @@ def cells(report: TableReport) -> list[tuple[str, ...]]:
             "row": status.row.label,
             "published": _accuracy_cell(published),
             "ours": _accuracy_cell(ours) + (f" (n = {ours.n})" if ours else ""),
-            "difference": f"{comparison.percent:+.2f}" if comparison else NOTHING,
-            "d": f"{comparison.d:+.2f}" if comparison and comparison.d is not None else NOTHING,
+            "difference": signed(comparison.percent) if comparison else NOTHING,
+            "d": signed(comparison.d) if comparison and comparison.d is not None else NOTHING,
             "state": status.state,
         }
         costs = _cost_cells(status, report.cost_left(number)) if report.costs else ()
@@ -109,7 +109,7 @@ def _gain_cells(gained: Gain | None) -> tuple[str, str]:
     if gained is None:
         return NOTHING, NOTHING
     p = NOTHING if gained.p is None else f"{gained.p:.2g}"
-    return f"{gained.mean:+.2f} ± {gained.std:.2f} (n = {gained.n})", p
+    return f"{signed(gained.mean)} ± {gained.std:.2f} (n = {gained.n})", p
 
 
 def _accuracy_cell(sample: Sample | None) -> str:

@@ -1,5 +1,6 @@
 """The result of a search, as `result.json` keeps it."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -149,6 +150,10 @@ class SearchResult(_Record):
         )
 
     __str__ = __repr__
+
+    def __fspath__(self) -> str:
+        """The folder: a result may stand wherever a path of it is wanted."""
+        return os.fspath(self.folder)
 
     def to_json(self) -> str:
         """The text of `result.json`; the folder is where it lies, so it does not say it."""

@@ -30,7 +30,7 @@ from ktgdsl.training.environment import describe_environment, threads_of
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import identify
 from ktgdsl.training.new_folder import create_run_folder
-from ktgdsl.training.run_files import folder_error, named_folder
+from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.unchanged import changes_to_resume, resumptions
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -108,7 +108,7 @@ def search(
 
 
 def resume(
-    folder: str | Path,
+    folder: FolderPath,
     *,
     workers: int | None = None,
     device: str | None = None,

@@ -1,5 +1,6 @@
 """The run of a search, from what its folder has to its result."""
 
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -66,6 +67,10 @@ class SearchOutcome(NamedTuple):
     study: optuna.Study
     best: Plan
     result: SearchResult
+
+    def __fspath__(self) -> str:
+        """The folder: an outcome may stand wherever a path of it is wanted."""
+        return os.fspath(self.result)
 
     def __repr__(self) -> str:
         return f"<SearchOutcome {self.result!r}, best {self.best!r}>"

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import quote
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.tables.difference import Difference, difference
 from ktgdsl.training.result import NodeResult, RunResult, Score
-from ktgdsl.training.run_files import folder_error, named_folder
+from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.run_folder import open_run_folder, require_result_of
 from ktgdsl.training.unchanged import last_noted
 from ktgdsl.vocabulary.spelling import closest
@@ -41,7 +40,7 @@ class FinishedRun:
         return difference(self.by_seed, other.by_seed)
 
 
-def result_of(folder: str | Path) -> tuple[Plan, RunResult]:
+def result_of(folder: FolderPath) -> tuple[Plan, RunResult]:
     """The plan and the result of a finished run.
 
     Raises RunError (E502) when the folder is not that of a run, is damaged, or is not finished.
@@ -56,7 +55,9 @@ def result_of(folder: str | Path) -> tuple[Plan, RunResult]:
     return plan, result
 
 
-def finished_run(folder: str, node: str | None = None, metric: str = ACCURACY) -> FinishedRun:
+def finished_run(
+    folder: FolderPath, node: str | None = None, metric: str = ACCURACY
+) -> FinishedRun:
     """A node of a finished run, the first target unless given, by the accuracy or a metric.
 
     Raises:
@@ -71,8 +72,7 @@ def finished_run(folder: str, node: str | None = None, metric: str = ACCURACY) -
         raise _lacks(result, f"metric `{metric}`", metric, [*metrics], "it measured")
     environment = open_run_folder(result.folder).environment()
     data = last_noted(environment, "data") if "data" in environment else None
-    label = str(folder).rstrip("/") or str(folder)
-    return FinishedRun(label, plan, result, name, metrics[metric], data)
+    return FinishedRun(str(named_folder(folder)), plan, result, name, metrics[metric], data)
 
 
 def _scores(node: NodeResult) -> dict[str, Score]:

@@ -22,7 +22,7 @@ from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
 from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.predictions import GraphPredictor, NodePredictor
-from ktgdsl.training.run_files import named_folder, reporting_write_errors
+from ktgdsl.training.run_files import FolderPath, named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
@@ -54,7 +54,7 @@ def save_networks(
             save_network(module, preprocessing, path)
 
 
-def load_network(folder: str | Path, name: str, repeat: int = 1) -> nn.Module:
+def load_network(folder: FolderPath, name: str, repeat: int = 1) -> nn.Module:
     """The trained network of a node, on the CPU and in eval mode: an ordinary module.
 
     It takes images (B, C, H, W) float32 in [0, 1], of the shape that the plan says, and

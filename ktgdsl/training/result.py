@@ -1,5 +1,6 @@
 """The result of a run: accuracies of all nodes, as in `result.json`."""
 
+import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,6 +127,10 @@ class RunResult(_Record):
         return f"<RunResult {', '.join(accuracies)}; {self.folder}>"
 
     __str__ = __repr__
+
+    def __fspath__(self) -> str:
+        """The folder: a result may stand wherever a path of it is wanted."""
+        return os.fspath(self.folder)
 
     def to_json(self) -> str:
         """The text of `result.json`; the folder is where it lies, so it does not say it."""

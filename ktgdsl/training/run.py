@@ -37,7 +37,7 @@ from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.repeats import Run, seeds
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.resume_notes import notes_on_resume
-from ktgdsl.training.run_files import named_folder
+from ktgdsl.training.run_files import FolderPath, named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder, require_result_of
 from ktgdsl.training.tried_execution import execution_to_resume, tried_execution
 from ktgdsl.training.unchanged import (
@@ -100,7 +100,7 @@ def run(
 
 
 def resume(
-    folder: str | Path,
+    folder: FolderPath,
     *,
     device: str | torch.device | None = None,
     listener: Listener = ignore,

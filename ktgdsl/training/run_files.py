@@ -1,12 +1,15 @@
 """Writing the files of a run or search: whole or not at all, and failures as RunErrors (E502)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ktgdsl.errors import RunError
 from ktgdsl.files import expand_home, write_atomic
+
+FolderPath = str | os.PathLike[str]
+"""A path of a folder; a result of a run or search stands for that of its folder."""
 
 _SHOWN_PATH = 200
 """Characters of a path that are shown of one that is too long."""
@@ -17,7 +20,7 @@ def folder_error(path: Path, message: str, help: str | None = None) -> RunError:
     return RunError.single("E502", message, help=help, path=path)
 
 
-def named_folder(path: str | os.PathLike[str]) -> Path:
+def named_folder(path: FolderPath) -> Path:
     """The folder of that path, which may not be there yet; `~` is the home.
 
     Raises RunError (E502) for a path that no folder can have, or that is not UTF-8 when it is
@@ -36,6 +39,17 @@ def named_folder(path: str | os.PathLike[str]) -> Path:
         message = f"there can be no folder of the path {str(folder)[:_SHOWN_PATH]}: {reason}"
         raise folder_error(Path(str(folder)[:_SHOWN_PATH]), message, "choose another") from None
     return folder
+
+
+def distinct_folders(paths: Iterable[FolderPath]) -> list[Path]:
+    """The folders of these paths, each once: `runs/a` and `runs/a/` are one.
+
+    Raises RunError (E502) as `named_folder` does.
+    """
+    found: dict[Path, Path] = {}
+    for folder in map(named_folder, paths):
+        found.setdefault(folder.resolve(), folder)
+    return [*found.values()]
 
 
 @contextmanager

@@ -44,6 +44,19 @@ def test_a_function_that_ends_the_process_fails(tmp_path: Path) -> None:
         call_user_function("script_c:net", str(tmp_path))
 
 
+def test_a_misspelt_name_gets_the_one_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "my_nets.py").write_text("WIDTH = 3\ndef small_net(): ...\ndef _smal(): ...\n")
+    for path, meant in (
+        ("my_nets:smal_net", 'did you mean "my_nets:small_net"?'),
+        ("my_nts:small_net", 'did you mean "my_nets:small_net"?'),
+        ("my_nets:other", f"modules are looked up beside the spec, in {tmp_path}"),
+        ("quite_different:small_net", f"modules are looked up beside the spec, in {tmp_path}"),
+    ):
+        with pytest.raises(UnusableError, match="cannot be imported") as error:
+            call_user_function(path, str(tmp_path))
+        assert (error.value.help or "").startswith(meant)
+
+
 def test_what_a_forward_imports_is_found_later_and_from_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,8 @@ def test_compares_nodes_by_a_metric(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_one_run_alone_is_no_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "one", {"a": [50.0], "b": [50.0]})
-    assert cli.main(["compare", "one", "one"]) == 2
+    for again in ("one", "./one/", "../" + tmp_path.name + "/one"):
+        assert cli.main(["compare", "one", again]) == 2
     assert "two different runs" in capsys.readouterr().err
 
 

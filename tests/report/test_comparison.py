@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ktgdsl.report.comparison import Comparison, render
+from ktgdsl.report.formatting import signed
 from ktgdsl.tables.finished import finished_run
 from tests.written_runs import SPEC, write_run
 
@@ -47,6 +48,15 @@ def test_text(comparison: Comparison) -> None:
         "Each p is two-sided and of its pair alone: of 3 comparisons the level that counts is "
         "0.05 / 3 = 0.017."
     )
+
+
+def test_no_difference_has_no_sign(comparison: Comparison) -> None:
+    one = comparison.runs[0]
+    write_run(Path("same"), {"a": [71.0, 71.0, 68.0], "b": [0.0] * 3})
+    text = render(Comparison([finished_run("same"), one], "accuracy"), "text", 90)
+    assert "one - same  0.00  -2.48 to +2.48  paired" in text
+    assert signed(-0.004) == signed(0.0) == "0.00"
+    assert (signed(-0.006), signed(0.006)) == ("-0.01", "+0.01")
 
 
 def test_a_narrow_terminal_has_paragraphs(comparison: Comparison) -> None:

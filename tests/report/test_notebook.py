@@ -3,6 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 import ktgdsl
 from ktgdsl.report.notebook import progress
 from ktgdsl.report.notebook.formats import register
@@ -22,7 +24,12 @@ def test_a_result_shows_its_nodes_and_curves(tmp_path: Path) -> None:
     assert text.count("<svg") == 3  # the graph, accuracies and losses
     assert "<b>&" not in text
     assert "&lt;b&gt;&amp;" in text
-    ElementTree.fromstring(ktgdsl.curves(folder)._repr_svg_())
+    drawn = ktgdsl.curves(folder)._repr_svg_()
+    ElementTree.fromstring(drawn)
+    for named in ([result], [[result]], [f"{folder}/", folder]):  # each folder once
+        assert ktgdsl.curves(*named)._repr_svg_() == drawn
+    with pytest.raises(TypeError, match="takes the folder of a run or a search, or its result"):
+        ktgdsl.curves()
 
 
 def test_progress_replaces_one_output(tmp_path: Path) -> None:

@@ -158,10 +158,13 @@ class TestShapes:
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_curves_go_to_a_file(suffix: str, tmp_path: Path) -> None:
+def test_curves_go_to_a_file(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_run(tmp_path / "run", {"a": [[60.0, 70.0]], "b": [[50.0, 55.0]]})
     out = tmp_path / f"x{suffix}"
     assert cli.main(["curves", str(tmp_path / "run"), "-o", str(out)]) == 0
+    assert capsys.readouterr().out == f"wrote {out}\n"
     content = out.read_bytes()
     if suffix == ".png":
         pytest.importorskip("matplotlib")

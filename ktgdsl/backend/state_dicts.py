@@ -48,6 +48,14 @@ def state_dict_in(content: object) -> Mapping[str, Tensor] | None:
     return found[0] if len(found) == 1 else None
 
 
+def named_state_dicts(content: object) -> dict[str, Mapping[str, Tensor]]:
+    """All state dicts in a checkpoint, by the names that it has for them."""
+    if _is_state_dict(content) or not isinstance(content, Mapping):
+        return {}
+    found = {str(name): state_dict_in(each) for name, each in content.items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
 def unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a state dict under the names of the network that it is for.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.state_dicts import (
+    named_state_dicts,
     not_numbers,
     safe_beside_weights,
     state_dict_in,
@@ -18,6 +19,7 @@ from ktgdsl.backend.state_dicts import (
     with_counters,
 )
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import warn
 from ktgdsl.files import sha256 as digest
 from ktgdsl.files import write_atomic
 
@@ -128,7 +130,7 @@ def load_weights(
                 f"the weights in {path} are not those of the plan: the file changed",
                 "put the file back from a copy, or start anew from the spec",
             )
-        content = _read(path, stored)
+        content, named = _read(path, stored)
         intact = _is_intact(stored) if path.suffix == ".safetensors" else None
         if intact is False or (sealed and intact is None):
             return _unusable(
@@ -169,6 +171,7 @@ def load_weights(
     if wrong is not None:
         message = f"the weights in {path} are not numbers: {wrong}"
         return _unusable(path, message, "their training diverged: take those of an earlier epoch")
+    _warn_of_others(path, content, named, wanted)
     module.load_state_dict(loaded)
     return None
 
@@ -179,17 +182,44 @@ def _foreign(error: Exception) -> str:
     return f"it holds {found[1]} beside weights: " if found else ""
 
 
-def _read(path: Path, stored: bytes) -> Mapping[str, Tensor] | str:
-    """The tensors by name in the content of a file, or why it holds none."""
+_Tensors = Mapping[str, Tensor]
+
+
+def _read(path: Path, stored: bytes) -> tuple[_Tensors | str, dict[str, _Tensors]]:
+    """The tensors by name in the content of a file, or why it holds none.
+
+    And, of a checkpoint, all state dicts by their names in it.
+    """
     name = path.name.lower()
     if name.endswith(".safetensors"):
-        return safetensors.torch.load(stored)
+        return safetensors.torch.load(stored), {}
     if not name.endswith(_NAMES):
-        return f"{path} is not a file of weights by its name"
+        return f"{path} is not a file of weights by its name", {}
     with torch.serialization.safe_globals(safe_beside_weights()):
         content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     found = state_dict_in(content)
-    return f"{path} holds no state dict: names and their tensors" if found is None else found
+    missing = f"{path} holds no state dict: names and their tensors"
+    return (missing if found is None else found), named_state_dicts(content)
+
+
+def _warn_of_others(
+    path: Path, taken: _Tensors, named: Mapping[str, _Tensors], wanted: _Tensors
+) -> None:
+    """Say which weights were taken where a checkpoint has others that fit the network as well."""
+    others = [
+        f"`{name}`" for name, each in named.items() if each is not taken and _fits(each, wanted)
+    ]
+    if others:
+        own = next(name for name, each in named.items() if each is taken)
+        message = f"of the weights in {path} those of `{own}` are taken, not {' or '.join(others)}"
+        warn("W309", message, help="save those that you mean as a file of their own", path=path)
+
+
+def _fits(given: _Tensors, wanted: _Tensors) -> bool:
+    try:
+        return not _differences(with_counters(unwrapped(given, wanted), wanted), wanted)
+    except ValueError:  # several networks in one state dict
+        return False
 
 
 def _differences(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

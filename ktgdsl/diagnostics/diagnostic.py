@@ -72,6 +72,7 @@ CODES = {
     "W106": "two views that are equal",
     "W107": "an edge between one value of shared layers and itself",
     "W108": "a validation split with more labels than there are to learn from",
+    "W109": "a frozen node with random weights",
     # W2: suspicious, told only with --pedantic
     "W201": "a node that no label reaches",
     "W202": "a gate that never opens",
@@ -89,6 +90,7 @@ CODES = {
     "W306": "an evaluation that differs from the run's",
     "W307": "images that links make two samples",
     "W308": "floating-point images as bright as whole numbers",
+    "W309": "a checkpoint with several networks that fit",
     # W4: told while a training goes on
     "W401": "a log that cannot be written",
 }

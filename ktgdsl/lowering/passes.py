@@ -79,6 +79,8 @@ def freeze(state: PassState) -> PassState:
             found += [_into_frozen(edge, node) for edge in edges]
         elif not any(edge.transfers for edge in edges):
             frozen[name] = "no live edge enters it"
+        if name in frozen:
+            found += _untrained(node)
         found += _listed(state, node, times.get(name, []), idle=name in frozen)
     for name, derived in state.draft.derived.items():
         if not derived.learned:
@@ -93,6 +95,15 @@ def freeze(state: PassState) -> PassState:
     ]
     state = state._replace(frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
     return state.with_diagnostics(found)
+
+
+def _untrained(node: DraftNode) -> list[Diagnostic]:
+    """That a frozen node would keep the random weights that its network is made with."""
+    if node.settings.weights != "own" or not node.network.is_random:
+        return []
+    message = f"`{node.name}` is frozen with the random weights that its network is made with"
+    fix = "leave `weights` out to pre-train it on the labels, or name a file of weights"
+    return [Diagnostic("W109", message, node.weights_span, fix, "warning")]
 
 
 def phases_of_nodes(state: PassState) -> dict[str, list[PhaseLearners]]:

@@ -19,6 +19,11 @@ class PythonNetwork(Network, Python):
     of a node with several `heads` gives a dict of logits by their names, or a tuple in their order.
     """
 
+    @property
+    def is_random(self) -> bool:
+        """The callable may load weights."""
+        return False
+
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"\w[\w.-]*", text):
@@ -100,3 +105,8 @@ class Timm(Network):
     def has_weights(self) -> bool:
         """With the weights of the library."""
         return self.pretrained
+
+    @property
+    def is_random(self) -> bool:
+        """timm loads a checkpoint as well."""
+        return not self.pretrained and "checkpoint_path" not in (self.model_extra or {})

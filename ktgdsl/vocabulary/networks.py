@@ -45,6 +45,11 @@ class Network(Entry):
         """Whether it is made with trained weights, so that a frozen node is used as it is."""
         return False
 
+    @property
+    def is_random(self) -> bool:
+        """Whether it is surely made with random weights."""
+        return not self.has_weights
+
 
 class Derived(ReferringEntry, Network):
     """Base of the derived nodes: `*` never means them, and they are never pre-trained.

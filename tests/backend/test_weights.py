@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ktgdsl.backend.networks import make
 from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.errors import KtgWarning
 
 
 def resnet(seed: int, classes: int = 10) -> nn.Module:
@@ -182,6 +183,22 @@ def test_state_dicts_of_torch(
     torch.save(wrap(trained.state_dict()), path)
     assert load_weights(fresh, path) is None
     assert same(*(without_counters(each) for each in (trained, fresh)))
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda state: {"module": state}], ids=["plain", "inside"])
+def test_which_of_several_networks_is_taken(
+    tmp_path: Path, wrap: Callable[[dict[str, Tensor]], object]
+) -> None:
+    trained, fresh, path = resnet(0), resnet(1), tmp_path / "t.pt"
+    average = wrap(prefixed("module.", resnet(2).state_dict()))
+    beside = {"center": torch.ones(2)}
+    torch.save({"ema": average, "criterion": beside, "model": trained.state_dict()}, path)
+    with pytest.warns(KtgWarning) as caught:
+        assert load_weights(fresh, path) is None
+    assert [str(each.message) for each in caught] == [
+        f"of the weights in {path} those of `model` are taken, not `ema`"
+    ]
+    assert same(fresh, trained)
 
 
 def without_counters(network: nn.Module) -> nn.Module:

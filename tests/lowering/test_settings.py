@@ -376,6 +376,24 @@ class TestWeights:
         assert taught.plan is not None
         assert taught.plan.graph.node("t").weights is None
 
+    @pytest.mark.parametrize(
+        ("network", "random"),
+        [
+            ("resnet8", True),
+            ('torchvision("resnet18")', True),
+            ('torchvision("resnet18", weights="DEFAULT")', False),
+            ('timm("resnet18")', True),
+            ('timm("resnet18", checkpoint_path="x.pth")', False),
+            ('python("nets:net")', False),
+        ],
+    )
+    def test_random_weights_of_a_frozen_node(self, network: str, random: bool) -> None:
+        body = (
+            f"node a = resnet8 node t = {network} {{ weights = own }} target a edge label, t -> a"
+        )
+        assert codes(graph(body)) == ["W109"] * random
+        assert codes(graph(f"{body} edge label -> t")) == []  # it learns
+
     @pytest.mark.parametrize("written", ['"own"', "mine", "7"])
     def test_weights_are_a_file_or_a_word(self, tmp_path: Path, written: str) -> None:
         body = f"node a = resnet8 {{ weights = {written} }} target a edge label -> a"

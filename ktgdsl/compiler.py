@@ -87,15 +87,15 @@ def compile_source(
     paths = SpecPaths(folder, root=None if root is None else Path(root))
     uses = any(isinstance(statement, Use) for statement in tree.statements)
     if uses:
-        tree, used = flatten(tree, source.path, folder, paths.root)
-        sources |= used.sources
-        base = used.folders.pop(source.path)
-        paths = paths._replace(folder=base, used=used.folders, named=tuple(used.named))
-        diagnostics += tuple(used.diagnostics)
-        for text, used_tree, is_broken in used.trees:
+        tree, includes = flatten(tree, source.path, folder, paths.root)
+        sources |= includes.sources
+        base = includes.folders.pop(source.path)
+        paths = paths._replace(folder=base, used=includes.folders, named=tuple(includes.named))
+        diagnostics += tuple(includes.diagnostics)
+        for text, used_tree, is_broken in includes.trees:
             diagnostics += validate_used(used_tree)
             unparsed |= unparsed_words(text, used_tree) if is_broken else frozenset()
-        unparsed |= {ANYTHING} if used.missing else frozenset()
+        unparsed |= {ANYTHING} if includes.missing else frozenset()
     for setting in settings:
         tree, setting_source, problems = override(tree, setting, unparsed)
         sources[setting_source.path] = setting_source

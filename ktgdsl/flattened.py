@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ktgdsl.compiler import Compiled
-from ktgdsl.lowering.written_specs import in_one_file
+from ktgdsl.lowering.moved_specs import in_one_file
 from ktgdsl.syntax.format import format_file
 
 

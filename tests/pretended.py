@@ -13,7 +13,7 @@ def load_training_data(data: DataPlan, seed: int, device: torch.device) -> Train
     image = torch.randint(256, size, generator=generator, dtype=torch.uint8)
     label = torch.randint(data.classes, size[:1], generator=generator)
     mask = None
-    if data.known.masks:
+    if data.known_facts.masks:
         shape = (size[0], *data.label_shape)
         mask = torch.randint(data.classes, shape, generator=generator).to(device)
     split = Split(image.to(device), label.to(device), mask=mask)

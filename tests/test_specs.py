@@ -61,7 +61,7 @@ class TestSpec:
         plan = plan.model_copy(
             update={"data": plan.data.model_copy(update={**data, "holdout": True})}
         )
-        assert plan.data.learned_samples == 8  # so that pre-training is short as well
+        assert plan.data.trained_samples == 8  # so that pre-training is short as well
         step = ktgdsl.stepper(plan, "cpu", steps=2)
         before = {name: weights(net) for name, net in step.networks.items()}
         for _ in range(2):

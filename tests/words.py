@@ -91,4 +91,4 @@ def tap_for(loss: Loss) -> str:
     """A tap of built-in networks that a loss can stand between: none where logits will do."""
     if reads_margins(loss):
         return ".stage2.pre"
-    return ".stage2" if loss.maps else ""
+    return ".stage2" if loss.needs_maps else ""

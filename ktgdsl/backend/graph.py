@@ -239,7 +239,7 @@ def _caches(
         if call.access == "cached":
             taps.setdefault(call.node, {}).update(dict.fromkeys(call.taps))
             heads[call.node] = call.heads
-    samples = plan.data.learned_samples if taps else 0
+    samples = plan.data.trained_samples if taps else 0
     return {
         node: CachedOutputs(node, networks[node], tuple(read), samples, heads[node])
         for node, read in taps.items()

@@ -93,7 +93,7 @@ def bench(
 
 
 def _memory(plan: Plan, device: torch.device, before: int) -> Memory:
-    facts = plan.data.known
+    facts = plan.data.known_facts
     samples = facts.train_samples + facts.test_samples
     return Memory(memory.kind(device), before, memory.peak(device), samples * prod(plan.data.shape))
 

@@ -85,7 +85,7 @@ class Training:
 
     def evaluation(self, name: str) -> tuple[Callable[[], object], int]:
         """The evaluation of one batch of images by a node, and the number of these images."""
-        size = min(self.plan.data.evaluated_at_once, max(1, evaluated_images(self.plan)))
+        size = min(self.plan.data.evaluation_batch_size, max(1, evaluated_images(self.plan)))
         split = random_split(self.plan, size, self.step.device)
         return lambda: evaluate(self.step.predictor([name]), batches_in_order(split, size)), size
 
@@ -115,7 +115,7 @@ def random_split(plan: Plan, count: int, device: torch.device) -> Split:
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(256, (count, *plan.data.shape), dtype=torch.uint8, generator=generator)
     label = random_labels(plan.data, count, generator).to(device)
-    mask = label if plan.data.known.masks else None
+    mask = label if plan.data.known_facts.masks else None
     return Split(
         image.to(device), label, preprocessing=_preprocessing(plan.data, device), mask=mask
     )

@@ -82,7 +82,7 @@ def evaluated_images(plan: Plan) -> int:
 
     In a search on the test split both are, where the training goes by the former.
     """
-    held, test = plan.data.held_samples, plan.data.known.test_samples
+    held, test = plan.data.held_out_samples, plan.data.known_facts.test_samples
     if plan.search is not None and plan.search.judged_on == "test":
         return test + held * plan.judges_held_out
     return held if plan.data.holdout else test
@@ -94,11 +94,11 @@ def run_work(plan: Plan) -> tuple[Work, ...]:
     That is the test split under `holdout`; after phases it is evaluated by all nodes, those that
     the last one does not compute included.
     """
-    count, last = plan.train.repeats, plan.data.known.test_samples
+    count, last = plan.train.repeats, plan.data.known_facts.test_samples
     if not plan.phases:
         return (_work("training", plan, count, plan.epochs, last if plan.data.holdout else 0),)
     works = [_work(f"phase {each.name}", plan, count, each.epochs) for each in plan.phases]
-    images = last + (plan.data.held_samples if plan.data.holdout else 0)
+    images = last + (plan.data.held_out_samples if plan.data.holdout else 0)
     return (*works, _work("evaluation of all nodes at the end", plan, count, 0, images))
 
 

@@ -92,7 +92,7 @@ class Document:
         yield from self.used.values()
 
     @cached_property
-    def unread(self) -> frozenset[str]:
+    def unparsed(self) -> frozenset[str]:
         """The words of what did not parse, of which nobody knows what they are."""
         if self.tree is None:
             return frozenset(token.value for token in self.tokens)

@@ -74,7 +74,7 @@ def renamable(
         )
     if not any(each.declares for each in _same(document, mention)):
         return Refused(f"`{mention.name}` is not declared")
-    if mention.name in document.unread:
+    if mention.name in document.unparsed:
         return Refused(f"`{mention.name}` may stand in what does not parse: correct that first")
     return mention
 

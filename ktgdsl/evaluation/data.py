@@ -47,9 +47,9 @@ def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> 
         message = f"the samples of {data.source} have one label, and those of the run have {labels}"
         raise data_error(message, 'several labels come from a function: `python("pkg.module:fn")`')
     found = complete(with_data(plan, data.model_copy(update=raw))).data
-    if found.known.masks != plan.data.known.masks:
+    if found.known_facts.masks != plan.data.known_facts.masks:
         kinds = ["one label for each image", "masks"]
-        has, took = (kinds[each.known.masks] for each in (found, plan.data))
+        has, took = (kinds[each.known_facts.masks] for each in (found, plan.data))
         message = f"{found.source} has {has}, and the run learned from {took}"
         raise data_error(message, "name data with such labels as the run had")
     if found.shape != plan.data.shape:
@@ -173,7 +173,7 @@ def _numbers(names: tuple[str, ...], known: tuple[str, ...], data: str) -> list[
 
 
 def _relabelled(data: DataPlan, label: Tensor, numbers: list[int]) -> Tensor:
-    if data.known.masks:
+    if data.known_facts.masks:
         message = f"the classes of {data.source} have another order than those of the run"
         raise data_error(message, "give masks with the numbers that the run learned")
     return torch.tensor([*numbers, -1], device=label.device)[label]  # -1 is the last

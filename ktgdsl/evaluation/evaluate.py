@@ -74,7 +74,7 @@ def evaluate(
             if samples is None or split != "test":  # which is the same for each seed
                 seed = plan.train.seed + repeat - 1
                 samples, classes = samples_of(found, split, seed, chosen, plan.data, run.classes())
-            counted = _counted(run, names, repeat, samples, found.evaluated_at_once, plan)
+            counted = _counted(run, names, repeat, samples, found.evaluation_batch_size, plan)
             for answer, each in counted.items():
                 counts.setdefault(answer, []).append(each)
     evaluation = Evaluation(

@@ -1,4 +1,4 @@
-"""Builds the graph of a plan from what the passes leave of a draft."""
+"""Builds the graph of a plan from the state after the passes."""
 
 from typing import Final, Literal
 
@@ -83,7 +83,7 @@ def _node(node: DraftNode, frozen: str | None, found: Settings, files: Files) ->
 def _weights(
     node: DraftNode, frozen: str | None, files: Files
 ) -> model.WeightsFile | Literal["own"] | None:
-    """The file that a node names; a node that learns begins with its own weights anyway."""
+    """The file that a node names, or "own", which is left out for a node that learns anyway."""
     written = node.settings.weights
     if written not in (None, OWN):
         return files[written]

@@ -12,7 +12,7 @@ from ktgdsl.lowering.pydantic_errors import invalid
 from ktgdsl.lowering.references import ReferenceResolver, referenced_kind
 from ktgdsl.lowering.values import INVALID, is_open
 from ktgdsl.syntax.tree import Boolean, CallExpression, List, Reference, Setting, String, Value
-from ktgdsl.vocabulary.entry import Entry, Parameters, Percentage, alternatives, whole
+from ktgdsl.vocabulary.entry import Entry, Parameters, Percentage, alternatives, as_whole_number
 from ktgdsl.vocabulary.registry import entry
 from ktgdsl.vocabulary.spelling import closest
 
@@ -23,7 +23,7 @@ _BOOLEANS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "fa
 
 
 class Binder(ReferenceResolver):
-    """Checks arguments and settings by name and type, and complains of what does not fit."""
+    """Checks arguments and settings by name and type, and reports errors about them."""
 
     @abstractmethod
     def word(self, value: Value, kind: str) -> Entry | None:
@@ -117,7 +117,7 @@ class Binder(ReferenceResolver):
             self.complain("E301", message, value.span, "put it between double quotes")
             return INVALID
         plain = self.plain(item.value)
-        return whole(plain) if int in types and Percentage not in types else plain
+        return as_whole_number(plain) if int in types and Percentage not in types else plain
 
     def _names(self, written: Value, kind: str) -> bool:
         """Whether a value is a word of the kind, such as a schedule where a number could be."""

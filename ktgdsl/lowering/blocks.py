@@ -12,7 +12,7 @@ from ktgdsl.lowering.data_checks import (
     count_of,
     numbers_of,
 )
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.objectives import objective_call
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.several_objectives import (
@@ -56,7 +56,7 @@ def phase_blocks(file: File) -> list[Block]:
     return list({block.name: block for block in reversed(named)}.values())[::-1]
 
 
-def settings(
+def lower_settings(
     resolver: Resolver, substitution: Substitution, file: File, paths: SpecPaths
 ) -> Settings | None:
     """The settings of a file; None after a complaint."""
@@ -90,7 +90,7 @@ def _pretrained(
     block: Block | None,
     train: TrainSettings | None,
 ) -> TrainSettings | None:
-    """The settings of `train` with those of a block `pretrain` in their place."""
+    """The settings of `train`, overridden by those of a `pretrain` block."""
     if block is None:
         return train
     written = substituted_settings(substitution, block.settings, "pretrain")
@@ -107,7 +107,7 @@ def _block(file: File, kind: Literal["data", "train", "search"]) -> Block:
 
 
 def _facts(dataset: AnyDataset) -> model.Facts | None:
-    """What is known of a data set before it is loaded; None of the user's own."""
+    """The facts of a data set that are known before it is loaded; None for the user's own."""
     if not isinstance(dataset, Dataset):
         return None
     return model.Facts.model_construct(
@@ -121,7 +121,7 @@ def _facts(dataset: AnyDataset) -> model.Facts | None:
 def _root(
     block: Block, data: DataSettings, paths: SpecPaths, facts: model.Facts | None
 ) -> str | None:
-    """The folder of the data, absolute; the user's own lie beside the file that names them."""
+    """The folder of the data, absolute; for the user's own by default that of the spec."""
     if data.root is None and facts is not None:
         return None
     source = block.subject or block
@@ -192,19 +192,19 @@ def _pretrain(settings: TrainSettings) -> model.PretrainPlan:
     return model.PretrainPlan.model_construct(**shared)
 
 
-def search(
-    drafting: Drafting, file: File, found: Settings | None, phases: tuple[model.Phase, ...] = ()
+def lower_search(
+    context: DraftContext, file: File, found: Settings | None, phases: tuple[model.Phase, ...] = ()
 ) -> model.SearchPlan | None:
     """The `search` block; None where there is neither one nor a space, and after a complaint."""
     block = file.block("search")
     if block is None:
-        if isinstance(drafting.substitution, NothingOpen):
+        if isinstance(context.substitution, NothingOpen):
             return None
         block = Block(span=file.span, kind="search")
-    resolver = drafting.resolver
+    resolver = context.resolver
     closed_ones = []
     for setting in block.settings:
-        if drafting.substitution.is_open(setting.value):
+        if context.substitution.is_open(setting.value):
             message = f"how to search is not searched itself, so `{setting.name}` has one value"
             fix = "open values stand in the graph, in `data` and in `train`"
             resolver.complain("E411", message, setting.value.span, fix)
@@ -212,15 +212,15 @@ def search(
             closed_ones.append(setting)
     # Most specs are no searches, whose words are loaded when they are needed.
     cls = cast("type[SearchSettings]", settings_of("search"))
-    nodes = tuple((name, len(nodes)) for name, nodes in drafting.names.members.items())
+    nodes = tuple((name, len(nodes)) for name, nodes in context.names.members.items())
     listed = several_objectives(resolver, closed_ones)
     others = [each for each in closed_ones if each is not listed]
     settings = resolver.known_settings(cls, others, "search", block.span, nodes)
-    goals = () if listed is None else objective_calls(drafting, listed)
+    goals = () if listed is None else objective_calls(context, listed)
     if settings is None or goals is None or len(closed_ones) < len(block.settings):
         return None
     places = {setting.name: setting.value.span for setting in block.settings}
-    objective = measure_of(goals) or objective_call(drafting, block, settings.objective)
+    objective = measure_of(goals) or objective_call(context, block, settings.objective)
     if objective is None or found is None:
         return None
     sampler, pruner = settings.sampler.call(), settings.pruner.call()

@@ -1,4 +1,4 @@
-"""Checks `cache = outputs`: a sample has to give the same outputs whenever it comes."""
+"""Checks `cache = outputs`: the outputs of a sample have to be the same in every epoch."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from ktgdsl.vocabulary.settings import DataSettings
 def check_cached_outputs(
     state: PassState, data: DataSettings, source: str, file: File
 ) -> PassState:
-    """Complain where the outputs that a node is to keep change from epoch to epoch.
+    """Report nodes whose outputs are to be cached and change from epoch to epoch.
 
     Args:
         state: after freezing.

@@ -4,7 +4,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
-from ktgdsl.plan.data import FEWER_JUDGES
+from ktgdsl.plan.data import FEWER_VALIDATION_LABELS
 from ktgdsl.syntax.tree import Block
 from ktgdsl.vocabulary.datasets import AnyDataset
 from ktgdsl.vocabulary.entry import Percentage
@@ -18,7 +18,7 @@ def check_samples(
     data: DataSettings,
     facts: model.Facts | None,
 ) -> None:
-    """Parts of the training samples leave some for the other part; classes are as they are."""
+    """Report parts of the samples that leave none for others, and a wrong number of classes."""
 
     if facts is None:
         return
@@ -44,7 +44,7 @@ def check_samples(
 
 
 def check_images(resolver: Resolver, block: Block, dataset: AnyDataset, data: DataSettings) -> None:
-    """What belongs together is there: `crop` and `resize`, `mean` and `std`, a number a channel."""
+    """Report `crop` without `resize`, `mean` without `std`, and wrong numbers of channels."""
     for name, other, example in (
         ("crop", "resize", "resize = 32"),
         ("mean", "std", "std = 0.5"),
@@ -66,12 +66,12 @@ def check_images(resolver: Resolver, block: Block, dataset: AnyDataset, data: Da
 
 
 def _place(block: Block, name: str) -> Span:
-    """Where a setting has its value, or else where the block is."""
+    """The place of a setting's value; of the block, where it is not written."""
     return next((s.value.span for s in block.settings if s.name == name), block.span)
 
 
 def count_of(samples: int | Percentage, whole: int | model.Percent | None) -> int | model.Percent:
-    """How many samples that is of a whole, which may not be known yet."""
+    """A number of samples out of `whole`, which is None or a percentage while it is not known."""
     if not isinstance(samples, Percentage):
         return samples
     if isinstance(whole, int):
@@ -119,9 +119,11 @@ def check_judges(
     if plan.facts is None or not isinstance(data.validation, Percentage):
         return
     judged = plan.model_copy(update={"holdout": data.holdout or held_out})
-    if (message := judged.judged_by_more) is not None:
+    if (message := judged.validation_problem) is not None:
         place = _place(block, "labeled")
-        resolver.diagnostics.append(Diagnostic("W108", message, place, FEWER_JUDGES, "warning"))
+        resolver.diagnostics.append(
+            Diagnostic("W108", message, place, FEWER_VALIDATION_LABELS, "warning")
+        )
 
 
 def check_labeled_batch(
@@ -142,6 +144,6 @@ def check_labeled_batch(
         fix = "say how many keep theirs, such as `labeled = 10%`, or leave `labeled_batch` out"
     elif known:
         holdout = data.holdout or held_out
-        problem = data.model_copy(update={"holdout": holdout}).unmixable
+        problem = data.model_copy(update={"holdout": holdout}).labeled_batch_problem
     if problem is not None:
         resolver.complain("E302", problem, _place(block, "labeled_batch"), fix)

@@ -1,4 +1,4 @@
-"""The draft of a graph: every node and every pair, before the passes cut or drop anything."""
+"""The draft of a graph: all its nodes and edges, before the passes cut or drop any."""
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -48,7 +48,7 @@ class DraftDerived(NamedTuple):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The nodes that it takes to compute it."""
+        """The nodes that are needed to compute it."""
         return self.sources if self.by is None else (*self.sources, self.by)
 
 
@@ -101,8 +101,8 @@ class Draft:
         return name in self.nodes or (name in self.derived and self.derived[name].learned)
 
 
-class Drafting(NamedTuple):
-    """What all parts of drafting need: how values are looked up and closed, and names.
+class DraftContext(NamedTuple):
+    """What all functions that draft a graph share: the draft, its names, and how to read values.
 
     `views` is how many views of each sample the data have.
     """
@@ -114,7 +114,7 @@ class Drafting(NamedTuple):
     views: int = 1
 
     def settings(self, written: tuple[Setting, ...], place: str) -> tuple[Setting, ...]:
-        """The settings of a block at `place`, closed."""
+        """The settings of a block, with open values substituted; `place` names their draws."""
         if not any(self.substitution.is_open(setting) for setting in written):
             return written
         return tuple(
@@ -123,7 +123,7 @@ class Drafting(NamedTuple):
         )
 
     def whole_nodes(self, reference: Reference, place: str) -> list[str]:
-        """The nodes of a reference that may not point inside of them."""
+        """The nodes that a reference means; a tap in it is an error."""
         if reference.tap is not None:
             message = "a node is needed here, not a place inside of it"
             self.resolver.complain("E301", message, reference.tap.span, "leave the tap out")

@@ -1,4 +1,4 @@
-"""Checks of what the terms of an edge read at its endpoints."""
+"""Checks that the endpoints of an edge have what its losses and gates read."""
 
 from collections.abc import Iterator
 
@@ -14,16 +14,16 @@ from ktgdsl.vocabulary.registry import entry_of
 
 
 def check_terms(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
-    """Complain about what terms read that the ends of their edge do not have."""
+    """Report layers, margins and heads that terms read and the edge's endpoints do not have."""
     if _names_layers(edges, found):
         _check_layers(edges, statement, pair, found)
     _check_margins(edges, statement, pair, found)
-    if edges.drafting.draft.heads:
+    if edges.context.draft.heads:
         _check_heads(edges, statement, pair, found)
 
 
 def _names_layers(edges: EdgeTable, found: tuple[Term, ...]) -> bool:
-    """Whether a loss names layers; found out once for terms that many pairs have in common."""
+    """Whether a loss names layers; cached, since many pairs have the same terms."""
     key = id(found)
     if key not in edges.layered:
         edges.layered[key] = found, any(list(_layers(term)) for term in found)
@@ -37,7 +37,7 @@ def _check_layers(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Te
             nodes = (node_of(pair.source) or str(pair.source), pair.destination.node)
             for node in filter(None, nodes):
                 key = span, layer, pair.kind
-                if key not in edges.reported and not check_tap(edges.drafting, node, layer, span):
+                if key not in edges.reported and not check_tap(edges.context, node, layer, span):
                     edges.reported.add(key)
 
 
@@ -53,18 +53,18 @@ def _check_margins(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[T
             reads = any(isinstance(each, Read) and each.form == "margin" for each in inputs)
             if not reads or key in edges.reported:
                 continue
-            if not check_norm(edges.drafting, source.node, source.tap, part.loss.name, span):
+            if not check_norm(edges.context, source.node, source.tap, part.loss.name, span):
                 edges.reported.add(key)
 
 
 def _check_heads(edges: EdgeTable, statement: Edge, pair: Pair, found: tuple[Term, ...]) -> None:
     """Terms read the answers of nodes with several heads at one of these."""
     for term, span in _with_spans(statement, found):
-        problem = unnamed_head(edges.drafting.draft, pair, term, pair.kind.source)
+        problem = unnamed_head(edges.context.draft, pair, term, pair.kind.source)
         if problem is not None and (span, problem) not in edges.reported:
             edges.reported.add((span, problem))
             message, fix = problem
-            edges.drafting.resolver.complain("E412", message, span, fix)
+            edges.context.resolver.complain("E412", message, span, fix)
 
 
 def _with_spans(statement: Edge, found: tuple[Term, ...]) -> Iterator[tuple[Term, Span]]:

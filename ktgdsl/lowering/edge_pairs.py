@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Label
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.plan.model import Endpoint, NodeOutput, NoSource, Term
 from ktgdsl.syntax.tree import Edge
@@ -47,8 +47,8 @@ class EdgeTable:
     `count` also counts the pairs that were replaced.
     """
 
-    def __init__(self, drafting: Drafting) -> None:
-        self.drafting = drafting
+    def __init__(self, context: DraftContext) -> None:
+        self.context = context
         self.pairs: dict[tuple[str, str], NumberedPair] = {}
         self.elsewhere: list[NumberedPair] = []
         self.terms: dict[tuple[int, EdgeKind], tuple[Term, ...] | None] = {}
@@ -73,7 +73,7 @@ def add_pairs(edges: EdgeTable, statement: Edge, pairs: list[Pair]) -> None:
                 edges.elsewhere.append(earlier)
             edges.pairs[pair.key] = NumberedPair(pair, statement, next(edges.numbers))
     if refused:
-        edges.drafting.resolver.complain(
+        edges.context.resolver.complain(
             "E404",
             f"this pattern would replace {_named(refused)}, written out by name before",
             statement.span,
@@ -89,7 +89,7 @@ def add_pairs(edges: EdgeTable, statement: Edge, pairs: list[Pair]) -> None:
             "warning",
             tuple(_labels(replaced)),
         )
-        edges.drafting.resolver.diagnostics.append(warning)
+        edges.context.resolver.diagnostics.append(warning)
 
 
 def _named(written: list[NumberedPair]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator
 
 from ktgdsl.diagnostics.diagnostic import Label
-from ktgdsl.lowering.draft import DraftEdge, Drafting
+from ktgdsl.lowering.draft import DraftContext, DraftEdge
 from ktgdsl.lowering.edge_checks import check_terms
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.edge_pairs import EdgeTable, NumberedPair, Pair, add_pairs
@@ -22,22 +22,22 @@ MOST_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
 
 
-def add_edges(drafting: Drafting, statements: list[Edge]) -> None:
+def add_edges(context: DraftContext, statements: list[Edge]) -> None:
     """All edges of a graph; a later one replaces an earlier of the same pair as a whole."""
-    draft = drafting.draft
-    if any(drafting.substitution.is_open(statement) for statement in statements):
-        _add_all(drafting, statements)
+    draft = context.draft
+    if any(context.substitution.is_open(statement) for statement in statements):
+        _add_all(context, statements)
     else:  # they are the same at all points of a space where the nodes are alike
-        draft.edges, draft.empty = drafting.resolver.cached_for_state(
-            "edges", _nodes(drafting), lambda: _add_all(drafting, statements)
+        draft.edges, draft.empty = context.resolver.cached_for_state(
+            "edges", _nodes(context), lambda: _add_all(context, statements)
         )
 
 
-def _nodes(drafting: Drafting) -> Hashable:
+def _nodes(context: DraftContext) -> Hashable:
     """All that edges depend on of the nodes, and of the data."""
-    names, draft = drafting.names, drafting.draft
+    names, draft = context.names, context.draft
     return (
-        drafting.views,
+        context.views,
         tuple((name, name in names.arrays, tuple(names.members[name])) for name in names.members),
         tuple(
             (n.name, n.settings.frozen, has_stages(n.network), draft.heads.get(n.name))
@@ -48,15 +48,15 @@ def _nodes(drafting: Drafting) -> Hashable:
 
 
 def _add_all(
-    drafting: Drafting, statements: list[Edge]
+    context: DraftContext, statements: list[Edge]
 ) -> tuple[dict[tuple[str, str], DraftEdge], list[Edge]]:
-    edges = EdgeTable(drafting)
+    edges = EdgeTable(context)
     ends = (end for each in statements for end in (*each.sources, *each.destinations))
-    if any(drafting.substitution.is_open(end) for end in ends):
+    if any(context.substitution.is_open(end) for end in ends):
         _expand(edges, statements)
     else:  # the pairs are the same at all points, whatever flows between them
-        edges.pairs, edges.elsewhere, drafting.draft.empty = drafting.resolver.cached_for_state(
-            "pairs", _nodes(drafting), lambda: _expand(edges, statements)
+        edges.pairs, edges.elsewhere, context.draft.empty = context.resolver.cached_for_state(
+            "pairs", _nodes(context), lambda: _expand(edges, statements)
         )
     written = [*edges.pairs.values(), *edges.elsewhere]
     if edges.elsewhere:  # in the order of the text, so that draws have the same names everywhere
@@ -65,10 +65,10 @@ def _add_all(
     for key, each in edges.pairs.items():
         pair, resolved = each.pair, found[each.number]
         if resolved is not None:
-            drafting.draft.edges[key] = DraftEdge(
+            context.draft.edges[key] = DraftEdge(
                 pair.source, pair.destination, resolved, each.statement.span, pair.by_name
             )
-    return drafting.draft.edges, drafting.draft.empty
+    return context.draft.edges, context.draft.empty
 
 
 def _expand(
@@ -77,20 +77,20 @@ def _expand(
     """The pairs of all statements, those that others replaced, and statements without any."""
     for statement in statements:
         _add(edges, statement)
-    return edges.pairs, edges.elsewhere, edges.drafting.draft.empty
+    return edges.pairs, edges.elsewhere, edges.context.draft.empty
 
 
 def _add(edges: EdgeTable, statement: Edge) -> None:
-    drafting = edges.drafting
-    before = len(drafting.resolver.diagnostics)
-    _check_label(drafting, statement)
+    context = edges.context
+    before = len(context.resolver.diagnostics)
+    _check_label(context, statement)
     from_labels = statement.arrow == "->"
-    sources = [endpoint_pattern(drafting, each, labels=from_labels) for each in statement.sources]
-    destinations = [endpoint_pattern(drafting, each) for each in statement.destinations]
+    sources = [endpoint_pattern(context, each, labels=from_labels) for each in statement.sources]
+    destinations = [endpoint_pattern(context, each) for each in statement.destinations]
     if statement.arrow is None:
         sources, destinations = [EndpointPattern(None, [""])], sources
     else:
-        _check_self(drafting, statement, sources, destinations)
+        _check_self(context, statement, sources, destinations)
     if _too_many(edges, statement, sources, destinations):
         return
     pairs = list(_pairs(edges, statement, sources, destinations))
@@ -98,26 +98,26 @@ def _add(edges: EdgeTable, statement: Edge) -> None:
         # Its terms are looked at all the same.
         label = statement.sources[0].name == LABEL
         inside = any(r.tap is not None for r in (*statement.sources, *statement.destinations))
-        if not inside and statement.arrow is not None and not _is_open(drafting, statement):
+        if not inside and statement.arrow is not None and not _is_open(context, statement):
             edge_kind = EdgeKind("label" if label else "node")
-            terms(drafting.resolver, drafting.substitution, statement, edge_kind, "edge")
-        if len(drafting.resolver.diagnostics) == before:
-            drafting.draft.empty.append(statement)
-    if not _is_open(drafting, statement):
+            terms(context.resolver, context.substitution, statement, edge_kind, "edge")
+        if len(context.resolver.diagnostics) == before:
+            context.draft.empty.append(statement)
+    if not _is_open(context, statement):
         # What is replaced by a later statement is looked at as well.
         for pair in {pair.kind: pair for pair in pairs}.values():
             _terms(edges, statement, pair)
     add_pairs(edges, statement, pairs)
 
 
-def _check_label(drafting: Drafting, statement: Edge) -> None:
+def _check_label(context: DraftContext, statement: Edge) -> None:
     """Knowledge flows from the labels only."""
     learning = statement.destinations
     if statement.arrow != "->":
         learning = (*statement.sources, *statement.destinations)
     for reference in learning:
         if reference.name == LABEL:
-            drafting.resolver.complain(
+            context.resolver.complain(
                 "E405",
                 "the labels cannot learn, so no edge leads to `label`",
                 reference.span,
@@ -126,22 +126,22 @@ def _check_label(drafting: Drafting, statement: Edge) -> None:
 
 
 def _check_self(
-    drafting: Drafting,
+    context: DraftContext,
     statement: Edge,
     sources: list[EndpointPattern],
     destinations: list[EndpointPattern],
 ) -> None:
     """An edge from one node to the same place is a mistake; a list or pattern leaves it out."""
-    if len(sources) != 1 or len(destinations) != 1 or drafting.views > 1:
+    if len(sources) != 1 or len(destinations) != 1 or context.views > 1:
         return
     (source, nodes, _), (destination, others, _) = sources[0], destinations[0]
     assert source is not None
     assert destination is not None
-    if nodes != others or nodes == [LABEL] or drafting.names.is_pattern(source):
+    if nodes != others or nodes == [LABEL] or context.names.is_pattern(source):
         return
     if source.tap == destination.tap:
         for name in nodes:
-            drafting.resolver.complain(
+            context.resolver.complain(
                 "E405",
                 f"an edge from `{name}` to itself transfers nothing",
                 source.span.to(destination.span),
@@ -161,7 +161,7 @@ def _too_many(
     edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
     if before <= MOST_PAIRS < edges.count:
         message = f"the edges of this graph stand for more than {MOST_PAIRS:,} pairs"
-        edges.drafting.resolver.complain("E003", message, statement.span, "write each pair once")
+        edges.context.resolver.complain("E003", message, statement.span, "write each pair once")
     return edges.count > MOST_PAIRS
 
 
@@ -172,7 +172,7 @@ def _pairs(
     destinations: list[EndpointPattern],
 ) -> Iterator[Pair]:
     """Every pair that a statement stands for."""
-    drafting = edges.drafting
+    context = edges.context
     alone = len(sources) == 1 and len(destinations) == 1
     directions = [(sources, destinations)]
     if statement.arrow == "<->":
@@ -182,34 +182,34 @@ def _pairs(
             for end in others:
                 source, destination = start.reference, end.reference
                 assert destination is not None
-                pattern = drafting.names.is_pattern(destination)
-                pattern = pattern or (source is not None and drafting.names.is_pattern(source))
+                pattern = context.names.is_pattern(destination)
+                pattern = pattern or (source is not None and context.names.is_pattern(source))
                 for s in start.nodes:
                     for d in end.nodes:
                         if destination.name == LABEL or (s == d and (pattern or not alone)):
                             continue
-                        if destination.name == "*" and _frozen(drafting, d):
+                        if destination.name == "*" and _frozen(context, d):
                             continue
                         if not _teachable(edges, statement, destination, d):
                             continue
                         pair = make_pair(edges, (start, s), (end, d), by_name=not pattern)
-                        if pair is None or (s == d and not _differs_within(drafting, pair)):
+                        if pair is None or (s == d and not _differs_within(context, pair)):
                             continue
                         if joins_one_head(edges, start, end, pair):
                             yield pair
 
 
-def _frozen(drafting: Drafting, name: str) -> bool:
-    return name in drafting.draft.nodes and drafting.draft.nodes[name].settings.frozen
+def _frozen(context: DraftContext, name: str) -> bool:
+    return name in context.draft.nodes and context.draft.nodes[name].settings.frozen
 
 
-def _differs_within(drafting: Drafting, pair: Pair) -> bool:
+def _differs_within(context: DraftContext, pair: Pair) -> bool:
     """Whether an edge within one node joins two taps, or two views of the data."""
-    return drafting.views > 1 or tap_of(pair.source) != pair.destination.tap
+    return context.views > 1 or tap_of(pair.source) != pair.destination.tap
 
 
 def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: str) -> bool:
-    derived = edges.drafting.draft.derived.get(name)
+    derived = edges.context.draft.derived.get(name)
     if derived is None or derived.teachable:
         return True
     if (id(statement), name) not in edges.reported:
@@ -217,7 +217,7 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
         fix = "give the edge to the nodes that it is made from"
         if derived.made.word == "ensemble":
             fix = "with `detach = false` it passes on what it learns to its members"
-        edges.drafting.resolver.complain(
+        edges.context.resolver.complain(
             "E408",
             f"no edge can teach `{name}`, since `{derived.made.word}` has nothing that learns",
             destination.span,
@@ -229,14 +229,14 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
     """What flows between a pair: for all alike of a statement the same, unless draws differ."""
-    drafting = edges.drafting
-    if drafting.substitution.differs_by_place and _is_open(drafting, statement):
-        found = terms(drafting.resolver, drafting.substitution, statement, pair.kind, pair.place)
+    context = edges.context
+    if context.substitution.differs_by_place and _is_open(context, statement):
+        found = terms(context.resolver, context.substitution, statement, pair.kind, pair.place)
     else:
         key = id(statement), pair.kind
         if key not in edges.terms:
             edges.terms[key] = terms(
-                drafting.resolver, drafting.substitution, statement, pair.kind, pair.place
+                context.resolver, context.substitution, statement, pair.kind, pair.place
             )
         found = edges.terms[key]
     if found is not None:
@@ -244,5 +244,5 @@ def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | 
     return found
 
 
-def _is_open(drafting: Drafting, statement: Edge) -> bool:
-    return any(drafting.substitution.is_open(term) for term in statement.terms)
+def _is_open(context: DraftContext, statement: Edge) -> bool:
+    return any(context.substitution.is_open(term) for term in statement.terms)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.edge_kind import edge_kind
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
 from ktgdsl.lowering.heads import plain_tap
@@ -26,17 +26,17 @@ class EndpointPattern(NamedTuple):
 
 
 def endpoint_pattern(
-    drafting: Drafting, reference: Reference, *, labels: bool = False
+    context: DraftContext, reference: Reference, *, labels: bool = False
 ) -> EndpointPattern:
     """The nodes that a reference means, its index closed; `labels` as in `Names.nodes`."""
-    drawn = reference.index is not None and drafting.substitution.is_open(reference.index)
+    drawn = reference.index is not None and context.substitution.is_open(reference.index)
     if reference.index is not None and drawn:
         assert not isinstance(reference.index, All)
-        closed = drafting.substitution.substitute(reference.index, f"edge.{reference.name}.index")
+        closed = context.substitution.substitute(reference.index, f"edge.{reference.name}.index")
         reference = replace(reference, index=closed)
     if reference.name == LABEL and reference.index is None:
         return EndpointPattern(reference, [LABEL])
-    return EndpointPattern(reference, drafting.names.nodes(reference, labels=labels), drawn)
+    return EndpointPattern(reference, context.names.nodes(reference, labels=labels), drawn)
 
 
 def make_pair(
@@ -54,19 +54,19 @@ def make_pair(
     for (pattern, node), name in zip((source, destination), ("source", "destination"), strict=True):
         tap = pattern.reference.tap if pattern.reference is not None else None
         drawn = drawn or pattern.drawn
-        if tap is not None and edges.drafting.substitution.is_open(tap):
+        if tap is not None and edges.context.substitution.is_open(tap):
             drawn = True
-            tap = edges.drafting.substitution.substitute(tap, f"{place}.{name}")
-        path = tap_path(edges.drafting, tap)
+            tap = edges.context.substitution.substitute(tap, f"{place}.{name}")
+        path = tap_path(edges.context, tap)
         if path is None:
             return None
         if tap is not None and path != LOGITS and (id(tap), node) not in edges.reported:
             edges.reported.add((id(tap), node))
-            if not check_tap(edges.drafting, node, path, tap.span):
+            if not check_tap(edges.context, node, path, tap.span):
                 return None
-        paths.append(plain_tap(edges.drafting.draft, node, path))
+        paths.append(plain_tap(edges.context.draft, node, path))
     start, end = _source(edges, *source, paths[0]), _output(edges, destination[1], paths[1])
-    return Pair(start, end, by_name, place, drawn, edge_kind(edges.drafting, start, end))
+    return Pair(start, end, by_name, place, drawn, edge_kind(edges.context, start, end))
 
 
 def _source(edges: EdgeTable, end: EndpointPattern, node: str, tap: str) -> Endpoint:
@@ -83,9 +83,9 @@ def _draw_place(edges: EdgeTable, end: EndpointPattern, node: str) -> str:
     if reference is None:
         return node
     node = reference.name if end.drawn else node
-    if reference.tap is None or edges.drafting.substitution.is_open(reference.tap):
+    if reference.tap is None or edges.context.substitution.is_open(reference.tap):
         return node
-    path = tap_path(edges.drafting, reference.tap)
+    path = tap_path(edges.context, reference.tap)
     return node if path is None else _output(edges, node, path).stable_name
 
 

@@ -9,9 +9,9 @@ from ktgdsl.plan.model import node_of
 
 
 def check_combinations(state: PassState) -> PassState:
-    """What an edge teaches has to learn, and what one comes from needs a member.
+    """Report ensembles that cannot be taught, that have no members, or that never learn.
 
-    What learns how to combine needs an edge into it, unless nobody needs it at all.
+    An ensemble that learns how to combine needs an edge into it, unless it is unused.
     """
     taught = {edge.destination.node for edge in state.edges}
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
@@ -44,7 +44,7 @@ def check_combinations(state: PassState) -> PassState:
 
 
 def reached(draft: Draft, name: str) -> set[str]:
-    """The nodes that what a node learns is passed on to, itself included."""
+    """The nodes that the gradient of a node's loss reaches, itself included."""
     derived = draft.derived.get(name)
     if derived is None or not derived.passes:
         return {name}
@@ -63,11 +63,15 @@ def _left_empty(state: PassState) -> Iterator[Diagnostic]:
 
 
 def _empty_for(draft: Draft, name: str, destination: str) -> str | None:
-    """The ensemble that has no member for a destination, of those that a node is made of."""
+    """The first ensemble within a node that has no member left for a destination."""
     derived = draft.derived.get(name)
     if derived is None or not derived.made.combines:
         return None
     made = derived.made
-    left = [each for each in derived.sources if not (made.leaves_out and each == destination)]
+    left = [
+        each
+        for each in derived.sources
+        if not (made.leaves_out_destination and each == destination)
+    ]
     within = (_empty_for(draft, each, destination) for each in left)
     return next((each for each in within if each), None) if left else name

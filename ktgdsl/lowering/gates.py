@@ -134,7 +134,7 @@ def _word(resolver: Resolver, value: CallExpression, edge_kind: EdgeKind) -> Bou
         message, fix = problem
         resolver.complain("E407", message, value.span, fix)
         return None
-    if edge_kind.source == "label" and entry.certain:
+    if edge_kind.source == "label" and entry.one_from_label:
         return _constant(1)
     low, high = entry.bounds
     if resolver.phases is not None and entry.word == "during":
@@ -149,7 +149,7 @@ def _word(resolver: Resolver, value: CallExpression, edge_kind: EdgeKind) -> Bou
 
 def _unfit(entry: vocabulary.Gate, edge_kind: EdgeKind) -> tuple[str, str] | None:
     """Why a gate does not go with the kind of its edge, and what does; None if it does."""
-    if entry.of_source and edge_kind.source == "nothing":
+    if entry.reads_source and edge_kind.source == "nothing":
         return (
             f"`{entry.word}` looks at the source, and this edge has none",
             "numbers, schedules such as `linear`, and `during` need no source",

@@ -1,8 +1,8 @@
-"""Every edge joins answers to one label, and says which where there are several."""
+"""Checks of heads: each edge joins answers to one label, and names it where there are several."""
 
 from collections.abc import Iterable, Iterator
 
-from ktgdsl.lowering.draft import Draft, Drafting
+from ktgdsl.lowering.draft import Draft, DraftContext
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
 from ktgdsl.lowering.endpoints import EndpointPattern
 from ktgdsl.lowering.heads import head_at, labels_of
@@ -20,9 +20,9 @@ _OWN = "python"
 """The word of networks and data that are code of the user's."""
 
 
-def check_heads(drafting: Drafting) -> None:
+def check_heads(context: DraftContext) -> None:
     """Whether all nodes say which labels they answer, if one does; complains if not."""
-    draft = drafting.draft
+    draft = context.draft
     if not draft.heads:
         return
     labels = labels_of(draft)
@@ -36,7 +36,7 @@ def check_heads(drafting: Drafting) -> None:
             fix = 'leave it one head, or take a network of yours: `python("pkg.module:fn")`'
         else:
             continue
-        drafting.resolver.complain("E412", message, node.span, fix)
+        context.resolver.complain("E412", message, node.span, fix)
     for derived in draft.derived.values():
         members = {tuple(sorted(draft.heads.get(each, ()))) for each in derived.sources}
         if derived.made.follows or not members:
@@ -51,12 +51,12 @@ def check_heads(drafting: Drafting) -> None:
             fix = "combine several heads by `mean`, `sum` or `minimum`, each by itself"
         else:
             continue
-        drafting.resolver.complain("E412", message, derived.span, fix)
+        context.resolver.complain("E412", message, derived.span, fix)
 
 
-def check_labels(drafting: Drafting, file: File, data: DataPlan) -> None:
+def check_labels(context: DraftContext, file: File, data: DataPlan) -> None:
     """Whether samples can have the labels that heads answer; complains if not."""
-    draft, word = drafting.draft, data.source.name
+    draft, word = context.draft, data.source.name
     if not draft.heads:
         return
     block = file.block("data")
@@ -68,19 +68,19 @@ def check_labels(drafting: Drafting, file: File, data: DataPlan) -> None:
             f"{listed(draft.heads[first.name])}"
         )
         fix = 'several labels come from a function of yours: `data python("pkg.module:fn")`'
-        drafting.resolver.complain("E412", message, first.span, fix)
+        context.resolver.complain("E412", message, first.span, fix)
     elif block is not None and data.classes_expected is not None:
         place = next(each.value.span for each in block.settings if each.name == "classes")
         message = f"`classes` is one number, and samples have the labels {listed(labels_of(draft))}"
         fix = "leave it out: a Dataset says it by its `classes`, a dict of lists of names"
-        drafting.resolver.complain("E412", message, place, fix)
+        context.resolver.complain("E412", message, place, fix)
 
 
 def joins_one_head(
     edges: EdgeTable, source: EndpointPattern, destination: EndpointPattern, pair: Pair
 ) -> bool:
     """Whether the ends of a pair answer the same label, as far as they say; complains if not."""
-    draft = edges.drafting.draft
+    draft = edges.context.draft
     start, end = pair.source, pair.destination
     if not draft.heads or source.reference is None or destination.reference is None:
         return True
@@ -116,12 +116,12 @@ def joins_one_head(
     key = place, message
     if key not in edges.reported:
         edges.reported.add(key)
-        edges.drafting.resolver.complain("E412", message, place, fix)
+        edges.context.resolver.complain("E412", message, place, fix)
     return False
 
 
 def unnamed_head(draft: Draft, pair: Pair, term: Term, kind: SourceKind) -> tuple[str, str] | None:
-    """What a term reads of a node with several heads without saying of which, and a correction."""
+    """An error and a fix, where a term reads a node with several heads and the edge names none."""
     if all(len(heads) == 1 for heads in draft.heads.values()):
         return None
     words: list[Loss | Gate] = [entry_of(Loss, part.loss) for part in term.parts]

@@ -7,7 +7,7 @@ from ktgdsl.vocabulary.spelling import closest
 
 
 def declared_heads(draft: Draft) -> dict[str, tuple[str, ...]]:
-    """The heads of each node that has some, of one made from others those of the first of them."""
+    """The heads of each node that has some; a derived node has those of its first source."""
     found = {
         name: tuple(head.name for head in node.settings.heads)
         for name, node in draft.nodes.items()
@@ -31,12 +31,12 @@ def labels_of(draft: Draft) -> tuple[str, ...]:
 
 
 def plain_tap(draft: Draft, node: str, path: str) -> str:
-    """A tap of a node: of the only head that it has the logits."""
+    """A tap of a node, where the only head of a node is its logits."""
     return LOGITS if draft.heads.get(node, ()) == (path,) else path
 
 
 def answer_tap(draft: Draft, end: Endpoint) -> str:
-    """The tap of an endpoint, that of logits for a head."""
+    """The tap of an endpoint; that of a head counts as the logits."""
     if not draft.heads:
         return tap_of(end)
     heads = draft.heads.get(end.node, ()) if isinstance(end, NodeOutput) else ()
@@ -44,7 +44,7 @@ def answer_tap(draft: Draft, end: Endpoint) -> str:
 
 
 def head_at(draft: Draft, end: Endpoint) -> str | None:
-    """The label that an endpoint is about; None inside of networks, and of several heads."""
+    """The label that an endpoint answers; None for features, and for several heads at once."""
     if isinstance(end, Labels):
         return end.head
     if not isinstance(end, NodeOutput):

@@ -1,9 +1,9 @@
-"""Complains about what is judged by held-out samples where none are held out."""
+"""Refuses settings that go by held-out samples, such as `take = best`, where none are held out."""
 
 from collections.abc import Iterable
 
 from ktgdsl.lowering.blocks import Settings
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, CallExpression, File
 from ktgdsl.syntax.walk import walk
@@ -17,14 +17,14 @@ _REASONS = {
 
 
 def refuse_judging_by_test_samples(
-    drafting: Drafting, file: File, found: Settings, phases: Iterable[model.Phase] | None
+    context: DraftContext, file: File, found: Settings, phases: Iterable[model.Phase] | None
 ) -> None:
-    """Complain about what depends on held-out samples where there are none."""
+    """Report all settings that need held-out samples where none are held out."""
     for block, settings in (("train", found.train), ("pretrain", found.pretrain)):
         written = file.block(block)
         if written is not None:
-            refuse_settings(drafting, written, settings.take, settings.stop.word, "E302")
-    of_nodes = [node.settings.schedule for node in drafting.draft.nodes.values()]
+            refuse_settings(context, written, settings.take, settings.stop.word, "E302")
+    of_nodes = [node.settings.schedule for node in context.draft.nodes.values()]
     of_blocks = (found.train.schedule, found.pretrain.schedule)
     calls = [each.call() for each in (*of_blocks, *of_nodes) if each is not None]
     calls += [phase.schedule for phase in phases or () if phase.schedule is not None]
@@ -32,7 +32,7 @@ def refuse_judging_by_test_samples(
     if watching:
         places = [part for part in walk(file) if isinstance(part, CallExpression)]
         place = next((each.span for each in places if each.name in watching), file.span)
-        drafting.resolver.complain(
+        context.resolver.complain(
             "E302",
             "`plateau(on=accuracy)` watches held-out samples, and none are held out",
             place,
@@ -40,10 +40,10 @@ def refuse_judging_by_test_samples(
         )
 
 
-def refuse_settings(drafting: Drafting, block: Block, take: str, stop: str, code: str) -> None:
+def refuse_settings(context: DraftContext, block: Block, take: str, stop: str, code: str) -> None:
     """Complain about `take` and `stop` where a block gives them and they need held-out samples."""
     needed = {"take": take == "best", "stop": stop != "never"}
     for setting in block.settings:
         if needed.get(setting.name):
             reason = _REASONS[setting.name]
-            drafting.resolver.complain(code, reason, setting.value.span, _HOLD_OUT)
+            context.resolver.complain(code, reason, setting.value.span, _HOLD_OUT)

@@ -13,9 +13,9 @@ from ktgdsl.syntax.tree import Argument, Binary, CallExpression, Reference, Stri
 from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, Percentage, alternatives
 from ktgdsl.vocabulary.networks import suggest_shorthand
-from ktgdsl.vocabulary.other_names import other_argument, other_word
 from ktgdsl.vocabulary.registry import entries, kinds_of, words
 from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.synonyms import arguments_of_synonym, word_of_synonym
 
 TORCHVISION = 'a network of torchvision is written `torchvision("vgg16")`'
 PLACES = {
@@ -23,7 +23,7 @@ PLACES = {
     "loss": "a loss stands after `:` and before `via`: `edge a -> b : kl via correct`",
 }
 _NOT_OURS = ("resnet18", "resnet34", "resnet101")
-"""Networks of torchvision whose names are like ours, of depths that ours do not have."""
+"""Networks of torchvision that look like short forms of ours, with depths that ours lack."""
 
 
 def listed(names: Sequence[str] | Mapping[str, object]) -> str:
@@ -62,7 +62,7 @@ def _is(word: str, kind: str) -> bool:
 
 
 def unquoted(value: Value) -> str | None:
-    """What to do about a loss or gate between quotes, if it is one."""
+    """A fix for the name of a loss or gate in quotes; None for any other value."""
     if isinstance(value, String) and {"loss", "gate"}.intersection(kinds_of(value.value)):
         return f"leave the quotes out: `{value.value}`"
     return None
@@ -72,7 +72,7 @@ def for_word(name: str, kind: str, names: Sequence[str]) -> str:
     """What to write instead of a word that is unknown; `names` could stand there as well."""
     if kind == "network" and (wider := _wider_resnet(name)):
         return wider
-    guess = other_word(kind, name) or closest(name, [*words(kind), *names])
+    guess = word_of_synonym(kind, name) or closest(name, [*words(kind), *names])
     if kind == "network":
         guess = suggest_shorthand(name) or guess
         if name.lower() in _NOT_OURS:
@@ -100,7 +100,7 @@ def for_name(cls: type[Parameters], name: str, value: Value) -> tuple[str | None
     is_block = not issubclass(cls, Entry)
     if is_block and (moved := _argument(cls, [name], value) or _elsewhere(cls, name, value)):
         return None, moved
-    others = other_argument(name)
+    others = arguments_of_synonym(name)
     if own := [each for each in others if each in cls.model_fields]:
         return own[0], f"did you mean `{own[0]}`?"
     if is_block and (moved := _argument(cls, others, value)):

@@ -1,4 +1,4 @@
-"""Finds `let`s that cannot be used: defined by themselves, too large, too deep where used."""
+"""Finds `let`s that cannot be used: circular ones, and those too large or too deep to expand."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -19,7 +19,7 @@ from ktgdsl.syntax.walk import children, walk
 
 MOST_LEVELS = 64
 MOST_PARTS = 4096
-"""How many numbers, names and operators a `let` may stand for, with all that it mentions."""
+"""How many numbers, names and operators a `let` may expand to."""
 
 Links = Mapping[str, Sequence[str]]
 
@@ -30,7 +30,7 @@ def unusable(file: File) -> dict[str, Diagnostic]:
 
 
 def too_deep(file: File) -> Iterator[Diagnostic]:
-    """What is nested too deep once the `let`s are in it, each of which is not."""
+    """Errors about values that are nested too deep only once their `let`s are expanded."""
     _, sizes = _refused(file)
     if any(levels for levels, _ in sizes.values()):
         for value in (v for s in file.statements if not isinstance(s, Let) for v in _values(s)):
@@ -40,7 +40,7 @@ def too_deep(file: File) -> Iterator[Diagnostic]:
 
 
 def _values(part: Syntax) -> Iterator[Syntax]:
-    """The values in a part of the tree that may have others in them, the outermost of each."""
+    """The outermost composite values in a part of the tree."""
     if isinstance(part, List | CallExpression | Unary | Binary | Choice | Range):
         yield part
     else:
@@ -57,11 +57,11 @@ def _refused(file: File) -> tuple[dict[str, Diagnostic], dict[str, tuple[int, in
     }
     found: dict[str, Diagnostic] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    for knot in _knots(mentions):
-        ordered = sorted(knot)
-        for name in knot:
+    for component in strong_components(mentions):
+        ordered = sorted(component)
+        for name in component:
             sizes[name] = 0, 1
-            if len(knot) > 1 or name in mentions[name]:
+            if len(component) > 1 or name in mentions[name]:
                 found[name] = _circular(lets[name], ordered)
             else:
                 levels, parts = _size(lets[name].value, sizes)
@@ -72,10 +72,10 @@ def _refused(file: File) -> tuple[dict[str, Diagnostic], dict[str, tuple[int, in
     return found, sizes
 
 
-def _circular(let: Let, knot: list[str]) -> Diagnostic:
-    others = [f"`{name}`" for name in knot[:5] if name != let.name]
-    if len(knot) > 5:
-        others = [*others[:3], f"{len(knot) - 4} more"]
+def _circular(let: Let, cycle: list[str]) -> Diagnostic:
+    others = [f"`{name}`" for name in cycle[:5] if name != let.name]
+    if len(cycle) > 5:
+        others = [*others[:3], f"{len(cycle) - 4} more"]
     through = f" through {' and '.join(others)}" if others else ""
     message = f"`{let.name}` is defined by itself{through}"
     return Diagnostic("E306", message, let.name_span, "give it a value")
@@ -90,7 +90,7 @@ def _too_large(let: Let, levels: int) -> Diagnostic:
 
 
 def _size(part: Syntax, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    """The levels of a value and the number of its parts, `let`s put in their places."""
+    """The depth of a value and the number of its parts, with `let`s expanded."""
     if isinstance(part, CallExpression) and not part.arguments and part.name in known:
         return known[part.name]
     inner = [_size(child, known) for child in children(part)]
@@ -99,28 +99,28 @@ def _size(part: Syntax, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]
     return levels + (not isinstance(part, Argument)), 1 + sum(parts for _, parts in inner)
 
 
-def _knots(links: Links) -> Iterator[list[str]]:
+def strong_components(links: Links) -> Iterator[list[str]]:
     """The strongly connected components, each after those it leads to (Kosaraju's algorithm)."""
-    back: dict[str, list[str]] = {name: [] for name in links}
+    reverse: dict[str, list[str]] = {name: [] for name in links}
     for name, others in links.items():
         for other in others:
-            back[other].append(name)
+            reverse[other].append(name)
     seen: set[str] = set()
-    for name in reversed(_left(back, links, set())):
+    for name in reversed(_postorder(reverse, links, set())):
         if name not in seen:
-            yield _left(links, [name], seen)
+            yield _postorder(links, [name], seen)
 
 
-def _left(links: Links, roots: Iterable[str], seen: set[str]) -> list[str]:
-    """Everything new that the roots lead to, in the order in which a deep search leaves it."""
-    left = []
-    waiting = [(root, False) for root in roots]
-    while waiting:
-        name, done = waiting.pop()
-        if done:
-            left.append(name)
+def _postorder(links: Links, roots: Iterable[str], seen: set[str]) -> list[str]:
+    """The unseen names reachable from the roots, in postorder of a depth-first search."""
+    finished = []
+    stack = [(root, False) for root in roots]
+    while stack:
+        name, is_done = stack.pop()
+        if is_done:
+            finished.append(name)
         elif name not in seen:
             seen.add(name)
-            waiting.append((name, True))
-            waiting.extend((other, False) for other in links[name])
-    return left
+            stack.append((name, True))
+            stack.extend((other, False) for other in links[name])
+    return finished

@@ -93,12 +93,12 @@ def _unfit(entry: Loss, edge_kind: EdgeKind) -> tuple[str, str] | None:
             f"`{word}` compares a node with the labels, and this edge comes from a node",
             "`kl` is the loss between two nodes; the labels teach by `edge label -> a`",
         )
-    if edge_kind.inside and not entry.inside:
+    if edge_kind.at_taps and not entry.at_taps:
         return (
             f"`{word}` compares what networks give out, and this edge joins places inside of them",
             "leave the taps out, or take a loss on features such as `hint` or `attention`",
         )
-    if entry.maps and edge_kind.flat:
+    if entry.needs_maps and edge_kind.flat:
         return (
             f"`{word}` compares maps with height and width, and an end of this edge has none",
             "`stem`, `stage1`, `stage2` and `stage3` have: `a.stage2`",

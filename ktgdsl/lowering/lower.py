@@ -7,9 +7,9 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import Diagnostic, has_errors
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.assemble import OWN, assemble
-from ktgdsl.lowering.blocks import Settings, phase_blocks, search, settings
+from ktgdsl.lowering.blocks import Settings, lower_search, lower_settings, phase_blocks
 from ktgdsl.lowering.cached_outputs import check_cached_outputs
-from ktgdsl.lowering.draft import Draft, Drafting
+from ktgdsl.lowering.draft import Draft, DraftContext
 from ktgdsl.lowering.ensembles import check_combinations
 from ktgdsl.lowering.expand import expand
 from ktgdsl.lowering.head_checks import check_labels
@@ -23,18 +23,24 @@ from ktgdsl.lowering.passes import (
     drop,
     freeze,
 )
-from ktgdsl.lowering.phases import check_phases, keep_needed, learning, phases, settled
+from ktgdsl.lowering.phases import (
+    check_phases,
+    drop_from_phases,
+    lower_phases,
+    phase_learners,
+    with_learners,
+)
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.share_checks import check_shares
 from ktgdsl.lowering.spec_paths import SpecPaths
 from ktgdsl.lowering.substitution import NothingOpen, Substitution
-from ktgdsl.lowering.weight_files import weights
+from ktgdsl.lowering.weight_files import weights_file
 from ktgdsl.plan import model
 from ktgdsl.plan.heads import with_labels
 from ktgdsl.syntax.tree import Block, Choice, File, Let
 
 SubstitutionFactory = Callable[[Resolver], Substitution]
-"""How the open values of a file are closed."""
+"""Makes the substitution that replaces the open values of a file."""
 
 
 class Lowered(NamedTuple):
@@ -58,45 +64,45 @@ def lower(
     file: File,
     paths: SpecPaths,
     earlier: Sequence[Diagnostic] = (),
-    unread: frozenset[str] = frozenset(),
+    unparsed: frozenset[str] = frozenset(),
     substitute: SubstitutionFactory | None = None,
     resolver: Resolver | None = None,
 ) -> Lowered:
-    """The plan of a validated file, and what more there is to complain about.
+    """The plan of a validated file, and further diagnostics.
 
-    `paths` is where the paths in it begin. `earlier` are the diagnostics so far, and
-    `unread` has the words of the parts that did not parse: what may only be a consequence of
-    those is not complained about. `substitute` makes what replaces open values. What `resolver`
-    knows of the file from earlier lowerings is not looked up again.
+    `paths` resolves the paths in it. `earlier` are the diagnostics so far, and `unparsed` has the
+    words of the parts that did not parse: errors that may only follow from those are not
+    reported. `substitute` makes the substitution of open values. A `resolver` of an earlier
+    lowering of the same file brings its cache.
     """
-    resolver = Resolver(lets(file), unread) if resolver is None else resolver.without_complaints()
+    resolver = Resolver(lets(file), unparsed) if resolver is None else resolver.without_complaints()
     substitution = NothingOpen() if substitute is None else substitute(resolver)
     drafted = _drafted(resolver, substitution, file, paths)
     if drafted is None:
         return Lowered(None, tuple(resolver.diagnostics))
-    return _passed(drafted, file, paths, earlier)
+    return _run_passes(drafted, file, paths, earlier)
 
 
 class _Drafted(NamedTuple):
-    """All that a file says, before the passes."""
+    """A file before the passes: its draft and its blocks; None for a block with an error."""
 
-    drafting: Drafting
-    found: Settings | None
-    files: dict[str, model.WeightsFile | None]
-    timed: tuple[model.Phase, ...] | None
-    sought: model.SearchPlan | None
+    context: DraftContext
+    settings: Settings | None
+    weights: dict[str, model.WeightsFile | None]
+    phases: tuple[model.Phase, ...] | None
+    search: model.SearchPlan | None
 
 
 def check_substituted(
     file: File, paths: SpecPaths, substitute: SubstitutionFactory, resolver: Resolver
 ) -> tuple[Diagnostic, ...]:
-    """What is wrong with a file, its open values substituted, whatever the other values are.
+    """The errors of a file with open values substituted that no other values could avoid.
 
-    That is all about its words, and edges into nodes that are frozen.
+    Those are all errors about its words, and edges into frozen nodes.
     """
     resolver = resolver.without_complaints()
     drafted = _drafted(resolver, substitute(resolver), file, paths)
-    if drafted is None or not any(n.settings.frozen for n in drafted.drafting.draft.nodes.values()):
+    if drafted is None or not any(n.settings.frozen for n in drafted.context.draft.nodes.values()):
         return tuple(resolver.diagnostics)
     passed = _cut_and_frozen(drafted, file).diagnostics
     return (*resolver.diagnostics, *(each for each in passed if each.code == "E403"))
@@ -107,67 +113,68 @@ def _drafted(
 ) -> _Drafted | None:
     """None where there is no graph."""
     resolver.phases = [block.name or "" for block in phase_blocks(file)]
-    found = settings(resolver, substitution, file, paths)
+    settings = lower_settings(resolver, substitution, file, paths)
     if file.graph is None:
         return None
-    drafting = expand(resolver, substitution, file.graph, found.data.views if found else 1)
-    if found is not None:
-        check_labels(drafting, file, found.data_plan)
-    files = _weights(resolver, drafting.draft, paths)
-    timed = phases(drafting, file, found) if phase_blocks(file) else ()
-    sought = search(drafting, file, found, timed or ())
-    if found is not None and sought is None and not found.data.holdout:
-        refuse_judging_by_test_samples(drafting, file, found, timed)
-    return _Drafted(drafting, found, files, timed, sought)
+    context = expand(resolver, substitution, file.graph, settings.data.views if settings else 1)
+    if settings is not None:
+        check_labels(context, file, settings.data_plan)
+    weights = _weights(resolver, context.draft, paths)
+    phases = lower_phases(context, file, settings) if phase_blocks(file) else ()
+    search = lower_search(context, file, settings, phases or ())
+    if settings is not None and search is None and not settings.data.holdout:
+        refuse_judging_by_test_samples(context, file, settings, phases)
+    return _Drafted(context, settings, weights, phases, search)
 
 
-def _passed(
+def _run_passes(
     drafted: _Drafted, file: File, paths: SpecPaths, earlier: Sequence[Diagnostic]
 ) -> Lowered:
-    drafting, found, files, timed, sought = drafted
-    resolver = drafting.resolver
+    context, settings, weights, phases, search = drafted
+    resolver = context.resolver
     state = _cut_and_frozen(drafted, file)
-    times = state.phases
-    if _settled(file, [*earlier, *resolver.diagnostics]):
+    has_phases = bool(state.phases)
+    if _only_settings_are_wrong(file, [*earlier, *resolver.diagnostics]):
         state = check_shares(check_patterns(check_targets(state)))
-        if times:
+        if has_phases:
             state = check_phases(state)
-        if found is not None:
-            state = check_cached_outputs(state, found.data, found.data_plan.source.name, file)
+        if settings is not None:
+            word = settings.data_plan.source.name
+            state = check_cached_outputs(state, settings.data, word, file)
         if not has_errors(state.diagnostics):
             state = check_combinations(drop(state))
-            if timed and times:
-                state = keep_needed(state)
-                timed = settled(timed, state)
+            if phases and has_phases:
+                state = drop_from_phases(state)
+                phases = with_learners(phases, state)
     word_diagnostics, graph_diagnostics = tuple(resolver.diagnostics), state.diagnostics
     if (
-        found is None
-        or timed is None
+        settings is None
+        or phases is None
         or has_errors((*earlier, *word_diagnostics, *graph_diagnostics))
     ):
         return Lowered(None, word_diagnostics, graph_diagnostics)
-    built = assemble(state, found, files)
+    graph = assemble(state, settings, weights)
     plan = model.Plan.model_construct(
-        graph=built,
-        data=with_labels(found.data_plan, built),
-        train=found.train_plan,
-        pretrain=found.pretrain_plan,
-        phases=timed,
-        search=sought,
+        graph=graph,
+        data=with_labels(settings.data_plan, graph),
+        train=settings.train_plan,
+        pretrain=settings.pretrain_plan,
+        phases=phases,
+        search=search,
         folder=str(paths.folder.resolve()),
     )
     return Lowered(plan, word_diagnostics, graph_diagnostics)
 
 
 def _cut_and_frozen(drafted: _Drafted, file: File) -> PassState:
-    """The state after the first passes, which any draft can go through."""
-    draft = drafted.drafting.draft
-    times = learning(drafted.timed or (), file) if phase_blocks(file) else ()
-    return freeze(cut(PassState(draft, tuple(draft.edges.values()), times, {})))
+    """The state after the first passes, which run even after errors."""
+    draft = drafted.context.draft
+    learners = phase_learners(drafted.phases or (), file) if phase_blocks(file) else ()
+    return freeze(cut(PassState(draft, tuple(draft.edges.values()), learners, {})))
 
 
-def _settled(file: File, diagnostics: Sequence[Diagnostic]) -> bool:
-    """Whether nothing is wrong but in blocks of settings, so that the graph is as it seems."""
+def _only_settings_are_wrong(file: File, diagnostics: Sequence[Diagnostic]) -> bool:
+    """Whether all errors are in blocks of settings, so that the graph is complete."""
     blocks_of_settings = [
         s.span for s in file.statements if isinstance(s, Block) and s.kind != "phase"
     ]
@@ -186,22 +193,22 @@ def _within(inner: Span, outer: Span) -> bool:
 
 
 def lets(file: File) -> dict[str, Let]:
-    """The `let`s by name; one that `validate` refuses has no option to choose from."""
-    found = {s.name: s for s in file.statements if isinstance(s, Let)}
+    """The `let`s by name; those that `validate` refuses get a choice without options as value."""
+    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
     for name in unusable(file):
-        nothing = Choice(span=found[name].span, options=())
-        found[name] = replace(found[name], value=nothing)
-    return found
+        nothing = Choice(span=lets[name].span, options=())
+        lets[name] = replace(lets[name], value=nothing)
+    return lets
 
 
 def _weights(
-    resolver: Resolver, written: Draft, paths: SpecPaths
+    resolver: Resolver, draft: Draft, paths: SpecPaths
 ) -> dict[str, model.WeightsFile | None]:
-    """The files that nodes name, each looked at once."""
-    found: dict[str, model.WeightsFile | None] = {}
-    for node in written.nodes.values():
+    """The files of weights by the paths that nodes name, each file read once."""
+    files: dict[str, model.WeightsFile | None] = {}
+    for node in draft.nodes.values():
         path, span = node.settings.weights, node.weights_span
-        if path not in (None, OWN) and span is not None and path not in found:
+        if path not in (None, OWN) and span is not None and path not in files:
             folder = paths.base(span)
-            found[path] = weights(resolver, path, span, folder, paths.may_have_weights(folder))
-    return found
+            files[path] = weights_file(resolver, path, span, folder, paths.may_have_weights(folder))
+    return files

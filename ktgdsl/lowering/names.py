@@ -5,7 +5,7 @@ from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import INVALID
 from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.tree import All, Declared, Reference, Value
-from ktgdsl.vocabulary.entry import whole
+from ktgdsl.vocabulary.entry import as_whole_number
 from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.spelling import closest
 
@@ -51,7 +51,7 @@ class Names:
         return members
 
     def _size(self, written: Value) -> int | None:
-        size = whole(self._resolver.plain(written))
+        size = as_whole_number(self._resolver.plain(written))
         if isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MOST_NODES:
             return size
         if size is not INVALID:
@@ -93,7 +93,7 @@ class Names:
 
     def _element(self, reference: Reference, written: Value, members: list[str]) -> list[str]:
         name = reference.name
-        index = whole(self._resolver.plain(written))
+        index = as_whole_number(self._resolver.plain(written))
         if name in self.uncounted or index is INVALID:
             return []
         if isinstance(index, bool) or not isinstance(index, int):

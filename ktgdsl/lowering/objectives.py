@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.heads import plain_tap, unknown_head
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
@@ -20,55 +20,55 @@ NO_MEASURE = "a search needs an accuracy, or another measure of answers, among i
 
 
 def objective_call(
-    drafting: Drafting, block: Block, objective: "Objective | None"
+    context: DraftContext, block: Block, objective: "Objective | None"
 ) -> model.Call | None:
-    """What a search maximises, the accuracy of the only target unless given.
+    """The objective of a search, by default the accuracy of the only target.
 
     None after a complaint. `block` is the `search` block.
     """
     if objective is None:
-        target = _only_target(drafting, block)
+        target = _only_target(context, block)
         return None if target is None else _call("accuracy", {"node": target}, "validation")
     place = next(each.value.span for each in block.settings if each.name == "objective")
     if objective.word in COSTS:
-        drafting.resolver.complain("E411", NO_MEASURE, place, SEVERAL)
+        context.resolver.complain("E411", NO_MEASURE, place, SEVERAL)
         return None
-    return measure_call(drafting, objective, place)
+    return measure_call(context, objective, place)
 
 
-def measure_call(drafting: Drafting, objective: "Objective", place: Span) -> model.Call | None:
+def measure_call(context: DraftContext, objective: "Objective", place: Span) -> model.Call | None:
     """A measure of answers as it stands in a plan; None after a complaint."""
-    measure, resolver = cast("Measure", objective), drafting.resolver
+    measure, resolver = cast("Measure", objective), context.resolver
     path = measure.of.path if isinstance(measure.of, Tap) else None
     reference = measure.of.node if isinstance(measure.of, Tap) else measure.of
     assert reference is not None
-    if (node := _one_node(drafting, measure.word, reference, place)) is None:
+    if (node := _one_node(context, measure.word, reference, place)) is None:
         return None
-    if path is not None and (problem := unknown_head(drafting.draft, node, path)):
+    if path is not None and (problem := unknown_head(context.draft, node, path)):
         resolver.complain("E412", problem[0], place, problem[1])
         return None
     if measure.on == "test":
         _warn_of_test(resolver, place)
     of = {"node": node}
-    if path is not None and (tap := plain_tap(drafting.draft, node, path)) != model.LOGITS:
+    if path is not None and (tap := plain_tap(context.draft, node, path)) != model.LOGITS:
         of["tap"] = tap
     return _call(measure.word, of, measure.on)
 
 
-def cost_call(drafting: Drafting, objective: "Objective", place: Span) -> model.Call | None:
+def cost_call(context: DraftContext, objective: "Objective", place: Span) -> model.Call | None:
     """A cost of a network as it stands in a plan; None after a complaint."""
     cost = cast("Cost", objective)
-    node = _one_node(drafting, cost.word, cost.of, place)
+    node = _one_node(context, cost.word, cost.of, place)
     return None if node is None else model.Call(name=cost.word, arguments={"of": {"node": node}})
 
 
-def _one_node(drafting: Drafting, word: str, reference: NodeRef, place: Span) -> str | None:
+def _one_node(context: DraftContext, word: str, reference: NodeRef, place: Span) -> str | None:
     """The only node that an objective names; None after a complaint."""
-    named = drafting.names.referenced(reference)
+    named = context.names.referenced(reference)
     if len(named) == 1:
         return named[0]
     message = f"the objective is the {word} of one node, not of {len(named)}"
-    drafting.resolver.complain("E411", message, place, f"such as `{word}(a[0])`")
+    context.resolver.complain("E411", message, place, f"such as `{word}(a[0])`")
     return None
 
 
@@ -76,11 +76,11 @@ def _call(word: str, of: dict[str, str], split: str) -> model.Call:
     return model.Call(name=word, arguments={"of": {**of}, "on": split})
 
 
-def _only_target(drafting: Drafting, block: Block) -> str | None:
-    targets = list(drafting.draft.targets)
+def _only_target(context: DraftContext, block: Block) -> str | None:
+    targets = list(context.draft.targets)
     if len(targets) > 1:
         names = " and ".join(f"`{name}`" for name in targets)
-        drafting.resolver.complain(
+        context.resolver.complain(
             "E411",
             f"a search is for one node, and the targets are {names}",
             block.span._replace(end=block.span.start + len("search")),

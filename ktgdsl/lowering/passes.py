@@ -27,7 +27,7 @@ class PhaseLearners(NamedTuple):
 
 
 class PassState(NamedTuple):
-    """What the passes hand on: the live edges, why nodes are frozen, what was dropped."""
+    """The state that each pass takes and returns: live edges, frozen nodes, what was dropped."""
 
     draft: Draft
     edges: tuple[DraftEdge, ...]

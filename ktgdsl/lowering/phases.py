@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.blocks import Settings, epochs_of, phase_blocks, stop_call
-from ktgdsl.lowering.draft import DraftEdge, Drafting
+from ktgdsl.lowering.draft import DraftContext, DraftEdge
 from ktgdsl.lowering.ensembles import reached
 from ktgdsl.lowering.gates import CUTOFF, THROUGH, product, total
 from ktgdsl.lowering.held_out import refuse_settings
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 def head(block: Block) -> Span:
-    """The keyword of a block, to point at it rather than to underline it all."""
+    """The keyword of a block: a diagnostic about the block underlines that alone."""
     return block.span._replace(end=block.span.start + len(block.kind))
 
 
-def phases(
-    drafting: Drafting, file: File, settled: Settings | None
+def lower_phases(
+    context: DraftContext, file: File, blocks: Settings | None
 ) -> tuple[model.Phase, ...] | None:
-    """The phases of a file, `settled` its other settings; None after a complaint."""
+    """The phases of a file; None after an error. `blocks` are its other settings, if valid."""
     found = []
     written = phase_blocks(file)
-    held = settled is None or settled.data.holdout or file.block("search") is not None
-    epochs = 1 if settled is None else settled.train.epochs
-    take = "last" if settled is None else settled.train.take
-    stop = None if settled is None else settled.train_plan.stop
+    holds_out = blocks is None or blocks.data.holdout or file.block("search") is not None
+    epochs = 1 if blocks is None else blocks.train.epochs
+    take = "last" if blocks is None else blocks.train.take
+    stop = None if blocks is None else blocks.train_plan.stop
     cls = cast("type[PhaseSettings]", settings_of("phase"))
     for block in written:
-        substituted = drafting.settings(block.settings, f"phase.{block.name}")
-        settings = drafting.resolver.settings(cls, substituted, "phase", block.span)
+        substituted = context.settings(block.settings, f"phase.{block.name}")
+        settings = context.resolver.settings(cls, substituted, "phase", block.span)
         if settings is None:
             continue
-        if not held:
+        if not holds_out:
             rule = settings.stop.word if settings.stop is not None else "never"
-            refuse_settings(drafting, block, settings.take or "last", rule, "E410")
-        names = [name for each in settings.learn for name in drafting.names.referenced(each)]
+            refuse_settings(context, block, settings.take or "last", rule, "E410")
+        names = [name for each in settings.learn for name in context.names.referenced(each)]
         found.append(
             model.Phase.model_construct(
                 name=block.name or "",
@@ -57,20 +57,20 @@ def phases(
     return tuple(found) if len(found) == len(written) else None
 
 
-def settled(found: tuple[model.Phase, ...], state: PassState) -> tuple[model.Phase, ...]:
-    """The phases of the plan, with the nodes that the passes leave."""
-    left = {phase.name: phase.learn for phase in state.phases}
-    return tuple(phase.model_copy(update={"learn": left[phase.name]}) for phase in found)
+def with_learners(phases: tuple[model.Phase, ...], state: PassState) -> tuple[model.Phase, ...]:
+    """The phases of the plan, with the learners that the passes have kept."""
+    learners = {phase.name: phase.learn for phase in state.phases}
+    return tuple(phase.model_copy(update={"learn": learners[phase.name]}) for phase in phases)
 
 
-def learning(found: tuple[model.Phase, ...], file: File) -> tuple[PhaseLearners, ...]:
-    """What the passes need to know of phases."""
+def phase_learners(phases: tuple[model.Phase, ...], file: File) -> tuple[PhaseLearners, ...]:
+    """The names and learners of phases, with their places: what the passes need."""
     spans = {block.name: head(block) for block in phase_blocks(file)}
-    return tuple(PhaseLearners(phase.name, phase.learn, spans[phase.name]) for phase in found)
+    return tuple(PhaseLearners(phase.name, phase.learn, spans[phase.name]) for phase in phases)
 
 
 def check_phases(state: PassState) -> PassState:
-    """A phase in which a node learns, though nothing reaches it then, is probably a slip."""
+    """Report phases in which no open edge reaches a learner: probably a mistake."""
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
         for name in reached(state.draft, edge.destination.node):
@@ -108,8 +108,8 @@ def _idle(name: str, phase: PhaseLearners) -> Diagnostic:
     )
 
 
-def keep_needed(state: PassState) -> PassState:
-    """Phases forget the nodes that were dropped; one that has no other is a mistake."""
+def drop_from_phases(state: PassState) -> PassState:
+    """Remove dropped nodes from the learners of phases; a phase with none left is an error."""
     gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     left = [p._replace(learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
     found = [

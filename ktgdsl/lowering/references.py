@@ -73,8 +73,8 @@ class ReferenceResolver(Scope):
     without `phases`, the names of all phases, nobody looks.
     """
 
-    def __init__(self, lets: Mapping[str, Let], unread: frozenset[str] = frozenset()) -> None:
-        super().__init__(lets, unread)
+    def __init__(self, lets: Mapping[str, Let], unparsed: frozenset[str] = frozenset()) -> None:
+        super().__init__(lets, unparsed)
         self.node_check: Callable[[Reference], object] | None = None
         self.phases: Collection[str] | None = None
 

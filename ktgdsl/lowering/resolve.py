@@ -26,8 +26,8 @@ from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.installed import InstalledWord, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand
-from ktgdsl.vocabulary.other_names import other_word
 from ktgdsl.vocabulary.registry import entry, kinds_of
+from ktgdsl.vocabulary.synonyms import word_of_synonym
 
 _spell = Unparser().value
 
@@ -128,7 +128,7 @@ class Resolver(Binder):
         elif others := kinds_of(name):
             swapped = {kind, others[0]} == {"loss", "gate"}
             fix = hints.PLACES[others[0]] if swapped else hints.such_as(kind)
-            if meant := other_word(kind, name):
+            if meant := word_of_synonym(kind, name):
                 fix = f"did you mean `{meant}`?"
             message = (
                 f"`{name}` is {with_article(others[0])}, and {with_article(kind)} is needed here"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.objectives import NO_MEASURE, SEVERAL, cost_call, measure_call
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
@@ -30,16 +30,16 @@ def several_objectives(resolver: Resolver, settings: Sequence[Setting]) -> Setti
     return next((e for e in found if isinstance(resolver.expand(e.value), is_listed)), None)
 
 
-def objective_calls(drafting: Drafting, setting: Setting) -> tuple[model.Call, ...] | None:
+def objective_calls(context: DraftContext, setting: Setting) -> tuple[model.Call, ...] | None:
     """The objectives of a list, costs among them, in its order; None after a complaint."""
-    resolver = drafting.resolver
+    resolver = context.resolver
     if isinstance(resolver.expand(setting.value), Binary):
         message = "objectives are not computed with: each is a value of its own"
         resolver.complain("E411", message, setting.value.span, f"list them, {SEVERAL}")
         return None
     before = len(resolver.diagnostics)
     written = [*_written(resolver, setting.value)]
-    calls = [_checked(drafting, each) for each in written]
+    calls = [_checked(context, each) for each in written]
     known = tuple(call for call in calls if call is not None)
     if any(each.severity == "error" for each in resolver.diagnostics[before:]):
         return None
@@ -88,21 +88,21 @@ def _written(resolver: Resolver, value: Value) -> Iterator[Written]:
         yield Written(inner.operand if isinstance(inner, Unary) else inner, is_negative, item.span)
 
 
-def _checked(drafting: Drafting, written: Written) -> model.Call | None:
+def _checked(context: DraftContext, written: Written) -> model.Call | None:
     """An objective; None after a complaint."""
-    resolver = drafting.resolver
+    resolver = context.resolver
     entry = cast("Objective | None", resolver.known_word(written.value, "objective"))
     if entry is None:
         return None
     is_cost = entry.word in COSTS
     lowered = cost_call if is_cost else measure_call
-    call = lowered(drafting, entry, written.span)
+    call = lowered(context, entry, written.span)
     if call is None:
         return None
     measure, node = goal(call).measure, goal(call).node
-    if node not in (*drafting.draft.targets, *drafting.draft.derived):
+    if node not in (*context.draft.targets, *context.draft.derived):
         message = f"`{measure}` is of a node that is no target, and so not part of every graph"
-        fix = f"name it: `target {', '.join([*drafting.draft.targets, node])}`"
+        fix = f"name it: `target {', '.join([*context.draft.targets, node])}`"
         resolver.complain("E411", message, written.span, fix)
         return None
     if written.is_negative == is_cost:

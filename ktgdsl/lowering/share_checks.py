@@ -1,4 +1,4 @@
-"""Checks of shared layers: sharers learn at the same times, and no edge stays inside of them."""
+"""Checks of shared layers: sharers learn in the same phases, and no edge starts where it ends."""
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.lowering.draft import DraftEdge, DraftShare
@@ -7,7 +7,7 @@ from ktgdsl.plan.model import NodeOutput
 
 
 def check_shares(state: PassState) -> PassState:
-    """Nodes that share layers learn at the same times, or none of them does."""
+    """Report nodes that share layers and do not learn in the same phases."""
     found = []
     learning = phases_of_nodes(state)
     for share in state.draft.shares:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, cast
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Drafting, DraftNode, DraftShare
+from ktgdsl.lowering.draft import DraftContext, DraftNode, DraftShare
 from ktgdsl.lowering.taps import check_tap
 from ktgdsl.syntax.tree import CallExpression, List, ShareStatement
 from ktgdsl.vocabulary.call import BEFORE_RELU
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from ktgdsl.vocabulary.rare_settings import ShareSettings
 
 
-def add_shares(drafting: Drafting, statements: list[ShareStatement]) -> None:
+def add_shares(context: DraftContext, statements: list[ShareStatement]) -> None:
     """All shares of a graph, merged where they overlap."""
     for statement in statements:
-        _add(drafting, statement)
-    drafting.draft.shares = merged(drafting.draft.shares)
+        _add(context, statement)
+    context.draft.shares = merged(context.draft.shares)
 
 
-def _add(drafting: Drafting, statement: ShareStatement) -> None:
+def _add(context: DraftContext, statement: ShareStatement) -> None:
     """Add a share; what is wrong with it is left out and complained about."""
-    draft, resolver = drafting.draft, drafting.resolver
+    draft, resolver = context.draft, context.resolver
     place = "share." + ",".join(reference.name for reference in statement.names)
-    meant = [drafting.whole_nodes(reference, place) for reference in statement.names]
+    meant = [context.whole_nodes(reference, place) for reference in statement.names]
     names = [name for each in meant for name in each]
-    substituted = drafting.settings(statement.settings, place)
+    substituted = context.settings(statement.settings, place)
     cls = cast("type[ShareSettings]", settings_of("share"))
     settings = resolver.settings(cls, substituted, "share", statement.span)
     start = statement.span.start
@@ -36,7 +36,7 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     derived = [name for name in names if name in draft.derived]
     if derived:
         message = f"`{derived[0]}` is made from other nodes and has no layers to share"
-        _refuse(drafting, message, span, "networks share layers")
+        _refuse(context, message, span, "networks share layers")
         return
     names = list(dict.fromkeys(name for name in names if name in draft.nodes))
     if settings is None or not names or not all(meant):
@@ -46,20 +46,20 @@ def _add(drafting: Drafting, statement: ShareStatement) -> None:
     if within:
         stage = within[0].removesuffix(BEFORE_RELU)
         message = f"`{within[0]}` is a place inside of a layer, which is shared as a whole"
-        _refuse(drafting, message, span, f"write `{stage}`")
+        _refuse(context, message, span, f"write `{stage}`")
         return
-    found = [_everywhere(drafting, names, layer, statement) for layer in layers]
+    found = [_everywhere(context, names, layer, statement) for layer in layers]
     if len(names) < 2:
-        _refuse(drafting, f"`{names[0]}` shares its layers with no other node", span, "name two")
+        _refuse(context, f"`{names[0]}` shares its layers with no other node", span, "name two")
     elif any(_clashes(share, names, layers, settings.grad) for share in draft.shares):
         message = "two shares of the same layers combine their gradients in different ways"
-        _refuse(drafting, message, span, "`grad` has to be the same in both")
-    elif all(found) and _sharable(drafting, names, layers, span):
+        _refuse(context, message, span, "`grad` has to be the same in both")
+    elif all(found) and _sharable(context, names, layers, span):
         draft.shares.append(DraftShare(tuple(names), layers, settings.grad, span))
 
 
 def _everywhere(
-    drafting: Drafting, names: list[str], layer: str, statement: ShareStatement
+    context: DraftContext, names: list[str], layer: str, statement: ShareStatement
 ) -> bool:
     """Whether all nodes have a layer; complains about the first that has not."""
     spans = {
@@ -70,7 +70,7 @@ def _everywhere(
         if isinstance(item, CallExpression)
     }
     span = spans.get(layer, statement.span)
-    return all(check_tap(drafting, name, layer, span) for name in names)
+    return all(check_tap(context, name, layer, span) for name in names)
 
 
 def _in_order(layers: Iterable[str]) -> tuple[str, ...]:
@@ -84,15 +84,15 @@ def _clashes(share: DraftShare, names: list[str], layers: tuple[str, ...], grad:
     return bool(overlap) and share.grad != grad
 
 
-def _sharable(drafting: Drafting, names: list[str], layers: tuple[str, ...], span: Span) -> bool:
+def _sharable(context: DraftContext, names: list[str], layers: tuple[str, ...], span: Span) -> bool:
     """Whether the layers are the same in all networks, and can be computed once."""
-    first, *others = (drafting.draft.nodes[name] for name in names)
+    first, *others = (context.draft.nodes[name] for name in names)
     if isinstance(first.network, Resnet | Wrn):
         expected = STAGES[: len(layers)]
         if set(layers) != set(expected):
             differing = ", ".join(expected)
             message = "shared layers begin at the input, or they could not be computed once"
-            _refuse(drafting, message, span, f"such as `layers = [{differing}]`")
+            _refuse(context, message, span, f"such as `layers = [{differing}]`")
             return False
     for other in others:
         if not _alike(first, other, layers):
@@ -100,7 +100,7 @@ def _sharable(drafting: Drafting, names: list[str], layers: tuple[str, ...], spa
             message = (
                 f"`{first.name}` and `{other.name}` differ in {differing}, so they cannot share"
             )
-            _refuse(drafting, message, span, "nodes with equal networks can share all layers")
+            _refuse(context, message, span, "nodes with equal networks can share all layers")
             return False
     return True
 
@@ -119,8 +119,8 @@ def _alike(first: DraftNode, other: DraftNode, layers: tuple[str, ...]) -> bool:
     return False
 
 
-def _refuse(drafting: Drafting, message: str, span: Span, fix: str) -> None:
-    drafting.resolver.complain("E409", message, span, fix)
+def _refuse(context: DraftContext, message: str, span: Span, fix: str) -> None:
+    context.resolver.complain("E409", message, span, fix)
 
 
 def merged(shares: list[DraftShare]) -> list[DraftShare]:

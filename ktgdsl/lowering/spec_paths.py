@@ -1,4 +1,4 @@
-"""Where the paths that a spec names begin, and where they may lead."""
+"""The folders that the paths in a spec are relative to, and those that they must stay in."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +10,11 @@ from ktgdsl.syntax.project import project_root
 
 
 class SpecPaths(NamedTuple):
-    """Where the paths of a spec begin, and those of the files that it includes with `use`.
+    """The folders that the paths of a spec, and of the files that it includes, are relative to.
 
-    That is the folder of the file, or the one that it names: `use "../"`.
-    `used` has the folders of included files by the path that spans have. Files lie inside
-    `root`, by default the project that `folder` is part of; weights also in the folders `named`.
+    `folder` is that of the spec, or the one that it names by `use "../"`. `used` has the folders of
+    included files by the path that spans have. Files have to lie inside `root`, by default the
+    project that `folder` is part of; weights may also lie in the folders `named`.
     """
 
     folder: Path

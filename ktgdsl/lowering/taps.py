@@ -1,7 +1,7 @@
 """Taps: the places inside of networks that edges and arguments may name."""
 
 from ktgdsl.diagnostics.source import Span
-from ktgdsl.lowering.draft import Drafting
+from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.heads import labels_of, unknown_label
 from ktgdsl.lowering.references import written_path
 from ktgdsl.plan.model import LABEL, LOGITS
@@ -16,14 +16,14 @@ FLAT = frozenset({"features", LOGITS})
 _BEFORE_RELU = tuple(f"{stage}{BEFORE_RELU}" for stage in STAGES if stage not in FLAT)
 
 
-def tap_path(drafting: Drafting, written: Value | None) -> str | None:
+def tap_path(context: DraftContext, written: Value | None) -> str | None:
     """The place that a closed tap names, `logits` where none is written; None after a complaint."""
     if written is None:
         return LOGITS
-    value = drafting.resolver.expand(written)
+    value = context.resolver.expand(written)
     if (path := written_path(value)) is not None:
         return path
-    drafting.resolver.complain(
+    context.resolver.complain(
         "E301",
         "a place inside of a network is a name or the path of a module",
         written.span,
@@ -38,28 +38,28 @@ def has_stages(network: Network) -> bool:
 
 
 def check_tap(
-    drafting: Drafting, node: str, path: str, span: Span, called: str | None = None
+    context: DraftContext, node: str, path: str, span: Span, called: str | None = None
 ) -> bool:
     """Whether a node has a place of that name, as far as anybody knows; complains if not.
 
     `called` is what the file calls the node, where that is another name.
     """
-    draft = drafting.draft
+    draft = context.draft
     if node == LABEL and draft.heads:
         if path not in labels_of(draft):
             message, fix = unknown_label(draft, path)
-            drafting.resolver.complain("E412", message, span, fix)
+            context.resolver.complain("E412", message, span, fix)
         return path in labels_of(draft)
     if node == LABEL:
         message = f"the labels have no place inside of them, so there is no `label.{path}`"
-        drafting.resolver.complain("E405", message, span, "leave it out: `edge label -> a`")
+        context.resolver.complain("E405", message, span, "leave it out: `edge label -> a`")
         return False
     if path in draft.heads.get(node, ()):
         return True
     if node in draft.derived:
         derived = draft.derived[node]
         if derived.made.follows and derived.sources:
-            return check_tap(drafting, derived.sources[0], path, span, called or node)
+            return check_tap(context, derived.sources[0], path, span, called or node)
         known: tuple[str, ...] = (LOGITS,)
     elif node in draft.nodes and has_stages(draft.nodes[node].network):
         known = _BEFORE_RELU if path.endswith(BEFORE_RELU) else STAGES
@@ -73,7 +73,7 @@ def check_tap(
         return True
     guess = closest(path, list(known))
     places = ", ".join(f"`{name}`" for name in known)
-    drafting.resolver.unknown(
+    context.resolver.unknown(
         path,
         f"there is no `{path}` inside of `{called or node}`",
         span,
@@ -82,18 +82,18 @@ def check_tap(
     return False
 
 
-def check_norm(drafting: Drafting, node: str, path: str, loss: str, span: Span) -> bool:
+def check_norm(context: DraftContext, node: str, path: str, loss: str, span: Span) -> bool:
     """Whether a place may have a batch norm directly before it, as far as anybody knows.
 
     Complains if not. The stages of our networks end with a sum or a ReLU.
     """
-    draft = drafting.draft
+    draft = context.draft
     name = node
     while name in draft.derived and draft.derived[name].made.follows:
         name = draft.derived[name].sources[0]
     if path not in STAGES or name not in draft.nodes or not has_stages(draft.nodes[name].network):
         return True
-    drafting.resolver.complain(
+    context.resolver.complain(
         "E407",
         f"`{loss}` takes its margins from a batch norm, and `{node}.{path}` does not come from one",
         span,

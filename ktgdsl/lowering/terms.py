@@ -26,7 +26,7 @@ def terms(
 
     `place` is what the draws of open values are named after.
     """
-    default = None if edge_kind.inside else _default(edge_kind.source)
+    default = None if edge_kind.at_taps else _default(edge_kind.source)
     if default is None and (not statement.terms or any(t.loss is None for t in statement.terms)):
         resolver.complain(
             "E407",

@@ -20,17 +20,17 @@ from ktgdsl.vocabulary.registry import kinds_of
 
 
 def validate_used(file: File) -> tuple[Diagnostic, ...]:
-    """What is wrong with a used file whatever it is used by."""
+    """The errors of an included file that do not depend on the file that includes it."""
     return tuple(diagnostic for check in OF_EACH_FILE for diagnostic in check(file))
 
 
-def validate(file: File, unread: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
+def validate(file: File, unparsed: frozenset[str] = frozenset()) -> tuple[Diagnostic, ...]:
     """Everything that the checks find, in the order of the text.
 
-    `unread` has the words of the parts that did not parse: when there are any, nobody
+    `unparsed` has the words of the parts that did not parse: when there are any, nobody
     complains that something is missing.
     """
-    checks = CHECKS if unread else (*CHECKS, *MISSING)
+    checks = CHECKS if unparsed else (*CHECKS, *MISSING)
     found = [diagnostic for check in checks for diagnostic in check(file)]
     return tuple(sorted(found, key=lambda d: d.span or file.span))
 
@@ -151,7 +151,7 @@ OF_EACH_FILE: tuple[Check, ...] = (
     names_of_files,
     names_of_lets,
 )
-"""What two files together cannot mend, so that each is looked at alone."""
+"""Checks of each included file by itself: no other file can make up for these errors."""
 
 CHECKS: tuple[Check, ...] = (
     *OF_EACH_FILE,

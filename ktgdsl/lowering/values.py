@@ -30,13 +30,13 @@ _T = TypeVar("_T")
 
 
 class _Invalid:
-    """The value of what has been complained about already."""
+    """The type of `INVALID`, which stands for a value whose error is reported already."""
 
 
 INVALID: Final = _Invalid()
 
 ANYTHING: Final = "*"
-"""Among the unread words: a file is missing, and whatever may be declared in it."""
+"""Among the unparsed words: a file is missing, and whatever may be declared in it."""
 
 
 def is_open(value: Value) -> bool:
@@ -48,16 +48,16 @@ def is_open(value: Value) -> bool:
 
 
 class Scope:
-    """What values mean in a file, and the complaints about those that mean nothing.
+    """Evaluates values in the scope of a file's `let`s, and collects errors about them.
 
-    `unread` has the words of the parts of the file that did not parse: what is declared
+    `unparsed` has the words of the parts of the file that did not parse: what is declared
     there is not known, so nobody complains that it is missing. An open value is INVALID
     here without a complaint, since `validate` reports it once for a file.
     """
 
-    def __init__(self, lets: Mapping[str, Let], unread: frozenset[str] = frozenset()) -> None:
+    def __init__(self, lets: Mapping[str, Let], unparsed: frozenset[str] = frozenset()) -> None:
         self.lets = lets
-        self.unread = unread
+        self.unparsed = unparsed
         self.diagnostics: list[Diagnostic] = []
         self._expanded: dict[str, Value] = {}  # each `let` with the `let`s that it names expanded
         self._known: dict[Hashable, Any] = {}
@@ -104,7 +104,7 @@ class Scope:
 
     def unknown(self, name: str, message: str, span: Span, help: str) -> None:
         """Add the error that nothing is called `name`, unless a broken part may declare it."""
-        if name not in self.unread and ANYTHING not in self.unread:
+        if name not in self.unparsed and ANYTHING not in self.unparsed:
             self.complain("E201", message, span, help)
 
     def expand(self, value: Value) -> Value:

@@ -15,7 +15,7 @@ _SETTLED = 2.0
 """Seconds after which a further change of a file has another time, whatever the file system."""
 
 
-def weights(
+def weights_file(
     resolver: Resolver, written: str, span: Span, folder: Path, inside: Sequence[Path]
 ) -> WeightsFile | None:
     """The file of weights at a path relative to `folder`; None after a complaint.
@@ -38,7 +38,7 @@ def weights(
 
 
 def _sha256(place: Path) -> str:
-    """The digest of a file, found once while the file stays as it is: editors ask at each key."""
+    """The digest of a file, cached while it is unchanged: an editor checks at each keystroke."""
     now = place.stat()
     changed = max(now.st_mtime, now.st_ctime)
     digest = _digest if time.time() - changed > _SETTLED else _digest.__wrapped__

@@ -29,7 +29,7 @@ class Facts(Data):
     """The classes of each label where samples have several; `classes` is the greatest number."""
 
 
-FEWER_JUDGES = "say how many labels there are to judge by, such as `validation = 40`"
+FEWER_VALIDATION_LABELS = "say how many labels there are to judge by, such as `validation = 40`"
 """What to do about a validation split that has more labels than there are to learn from."""
 
 
@@ -73,8 +73,8 @@ class DataPlan(Data):
     """
 
     @property
-    def known(self) -> Facts:
-        """`facts`; raises ValueError where the data have to be loaded first."""
+    def known_facts(self) -> Facts:
+        """`facts`; raises ValueError while they are None: the data have to be loaded first."""
         if self.facts is None:
             raise ValueError("these data are not read yet: `ktgdsl.complete(plan)` does it")
         return self.facts
@@ -82,11 +82,13 @@ class DataPlan(Data):
     @property
     def classes(self) -> int:
         """The number of classes."""
-        return self.known.classes
+        return self.known_facts.classes
 
     def classes_of(self, head: str | None) -> int:
         """The number of classes of the label that a head answers, None for the only one."""
-        return self.classes if head is None else self.known.classes_by_label[self.column(head)]
+        return (
+            self.classes if head is None else self.known_facts.classes_by_label[self.column(head)]
+        )
 
     def column(self, head: str) -> int:
         """Which of the labels of a sample a head answers."""
@@ -95,31 +97,31 @@ class DataPlan(Data):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image as networks see it, in pixels."""
-        shape = self.known.shape
+        shape = self.known_facts.shape
         return shape if self.resize is None else (shape[0], *self.resize)
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """That of the label of a sample: (), or (height, width) where each pixel has one."""
-        return self.shape[1:] if self.known.masks else ()
+        """The shape of the label of a sample: (), or (height, width) where each pixel has one."""
+        return self.shape[1:] if self.known_facts.masks else ()
 
     @property
     def train_samples(self) -> int:
         """The number of training samples that are used, held-out ones included."""
-        whole = self.known.train_samples
+        whole = self.known_facts.train_samples
         return whole if self.samples is None else _count(self.samples, whole)
 
     @property
     def labeled_train_samples(self) -> int:
         """The number of training samples that are used and come with a label."""
-        facts = self.known
+        facts = self.known_facts
         if facts.train_labeled is None:
             return self.train_samples
         return round(facts.train_labeled * self.train_samples / facts.train_samples)
 
     @property
-    def held_samples(self) -> int:
-        """The size of a held-out split: of the samples that come with a label."""
+    def held_out_samples(self) -> int:
+        """The size of the held-out split, which is taken from the samples with a label."""
         return _count(self.validation, self.labeled_train_samples)
 
     @property
@@ -128,14 +130,14 @@ class DataPlan(Data):
         return None if self.labeled is None else _count(self.labeled, self.train_samples)
 
     @property
-    def learned_samples(self) -> int:
+    def trained_samples(self) -> int:
         """The number of samples that are trained on."""
-        return self.train_samples - (self.held_samples if self.holdout else 0)
+        return self.train_samples - (self.held_out_samples if self.holdout else 0)
 
     @property
-    def learned_labeled(self) -> int:
+    def trained_labeled(self) -> int:
         """The number of samples that are trained on and have a label."""
-        left = self.labeled_train_samples - (self.held_samples if self.holdout else 0)
+        left = self.labeled_train_samples - (self.held_out_samples if self.holdout else 0)
         return left if self.labeled_samples is None else min(left, self.labeled_samples)
 
     @property
@@ -145,7 +147,7 @@ class DataPlan(Data):
         With `labeled_batch` those without a label.
         """
         mixed = self.labeled_batch is not None
-        return self.learned_samples - (self.learned_labeled if mixed else 0)
+        return self.trained_samples - (self.trained_labeled if mixed else 0)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -158,46 +160,50 @@ class DataPlan(Data):
 
     @property
     def batch_sizes(self) -> tuple[int, int]:
-        """The samples in a whole batch, and in a smaller last one, 0 where there is none."""
+        """The samples in a full batch, and in a smaller last batch, 0 where there is none."""
         labeled = self.labeled_batch or 0
         share = min(self.batch - labeled, self.samples_per_pass)
         rest = 0 if self.drop_last else self.samples_per_pass % share
         return share + labeled, rest + labeled if rest else 0
 
     @property
-    def unmixable(self) -> str | None:
+    def labeled_batch_problem(self) -> str | None:
         """Why no batch can have `labeled_batch` samples with a label and others; None if it can."""
         if self.labeled_batch is None:
             return None
-        if self.labeled_batch > self.learned_labeled:
+        if self.labeled_batch > self.trained_labeled:
             return (
                 f"`labeled_batch` takes {self.labeled_batch} samples with a label, and there are "
-                f"{self.learned_labeled} to learn from"
+                f"{self.trained_labeled} to learn from"
             )
         if self.samples_per_pass == 0:
             return (
                 "`labeled_batch` fills a batch with samples without a label, and all "
-                f"{self.learned_samples} to learn from have one"
+                f"{self.trained_samples} to learn from have one"
             )
         return None
 
     @property
-    def judged_by_more(self) -> str | None:
-        """That the held-out split has more labels than `labeled` leaves to learn from; or None."""
-        if not self.holdout or self.labeled is None or self.held_samples <= self.learned_labeled:
+    def validation_problem(self) -> str | None:
+        """A warning if the held-out split has more labels than there are to learn from, or None."""
+        if (
+            not self.holdout
+            or self.labeled is None
+            or self.held_out_samples <= self.trained_labeled
+        ):
             return None
         return (
-            f"`labeled` leaves {self.learned_labeled:,} labels to learn from, and the validation "
-            f"split has {self.held_samples:,} others"
+            f"`labeled` leaves {self.trained_labeled:,} labels to learn from, and the validation "
+            f"split has {self.held_out_samples:,} others"
         )
 
     @property
-    def evaluated_at_once(self) -> int:
+    def evaluation_batch_size(self) -> int:
         """The images in a batch, at most, when a split is evaluated.
 
-        With masks, whose logits are many, those of a training batch unless it is said.
+        With masks, whose logits need much memory, by default as many as in a training batch.
         """
-        least = 1 if self.known.masks else EVALUATION_BATCH
+        least = 1 if self.known_facts.masks else EVALUATION_BATCH
         return self.evaluation_batch or max(self.batch, least)
 
 

@@ -17,7 +17,9 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
     measured; paths (a weights file counts by its SHA-256); which outputs are kept; the number of
     repeats; the workers that load data; how many images are evaluated at once; the size of a split
     that is not held out; the settings of pre-trainings where there is none or they are those of
-    `train`; and the settings of a search. What a space leaves open is part of it.
+    `train`; and the settings of a search. What a space leaves open is part of it. Settings that
+    are newer than the first plans are left out while they have their defaults ("newer" below), so
+    that the digests of older plans stay.
     """
     facts = _copied(plan)
     pretrain = facts.pop("pretrain") or {}
@@ -29,31 +31,31 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
         del facts["train"]["take"], facts["train"]["stop"]  # phases have their own
     for part in (facts["train"], *facts["phases"], facts.get("pretrain", {})):
         if part.get("stop", 0) is None:
-            del part["stop"]  # as it was before plans could say it
+            del part["stop"]  # newer
     for part in (facts["train"], facts.get("pretrain", {})):
         if part.get("take") == "last":
-            del part["take"]  # as it was before plans could say it
+            del part["take"]  # newer
     del facts["graph"]["name"], facts["graph"]["dropped"], facts["folder"], facts["search"]
     del facts["train"]["checkpoint"], facts["train"]["repeats"], facts["train"]["metrics"]
     del facts["data"]["root"], facts["data"]["workers"], facts["data"]["evaluation_batch"]
     if not facts["train"]["sync_bn"]:
-        del facts["train"]["sync_bn"]  # as it was before plans could say it
+        del facts["train"]["sync_bn"]  # newer
     if facts["data"]["drop_last"]:
-        del facts["data"]["drop_last"]  # as it was before plans could say it
+        del facts["data"]["drop_last"]  # newer
     if not facts["data"]["holdout"]:
         del facts["data"]["validation"]
     for part, name in ((facts["data"], "labels"), (facts["data"]["facts"], "classes_by_label")):
         if part is not None and not part[name]:
-            del part[name]  # as it was before plans could say it
+            del part[name]  # newer
     for part, names in (
         (facts["data"], ("resize", "crop", "mean", "std", "labeled_batch")),
         (facts["data"]["facts"], ("train_labeled",)),
     ):
         for name in names:
             if part is not None and part[name] is None:
-                del part[name]  # as it was before plans could say it
+                del part[name]  # newer
     if facts["data"]["facts"] is not None and not facts["data"]["facts"]["masks"]:
-        del facts["data"]["facts"]["masks"]  # as it was before plans could say it
+        del facts["data"]["facts"]["masks"]  # newer
     for node in facts["graph"]["nodes"]:
         node["frozen"] = node["frozen"] is not None
         del node["cache"]
@@ -65,8 +67,7 @@ def content(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _copied(plan: dict[str, Any]) -> dict[str, Any]:
-    """A copy as deep as `content` and `canonical_digest` change it: of all, it would take longer
-    than all else that they do."""
+    """A copy of the parts that `content` and `canonical_digest` change: a deep copy is slow."""
     graph, data, pretrain = plan["graph"], plan["data"], plan["pretrain"]
     facts = data["facts"]
     return {

@@ -1,4 +1,4 @@
-"""The ensembles of a plan as the vocabulary has them, and what they have to learn."""
+"""The ensembles of a plan as entries of the vocabulary, and the numbers of their parameters."""
 
 from ktgdsl.plan.graph import LOGITS, DerivedNode, Graph
 from ktgdsl.vocabulary.call import Call
@@ -23,10 +23,10 @@ def _ensemble(node: DerivedNode) -> Ensemble:
 
 
 def mixer_parameters(graph: Graph, node: DerivedNode, classes: int) -> int | None:
-    """The parameters that an ensemble combines by; None where only building the networks tells."""
+    """The number of an ensemble's own parameters; None where networks have to be built for it."""
     made = ensembles_of(graph)[node.name]
-    looked_at = made.looks_at
-    places = [(str(looked_at.node), looked_at.path)] if looked_at is not None else []
+    gate_tap = made.gate_tap
+    places = [(str(gate_tap.node), gate_tap.path)] if gate_tap is not None else []
     if made.reads_features:
         places = [(source, "features") for source in node.sources]
     channels = [_channels(graph, *place, classes) for place in places]

@@ -7,7 +7,7 @@ from ktgdsl.vocabulary.call import Call
 from ktgdsl.vocabulary.metrics import Metric
 
 COSTS = ("parameters", "flops")
-"""The words of what is to be small."""
+"""The words of objectives that are minimised, which plans keep negated."""
 
 
 class Goal(NamedTuple):
@@ -22,7 +22,7 @@ class Goal(NamedTuple):
 
     @property
     def is_cost(self) -> bool:
-        """Whether it is a cost of the network, and so to be small."""
+        """Whether it is a cost of the network, which is minimised."""
         return self.word in COSTS
 
     @property

@@ -11,13 +11,13 @@ _T = TypeVar("_T")
 
 
 def label_columns(graph: Graph, data: DataPlan) -> dict[str, int]:
-    """The label that each answer is for, by the name of the answer: its column; {} of one label."""
+    """The column of the label of each answer, by the answer's name; {} where samples have one."""
     found = (each for own in answers_of(graph).values() for each in own)
     return {each.name: data.column(each.head) for each in found if each.head is not None}
 
 
 def answer_names(nodes: Iterable[str], columns: Mapping[str, int]) -> list[str]:
-    """The names of what nodes answer; `columns` are those of all answers (`label_columns`)."""
+    """The names of the answers of nodes; `columns` are those of all answers (`label_columns`)."""
     found: list[str] = []
     for node in nodes:
         found += [name for name in columns if name.partition(".")[0] == node] or [node]
@@ -25,7 +25,7 @@ def answer_names(nodes: Iterable[str], columns: Mapping[str, int]) -> list[str]:
 
 
 def with_means(accuracy: Mapping[str, float]) -> dict[str, float]:
-    """The accuracies of answers, and of each node with several heads their mean before them."""
+    """The accuracies of all answers, preceded by the mean for each node with several heads."""
     heads: dict[str, list[float]] = {}
     for name, value in accuracy.items():
         heads.setdefault(name.partition(".")[0], []).append(value)
@@ -38,7 +38,7 @@ def with_means(accuracy: Mapping[str, float]) -> dict[str, float]:
 
 
 def by_head(values: Mapping[str, _T], node: str) -> dict[str, _T]:
-    """Of accuracies or logits by answer those of the heads of a node, where it has several."""
+    """The values of a node with several heads by head; {} for others. `values` are by answer."""
     start = f"{node}."
     return {
         name.removeprefix(start): each for name, each in values.items() if name.startswith(start)
@@ -78,7 +78,7 @@ def heads_of(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def answers_of(graph: Graph) -> dict[str, tuple[Answer, ...]]:
-    """What each node that is evaluated answers. A node of one head has it as its logits."""
+    """The answers of each node that is evaluated; that of a single head is the node's logits."""
     heads = heads_of(graph)
     return {node.name: answers(node.name, heads.get(node.name, ())) for node in graph.evaluated}
 
@@ -89,7 +89,7 @@ def classes_answered(graph: Graph, data: DataPlan, node: str) -> int:
 
 
 def answers(node: str, heads: tuple[str, ...]) -> tuple[Answer, ...]:
-    """What a node of these heads answers."""
+    """The answers of a node with these heads."""
     match heads:
         case ():
             return (Answer(node),)

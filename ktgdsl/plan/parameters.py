@@ -13,7 +13,7 @@ def parameter_count(network: Call, classes: int, channels: int) -> int | None:
 
 
 def total_parameters(graph: Graph, data: DataPlan) -> int | None:
-    """Those of all networks, what they share counted once; None where one is a foreign network."""
+    """The parameters of all networks, shared ones counted once; None with a foreign network."""
     total = 0
     for node in graph.nodes:
         classes = classes_answered(graph, data, node.name)

@@ -76,8 +76,8 @@ class Outputs:
         """The nodes that the gradient of a node's loss reaches, itself included."""
         found, ensemble = {node}, self.ensembles.get(node)
         if ensemble is not None and ensemble.passes_gradients:
-            looked_at = ensemble.looks_at
-            beyond = [str(looked_at.node)] if looked_at is not None else []
+            gate_tap = ensemble.gate_tap
+            beyond = [str(gate_tap.node)] if gate_tap is not None else []
             for each in (*self._sources[node], *beyond):
                 found |= self.reached(each)
         return found
@@ -160,7 +160,7 @@ class _Resolver:
 
     def values(self, read: reads.Input, kept: Sequence[int]) -> Iterator[Value]:
         """The values that an input stands for; `kept` are the members that are combined."""
-        looked_at, destination = self._made.looks_at, self.place.destination
+        gate_tap, destination = self._made.gate_tap, self.place.destination
         match read:
             case reads.Read(form="label"):
                 yield self.outputs.label(
@@ -170,8 +170,8 @@ class _Resolver:
                 yield from (self._read(self.sources[i], read) for i in kept)
             case reads.Read(of="destination") if destination is not None:
                 yield self._read(destination, read)
-            case reads.Read(of="looked_at") if looked_at is not None:
-                yield self._read(str(looked_at.node), read)
+            case reads.Read(of="gate_node") if gate_tap is not None:
+                yield self._read(str(gate_tap.node), read)
             case reads.OwnModule():
                 yield self._of_module(read, kept)
             case _:

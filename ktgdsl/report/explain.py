@@ -24,9 +24,9 @@ from ktgdsl.vocabulary import registry
 from ktgdsl.vocabulary.entry import Entry, Parameters
 from ktgdsl.vocabulary.installed import GROUPS, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand, suggest_shorthand
-from ktgdsl.vocabulary.other_names import other_argument, other_word
 from ktgdsl.vocabulary.registry import KINDS, entries, kinds_of, settings_of
 from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.synonyms import arguments_of_synonym, word_of_synonym
 
 BLOCKS = {block: settings_of(block) for block in registry.BLOCKS}
 """The settings by what has them, the name that paths such as `train.epochs` begin with."""
@@ -72,9 +72,9 @@ def explain(name: str) -> str | None:
 def suggest(name: str) -> list[str]:
     """The known names that a misspelt one, or one of papers and other programs, probably meant."""
     written, colon, word = name.rpartition(":")
-    others = (other_word(kind, word) for kind in KINDS if not colon or kind == written)
+    others = (word_of_synonym(kind, word) for kind in KINDS if not colon or kind == written)
     called = list(dict.fromkeys(filter(None, others)))
-    arguments = [name, *other_argument(name.rpartition(".")[2])]
+    arguments = [name, *arguments_of_synonym(name.rpartition(".")[2])]
     return called or _with_arguments(arguments) or list(filter(None, [_closest(name)]))
 
 

@@ -46,7 +46,7 @@ def model_card(node: TrainedNode, file: str, picture: str | None) -> str:
 def _metadata(node: TrainedNode) -> Iterator[str]:
     # JSON is YAML, too.
     data = json.dumps(str(node.plan.data.source))
-    task = "image-segmentation" if node.plan.data.known.masks else "image-classification"
+    task = "image-segmentation" if node.plan.data.known_facts.masks else "image-classification"
     metric = {"type": "accuracy", "name": "test accuracy in percent", "value": node.accuracy}
     yield "---"
     yield "library_name: ktgdsl"
@@ -94,7 +94,7 @@ def _classes(node: TrainedNode) -> Iterator[tuple[str, str]]:
 def _usage(node: TrainedNode, file: str) -> Iterator[str]:
     channels, height, width = node.shape
     what = {"logits": "logits", "log_p": "log-probabilities"}[node.output]
-    of_pixels = f", {height}, {width}" * node.plan.data.known.masks
+    of_pixels = f", {height}, {width}" * node.plan.data.known_facts.masks
     shapes = {name: f"(B, {classes}{of_pixels})" for name, classes in node.outputs.items()}
     output = ", ".join(
         f"{what} {f'`{name}` ' * bool(node.heads)}{shape}" for name, shape in shapes.items()

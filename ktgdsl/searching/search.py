@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.errors import RunError
-from ktgdsl.lowering.written_specs import placed
+from ktgdsl.lowering.moved_specs import moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.searching.events import (
@@ -102,7 +102,7 @@ def search(
     folder = SearchFolder(created.path)
     assert plan.space is not None
     with created.locked():
-        folder.write_space(placed(plan.space.text, Path(plan.folder or "."), folder.path))
+        folder.write_space(moved_text(plan.space.text, Path(plan.folder or "."), folder.path))
         with _explaining_full_disks(folder):
             return SearchRun(plan, folder, listener, sampler, pruner).run()
 

@@ -1,4 +1,4 @@
-"""Spaces in which every node and edge chooses for itself, and their tables of bit sets.
+"""Spaces of independent choices for nodes and edges, and their tables of bit sets, for counting.
 
 The input of counting: what a node or an edge may be, and how many raw choices lead to each.
 """
@@ -39,11 +39,11 @@ class EdgeChoices:
 
 @dataclass(frozen=True)
 class Choices:
-    """A space of which every node and edge chooses for itself.
+    """A space in which the choices of all nodes and edges are independent.
 
-    Pairs that are not mentioned have no edge. EdgeTable of a node with itself, and those without a
-    source, are not part of this model. Raises ValueError for these, for an edge of a node that
-    there is not, one declared twice, and a choice between nothing.
+    Pairs that are not mentioned have no edge. Edges from a node to itself, and those without a
+    source, are not part of this model. Raises ValueError for these, for an edge of an unknown
+    node, for one declared twice, and for a choice without options.
     """
 
     nodes: tuple[NodeChoices, ...]
@@ -96,7 +96,7 @@ class Table:
         return range(len(self.kept), len(self.kinds))
 
     def alike(self, one: int, other: int) -> bool:
-        """Whether two nodes may change places and leave the space as it is."""
+        """Whether swapping two nodes leaves the space unchanged."""
         others = [i for i in range(len(self.edges)) if i not in (one, other)]
         return (
             self.kept[one] == self.kept[other]
@@ -109,7 +109,7 @@ class Table:
         )
 
     def profile(self, node: int) -> tuple[int, ...]:
-        """What a node may be whatever the others are that may be renamed too."""
+        """The choices of a node, without its edges to other nodes that may be renamed."""
         return (
             self.kinds[node],
             self.edges[-1][node],
@@ -126,7 +126,7 @@ def tables(spaces: Sequence[Choices]) -> list[Table]:
 
 
 class _Codes:
-    """Which bit stands for which value, as they come."""
+    """Assigns a bit to each value, in the order of their first use."""
 
     def __init__(self) -> None:
         self.codes: dict[Hashable, int] = {}

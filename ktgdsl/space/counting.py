@@ -56,7 +56,7 @@ def count(*spaces: Choices, most_work: int = MOST_WORK) -> Counts:
     distinct = None if families is None else _exact(families, Meter(most_work))
     if distinct is not None:
         return Counts(raw, invalid, distinct, distinct)
-    bound = None if families is None else _at_most(families, Meter(most_work // 4))
+    bound = None if families is None else _upper_bound(families, Meter(most_work // 4))
     return Counts(raw, invalid, None, min(raw - invalid, bound or raw))
 
 
@@ -87,7 +87,7 @@ class _Role(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """What is left of a space when nodes are dropped: how many nodes of each role, by group."""
+    """A space without its dropped nodes: how many nodes of each role are left."""
 
     table: Table
     roles: tuple[tuple[_Role, int], ...]
@@ -106,8 +106,8 @@ class _Rest(NamedTuple):
         return Layout(tuple((n, kept) for _, kept, n in self.sizes), len(self.table.fixed))
 
     @property
-    def apart(self) -> "_Rest":
-        """The same with each role as a group of its own."""
+    def ungrouped(self) -> "_Rest":
+        """The same rest with each role as a group of its own."""
         roles = ((role._replace(group=i), n) for i, (role, n) in enumerate(self.roles))
         return self._replace(roles=tuple(roles))
 
@@ -130,10 +130,10 @@ def _exact(families: Sequence[_Family], meter: Meter) -> int | None:
     return total
 
 
-def _at_most(families: Sequence[_Family], meter: Meter) -> int | None:
-    """The same, where graphs of different rests or roles count as different."""
+def _upper_bound(families: Sequence[_Family], meter: Meter) -> int | None:
+    """An upper bound, in which graphs of different rests or roles count as different."""
     total = 0
-    for rest in (rest.apart for family in families for rest in family):
+    for rest in (rest.ungrouped for family in families for rest in family):
         if not meter.take(work(rest.layout)):
             return None
         total += classes(rest.layout, list(_boxes(rest)))

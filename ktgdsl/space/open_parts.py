@@ -31,7 +31,7 @@ def log_range(value: Value) -> Range | None:
 
 
 class OpenParts:
-    """What is open in the tree of a file, found out once for all of its points."""
+    """The open parts in the tree of a file, found once for all points of the space."""
 
     def __init__(self, lets: Mapping[str, Let]) -> None:
         self.lets = lets

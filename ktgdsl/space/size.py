@@ -17,10 +17,10 @@ from ktgdsl.space.space import OpenFile, parsed, plan_at
 from ktgdsl.space.substitutions import Point, PointSubstitution
 
 ONE_BY_ONE = 1_000
-"""How many points are gone through one by one where the graphs cannot be counted otherwise."""
+"""Spaces up to this many points are enumerated where graphs cannot be counted otherwise."""
 
 CASES = 256
-"""How many values of what is drawn for the whole file are told apart when counting."""
+"""How many combinations of draws for the whole file, such as `let`s, are counted separately."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Search spaces: checked for all of their options, and lowered at a point."""
+"""Search spaces: checks every option of a space, and lowers it at a point."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +12,9 @@ from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.lowering.edge_kind import EdgeKind
 from ktgdsl.lowering.gates import gate
 from ktgdsl.lowering.lower import Lowered, check_substituted, lets, lower
+from ktgdsl.lowering.moved_specs import in_one_file
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.spec_paths import SpecPaths
-from ktgdsl.lowering.written_specs import in_one_file
 from ktgdsl.plan import model
 from ktgdsl.plan.model import LABEL, Draw, Plan
 from ktgdsl.space.open_parts import OpenParts
@@ -54,16 +54,16 @@ def _sampler(file: File) -> Span:
 
 
 class OpenFile(NamedTuple):
-    """The tree of a space with what its points have in common: open parts, meanings of words."""
+    """The tree of a space with what is cached for all of its points: open parts and words."""
 
     file: File
     parts: OpenParts
     resolver: Resolver
 
     @classmethod
-    def of(cls, file: File, unread: frozenset[str] = frozenset()) -> "OpenFile":
-        """Of a tree of which nothing is known yet; `unread` as in `lower`."""
-        resolver = Resolver(lets(file), unread)
+    def of(cls, file: File, unparsed: frozenset[str] = frozenset()) -> "OpenFile":
+        """Of a tree of which nothing is known yet; `unparsed` as in `lower`."""
+        resolver = Resolver(lets(file), unparsed)
         return cls(file, OpenParts(resolver.lets), resolver)
 
     def lower_at(self, paths: SpecPaths, point: Point) -> Lowered:
@@ -86,14 +86,14 @@ def lower_space(
     file: File,
     paths: SpecPaths,
     earlier: Sequence[Diagnostic] = (),
-    unread: frozenset[str] = frozenset(),
+    unparsed: frozenset[str] = frozenset(),
 ) -> Lowered:
     """The plan of a validated space: that of its first valid point, with the space's draws.
 
     Every option of every open value is checked. What is wrong with the graph of a point only,
     such as a target that learns nothing, makes the point invalid and not the space.
     """
-    space = OpenFile.of(file, unread)
+    space = OpenFile.of(file, unparsed)
     rounds = space.parts.rounds(file)
     if rounds > MOST_OPTIONS:
         message = f"an open value has at most {MOST_OPTIONS:,} options, and here are {rounds:,}"
@@ -224,7 +224,7 @@ def _valid(
 
 
 def _wrong_at_first(space: OpenFile, paths: SpecPaths) -> Diagnostic | None:
-    """What is wrong at the first point of a space, if it is not that its target is idle."""
+    """The first error at the first point of a space, unless its target just learns nothing."""
     found = space.lower_at(paths, {}).diagnostics
     return next((d for d in found if d.severity == "error" and d.code != "E402"), None)
 
@@ -244,7 +244,7 @@ def plan_at(plan: Plan, point: Point) -> Plan | None:
 
 
 def _informed(plan: Plan, known: model.DataPlan) -> Plan:
-    """The plan with the facts that are known of its data."""
+    """The plan with the facts of the data that `known` has."""
     data = plan.data.model_copy(update={"facts": known.facts})
     same = (data.source, data.root, data.classes_expected) == (
         known.source,
@@ -285,7 +285,7 @@ def _check_point(space: model.Space, point: Point) -> None:
 
 @lru_cache(maxsize=8)
 def parsed(text: str) -> OpenFile:
-    """The tree of the text that a plan keeps of its space."""
+    """The tree of the text in a plan's `space`, cached."""
     file, problems = parse(Source("<space>", text))
     assert file is not None
     assert not problems

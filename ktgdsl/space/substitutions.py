@@ -79,7 +79,7 @@ class PointSubstitution(PartsSubstitution):
         return closed if bounds is None else Number(span=value.span, value=bounds[1])
 
     def _bounds(self, part: Syntax) -> tuple[int | float, int | float] | None:
-        """What a number that may be open lies between; None for anything else."""
+        """The least and the greatest value of a number that may be open; None for other values."""
         if let := self.parts.let(part):
             return self._bounds(let.value)
         if isinstance(part, Number):

@@ -1,4 +1,4 @@
-"""Unparses what plans are made of: gates, calls with their arguments, values."""
+"""Unparses the parts of plans: gates, calls with their arguments, values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_origin

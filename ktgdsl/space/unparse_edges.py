@@ -1,4 +1,4 @@
-"""Unparses the edges of a plan; neighbours with equal terms become one statement."""
+"""Unparses the edges of a plan; adjacent edges with equal terms become one statement."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

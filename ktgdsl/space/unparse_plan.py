@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from ktgdsl.diagnostics.source import Source
+from ktgdsl.lowering.moved_specs import use_folders
 from ktgdsl.lowering.passes import FROZEN
-from ktgdsl.lowering.written_specs import use_folders
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import (
     FOLLOWERS,
@@ -79,7 +79,7 @@ def unparse_plan(plan: Plan, folder: Path, header: Sequence[str] = ()) -> str:
 
 
 def _base(plan: Plan, folder: Path) -> Path | None:
-    """Where the paths of the spec have to begin, None where that may be its own folder.
+    """The folder that the paths of the spec are relative to; None for the spec's own folder.
 
     Own modules are looked up there, and weights have to lie in its project.
     """
@@ -99,7 +99,7 @@ def _has_own_code(plan: Plan) -> bool:
 
 
 def _names(plan: Plan) -> dict[str, str]:
-    """What each node is called: as in the plan, but for arrays that are not whole or not even."""
+    """The name of each node in the text: new ones for arrays that are incomplete or mixed."""
     nodes: list[Node | DerivedNode] = [*plan.graph.nodes, *plan.graph.derived]
     arrays: dict[str, list[Node | DerivedNode]] = {}
     for node in nodes:
@@ -135,7 +135,7 @@ def _alike(members: Sequence[Node | DerivedNode], kept: Mapping[str, Sequence[st
 
 
 def _declared(node: Node | DerivedNode) -> Node | DerivedNode:
-    """What a statement says of a node. Edges say whether it is frozen without `frozen = true`."""
+    """The node as its statement declares it: `frozen` only where edges do not imply it."""
     if isinstance(node, Node):
         frozen = FROZEN if node.frozen == FROZEN else None
         return node.model_copy(update={"name": "", "frozen": frozen})

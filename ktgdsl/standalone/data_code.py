@@ -72,7 +72,7 @@ def embedded(data: DataPlan) -> str | None:
 
 def constants(data: DataPlan) -> str:
     """The settings of the data."""
-    lines = [f"BATCH = {data.batch}", f"EVALUATION_BATCH = {data.evaluated_at_once}"]
+    lines = [f"BATCH = {data.batch}", f"EVALUATION_BATCH = {data.evaluation_batch_size}"]
     if data.source.name != "digits":
         root = "data" if data.root is None else data.root
         lines.append(f"ROOT = {literal(root)}  # the folder of the data set")
@@ -139,7 +139,7 @@ def _read(data: DataPlan, used: Definitions) -> str:
     word = data.source.name
     if word == "digits":
         used.imports |= {"import base64", "import lzma"}
-        samples, count = data.known.train_samples, len(digits.read()[1])
+        samples, count = data.known_facts.train_samples, len(digits.read()[1])
         return f'''def read_data() -> tuple[Split, Split]:
     """The digits to train with, and those to test on: pixels from 0 to 16."""
     content = bytearray(lzma.decompress(base64.b85decode("".join(DIGITS.split()))))
@@ -181,7 +181,7 @@ def _load(data: DataPlan, used: Definitions) -> str:
     if data.holdout:
         used.add(stratified)
         lines += [
-            f"mask = stratified(train.label[learned], {data.held_samples}, "
+            f"mask = stratified(train.label[learned], {data.held_out_samples}, "
             'derive(seed, "validation"))',
             "held_out, learned = learned[mask], learned[~mask]",
         ]

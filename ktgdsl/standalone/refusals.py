@@ -16,7 +16,7 @@ def refusals(plan: Plan) -> list[Diagnostic]:
 
 
 def _of_data(data: DataPlan) -> Iterator[Diagnostic]:
-    word, facts = data.source.name, data.known
+    word, facts = data.source.name, data.known_facts
     if word != "digits" and word not in TORCHVISION:
         yield _refusal(
             f"no script can have the data `{word}`: ktgdsl itself reads, resizes and checks them",

@@ -3,7 +3,7 @@
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.syntax.parse_failure import SETTING, ParseFailure
 from ktgdsl.syntax.tokens import shown, span
-from ktgdsl.vocabulary.other_names import other_word
+from ktgdsl.vocabulary.synonyms import word_of_synonym
 
 _LIBRARIES = ("torchvision", "timm")
 _BETWEEN_GATES = {
@@ -62,7 +62,7 @@ def dotted(failure: ParseFailure) -> Diagnostic | None:
     names = [token.value for token in failure.tokens[first : last + 1 : 2]]
     help_ = name_of_module(names)
     if failure.kind == SETTING:
-        meant = [other_word(kind, names[-1]) for kind in ("optimizer", "schedule")]
+        meant = [word_of_synonym(kind, names[-1]) for kind in ("optimizer", "schedule")]
         word = next(filter(None, meant), names[-1].lower())
         help_ = f"a word of the language stands alone: `{word}`"
     place = span(failure.path, failure.tokens[first], failure.tokens[last])

@@ -19,17 +19,17 @@ MOST_FILES = 64
 
 _FIX = "paths are relative to the file that says `use`, and stay inside of its project"
 
-OF_A_DATA_SET = frozenset({"root", "classes"})
-"""Settings that say something about one data set, and nothing about another."""
+DATASET_SETTINGS = frozenset({"root", "classes"})
+"""Settings of `data` that belong to one data set: another data set does not inherit them."""
 
 
-class Used:
-    """What using files gave: texts, trees, folders and complaints.
+class Includes:
+    """The files that a spec includes with `use`, and diagnostics about them.
 
-    Texts and folders are by the path that diagnostics have. A tree is that of the file
-    alone, and has with it whether some of the file did not parse. `missing` says that a file
-    could not be read at all. A folder is where the paths of the file begin; `named` has all that
-    a `use` names.
+    `sources` has their texts, and `folders` where their relative paths begin, by the path that
+    diagnostics show. `trees` has each with its own tree, and whether it has syntax errors.
+    `named` are the folders that a `use "FOLDER/"` names. `missing` says that a file could not be
+    read.
     """
 
     def __init__(self, path: str, folder: Path) -> None:
@@ -41,15 +41,16 @@ class Used:
         self.missing = False
 
 
-class _Place(NamedTuple):
-    """A file on its way: what people call it, its folder, itself and those that led to it."""
+class _CurrentFile(NamedTuple):
+    """The file that is being flattened: its path in diagnostics, its folder, and the chain of
+    files from the spec to it, by which circular `use` is found."""
 
     path: str
     folder: Path
-    line: tuple[Path, ...]
+    chain: tuple[Path, ...]
 
 
-def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tuple[File, Used]:
+def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tuple[File, Includes]:
     """The file without `use`, on top of the files that it uses.
 
     A later `use` wins over an earlier one and the file's own settings over all, setting by
@@ -59,10 +60,10 @@ def flatten(file: File, path: str, folder: Path, root: Path | None = None) -> tu
     `use "FOLDER/"` the other paths of its file, those of no `use`, begin at that folder, which
     lies inside of `root` if there is one, else anywhere.
     """
-    used = Used(path, folder)
+    includes = Includes(path, folder)
     own = Path(folder, Path(path).name).resolve()
-    line = _Place(path, folder, (own,))
-    return _flatten_file(file, line, _Roots(folder, root), used), used
+    current = _CurrentFile(path, folder, (own,))
+    return _flatten_file(file, current, _Roots(folder, root), includes), includes
 
 
 class _Roots:
@@ -73,7 +74,7 @@ class _Roots:
         self.of_files = self.stated or project_root(folder)
 
 
-def _flatten_file(file: File, place: _Place, roots: _Roots, used: Used) -> File:
+def _flatten_file(file: File, current: _CurrentFile, roots: _Roots, includes: Includes) -> File:
     below: list[Statement] = []
     own: list[Statement] = []
     for statement in file.statements:
@@ -81,27 +82,27 @@ def _flatten_file(file: File, place: _Place, roots: _Roots, used: Used) -> File:
             own.append(statement)
             continue
         if statement.file.value.endswith("/"):
-            base = _base(statement, place, roots.stated)
+            base = _base_folder(statement, current, roots.stated)
             if isinstance(base, Diagnostic):
-                used.diagnostics.append(base)
+                includes.diagnostics.append(base)
             else:
-                used.folders[place.path] = base
-                used.named.append(base)
+                includes.folders[current.path] = base
+                includes.named.append(base)
             continue
-        other = _other(statement, place, roots, used)
+        other = _included(statement, current, roots, includes)
         if isinstance(other, Diagnostic):
-            used.diagnostics.append(other)
-            used.missing = True
+            includes.diagnostics.append(other)
+            includes.missing = True
         else:
             below = merged(below, other.statements)
     return replace(file, statements=tuple(merged(below, own)))
 
 
-def _base(use: Use, place: _Place, root: Path | None) -> Path | Diagnostic:
-    """The folder that is used."""
+def _base_folder(use: Use, current: _CurrentFile, root: Path | None) -> Path | Diagnostic:
+    """The folder that a `use` names."""
     written = use.file.value
     try:
-        base = (place.folder / expand_home(written)).resolve()
+        base = (current.folder / expand_home(written)).resolve()
         exists = base.is_dir()
     except (OSError, ValueError):  # ValueError: a path with a NUL character
         exists = False
@@ -113,18 +114,20 @@ def _base(use: Use, place: _Place, root: Path | None) -> Path | Diagnostic:
     return base
 
 
-def _other(use: Use, place: _Place, roots: _Roots, used: Used) -> File | Diagnostic:
-    """The file that is used, itself flat."""
+def _included(
+    use: Use, current: _CurrentFile, roots: _Roots, includes: Includes
+) -> File | Diagnostic:
+    """The file that a `use` names, flattened itself."""
     written = use.file.value
     try:
-        target = (place.folder / expand_home(written)).resolve()
+        target = (current.folder / expand_home(written)).resolve()
     except (OSError, ValueError):  # ValueError: a path with a NUL character
         return _problem(use, "E001", f'"{written}" is not the path of a file')
     if not target.is_relative_to(roots.of_files):
         return _problem(use, "E107", f'"{written}" lies outside of the folder tree of the spec')
-    if target in place.line:
+    if target in current.chain:
         return _problem(use, "E107", f'"{written}" is used by itself')
-    if len(used.trees) >= MOST_FILES:
+    if len(includes.trees) >= MOST_FILES:
         return _problem(use, "E003", f"a spec uses {MOST_FILES} files at most")
     source, problems = read(target)
     if source is None:
@@ -133,25 +136,25 @@ def _other(use: Use, place: _Place, roots: _Roots, used: Used) -> File | Diagnos
         guess = None if target.exists() else nearby(target)
         fix = f'did you mean "{Path(written).with_name(guess).as_posix()}"?' if guess else _FIX
         return _problem(use, problems[0].code, message, fix)
-    shown = os.path.normpath(Path(place.path).parent / written)
-    inner = _Place(shown, target.parent, (*place.line, target))
-    return _parsed(use, Source(shown, source.text), inner, roots, used)
+    shown = os.path.normpath(Path(current.path).parent / written)
+    inner = _CurrentFile(shown, target.parent, (*current.chain, target))
+    return _parsed(use, Source(shown, source.text), inner, roots, includes)
 
 
 def _parsed(
-    use: Use, source: Source, place: _Place, roots: _Roots, used: Used
+    use: Use, source: Source, current: _CurrentFile, roots: _Roots, includes: Includes
 ) -> File | Diagnostic:
     file, found = parse(source)
-    reported = source.path in used.sources
-    used.sources[source.path] = source
-    used.folders[source.path] = place.folder
+    reported = source.path in includes.sources
+    includes.sources[source.path] = source
+    includes.folders[source.path] = current.folder
     label = Label(use.file.span, "used here")
     labelled = [replace(each, labels=(*each.labels, label)) for each in found]
     if file is None:
         return labelled[0]
-    used.diagnostics += [] if reported else labelled
-    used.trees.append((source, file, bool(found)))
-    return _flatten_file(file, place, roots, used)
+    includes.diagnostics += [] if reported else labelled
+    includes.trees.append((source, file, bool(found)))
+    return _flatten_file(file, current, roots, includes)
 
 
 def _problem(use: Use, code: str, message: str, fix: str = _FIX) -> Diagnostic:
@@ -175,7 +178,7 @@ def merged(below: Sequence[Statement], above: Iterable[Statement]) -> list[State
 
 
 def _key(statement: Statement) -> tuple[str, str]:
-    """What of two statements in different files says that they are about the same."""
+    """The key of a statement: one with an equal key in a later file overrides it."""
     match statement:
         case Let():
             return "let", statement.name
@@ -192,6 +195,6 @@ def _on_top(below: Statement | None, above: Statement) -> Statement:
         return above
     own_names = {setting.name for setting in above.settings}
     if above.subject is not None and above.subject != below.subject:
-        own_names |= OF_A_DATA_SET
+        own_names |= DATASET_SETTINGS
     inherited = (setting for setting in below.settings if setting.name not in own_names)
     return replace(above, settings=(*inherited, *above.settings))

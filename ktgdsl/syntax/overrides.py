@@ -36,16 +36,16 @@ class _Override(NamedTuple):
     path: tuple[str, ...]
     path_span: Span
     value: Value
-    unread: frozenset[str]
+    unparsed: frozenset[str]
 
 
 Result = tuple[File, Source, tuple[Diagnostic, ...]]
 
 
-def override(file: File, setting: str, unread: frozenset[str] = frozenset()) -> Result:
+def override(file: File, setting: str, unparsed: frozenset[str] = frozenset()) -> Result:
     """The tree with an override applied, its text as a source, and what is wrong with it.
 
-    The value is read as in a file; what does not parse is taken as a string. `unread` has
+    The value is read as in a file; what does not parse is taken as a string. `unparsed` has
     the words of the parts of the file that did not parse: what may be declared there is
     not called missing.
     """
@@ -62,7 +62,7 @@ def override(file: File, setting: str, unread: frozenset[str] = frozenset()) -> 
         problem = f"the override of `{left.strip()}` has no value"
     if problem is not None:
         return file, source, (Diagnostic("E210", problem, path_span, _FORMS),)
-    change = _Override(path, path_span, _value(source, path, left, right), unread)
+    change = _Override(path, path_span, _value(source, path, left, right), unparsed)
     changed = _apply(file, change)
     if changed is None:
         return file, source, ()
@@ -207,7 +207,7 @@ def _split(node: Node, name: str) -> list[Node]:
 
 
 def _unknown(kind: str, name: str, names: Iterable[str], change: _Override) -> Diagnostic | None:
-    if name in change.unread:
+    if name in change.unparsed:
         return None
     guess = closest(name.partition("[")[0], list(names))
     known = f"there is {', '.join(f'`{n}`' for n in names)}" if names else None

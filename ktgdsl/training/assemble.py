@@ -68,7 +68,7 @@ def assemble(
     foreign = {
         name: each
         for name, each in made.items()
-        if plan.data.known.masks or not _gives_logits(each, classes[name])
+        if plan.data.known_facts.masks or not _gives_logits(each, classes[name])
     }
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}

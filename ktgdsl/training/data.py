@@ -146,7 +146,7 @@ def _splits(data_set: DataSet, data: DataPlan, seed: int, device: torch.device) 
     if data.holdout:
         # Only what has a label tells whether an answer is right.
         labeled = learned[stratum[learned] >= 0]
-        mask = stratified(stratum[labeled], data.held_samples, derive(seed, "validation"))
+        mask = stratified(stratum[labeled], data.held_out_samples, derive(seed, "validation"))
         held_out = labeled[mask]
         learned = learned[~torch.isin(learned, held_out)]
     label, counted = train.label[learned], None

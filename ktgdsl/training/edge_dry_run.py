@@ -40,7 +40,7 @@ def try_taps(
     """
     for phase in program.phases:
         calls = [call for update in phase.updates for call in update.calls]
-        if plan.data.known.masks or any(call.taps != (LOGITS,) for call in calls):
+        if plan.data.known_facts.masks or any(call.taps != (LOGITS,) for call in calls):
             for graph in phase_graphs(plan, phase, networks, parts):
                 first = next(iter(networks.values()))
                 dtype = next((each.dtype for each in first.parameters()), torch.float32)

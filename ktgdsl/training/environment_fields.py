@@ -39,7 +39,7 @@ class _Environment(BaseModel):
     resumed: list[_Resumption] = []
 
 
-def impossible_setting(environment: Mapping[str, Any]) -> str | None:
+def invalid_setting(environment: Mapping[str, Any]) -> str | None:
     """The first field that holds what it cannot, with what is wrong; None where all is well."""
     try:
         _Environment.model_validate(environment)

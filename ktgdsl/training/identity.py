@@ -6,7 +6,7 @@ from typing import Any
 
 from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
 from ktgdsl.errors import warn
-from ktgdsl.plan.data import FEWER_JUDGES, Percent
+from ktgdsl.plan.data import FEWER_VALIDATION_LABELS, Percent
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.content import content_digest
 from ktgdsl.training.datasets.read import read, with_data
@@ -37,6 +37,6 @@ def identify(plan: Plan) -> tuple[Plan, Identity]:
     plan = with_data(plan, data)
     if isinstance(data.validation, Percent):  # a check could not know of how many
         held_out = data.model_copy(update={"holdout": data.holdout or plan.search is not None})
-        if (message := held_out.judged_by_more) is not None:
-            warn("W108", message, help=FEWER_JUDGES)
+        if (message := held_out.validation_problem) is not None:
+            warn("W108", message, help=FEWER_VALIDATION_LABELS)
     return plan, Identity(own_code(plan), digest)

@@ -234,7 +234,7 @@ def evaluate_nodes(
     """The accuracies of nodes on a split, in percent, with the weights as they are."""
     if not nodes:
         return {}
-    at_once = step.plan.data.evaluated_at_once
+    at_once = step.plan.data.evaluation_batch_size
     among = processes() if watch is None else ALONE  # a watch has to see all answers
     with blaming_own_code(step.networks, step.plan):
         return evaluate(

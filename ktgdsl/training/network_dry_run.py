@@ -121,8 +121,8 @@ def _try(node: Node, network: nn.Module, data: DataPlan, device: torch.device, h
 
 def _last_batches(data: DataPlan) -> set[int]:
     """The sizes of the last batches of the splits that are evaluated."""
-    size = data.evaluated_at_once
-    splits = [data.known.test_samples, *([data.held_samples] if data.holdout else [])]
+    size = data.evaluation_batch_size
+    splits = [data.known_facts.test_samples, *([data.held_out_samples] if data.holdout else [])]
     return {each % size or size for each in splits if each}
 
 

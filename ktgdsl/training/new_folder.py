@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from ktgdsl.files import sha256
-from ktgdsl.lowering.written_specs import placed
+from ktgdsl.lowering.moved_specs import moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.identity import Identity
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
@@ -37,7 +37,7 @@ def create_run_folder(
     digests = {PLAN: sha256(content)}
     try:
         if spec is not None:
-            text = placed(spec, Path(plan.folder or "."), folder.path)
+            text = moved_text(spec, Path(plan.folder or "."), folder.path)
             write_file(folder.path / "spec.ktg", text.encode())
             digests[SPEC] = sha256(text.encode())
         folder.write_code(identity.code)

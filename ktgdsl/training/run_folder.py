@@ -31,8 +31,8 @@ from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
 from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.possible import impossible
-from ktgdsl.training.environment_fields import impossible_setting
+from ktgdsl.plan.validity import why_invalid
+from ktgdsl.training.environment_fields import invalid_setting
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import (
     folder_error,
@@ -110,7 +110,7 @@ class RunFolder:
             raise _changed(path) from error
         if not is_sealed and PLAN in content:
             raise _changed(path)
-        if wrong := impossible_setting(content):
+        if wrong := invalid_setting(content):
             raise folder_error(path, f"{path} says what cannot be: {wrong}", _FROM_A_COPY)
         return content
 
@@ -181,7 +181,7 @@ class RunFolder:
             ) from error
         if self.environment().get(PLAN) not in (None, sha256(text.encode())):
             raise _changed(path)
-        if wrong := impossible(plan):
+        if wrong := why_invalid(plan):
             raise folder_error(path, f"{path} says what no spec can: {wrong}", _FROM_A_COPY)
         return plan
 

@@ -92,7 +92,7 @@ class Gated(ReferringEntry, Combine):
 
     def inputs(self, on: On) -> tuple[Input, ...]:
         """ReLU(BN(W pool(h))), and z_k or log p_k."""
-        h = Read("features", "looked_at", tap=self.by.path)
+        h = Read("features", "gate_node", tap=self.by.path)
         return OwnModule((h,)), members(on)
 
     def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:

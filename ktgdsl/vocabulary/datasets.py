@@ -1,4 +1,4 @@
-"""Data sets, with the facts about them that a plan needs."""
+"""The base classes of data sets, whose facts a plan needs, and `digits`."""
 
 from typing import ClassVar
 

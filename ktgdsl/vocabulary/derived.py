@@ -40,37 +40,37 @@ class Ensemble(Derived):
 
     @property
     def learned(self) -> bool:
-        """As the way to combine them is."""
+        """Whether its way to combine them is learned."""
         return self.combine.learned
 
     @property
     def passes_gradients(self) -> bool:
-        """Unless they are detached."""
+        """Whether its members are not detached."""
         return not self.detach
 
     @property
-    def looks_at(self) -> Tap | None:
-        """Where the gate looks."""
+    def gate_tap(self) -> Tap | None:
+        """The argument `by` of its way to combine."""
         return self.combine.by if isinstance(self.combine, Gated) else None
 
     @property
     def combines(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     @property
-    def leaves_out(self) -> bool:
-        """With `others`."""
+    def leaves_out_destination(self) -> bool:
+        """Whether `others` is true."""
         return self.others
 
     @property
     def reads_features(self) -> bool:
-        """As the way to combine them does."""
+        """Whether its way to combine them does."""
         return self.combine.reads_features
 
     @property
     def differs_by_destination(self) -> bool:
-        """As the way to combine them says."""
+        """Whether its way to combine them reads the destination."""
         return self.combine.reads_destination
 
     @model_validator(mode="after")

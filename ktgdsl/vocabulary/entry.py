@@ -81,11 +81,11 @@ class Percentage(NamedTuple):
 
 
 _EXACT = 2**53
-"""From here on a float is not one whole number but several."""
+"""From here on floats cannot represent each whole number."""
 
 
-def whole(value: Any) -> Any:
-    """A whole number that is written as `3e0` as one; anything else as it is."""
+def as_whole_number(value: Any) -> Any:
+    """A float without a fraction, such as `3e0`, as an int; any other value unchanged."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     return value
@@ -150,7 +150,7 @@ def _samples(value: Any) -> int | Percentage:
             raise ValueError(f"must be more than 0% and less than 100%, not {value.percent:g}%")
         return value
     share = isinstance(value, float) and value == 1  # one sample, or all of them?
-    value = value if share else whole(value)
+    value = value if share else as_whole_number(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type("a whole number of samples or a percentage of them")
     if value < 1:
@@ -167,7 +167,7 @@ def _epochs(value: Any) -> int | Percentage:
         if not 0 < value.percent < float("inf"):
             raise ValueError(f"must be more than 0%, not {value.percent:g}%")
         return value
-    value = whole(value)
+    value = as_whole_number(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type("a whole number or a percentage of the epochs of `train`")
     if value < 1:

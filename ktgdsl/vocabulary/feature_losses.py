@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, create_model
 from ktgdsl.vocabulary.entry import NonNegative
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Connected, Input, Read, SourceKind
-from ktgdsl.vocabulary.refs import Layer, ReferringEntry, Tap, once
+from ktgdsl.vocabulary.refs import Layer, ReferringEntry, Tap, without_repeats
 
 _FEATURES = Read("features", "source"), Read("features", "destination")
 
@@ -22,7 +22,7 @@ _FEATURES = Read("features", "source"), Read("features", "destination")
 class FeatureLoss(Loss):
     """Base of the losses on taps."""
 
-    inside: ClassVar[bool] = True
+    at_taps: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """f_s and f_t."""
@@ -60,7 +60,7 @@ class Attention(FeatureLoss):
     """
 
     word: ClassVar[str] = "attention"
-    maps: ClassVar[bool] = True
+    needs_maps: ClassVar[bool] = True
 
 
 class _Fsp(ReferringEntry, FeatureLoss):
@@ -73,7 +73,7 @@ class _Fsp(ReferringEntry, FeatureLoss):
     """
 
     word: ClassVar[str] = "fsp"
-    maps: ClassVar[bool] = True
+    needs_maps: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """f₁ and f₂ of the source, f₁ and f₂ of the destination."""
@@ -101,7 +101,7 @@ class Overhaul(FeatureLoss):
     """
 
     word: ClassVar[str] = "overhaul"
-    maps: ClassVar[bool] = True
+    needs_maps: ClassVar[bool] = True
 
     margin: Annotated[
         Literal["norm", "batch"],
@@ -140,12 +140,12 @@ class Irg(ReferringEntry, FeatureLoss):
     """
 
     word: ClassVar[str] = "irg"
-    inside: ClassVar[bool] = False
+    at_taps: ClassVar[bool] = False
 
     taps: Annotated[
         list[Layer],
         Field(min_length=1, description="layers of both networks, from the input on"),
-        AfterValidator(once),
+        AfterValidator(without_repeats),
     ]
     logits: Annotated[NonNegative, Field(description="weight of the samples' logits")] = 0.1
     distances: Annotated[NonNegative, Field(description="weight of the pairs of samples")] = 5.0

@@ -21,17 +21,17 @@ from ktgdsl.vocabulary.reads import (
 class Gate(Entry):
     """Base of all gates.
 
-    `per_sample` tells predicates from schedules, `of_source` those that look at the source,
-    and `certain` those that are 1 on an edge from the labels, which are always right and sure: a
-    gate has to be where its `inputs("label")` would read the source. `folds` is true for those
-    that are a number in every phase, which the compiler computes, so that they have no function.
-    `views` is how many views of each sample the data must have.
+    `per_sample` is true for predicates, false for schedules; `reads_source` for gates that read
+    the source; and `one_from_label` for those that are always 1 on an edge from the labels, as any
+    gate has to be whose `inputs("label")` would read the source. `folds` is true for gates that
+    are a constant in each phase: the compiler computes them, and they have no function. `views` is
+    how many views of each sample the data must have.
     """
 
     kind: ClassVar[str] = "gate"
     per_sample: ClassVar[bool] = False
-    of_source: ClassVar[bool] = False
-    certain: ClassVar[bool] = False
+    reads_source: ClassVar[bool] = False
+    one_from_label: ClassVar[bool] = False
     folds: ClassVar[bool] = False
     views: ClassVar[int] = 1
 
@@ -53,7 +53,7 @@ class Through(Gate):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The unit."""
+        """Always 1."""
         return 1.0, 1.0
 
 
@@ -66,7 +66,7 @@ class Cutoff(Gate):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The zero."""
+        """Always 0."""
         return 0.0, 0.0
 
 
@@ -108,8 +108,8 @@ class Correct(Gate):
 
     word: ClassVar[str] = "correct"
     per_sample: ClassVar[bool] = True
-    of_source: ClassVar[bool] = True
-    certain: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
+    one_from_label: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """z_s and the label."""

@@ -1,4 +1,4 @@
-"""Further data sets: known ones by name, with their facts, and the user's own."""
+"""Image data sets: published ones, with their facts, and the user's own."""
 
 from typing import Annotated, ClassVar, Literal
 

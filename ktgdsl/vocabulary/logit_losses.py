@@ -179,7 +179,7 @@ class PythonLoss(Loss, Python):
     """
 
     sources: ClassVar[frozenset[SourceKind]] = frozenset({"node", "label", "nothing"})
-    inside: ClassVar[bool] = True
+    at_taps: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """The function; f_s, the one-hot labels or nothing; f_t; the label."""

@@ -16,17 +16,17 @@ from ktgdsl.vocabulary.temperature import Temperature, at, squared
 class Loss(Entry):
     """Base of all losses.
 
-    `sources` says where it may come from, `inside` whether it compares places inside of
-    networks, and `maps` whether those need height and width.
+    `sources` are the kinds of source that it may have, `at_taps` says whether it compares features
+    at taps inside of networks, and `needs_maps` whether those need height and width.
     """
 
     kind: ClassVar[str] = "loss"
     sources: ClassVar[frozenset[SourceKind]] = frozenset({"node"})
-    inside: ClassVar[bool] = False
-    maps: ClassVar[bool] = False
+    at_taps: ClassVar[bool] = False
+    needs_maps: ClassVar[bool] = False
 
     def from_label(self) -> str | None:
-        """Why an edge from the labels cannot carry this loss; None if it can."""
+        """Why an edge from the labels cannot carry this loss, in words; None if it can."""
         return None if "label" in self.sources else f"`{self.word}` cannot come from the labels"
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:

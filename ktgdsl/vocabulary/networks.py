@@ -75,8 +75,8 @@ class Derived(ReferringEntry, Network):
         return False
 
     @property
-    def looks_at(self) -> Tap | None:
-        """The place whose features say how the sources are mixed, where there is one."""
+    def gate_tap(self) -> Tap | None:
+        """The tap whose features decide how the sources are mixed, if there is one."""
         return None
 
     @property
@@ -85,8 +85,8 @@ class Derived(ReferringEntry, Network):
         return False
 
     @property
-    def leaves_out(self) -> bool:
-        """Whether it leaves the destination of an edge out."""
+    def leaves_out_destination(self) -> bool:
+        """Whether it leaves the destination of an edge out of its members."""
         return False
 
     @property
@@ -96,7 +96,7 @@ class Derived(ReferringEntry, Network):
 
     @property
     def differs_by_destination(self) -> bool:
-        """Whether what it gives is another for each destination."""
+        """Whether its output differs from destination to destination."""
         return False
 
 

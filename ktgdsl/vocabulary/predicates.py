@@ -1,4 +1,4 @@
-"""Gates that tell samples apart, `during`, and gates of the user's own.
+"""Per-sample gates, `during`, and gates of the user's own.
 
 p is the distribution of a node at temperature 1; s is the source, t the destination.
 """
@@ -27,7 +27,7 @@ class During(ReferringEntry, Gate):
 
 
 class Predicate(Gate):
-    """Base of the gates that tell samples apart."""
+    """Base of the gates with a weight for each sample."""
 
     per_sample: ClassVar[bool] = True
 
@@ -46,14 +46,14 @@ class Confident(Predicate):
     """
 
     word: ClassVar[str] = "confident"
-    of_source: ClassVar[bool] = True
-    certain: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
+    one_from_label: ClassVar[bool] = True
 
     threshold: Threshold = 0.8
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Always 1 where nothing is asked for."""
+        """0 to 1, or always 1 with threshold 0."""
         return float(self.threshold == 0), 1.0
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
@@ -68,7 +68,7 @@ class Agree(Predicate):
     """
 
     word: ClassVar[str] = "agree"
-    of_source: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
         """z_s, or the label, and z_t."""
@@ -85,8 +85,8 @@ class Stable(Predicate):
     """
 
     word: ClassVar[str] = "stable"
-    of_source: ClassVar[bool] = True
-    certain: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
+    one_from_label: ClassVar[bool] = True
     views: ClassVar[int] = 2
 
     threshold: Threshold = 0.8
@@ -108,8 +108,8 @@ class Steadier(Predicate):
     """
 
     word: ClassVar[str] = "steadier"
-    of_source: ClassVar[bool] = True
-    certain: ClassVar[bool] = True
+    reads_source: ClassVar[bool] = True
+    one_from_label: ClassVar[bool] = True
     views: ClassVar[int] = 2
 
     threshold: Threshold = 0.8
@@ -142,7 +142,7 @@ class Shard(Predicate):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Always 1 where there is one part."""
+        """0 to 1, or always 1 with a single part."""
         return float(self.count == 1), 1.0
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:

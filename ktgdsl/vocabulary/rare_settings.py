@@ -1,4 +1,4 @@
-"""The settings of what few specs have: pre-training, phases and shared layers."""
+"""The settings of `pretrain`, `phase` and `share`, imported only for the few specs with one."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What the function of a loss or a gate takes: values of the batch, moments and numbers."""
+"""The inputs that a loss or a gate declares for its function: values of the batch and numbers."""
 
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ class Read(NamedTuple):
     Of a node at one end of an edge, shape (B, classes, *rest): `logits` z; `log_p`, that is
     log softmax(z / T); `p`, that is softmax(z / T). `features` are what the node computes at
     `tap`, (B, channels, height, width) or (B, channels), and at the edge's own tap if that is
-    None. `members` stands for a value of each node that an ensemble combines, `looked_at` for the
+    None. `members` stands for a value of each node that an ensemble combines, `gate_node` for the
     node that its gate looks at. `margin`, (channels,), is the mean of a channel's negative values
     as the batch norm before the edge's tap has it. `view` is 1 for the other view of each sample.
 
@@ -28,7 +28,7 @@ class Read(NamedTuple):
         "logits", "log_p", "p", "features", "margin",
         "label", "one_hot", "sample", "progress", "epoch",
     ]  # fmt: skip
-    of: Literal["source", "destination", "members", "looked_at"] | None = None
+    of: Literal["source", "destination", "members", "gate_node"] | None = None
     T: "float | Moving" = 1.0
     tap: str | None = None
     view: Literal[0, 1] = 0
@@ -52,23 +52,22 @@ class Connected(NamedTuple):
 
 
 class OwnModule(NamedTuple):
-    """What the module of an ensemble that learns how to combine computes of these inputs.
+    """The output of an ensemble's own module for these inputs.
 
-    One value a member, (B, K) or (K,) of K, of which those of members that are left out are left
-    out too; or logits.
+    Scores of K members, (B, K) or (K,), without those of members that are left out; or logits.
     """
 
     inputs: "tuple[Input, ...]"
 
 
 class PhaseFraction(NamedTuple):
-    """A moment of the training as the fraction of it that has passed by then, a number."""
+    """A moment of the training, as the fraction of the steps that are done by then."""
 
     moment: float | Percentage
 
 
 class Moving(NamedTuple):
-    """The value of a schedule in a step, 0-dim: of the gate `word` with its inputs, or squared."""
+    """The value of a schedule in a step, 0-dim: of the gate `word` of its inputs, or its square."""
 
     word: str
     inputs: "tuple[Input, ...]"

@@ -108,8 +108,8 @@ Head = Annotated[
 """A head of a network."""
 
 
-def once(values: list[_T]) -> list[_T]:
-    """The values; ValueError where one is there twice."""
+def without_repeats(values: list[_T]) -> list[_T]:
+    """The values. Raises ValueError if one occurs twice."""
     for index, value in enumerate(values):
         if value in values[:index]:
             raise ValueError(f"must name `{value}` only once")

@@ -9,7 +9,7 @@ from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.metrics import Metric
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
-from ktgdsl.vocabulary.refs import Head, HeadRef, once
+from ktgdsl.vocabulary.refs import Head, HeadRef, without_repeats
 from ktgdsl.vocabulary.stopping import Never, Stop
 
 
@@ -45,7 +45,7 @@ class NodeSettings(Parameters):
         str | None,
         Field(description='where it is trained, such as "cuda:1"; the run\'s unless given'),
     ] = None
-    heads: Annotated[list[Head], AfterValidator(once)] = Field(
+    heads: Annotated[list[Head], AfterValidator(without_repeats)] = Field(
         default_factory=list,
         description="the labels that it answers where samples have several, such as `[colour, "
         "shape]`, in the order of its outputs",

@@ -1,4 +1,4 @@
-"""Rare gates that follow the time: opened or closed at a moment, or moved along a curve.
+"""Further schedules as gates: `until`, `after`, `rampup` and `cosine`.
 
 k counts the steps of the phase from 1, k_end is their number.
 """

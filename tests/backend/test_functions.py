@@ -154,11 +154,11 @@ def test_a_function_is_for_a_source_that_its_loss_may_have(word: str, source: So
 class TestGates:
     def test_says_of_itself_what_it_reads(self, gate: Gate) -> None:
         read = [each for each in gate.inputs("node") if isinstance(each, Read)]
-        assert gate.of_source == any(each.of == "source" for each in read)
+        assert gate.reads_source == any(each.of == "source" for each in read)
         assert gate.per_sample == any(each.form != "progress" for each in read)
         # The labels give no logits to read: there the gate is 1, or reads something else.
         of_labels = [each for each in gate.inputs("label") if isinstance(each, Read)]
-        assert gate.certain or not any(each.of == "source" for each in of_labels)
+        assert gate.one_from_label or not any(each.of == "source" for each in of_labels)
 
     def test_is_within_its_bounds_and_carries_no_gradient(self, gate: Gate) -> None:
         z = torch.randn(64, C, requires_grad=True)

@@ -82,7 +82,7 @@ def losses(inside: bool) -> Iterator[tuple[str, str]]:
         if of_features != inside or loss.word in ("python", "ce"):
             continue
         written = str(loss.call()).replace("stage2", "stage3")
-        tap = '."stage2.pre"' if reads_margins(loss) else ".stage2" if loss.inside else ""
+        tap = '."stage2.pre"' if reads_margins(loss) else ".stage2" if loss.at_taps else ""
         edge = f"t{tap} -> a{tap}" if source == "node" else "a"
         yield written, f"edge {edge} : 0.001 * {written}"
 

@@ -100,7 +100,7 @@ class Search:
         """What an epoch and its evaluation cost."""
         data = self.plan.data
         step = graph.step(costs, data.batch)
-        return data.steps_per_epoch * step + data.held_samples * costs[graph.target].image
+        return data.steps_per_epoch * step + data.held_out_samples * costs[graph.target].image
 
     def run(
         self, keep: Keep, at: int, costs: Costs, start: float, coordinator: float
@@ -221,8 +221,8 @@ def assumptions(search: Search, table: Table | None, coordinator: float) -> list
     )
     lines = [
         f"{len(search.trials):,} trials drawn from {SPACE.name}, up to {length} epochs of "
-        f"{data.steps_per_epoch} steps of {data.batch} images, {data.held_samples:,} evaluated by "
-        "the target after each",
+        f"{data.steps_per_epoch} steps of {data.batch} images, {data.held_out_samples:,} evaluated "
+        "by the target after each",
         "a step costs the sum of its networks' parts, and of a frozen one a forward; GFLOP: "
         + told,
         f"before the trials {len(search.before)} networks are pre-trained, after them "

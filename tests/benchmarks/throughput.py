@@ -80,8 +80,8 @@ def job(plan: Plan, epochs: int) -> Job:
             if not edge.from_label
         ],
         batch=plan.data.batch,
-        learned=plan.data.learned_samples,
-        held=plan.data.held_samples,
+        learned=plan.data.trained_samples,
+        held=plan.data.held_out_samples,
         steps=plan.steps,
         epochs=epochs,
     )

@@ -192,7 +192,7 @@ class TestCard:
         self, folder: Path, masks: bool, task: str, outputs: str
     ) -> None:
         node = trained_node(folder, None, 1)
-        facts = node.plan.data.known.model_copy(update={"masks": masks})
+        facts = node.plan.data.known_facts.model_copy(update={"masks": masks})
         data = node.plan.data.model_copy(update={"facts": facts})
         plan = node.plan.model_copy(update={"data": data})
         card = model_card(node._replace(plan=plan), "m.pt2", None)

@@ -17,7 +17,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.files import sealed_json
 from ktgdsl.plan.goals import Goal, goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.possible import impossible
+from ktgdsl.plan.validity import why_invalid
 from ktgdsl.report.curves.front_chart import front_drawings
 from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.report.describe import describe
@@ -75,7 +75,7 @@ def test_nsga_2_draws_and_nobody_is_pruned_unless_the_spec_says_how_to_draw() ->
     assert str(plan.search.pruner) == "none"
     assert goals_of(plan.search) == (Goal("accuracy", "a"), Goal("parameters", "a"))
     assert plan.search.objective == plan.search.goals[0]
-    assert not impossible(plan)
+    assert not why_invalid(plan)
     text = describe(plan, {})
     assert "[accuracy(a), -parameters(a)]" in text
     assert "none (with several objectives nobody is pruned)" in text

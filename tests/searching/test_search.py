@@ -105,7 +105,7 @@ def test_the_best_graph_is_a_spec_that_runs_unchanged(whole: Path) -> None:
     assert chosen is not None
     assert best.digest == chosen.model_copy(update={"search": None}).digest
     assert not best.data.holdout
-    assert best.data.learned_samples == 1297  # all of them
+    assert best.data.trained_samples == 1297  # all of them
     text = (whole / "best.ktg").read_text()
     assert f"trial {row['trial']}, seed {row['seed']}" in text
     assert row["graph"] in text

@@ -204,7 +204,7 @@ def test_every_row_trains_as_in_section_4_1() -> None:
     for name, row in every_row():
         p = plan(name, row)
         data = p.data.source.name
-        assert (p.data.batch, p.data.augment, p.data.held_samples) == (64, "paper", 10_000)
+        assert (p.data.batch, p.data.augment, p.data.held_out_samples) == (64, "paper", 10_000)
         assert (p.train.epochs, p.train.repeats) == (EPOCHS[data], 5)
         nesterov = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
         assert p.train.optimizer == Call(name="sgd", arguments=nesterov)
@@ -302,7 +302,7 @@ def shortened(p: Plan) -> Plan:
     data = {
         "augment": "none",
         "batch": 4,
-        "validation": p.data.known.train_samples - 4,
+        "validation": p.data.known_facts.train_samples - 4,
         "holdout": True,
     }
     train = p.train.model_copy(update={"epochs": 1})

@@ -39,7 +39,7 @@ def losses(first: str, second: str, normal: str) -> Iterator[tuple[str, str]]:
         written = str(loss.call()).replace("stage2", second)
         for source in loss.sources - ({"label"} if loss.from_label() else set()):
             tap = normal if reads_margins(loss) else first
-            inside = f"b.{tap} -> a.{tap}" if loss.inside else "b -> a"
+            inside = f"b.{tap} -> a.{tap}" if loss.at_taps else "b -> a"
             yield {"node": inside, "label": "label -> a", "nothing": "a"}[source], written
 
 

@@ -16,7 +16,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.exporting.trained_node import trained_node
 from ktgdsl.plan.model import Plan
-from ktgdsl.plan.possible import impossible
+from ktgdsl.plan.validity import why_invalid
 from ktgdsl.report.evaluation import evaluation_text
 from ktgdsl.report.model_card import model_card
 from ktgdsl.report.page.answers_section import answers_section
@@ -529,10 +529,10 @@ def test_a_picture_says_which_label_and_head(folder: Path) -> None:
 
 def test_a_plan_from_a_file_answers_labels_that_are_read(folder: Path) -> None:
     plan = ktgdsl.complete(plan_of(folder, PAIR))
-    assert impossible(plan) is None
+    assert why_invalid(plan) is None
     for labels, message in (
         (("size",), "`facts.classes_by_label` has 2 of 1 labels"),
         (("size", "more"), "`a` answers size, tone of the labels"),
     ):
         data = plan.data.model_copy(update={"labels": labels})
-        assert impossible(plan.model_copy(update={"data": data})) == message
+        assert why_invalid(plan.model_copy(update={"data": data})) == message

@@ -63,9 +63,9 @@ def read(data: DataPlan) -> tuple[DataSet, DataPlan]:
         facts = _facts(data_set, data)
         data = data.model_copy(update={"facts": facts})
         _require_count(data, data.train_samples, facts.train_samples + 1, "samples")
-        _require_count(data, data.held_samples, data.labeled_train_samples, "validation")
+        _require_count(data, data.held_out_samples, data.labeled_train_samples, "validation")
         _require_count(data, data.labeled_samples, data.train_samples, "labeled")
-        if (problem := data.unmixable) is not None:
+        if (problem := data.labeled_batch_problem) is not None:
             raise data_error(problem)
     if own:
         _require_consistent(data_set, data, facts)
@@ -169,7 +169,7 @@ def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int, label: s
 
 
 def _require_count(data: DataPlan, count: int | None, below: int, name: str) -> None:
-    labeled = name == "validation" and data.known.train_labeled is not None
+    labeled = name == "validation" and data.known_facts.train_labeled is not None
     if count is not None and not 0 < count < below:
         message = (
             f"`{name}` takes {count} of the {'labeled ' * labeled}training samples of "

@@ -124,12 +124,15 @@ def mnist(data: DataPlan) -> DataSet:
         return tensor
 
     def part(name: str, samples: int) -> ImageSet:
-        image = content(f"{name}-images-idx3-ubyte", (samples, *data.known.shape[1:]))
+        image = content(f"{name}-images-idx3-ubyte", (samples, *data.known_facts.shape[1:]))
         label = content(f"{name}-labels-idx1-ubyte", (samples,))
         return ImageSet(image[:, None], label.long())
 
     classes = tuple(kind.classes) if fashion else tuple("0123456789")
-    train, test = part("train", data.known.train_samples), part("t10k", data.known.test_samples)
+    train, test = (
+        part("train", data.known_facts.train_samples),
+        part("t10k", data.known_facts.test_samples),
+    )
     return DataSet(train, test, classes)
 
 
@@ -177,7 +180,10 @@ def svhn(data: DataPlan) -> DataSet:
         except Exception as error:  # of scipy or NumPy
             raise damaged_file(data, path, describe(error), how) from error
 
-    train, test = part("train", data.known.train_samples), part("test", data.known.test_samples)
+    train, test = (
+        part("train", data.known_facts.train_samples),
+        part("test", data.known_facts.test_samples),
+    )
     return DataSet(train, test, tuple("0123456789"))
 
 

@@ -23,7 +23,7 @@ class TestFolder:
     def test_the_facts_are_looked_up(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
         plan = tiny_plan().model_copy(update={"data": folder_data(tmp_path)})
-        facts = complete(plan).data.known
+        facts = complete(plan).data.known_facts
         assert facts.classes == 3
         assert facts.shape == (3, 9, 10)
         assert (facts.train_samples, facts.test_samples) == (15, 6)
@@ -158,7 +158,7 @@ class TestFolder:
         assert splits.train.image.shape == (16, 3, 6, 8)
         assert set(splits.train.image[9, 0].flatten().tolist()) == {7}
         plan = complete(tiny_plan().model_copy(update={"data": data})).data
-        assert plan.shape == plan.known.shape == (3, 6, 8)
+        assert plan.shape == plan.known_facts.shape == (3, 6, 8)
 
     def test_transparent_images_are_asked_about(self, tmp_path: Path) -> None:
         lookalikes.folder(tmp_path / "set")
@@ -195,7 +195,7 @@ class TestFolder:
         assert plan.data.facts is None
         result = ktgdsl.run(plan, out=tmp_path / "out", device="cpu")
         kept = Plan.from_json((tmp_path / "out" / "plan.json").read_text())
-        assert kept.data.known.train_samples == 15
+        assert kept.data.known_facts.train_samples == 15
         assert kept.digest == result.digest != plan.digest
         assert RunFolder(tmp_path / "out").classes() == ("ant", "bee", "cat")
         network: Any = ktgdsl.load_network(tmp_path / "out", "a")
@@ -204,4 +204,4 @@ class TestFolder:
         spec.write_text(text.replace("resnet8", "resnet8 | resnet14") + " search { trials = 2 }")
         found = ktgdsl.search(ktgdsl.load(spec), out=tmp_path / "found", workers=1, device="cpu")
         assert found.result.states == {"complete": 2}
-        assert found.best.data.known.classes == 3
+        assert found.best.data.known_facts.classes == 3

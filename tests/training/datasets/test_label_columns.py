@@ -64,7 +64,7 @@ class TestArrays:
         splits = loaded(data)
         expected = torch.stack([torch.arange(24) % 2, torch.arange(24) % 3], dim=1)
         assert splits.train.label.equal(expected)
-        facts = read(data)[1].known
+        facts = read(data)[1].known_facts
         assert (facts.classes, facts.classes_by_label) == (3, (2, 3))
         assert facts.train_labeled is None
 
@@ -105,7 +105,7 @@ class TestArrays:
         labels = '{"size": np.arange(n) % 3 * 2, "tone": np.arange(n) % 2}'
         data = data_of("arrays_with_a_gap", arrays(labels), tmp_path)
         with pytest.warns(KtgWarning, match="the greatest label `size` .* is 4, so there are 5"):
-            assert read(data)[1].known.classes_by_label == (2, 5)
+            assert read(data)[1].known_facts.classes_by_label == (2, 5)
 
     def test_a_label_that_is_no_class(self, tmp_path: Path) -> None:
         labels = '{"size": np.arange(n) % 3 - (split == "test") * 3, "tone": np.arange(n) % 2}'
@@ -138,7 +138,7 @@ class TestDatasets:
         classes = '{"size": ("s", "m", "l", "xl"), "other": ("x",), "tone": ["pale"]}'
         text = samples('image, {"tone": i % 2, "size": i % 3}', classes)
         data_set, data = read(data_of("samples_with_names", text, tmp_path))
-        assert data.known.classes_by_label == (2, 4)
+        assert data.known_facts.classes_by_label == (2, 4)
         assert data_set.classes == {"size": ("s", "m", "l", "xl")}
 
     @pytest.mark.parametrize(
@@ -194,5 +194,5 @@ class TestSplits:
         )
         with pytest.warns(KtgWarning, match="tone"):
             data_set, data = read(data_of("half_labeled", arrays(labels), tmp_path))
-        assert data.known.train_labeled == 21  # of samples 0 to 3 the first alone
+        assert data.known_facts.train_labeled == 21  # of samples 0 to 3 the first alone
         assert np.array_equal(data_set.test.label[:, 1], [-1, -1, -1, -1, 0, 0])

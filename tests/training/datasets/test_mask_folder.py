@@ -71,7 +71,11 @@ def test_pixels_have_the_numbers_of_the_files(tmp_path: Path, layout: str) -> No
     else:
         write(tmp_path / "set", mode="P" if layout == "palette" else "L")
     data_set, data = read(plan(tmp_path))
-    assert (data.known.classes, data.known.masks, data.known.shape) == (3, True, (3, 6, 5))
+    assert (data.known_facts.classes, data.known_facts.masks, data.known_facts.shape) == (
+        3,
+        True,
+        (3, 6, 5),
+    )
     for part, numbers in ((data_set.train, range(6)), (data_set.test, range(6, 8))):
         images, masks = part.lazy.samples(range(len(numbers)))
         expected = np.stack([mask_of(n) for n in numbers]).astype(int)
@@ -94,7 +98,7 @@ def test_sizes_may_differ_where_they_are_resized(tmp_path: Path) -> None:
 
 def test_there_may_be_more_classes_than_in_the_files(tmp_path: Path) -> None:
     write(tmp_path / "set")
-    assert read(plan(tmp_path, classes_expected=21))[1].known.classes == 21
+    assert read(plan(tmp_path, classes_expected=21))[1].known_facts.classes == 21
 
 
 class TestErrors:
@@ -152,7 +156,7 @@ class TestErrors:
         write(tmp_path / "set")
         source = Call(name="folder", arguments={"path": "set"})
         with pytest.warns(KtgWarning, match="are `images` and `masks`, by its folders"):
-            facts = read(user_data(source, tmp_path))[1].known
+            facts = read(user_data(source, tmp_path))[1].known_facts
         assert (facts.classes, facts.masks) == (2, False)
 
 

@@ -202,7 +202,7 @@ def test_images_of_any_size_are_read_with_their_masks(sets: Path) -> None:
 def test_labeled_counts_samples_with_a_labeled_pixel(sets: Path) -> None:
     data = data_of(sets, "Pictures", {"labeled": 5, "holdout": True, "validation": 4}, form="none")
     splits = loaded(data)
-    known = read(data)[1].known
+    known = read(data)[1].known_facts
     assert (known.masks, known.train_labeled, known.classes) == (True, 12, 4)
     assert splits.validation is not None
     assert (len(splits.validation), len(splits.train)) == (4, 20)

@@ -45,9 +45,9 @@ class TestPython:
         splits = loaded(python_data("arrays_of_mine", tmp_path))
         assert_holds(splits.train, np.full((12, 1, 8, 8), 7), [0, 1, 2, 3] * 3)
         plan = tiny_plan().model_copy(update={"data": python_data("arrays_of_mine", tmp_path)})
-        assert complete(plan).data.known.classes == 4
+        assert complete(plan).data.known_facts.classes == 4
         more = python_data("arrays_of_mine", tmp_path, classes_expected=10)
-        assert complete(plan.model_copy(update={"data": more})).data.known.classes == 10
+        assert complete(plan.model_copy(update={"data": more})).data.known_facts.classes == 10
         assert error_of(
             python_data("arrays_of_mine", tmp_path, classes_expected=3)
         ).message.endswith(

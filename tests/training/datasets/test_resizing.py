@@ -94,7 +94,7 @@ def test_the_settings_of_the_block() -> None:
     assert (data.resize, data.crop, data.mean, data.std) == (
         (32, 48), "random", (0.5,), (0.2, 0.3, 1.0),
     )  # fmt: skip
-    assert data.known.shape == (3, 32, 32)
+    assert data.known_facts.shape == (3, 32, 32)
     assert settings("").resize is None
     assert settings("resize = (32, 48)").resize == (32, 48)
     assert settings("resize = (32)").resize == (32, 32)

@@ -264,7 +264,7 @@ def test_only_labeled_samples_are_held_out(tmp_path: Path) -> None:
     assert sorted(half.validation.label.tolist()) == [0, 1]
     assert sorted(half.train.label.tolist()) == [-1] * 15 + [0] * 4 + [1] * 4
     plan = ktgdsl.complete(tiny_plan().model_copy(update={"data": data})).data
-    assert (plan.held_samples, plan.learned_samples) == (4, 46)
+    assert (plan.held_out_samples, plan.trained_samples) == (4, 46)
     error = error_of(labelled(tmp_path, train, [0], holdout=True, validation=20))
     assert "`validation` takes 20 of the labeled training samples" in error.message
 

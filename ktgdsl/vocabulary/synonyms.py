@@ -1,4 +1,4 @@
-"""What papers and other programs call the words, arguments and settings of the language."""
+"""Synonyms: the names that papers and other programs have for words, arguments and settings."""
 
 import re
 from collections.abc import Mapping
@@ -104,13 +104,13 @@ _ARGUMENTS: Mapping[str, str] = {
 }
 
 
-def other_word(kind: str, name: str) -> str | None:
-    """What the language has for a word of that kind that others call `name`, or None."""
+def word_of_synonym(kind: str, name: str) -> str | None:
+    """The word of that kind of which `name` is a synonym, or None."""
     return _meant(_WORDS.get(kind, {}), name)
 
 
-def other_argument(name: str) -> list[str]:
-    """The arguments and settings that others call `name`."""
+def arguments_of_synonym(name: str) -> list[str]:
+    """The arguments and settings of which `name` is a synonym."""
     wanted = _plain(name)
     return [own for own, names in _ARGUMENTS.items() if wanted in names.split()]
 
@@ -121,5 +121,5 @@ def _meant(table: Mapping[str, str], name: str) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """A name without what spellings differ in."""
+    """A name in lower case and without punctuation, in which spellings differ."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -6,7 +6,7 @@ import pytest
 
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.flattened import flattened
-from ktgdsl.lowering.written_specs import placed
+from ktgdsl.lowering.moved_specs import moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.unparse_plan import unparse_plan
@@ -80,7 +80,7 @@ def test_a_saved_spec(project: Path, kind: str, settings: tuple[str, ...], out: 
     for folder in (project / out, project.parent / "elsewhere"):  # and of the saved one again
         text = flattened(first, settings)
         assert first.plan is not None
-        saved = compiled(write(folder, placed(text, Path(first.plan.folder or ""), folder)))
+        saved = compiled(write(folder, moved_text(text, Path(first.plan.folder or ""), folder)))
         assert saved.plan is not None
         assert leads(saved.plan) == leads(first.plan)
         first, settings = saved, ()
@@ -93,7 +93,7 @@ def test_a_saved_spec_with_the_paths_of_a_recipe(project: Path, kind: str) -> No
     first = compiled(write(project / "specs", f'use "../recipes/s.ktg"\n{rest}'))
     assert first.plan is not None
     assert "recipes" in str(leads(first.plan))
-    text = placed(flattened(first, ()), project / "specs", project / "runs/r")
+    text = moved_text(flattened(first, ()), project / "specs", project / "runs/r")
     assert '.ktg"' not in text
     saved = compiled(write(project / "runs/r", text)).plan
     assert saved is not None
@@ -135,7 +135,7 @@ def test_weights_outside_of_the_project(project: Path) -> None:
     plan = compile_file(spec, root=project.parent).plan
     assert plan is not None
     for text in (
-        placed(spec.read_text(), project / "specs", project / "runs/r"),
+        moved_text(spec.read_text(), project / "specs", project / "runs/r"),
         unparse_plan(plan, project / "runs/r", ["the best"]).partition("\n\n")[2],
     ):
         assert text.startswith(f'use "{outside}/"\nuse "../../specs/"\n\n')
@@ -146,10 +146,10 @@ def test_weights_outside_of_the_project(project: Path) -> None:
 
 def test_the_statement_is_relative_within_a_project(project: Path) -> None:
     base, text = project / "specs", '# mine\ngraph g { node a = python("nets:net") }'
-    assert placed(text, base, project / "runs/r") == f'use "../../specs/"\n\n{text}'
+    assert moved_text(text, base, project / "runs/r") == f'use "../../specs/"\n\n{text}'
     outside = project.parent / "elsewhere"
-    assert placed(text, base, outside) == f'use "{base}/"\n\n{text}'
-    assert placed(text, base, base) == text
+    assert moved_text(text, base, outside) == f'use "{base}/"\n\n{text}'
+    assert moved_text(text, base, base) == text
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_the_statement_is_relative_within_a_project(project: Path) -> None:
     ],
 )
 def test_a_spec_without_paths_of_its_own_is_kept_as_it_is(text: str) -> None:
-    assert placed(text, Path("/specs"), Path("/runs/r")) == text
+    assert moved_text(text, Path("/specs"), Path("/runs/r")) == text

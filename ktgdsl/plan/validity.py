@@ -1,4 +1,4 @@
-"""What no spec can say: checks of a plan from a file, which anybody may have edited."""
+"""Checks a plan that was read from a file, which may have been edited: a spec could give it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,13 +16,13 @@ from ktgdsl.vocabulary.registry import entry, settings_of
 
 _OWN_DATA = ("folder", "python")
 _LARGEST = 2**48
-"""More samples, classes or pixels are none of any data."""
+"""The largest number of samples, classes or pixels that is taken as one."""
 
 
-def impossible(plan: Plan) -> str | None:
-    """What a plan says that no spec can, in words; None where there is no such thing.
+def why_invalid(plan: Plan) -> str | None:
+    """Why no spec can have given a plan, in words; None for a valid one.
 
-    Words and arguments, the ranges of settings, and names of nodes; not whether it trains well.
+    Checked are words and their arguments, the ranges of settings, and the names of nodes.
     """
     try:
         return next(_problems(plan), None)
@@ -57,7 +57,7 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 
 def _calls(plan: Plan) -> Iterator[tuple[str, Call]]:
-    """Every word with its kind, but those inside of others and of derived nodes."""
+    """Every word of the plan with its kind, except those nested in others or in derived nodes."""
     blocks = (plan.train, *plan.phases, *([plan.pretrain] if plan.pretrain else []))
     learners = (*plan.graph.nodes, *plan.graph.derived, *blocks)
     for each in learners:
@@ -120,10 +120,10 @@ def _data_problems(data: DataPlan) -> Iterator[str]:
         yield f"`facts.train_labeled` is {facts.train_labeled} of {facts.train_samples}"
     if data.labeled_batch is not None and data.labeled_batch >= data.batch:
         yield f"`labeled_batch` is {data.labeled_batch} of {data.batch}"
-    if problem := data.unmixable:
+    if problem := data.labeled_batch_problem:
         yield problem
-    if data.holdout and min(data.learned_samples, data.learned_labeled) < 1:
-        yield f"{data.held_samples} of {data.train_samples} samples are held out"
+    if data.holdout and min(data.trained_samples, data.trained_labeled) < 1:
+        yield f"{data.held_out_samples} of {data.train_samples} samples are held out"
     if data.train_samples > facts.train_samples:
         yield f"{data.train_samples} of {facts.train_samples} samples are used"
 
@@ -143,7 +143,7 @@ def _graph_problems(graph: Graph) -> Iterator[str]:
 
 
 def _label_problems(plan: Plan) -> Iterator[str]:
-    """Heads and labels that the data do not have, or that nobody says."""
+    """Heads and labels that do not go together, or that the data do not have."""
     labels, facts = plan.data.labels, plan.data.facts
     if facts is not None and len(facts.classes_by_label) != len(labels):
         yield f"`facts.classes_by_label` has {len(facts.classes_by_label)} of {len(labels)} labels"

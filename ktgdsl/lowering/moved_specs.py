@@ -1,4 +1,4 @@
-"""Texts of specs that are written to another folder: their paths lead where they led before."""
+"""Moves specs to another folder: rewrites them so that their relative paths still resolve."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,11 +34,11 @@ _OWN = ("folder", "python")
 """The words whose files are the user's own: images below a folder, modules beside the spec."""
 
 
-def placed(text: str, base: Path, folder: Path) -> str:
-    """The text of a spec whose paths begin at `base`, for a file in `folder`.
+def moved_text(text: str, base: Path, folder: Path) -> str:
+    """The text of a spec whose paths are relative to `base`, rewritten for a file in `folder`.
 
-    Where it names own files, `use "BASE/"` stands above it; any other text is as it was. What
-    is no spec is returned as it is.
+    A spec that names files of the user's gets a line `use "BASE/"` at its top; any other text is
+    unchanged, and so is one that does not parse.
     """
     file, _ = parse(Source("<spec>", text))
     if file is None or base.resolve() == folder.resolve() or not names_own_files(file):
@@ -57,10 +57,10 @@ def _is_file(path: Path) -> bool:
 
 
 def use_folders(base: Path, folder: Path, files: Iterable[Path]) -> list[str]:
-    """The statements that let the paths of a file in `folder` begin at `base`.
+    """The `use` statements by which the paths of a file in `folder` are relative to `base`.
 
-    `files` are what they lead to; those outside of the project have their folders named as well.
-    Within one project a folder is relative, so that the project can be moved as a whole.
+    `files` are the files that those paths lead to; folders of files outside of the project are
+    named too. Within one project folders are relative, so that the project can be moved.
     """
     base, folder = base.resolve(), folder.resolve()
     project = project_root(base)
@@ -72,7 +72,7 @@ def use_folders(base: Path, folder: Path, files: Iterable[Path]) -> list[str]:
 
 
 def names_own_files(file: File) -> bool:
-    """Whether a spec names files or modules that are looked for from where it lies."""
+    """Whether a spec names files or modules that are found relative to its folder."""
     return any(map(_is_looked_for, walk(file)))
 
 
@@ -89,9 +89,9 @@ def _is_looked_for(part: Syntax) -> bool:
 
 
 def in_one_file(file: File, paths: SpecPaths) -> File:
-    """A flattened file, with paths that begin at its own folder wherever they were written.
+    """A flattened file whose paths are all relative to its own folder, included ones as well.
 
-    The folder of a used file's own data becomes its `root`.
+    For data of the user's in an included file, that file's folder becomes `root`.
     """
     if all(folder.resolve() == paths.folder.resolve() for folder in paths.used.values()):
         return file
@@ -101,7 +101,7 @@ def in_one_file(file: File, paths: SpecPaths) -> File:
 
 
 class _Rebasing:
-    """Rewrites statements; a `let` that is used as a path is rewritten for who uses it."""
+    """Rewrites the paths in statements, and in `let`s that are used as paths."""
 
     def __init__(self, file: File, paths: SpecPaths) -> None:
         self._paths = paths

@@ -31,7 +31,8 @@ from ktgdsl.searching.events import State
 from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
-from ktgdsl.searching.trial_plans import graph_of_trial
+from ktgdsl.searching.trial_plans import graph_of_trial, point
+from ktgdsl.space.nested_draws import NestedDraws
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
@@ -184,6 +185,7 @@ class SearchFolder:
         measures = [goal.measure for goal in goals]
         head = ["trial", "state", "epochs", "value", *measures, "seed", "graph"]
         table.writerow([*head, *names, "reason"])
+        nested = NestedDraws(plan.space)
         for trial in trials:
             values = values_of(trial)
             epoch = max(values, default=0)
@@ -192,7 +194,11 @@ class SearchFolder:
             reached = trial.values if has_several_values(trial) else ()
             own += [f"{abs(each):.10g}" for each in reached] or [""] * len(goals)
             own += [attribute(trial, SEED), attribute(trial, GRAPH)]
-            drawn = [trial.params[name] for name in names]
+            counting = {*names}
+            if nested:
+                at = point(plan.space.draws, trial.params)
+                counting = {name for name in names if nested.counts(name, at)}
+            drawn = [trial.params[name] if name in counting else "" for name in names]
             table.writerow([*own, *drawn, reason_of(trial)])
         write_file(self.path / "trials.csv", text.getvalue().encode())
 

@@ -109,8 +109,14 @@ class PointSubstitution(PartsSubstitution):
             self.draws[name] = Draw.model_construct(name=name, options=self._options(choice))
         # The draws in options that are not taken have names as well.
         options = choice.options
-        closed = {i: self.substitute(options[i], place) for i in self.parts.open_options(choice)}
+        closed = {
+            i: self._option(name, i, options[i], place) for i in self.parts.open_options(choice)
+        }
         return closed.get(chosen, options[chosen])
+
+    def _option(self, draw: str, index: int, option: Value, place: str) -> Value:
+        """An option of a draw that has open parts itself, taken or not."""
+        return self.substitute(option, place)
 
     def _options(self, choice: Choice) -> tuple[str, ...]:
         """The options as text, spelt once for all places that the tree has the choice at."""

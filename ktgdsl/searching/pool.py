@@ -1,20 +1,18 @@
-"""A pool of worker processes: gives them trials, and replaces those that die or hang."""
+"""A pool of workers: gives them trials, and replaces those that die or hang."""
 
-import signal
 import statistics
 import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import connection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.searching.process import RunningTrial, WorkerProcess
+from ktgdsl.searching.process import LocalEngine
 from ktgdsl.searching.protocol import (
     Busy,
     Decision,
@@ -33,6 +31,7 @@ from ktgdsl.searching.protocol import (
     Task,
     state_path,
 )
+from ktgdsl.searching.worker_handle import Engine, RunningTrial, WorkerHandle
 
 MEDIANS = 10
 """A worker counts as hung when it is silent for so many times the median epoch."""
@@ -57,7 +56,7 @@ FAREWELL = 5.0
 
 
 class Pool:
-    """Worker processes that train trials. A context manager, at whose end the workers end.
+    """Workers that train trials. A context manager, at whose end the workers end.
 
     A trial that is submitted ends in exactly one of four ways: by a decision not to keep it, by
     the decision about its last report, by diverging, or by failing.
@@ -72,6 +71,7 @@ class Pool:
         patience: seconds of silence, at least, before a worker counts as hung that has
             reported an epoch of its trial.
         attempts: how many workers may be lost with a trial before it fails.
+        engine: starts the workers; by default as processes of this machine.
     """
 
     def __init__(
@@ -84,7 +84,9 @@ class Pool:
         deterministic: bool = False,
         patience: float = 60.0,
         attempts: int = 3,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine or LocalEngine()
         self._patience = patience
         self._attempts = attempts
         self._folder = folder.absolute()
@@ -98,7 +100,7 @@ class Pool:
             Setup(devices[i % len(devices)], threads, self._folder, deterministic)
             for i in range(workers)
         ]
-        self._workers = [WorkerProcess(number, setup) for number, setup in enumerate(setups)]
+        self._workers = [self._engine.start(*each) for each in enumerate(setups)]
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +116,7 @@ class Pool:
     def close(self) -> None:
         """End all workers at once; the checkpoints of their trials stay."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.terminate()
         until = time.monotonic() + FAREWELL
         for worker in self._workers:
             worker.end(max(0.0, until - time.monotonic()))
@@ -171,24 +173,22 @@ class Pool:
                 return messages
 
     def _poll(self, timeout: float) -> None:
-        connection.wait([worker.pipe for worker in self._workers], timeout)
+        self._engine.wait([worker.inbox for worker in self._workers], timeout)
         for worker in self._workers:
             self._read(worker)
         self._assign()
 
-    def _read(self, worker: WorkerProcess) -> None:
+    def _read(self, worker: WorkerHandle) -> None:
         for message in worker.read():
             self._handle(worker, message)
         if worker.gone:
-            code = worker.end(FAREWELL)
-            printed = f"its output is in {worker.log}" if worker.has_printed else "it said nothing"
-            self._replace(worker, f"{_cause(code)}; {printed}", was_killed=code < 0)
+            ending = worker.end(FAREWELL)
+            self._replace(worker, ending.cause, was_killed=ending.was_killed)
         elif worker.silent_for() > (limit := self._limit(worker)):
-            worker.process.kill()
-            worker.end(FAREWELL)
+            worker.end()
             self._replace(worker, f"its worker gave no sign of life for {limit:.0f} s")
 
-    def _limit(self, worker: WorkerProcess) -> float:
+    def _limit(self, worker: WorkerHandle) -> float:
         if not worker.started:
             return STARTUP
         median = statistics.median(self._epoch_seconds) if self._epoch_seconds else 0.0
@@ -196,7 +196,7 @@ class Pool:
         first = COMPILING if compiles else FIRST
         return max(self._patience if worker.reported else first, MEDIANS * median)
 
-    def _handle(self, worker: WorkerProcess, message: FromWorker) -> None:
+    def _handle(self, worker: WorkerHandle, message: FromWorker) -> None:
         match message:
             case Ready():
                 worker.started = worker.idle = True
@@ -218,7 +218,7 @@ class Pool:
             case Busy() | Noted() | Pretrained():
                 self._messages.append(message)
 
-    def _replace(self, worker: WorkerProcess, reason: str, *, was_killed: bool = False) -> None:
+    def _replace(self, worker: WorkerHandle, reason: str, *, was_killed: bool = False) -> None:
         self._lose(worker, reason)
         if not worker.started:
             self._false_starts += not was_killed
@@ -226,9 +226,9 @@ class Pool:
         most_killed = max(KILLED_STARTS, self._attempts * len(self._workers))
         if self._false_starts >= self._attempts or self._killed_starts >= most_killed:
             raise RunError([_no_start(self._false_starts + self._killed_starts, worker.log)])
-        self._workers[self._workers.index(worker)] = WorkerProcess(worker.number, worker.setup)
+        self._workers[self._workers.index(worker)] = self._engine.start(worker.number, worker.setup)
 
-    def _lose(self, worker: WorkerProcess, reason: str, trace: str = "") -> None:
+    def _lose(self, worker: WorkerHandle, reason: str, trace: str = "") -> None:
         """Note a lost attempt. A report that waits for a decision may still end the trial."""
         trial, worker.trial = worker.trial, None
         if trial is None:
@@ -245,7 +245,7 @@ class Pool:
         self._finish(trial, None)
         self._messages.append(Failed(trial.task.trial, tuple(trial.lost)))
 
-    def _fail(self, trial: RunningTrial, worker: WorkerProcess, raised: Raised) -> None:
+    def _fail(self, trial: RunningTrial, worker: WorkerHandle, raised: Raised) -> None:
         self._finish(trial, worker)
         reasons = (*trial.lost, raised.reason)
         self._messages.append(Failed(raised.trial, reasons, raised.problems))
@@ -256,7 +256,7 @@ class Pool:
                 worker.trial, worker.idle, worker.reported = self._queue.popleft(), False, False
                 worker.send(worker.trial.task)
 
-    def _finish(self, trial: RunningTrial, worker: WorkerProcess | None) -> None:
+    def _finish(self, trial: RunningTrial, worker: WorkerHandle | None) -> None:
         if worker is not None:
             worker.trial = None
         del self._trials[trial.task.trial]
@@ -264,13 +264,6 @@ class Pool:
         with suppress(OSError):
             for path in [state, *self._folder.glob(f".{state.name}.*")]:  # what a kill cut off
                 path.unlink(missing_ok=True)
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"its worker ended with exit code {code}"
-    why = " (is there enough memory?)" if code == -signal.SIGKILL else ""
-    return f"its worker was killed by {signal.Signals(-code).name}{why}"
 
 
 def _no_start(times: int, log: Path) -> Diagnostic:

@@ -1,17 +1,18 @@
-"""A worker process: starting it, the pipe to it, and its end."""
+"""Workers that are processes of this machine: starting them, the pipes to them, their end."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing import connection
-from pathlib import Path
+from typing import Any
 
-from ktgdsl.searching.protocol import FromWorker, Report, Setup, Task, ToWorker
+from ktgdsl.searching.protocol import FromWorker, Setup, ToWorker
+from ktgdsl.searching.worker_handle import Ending, WorkerHandle
 from ktgdsl.training.run_files import reporting_write_errors
 
 # A plain command instead of `multiprocessing.Process`, which would run the caller's main
@@ -24,28 +25,11 @@ main(int(sys.argv[1]))
 """
 
 
-@dataclass
-class RunningTrial:
-    """A trial under way: its report that waits for a decision, and why attempts were lost."""
-
-    task: Task
-    pending: Report | None = None
-    lost: list[str] = field(default_factory=list)
-
-
-class WorkerProcess:
-    """A worker process and its state: starting, then idle, or training a trial.
-
-    `reported` says whether it has reported an epoch of that trial. `heard` is when the last
-    message came or went.
-    """
+class WorkerProcess(WorkerHandle):
+    """A worker that is a process of this machine."""
 
     def __init__(self, number: int, setup: Setup) -> None:
-        self.number = number
-        self.setup = setup
-        self.started = self.idle = self.reported = self.gone = False
-        self.trial: RunningTrial | None = None
-        self.heard = time.monotonic()
+        super().__init__(number, setup)
         self.pipe, theirs = connection.Pipe()
         with reporting_write_errors(self.log):
             log = self.log.open("ab")
@@ -63,14 +47,9 @@ class WorkerProcess:
         self.send(setup)
 
     @property
-    def log(self) -> Path:
-        """The file with its output."""
-        return self.setup.folder / f"worker-{self.number}.log"
-
-    @property
-    def has_printed(self) -> bool:
-        """Whether there is any output of it, or of one before it with its number."""
-        return self.log.exists() and self.log.stat().st_size > 0
+    def inbox(self) -> Any:
+        """Our end of the pipe."""
+        return self.pipe
 
     def send(self, message: ToWorker) -> None:
         """Send a message. A dead worker is noticed when it is read from."""
@@ -91,17 +70,36 @@ class WorkerProcess:
             ended = True
         self.gone = ended
 
-    def silent_for(self) -> float:
-        """Seconds since its last message; none while it waits for a task or a decision."""
-        waiting = self.idle or (self.trial is not None and self.trial.pending is not None)
-        return 0.0 if waiting else time.monotonic() - self.heard
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.process.terminate()
 
-    def end(self, patience: float = 0.0) -> int:
-        """Wait for the process to end, kill it after `patience` seconds; its exit code."""
+    def end(self, patience: float = 0.0) -> Ending:
+        """Wait for the process to end, kill it after `patience` seconds."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
         self.pipe.close()
-        return code
+        printed = f"its output is in {self.log}" if self.has_printed else "it said nothing"
+        return Ending(f"{_cause(code)}; {printed}", was_killed=code < 0)
+
+
+class LocalEngine:
+    """Workers that are processes of this machine."""
+
+    def start(self, number: int, setup: Setup) -> WorkerHandle:
+        """Start a worker."""
+        return WorkerProcess(number, setup)
+
+    def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
+        """Wait until there is a message in one of the pipes."""
+        connection.wait(inboxes, timeout)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"its worker ended with exit code {code}"
+    why = " (is there enough memory?)" if code == -signal.SIGKILL else ""
+    return f"its worker was killed by {signal.Signals(-code).name}{why}"

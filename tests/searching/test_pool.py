@@ -20,6 +20,7 @@ from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import pool as pool_module
 from ktgdsl.searching import process
 from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.process import WorkerProcess
 from ktgdsl.searching.protocol import (
     Busy,
     Diverged,
@@ -139,7 +140,7 @@ def task(trial: int, plan: Plan, seed: int = 3) -> Task:
 
 
 def pids(pool: Pool) -> list[int]:
-    return [worker.process.pid for worker in pool._workers]
+    return [each.process.pid for each in pool._workers if isinstance(each, WorkerProcess)]
 
 
 def settle(pool: Pool) -> None:

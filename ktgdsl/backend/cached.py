@@ -1,4 +1,4 @@
-"""Outputs of a network that does not learn, kept by the numbers of the samples."""
+"""A cache of the outputs of a frozen network, by the numbers of the samples."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from ktgdsl.plan.model import LOGITS
 
 
 class CachedOutputs(nn.Module):
-    """What a frozen network gives at its taps, for each sample of the training split.
+    """Caches the outputs of a frozen network at its taps for each sample of the training split.
 
     `prepare` has to be called with each batch before its outputs are read. An output may depend in
     its last bits on the size of a batch, since that is what chooses the kernels, but not on the
@@ -44,7 +44,7 @@ class CachedOutputs(nn.Module):
         self.forget()
 
     def forget(self) -> None:
-        """Compute everything again: the weights may have changed."""
+        """Clear the cache, since the weights may have changed."""
         self._tables: dict[str, _Table] = {}
         self._now: dict[str, Tensor] | None = None
         self._missing: Tensor | None = None
@@ -52,7 +52,7 @@ class CachedOutputs(nn.Module):
         self._varies = False
 
     def prepare(self, image: Tensor, sample: Tensor, fits: Callable[[int], bool]) -> None:
-        """Make sure that the outputs of a batch are there.
+        """Make sure that the outputs of a batch are in the cache.
 
         Waits for the device until every sample has been seen once.
 
@@ -126,7 +126,7 @@ class _Table:
 
 
 class Lookup(nn.Module):
-    """A call of a node whose outputs are kept: by the numbers of the samples.
+    """A call of a node that reads its outputs from the cache, by the numbers of the samples.
 
     Args:
         cache: of the node.

@@ -1,4 +1,4 @@
-"""Ways to combine the outputs of nodes in an ensemble, and distributions around the labels.
+"""Combines the outputs of nodes in an ensemble, and makes the distributions of constant nodes.
 
 z_k are the logits of member k of K, (B, C, *rest), or on probabilities log p_k, and so is the
 result. Classes are dimension 1. Half precision is computed in float32.

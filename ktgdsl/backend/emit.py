@@ -9,7 +9,7 @@ from ktgdsl.backend import gates, targets
 from ktgdsl.backend.emitted_values import SUFFIXES, Emitted, EmittedValues
 from ktgdsl.backend.functions import LOSSES, TARGETS
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.own_functions import own_values
+from ktgdsl.backend.user_functions import own_values
 from ktgdsl.plan.model import LOGITS
 from ktgdsl.program.model import Combined, EdgeLoss, Gate, Loss, StageCall, Term, Update
 from ktgdsl.program.names import identifier

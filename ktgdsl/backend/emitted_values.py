@@ -9,9 +9,9 @@ from torch import fx
 from ktgdsl.backend import combines, gates, losses
 from ktgdsl.backend.functions import COMBINES, GATES
 from ktgdsl.backend.numerics import full
-from ktgdsl.backend.own_functions import OwnFunction, own_weights
 from ktgdsl.backend.processes import gathered
 from ktgdsl.backend.trunks import scale_gradient
+from ktgdsl.backend.user_functions import ImportedFunction, own_weights
 from ktgdsl.program.model import Update
 from ktgdsl.program.names import identifier
 from ktgdsl.program.reads import margin_names, placeholders_of
@@ -131,7 +131,7 @@ class EmittedValues:
         ]
         key = (named, *values)
         if key not in self._cache:
-            function = OwnFunction(named, self._folder, len(values), self.edge)
+            function = ImportedFunction(named, self._folder, len(values), self.edge)
             node = self.graph.call_function(function, tuple(values), function.arguments)
             self._cache[key] = self.name(node, function.__name__)
         return self.call(checked, self._cache[key], values[1], named.path, self.edge)

@@ -114,7 +114,7 @@ RULES: Mapping[str, Callable[..., Callable[[int], None]]] = {"ema": Ema, "copy":
 def following(
     followers: Iterable[Follower], networks: Mapping[str, nn.Module]
 ) -> list[Callable[[int], None]]:
-    """What has to be called with k after step k of a phase; networks are by node."""
+    """The updates of followers, each to be called with k after step k; networks are by node."""
     return [
         RULES[each.rule.name](
             networks[each.name], networks[each.follows], **dict(each.rule.arguments)

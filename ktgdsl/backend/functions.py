@@ -1,4 +1,4 @@
-"""Every function of a loss, a gate or an ensemble: the modules here register theirs on import."""
+"""Imports all modules whose functions compute losses, gates and ensembles: they register them."""
 
 from ktgdsl.backend import (
     combines,

@@ -1,4 +1,4 @@
-"""Schedules and reductions: weights of the steps, and the loss that weights leave of an edge.
+"""Schedules, which are gates with a weight for each step, and reductions of weighted losses.
 
 `progress` is k / k_end in (0, 1], a number or a 0-dim tensor; a schedule returns the same
 kind and dtype. Nothing here waits for the device.

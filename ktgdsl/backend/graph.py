@@ -12,10 +12,10 @@ from ktgdsl.backend.frozen import ForwardOnly, Frozen, Transparent, WithoutGradi
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.margins import Margin, norm_before
 from ktgdsl.backend.networks import StagedNetwork
-from ktgdsl.backend.own_functions import OwnFunction
 from ktgdsl.backend.parts import make_parts
 from ktgdsl.backend.taps import Tapped, tapped
 from ktgdsl.backend.trunks import Part, average_gradients
+from ktgdsl.backend.user_functions import ImportedFunction
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError
 from ktgdsl.plan.model import Plan
@@ -115,7 +115,7 @@ def _rebuild(
 def _is_ours(function: object) -> bool:
     """Whether a function is ktgdsl's or one of the user's that a plan names."""
     module = str(getattr(function, "__module__", ""))
-    return module.startswith("ktgdsl.") or isinstance(function, OwnFunction)
+    return module.startswith("ktgdsl.") or isinstance(function, ImportedFunction)
 
 
 def build(

@@ -16,7 +16,7 @@ def answer_by_head(network: nn.Module, heads: tuple[str, ...]) -> None:
     """Let a network give a dict of logits (B, classes, ...) by head from here on.
 
     It may give a dict, an object with attributes of these names, or a tuple or list in their
-    order. What is none of these stays as it is, for the trial of networks to complain about.
+    order. Any other output is passed on, and `network_dry_run` reports it.
     """
     network.register_forward_hook(partial(_by_head, heads))
 

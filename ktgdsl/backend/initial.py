@@ -1,4 +1,4 @@
-"""The networks of a plan as they are before training, by node."""
+"""Makes the networks of a plan, by node, with the weights that they start from."""
 
 import warnings
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from ktgdsl.backend.feature_losses import margin_of
 from ktgdsl.backend.taps import place_of
 
 _UNCHANGING = (nn.Identity, nn.Dropout, nn.Dropout2d)
-"""Between a batch norm and its ReLU they change nothing, or nothing in eval mode."""
+"""Modules that may stand between a batch norm and its ReLU: they change nothing in eval mode."""
 
 
 class Margin(nn.Module):

@@ -1,4 +1,4 @@
-"""Splits a training graph into its networks, and the losses computed from their logits."""
+"""Splits a training graph into its networks and the rest, which computes losses from outputs."""
 
 from itertools import groupby
 from typing import NamedTuple

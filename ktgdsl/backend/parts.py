@@ -1,4 +1,4 @@
-"""The modules of a program beside its networks: connectors and mixers, made for features."""
+"""Makes the modules of a program besides its networks: connectors, and mixers of ensembles."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

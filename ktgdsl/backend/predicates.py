@@ -1,4 +1,4 @@
-"""Gates that tell samples apart: 1 or 0 for each sample, (B, *rest), without gradient.
+"""Per-sample gates: 1 or 0 for each sample, (B, *rest), without gradient.
 
 Logits and distributions are (B, C, *rest). Weights are of their dtype, and float32 where that is
 of half precision.

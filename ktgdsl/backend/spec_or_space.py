@@ -1,4 +1,4 @@
-"""Refuses to train a space and to search a spec, with the place in the text that is why."""
+"""Checks that what is trained has no open values, and what is searched has some."""
 
 from collections.abc import Callable
 

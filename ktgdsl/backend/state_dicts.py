@@ -1,4 +1,4 @@
-"""State dicts as people have them: inside of checkpoints, of networks inside of wrappers."""
+"""Finds state dicts in checkpoints of other programs, and removes the prefixes of wrappers."""
 
 import codecs
 from argparse import Namespace
@@ -33,9 +33,9 @@ def safe_beside_weights() -> list[Any]:
 
 
 def state_dict_in(content: object) -> Mapping[str, Tensor] | None:
-    """The state dict in what a file holds: it itself, or what is inside under a usual name.
+    """The state dict in the content of a file: the content itself, or an item with a usual name.
 
-    Where no name is a usual one, the only state dict that is there. None where there is none.
+    Without a usual name, the only item that is a state dict; None if there is no such item.
     """
     if _is_state_dict(content):
         return content  # type: ignore[return-value]  # as was just seen
@@ -56,14 +56,14 @@ def named_state_dicts(content: object) -> dict[str, Mapping[str, Tensor]]:
     return {name: each for name, each in found.items() if each is not None}
 
 
-def unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unwrapped(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a state dict under the names of the network that it is for.
 
     Wrappers put a prefix before names: `module.` of DataParallel, `_orig_mod.` of torch.compile,
     `model.` of many others. What a wrapper has beside the network is left out. Raises ValueError,
     with the prefixes, where several would do.
     """
-    counts = Counter(each for name in given for each in _prefixes(name, wanted))
+    counts = Counter(each for name in loaded for each in _prefixes(name, wanted))
     most = max(counts.values(), default=0)
     prefixes = [prefix for prefix, count in counts.items() if count == most]
     if "" in prefixes or not prefixes:
@@ -71,23 +71,23 @@ def unwrapped(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict
     if len(prefixes) > 1:
         raise ValueError(" and ".join(f"`{prefix}`" for prefix in prefixes))
     (prefix,) = prefixes
-    inside = (name for name in given if name.startswith(prefix))
-    return {name.removeprefix(prefix): given[name] for name in inside}
+    inside = (name for name in loaded if name.startswith(prefix))
+    return {name.removeprefix(prefix): loaded[name] for name in inside}
 
 
-def with_counters(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With the network's own counts of the batches of batch norm where the file has none."""
+def with_counters(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with batch counters of batch norm taken from the network if they are missing."""
     own = {name: each for name, each in wanted.items() if name.rpartition(".")[2] == _COUNTER}
-    return {**own, **given}
+    return {**own, **loaded}
 
 
-def not_numbers(given: Mapping[str, Tensor], parameters: Iterator[str]) -> str | None:
+def not_numbers(loaded: Mapping[str, Tensor], parameters: Iterator[str]) -> str | None:
     """The first tensor with NaN, or parameter that is infinite, in words.
 
     A buffer may be infinite: masks are.
     """
     learned = set(parameters)
-    for name, tensor in given.items():
+    for name, tensor in loaded.items():
         if tensor.isnan().any():
             return f"NaN in {name}"
         if name in learned and tensor.isinf().any():

@@ -1,4 +1,4 @@
-"""Layers that compute what they would of a whole batch of which several processes have parts."""
+"""Batch norm and dropout across processes: as of the whole batch, of which each has a part."""
 
 from collections.abc import Iterable
 

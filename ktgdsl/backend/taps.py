@@ -1,4 +1,4 @@
-"""Taps: a network called for what its modules compute, beside or in place of its logits."""
+"""Taps: reads the outputs of modules inside of a network, besides its logits or instead of them."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Losses that are linear in the destination's log p: all those into a node at once."""
+"""Fuses the losses into a node that are linear in its log p: all are computed at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared layers: one module in several networks, and the parts of networks that are called."""
+"""Shared layers: one module in several networks, and calls of parts of a network."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class Stages(StagedNetwork):
 
 
 class Part(Stages):
-    """Stages that know of which network, and where they begin at the input normalise as it does."""
+    """Stages of a network, to which they refer; those from the input on normalise as it does."""
 
     def __init__(self, network: StagedNetwork, stages: Sequence[str]) -> None:
         super().__init__(network, stages)

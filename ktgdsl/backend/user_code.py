@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ktgdsl.backend.random_streams import random_stream
-from ktgdsl.backend.user_modules import noting_imports, put_first_on_path
+from ktgdsl.backend.user_modules import put_first_on_path, recording_imports
 from ktgdsl.errors import describe
 from ktgdsl.vocabulary.spelling import closest
 
@@ -37,7 +37,7 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
     """
     function = user_function(path, folder)
     module = path.partition(":")[0]
-    with _own_command_line(module), noting_imports(module):
+    with _own_command_line(module), recording_imports(module):
         try:
             return function(*args, **arguments)
         except (Exception, SystemExit) as error:
@@ -53,7 +53,7 @@ def user_function(path: str, folder: str | None) -> Any:
     module, _, name = path.partition(":")
     if folder is not None:
         put_first_on_path(folder)
-    with _own_command_line(module), noting_imports(module):
+    with _own_command_line(module), recording_imports(module):
         where = folder and (
             f"modules are looked up beside the spec, in {folder}, then where Python looks"
         )

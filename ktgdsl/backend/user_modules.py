@@ -1,4 +1,4 @@
-"""Where modules of the user's are looked up, and which of them calls have imported. No torch."""
+"""The import path for modules of the user's, and a record of what calls have imported. No torch."""
 
 import sys
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ def imported_by(module: str) -> frozenset[str]:
 
 
 @contextmanager
-def noting_imports(module: str) -> Iterator[None]:
-    """Note what is imported meanwhile, in a call of a function of `module`."""
+def recording_imports(module: str) -> Iterator[None]:
+    """Record what the block, a call of a function of `module`, imports."""
     before = set(sys.modules)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Weights of a network to and from files, with what does not fit as a diagnostic."""
+"""Saves and loads the weights of a network; weights that do not fit give a diagnostic."""
 
 import io
 import json
@@ -27,20 +27,20 @@ _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
 """How files of weights are named."""
 
 MEAN, STD = "mean", "std"
-"""In the header of a file: what images were normalised by, in units of white, as JSON lists."""
+"""Fields of the header: the normalisation of the images, where white is 1, as JSON lists."""
 
 _DIGEST, _ZEROS = "ktgdsl_sha256", "0" * 64
-"""The name in the header of the digest of a file, and what stands there while it is computed."""
+"""The field of the header with the file's digest, and its value while that is computed."""
 
 _SHOWN = 3
 """How many of the tensors that do not fit a message names."""
 
 
-def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
+def save_weights(module: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write the parameters and buffers to a safetensors file: all of it, or nothing.
 
-    `facts` go into the header of the file, and so does the SHA-256 of the whole file, computed with
-    zeros in its place.
+    `metadata` goes into the header of the file, and so does the SHA-256 of the whole file, computed
+    with zeros in its place.
 
     Raises:
         OSError: when the file cannot be written.
@@ -50,12 +50,12 @@ def save_weights(module: nn.Module, path: Path, facts: Mapping[str, str] | None 
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    stored = _in_order(safetensors.torch.save(content, {**(facts or {}), _DIGEST: _ZEROS}))
+    stored = _in_order(safetensors.torch.save(content, {**(metadata or {}), _DIGEST: _ZEROS}))
     write_atomic(path, stored.replace(_ZEROS.encode(), digest(stored).encode(), 1))
 
 
 def _in_order(stored: bytes) -> bytes:
-    """A safetensors file with its facts in alphabetical order; the library's is a random one.
+    """A safetensors file with its metadata in alphabetical order; the library's is a random one.
 
     The file is the length of its header in 8 bytes, the header as JSON, and the tensors.
     """
@@ -77,8 +77,8 @@ def _is_intact(stored: bytes) -> bool | None:
     return digest(blank) == found[1].decode()
 
 
-def facts_of(path: Path) -> dict[str, str]:
-    """The facts in the header of a safetensors file that can be read."""
+def metadata_of(path: Path) -> dict[str, str]:
+    """The metadata in the header of a safetensors file that can be read."""
     with safetensors.safe_open(path, framework="pt") as file:
         return file.metadata() or {}
 
@@ -91,13 +91,13 @@ def normalization_of(path: Path) -> tuple[list[float], list[float]] | None:
     """
     if path.suffix != ".safetensors":
         return None
-    facts = facts_of(path)
-    if not facts.keys() >= {MEAN, STD}:
+    metadata = metadata_of(path)
+    if not metadata.keys() >= {MEAN, STD}:
         return None
     try:
-        mean, std = json.loads(facts[MEAN]), json.loads(facts[STD])
+        mean, std = json.loads(metadata[MEAN]), json.loads(metadata[STD])
         return [float(each) for each in mean], [float(each) for each in std]
-    except (TypeError, ValueError):  # somebody else's facts of these names
+    except (TypeError, ValueError):  # somebody else's metadata of these names
         return None
 
 

@@ -1,4 +1,4 @@
-"""The data to evaluate a run on: its own or others, as its networks take them."""
+"""The data to evaluate a run on: its own or other data, with the run's sizes and classes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +62,7 @@ def data_to_evaluate(plan: Plan, named: str | None, root: str | Path | None) -> 
 
 
 def _others(data: DataPlan, named: str) -> DataPlan:
-    """Other data, whole, in the size that the run brings its images to."""
+    """Another data set, all of it, with images resized as in the run."""
     compiled = compile_source(Source("any.ktg", _ANY_GRAPH), Path.cwd(), [f"data={named}"])
     if compiled.plan is None:
         raise SpecError(compiled.diagnostics, compiled.sources)

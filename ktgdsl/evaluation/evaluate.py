@@ -94,13 +94,13 @@ def evaluate(
 
 
 def _first_target_first(plan: Plan, nodes: Sequence[str]) -> list[str]:
-    """The nodes to evaluate, each once; what there is no such node of, `load_network` says."""
+    """The distinct nodes to evaluate; `load_network` reports unknown ones."""
     graph = plan.graph
     return [*dict.fromkeys(nodes or [*graph.targets, *(each.name for each in graph.evaluated)])]
 
 
 def _trained_repeats(run: RunFolder, plan: Plan, names: Sequence[str]) -> list[int]:
-    """The repeats that are trained to the end, and the first: that it is missing is an error."""
+    """The repeats that are trained to the end, and the first: if that is missing, loading fails."""
     networks = [name for name in names if name in plan.graph.networks]
     further = range(2, plan.train.repeats + 1)
     if run.result() is not None:

@@ -1,4 +1,4 @@
-"""What an evaluation found: the counts of each node and seed, and scores of them. No torch."""
+"""The result of an evaluation: counts of each node and seed, and scores of them. No torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The formats of exported networks. What is written was read back and computes what it should."""
+"""The formats of exported networks; each file is read back and compared with the network."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ktgdsl.backend.weights import MEAN, STD, facts_of
+from ktgdsl.backend.weights import MEAN, STD, metadata_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.exporting.trained_node import TrainedNode
@@ -90,7 +90,7 @@ def weights_file(node: TrainedNode) -> bytes:
     if node.name in node.plan.graph.networks:
         path = node.run.weights(node.name, node.repeat)
         tensors = safetensors.torch.load_file(path)
-        stored = facts_of(path)
+        stored = metadata_of(path)
         facts |= {MEAN: stored[MEAN], STD: stored[STD]}
     else:
         state = node.network.state_dict()

@@ -1,4 +1,4 @@
-"""A node of a finished run: its network, and what another program has to know of it."""
+"""A node of a finished run: its network, and the metadata that other programs need."""
 
 import json
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class TrainedNode(NamedTuple):
 
     @property
     def output(self) -> str:
-        """What the network gives: "logits", or "log_p" of an ensemble of probabilities."""
+        """The kind of output: "logits", or "log_p" of an ensemble of probabilities."""
         ensemble = ensembles_of(self.plan.graph).get(self.name)
         return "log_p" if ensemble is not None and ensemble.on == "probabilities" else "logits"
 
@@ -74,7 +74,7 @@ class TrainedNode(NamedTuple):
         return self.result.nodes[self.name].accuracy.runs[self.repeat - 1]
 
     def facts(self) -> dict[str, str]:
-        """What stands in an exported file beside the network: texts, those of lists as JSON."""
+        """The metadata of an exported file: strings, lists among them as JSON."""
         return {
             "class_names": json.dumps(self.class_names),
             "image_shape": json.dumps(self.shape),

@@ -1,4 +1,4 @@
-"""What is counted of answers: plain data that every measure of a classification follows from."""
+"""Counts of a network's answers, as plain data from which every measure is computed."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self

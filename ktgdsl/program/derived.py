@@ -1,4 +1,4 @@
-"""What the outputs of ensembles and constants are computed from, for an edge and in evaluation."""
+"""Resolves reads of derived nodes: what ensembles and constants are computed from, edge by edge."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ class Outputs:
         self._network = graph.nodes[0].name
 
     def read(self, read: Read, destination: str | None = None, head: str | None = None) -> Read:
-        """What is read of a node on an edge to `destination`, None where there is no edge.
+        """The read of a node's output on an edge to `destination`, None where there is no edge.
 
         `head` is the label that the edge is about, None where samples have one.
         """
@@ -56,7 +56,7 @@ class Outputs:
         return LABEL if head is None else Computed("column", (LABEL, self._labels.index(head)))
 
     def read_at(self, read: Read, place: "Place") -> Read:
-        """What is read of a node, of an ensemble or constant with how it is computed."""
+        """The read at a place; for an ensemble or a constant with the way to compute it."""
         if read.node in self.ensembles:
             heads = self.heads.get(read.node, ())
             head = read.tap if len(heads) > 1 else next(iter(heads), None)
@@ -66,7 +66,7 @@ class Outputs:
         return read
 
     def reported(self, ensemble: str) -> tuple[DerivedOutput, ...]:
-        """What an ensemble answers as it is evaluated: for no destination, and without labels."""
+        """The outputs of an ensemble in evaluation: for no destination, and without labels."""
         return tuple(
             self._combined(ensemble, Place(labeled=False, head=head))
             for head in self.heads.get(ensemble) or (None,)
@@ -83,12 +83,12 @@ class Outputs:
         return found
 
     def taught(self, node: str) -> set[str]:
-        """The nodes that learn from an edge into a node: it if it has weights, else its members."""
+        """The nodes that learn from an edge into a node: itself, or else what it combines."""
         weightless = node in self.ensembles and node not in self.mixers
         return self.reached(node) - {node} if weightless else {node}
 
     def networks_within(self, node: str) -> Iterator[str]:
-        """The nodes with a network that a node is made of in the end; itself if it has one."""
+        """The network nodes that a node is made of, through others or not; itself if it is one."""
         if node in self.ensembles:
             for source in self._sources[node]:
                 yield from self.networks_within(source)
@@ -124,7 +124,7 @@ class Outputs:
         return self.label_of(place.head) if place.labeled else Computed("unlabeled", (like,))
 
     def logits_within(self, node: str | None, place: "Place") -> Read:
-        """Logits that a node is made of, for their shape; of any node, where it is of none."""
+        """Some logits within a node, for their shape; those of any node for a constant."""
         within = next(iter(() if node is None else self.networks_within(node)), self._network)
         return Read(within, "logits", self.answer_tap(within, place.head), view=place.view)
 
@@ -147,7 +147,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class _Resolver:
-    """Turns what a way to combine reads into values of the nodes of an ensemble."""
+    """Resolves the inputs of a way to combine to values of an ensemble's nodes."""
 
     outputs: Outputs
     node: str

@@ -1,4 +1,4 @@
-"""The losses and gates of an edge in a phase, with what each of them reads of which node."""
+"""Lowers edges to the program: the losses and gates of each, with their inputs resolved."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +22,7 @@ from ktgdsl.vocabulary.registry import entry_of
 
 
 def source_kind(edge: plan.Edge) -> reads.SourceKind:
-    """What an edge comes from."""
+    """The kind of source that an edge has."""
     match edge.source:
         case plan.Labels():
             return "label"
@@ -35,7 +35,7 @@ def source_kind(edge: plan.Edge) -> reads.SourceKind:
 def edge_loss(
     edge: plan.Edge, pair: str, outputs: Outputs, reduce: str, epochs: int, steps: int
 ) -> EdgeLoss:
-    """What an edge computes in a phase of so many epochs; `reduce` is the setting of `train`.
+    """The loss of an edge in a phase of so many epochs; `reduce` is the setting of `train`.
 
     `pair` stands for the edge in the names of modules, `outputs` are those of the nodes, and
     `steps` is the number of steps of an epoch.
@@ -64,7 +64,7 @@ def _reduction(edge: plan.Edge, term: plan.Term, reduce: str) -> Reduction:
 
 @dataclass(frozen=True)
 class _Resolver:
-    """Turns what words read of the ends of an edge into values of its nodes."""
+    """Resolves the inputs of losses and gates to values of the nodes at the ends of an edge."""
 
     edge: plan.Edge
     pair: str
@@ -91,11 +91,11 @@ class _Resolver:
                 return Combined("+", tuple(self.gate(each) for each in gate.terms))
 
     def label(self, *ends: plan.Endpoint) -> Value:
-        """The label that the first of these ends that is about one is about."""
+        """The label of the first of these ends that answers one."""
         return self.outputs.label_of(self._head(*ends))
 
     def _head(self, *ends: plan.Endpoint) -> str | None:
-        """What an edge is about, None where samples have one label."""
+        """The head that an edge is about, None where samples have one label."""
         for end in ends:
             if isinstance(end, plan.Labels) and end.head is not None:
                 return end.head

@@ -1,4 +1,4 @@
-"""The program of a plan: its phases, their updates, and what each update calls."""
+"""Lowers a plan to its program: phases, their updates, and the calls of each update."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -61,7 +61,7 @@ def _pretraining(plan: Plan, node: plan_model.Node, names: dict[str, str]) -> Ph
 
 
 def without_caches(plan: Plan) -> Plan:
-    """The same plan, with the outputs of all nodes computed in each step."""
+    """The same plan without `cache = outputs`."""
     nodes = tuple(node.model_copy(update={"cache": "none"}) for node in plan.graph.nodes)
     return plan.model_copy(update={"graph": plan.graph.model_copy(update={"nodes": nodes})})
 
@@ -81,7 +81,7 @@ def mixer_names(plan: Plan) -> dict[str, str]:
 
 
 def evaluation_of(plan: Plan, nodes: Collection[str] | None = None) -> Update:
-    """What the accuracy of nodes, by default of all, is computed from: logits, and no loss.
+    """The update that evaluates nodes, by default all: it computes logits, and no loss.
 
     Networks are called as wholes, whatever they share.
     """
@@ -183,7 +183,7 @@ def _learners(
     phase: plan_model.Phase | None,
     edges: Collection[EdgeLoss],
 ) -> Iterator[Learner]:
-    """What learns from these edges: networks with their connectors, and ensembles."""
+    """The learners of these edges: networks with their connectors, and ensembles."""
     taught = dict.fromkeys(edge.learner for edge in edges)
     reached = {name: outputs.reached(name) for name in taught}
     connectors = connectors_of(edges)

@@ -81,9 +81,9 @@ class EdgeLoss:
 
 @dataclass(frozen=True)
 class Module:
-    """What has weights: the network of a node. `name` is its attribute in a training graph.
+    """The network of a node. `name` is its attribute in a training graph.
 
-    `follows` is the node that the network is a copy of at the start, None for one of its own.
+    `follows` is the node whose weights it starts with and follows, None for any other node.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Trunk:
     called: bool = True
 
     def backward(self, sharers: int) -> float:
-        """What a gradient into it is multiplied by that is the sum of so many sharers' ones."""
+        """The factor on its gradient, which is the sum over so many sharers: 1, or for the mean."""
         return 1.0 if self.grad == "sum" else sharers / len(self.nodes)
 
 
@@ -149,7 +149,7 @@ class StageCall:
 
     @property
     def output(self) -> str:
-        """The tap where what the call gives is, if nothing else is read of it."""
+        """The tap of the call's own output."""
         return LOGITS if self.trunk is None else self.trunk.layers[-1]
 
     @property
@@ -159,7 +159,7 @@ class StageCall:
 
     @property
     def attribute(self) -> str:
-        """What of a training graph is called: the module, or for the second view a wrapper."""
+        """The attribute of a training graph that is called: a wrapper for the second view."""
         return self.module if self.view == 0 else f"second_view_of_{self.module}"
 
 
@@ -199,7 +199,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Learner:
-    """What an optimiser trains in a phase, by the name of its node or trunk.
+    """The parameters that an optimiser trains in a phase: those of a node or a trunk, by its name.
 
     Of a trunk `sharers` are the nodes that learn in the phase. Of a node `losses` are the nodes
     whose losses reach it: itself, and ensembles that pass theirs on.
@@ -257,7 +257,7 @@ class Phase:
 
     @property
     def answering(self) -> tuple[str, ...]:
-        """Of these, the ones whose logits are computed, then ensembles."""
+        """The nodes whose logits are computed, then ensembles."""
         calls = [call for update in self.updates for call in update.calls]
         answering = [name for call in calls if call.gives_logits for name in call.nodes]
         answering += [each.node for update in self.updates for each in update.reported]

@@ -1,4 +1,4 @@
-"""What the edges of an update, and ensembles, read of its nodes."""
+"""Collects the inputs of an update: reads of nodes, placeholders, connectors, mixers."""
 
 from collections.abc import Iterable, Iterator
 
@@ -22,7 +22,7 @@ from ktgdsl.program.values import (
 
 
 def reads_of(edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()) -> tuple[Read, ...]:
-    """What is read by edges and for ensembles, each once, in the order of its first use."""
+    """The distinct reads of edges and ensembles, in the order of their first use."""
     found = [*_leaves(edges), *(leaf for output in reported for leaf in _of_derived(output))]
     return tuple(dict.fromkeys(each for each in found if isinstance(each, Read)))
 
@@ -36,7 +36,7 @@ def placeholders_of(update: Update) -> tuple[Placeholder, ...]:
 
 
 def connectors_of(edges: Iterable[EdgeLoss]) -> tuple[Connector, ...]:
-    """The connectors of edges, each once."""
+    """The distinct connectors of edges."""
     losses = (loss for edge in edges for term in edge.terms for loss in term.losses)
     found = (each for loss in losses for each in loss.inputs if isinstance(each, Connector))
     return tuple(dict.fromkeys(found))
@@ -52,13 +52,13 @@ def margin_names(edges: Iterable[EdgeLoss]) -> dict[Read, str]:
 def mixers_of(
     edges: Iterable[EdgeLoss], reported: Iterable[DerivedOutput] = ()
 ) -> tuple[Mixer, ...]:
-    """What the modules of ensembles compute, each once."""
+    """The distinct calls of the modules of ensembles."""
     found = [*_leaves(edges), *(leaf for output in reported for leaf in _of_derived(output))]
     return tuple(dict.fromkeys(each for each in found if isinstance(each, Mixer)))
 
 
 def _leaves(edges: Iterable[EdgeLoss]) -> Iterator[Read | Placeholder | Mixer]:
-    """What the losses and gates of edges are computed from."""
+    """The inputs that the losses and gates of edges are computed from."""
     for edge in edges:
         for term in edge.terms:
             for each in (*(each for loss in term.losses for each in loss.inputs), term.gate):

@@ -1,4 +1,4 @@
-"""Shared layers in a program: a trunk is called once, and the nodes go on from what it gives."""
+"""Shared layers in a program: a trunk is called once, and the nodes continue from its output."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -15,7 +15,7 @@ _NEXT = dict(pairwise(STAGES))
 
 
 def trunks_of(plan: Plan) -> tuple[Trunk, ...]:
-    """The trunks of a plan, each after the one that it goes on from."""
+    """The trunks of a plan, each after the trunk whose output it continues from."""
     shares = {f"{share.nodes[0]}.{share.layers[-1]}": share for share in plan.graph.shares}
     modules = unique({name: f"trunk_{identifier(name)}" for name in shares})
     built_in = {n.name for n in plan.graph.nodes if n.network.name in (Resnet.word, Wrn.word)}
@@ -65,14 +65,14 @@ class _Parts:
     networks: Mapping[str, str]
 
     def of_tap(self, node: str, tap: str) -> Trunk | None:
-        """The trunk that computes a place of a node; None where the node does for itself."""
+        """The trunk that computes a tap of a node; None where the node's own stages do."""
         stage, _, rest = tap.partition(".")
         if rest == "pre" and self.networks.get(node) == "wrn":
             stage = _NEXT[stage]  # which begins with a batch norm and the ReLU
         return next((each for each in self._below(node) if stage in each.layers), None)
 
     def below(self, node: str) -> Trunk | None:
-        """The trunk whose output a node or another trunk goes on from."""
+        """The trunk whose output a node or another trunk continues from."""
         return next(iter(self._below(node)), None)
 
     def _below(self, name: str) -> list[Trunk]:
@@ -157,7 +157,7 @@ def _access(trunk: Trunk, update: Update, taught: bool, learning: Collection[str
 
 
 def _with_reads(value: Any, moved: Callable[[Read], Read]) -> Any:
-    """A part of a program with other reads in it."""
+    """A part of a program, its reads replaced by `moved`."""
     if isinstance(value, Read):
         return moved(replace(value, derived=_with_reads(value.derived, moved)))
     if isinstance(value, tuple):

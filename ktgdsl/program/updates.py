@@ -1,4 +1,4 @@
-"""The updates of a phase: one of all that learn, or one of each in turn, and what they call."""
+"""The updates of a phase: one for all learners, or one for each in turn, with their calls."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -56,7 +56,7 @@ def updates(
 def _with_more(
     calls: Iterable[StageCall], ensembles: Iterable[DerivedOutput]
 ) -> tuple[StageCall, ...]:
-    """The calls with what ensembles read of the first view as well."""
+    """The calls, extended by what ensembles read of the first view."""
     first = {c.node: c for c in with_outputs([c for c in calls if c.view == 0], (), ensembles)}
     return tuple(first[call.node] if call.view == 0 else call for call in calls)
 
@@ -64,7 +64,7 @@ def _with_more(
 def _in_turn(
     calls: Sequence[StageCall], edges: Sequence[EdgeLoss], learners: Sequence[Learner]
 ) -> Iterator[tuple[list[str], Update]]:
-    """Who learns in each update, and the update."""
+    """The learners of each update, and the update."""
     into = {each.name: [e for e in edges if e.learner in each.losses] for each in learners}
     needed = {name: {name}.union(*map(needed_nodes, own)) for name, own in into.items()}
     used = set().union(*needed.values())
@@ -94,7 +94,7 @@ def needed_nodes(edge: EdgeLoss) -> set[str]:
 def with_outputs(
     calls: Iterable[StageCall], edges: Iterable[EdgeLoss], ensembles: Iterable[DerivedOutput] = ()
 ) -> tuple[StageCall, ...]:
-    """The calls with all that is read, and calls on the second view of what is read of it."""
+    """The calls with the taps that are read, and further calls where the second view is read."""
     found, reads = [], reads_of(edges, ensembles)
     for call in calls:
         first, second = (

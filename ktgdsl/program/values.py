@@ -1,4 +1,4 @@
-"""What losses and gates read and compute in a program: values, as frozen data.
+"""The values of a program, which losses and gates read and compute, as frozen data.
 
 Equal values are one value: whoever reads the log-probabilities of a node at a temperature reads
 the same `Read`, and the training graph computes it once.
@@ -37,7 +37,7 @@ SAMPLE, SECOND_VIEW = Placeholder("sample"), Placeholder("second_view")
 
 @dataclass(frozen=True)
 class Read:
-    """What a loss or a gate reads of a node.
+    """A read of a node's output by a loss or a gate.
 
     `detached` is true where no gradient may flow back: in the losses that the node is a source of.
     `view` says which view of the batch the node is called on, and `derived` how the output of an
@@ -50,7 +50,7 @@ class Read:
     T: "float | Weight" = 1.0
     detached: bool = False
     backward: float = 1.0
-    """What gradients that flow back through it are multiplied by."""
+    """The factor on gradients that flow back through it."""
     view: View = 0
     derived: "DerivedOutput | None" = None
 
@@ -79,7 +79,7 @@ class DerivedOutput:
 
 @dataclass(frozen=True)
 class Mixer:
-    """What the module of an ensemble that learns how to combine computes of values.
+    """The output of the module of an ensemble that learns how to combine.
 
     `name` is its attribute in a training graph, and `word` the way to combine.
     """
@@ -92,7 +92,7 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Computed:
-    """What is computed of other values.
+    """A value that is computed from others.
 
     `column` of the labels, where samples have several, and its number;
     `one_hot` of the labels and the logits whose shape it has; `end_of_epoch` of the progress, the

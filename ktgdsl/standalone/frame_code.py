@@ -1,4 +1,4 @@
-"""What a script begins and ends with: its header, and what reads the command line."""
+"""The start and the end of a script: its header, and `main`, which reads the command line."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The Python of an update: its training graph printed, without what it only reports."""
+"""The Python of an update: its training graph as code, without values that are only reported."""
 
 import operator
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -8,24 +8,25 @@ from typing import Any, cast
 import torch
 from torch import fx
 
-from ktgdsl.backend import gates, own_functions
+from ktgdsl.backend import gates
+from ktgdsl.backend import user_functions as user_functions
 from ktgdsl.backend.emit import emit
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.own_functions import OwnFunction
+from ktgdsl.backend.user_functions import ImportedFunction
 from ktgdsl.program.model import StageCall, Update
 from ktgdsl.standalone import runtime
 from ktgdsl.standalone.source import Definitions, import_line
 from ktgdsl.standalone.text import literal
 
 _OPERATORS: dict[object, str] = {operator.mul: "*", operator.add: "+"}
-_SAME: frozenset[object] = frozenset({gates.clock, own_functions.own_values})
+_SAME: frozenset[object] = frozenset({gates.clock, user_functions.own_values})
 """Functions that give their first input: they turn numbers into tensors, or check."""
 
-_HANDS_ON = {own_functions.own_weights: runtime.in_range}
-"""What takes the place of a function that a script cannot have, with its first input alone."""
+_HANDS_ON = {user_functions.own_weights: runtime.in_range}
+"""Replacements of functions that a script cannot have, called with the first input alone."""
 
 CallText = Callable[[Update, fx.Node], tuple[str, str]]
-"""What stands before and after the arguments of a call of a module in an update."""
+"""Gives the text before and after the arguments of a call of a module in an update."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FunctionCode:
 def losses_of(
     update: Update, folder: str | None, call_text: CallText, used: Definitions
 ) -> FunctionCode:
-    """What gives the loss of each node that learns in an update.
+    """The function that computes the loss of each node that learns in an update.
 
     Modules of the user's are looked up in `folder` first; `used` gets what is called.
     """
@@ -49,7 +50,7 @@ def losses_of(
 def answers_of(
     update: Update, folder: str | None, call_text: CallText, used: Definitions
 ) -> FunctionCode:
-    """What gives the logits of each node that is evaluated; see `losses_of`."""
+    """The function that computes the logits of each node that is evaluated; see `losses_of`."""
     return _function(update, folder, 2, call_text, used)
 
 
@@ -73,7 +74,7 @@ def _function(
 
 
 def _needed(graph: fx.Graph, results: Iterable[fx.Node]) -> set[fx.Node]:
-    """What results are computed from, and all modules: a call may change what they keep."""
+    """The nodes that results depend on, and all module calls, which may change buffers."""
     waiting = [*results, *(node for node in graph.nodes if node.op == "call_module")]
     found: set[fx.Node] = set()
     while waiting:
@@ -91,7 +92,7 @@ def _has_line(node: fx.Node, needed: Container[fx.Node]) -> bool:
 
 
 def _is_inline(node: fx.Node, needed: Container[fx.Node]) -> bool:
-    """Whether a value without a name of its own stands where it is used, once."""
+    """Whether a value without a name is used once, and so written inline."""
     users = [each for each in node.users if each in needed]
     unnamed = node.op == "call_function" and not node.meta.get("named")
     return unnamed and len(users) == 1 and users[0].target not in _SAME
@@ -102,14 +103,14 @@ def _add(node: fx.Node, used: Definitions) -> None:
     function: Any = node.target
     if node.op != "call_function" or function in _OPERATORS or function in _SAME:
         return
-    if isinstance(function, OwnFunction):
+    if isinstance(function, ImportedFunction):
         origin = function.__module__, function.__name__
         used.own.add(import_line(_own_name(function), origin))
     elif function not in (operator.getitem, torch.square):
         used.add(_HANDS_ON.get(function, function))
 
 
-def _own_name(function: OwnFunction) -> str:
+def _own_name(function: ImportedFunction) -> str:
     """What a function of the user's is called in a script, which may have another of its name."""
     return f"{function.__module__.replace('.', '__')}__{function.__name__}"
 
@@ -175,7 +176,9 @@ class _Printer:
         if function is torch.square:
             return "torch.square"
         return (
-            _own_name(function) if isinstance(function, OwnFunction) else self._used.name(function)
+            _own_name(function)
+            if isinstance(function, ImportedFunction)
+            else self._used.name(function)
         )
 
 

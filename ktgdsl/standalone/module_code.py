@@ -1,4 +1,4 @@
-"""How a script calls networks, and what it makes beside them: taps, layers, connectors, mixers."""
+"""The module calls of a script, and its modules for taps, shared layers, connectors, mixers."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -34,7 +34,7 @@ def has_parts(program: Program) -> bool:
 
 
 def call_text(used: Definitions) -> Callable[[Update, fx.Node], tuple[str, str]]:
-    """What stands around the arguments of a call of a module in an update."""
+    """A function that gives the text before and after the arguments of a module call."""
 
     def text(update: Update, node: fx.Node) -> tuple[str, str]:
         call = network_call(node)
@@ -191,7 +191,7 @@ def _mode(training: bool) -> str:
 
 
 def _reading(call: StageCall, networks: Mapping[str, nn.Module], used: Definitions) -> str:
-    """What makes the module that a call is to: some stages of a network, or its taps."""
+    """An expression for the module that is called: some stages of a network, or its taps."""
     text, network = _network(call.nodes[0]), networks[call.nodes[0]]
     if call.stages:
         used.add(Stages)

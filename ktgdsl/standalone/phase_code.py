@@ -20,7 +20,7 @@ from ktgdsl.training.optim import skipping
 from ktgdsl.training.plateau import Plateau
 
 _OBSERVED = {"loss": "mean", "accuracy": "accuracy"}
-"""Where a script has what a plateau observes."""
+"""The variable of a script that a plateau observes."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def phase_code(setting: Setting, phase: Phase, name: str, modes: dict[str, bool]
 
 
 def evaluation_text(plan: Plan, split: str = "evaluated") -> str:
-    """What evaluates the nodes on a split."""
+    """An expression that evaluates the nodes on a split."""
     if ensembles_of(plan.graph):
         parts = ", parts" if any(each.optimizer is not None for each in plan.graph.derived) else ""
         return f"evaluate_all(networks{parts}, {split})"
@@ -241,7 +241,7 @@ def _followers(phase: Phase, used: Definitions) -> tuple[list[str], list[str]]:
 
 
 def _best(setting: Setting, phase: Phase) -> tuple[list[str], list[str], list[str]]:
-    """What begins to keep the best epochs, what notes one, and what ends the phase early."""
+    """Statements that start to track the best epochs, note one, and end the phase early."""
     observed = [
         f"plateaus[{literal(each.name)}].observe({_OBSERVED[str(each.schedule.arguments['on'])]}[{literal(each.name)}])"
         for each in phase.learners

@@ -1,4 +1,4 @@
-"""What a plan asks for that no script can have, each with the reason."""
+"""Refuses plans that no script can carry out, with the reasons."""
 
 from collections.abc import Iterator
 

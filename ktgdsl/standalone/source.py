@@ -1,4 +1,4 @@
-"""Source of the package for scripts: definitions with all that they use, and their imports."""
+"""Extracts source of the package for scripts: definitions with their dependencies and imports."""
 
 import ast
 import sys
@@ -15,7 +15,7 @@ Place = tuple[str, str]
 """A definition: the name of its module, and its own."""
 
 REGISTERING = frozenset({"combines", "computes_gate", "computes_loss"})
-"""Decorators that do no more than to put a function under its word."""
+"""Decorators that only register a function for its word."""
 
 UNUSED = frozenset({"before_relu", "state_dict", "load_state_dict", "is_earlier"})
 """Methods that a script never calls: it resolves no taps, and does not resume."""
@@ -62,7 +62,7 @@ class Definitions:
             self.add_named(_place(each))
 
     def add_named(self, place: Place) -> str:
-        """Add what a module of the package calls so; its name in the script."""
+        """Add the definition of that name in a module of the package; its name in the script."""
         module, name = place
         source = _read(module)
         while name not in source.definitions:

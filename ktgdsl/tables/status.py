@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.spec_or_space import require_space, require_spec
+from ktgdsl.backend.user_sources import user_sources
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.errors import KtgError, RunError, SpecError
 from ktgdsl.files import sha256
@@ -58,7 +58,7 @@ class Task:
     @cached_property
     def stale(self) -> str | None:
         """Why what is in the folder cannot be the result of the task any more, if it cannot."""
-        environment, code = self._stored.environment(), own_code(self.plan)
+        environment, code = self._stored.environment(), user_sources(self.plan)
         if PLAN not in environment:  # of an older version
             own = bool(code) or self.data is not None
             return "it does not say what its code and data were" if own else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
+from ktgdsl.backend.user_sources import SourceFile, sources_as_json, user_sources
 from ktgdsl.errors import warn
 from ktgdsl.plan.data import FEWER_VALIDATION_LABELS, Percent
 from ktgdsl.plan.model import Plan
@@ -14,14 +14,14 @@ from ktgdsl.training.datasets.read import read, with_data
 
 @dataclass(frozen=True)
 class Identity:
-    """The user's own source files by name (`ktgdsl.backend.own_code`), and the data's SHA-256."""
+    """The user's source files by name (`ktgdsl.backend.user_sources`), and the data's SHA-256."""
 
-    code: Mapping[str, OwnFile]
+    code: Mapping[str, SourceFile]
     data: str
 
     def as_json(self) -> dict[str, Any]:
         """As `environment.json` has it."""
-        return {**code_as_json(self.code), "data": self.data}
+        return {**sources_as_json(self.code), "data": self.data}
 
 
 def identify(plan: Plan) -> tuple[Plan, Identity]:
@@ -39,4 +39,4 @@ def identify(plan: Plan) -> tuple[Plan, Identity]:
         held_out = data.model_copy(update={"holdout": data.holdout or plan.search is not None})
         if (message := held_out.validation_problem) is not None:
             warn("W108", message, help=FEWER_VALIDATION_LABELS)
-    return plan, Identity(own_code(plan), digest)
+    return plan, Identity(user_sources(plan), digest)

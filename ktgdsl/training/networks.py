@@ -12,8 +12,8 @@ from torch import nn
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.backend.graph import evaluation_graph
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
-from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.parts import make_mixers
+from ktgdsl.backend.user_sources import user_sources
 from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.heads import ClassNames, heads_of, label_columns
@@ -85,7 +85,7 @@ def load_network(folder: FolderPath, name: str, repeat: int = 1) -> nn.Module:
     trained = _Trained(run, plan, repeat)
     is_network = name in plan.graph.networks
     loaded: Any = trained.network(name) if is_network else trained.ensemble(name)
-    if changed := changed_code(run.environment(), own_code(plan)):
+    if changed := changed_code(run.environment(), user_sources(plan)):
         warnings.warn(
             f"the code that {run.path} was trained with has changed, and its networks may compute "
             f"something else now: {', '.join(changed)}; it is kept in {run.path / 'code'}",

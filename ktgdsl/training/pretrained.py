@@ -10,9 +10,9 @@ from pathlib import Path
 
 from torch import nn
 
-from ktgdsl.backend.own_code import digest_of, own_code
 from ktgdsl.backend.processes import processes
-from ktgdsl.backend.weights import facts_of, load_weights, save_weights
+from ktgdsl.backend.user_sources import sources_digest, user_sources
+from ktgdsl.backend.weights import load_weights, metadata_of, save_weights
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.content import content_digest
@@ -32,7 +32,7 @@ def content_facts(alone: Plan, data: str | None) -> dict[str, str]:
     """
     networks = {node.network.name for node in alone.graph.nodes}
     versions = [f"{name} {version(name)}" for name in LIBRARIES if name in networks]
-    code = " ".join([digest_of(own_code(alone)), *versions])
+    code = " ".join([sources_digest(user_sources(alone)), *versions])
     if data is None:
         data = content_digest(read(alone.data)[0], alone.data.workers)
     facts = {CODE: code, DATA: data}
@@ -62,7 +62,7 @@ def load_entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None
     """Load a file into the network of a node; None if it is not there, damaged or does not fit."""
     if not path.exists() or load_weights(network, path, sealed=True) is not None:
         return None
-    facts = facts_of(path)
+    facts = metadata_of(path)
     split: SplitName = "validation" if facts["split"] == "validation" else "test"
     stopped = int(facts[STOPPED]) if STOPPED in facts else None
     return PretrainDone(node, float(facts["accuracy"]), split, cached=True, stopped=stopped)
@@ -75,7 +75,7 @@ def why_unused(path: Path, content: Mapping[str, str]) -> str:
     changed = set()
     for other in path.parent.glob(f"{path.name.partition('-')[0]}-*.safetensors"):
         try:
-            facts = facts_of(other)
+            facts = metadata_of(other)
         except Exception:  # it may be damaged, and is not used
             continue
         changed |= {name for name in (CODE, DATA) if facts.get(name) != content[name]}

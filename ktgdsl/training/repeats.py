@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ktgdsl.backend.own_code import own_code
 from ktgdsl.backend.processes import processes
+from ktgdsl.backend.user_sources import user_sources
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits
@@ -121,7 +121,7 @@ class Run:
         )
         self._open()
         if self._writes:
-            note_imported_code(self.folder, own_code(self.plan))
+            note_imported_code(self.folder, user_sources(self.plan))
         accuracies = train(
             step,
             splits,

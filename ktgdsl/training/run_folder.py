@@ -26,7 +26,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from ktgdsl.backend.own_code import OwnFile
+from ktgdsl.backend.user_sources import SourceFile
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sealed_json, sha256, unsealed_json
 from ktgdsl.plan.heads import ClassNames
@@ -131,7 +131,7 @@ class RunFolder:
         """Write `environment.json`, or replace it."""
         write_file(self.path / "environment.json", sealed_json(environment).encode())
 
-    def write_code(self, code: Mapping[str, OwnFile], folder: str = "code") -> None:
+    def write_code(self, code: Mapping[str, SourceFile], folder: str = "code") -> None:
         """Write copies of the user's own modules, in folders as Python finds packages in them."""
         for name, file in code.items():
             path = self.path / folder / name

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ktgdsl.backend.own_code import OwnFile, code_as_json, own_code
+from ktgdsl.backend.user_sources import SourceFile, sources_as_json, user_sources
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.datasets.errors import data_error
@@ -18,7 +18,7 @@ def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(environment.get("resumed", []))
 
 
-def changed_code(environment: Mapping[str, Any], code: Mapping[str, OwnFile]) -> list[str]:
+def changed_code(environment: Mapping[str, Any], code: Mapping[str, SourceFile]) -> list[str]:
     """The user's source files, by name, that differ from those that were used last.
 
     A file that is only imported while a call of the user's is under way is compared where it was.
@@ -75,7 +75,7 @@ def changes_to_resume(
     Changed code is copied into the folder, to `code-2` and so on. Raises RunError when it has
     changed and may not (E502), or the data have (E508).
     """
-    changed = changed_code(environment, own_code(plan))
+    changed = changed_code(environment, user_sources(plan))
     if changed and not allow_changed:
         noted = [1, *(n for n, each in enumerate(resumptions(environment), 2) if "code" in each)]
         when = "begun" if noted[-1] == 1 else "last resumed"
@@ -103,13 +103,13 @@ def changes_to_resume(
     return now.as_json()
 
 
-def note_imported_code(folder: RunFolder, code: Mapping[str, OwnFile]) -> None:
+def note_imported_code(folder: RunFolder, code: Mapping[str, SourceFile]) -> None:
     """Add source files that were found only when the networks were made."""
     environment = folder.environment()
     new = {name: code[name] for name in code.keys() - last_noted(environment, "code").keys()}
     if new:
         folder.write_code(new)
-        last_noted(environment, "code").update(code_as_json(new)["code"])
+        last_noted(environment, "code").update(sources_as_json(new)["code"])
         folder.write_environment(environment)
 
 

@@ -1,4 +1,4 @@
-"""The user's own code that a plan names: source files of its modules, and of what these import."""
+"""Source files of the user's own code that a plan names: its modules, and modules they import."""
 
 import ast
 import hashlib
@@ -22,7 +22,7 @@ _FUNCTION = re.compile(r'"([^\W\d][\w.]*):[^\W\d][\w.]*\\?"')
 """A function in the JSON text of a plan, in whose space quotes are escaped."""
 
 
-class OwnFile(NamedTuple):
+class SourceFile(NamedTuple):
     """A source file of the user's: where it is, its content and the SHA-256 of that."""
 
     path: Path
@@ -30,18 +30,17 @@ class OwnFile(NamedTuple):
     sha256: str
 
 
-def own_code(plan: Plan) -> dict[str, OwnFile]:
+def user_sources(plan: Plan) -> dict[str, SourceFile]:
     """The user's source files that a plan's functions are in or import, by name: `pkg/nets.py`.
 
-    Nothing is imported: modules are looked up as Python would, and import statements followed,
-    but for those of installed packages, of the standard library and of ktgdsl. What a module
-    imports in another way, as by a name that it makes up, is known once a call of its functions
-    has imported it.
+    Nothing is imported: modules are located as Python would, and their import statements are
+    followed, except into installed packages, the standard library and ktgdsl. Dynamic imports are
+    known only after a call of the module's functions has done them.
     """
     importlib.invalidate_caches()
     data = plan.data.source
     own_data = str(data.arguments["function"]) if data.name == "python" else ""
-    found: dict[str, OwnFile] = {}
+    found: dict[str, SourceFile] = {}
     with first_on_path(plan.folder):
         for module in {*_FUNCTION.findall(plan.to_json())} - {own_data.partition(":")[0]}:
             _add(module, found)
@@ -51,18 +50,18 @@ def own_code(plan: Plan) -> dict[str, OwnFile]:
     return dict(sorted(found.items()))
 
 
-def code_as_json(code: Mapping[str, OwnFile]) -> dict[str, Any]:
+def sources_as_json(code: Mapping[str, SourceFile]) -> dict[str, Any]:
     """The field of `environment.json` with each source file: where it is, and its SHA-256."""
     return {"code": {n: {"path": str(f.path), "sha256": f.sha256} for n, f in code.items()}}
 
 
-def digest_of(code: Mapping[str, OwnFile]) -> str:
+def sources_digest(code: Mapping[str, SourceFile]) -> str:
     """One SHA-256 of all files and their names."""
     lines = "".join(f"{file.sha256} {name}\n" for name, file in code.items())
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _add(module: str, found: dict[str, OwnFile]) -> None:
+def _add(module: str, found: dict[str, SourceFile]) -> None:
     """Add the files of a module and of all that it imports."""
     pending, seen = [module, *imported_by(module)], set()
     while pending:
@@ -84,7 +83,7 @@ def _add(module: str, found: dict[str, OwnFile]) -> None:
             continue
         is_package = spec.submodule_search_locations is not None
         stem = f"{name}.__init__" if is_package else name
-        file = OwnFile(path, content, hashlib.sha256(content).hexdigest())
+        file = SourceFile(path, content, hashlib.sha256(content).hexdigest())
         found[stem.replace(".", "/") + path.suffix] = file
         if path.suffix == ".py":
             pending += _imports(content, name if is_package else parent)

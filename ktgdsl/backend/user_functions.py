@@ -1,4 +1,4 @@
-"""Losses and gates of the user's own: functions that are imported, called and checked."""
+"""Losses and gates of the user's own: imports their functions, and checks what they return."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ktgdsl.errors import EdgeError, describe
 from ktgdsl.vocabulary.reads import UserFunction
 
 _VALUES = ("source", "destination", "label", "progress")
-"""What functions are called with, as messages name it."""
+"""The positional arguments of such a function, as messages name them."""
 
 
-class OwnFunction:
+class ImportedFunction:
     """A function of the user's with its arguments; it has the name and module of the function.
 
     Raises EdgeError (E505) about the edge (source, destination) when it cannot be imported or does
@@ -123,7 +123,7 @@ _PER_SAMPLE = "leave the mean over the batch to the edge: values are weighted by
 def _not_of_samples(
     value: object, destination: Tensor, what: str, needed: str, *, scalar: bool
 ) -> str | None:
-    """What is wrong with the shape of what a function gave, if anything."""
+    """What is wrong with the shape of a function's result, in words; None if it is right."""
     samples, pixels = destination.shape[:1], destination.shape[:1] + destination.shape[2:]
     if isinstance(value, Tensor) and value.shape in (samples, pixels, *[()][: int(scalar)]):
         return None

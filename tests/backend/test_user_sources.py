@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import ktgdsl
-from ktgdsl.backend.own_code import digest_of, own_code
 from ktgdsl.backend.user_code import call_user_function
+from ktgdsl.backend.user_sources import sources_digest, user_sources
 from ktgdsl.plan.model import Plan
 
 FILES = {
@@ -62,7 +62,7 @@ def plan(folder: Path, network: str = "own_nets:make", data: str = "digits") -> 
 
 
 def test_modules_and_what_they_import_are_own_code_and_nothing_else_is(folder: Path) -> None:
-    code = own_code(plan(folder))
+    code = user_sources(plan(folder))
     assert set(code) == NETS
     assert list(code) == sorted(code)
     assert code["own_nets.py"].path == folder / "own_nets.py"
@@ -71,7 +71,7 @@ def test_modules_and_what_they_import_are_own_code_and_nothing_else_is(folder: P
 
 
 def test_the_code_of_data_counts(folder: Path) -> None:
-    code = own_code(plan(folder, "own_package.other:thing", 'python("own_images:fn")'))
+    code = user_sources(plan(folder, "own_package.other:thing", 'python("own_images:fn")'))
     assert set(code) == {"own_images.py", "own_package/__init__.py", "own_package/other.py"}
 
 
@@ -80,30 +80,30 @@ def test_every_option_of_a_space_counts(folder: Path) -> None:
         'graph own { node a = resnet8 | python("own_images:a") | python("own_hidden:make")'
         " target a edge label -> a }"
     )
-    assert set(own_code(ktgdsl.load(folder / "own.ktg"))) == {"own_images.py", "own_hidden.py"}
+    assert set(user_sources(ktgdsl.load(folder / "own.ktg"))) == {"own_images.py", "own_hidden.py"}
 
 
 def test_what_a_call_imports_by_a_name_of_its_own_making_is_known_after_it(folder: Path) -> None:
     given = plan(folder)
     call_user_function("own_nets:make", given.folder)
-    assert set(own_code(given)) == {*NETS, "own_hidden.py"}
+    assert set(user_sources(given)) == {*NETS, "own_hidden.py"}
 
 
 def test_a_module_that_is_missing_or_broken_is_told_by_whoever_imports_it(folder: Path) -> None:
-    assert own_code(plan(folder, "own_missing:make")) == {}
+    assert user_sources(plan(folder, "own_missing:make")) == {}
     (folder / "own_images.py").write_text("def")
-    assert set(own_code(plan(folder, "own_images:fn"))) == {"own_images.py"}
+    assert set(user_sources(plan(folder, "own_images:fn"))) == {"own_images.py"}
 
 
 def test_the_digest_is_of_contents_and_names(folder: Path) -> None:
-    before = own_code(plan(folder))
-    assert digest_of(before) == digest_of(own_code(plan(folder)))
+    before = user_sources(plan(folder))
+    assert sources_digest(before) == sources_digest(user_sources(plan(folder)))
     (folder / "own_package/unused.py").write_text("changed = True")
-    assert digest_of(before) == digest_of(own_code(plan(folder)))
+    assert sources_digest(before) == sources_digest(user_sources(plan(folder)))
     (folder / "own_package/shared.py").write_text("changed = True")
-    assert digest_of(before) != digest_of(own_code(plan(folder)))
+    assert sources_digest(before) != sources_digest(user_sources(plan(folder)))
 
 
 def test_a_plan_without_own_code_has_none(folder: Path) -> None:
     (folder / "own.ktg").write_text("graph own { node a = resnet8 target a edge label -> a }")
-    assert own_code(ktgdsl.load(folder / "own.ktg")) == {}
+    assert user_sources(ktgdsl.load(folder / "own.ktg")) == {}

@@ -1,5 +1,6 @@
 """The coordinator of a search: asks the study for trials, has them trained, reports values."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
@@ -38,12 +39,15 @@ from ktgdsl.searching.protocol import (
     Report,
     Task,
 )
-from ktgdsl.searching.sampling import ExhaustedError
+from ktgdsl.searching.sampling import ExhaustedError, Sample
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
 from ktgdsl.searching.trial_plans import trial_plan
 
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of checks, which share the pool with trials, begin."""
+
+ASKING = 0.1
+"""Seconds for which trials are asked for before those that there are begin."""
 
 Problems = tuple[Diagnostic, ...]
 
@@ -97,8 +101,7 @@ class Coordinator:
             self._ask(pool)
             if not self._last:
                 return
-            for message in pool.wait():
-                self._handle(pool, message)
+            self._handle(pool, pool.wait())
 
     def checks(self, pool: Pool, checks: Sequence[Check]) -> None:
         """Train the checks whose value is not known yet, all to the end."""
@@ -136,21 +139,36 @@ class Coordinator:
         pool.submit(self._trial_task(trial.number, plan, seed, epoch))
 
     def _ask(self, pool: Pool) -> None:
-        while pool.free > 0 and self._asked < self.search.trials and not self.exhausted:
-            if self._time_is_up():
-                return
-            number = self._asked
-            seed = derive(self.plan.train.seed, "trial", number) % 2**31
-            try:
-                sample = self.study.ask(seed)
-            except ExhaustedError:
-                self.exhausted = True
-                self._listener(Exhausted(number, self.search.trials))
-                return
-            self._asked += 1
-            self._last[number] = 0, 0.0
-            self._listener(TrialStarted(number, sample.params, sample.plan))
-            pool.submit(self._trial_task(number, sample.plan, seed))
+        """Give every worker that is free a new trial."""
+        if self.exhausted:
+            return
+        while not self.exhausted and (samples := self._sample(pool.free)):
+            for seed, sample in samples:
+                number = self._asked
+                self._asked += 1
+                self._last[number] = 0, 0.0
+                self._listener(TrialStarted(number, sample.params, sample.plan))
+                pool.submit(self._trial_task(number, sample.plan, seed))
+        if self.exhausted:
+            self._listener(Exhausted(self._asked, self.search.trials))
+
+    def _sample(self, most: int) -> list[tuple[int, Sample]]:
+        """Ask for some trials, `most` at most: their seeds and samples; none at the end.
+
+        They are written together, but no worker waits long for the others.
+        """
+        samples: list[tuple[int, Sample]] = []
+        until = time.monotonic() + ASKING
+        try:
+            with self.study.written_together():
+                for number in range(self._asked, min(self._asked + most, self.search.trials)):
+                    if self._time_is_up() or (samples and time.monotonic() > until):
+                        break
+                    seed = derive(self.plan.train.seed, "trial", number) % 2**31
+                    samples.append((seed, self.study.ask(seed)))
+        except ExhaustedError:
+            self.exhausted = True
+        return samples
 
     def _trial_task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
         return replace(
@@ -172,14 +190,31 @@ class Coordinator:
             compiles=plan.train.compile != "off",
         )
 
-    def _handle(self, pool: Pool, message: Message) -> None:
+    def _handle(self, pool: Pool, messages: Sequence[Message]) -> None:
+        """Write what messages say of trials, all at once, and only then answer and tell of it."""
+        with self.study.written_together():
+            states = [self._note(message) for message in messages]
+        for message, state in zip(messages, states, strict=True):
+            self._tell(pool, message, state)
+
+    def _note(self, message: Message) -> TrialState | None:
+        """Take a message into the study; the state of its trial if that is decided."""
+        match message:
+            case Report(trial=number, epoch=epoch, value=value):
+                last, values = message.last, message.values
+                return self.study.report(number, epoch, value, last=last, values=values)
+            case Diverged() | Failed():
+                self.study.fail(message.trial, _reason(message))
+        return None
+
+    def _tell(self, pool: Pool, message: Message, state: TrialState | None) -> None:
         match message:
             case Report():
-                self._report(pool, message)
-            case Diverged(trial=number, reason=reason):
-                self._fail(number, f"diverged: {reason}")
-            case Failed(trial=number, reasons=reasons):
-                self._fail(number, "; then ".join(reasons), message.problems)
+                self._answer(pool, message, state)
+            case Diverged():
+                self._end(message.trial, "failed", _reason(message))
+            case Failed():
+                self._end(message.trial, "failed", _reason(message), message.problems)
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
             case Noted():
@@ -187,19 +222,14 @@ class Coordinator:
             case Pretrained():
                 self._note_teacher(message)
 
-    def _report(self, pool: Pool, report: Report) -> None:
+    def _answer(self, pool: Pool, report: Report, state: TrialState | None) -> None:
         number, epoch, value = report.trial, report.epoch, report.value
-        state = self.study.report(number, epoch, value, last=report.last, values=report.values)
         self._last[number] = epoch, value
         kept = state != TrialState.PRUNED
         self._listener(TrialReported(number, epoch, value, kept, report.numbers))
         if state in _STATES:
             self._end(number, _STATES[state])
         pool.decide(number, kept)
-
-    def _fail(self, number: int, reason: str, problems: Problems = ()) -> None:
-        self.study.fail(number, reason)
-        self._end(number, "failed", reason, problems)
 
     def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
         """Tell of the end of a trial, which the study knows already."""
@@ -269,3 +299,10 @@ class Coordinator:
         done = self._check_count - len(self._checks)
         count = self._check_count
         self._listener(CheckDone(check.name, check.seed, done, count, value, reason, problems))
+
+
+def _reason(message: Diverged | Failed) -> str:
+    """Why a trial failed."""
+    if isinstance(message, Diverged):
+        return f"diverged: {message.reason}"
+    return "; then ".join(message.reasons)

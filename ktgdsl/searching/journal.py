@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sha256
@@ -24,6 +26,35 @@ _FIRST = "first"
 """Stands for the digest before that of the first entry."""
 
 Entry = dict[str, Any]
+
+
+class OwnedStorage(JournalStorage):
+    """Optuna's storage in a journal that one process writes: it knows whether trials are queued.
+
+    Optuna asks for those before every trial, and would go through all trials to find none.
+    """
+
+    def __init__(self, journal: "Journal") -> None:
+        super().__init__(journal)
+        studies = (study._study_id for study in self.get_all_studies())
+        trials = (trial for each in studies for trial in self.get_all_trials(each, deepcopy=False))
+        self._queued = any(trial.state == TrialState.WAITING for trial in trials)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As Optuna has it; a trial is queued by a template."""
+        self._queued |= template_trial is not None
+        return super().create_new_trial(study_id, template_trial)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As Optuna has it, but at once where only queued trials are asked for and none is."""
+        if states == (TrialState.WAITING,) and not self._queued:
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
 
 
 class Journal(JournalFileBackend):
@@ -48,16 +79,39 @@ class Journal(JournalFileBackend):
         Whoever reads meanwhile sees them; after an exception what was read is out of date.
         Raises OSError when they cannot be written, and then none of them is.
         """
-        group: list[Entry] = []
-        self._group = group
+        with self.together():
+            assert self._group is not None
+            start = len(self._group)
+            try:
+                yield
+            except BaseException:
+                del self._group[start:]
+                raise
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write the groups of a `with` block as one at its end, those before an exception too.
+
+        A write waits for the disk, so that many at once cost no more time than one. Raises as
+        `group` does.
+        """
+        if self._group is not None:
+            yield
+            return
+        self._group = []
         try:
             yield
         finally:
-            self._group = None
-        if group:
-            self.append_logs(group)
-            for _ in self.read_logs(self._entries):  # so that the next read begins after them
-                pass
+            group, self._group = self._group, None
+            if group:
+                self.append_logs(group)
+                for _ in self.read_logs(self._entries):  # so that the next read begins after them
+                    pass
+
+    @property
+    def is_grouping(self) -> bool:
+        """Whether a `with` block is open at whose end entries are written."""
+        return self._group is not None
 
     def append_logs(self, logs: list[Entry]) -> None:
         """Write entries at once, or keep them for the end of the group."""

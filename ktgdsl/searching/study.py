@@ -13,7 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ktgdsl.searching.journal import Journal, quarantine
+from ktgdsl.searching.journal import Journal, OwnedStorage, quarantine
 from ktgdsl.searching.pruning import PRUNED
 from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError, Sample
 from ktgdsl.searching.standing import Standing
@@ -72,7 +72,7 @@ class Study:
         self.torn = quarantine(self.path)
         with reporting_write_errors(self.path):
             self._journal = Journal(self.path)
-            storage = JournalStorage(self._journal)
+            storage = OwnedStorage(self._journal)
             if not storage.get_all_studies():
                 self._create(storage)
         self.optuna = StoppableStudy(
@@ -90,8 +90,20 @@ class Study:
     @contextmanager
     def _written(self) -> Iterator[None]:
         """Write the changes of a `with` block, all or none of them."""
+        with self.written_together(), self._journal.group():
+            yield
+
+    @contextmanager
+    def written_together(self) -> Iterator[None]:
+        """Write the changes of the methods that a `with` block calls at its end, all at once.
+
+        If a method raises, which ends the block, those of the methods before it are written.
+        """
+        if self._journal.is_grouping:
+            yield
+            return
         try:
-            with reporting_write_errors(self.path), self._journal.group():
+            with reporting_write_errors(self.path), self._journal.together():
                 yield
         except BaseException:
             self._load()  # Optuna's memory is ahead of the journal

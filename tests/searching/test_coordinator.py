@@ -1,7 +1,7 @@
 """The coordinator, with a simulated pool: trials are accounted for, and a cut changes nothing."""
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from ktgdsl.plan.model import Plan
@@ -153,6 +154,44 @@ def account(study: Study) -> list[tuple[Any, ...]]:
         (t.number, t.state.name, t.params, values_of(t), t.value, dict(t.user_attrs))
         for t in study.trials
     ]
+
+
+class AtOnce(Pretence):
+    """The reports of all workers arrive together; counts how often that is."""
+
+    rounds = 0
+
+    def wait(self, timeout: float | None = None) -> list[Message]:
+        self.rounds += 1
+        one_by_one = [Pretence.wait(self, timeout) for _ in range(len(self.ready))]
+        return [message for messages in one_by_one for message in messages]
+
+
+def test_reports_that_arrive_together_wait_for_the_disk_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so do the trials that come next; all are accounted for, wherever the journal is cut."""
+    plan, pool, writes = space(trials=12), AtOnce(4), Counter[str]()
+    original = JournalFileBackend.append_logs
+
+    def counted(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+        writes["all"] += 1
+        original(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", counted)
+    monkeypatch.setattr("ktgdsl.searching.coordinator.ASKING", 60.0)
+    whole = account(searched(tmp_path / "whole", plan, pool))
+    assert [number for number, *_ in whole] == list(range(12))
+    assert pool.rounds < sum(len(values) for *_, values, _, _ in whole) / 2
+    assert writes["all"] <= 2 * pool.rounds + 2  # the study and the first trials, once each
+    journal = (tmp_path / "whole").read_bytes().splitlines(keepends=True)
+    for entries in range(2, len(journal), 25):
+        path = tmp_path / f"cut-{entries}"
+        path.write_bytes(b"".join(journal[:entries]))
+        again = account(searched(path, plan, AtOnce(4)))
+        assert [(number, params) for number, _, params, *_ in again] == [
+            (number, params) for number, _, params, *_ in whole
+        ]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

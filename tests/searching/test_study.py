@@ -3,16 +3,19 @@
 import hashlib
 import json
 import random
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalStorageReplayResult
 from optuna.trial import TrialState
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.journal import FOLLOWING, quarantine
+from ktgdsl.searching.journal import FOLLOWING, Journal, OwnedStorage, quarantine
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, values_of
@@ -130,6 +133,63 @@ def test_what_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     assert values_of(study.trials[1]) == {}
     study.set_seconds(2.0)
     assert Study(path, "g").seconds == 2.0
+
+
+def test_what_is_written_together_is_one_group(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    study = journal(path, trials=2)
+    before = path.read_bytes()
+    with study.written_together():
+        study.ask(seed=1)
+        study.report(2, 1, 50.0, last=False)
+        study.report(2, 2, 51.0, last=True)
+        assert study.trials[2].value == 51.0
+        assert path.read_bytes() == before
+    assert len(groups(path.read_bytes())) == len(groups(before)) + 1
+    assert Study(path, "g").trials == study.trials
+
+
+def test_what_comes_before_a_failure_is_written(tmp_path: Path) -> None:
+    """And the change that fails is not, neither on the disk nor in memory."""
+    path = tmp_path / "study.journal"
+    study = journal(path, trials=1)
+    study.optuna.pruner = Broken()
+
+    def ask_and_report() -> None:
+        with study.written_together():
+            study.ask(seed=1)
+            study.report(1, 1, 50.0, last=False)
+
+    with pytest.raises(ZeroDivisionError):
+        ask_and_report()
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
+    assert values_of(study.trials[1]) == {}
+    assert Study(path, "g").trials == study.trials
+
+
+def test_trials_are_not_gone_through_to_ask_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless one is queued, as any program of Optuna's can do."""
+    study = journal(tmp_path / "study.journal", trials=2)
+    scans = Counter[str]()
+    original = JournalStorageReplayResult.get_all_trials
+
+    def counted(self: JournalStorageReplayResult, *arguments: Any) -> Any:
+        scans["all"] += 1
+        return original(self, *arguments)
+
+    monkeypatch.setattr(JournalStorageReplayResult, "get_all_trials", counted)
+    for seed in range(5):
+        study.ask(seed)
+    assert not scans["all"]
+    study.optuna.enqueue_trial({"edge.label->a.gate": "linear"})
+    assert study.ask(seed=5).params == {"edge.label->a.gate": "linear"}
+    study.optuna.enqueue_trial({"edge.label->a.gate": "correct"})
+    again = optuna.load_study(study_name="g", storage=OwnedStorage(Journal(study.path)))
+    assert again.ask(study.optuna.trials[0].distributions).params == {
+        "edge.label->a.gate": "correct"
+    }
 
 
 def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:

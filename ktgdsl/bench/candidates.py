@@ -25,9 +25,9 @@ from ktgdsl.training.datasets.preprocessing import Preprocessing, augmentation
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.metrics import EpochMeter, evaluate
-from ktgdsl.training.noise import random_labels
 from ktgdsl.training.optim import make_optimizers
 from ktgdsl.training.predictions import NetworkPredictor
+from ktgdsl.training.random_labels import random_labels
 from ktgdsl.training.step import Stepper
 
 ENDLESS = 10**9

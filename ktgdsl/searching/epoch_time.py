@@ -10,7 +10,7 @@ from ktgdsl.searching.estimate import sampled
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.noise import random_labels
+from ktgdsl.training.random_labels import random_labels
 
 GRAPHS = 4
 """How many graphs of the space are measured."""

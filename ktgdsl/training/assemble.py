@@ -15,11 +15,11 @@ from ktgdsl.backend.synchronized import synchronize
 from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of, without_caches
-from ktgdsl.training.devices import node_devices, place
 from ktgdsl.training.edge_dry_run import try_taps
 from ktgdsl.training.execution import Execution, choose_execution
 from ktgdsl.training.executors import apply_memory_format
 from ktgdsl.training.network_dry_run import try_networks
+from ktgdsl.training.node_devices import node_devices, place
 from ktgdsl.training.process_settings import choose_convolutions_by_time, keep_freed_pages
 from ktgdsl.training.step import Stepper
 
@@ -35,7 +35,7 @@ def assemble(
 ) -> Stepper:
     """Make a stepper in which frozen nodes that need pre-training have initial weights.
 
-    That is all that a plan without such nodes needs, and a benchmark.
+    A benchmark, or a plan without such nodes, needs no more.
 
     Args:
         plan: what to train, with the facts of its data.

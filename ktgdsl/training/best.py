@@ -1,4 +1,4 @@
-"""The best epoch of each node that learns in a phase, by its accuracy, and its weights then."""
+"""Tracks the best epoch of each node that learns in a phase, by accuracy, with its weights."""
 
 import sys
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class BestEpochs:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are noted."""
+        """The number of epochs so far."""
         return self._epoch
 
     @property
@@ -80,7 +80,7 @@ class BestEpochs:
 
     @property
     def waited(self) -> int:
-        """How many epochs ago a node was last better than before."""
+        """The number of epochs since any node was better than before."""
         return self._epoch - max((each.epoch for each in self._best.values()), default=0)
 
     def load_weights(self) -> None:
@@ -90,7 +90,7 @@ class BestEpochs:
                 self._networks[name].load_state_dict(best.weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is known so far, as plain data and tensors."""
+        """The state as plain data and tensors."""
         return {"epoch": self._epoch, "best": {n: vars(best) for n, best in self._best.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class BestEpochs:
 
 
 def best_epochs(phase: Phase, modules: Mapping[str, nn.Module]) -> BestEpochs:
-    """Those of a phase that begins: of all that it changes, where their accuracy matters for it.
+    """The tracker for a phase that begins: of all nodes that it changes, if their accuracy matters.
 
     `modules` are the networks and the mixers of ensembles, by node.
     """

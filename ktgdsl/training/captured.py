@@ -1,4 +1,4 @@
-"""A step captured as one CUDA graph: one launch instead of thousands."""
+"""Captures a training step as one CUDA graph: one launch instead of thousands."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Tries edges before anything is trained: shapes that do not fit fail here."""
+"""Dry run of edges before the training: shapes that do not fit their losses fail here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from ktgdsl.program.reads import placeholders_of
 from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
 from ktgdsl.training.metrics import eval_mode
 from ktgdsl.training.network_dry_run import CHECKED_IMAGES
-from ktgdsl.training.noise import random_labels
+from ktgdsl.training.random_labels import random_labels
 
 
 def try_taps(

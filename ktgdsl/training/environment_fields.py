@@ -1,4 +1,4 @@
-"""What may stand in the fields of `environment.json` that a resume goes by."""
+"""Validates the fields of `environment.json` that a resume depends on."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ class _Environment(BaseModel):
 
 
 def invalid_setting(environment: Mapping[str, Any]) -> str | None:
-    """The first field that holds what it cannot, with what is wrong; None where all is well."""
+    """The first invalid field, with what is wrong, in words; None if all are valid."""
     try:
         _Environment.model_validate(environment)
     except ValidationError as error:

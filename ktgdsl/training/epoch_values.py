@@ -1,4 +1,4 @@
-"""The numbers of an epoch by name, `loss/a` or `edge_loss/b->a`, as loggers show them."""
+"""The metrics of an epoch as flat names and values, such as `edge_loss/b->a`, for loggers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ktgdsl.training.metrics_file import name_among
 
 
 def epoch_values(done: EpochDone) -> dict[str, float]:
-    """What an epoch reached: fields of `metrics.jsonl`, each with a node, a head or an edge.
+    """The metrics of an epoch: fields of `metrics.jsonl`, each with a node, a head or an edge.
 
     Accuracies and metrics are in percent; `accuracy` is on the training samples.
     """

@@ -14,7 +14,7 @@ from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.processes import processes
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.training.devices import node_devices
+from ktgdsl.training.node_devices import node_devices
 from ktgdsl.vocabulary.networks import Network
 from ktgdsl.vocabulary.registry import entry_of
 
@@ -56,7 +56,7 @@ class Execution:
         memory_format: of the weights of convolutions, "channels_last" or "contiguous".
         networks: "side by side", each in a thread of its own, or "one by one".
         launches: on a GPU "captured", a step as one CUDA graph, or "each", kernel by kernel.
-        tried: what was measured where ways were tried, None where they were not.
+        tried: the measurements of autotuning in words, None where there were none.
     """
 
     precision: Choice

@@ -24,7 +24,7 @@ Executor = Callable[..., Output]
 def update_executors(
     graphs: Sequence[TrainingGraph], execution: Execution, device: torch.device
 ) -> list[Executor]:
-    """What computes each update of a step: its losses, which gradients and optimisers follow."""
+    """The executor of each update of a step, which computes its losses."""
     chosen: list[Executor] = [*graphs]
     networks = len(graphs[0].update.computed)
     if len(graphs) == 1 and networks > 1:
@@ -49,7 +49,7 @@ def step_executor(
     dropouts: Sequence[Dropout],
     record: Record,
 ) -> Compute:
-    """What takes whole steps, with the state as it is: all updates, their optimisers included.
+    """The executor of whole steps from the present state on: all updates and optimisers.
 
     Args:
         step: computes the updates, and changes weights and optimisers.

@@ -12,7 +12,7 @@ from torch import nn
 from ktgdsl.backend.processes import all_equal, processes, sum_in_place
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.devices import node_devices
+from ktgdsl.training.node_devices import node_devices
 
 Result = TypeVar("Result")
 

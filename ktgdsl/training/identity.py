@@ -1,4 +1,4 @@
-"""What a training is made of beside its plan: the user's own code, and the data by content."""
+"""The identity of a training besides its plan: digests of the user's code and of the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

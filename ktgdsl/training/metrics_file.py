@@ -1,4 +1,4 @@
-"""The metrics of a run, `metrics.jsonl`: its lines, appending them, dropping later ones."""
+"""The metrics file of a run, `metrics.jsonl`: formats, appends, reads and truncates its lines."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The state of the modules that a training changes: weights, buffers and streams of dropout."""
+"""Saves and loads the states of modules: weights, buffers and random streams of dropout."""
 
 from collections.abc import Mapping
 from typing import Any

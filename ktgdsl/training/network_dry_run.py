@@ -1,4 +1,4 @@
-"""Tries networks that are not ours before anything is trained: what fails later fails here."""
+"""Dry run of foreign networks before the training: what would fail later fails here."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The step of one phase: its graphs and executors, and optimisers that start afresh in it."""
+"""The step of one phase: its graphs, executors and optimisers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -166,14 +166,14 @@ class PhaseStep:
         self._take = self._taker()
 
     def _taker(self) -> Compute:
-        """What takes steps from here on, with the state as it is."""
+        """The function that takes steps, captured if chosen, from the present state on."""
         drawing = dict.fromkeys(each for module in self._changing() for each in dropouts(module))
         return step_executor(
             self.take_uncaptured, self._execution, self._state_tensors, [*drawing], self._record
         )
 
     def _changing(self) -> Iterator[nn.Module]:
-        """The modules that a step changes, some of which may have others of them."""
+        """The modules that a step changes; some may be submodules of others."""
         yield from self._connectors
         yield from (self._modules[name] for name, training in self._modes.items() if training)
         yield from (trunk for trunk, training in self._trunks if training)

@@ -44,7 +44,7 @@ class Plateau:
         return bool(value < self._best * (1 - threshold))
 
     def state_dict(self) -> dict[str, float]:
-        """What later factors depend on, beside the schedule."""
+        """The state that later factors depend on."""
         return {
             "factor": self.factor,
             "best": self._best,

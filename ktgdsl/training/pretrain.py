@@ -34,7 +34,7 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.group import copy_from_leader, from_leader
 from ktgdsl.training.loop import epochs
-from ktgdsl.training.pretrained import (
+from ktgdsl.training.pretrain_cache import (
     content_facts,
     file_name,
     load_entry,

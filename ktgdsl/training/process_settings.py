@@ -14,7 +14,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of g
 _LARGEST_HEAP_BLOCK = 32 << 20
 """Bytes up to which a block is on the heap, not mapped on its own: all that glibc allows."""
 _NEVER_TRIM = -1
-"""How much may lie free at the end of the heap before it goes back to the system: anything."""
+"""The value of M_TRIM_THRESHOLD by which glibc never returns free heap to the system."""
 
 
 @cache

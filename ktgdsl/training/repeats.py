@@ -1,4 +1,4 @@
-"""A run in progress: one training for each seed, saved in its folder epoch by epoch."""
+"""A run in progress: trains each of its seeds, and saves every epoch in its folder."""
 
 import shlex
 import time

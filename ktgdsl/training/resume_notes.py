@@ -1,4 +1,4 @@
-"""What whoever resumes a run has to know of its folder."""
+"""Notes for whoever resumes a run: differences from before, and damaged copies in the folder."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from ktgdsl.training.versions import installed_version
 def notes_on_resume(
     folder: RunFolder, plan: Plan, environment: Mapping[str, Any], checkpoint: Checkpoint
 ) -> tuple[str, ...]:
-    """What may make a resumed run differ from one that was not cut off, a sentence each."""
+    """The reasons why a resumed run may differ from an uninterrupted one, a sentence each."""
     notes = []
     before = environment.get("versions", {})
     for package in ("ktgdsl", "torch", "torchvision"):

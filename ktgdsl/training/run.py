@@ -10,6 +10,7 @@ from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
+from ktgdsl.training.autotune import autotuned_execution, execution_to_resume
 from ktgdsl.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -39,7 +40,6 @@ from ktgdsl.training.result import RunResult
 from ktgdsl.training.resume_notes import notes_on_resume
 from ktgdsl.training.run_files import FolderPath, named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder, require_result_of
-from ktgdsl.training.tried_execution import execution_to_resume, tried_execution
 from ktgdsl.training.unchanged import (
     changes_to_resume,
     resumptions,
@@ -85,7 +85,7 @@ def run(
     place = None if out is None else named_folder(out)
     with joined(choose_device(device)) as chosen, deterministically(deterministic):
         require_equal_parts(plan, chosen)
-        execution = tried_execution(plan, chosen)
+        execution = autotuned_execution(plan, chosen)
         environment = describe_environment(chosen, seeds(plan), execution)
         folder = from_leader(lambda: create_run_folder(plan, place, spec, environment, identity))
         if not processes().leads:

@@ -1,4 +1,4 @@
-"""Writing the files of a run or search: whole or not at all, and failures as RunErrors (E502)."""
+"""Reads and writes the files of runs and searches: atomically, and failures as RunErrors (E502)."""
 
 import os
 from collections.abc import Iterable, Iterator

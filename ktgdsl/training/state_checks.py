@@ -1,4 +1,4 @@
-"""The state of a checkpoint against the training that is to go on with it."""
+"""Checks that the state of a checkpoint fits the training that resumes from it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 OF_THE_DEVICE = frozenset({"lr", "capturable", "fused", "foreach", "differentiable"})
-"""What of a group of parameters is set at each step, or depends on where steps are computed."""
+"""Fields of a parameter group that are set at each step, or depend on the device."""
 
 
 def require_like(found: object, expected: object, name: str) -> None:

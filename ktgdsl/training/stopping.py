@@ -1,4 +1,4 @@
-"""Which phases of a training ended before their last epoch, and why."""
+"""Early stops: the phases of a training that ended before their last epoch, and why."""
 
 from collections.abc import Iterable, Sequence
 

@@ -21,9 +21,9 @@ from ktgdsl.bench.candidates import Training, limit, training
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.reads import placeholders_of
 from ktgdsl.program.values import IMAGE, LABEL, PROGRESS, SAMPLE, SECOND_VIEW
+from ktgdsl.training.autotune import candidates, name_of, steps_of
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.process_settings import keep_freed_pages
-from ktgdsl.training.tried_execution import candidates, name_of, steps_of
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Connected, Read, SourceKind
 from ktgdsl.vocabulary.registry import entries

@@ -18,7 +18,8 @@ from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan, PretrainPlan
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.training import pretrain, pretrained
+from ktgdsl.training import pretrain
+from ktgdsl.training import pretrain_cache
 from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
     EpochDone,
@@ -333,7 +334,7 @@ def test_a_full_disk_costs_the_cache_only(cache: Path, monkeypatch: pytest.Monke
     def full(_: nn.Module, path: Path, facts: object) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(pretrained, "save_weights", full)
+    monkeypatch.setattr(pretrain_cache, "save_weights", full)
     with pytest.warns(UserWarning, match=r"weights of node t cannot be kept in .*No space left"):
         step = stepper(kd(), "cpu")
     monkeypatch.undo()

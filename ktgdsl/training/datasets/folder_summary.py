@@ -1,4 +1,4 @@
-"""What can be said of `folder(...)` without torch: classes, numbers of images, and their size."""
+"""A summary of `folder(...)` without torch: classes, numbers of images, and their size."""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,7 @@ from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.image_headers import GREY, open_image, orientation, other_size
 from ktgdsl.training.datasets.image_set import LazyImages
 
-_TURNS = {
+_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -21,7 +21,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes an image upright, by the orientation that EXIF says."""
+"""The transposition that makes an image upright, by its EXIF orientation."""
 
 _SHORT = 2**16 - 1
 """White in 16 bits."""
@@ -62,7 +62,7 @@ def pixels(image: Image.Image, channels: int | None = None) -> Tensor:
     Raises UnreadableError where it is not known how bright its pixels are.
     """
     channels = channels or (1 if image.mode in GREY else 3)
-    turn = _TURNS.get(orientation(image))
+    turn = _UPRIGHT.get(orientation(image))
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         image = Image.fromarray(_eight_bits(image))
     elif image.has_transparency_data:

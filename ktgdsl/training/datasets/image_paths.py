@@ -8,7 +8,7 @@ from typing import Literal
 from ktgdsl.files import expand_home
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
-from ktgdsl.training.datasets.linked_images import ask_about_linked_images
+from ktgdsl.training.datasets.linked_images import warn_of_linked_images
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 """Of the files that count as images, as for torchvision's ImageFolder."""
@@ -58,7 +58,7 @@ def image_paths(data: DataPlan) -> ImagePaths:
         files = {split: _labelled(path / split, classes) for split in _SPLITS}
     except UnreadableError as error:
         raise data_error(str(error), path=path) from error
-    ask_about_linked_images(path, files.items())
+    warn_of_linked_images(path, files.items())
     return ImagePaths(tuple(classes), files)
 
 

@@ -1,4 +1,4 @@
-"""Labelled images as they lie in memory or in files, before samples are drawn from them."""
+"""Labelled images, in memory or read one by one, before splits are made of them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -178,7 +178,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set in its own two parts.
+    """A data set with its own training and test part.
 
     `classes` has the names of the classes, None where unknown.
     """

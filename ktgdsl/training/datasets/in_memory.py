@@ -1,4 +1,4 @@
-"""Reads the images of a data set into memory, if there is enough."""
+"""Loads the images of a data set into memory, if they fit."""
 
 from dataclasses import replace
 

@@ -71,13 +71,13 @@ def check_names(label: Mapping[Any, Any], names: Sequence[str]) -> None:
 
 
 def needed(names: Sequence[str]) -> str:
-    """What labels have to be where nodes have heads."""
+    """The form that labels need to have where nodes have heads, in words."""
     example = ", ".join(f'"{name}": ...' for name in names)
     return f"nodes answer {_listed(names)}, so that labels are a dict, {{{example}}}"
 
 
 def unread_labels(whose: str, label: Mapping[Any, Any]) -> str:
-    """That samples have several labels, and no node says which it answers."""
+    """The error that samples have several labels, and no node names the one that it answers."""
     example = f"node a = python(...) {{ heads = [{next(iter(label), 'colour')}] }}"
     return f"{whose} labels are {_listed(label)}, and no node says which it answers: `{example}`"
 

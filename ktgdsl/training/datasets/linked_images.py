@@ -1,4 +1,4 @@
-"""Warns of images that links make a second sample: of another class, or of the other split."""
+"""Warns of links that make an image a sample twice: in two classes, or in both splits."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from ktgdsl.errors import warn
 Labelled = tuple[Sequence[Path], Sequence[int]]
 
 
-def ask_about_linked_images(root: Path, splits: Iterable[tuple[str, Labelled]]) -> None:
+def warn_of_linked_images(root: Path, splits: Iterable[tuple[str, Labelled]]) -> None:
     """Warn (W307) of files that have two classes, and of those to train on and to test on.
 
     Args:

@@ -1,4 +1,4 @@
-"""Processes that load data; one that cannot start or ends early is an error, not a crash."""
+"""Reports failures of DataLoader workers as errors: one that cannot start, or that ends early."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

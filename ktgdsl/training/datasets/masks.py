@@ -13,7 +13,7 @@ from ktgdsl.training.datasets.image_set import MASK
 from ktgdsl.training.datasets.samples import as_tensor
 
 UNLABELED = "where a pixel has no label, often 255 in files, give -1, in a type that has it"
-"""What to do about a number in a mask that stands for no class."""
+"""The fix for a number in a mask that is no class."""
 
 
 def is_mask(label: Any) -> bool:

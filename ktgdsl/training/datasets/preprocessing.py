@@ -1,4 +1,4 @@
-"""What is done to images before a network sees them: augmentation and normalisation."""
+"""Preprocessing of images: augmentation and normalisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ktgdsl.vocabulary.registry import entries
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to images before a network sees them.
+    """The augmentation and the normalisation of images.
 
     Attributes:
         augment: of training images only.

@@ -1,4 +1,4 @@
-"""The data set `python("pkg.module:fn", ...)`: what a function of the user's returns."""
+"""The data set `python("pkg.module:fn", ...)`: reads the result of a function of the user's."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any

@@ -1,4 +1,4 @@
-"""The global random streams of Python, NumPy and PyTorch, which a user's data draw from."""
+"""Saves, restores and seeds the global random states of Python, NumPy and PyTorch."""
 
 import random
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Leave the streams afterwards as they were: data take nothing from those of a training."""
+    """Restore the random states after the block, so that reading data changes no training."""
     python, of_numpy = random.getstate(), np.random.get_state()
     of_torch = torch.get_rng_state()
     try:

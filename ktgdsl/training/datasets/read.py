@@ -129,7 +129,7 @@ def _classes(data_set: DataSet, data: DataPlan, label: str | None) -> int:
         message = f"the data {data.source} have {present} classes, not {expected}"
         raise data_error(message, "leave `classes` out")
     if expected is None:
-        _ask_about_classes(data_set, data, present, label)
+        _warn_of_classes(data_set, data, present, label)
     return expected or max(2, present)
 
 
@@ -141,7 +141,7 @@ def _require_equal_kinds(data_set: DataSet, data: DataPlan) -> None:
         raise data_error(f"the data {data.source} have {train} in train, and {test} in test")
 
 
-def _ask_about_classes(data_set: DataSet, data: DataPlan, classes: int, label: str | None) -> None:
+def _warn_of_classes(data_set: DataSet, data: DataPlan, classes: int, label: str | None) -> None:
     """Warn (W301) of classes that no training sample has, by the greatest label."""
     masked, labels = data_set.train.masked, data_set.train.labels
     present = set(labels[labels >= 0].tolist())

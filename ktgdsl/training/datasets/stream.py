@@ -19,7 +19,7 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class ImageStream:
-    """Some images of a data set, in an order of their own.
+    """A subset of a data set's images, read in batches by worker processes.
 
     Attributes:
         source: the images of the data set.
@@ -125,7 +125,7 @@ def read_batches(
 
 
 class Packed:
-    """A batch on its way from another process, as arrays, which go through a pipe.
+    """A batch as NumPy arrays, which reach the main process through a pipe.
 
     Tensors go through shared memory, and where that is full PyTorch waits for ever.
     """
@@ -168,5 +168,5 @@ def load_all(source: LazyImages, workers: int) -> tuple[Tensor, ...]:
 
 
 def _as_it_is(batch: Any) -> Any:
-    """A batch unchanged: the data set gives it as one tensor already."""
+    """The identity as `collate_fn`: `__getitems__` gives whole batches already."""
     return batch

@@ -1,4 +1,4 @@
-"""Checks that two views of a sample of the user's own data can be compared."""
+"""Checks that the two views of a sample of the user's own data differ, and that masks agree."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The images of a user's map-style Dataset, and what is found out about them by reading some."""
+"""The images of a user's map-style Dataset; some are read to find out their type and shape."""
 
 from collections.abc import Sequence
 from copy import copy

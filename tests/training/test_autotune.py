@@ -11,8 +11,8 @@ import torch
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
+from ktgdsl.training import autotune
 from ktgdsl.training import run as runs
-from ktgdsl.training import tried_execution as tried
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone, Event, RunStarted
 from ktgdsl.training.execution import Choice, Execution, choose_execution
@@ -34,7 +34,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def names(plan: Plan) -> list[tuple[str, str]]:
-    found = tried.candidates(plan, CPU, choose_execution(plan, CPU))
+    found = autotune.candidates(plan, CPU, choose_execution(plan, CPU))
     return [(each.networks.value, each.memory_format.value) for each in found]
 
 
@@ -77,10 +77,10 @@ def ticking(seconds: Callable[[int], float]) -> Callable[[], float]:
 
 
 def test_steps_are_timed_in_turn_and_leave_random_streams_as_they_were() -> None:
-    ways = tried.candidates(LONG, CPU, choose_execution(LONG, CPU))
+    ways = autotune.candidates(LONG, CPU, choose_execution(LONG, CPU))
     before = torch.get_rng_state()
     # Steps 1, 5, 9, ... are of the first way, after one that tells how long the run takes.
-    found = tried.measure(LONG, CPU, ways, 4_000, ticking(lambda n: 1.0 if n % 4 == 2 else 2.0))
+    found = autotune.measure(LONG, CPU, ways, 4_000, ticking(lambda n: 1.0 if n % 4 == 2 else 2.0))
     assert torch.equal(before, torch.get_rng_state())
     assert found == {
         "side by side in channels_last": 2000.0,
@@ -91,8 +91,8 @@ def test_steps_are_timed_in_turn_and_leave_random_streams_as_they_were() -> None
 
 
 def test_a_run_of_less_than_a_minute_goes_by_rule() -> None:
-    ways = tried.candidates(LONG, CPU, choose_execution(LONG, CPU))
-    assert tried.measure(LONG, CPU, ways, 4_000, ticking(lambda n: 0.01)) is None
+    ways = autotune.candidates(LONG, CPU, choose_execution(LONG, CPU))
+    assert autotune.measure(LONG, CPU, ways, 4_000, ticking(lambda n: 0.01)) is None
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, *milliseconds: float) -> list[int]:
@@ -103,9 +103,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, *milliseconds: float) -> list[int]:
         plan: Plan, device: torch.device, ways: tuple[Execution, ...], steps: int
     ) -> Mapping[str, float]:
         calls.append(steps)
-        return dict(zip(map(tried.name_of, ways), milliseconds, strict=True))
+        return dict(zip(map(autotune.name_of, ways), milliseconds, strict=True))
 
-    monkeypatch.setattr(tried, "measure", measure)
+    monkeypatch.setattr(autotune, "measure", measure)
     return calls
 
 
@@ -113,22 +113,22 @@ def test_the_fastest_is_kept_for_equal_runs_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls = fake(monkeypatch, 20.0, 15.0, 10.0, 30.0)
-    first = tried.tried_execution(LONG, CPU)
+    first = autotune.autotuned_execution(LONG, CPU)
     assert (first.networks.value, first.memory_format.value) == ("one by one", "contiguous")
     assert first.tried == (
         "one by one in contiguous, 10.0 ms a step when tried; 20.0 ms side by side in "
         "channels_last; 15.0 ms one by one in channels_last; 30.0 ms side by side in contiguous"
     )
     again = LONG.model_copy(update={"train": LONG.train.model_copy(update={"seed": 5})})
-    assert tried.tried_execution(again, CPU) == first
+    assert autotune.autotuned_execution(again, CPU) == first
     assert calls == [4_000]
     (path,) = (tmp_path / "executions").iterdir()
     path.write_text(path.read_text().replace("10.0", "90.0"))  # damaged
-    assert tried.tried_execution(LONG, CPU) == first
-    tried.tried_execution(tiny_plan("abc", data={"samples": 32}, epochs=2_000), CPU)
+    assert autotune.autotuned_execution(LONG, CPU) == first
+    autotune.autotuned_execution(tiny_plan("abc", data={"samples": 32}, epochs=2_000), CPU)
     assert calls == [4_000] * 3
     torch.set_num_threads(3)
-    tried.tried_execution(LONG, CPU)
+    autotune.autotuned_execution(LONG, CPU)
     assert len(calls) == 4
 
 
@@ -136,14 +136,14 @@ def test_a_gain_that_may_be_chance_does_not_change_the_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake(monkeypatch, 20.0, 19.5, 25.0, 25.0)
-    found = tried.tried_execution(LONG, CPU)
+    found = autotune.autotuned_execution(LONG, CPU)
     assert found == replace(choose_execution(LONG, CPU), tried=found.tried)
     assert found.tried is not None
 
 
 def test_a_search_and_few_steps_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = fake(monkeypatch, 20.0, 15.0, 10.0, 30.0)
-    assert tried.tried_execution(tiny_plan(), CPU).tried is None
+    assert autotune.autotuned_execution(tiny_plan(), CPU).tried is None
     assert calls == []
 
 
@@ -153,7 +153,7 @@ def test_a_resumed_run_keeps_the_choice_of_its_start(
     plan = tiny_plan(data={"samples": 48}, epochs=2)
     rule = choose_execution(plan, CPU)
     chosen = replace(rule, memory_format=Choice("contiguous", "x"), tried="so fast")
-    monkeypatch.setattr(runs, "tried_execution", lambda plan, device: chosen)
+    monkeypatch.setattr(runs, "autotuned_execution", lambda plan, device: chosen)
     said: list[Event] = []
 
     def interrupt(event: Event) -> None:
@@ -164,7 +164,7 @@ def test_a_resumed_run_keeps_the_choice_of_its_start(
     with pytest.raises(KeyboardInterrupt):
         ktgdsl.run(plan, out=tmp_path / "cut", listener=interrupt)
     # What would be chosen now does not matter.
-    monkeypatch.setattr(runs, "tried_execution", lambda plan, device: rule)
+    monkeypatch.setattr(runs, "autotuned_execution", lambda plan, device: rule)
     cut = ktgdsl.resume(tmp_path / "cut", listener=said.append)
     assert cut.nodes == whole.nodes
     weights = [load_network(each.folder, "a").state_dict() for each in (cut, whole)]
@@ -177,5 +177,5 @@ def test_a_resumed_run_keeps_the_choice_of_its_start(
     assert "steps: so fast" in started.chosen
     # A machine with one thread cannot keep networks side by side, and goes by its rule.
     torch.set_num_threads(1)
-    here = tried.execution_to_resume(plan, CPU, environment)
+    here = autotune.execution_to_resume(plan, CPU, environment)
     assert (here.networks.value, here.tried) == ("one by one", None)

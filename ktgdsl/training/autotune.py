@@ -1,4 +1,4 @@
-"""Chooses how the steps of a long run are executed by trying what is possible on this machine."""
+"""Autotuning: times the ways to execute the steps of a long run here, and takes the fastest."""
 
 import gc
 import json
@@ -26,50 +26,50 @@ from ktgdsl.training.execution import (
     foreign_networks,
     why_one_by_one,
 )
-from ktgdsl.training.noise import random_labels
+from ktgdsl.training.random_labels import random_labels
 from ktgdsl.training.versions import installed_version
 
 LONG_RUN = 60.0
-"""Seconds of a run from which on trying pays; a shorter one goes by rule."""
+"""The shortest run, in seconds, that is autotuned; for others it would not pay."""
 
 MOST_ROUNDS, FEWEST_ROUNDS = 10, 3
 SHARE = 0.03
-"""Steps of each candidate that are timed, and the share of the run's steps that all may take."""
+"""Timed steps of each option, and the largest share of the run's steps that all may take."""
 
 GAIN = 0.03
-"""How much faster than the rule's another has to be: less may be chance."""
+"""The share by which another option has to be faster than the rule's: less may be noise."""
 
 _TRIED = "the fastest that was tried"
 _NAMES = ("networks", "memory_format", "compile")
 
 
-def tried_execution(plan: Plan, device: torch.device) -> Execution:
-    """How the steps of a run are executed: the fastest way that was tried, or else by rule.
+def autotuned_execution(plan: Plan, device: torch.device) -> Execution:
+    """The fastest way to execute the steps of a run, measured here; else that of the rule.
 
-    Copies of the networks take the steps, on noise, so that nothing of the run changes. The ways
-    give the same but for rounding. Nothing is tried where algorithms have to be deterministic, on
-    a GPU, with networks that are not ours, with `compile = on`, and in a search. What was measured
-    is kept in the cache by machine and by what is computed, so that equal runs stay equal.
+    Copies of the networks take the steps, on random images, so that nothing of the run changes. All
+    options compute the same up to rounding. Nothing is measured where algorithms have to be
+    deterministic, on a GPU, with networks that are not ours, with `compile = on`, and in a search.
+    Measurements are cached by machine and computation, so that equal runs execute alike.
 
     Raises:
         RunError: as `choose_execution` does.
     """
     rule = choose_execution(plan, device)
-    ways = candidates(plan, device, rule)
+    options = candidates(plan, device, rule)
     steps = plan.steps * plan.train.repeats
-    if plan.search is not None or len(ways) * (FEWEST_ROUNDS + 1) > SHARE * steps:
+    if plan.search is not None or len(options) * (FEWEST_ROUNDS + 1) > SHARE * steps:
         return rule
     path = _file(plan)
-    milliseconds = _load(path, ways)
+    milliseconds = _load(path, options)
     if milliseconds is None:
         try:
-            milliseconds = measure(plan, device, ways, steps)
+            milliseconds = measure(plan, device, options, steps)
         except RunError:  # the run says what is wrong, and where
             milliseconds = None
         if milliseconds is None:
             return rule
         _save(path, milliseconds)
-    return fastest(ways, milliseconds)
+    return fastest(options, milliseconds)
 
 
 def candidates(plan: Plan, device: torch.device, rule: Execution) -> tuple[Execution, ...]:
@@ -84,32 +84,32 @@ def candidates(plan: Plan, device: torch.device, rule: Execution) -> tuple[Execu
     alone = why_one_by_one(plan, device, plain.compile, foreign=False)
     for networks in ("one by one", "side by side") if alone is None else ("one by one",):
         for memory_format in ("channels_last", "contiguous"):
-            way = replace(
+            option = replace(
                 plain,
                 memory_format=Choice(memory_format, _TRIED),
                 networks=Choice(networks, alone or _TRIED),
             )
-            found.setdefault(_values(way), way)
+            found.setdefault(_values(option), option)
     return tuple(found.values())
 
 
 def measure(
     plan: Plan,
     device: torch.device,
-    ways: tuple[Execution, ...],
+    options: tuple[Execution, ...],
     steps: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float] | None:
-    """Milliseconds of a step of each way, medians of interleaved steps; None for a short run.
+    """Milliseconds of a step by each option, medians of interleaved steps; None for a short run.
 
     Args:
         plan: of the run.
         device: where.
-        ways: those to try, first that of the rule.
+        options: those to try, first that of the rule.
         steps: of the run.
         clock: seconds.
     """
-    first, *others = ways
+    first, *others = options
     with torch.random.fork_rng(devices=[]):
         take = {name_of(first): steps_of(plan, device, first)}
 
@@ -122,10 +122,10 @@ def measure(
         once = timed(name_of(first))
         if once * steps < LONG_RUN:
             return None
-        for way in others:
-            take[name_of(way)] = steps_of(plan, device, way)
-            take[name_of(way)]()
-        rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SHARE * steps / len(ways))))
+        for option in others:
+            take[name_of(option)] = steps_of(plan, device, option)
+            take[name_of(option)]()
+        rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SHARE * steps / len(options))))
         times: dict[str, list[float]] = {name: [] for name in take}
         for _ in range(rounds):
             for name, taken in times.items():
@@ -135,14 +135,16 @@ def measure(
     return {name: round(1000 * median(taken), 3) for name, taken in times.items()}
 
 
-def fastest(ways: tuple[Execution, ...], milliseconds: Mapping[str, float]) -> Execution:
-    """The fastest way, or the rule's unless that is clearly slower; it says what was measured."""
-    rule = ways[0]
-    best = min(ways, key=lambda way: milliseconds[name_of(way)])
+def fastest(options: tuple[Execution, ...], milliseconds: Mapping[str, float]) -> Execution:
+    """The fastest option, or the rule's unless that is clearly slower, with all measurements."""
+    rule = options[0]
+    best = min(options, key=lambda option: milliseconds[name_of(option)])
     if milliseconds[name_of(best)] > (1 - GAIN) * milliseconds[name_of(rule)]:
         best = rule
     others = "; ".join(
-        f"{milliseconds[name_of(way)]:.1f} ms {name_of(way)}" for way in ways if way is not best
+        f"{milliseconds[name_of(option)]:.1f} ms {name_of(option)}"
+        for option in options
+        if option is not best
     )
     text = f"{name_of(best)}, {milliseconds[name_of(best)]:.1f} ms a step when tried; {others}"
     return replace(best, tried=text)
@@ -151,7 +153,7 @@ def fastest(ways: tuple[Execution, ...], milliseconds: Mapping[str, float]) -> E
 def execution_to_resume(
     plan: Plan, device: torch.device, environment: Mapping[str, Any]
 ) -> Execution:
-    """How a run is executed that goes on: as at its start, if that was tried and is possible here.
+    """How a resumed run is executed: as at its start, if that was measured and is possible here.
 
     Args:
         plan: of the run.
@@ -164,23 +166,23 @@ def execution_to_resume(
         return rule
     choices = [start.get(name) for name in _NAMES]
     values = tuple(each.get("value") if isinstance(each, Mapping) else None for each in choices)
-    same = (way for way in candidates(plan, device, rule) if _values(way) == values)
-    return next((replace(way, tried=start["tried"]) for way in same), rule)
+    same = (option for option in candidates(plan, device, rule) if _values(option) == values)
+    return next((replace(option, tried=start["tried"]) for option in same), rule)
 
 
-def _values(way: Execution) -> tuple[str, ...]:
-    return tuple(getattr(way, name).value for name in _NAMES)
+def _values(option: Execution) -> tuple[str, ...]:
+    return tuple(getattr(option, name).value for name in _NAMES)
 
 
-def name_of(way: Execution) -> str:
-    """A way in words, such as "side by side in channels_last"."""
-    networks, memory_format, compiled = _values(way)
+def name_of(option: Execution) -> str:
+    """An option in words, such as "side by side in channels_last"."""
+    networks, memory_format, compiled = _values(option)
     return f"{networks} in {memory_format}{', compiled' * (compiled == 'on')}"
 
 
-def steps_of(plan: Plan, device: torch.device, way: Execution) -> Callable[[], object]:
-    """What takes a step of the plan's longest phase in a way, on noise."""
-    step = assemble(plan, device, seed=0, steps=10**9, execution=way)
+def steps_of(plan: Plan, device: torch.device, option: Execution) -> Callable[[], object]:
+    """A function that takes a step of the plan's longest phase by an option, on random images."""
+    step = assemble(plan, device, seed=0, steps=10**9, execution=option)
     longest = max(step.program.phases, key=lambda phase: phase.epochs)
     while step.phase is not longest:
         step.end_phase()
@@ -193,7 +195,7 @@ def steps_of(plan: Plan, device: torch.device, way: Execution) -> Callable[[], o
 
 
 def _file(plan: Plan) -> Path | None:
-    """Where the measurements of this machine, of what a plan computes, are kept."""
+    """The cache file for measurements of a plan's computation on this machine."""
     phases = program_of(plan, steps=1).phases
     computed = (
         [str(node.network) for node in plan.graph.networks.values()],
@@ -229,13 +231,13 @@ def _processor() -> str:
         return platform.processor()
 
 
-def _load(path: Path | None, ways: tuple[Execution, ...]) -> dict[str, float] | None:
-    """The milliseconds of the ways; None where they are not kept whole."""
+def _load(path: Path | None, options: tuple[Execution, ...]) -> dict[str, float] | None:
+    """The cached milliseconds of the options; None where some are missing."""
     if path is None:
         return None
     try:
         content, _ = unsealed_json(path.read_text(encoding="utf-8"))
-        return {name: float(content["milliseconds"][name]) for name in map(name_of, ways)}
+        return {name: float(content["milliseconds"][name]) for name in map(name_of, options)}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""Files of the cache of pre-trained weights: their names and headers, and why one is not used.
+"""The cache of pre-trained weights: names and headers of its files, and why one is not used.
 
 A file is named after the plan of its training and the content of code and data. Its header has the
 digests of both and the accuracy that was reached.
@@ -69,7 +69,7 @@ def load_entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None
 
 
 def why_unused(path: Path, content: Mapping[str, str]) -> str:
-    """Why weights in the cache are not used although the plan of their training is the same."""
+    """Why cached weights of the same plan are not used; "" if there are none."""
     if path.exists():
         return f"the weights in the cache are damaged, or of another version: {path}"
     changed = set()

@@ -1,4 +1,4 @@
-"""Nodes on devices of their own: which device each network is on, and what passes between them."""
+"""Nodes with devices of their own: the device of each network, and transfers between devices."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -12,7 +12,7 @@ from ktgdsl.cli.main import main
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.training import devices
+from ktgdsl.training import node_devices as devices
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.step import Stepper
 from tests.training.test_step import assert_equal, through_a_file, weights

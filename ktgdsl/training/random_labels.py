@@ -1,4 +1,4 @@
-"""Random labels for steps that are only tried or timed."""
+"""Random labels for dry runs and timed steps."""
 
 import torch
 from torch import Tensor

@@ -18,8 +18,7 @@ from ktgdsl.backend.weights import load_weights, save_weights
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Constant, DataPlan, Plan, PretrainPlan
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.training import pretrain
-from ktgdsl.training import pretrain_cache
+from ktgdsl.training import pretrain, pretrain_cache
 from ktgdsl.training.data import Splits, TrainingData, load_splits, load_training_data
 from ktgdsl.training.events import (
     EpochDone,

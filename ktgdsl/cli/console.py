@@ -67,11 +67,15 @@ def print_diagnostics(
     style: "Style",
     stream: TextIO,
 ) -> int:
-    """Print diagnostics, if there are any or the style is JSON; the exit code they ask for."""
-    from ktgdsl.diagnostics.render import render  # not needed by --help
+    """Print diagnostics, if there are any or the style is JSON; the exit code they ask for.
+
+    Of several processes of `torchrun` that have the same, one prints them.
+    """
+    from ktgdsl.cli.torchrun import is_first_with  # not needed by --help
+    from ktgdsl.diagnostics.render import render
 
     text = render(diagnostics, sources, style, has_colour(stream), width(stream), stream.isatty())
-    if text:
+    if text and is_first_with(diagnostics):
         print(text, file=stream)
     return exit_code(diagnostics)
 

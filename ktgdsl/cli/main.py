@@ -91,7 +91,10 @@ def _report(error: Exception, style: "Style") -> int:
     from ktgdsl.errors import KtgError  # not needed by --help
 
     if isinstance(error, KtgError):
-        return print_diagnostics(error.diagnostics, error.sources, style, sys.stderr)
+        code = print_diagnostics(error.diagnostics, error.sources, style, sys.stderr)
+        for note in getattr(error, "__notes__", ()) if style != "json" else ():
+            print_text(note, sys.stderr)
+        return code
     import traceback
 
     print_text("".join(traceback.format_exception(error)).removesuffix("\n"), sys.stderr)

@@ -14,7 +14,7 @@ from ktgdsl.cli.options import (
     not_for_resume,
     overrides,
 )
-from ktgdsl.cli.training import logged, prepare_to_train, run_listener
+from ktgdsl.cli.training import discarded_last, logged, prepare_to_train, run_listener
 from ktgdsl.compiler import locate_errors, locate_errors_in
 from ktgdsl.files import expand_home
 from ktgdsl.flattened import flattened
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     compiled = compile_named(options)
     plan = required_plan(compiled, require_spec)
     listening = logged(run_listener(options.quiet), options.log)
-    with locate_errors(compiled), listening as listener:
+    with discarded_last() as last, locate_errors(compiled), listening as listener:
         from ktgdsl.training.run import run
 
         run(
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
             out=options.out,
             device=options.device,
             deterministic=options.deterministic,
-            listener=listener,
+            listener=last(listener),
             spec=flattened(compiled, overrides(options)),
         )
     return FINE

@@ -1,6 +1,7 @@
 """`ktgc runs`: lists what was run."""
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(run_list_json(runs))
     elif runs:
-        print_text(run_list_text(runs, datetime.now(UTC), width()).removesuffix("\n"))
+        room = width() if sys.stdout.isatty() else None
+        print_text(run_list_text(runs, datetime.now(UTC), room).removesuffix("\n"))
     else:
         print_text(nothing_found(folder))
     return FINE

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO, TypeVar
 
 from ktgdsl.cli.console import print_text, rich_console, usage_error
-from ktgdsl.report.run_text import plain_run_listener, run_warnings
+from ktgdsl.errors import KtgError
+from ktgdsl.report.run_text import discarded_text, plain_run_listener, run_warnings
 from ktgdsl.report.search_text import plain_search_listener, search_warnings
 from ktgdsl.searching.events import Event as SearchEvent
 from ktgdsl.searching.events import Listener as SearchListener
 from ktgdsl.searching.events import SearchFinished
-from ktgdsl.training.events import Event, Listener, RunFinished, ignore
+from ktgdsl.training.events import Event, Listener, RunDiscarded, RunFinished, ignore
 
 
 def prepare_to_train() -> None:
@@ -52,6 +53,31 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
             listener(event)
 
     return nullcontext(result_only if quiet else listener)
+
+
+@contextmanager
+def discarded_last() -> Iterator[Callable[[Listener], Listener]]:
+    """That nothing is kept of a failed run becomes a note of its error, which is printed first.
+
+    What it gives wraps the listener of the run.
+    """
+    discarded: list[RunDiscarded] = []
+
+    def wrapped(listener: Listener) -> Listener:
+        def listen(event: Event) -> None:
+            if isinstance(event, RunDiscarded):
+                discarded.append(event)
+            else:
+                listener(event)
+
+        return listen
+
+    try:
+        yield wrapped
+    except KtgError as error:
+        for each in discarded:
+            error.add_note(discarded_text(each))
+        raise
 
 
 _Event = TypeVar("_Event", Event, SearchEvent)

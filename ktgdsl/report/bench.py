@@ -177,7 +177,7 @@ def _measured(bench: Bench) -> list[tuple[str, str]]:
     return [
         ("graph", f"{plan.graph.name}: {bench.subject}"),
         ("networks", f"{nodes}; {edges} edge{'s' * (edges != 1)}"),
-        ("batch", f"{bench.batch} images of {shape}, {plan.data.source.name}"),
+        ("batch", f"{bench.batch} images of {shape}, {plan.data.source}"),
         ("device", f"{machine.device} ({machine.name}), {threads} of the CPU"),
         (
             "computing",

@@ -129,7 +129,7 @@ def progress_view(progress: RunProgress, width: int) -> RenderableType:
 
 def _title(progress: RunProgress, width: int) -> Text:
     plan = progress.plan
-    parts = [f"  {plan.data.source.name}, {progress.device}", f"  into {progress.folder}"]
+    parts = [f"  {plan.data.source}, {progress.device}", f"  into {progress.folder}"]
     return title_line(plan.graph.name, parts, width)
 
 

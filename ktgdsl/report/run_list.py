@@ -8,20 +8,30 @@ from pathlib import Path
 from ktgdsl.report.evaluation import score_text
 from ktgdsl.report.formatting import count
 from ktgdsl.report.justified import justified
-from ktgdsl.report.narrow import blocks
+from ktgdsl.report.narrow import BETWEEN, blocks, fitting_columns
 from ktgdsl.tables.found_runs import FoundRun
 
 NOTHING = "-"
 HEADINGS = ("folder", "spec", "target", "accuracy", "n", "state", "age")
 LEFT = ("folder", "spec", "target", "accuracy", "state")
+LESS_IMPORTANT = tuple(map(HEADINGS.index, ("spec", "n", "age")))
+"""Columns that a narrow terminal goes without, the first of them first."""
+
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-def run_list_text(runs: Sequence[FoundRun], now: datetime, width: int) -> str:
-    """A line for each run, and below it why some cannot be read."""
+def run_list_text(runs: Sequence[FoundRun], now: datetime, width: int | None) -> str:
+    """A line for each run, and below it why some cannot be read.
+
+    Where a terminal is narrow some columns are left out, and where that does not do each run has
+    lines for its cells; where there is no `width`, as in a pipe, lines are as long as they are.
+    """
     rows = [HEADINGS, *(_cells(run, now) for run in runs)]
-    lines = justified(rows, LEFT)
-    if max(map(len, lines)) > width:
+    widths = [max(map(len, column)) + len(BETWEEN) for column in zip(*rows, strict=True)]
+    room = sum(widths) if width is None else width + len(BETWEEN)
+    fitting = fitting_columns(widths, LESS_IMPORTANT, room)
+    lines = justified([[row[column] for column in fitting] for row in rows], LEFT)
+    if width is not None and max(map(len, lines)) > width:
         known = [["" if cell == NOTHING else cell for cell in row] for row in rows[1:]]
         lines = blocks(HEADINGS, known, width)
     problems = [f"unreadable: {run.problem}" for run in runs if run.problem is not None]

@@ -91,7 +91,7 @@ def _headline(started: RunStarted) -> str:
     return (
         f"{plan.graph.name}: {'at most ' * plan.may_stop}{count(plan.epochs, 'epoch')} of "
         f"{count(plan.data.steps_per_epoch, 'step')} "
-        f"on {plan.data.source.name}, {started.device}, into {started.folder}{resumed}"
+        f"on {plan.data.source}, {started.device}, into {started.folder}{resumed}"
     )
 
 
@@ -185,7 +185,7 @@ def accuracy_columns(plan: Plan, result: RunResult) -> list[list[str]]:
 
 def last_line(result: RunResult, already: bool) -> str:
     """How long the run took and where its files are."""
-    finished = "already finished, in" if already else "finished in"
+    finished = "already finished: it took" if already else "finished in"
     return f"{finished} {duration(result.seconds)}, everything is in {result.folder}"
 
 

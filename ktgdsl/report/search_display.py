@@ -144,7 +144,7 @@ def _warning(warning: str, width: int) -> list[Text]:
 def _title(progress: SearchProgress, width: int) -> Text:
     started, plan = progress.started, progress.plan
     workers = count(started.workers, "worker")
-    what = f"  for {progress.target} on {plan.data.source.name}, {workers}"
+    what = f"  for {progress.target} on {plan.data.source}, {workers}"
     return title_line(plan.graph.name, [what, f", into {started.folder}"], width)
 
 

@@ -127,7 +127,7 @@ def _headline(progress: SearchProgress) -> str:
     resumed = f", going on after {count(started.done, 'trial')}" if started.done else ""
     return (
         f"{plan.graph.name}: {count(started.trials, 'trial')} of up to "
-        f"{count(started.epochs, 'epoch')} for {progress.target} on {plan.data.source.name}, "
+        f"{count(started.epochs, 'epoch')} for {progress.target} on {plan.data.source}, "
         f"{count(started.workers, 'worker')}, into {started.folder}{resumed}"
     )
 
@@ -168,7 +168,7 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
         lines.append(exhausted_text(result.trials, plan.search.trials))
     elif plan.search is not None and result.trials < plan.search.trials:
         lines.append(f"the time was up: {result.trials} of {plan.search.trials} trials were begun")
-    finished = "already finished, in" if already else "finished in"
+    finished = "already finished: it took" if already else "finished in"
     lines.append(f"{finished} {duration(result.seconds)}, everything is in {result.folder}")
     best = shlex.quote(str(result.folder / "best.ktg"))
     if result.kept:

@@ -15,7 +15,7 @@ from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, named_folder, read_file
 from ktgdsl.training.run_folder import RunFolder, is_search_folder, require_result_of
 
-State = Literal["done", "running", "begun", "unreadable"]
+State = Literal["done", "running", "stopped", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FoundRun:
 
     Attributes:
         folder: that it lies in.
-        state: finished, at work now, begun and not at work, or not to be read.
+        state: finished, at work now, stopped before its end (and resumable), or not to be read.
         problem: why it cannot be read.
         kind: what it is.
         plan: of it; of a search that of the space.
@@ -117,10 +117,10 @@ def _started(run: RunFolder) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _unfinished(run: RunFolder) -> Literal["running", "begun"]:
+def _unfinished(run: RunFolder) -> Literal["running", "stopped"]:
     """Whether a process has the lock of the folder; where there are no locks, none is seen."""
     try:
         with run.locked():
-            return "begun"
+            return "stopped"
     except RunError:
         return "running"

@@ -100,10 +100,11 @@ def test_a_run_that_keeps_nothing_says_so(folder: Path, capsys: pytest.CaptureFi
     (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
     diverging = ["--set", "train.optimizer=sgd(lr=1e38)", "--set", "data.batch=64"]
     assert main(["run", "own.ktg", "--device", "cpu", *diverging]) == 1
-    out = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
     kept = Path("runs", "own")
-    assert out[0].endswith(f", into {kept}")
-    assert out[-1] == f"no epoch is done, so nothing is kept: {kept} is removed"
+    assert out.splitlines()[0].endswith(f", into {kept}")
+    assert err.splitlines()[0].startswith("error[E503]")
+    assert err.splitlines()[-1] == f"no epoch is done, so nothing is kept: {kept} is removed"
     assert not kept.exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Call, Plan
 from ktgdsl.report.formatting import duration, step_rate
 from ktgdsl.report.run_display import terminal_run_listener
 from ktgdsl.report.run_progress import RunProgress, StepRate
@@ -204,6 +204,16 @@ def test_plain_lines() -> None:
     ]
 
 
+def test_own_data_are_named_by_their_function() -> None:
+    lines: list[str] = []
+    of_digits = plan()
+    source = Call(name="python", arguments={"function": "mine:load", "n": 3})
+    data = of_digits.data.model_copy(update={"source": source})
+    started = RunStarted(of_digits.model_copy(update={"data": data}), FOLDER, "cpu")
+    plain_run_listener(lines.append)(started)
+    assert 'on python(function="mine:load", n=3), cpu, into runs/tiny' in lines[0]
+
+
 def test_where_pre_trained_weights_come_from_is_written() -> None:
     lines: list[str] = []
     listen = plain_run_listener(lines.append, Clock())
@@ -263,7 +273,7 @@ def test_the_result_with_a_validation_split_and_one_run() -> None:
     assert run_result_text(plan("a"), reached, already=True) == (
         "node  role    network  test accuracy  validation accuracy\n"
         "a     target  resnet8  98.60 %        97.12 %\n"
-        "already finished, in 1 min 23 s, everything is in runs/tiny"
+        "already finished: it took 1 min 23 s, everything is in runs/tiny"
     )
 
 

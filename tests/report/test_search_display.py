@@ -745,7 +745,7 @@ def test_the_report_with_further_seeds() -> None:
         "a difference of 0.01 % is one image\n"
         "\n"
     )
-    assert "already finished, in 3 min 05 s" in text
+    assert "already finished: it took 3 min 05 s" in text
 
 
 @pytest.mark.parametrize(("alone", "told"), [(97.29, False), (97.297, True), (98.0, True)])

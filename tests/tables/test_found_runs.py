@@ -1,4 +1,4 @@
-"""What was run below a folder: finished, begun, running, damaged and foreign folders."""
+"""What was run below a folder: finished, stopped, running, damaged and foreign folders."""
 
 from pathlib import Path
 
@@ -58,14 +58,14 @@ def test_a_search_has_its_best_graph(tmp_path: Path) -> None:
     s, t, u = (found[name] for name in "stu")
     assert (s.score, s.split, s.trials, s.target) == (Score.of([90.0]), "validation", 3, "a")
     assert t.score == Score.of([88.0, 90.0])
-    assert (u.state, u.score) == ("begun", None)
+    assert (u.state, u.score) == ("stopped", None)
 
 
 def test_a_run_at_work_is_known_by_its_lock(tmp_path: Path) -> None:
     write_run(tmp_path / "r", None)
     with RunFolder(tmp_path / "r").locked():
         assert found_runs(tmp_path)[0].state == "running"
-    assert found_runs(tmp_path)[0].state == "begun"
+    assert found_runs(tmp_path)[0].state == "stopped"
 
 
 @pytest.mark.parametrize("file", ["plan.json", "environment.json", "result.json"])

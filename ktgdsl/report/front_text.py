@@ -1,9 +1,10 @@
 """The front of a search with several objectives, as lines."""
 
+from collections.abc import Sequence
+
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.describe import columns
-from ktgdsl.report.formatting import count, truncated
+from ktgdsl.report.formatting import count
 from ktgdsl.searching.events import FrontReached
 from ktgdsl.searching.result import SearchResult
 
@@ -22,17 +23,34 @@ def reached_text(plan: Plan, event: FrontReached) -> str:
     return f"on the front: trial {event.trial}, {values}; {there}"
 
 
-def front_lines(result: SearchResult) -> list[str]:
-    """The front as a table under a heading; nothing of a single objective."""
-    if not result.front:
-        return []
+def front_text(result: SearchResult) -> str:
+    """How many graphs are on the front, and what that is."""
+    return f"the front, {count(len(result.front), 'graph')}: {FRONT}"
+
+
+def with_front(result: SearchResult, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """What is compared with the best graphs, with all of the front and a column an objective.
+
+    `rows` have a name, what was measured, perhaps further seeds, and a spec.
+    """
     names = [each.removeprefix("-") for each in result.objectives]
-    rows: list[tuple[str, ...]] = [("", *names, "graph")]
-    for trial in result.front:
-        values = (value_text(result, name, trial.values[name]) for name in names)
-        rows.append((f"trial {trial.trial}", *values, trial.spec))
-    head = f"the front, {count(len(result.front), 'graph')}: {FRONT}"
-    return [head, *truncated(columns(rows), MOST_ROWS + 1)]
+    judged_by = next(i for i, each in enumerate(result.objectives) if not each.startswith("-"))
+    (_, _, *head), *others = rows
+    compared = {name: cells for name, *cells in others}
+    table = [("", *names, *head)]
+    for trial in result.front[:MOST_ROWS]:
+        name = f"trial {trial.trial}"
+        values = (value_text(result, each, trial.values[each]) for each in names)
+        _, *more, _ = compared.pop(name, ("",) * (len(head) + 1))
+        table.append((name, *values, *more, trial.spec))
+    if (left := len(result.front) - MOST_ROWS) > 0:
+        table.append((f"... and {left} more", *[""] * (len(names) + len(head))))
+    for name, (value, *more) in compared.items():
+        if not more[-1]:  # a baseline, not a graph of the front
+            cells = [""] * len(names)
+            cells[judged_by] = value
+            table.append((name, *cells, *more))
+    return table
 
 
 def value_text(result: SearchResult, name: str, value: float) -> str:

@@ -9,7 +9,7 @@ from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
-from ktgdsl.report.front_text import front_lines, reached_text
+from ktgdsl.report.front_text import front_text, reached_text, with_front
 from ktgdsl.report.run_text import pretrained_text
 from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
 from ktgdsl.searching.events import (
@@ -29,8 +29,14 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.result import Finalist, SearchResult
 
+LINE_EACH = 200
+"""Of so many trials in all each has a line."""
+
 TRIAL_LINE_SECONDS = 1.0
-"""Between two lines about trials, at least."""
+"""Of more, between two lines about trials, at least."""
+
+LEAST_LEFT = 1.5
+"""Seconds from which on it is worth saying that they are left."""
 
 MOST_TIED = 10
 """More trials that are as good as the best are only counted."""
@@ -44,7 +50,7 @@ def plain_search_listener(
 ) -> Listener:
     """A listener that calls `write` with a line, without its end, for what is worth one.
 
-    Trials that end within a second share a line: it says how many are over.
+    In a long search trials that end within a second share a line: it says how many are over.
     """
     writer: _LineWriter | None = None
 
@@ -91,7 +97,8 @@ class _LineWriter:
         if isinstance(event, TrialEnded):
             self._unwritten = event
             waited = progress.clock() - self._last_trial_line
-            if waited >= TRIAL_LINE_SECONDS or progress.done == progress.total:
+            each = progress.started.trials <= LINE_EACH or progress.done == progress.total
+            if each or waited >= TRIAL_LINE_SECONDS:
                 self._write_trial()
         match event:
             case BestFound():
@@ -138,17 +145,19 @@ def _trial_line(progress: SearchProgress, ended: TrialEnded) -> str:
     reason = f": {why}" if why else ""
     cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
     cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
-    if progress.seconds_left is not None:
-        cells.append(f"about {duration(progress.seconds_left)} left")
-    return "  ".join(cells)
+    return "  ".join([*cells, *_left(progress)])
+
+
+def _left(progress: SearchProgress) -> list[str]:
+    """How long it still takes, where that is known and worth a word."""
+    seconds = progress.seconds_left or 0
+    return [f"about {duration(seconds)} left"] if seconds >= LEAST_LEFT else []
 
 
 def _check_line(progress: SearchProgress, event: CheckDone) -> str:
     outcome = event.reason if event.value is None else f"{event.value:.2f} %"
     cells = [f"judging {event.done}/{event.of}", check_text(event.name, event.seed, outcome)]
-    if progress.seconds_left:
-        cells.append(f"about {duration(progress.seconds_left)} left")
-    return "  ".join(cells)
+    return "  ".join([*cells, *_left(progress)])
 
 
 def search_result_text(plan: Plan, result: SearchResult, *, already: bool = False) -> str:
@@ -156,8 +165,8 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
     states = {**dict.fromkeys(STATES, 0), **result.states}
     all_epochs = result.trials * result.epochs
     lines = [*best_graph(result), ""]
-    if front := front_lines(result):
-        lines += [*front, ""]
+    if result.front:
+        lines.append(front_text(result))
     lines += [*columns(comparison(result)), "", *result_notes(result), ""]
     lines.append(
         f"{count(result.trials, 'trial')}: "
@@ -212,7 +221,7 @@ def comparison(result: SearchResult) -> list[tuple[str, ...]]:
         if missing.name not in listed:
             listed.add(missing.name)
             rows.append((missing.name, *no_search_value, _without_place(missing.reason), ""))
-    return rows
+    return with_front(result, rows) if result.front else rows
 
 
 def _without_place(reason: str) -> str:

@@ -559,9 +559,13 @@ def test_plain_lines() -> None:
         "tiny: 4 trials of up to 8 epochs for a on digits, 2 workers, into runs/tiny",
         "1/4 trials  0 running  1 pruned  0 complete  0 failed  "
         "trial 0 pruned after epoch 2 at 60.00 %",
+        "2/4 trials  0 running  2 pruned  0 complete  0 failed  "
+        "trial 1 pruned after epoch 1 at 40.00 %",
+        "3/4 trials  0 running  3 pruned  0 complete  0 failed  "
+        "trial 2 pruned after epoch 1 at 45.00 %",
         "warning: attempt 1 was lost with its worker, trial 3: exit code -9",
         "4/4 trials  0 running  3 pruned  1 complete  0 failed  "
-        "trial 3 complete after epoch 8 at 81.25 %  about 0 s left",
+        "trial 3 complete after epoch 8 at 81.25 %",
         "new best: 81.25 %, trial 3: label -> a; b -> a via correct; a -> b via linear",
         "the trials are over, 2 trainings to judge the result",
     ]
@@ -601,19 +605,20 @@ def test_plain_lines_of_a_search_that_goes_on_and_of_a_failure() -> None:
 
 
 def test_counts_are_told_before_the_result_is_judged() -> None:
-    """An exhausted space may end within a second of the last line."""
+    """The trials of an exhausted space may end within a second of the last line."""
     lines: list[str] = []
     listen = plain_search_listener(lines.append, Clock())
-    listen(started(trials=5, workers=1))
+    listen(started(trials=500, workers=1))
     for number in range(3):
         for event in trial(number, [50.0]):
             listen(event)
-    listen(Exhausted(3, 5))
+    listen(Exhausted(3, 500))
     listen(CheckStarted("target alone, on labels", 7, 0, 2))
+    assert len(lines) == 5
     assert lines[-3:] == [
-        "warning: the space has no further graph: 3 of 5 trials could be made",
+        "warning: the space has no further graph: 3 of 500 trials could be made",
         "3/3 trials  0 running  3 pruned  0 complete  0 failed  "
-        "trial 2 pruned after epoch 1 at 50.00 %  about 0 s left",
+        "trial 2 pruned after epoch 1 at 50.00 %",
         "the trials are over, 2 trainings to judge the result",
     ]
 

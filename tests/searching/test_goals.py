@@ -24,7 +24,7 @@ from ktgdsl.report.describe import describe
 from ktgdsl.report.page.blocks import Figures
 from ktgdsl.report.page.front_section import front_section
 from ktgdsl.report.pictures.shapes import Circle, Text
-from ktgdsl.report.search_text import plain_search_listener
+from ktgdsl.report.search_text import comparison, plain_search_listener
 from ktgdsl.searching import search_run
 from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.pruning import pruner_of
@@ -174,6 +174,10 @@ def test_it_says_who_comes_to_the_front_and_shows_it(found: Found) -> None:
         accuracy, depth = each.values.values()
         words = ["trial", f"{each.trial}", f"{accuracy:.2f}", "%", f"{depth}", each.spec]
         assert line.split() == words
+    alone, through = lines[start + 2 + len(result.front) :][:2]  # one table has all
+    for line, (name, score) in zip((alone, through), result.baselines.items(), strict=True):
+        assert line.split() == [*name.split(), *str(score).split()]
+    assert sum(line.startswith("target alone") for line in lines[start:]) == 1
 
 
 def test_optuna_s_programs_see_the_objectives(found: Found) -> None:
@@ -273,6 +277,12 @@ def test_further_seeds_do_not_change_who_is_on_the_front(
     found = ktgdsl.search(space(f"{SMALL} confirm = 1"), out=tmp_path / "out", workers=1)
     assert [e.trial for e in found.result.finalists] == [e.trial for e in found.result.front[:3]]
     assert all(each.confirmed for each in found.result.finalists)
+    head, *table = comparison(found.result)
+    assert head == ("", "accuracy(a)", "parameters(a)", "further seeds", "graph")
+    for row, each in zip(table, found.result.finalists, strict=False):
+        assert (row[0], row[3]) == (f"trial {each.trial}", str(each.confirmed))
+    name, score = next(iter(found.result.baselines.items()))
+    assert (name, "-", "", str(score), "") in table
 
 
 def test_a_pruner_of_the_caller_s_is_refused(tmp_path: Path) -> None:

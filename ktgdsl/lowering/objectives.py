@@ -8,7 +8,7 @@ from ktgdsl.lowering.draft import DraftContext
 from ktgdsl.lowering.heads import plain_tap, unknown_head
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
-from ktgdsl.plan.goals import COSTS
+from ktgdsl.plan.goals import COSTS, goal
 from ktgdsl.syntax.tree import Block
 from ktgdsl.vocabulary.refs import NodeRef, Tap
 
@@ -33,7 +33,19 @@ def objective_call(
     if objective.word in COSTS:
         context.resolver.complain("E411", NO_MEASURE, place, SEVERAL)
         return None
-    return measure_call(context, objective, place)
+    call = measure_call(context, objective, place)
+    return None if call is None or refuse_auxiliary(context, call, place) else call
+
+
+def refuse_auxiliary(context: DraftContext, call: model.Call, place: Span) -> bool:
+    """Whether an objective is of a node that a graph may drop, which is complained about."""
+    draft, (measure, node) = context.draft, (goal(call).measure, goal(call).node)
+    if node in (*draft.targets, *draft.derived):
+        return False
+    message = f"`{measure}` is of a node that is no target, and so not part of every graph"
+    fix = f"name it: `target {', '.join([*draft.targets, node])}`"
+    context.resolver.complain("E411", message, place, fix)
+    return True
 
 
 def measure_call(context: DraftContext, objective: "Objective", place: Span) -> model.Call | None:

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering.draft import DraftContext
-from ktgdsl.lowering.objectives import NO_MEASURE, SEVERAL, cost_call, measure_call
+from ktgdsl.lowering.objectives import (
+    NO_MEASURE,
+    SEVERAL,
+    cost_call,
+    measure_call,
+    refuse_auxiliary,
+)
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.plan import model
 from ktgdsl.plan.goals import COSTS, goal
@@ -97,14 +103,9 @@ def _checked(context: DraftContext, written: Written) -> model.Call | None:
     is_cost = entry.word in COSTS
     lowered = cost_call if is_cost else measure_call
     call = lowered(context, entry, written.span)
-    if call is None:
+    if call is None or refuse_auxiliary(context, call, written.span):
         return None
-    measure, node = goal(call).measure, goal(call).node
-    if node not in (*context.draft.targets, *context.draft.derived):
-        message = f"`{measure}` is of a node that is no target, and so not part of every graph"
-        fix = f"name it: `target {', '.join([*context.draft.targets, node])}`"
-        resolver.complain("E411", message, written.span, fix)
-        return None
+    measure = goal(call).measure
     if written.is_negative == is_cost:
         return call
     if is_cost:

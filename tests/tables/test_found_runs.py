@@ -43,7 +43,9 @@ def test_finished_runs_the_last_first_at_any_depth(tmp_path: Path) -> None:
 
 
 def test_a_run_has_its_target_whatever_its_search_block_says(tmp_path: Path) -> None:
-    spec = SPEC + " search { trials = 2  objective = accuracy(b) }"
+    spec = (
+        SPEC.replace("target a", "target a, b") + " search { trials = 2  objective = accuracy(b) }"
+    )
     write_run(tmp_path / "r", {"a": [70.0], "b": [60.0]}, spec=spec)
     (run,) = found_runs(tmp_path)
     assert (run.kind, run.target, run.score) == ("run", "a", Score.of([70.0]))

@@ -109,7 +109,7 @@ def _pretraining_pace(
 def _trainings(
     workload: Workload, start: float, phases: tuple[PhaseBench, ...]
 ) -> tuple[PredictedWork, ...]:
-    """What a run or a search does with the whole graph, at the pace that was measured.
+    """The trainings of a run or a search, at the measured pace.
 
     Networks are made, in `start` seconds, before the first phase.
     """

@@ -1,4 +1,4 @@
-"""The duration of a run or a search, predicted by arithmetic from measured times."""
+"""Predicts the duration of a run or a search from measured times."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

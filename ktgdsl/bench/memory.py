@@ -1,4 +1,4 @@
-"""The peak of memory that this process has used on a device."""
+"""Measures the peak memory of this process on a device."""
 
 import sys
 
@@ -14,7 +14,7 @@ ALLOCATED = "memory allocated by torch on the device, without what its libraries
 
 
 def kind(device: torch.device) -> str | None:
-    """What `peak` measures on the device, in words; None where it cannot."""
+    """The kind of memory that `peak` measures on the device, in words; None where it cannot."""
     if device.type == "cuda":
         return ALLOCATED
     return RESIDENT if device.type == "cpu" and resource is not None else None

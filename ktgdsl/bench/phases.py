@@ -1,4 +1,4 @@
-"""Measures the phases of a training: each alone, its candidates interleaved."""
+"""Measures the phases of a training one after the other, the candidates of each interleaved."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""The spec that a command line names, compiled."""
+"""Compiles the spec that a command line names."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What all verbs share: exit codes, printing that no text can misuse, colour and width."""
+"""Printing and exit codes of all verbs: control characters escaped, colour and width detected."""
 
 import os
 import re

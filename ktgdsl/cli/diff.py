@@ -7,8 +7,8 @@ from ktgdsl.cli.compiling import compile_named, plan_of
 from ktgdsl.cli.console import FINE, print_text, usage_error
 from ktgdsl.cli.options import add_overrides, overrides
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.circumstances import circumstances
 from ktgdsl.report.difference import Accuracies, difference
+from ktgdsl.report.environment_facts import environment_facts
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
 
 
@@ -26,10 +26,10 @@ def run(options: argparse.Namespace) -> int:
     if overrides(options) and any(Path(path).is_dir() for path in paths):
         return usage_error("diff", "a run is compared as it is, without --set")
     (one, at_first), (other, at_second) = (_read(options, path) for path in paths)
-    around: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
     if all(Path(path).is_dir() for path in paths):
-        around = circumstances(paths[0]), circumstances(paths[1])
-    text = difference(one, other, paths, (at_first, at_second), around)
+        environments = environment_facts(paths[0]), environment_facts(paths[1])
+    text = difference(one, other, paths, (at_first, at_second), environments)
     print_text(text.removesuffix("\n"))
     return FINE
 

@@ -1,4 +1,4 @@
-"""Standard output and error that never end a verb: what cannot be written is dropped."""
+"""Standard output and error that never raise: what cannot be written is dropped."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""What the verbs that train share: the process's environment, and who shows what happens."""
+"""Shared by the verbs that train: the environment of the process, and listeners that print."""
 
 import os
 import sys
@@ -107,7 +107,7 @@ def logged(
 
 
 def warn_of_run(event: Event) -> None:
-    """Show on stderr what has to be known of a run in any case."""
+    """Print the warnings of a run on stderr."""
     for line in run_warnings(event):
         print_text(line, sys.stderr)
 
@@ -132,7 +132,7 @@ def search_listener(
 
 
 def warn_of_search(event: SearchEvent) -> None:
-    """Show on stderr what has to be known of a search in any case."""
+    """Print the warnings of a search on stderr."""
     for line in search_warnings(event):
         print_text(line, sys.stderr)
 

@@ -1,4 +1,4 @@
-"""What may stand at a place in an unfinished text, from the tokens before it."""
+"""The syntactic context of a place in an unfinished text, from the tokens before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Endpoint = Literal["source", "node"]
 
 
 class Context(NamedTuple):
-    """What may stand at a place.
+    """What may be written at a place.
 
     `settings` is the block whose settings may, `arguments` the kind and word whose arguments
     may; `present` are those that are there already. `tap_of` is the node inside of which a place

@@ -1,4 +1,4 @@
-"""A text in an editor, and what the compiler says of it, each found out when it is asked for."""
+"""A text in an editor with the results of compiling it, computed on demand and cached."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Document:
 
     @cached_property
     def compiled(self) -> Compiled:
-        """What `ktgc check` finds out."""
+        """The result of compiling it, as `ktgc check` does."""
         return compile_source(
             self.source,
             self.folder,
@@ -61,7 +61,7 @@ class Document:
 
     @property
     def plan(self) -> Plan | None:
-        """What the text means, None where it has an error."""
+        """The plan of the text, None where it has an error."""
         return self.compiled.plan
 
     @cached_property
@@ -93,7 +93,7 @@ class Document:
 
     @cached_property
     def unparsed(self) -> frozenset[str]:
-        """The words of what did not parse, of which nobody knows what they are."""
+        """The words of the parts that did not parse, whose roles are unknown."""
         if self.tree is None:
             return frozenset(token.value for token in self.tokens)
         return unparsed_words(self.source, self.tree)
@@ -129,7 +129,7 @@ class Document:
         return at[-1] if at else None
 
     def text(self, span: Span) -> str:
-        """What stands at a place of the text."""
+        """The text of a span."""
         return self.source.text[span.start : span.end]
 
     @cached_property

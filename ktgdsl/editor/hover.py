@@ -1,4 +1,4 @@
-"""Hover: what stands at a place, with its documentation and what it is resolved to."""
+"""Hover: the documentation of the name at a place, and what it resolves to."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The names in a tree and what each is: a node, a `let`, a word of the vocabulary, a setting."""
+"""The names in a tree with their roles: nodes, `let`s, words of the vocabulary, settings."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Names across a spec and the files that it uses: where they are declared, mentioned, renamed."""
+"""Definition, references and rename of a name, across a spec and the files that it uses."""
 
 import re
 from collections.abc import Iterable, Iterator

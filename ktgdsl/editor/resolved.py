@@ -1,4 +1,4 @@
-"""What the names of a spec stand for, as its plan has it: `let`s, nodes, edges and settings."""
+"""What the names of a spec resolve to in its plan, as text: `let`s, nodes, edges, settings."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

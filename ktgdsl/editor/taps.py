@@ -1,4 +1,4 @@
-"""The places inside of a node's network that its text tells."""
+"""The taps of a node's network, as far as the text tells them, for completion."""
 
 from ktgdsl.editor.document import Document
 from ktgdsl.plan.model import FOLLOWERS, LABEL, LOGITS

@@ -20,7 +20,7 @@ _POINTERS = ("members", "of")
 def assemble(state: PassState, found: Settings, files: Files) -> model.Graph:
     """The graph after all passes; `files` are the weights by the path that nodes name."""
     train = found.train
-    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    dropped_nodes = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     sources = peers(state.edges) if train.aggregate == "mean" else {}
     return model.Graph.model_construct(
         name=state.draft.name,
@@ -28,7 +28,7 @@ def assemble(state: PassState, found: Settings, files: Files) -> model.Graph:
         nodes=tuple(
             _node(node, state.frozen.get(name), found, files)
             for name, node in state.draft.nodes.items()
-            if name not in gone
+            if name not in dropped_nodes
         ),
         edges=tuple(
             model.Edge.model_construct(
@@ -41,14 +41,16 @@ def assemble(state: PassState, found: Settings, files: Files) -> model.Graph:
             for edge in state.edges
         ),
         derived=tuple(
-            _derived(node, train) for name, node in state.draft.derived.items() if name not in gone
+            _derived(node, train)
+            for name, node in state.draft.derived.items()
+            if name not in dropped_nodes
         ),
         shares=tuple(
             model.SharedLayers.model_construct(
                 nodes=share.nodes, layers=share.layers, grad=share.grad
             )
             for share in state.draft.shares
-            if share.nodes[0] not in gone
+            if share.nodes[0] not in dropped_nodes
         ),
         dropped=state.dropped,
     )

@@ -14,9 +14,9 @@ def check_combinations(state: PassState) -> PassState:
     An ensemble that learns how to combine needs an edge into it, unless it is unused.
     """
     taught = {edge.destination.node for edge in state.edges}
-    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    dropped_nodes = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
     made = state.draft.derived.values()
-    ensembles = [each for each in made if each.made.combines and each.name not in gone]
+    ensembles = [each for each in made if each.made.combines and each.name not in dropped_nodes]
     found = [
         Diagnostic(
             "E402",

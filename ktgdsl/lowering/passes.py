@@ -68,7 +68,7 @@ def freeze(state: PassState) -> PassState:
     """
     frozen: dict[str, str] = dict(state.frozen)
     found: list[Diagnostic] = []
-    times = phases_of_nodes(state)
+    learns_in = phases_of_nodes(state)
     into: dict[str, list[DraftEdge]] = {}
     for edge in state.edges:
         into.setdefault(edge.destination.node, []).append(edge)
@@ -81,19 +81,21 @@ def freeze(state: PassState) -> PassState:
             frozen[name] = "no live edge enters it"
         if name in frozen:
             found += _untrained(node)
-        found += _listed(state, node, times.get(name, []), idle=name in frozen)
+        found += _listed(state, node, learns_in.get(name, []), idle=name in frozen)
     for name, derived in state.draft.derived.items():
         if not derived.learned:
-            found += [_weightless(derived, phase) for phase in times.get(name, [])]
-        elif state.phases and name not in times:
+            found += [_weightless(derived, phase) for phase in learns_in.get(name, [])]
+        elif state.phases and name not in learns_in:
             found.append(_unlisted(state, name, derived.span))
-    still = [e for e in state.edges if e.transfers or e.destination.node not in frozen]
-    gone = [
+    live = [e for e in state.edges if e.transfers or e.destination.node not in frozen]
+    dropped_edges = [
         _edge(edge, f"`{edge.destination.node}` is frozen")
         for edge in state.edges
         if not edge.transfers and edge.destination.node in frozen
     ]
-    state = state._replace(frozen=frozen, edges=tuple(still), dropped=(*state.dropped, *gone))
+    state = state._replace(
+        frozen=frozen, edges=tuple(live), dropped=(*state.dropped, *dropped_edges)
+    )
     return state.with_diagnostics(found)
 
 
@@ -108,11 +110,11 @@ def _untrained(node: DraftNode) -> list[Diagnostic]:
 
 def phases_of_nodes(state: PassState) -> dict[str, list[PhaseLearners]]:
     """The phases that each node learns in."""
-    times: dict[str, list[PhaseLearners]] = {}
+    learns_in: dict[str, list[PhaseLearners]] = {}
     for phase in state.phases:
         for name in phase.learn:
-            times.setdefault(name, []).append(phase)
-    return times
+            learns_in.setdefault(name, []).append(phase)
+    return learns_in
 
 
 def _listed(
@@ -199,8 +201,10 @@ def drop(state: PassState) -> PassState:
     spans |= {name: node.span for name, node in draft.derived.items()}
     live = needed(draft, state.edges)
     reason = "no path of live edges leads from it to a target"
-    gone = [name for name in spans if name not in live]
-    dropped = [Dropped.model_construct(kind="node", name=name, reason=reason) for name in gone]
+    dropped_nodes = [name for name in spans if name not in live]
+    dropped = [
+        Dropped.model_construct(kind="node", name=name, reason=reason) for name in dropped_nodes
+    ]
     dropped += [
         _edge(edge, f"`{edge.destination.node}` is dropped")
         for edge in state.edges
@@ -214,7 +218,7 @@ def drop(state: PassState) -> PassState:
             "`keep = true` trains and reports it all the same",
             "warning",
         )
-        for name in gone
+        for name in dropped_nodes
     ]
     edges = tuple(edge for edge in state.edges if edge.destination.node in live)
     return state._replace(edges=edges, dropped=(*state.dropped, *dropped)).with_diagnostics(

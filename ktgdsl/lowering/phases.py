@@ -110,8 +110,10 @@ def _idle(name: str, phase: PhaseLearners) -> Diagnostic:
 
 def drop_from_phases(state: PassState) -> PassState:
     """Remove dropped nodes from the learners of phases; a phase with none left is an error."""
-    gone = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
-    left = [p._replace(learn=tuple(n for n in p.learn if n not in gone)) for p in state.phases]
+    dropped_nodes = {dropped.name for dropped in state.dropped if dropped.kind == "node"}
+    left = [
+        p._replace(learn=tuple(n for n in p.learn if n not in dropped_nodes)) for p in state.phases
+    ]
     found = [
         Diagnostic(
             "E410",

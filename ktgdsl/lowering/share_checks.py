@@ -11,17 +11,17 @@ def check_shares(state: PassState) -> PassState:
     found = []
     learning = phases_of_nodes(state)
     for share in state.draft.shares:
-        times = {
+        learns_in = {
             name: (name in state.frozen, tuple(p.name for p in learning.get(name, [])))
             for name in share.nodes
         }
         first, *others = share.nodes
         for other in others:
-            if times[other] != times[first]:
+            if learns_in[other] != learns_in[first]:
                 message = f"`{first}` and `{other}` share layers and learn at different times"
                 fix = "sharers learn in the same phases"
-                if times[other][0] != times[first][0]:
-                    idle, busy = (other, first) if times[other][0] else (first, other)
+                if learns_in[other][0] != learns_in[first][0]:
+                    idle, busy = (other, first) if learns_in[other][0] else (first, other)
                     message = f"`{idle}` and `{busy}` share layers, and only `{busy}` learns"
                     fix = f"give `{idle}` something to learn from too: `edge label -> {idle}`"
                 found.append(Diagnostic("E409", message, share.span, fix))

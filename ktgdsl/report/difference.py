@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
-from ktgdsl.report.circumstances import CONTENT
 from ktgdsl.report.describe import columns, derived_text, open_values, terms_text
 from ktgdsl.report.describe_settings import setting_text
+from ktgdsl.report.environment_facts import CONTENT
 from ktgdsl.vocabulary.networks import shorthand
 
 NOTHING = "-"
 
 
 Accuracies = Mapping[str, str]
-"""What the nodes of a run have reached, as text."""
+"""The accuracies of a run's nodes as text, by node."""
 
 
 def difference(
@@ -20,23 +20,23 @@ def difference(
     other: Plan,
     names: tuple[str, str] = ("A", "B"),
     reached: tuple[Accuracies, Accuracies] = ({}, {}),
-    circumstances: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    environments: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> str:
     """Both plans side by side, under their `names`, where they differ; or that they do not.
 
     `reached` are the accuracies of finished runs, which are shown whether they differ or not, and
-    `circumstances` what runs had besides their plans.
+    `environments` what they were trained with besides their plans.
     """
     first, second = facts(one), facts(other)
-    around = _differing(*circumstances)
-    rows = [*_differing(first, second), *around]
+    environment_rows = _differing(*environments)
+    rows = [*_differing(first, second), *environment_rows]
     rows += [
         (f"accuracy of {node}", reached[0].get(node, NOTHING), reached[1].get(node, NOTHING))
         for node in dict.fromkeys([*reached[0], *reached[1]])
     ]
     lines = columns([("", *names), *rows]) if rows else []
     if one.digest == other.digest:
-        others = any(name.startswith(CONTENT) for name, *_ in around)
+        others = any(name.startswith(CONTENT) for name, *_ in environment_rows)
         lines.append("the same plan, with other data or code" if others else "the same training")
     elif one.canonical_digest == other.canonical_digest:
         lines.append("the same graph: only auxiliary nodes have other names or another order")

@@ -1,4 +1,4 @@
-"""Pages of plain text: prose and tables, filled to 80 columns."""
+"""Lays out pages of plain text: prose and tables, wrapped at 80 columns."""
 
 from collections.abc import Iterable
 from textwrap import fill

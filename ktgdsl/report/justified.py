@@ -1,4 +1,4 @@
-"""Tables of plain text: words to the left, numbers to the right."""
+"""Tables of plain text: words left-justified, numbers right-justified."""
 
 from collections.abc import Collection, Sequence
 

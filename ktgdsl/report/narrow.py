@@ -1,4 +1,4 @@
-"""Tables and lines in narrow terminals: less important columns go, and no word is cut."""
+"""Fits tables and lines into narrow terminals: leaves out less important columns, cuts no word."""
 
 from collections.abc import Sequence
 

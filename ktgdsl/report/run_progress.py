@@ -57,7 +57,7 @@ class StepRate:
 
 
 class RunProgress:
-    """What is known of a run. Call it with every event after `RunStarted`.
+    """The progress of a run so far. Call it with every event after `RunStarted`.
 
     While a node is pre-trained, `pretraining` names it and `epoch`, `epochs`, `steps` and
     the time left are of that training alone. `loss`, `train_accuracy` and `accuracy` (on the

@@ -56,7 +56,7 @@ def plain_run_listener(write: Callable[[str], object], clock: Clock = time.monot
 
 
 def run_warnings(event: Event) -> tuple[str, ...]:
-    """What has to be known of a run even by those who want its result alone."""
+    """The warnings of a run, which are shown even if only its result is wanted."""
     if isinstance(event, RunStarted):
         return event.notes
     if isinstance(event, PretrainStarted) and event.reason:

@@ -33,7 +33,7 @@ RECENT_EPOCHS = 100
 """Epochs of which the median duration is taken."""
 
 STATES = ("pruned", "complete", "failed")
-"""What becomes of trials, in the order in which it is listed."""
+"""The states of trials that are over, in the order in which they are listed."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class CheckCounts:
 
 @dataclass
 class SearchProgress:
-    """What is known of a search. Call it with every event after `SearchStarted`.
+    """The progress of a search so far. Call it with every event after `SearchStarted`.
 
     A search first trains trials, then checks: trainings of the finalists with further seeds and
     of the baselines. What was done before a resume is counted in. An event costs the same

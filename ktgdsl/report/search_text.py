@@ -69,7 +69,7 @@ def plain_search_listener(
 
 
 def search_warnings(event: Event) -> tuple[str, ...]:
-    """What has to be known of a search even by those who want its result alone."""
+    """The warnings of a search, which are shown even if only its result is wanted."""
     match event:
         case SearchStarted():
             return event.notes
@@ -225,7 +225,7 @@ def comparison(result: SearchResult) -> list[tuple[str, ...]]:
 
 
 def _without_place(reason: str) -> str:
-    """That a training diverged, and when, without where."""
+    """The reason of a failure without the places in it."""
     return one_line(reason.partition(":")[0])
 
 

@@ -85,7 +85,7 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
 
 
 def _disk(search: SearchPlan, size_each: int | None) -> str:
-    """How much the networks of the best trials take."""
+    """The disk space of the kept networks, in words."""
     keep = search.keep
     whose = "of the best trial" if keep == 1 else f"of the best {keep:,} trials"
     if size_each is None:

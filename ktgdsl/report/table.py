@@ -8,8 +8,8 @@ from ktgdsl.diagnostics.render import where
 from ktgdsl.report.formatting import duration, signed
 from ktgdsl.tables.comparison import Comparison, Sample, compare
 from ktgdsl.tables.cost import Cost, StepTimes, cost_left, total
+from ktgdsl.tables.difference import Difference, paired
 from ktgdsl.tables.model import Table
-from ktgdsl.tables.paired import Gain, gain
 from ktgdsl.tables.status import RowStatus
 
 NOTHING = "-"
@@ -21,9 +21,9 @@ COST_HEADINGS = ("runs", "node-epochs", "steps", "time")
 
 @dataclass(frozen=True)
 class TableReport:
-    """A table and the status of its rows. With `costs` it tells what is left to do as well.
+    """A table and the status of its rows.
 
-    With a `baseline`, a row, it tells what each row gains over that.
+    With `costs` it has the remaining cost, and with a `baseline`, a row, the gain of each row.
     """
 
     table: Table
@@ -33,25 +33,25 @@ class TableReport:
 
     @cached_property
     def costs_left(self) -> tuple[dict[Hashable, Cost], ...]:
-        """What is left to do for each row, by task, in the order of the rows."""
+        """The remaining cost of each row, by task, in the order of the rows."""
         times = StepTimes(self.statuses)
         return tuple(cost_left(status, times) for status in self.statuses)
 
     def cost_left(self, number: int) -> Cost:
-        """What is left to do for the row of this number, from 0 on."""
+        """The remaining cost of the row of this number, from 0 on."""
         return total(self.costs_left[number].values())
 
     @property
     def total_left(self) -> Cost:
-        """What is left to do; what several rows need counts once."""
+        """The remaining cost of all rows; a task that several rows need counts once."""
         by_task = {task: cost for costs in self.costs_left for task, cost in costs.items()}
         return total(by_task.values())
 
-    def gain(self, status: RowStatus) -> Gain | None:
-        """What a row gains over the baseline, where both are done with equal seeds."""
+    def gain(self, status: RowStatus) -> Difference | None:
+        """The paired difference of a row to the baseline; None for fewer than two equal seeds."""
         if self.baseline is None or status.row == self.baseline.row:
             return None
-        return gain(_by_seed(status), _by_seed(self.baseline))
+        return paired(_by_seed(status), _by_seed(self.baseline))
 
 
 def _by_seed(status: RowStatus) -> dict[int, float]:
@@ -105,8 +105,8 @@ def _has_published(report: TableReport) -> bool:
     return any(row.published for row in report.table.rows)
 
 
-def _gain_cells(gained: Gain | None) -> tuple[str, str]:
-    if gained is None:
+def _gain_cells(gained: Difference | None) -> tuple[str, str]:
+    if gained is None or gained.std is None:
         return NOTHING, NOTHING
     p = NOTHING if gained.p is None else f"{gained.p:.2g}"
     return f"{signed(gained.mean)} ± {gained.std:.2f} (n = {gained.n})", p

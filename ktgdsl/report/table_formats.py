@@ -18,7 +18,6 @@ from ktgdsl.report.table import (
 )
 from ktgdsl.tables.cost import Cost
 from ktgdsl.tables.model import Table
-from ktgdsl.tables.paired import Gain
 from ktgdsl.tables.status import RowStatus
 
 Format = Literal["text", "markdown", "latex", "csv", "json"]
@@ -136,9 +135,14 @@ def _gain_facts(report: TableReport, status: RowStatus) -> dict[str, Any]:
     if report.baseline is None:
         return {}
     gained = report.gain(status)
-    values = [None] * len(Gain._fields) if gained is None else gained
-    names = ("gain", "gain_std", "gain_n", "t", "p")
-    return {"baseline": report.baseline.row.label, **dict(zip(names, values, strict=True))}
+    return {
+        "baseline": report.baseline.row.label,
+        "gain": gained and gained.mean,
+        "gain_std": gained and gained.std,
+        "gain_n": gained and gained.n,
+        "t": gained and gained.t,
+        "p": gained and gained.p,
+    }
 
 
 def _cost_facts(cost: Cost) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checks of a search's result: baselines with the same epochs, and finalists with other seeds."""
+"""Checks of a search's result: trains baselines for as long, and finalists with other seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def tied(
 
 
 def _reached(trial: FrozenTrial) -> tuple[int, float]:
-    """The last value of a trial and after how many epochs; 0 where it is complete, however long."""
+    """The number of epochs of a trial, 0 for a complete one, and its last value."""
     epoch, value = max(values_of(trial).items())
     return 0 if trial.state == TrialState.COMPLETE else epoch, value
 
@@ -96,7 +96,7 @@ def seeds(plan: Plan) -> tuple[int, ...]:
 
 
 def baselines(plan: Plan, best: FrozenTrial) -> dict[str, Plan]:
-    """What a graph has to be better than, trained for the epochs of a trial.
+    """The baselines that the best graph is compared with, trained for the epochs of a trial.
 
     The target alone on the labels, and the best trial's networks with `through` for every gate
     that was searched; the latter only where a gate that can be `through` was searched.

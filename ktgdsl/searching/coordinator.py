@@ -120,7 +120,7 @@ class Coordinator:
                 self._handle_check(pool, message)
 
     def _recall(self) -> list[FrozenTrial]:
-        """Take the trials in the journal into account; those that are still running."""
+        """Load the trials of the journal; returns those that are still running."""
         trials = self.study.trials
         self._asked = len(trials)
         if any(trial.state == TrialState.COMPLETE for trial in trials):
@@ -232,7 +232,7 @@ class Coordinator:
         pool.decide(number, kept)
 
     def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
-        """Tell of the end of a trial, which the study knows already."""
+        """Report the end of a trial to the listener; the study has it already."""
         epoch, value = self._last.pop(number)
         value_or_none = value if epoch else None
         standing = self.study.standing(number)
@@ -243,7 +243,7 @@ class Coordinator:
             self._improve(self.study.trials[number])
 
     def _complete_with_goals(self, number: int) -> None:
-        """Tell of a complete trial that is on the front, and whether it is the first there."""
+        """Report a complete trial that is on the front to the listener, and a new best one."""
         found = front(self.study.trials)
         if all(trial.number != number for trial in found):
             return
@@ -253,7 +253,7 @@ class Coordinator:
             self._improve(trial)
 
     def _improve(self, trial: FrozenTrial) -> None:
-        """Tell of a new best trial."""
+        """Report a new best trial to the listener."""
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         values = values_of(trial)
@@ -285,7 +285,7 @@ class Coordinator:
                 self._note_teacher(message)
 
     def _note_teacher(self, message: Pretrained) -> None:
-        """Tell of a teacher once: the trials that follow take it from the cache."""
+        """Report a pre-trained teacher once: later trials load it from the cache."""
         done = message.done
         teacher = {"network": message.network, **asdict(done)}
         if self.study.add_teacher(teacher):

@@ -1,4 +1,4 @@
-"""The journal of a search in optuna-dashboard, which may read it and nothing else."""
+"""Serves optuna-dashboard for the journal of a search, read-only."""
 
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -18,7 +18,7 @@ Application = Callable[..., Iterable[bytes]]
 
 
 class ReadJournal(JournalFileBackend):
-    """A journal that a search may be writing meanwhile: this takes no lock, and writes nothing."""
+    """A read-only journal: it takes no lock, as a search may be writing meanwhile."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Raise PermissionError."""
@@ -53,7 +53,7 @@ def dashboard_server(folder: SearchFolder, port: int) -> WSGIServer:
 
 
 def reading_only(application: Application) -> Application:
-    """The application, asked only for what reads: whatever would write is forbidden."""
+    """The application without requests that would write: those are answered with 403."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):

@@ -22,10 +22,10 @@ SAMPLED = 64
 """How many points are drawn to see which nodes need pre-training."""
 
 MOST_COMBINATIONS = 16
-"""How many values of the edges into a node, and of its own draws, are tried to see it frozen."""
+"""Combinations of draws of the edges into a node that are tried to find where it is frozen."""
 
 MOST_NODES = 16
-"""How many nodes that is tried for: in a larger graph others are like those."""
+"""Nodes for which that is tried: those of larger graphs are alike."""
 
 FINALISTS = 3
 """How many finalists are trained again with other seeds."""
@@ -177,7 +177,7 @@ def _pretrainings(plan: Plan, trials: int) -> tuple[int, bool]:
 
 
 def _pretrained(point: Plan) -> set[tuple[str, ...]]:
-    """What the pre-trained networks of a plan differ in."""
+    """The identities of the pre-trained networks of a plan."""
     return {
         (node.network.model_dump_json(), node.optimizer.model_dump_json(), str(node.schedule))
         for node in point.graph.nodes

@@ -1,4 +1,4 @@
-"""The values of a complete trial of several objectives, all of which are maximised."""
+"""Computes the objective values of a complete trial with several objectives, all maximised."""
 
 from collections.abc import Sequence
 

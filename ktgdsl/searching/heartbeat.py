@@ -19,7 +19,7 @@ BEAT = 0.5
 
 
 class Heartbeat:
-    """A listener of a training that sends heartbeats, and what is known of pre-trainings.
+    """A listener of a training that sends heartbeats, and reports of pre-trainings.
 
     Often enough for the worker not to count as hung.
     """
@@ -54,7 +54,7 @@ class Heartbeat:
 
 @contextmanager
 def beating(send: Callable[[], object]) -> Iterator[None]:
-    """Send heartbeats from a thread meanwhile, but not without end: reading may hang, too."""
+    """Send heartbeats from a thread during the block, for a limited time: reading may hang, too."""
     over = threading.Event()
 
     def beat() -> None:

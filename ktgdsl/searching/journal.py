@@ -1,4 +1,4 @@
-"""The journal of a study: Optuna's journal file, written in groups that are kept whole or not."""
+"""The journal of a study: Optuna's journal file with atomic groups of entries, and digests."""
 
 import json
 import os
@@ -145,7 +145,7 @@ class Journal(JournalFileBackend):
 
 
 def quarantine(path: Path) -> Path | None:
-    """Cut an unfinished group of entries off a journal, into a file beside it, which is returned.
+    """Move an unfinished group at the end of a journal into a file beside it, which is returned.
 
     A kill or a power cut may tear what is being written; nothing before it is touched. Raises
     RunError (E502) when an entry before the last cannot be read, or any is not as it was written.
@@ -185,7 +185,7 @@ def _damaged(path: Path, message: str) -> RunError:
 
 
 class _Chain:
-    """Tells whether entries are what was written, one after the other, by their digests.
+    """Verifies entries one after the other by their chain of digests.
 
     Those of older versions have none, or one of the entry alone; this version goes on after them.
     """

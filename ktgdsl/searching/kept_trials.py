@@ -1,4 +1,4 @@
-"""The trained networks of the best trials: each has a folder like that of a run."""
+"""Keeps the trained networks of the best trials, each in a folder like that of a run."""
 
 import shutil
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The result of a search: its best graphs and networks in the folder, and what is said of them."""
+"""Writes the outcome of a search: its best graphs and networks, and `result.json`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -91,9 +91,9 @@ def _kept_networks(
     trials: Sequence[FrozenTrial],
     finalists: Sequence[FrozenTrial],
 ) -> tuple[str, ...]:
-    """Keep the networks of the best at last, as further seeds may have changed who that is.
+    """Keep the networks of the final best trials, which further seeds may have changed.
 
-    Their folders, relative to that of the search.
+    Returns their folders, relative to that of the search.
     """
     count = 0 if plan.search is None else plan.search.keep
     if not count:

@@ -1,4 +1,4 @@
-"""The pruner of a search: Optuna's successive halving, with a running index of what it has seen."""
+"""The pruner of a search: Optuna's successive halving, with an index of the values at each rung."""
 
 import math
 from bisect import bisect_right, insort

@@ -1,4 +1,4 @@
-"""Rungs: after which epochs the pruner may end trials, and which ones it will, without Optuna.
+"""Rungs, the epochs after which trials may be pruned, and a model of the pruner without Optuna.
 
 In a search Optuna's pruner decides (`ktgdsl.searching.pruning`). This is its rule for
 predictions of a search's cost, which must not import Optuna.

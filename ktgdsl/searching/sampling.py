@@ -21,13 +21,13 @@ from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.searching.trial_plans import labels, trial_plan
 
 GUIDED = 64
-"""How often a sampler that learns is asked for a graph that is new, before chance is."""
+"""Attempts of a learning sampler to propose a new graph, before random points are tried."""
 
 BLIND = 20_000
-"""How many random draws without a new graph say that a large space has no more."""
+"""Random draws without a new graph after which a large space counts as exhausted."""
 
 SMALL = 5_000
-"""Points of a space that can be gone through one by one when chance finds nothing new."""
+"""The largest space that is enumerated when random draws find nothing new."""
 
 Params = dict[str, Any]
 """The values of the draws by their names, as Optuna stores them."""
@@ -91,7 +91,7 @@ class DistinctSampler(BaseSampler):
         self._points: Iterator[Params] = self._every_point()
 
     def remember(self, params: Params, graph: str) -> None:
-        """Take a trial of the study into account."""
+        """Add a trial of the study to the points and graphs that are known."""
         self._seen.add(graph)
         self._asked.add(tuple(params[draw.name] for draw in self.draws))
 

@@ -1,4 +1,4 @@
-"""The run of a search, from what its folder has to its result."""
+"""The run of a search, new or resumed: trials, checks, and the result."""
 
 import os
 import shlex
@@ -88,7 +88,7 @@ class SearchInterrupted(KeyboardInterrupt):
 
 
 class SearchRun:
-    """The run of a search, new or resumed; its folder has what is done of it.
+    """The run of a search, new or resumed from what its folder has.
 
     `sampler` and `pruner` are the caller's, if any, instead of those that the space names.
     """

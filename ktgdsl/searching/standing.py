@@ -1,4 +1,4 @@
-"""Why a trial was pruned: its place among the values at a rung, as the pruner saw them."""
+"""The standing of a pruned trial: its place among the values at a rung."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How many cores there are, and how many threads each worker of a search gets."""
+"""The number of cores, and of threads for each worker of a search."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The trained networks of a complete trial, which its worker writes for the coordinator."""
+"""Writes the trained networks of a complete trial, in its worker, for the coordinator."""
 
 import shutil
 from pathlib import Path

@@ -61,7 +61,7 @@ class TrialCheckpoint:
 
     @property
     def unusable(self) -> str:
-        """What to say where `load` finds a file that it cannot use."""
+        """The message for a file that `load` cannot use."""
         return (
             f"{self.path} is damaged, or of another training or version: the trial is trained "
             "again from its first epoch"

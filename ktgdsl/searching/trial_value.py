@@ -15,7 +15,7 @@ from ktgdsl.training.step import Stepper
 
 @dataclass(frozen=True)
 class TrialData:
-    """The data of a trial: what it trains and goes by, and the split that judges it.
+    """The data of a trial: those of its training, and the split that judges it.
 
     `take = best`, `stop` and `plateau` go by held-out samples, whichever split judges the trial.
     """

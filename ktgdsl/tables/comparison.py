@@ -1,4 +1,4 @@
-"""The difference of two means, plain and in pooled standard deviations."""
+"""Compares our mean with a published one: the difference, and Cohen's d."""
 
 from math import sqrt
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The cost of what is left to do for a table: runs, steps, and seconds where they were measured."""
+"""The remaining cost of a table: runs, steps, and seconds where steps were timed."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -114,7 +114,7 @@ def cost_of_search(plan: Plan) -> Cost:
 
 
 def cost_left(status: RowStatus, times: StepTimes) -> dict[Hashable, Cost]:
-    """What is left to do for a row, by task; of what was begun, all of it.
+    """The remaining cost of a row, by task; a task that was begun counts in full.
 
     Rows that need the same have the same key, so that the costs of many rows are the values
     of their union.

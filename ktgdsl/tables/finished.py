@@ -1,4 +1,4 @@
-"""Finished runs, read from their folders: what a node reached by seed. No torch."""
+"""Reads finished runs from their folders: the scores of a node by seed. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def _lacks(result: RunResult, what: str, name: str, known: list[str], there: str
 
 
 def untested_alike(runs: list[FinishedRun]) -> list[str]:
-    """Why numbers may not be comparable: a sentence for each run that had other data."""
+    """A sentence for each run whose data were others, so that numbers may not compare."""
     first, *others = runs
     notes = []
     for each in others:

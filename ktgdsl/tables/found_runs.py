@@ -1,4 +1,4 @@
-"""Runs and searches below a folder, read from what they left there, damaged ones too. No torch."""
+"""Finds the runs and searches below a folder, damaged ones too. No torch."""
 
 import os
 from collections.abc import Iterator

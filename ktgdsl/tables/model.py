@@ -1,4 +1,4 @@
-"""A table of numbers and where ours come from, specs or finished runs: `table.toml` in a folder."""
+"""The model of `table.toml`: published numbers, and the specs or runs that give ours."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs what a row of a table still needs: searches, trains, or resumes either."""
+"""Runs the tasks that a row of a table still needs: a search, a run, or the resume of either."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -64,7 +64,7 @@ def _run(task: Task, listeners: Listeners, device: str | None) -> None:
 
 
 def _set_aside(task: Task, listeners: Listeners) -> None:
-    """Keep what is stale beside the folder, which is to be used again."""
+    """Move stale results aside, so that the folder can be used again."""
     if task.state == "stale":
         kept = task.set_aside()
         listeners.say(f"{task.folder} is trained again, since {task.stale}; it is kept as {kept}")

@@ -1,4 +1,4 @@
-"""The status of a table's rows: what each needs, and what of it is on the disk. No torch."""
+"""The status of a table's rows: the tasks of each, and their results on the disk. No torch."""
 
 import hashlib
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Task:
 
     @cached_property
     def state(self) -> State:
-        """What is in the folder. Raises RunError (E502) when that is of another training."""
+        """The state of the results in the folder. Raises RunError (E502) for another training's."""
         if not (self.folder / "plan.json").exists():
             return "to do"
         if task_hash(self._stored.plan()) != task_hash(self.plan):
@@ -57,7 +57,7 @@ class Task:
 
     @cached_property
     def stale(self) -> str | None:
-        """Why what is in the folder cannot be the result of the task any more, if it cannot."""
+        """Why the results in the folder are out of date, in words; None if they are not."""
         environment, code = self._stored.environment(), user_sources(self.plan)
         if PLAN not in environment:  # of an older version
             own = bool(code) or self.data is not None
@@ -86,7 +86,7 @@ class Task:
         return RunFolder(self.folder)
 
     def set_aside(self) -> Path:
-        """Move what is stale out of the way, and return where to."""
+        """Move stale results to another folder, which is returned."""
         numbered = (self.folder.with_name(f"{self.folder.name}.stale-{n}") for n in count(1))
         aside = next(path for path in numbered if not path.exists())
         with reporting_write_errors(self.folder):

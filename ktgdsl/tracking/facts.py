@@ -1,4 +1,4 @@
-"""What is logged of a plan beside its numbers: parameters, tags, its text and its picture."""
+"""The metadata of a logged run: hyper-parameters, tags, the text and the picture of its plan."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

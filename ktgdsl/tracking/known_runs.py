@@ -1,4 +1,4 @@
-"""`tracking.jsonl` in a folder: under which number a tool knows a run, and up to which epoch."""
+"""`tracking.jsonl` in a folder: the id of a run with each tool, and the last epoch it has."""
 
 import json
 import os
@@ -17,7 +17,7 @@ class KnownRun:
 
 
 def known_run(folder: Path, tool: str, key: str) -> KnownRun | None:
-    """What was noted last; None where the tool was never told of the run."""
+    """The last entry for a run; None if the tool does not have it."""
     path = folder / FILE
     if not path.exists():
         return None

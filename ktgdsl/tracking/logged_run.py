@@ -1,4 +1,4 @@
-"""What tracking tools are told: logged runs, their rows, and how they end. Plain data."""
+"""The data that tracking tools receive: logged runs, their rows, and how they end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is to be sent to a tracking tool: a failure is warned of once, and tried again later."""
+"""A queue of what is to be sent to a tracking tool: failures give one warning, and are retried."""
 
 import time
 from collections import deque

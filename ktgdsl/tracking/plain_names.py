@@ -1,4 +1,4 @@
-"""Names for tools that take only some characters, such that people still read them."""
+"""Readable names of metrics for tools that allow only some characters."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a tracking tool has to offer: a sink begins logged runs, and a writer takes their rows."""
+"""The interface of tracking tools: a sink begins logged runs, a writer takes their rows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

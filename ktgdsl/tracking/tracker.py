@@ -1,4 +1,4 @@
-"""Logged runs with all tracking tools at once, each of which may fail by itself."""
+"""Logs runs with several tracking tools; a failure of one does not affect the others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial

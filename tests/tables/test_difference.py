@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 
-from ktgdsl.tables.difference import Difference, difference
+from ktgdsl.tables.difference import Difference, difference, paired
 
 
 def test_shared_seeds_are_paired() -> None:
@@ -13,7 +13,7 @@ def test_shared_seeds_are_paired() -> None:
     found = difference({0: 81.0, 1: 80.0, 2: 84.0}, {2: 81.0, 0: 80.0, 1: 78.0})
     margin = 0.95 * sqrt(2 / (1 - 0.95**2)) / sqrt(3)
     expected = Difference(
-        2.0, 3, 3, "paired", 2, 2 * sqrt(3), 1 - sqrt(12 / 14), 2 - margin, 2 + margin
+        2.0, 3, 3, "paired", 2, 2 * sqrt(3), 1 - sqrt(12 / 14), 2 - margin, 2 + margin, std=1.0
     )
     assert found[:3] == expected[:3]
     assert found.test == "paired"
@@ -62,8 +62,14 @@ def test_one_run_tests_nothing(other: dict[int, float]) -> None:
 
 
 def test_nothing_that_varies_has_no_interval() -> None:
-    paired = difference({0: 90.1, 1: 80.3}, {0: 89.9, 1: 80.1})
-    assert (paired.test, paired.t, paired.p, paired.low) == ("paired", None, None, None)
-    assert paired.mean == pytest.approx(0.2)
+    equal = difference({0: 90.1, 1: 80.3}, {0: 89.9, 1: 80.1})
+    assert (equal.test, equal.t, equal.p, equal.low) == ("paired", None, None, None)
+    assert equal.std == 0
+    assert equal.mean == pytest.approx(0.2)
     welch = difference({0: 90.0, 1: 90.0}, {2: 89.0, 3: 89.0})
     assert welch == Difference(1.0, 2, 2, "welch")
+
+
+def test_one_common_seed_gives_no_pairs() -> None:
+    assert paired({1: 70.0, 2: 71.0}, {2: 60.0, 3: 50.0}) is None
+    assert paired({}, {1: 70.0}) is None

@@ -14,7 +14,7 @@ from ktgdsl.searching.front import front, has_several_values
 
 _TITLE_SIZE, _ABOVE, _BELOW, _RIGHT = 13.0, 34.0, 44.0, 26.0
 _INSET = 14.0
-"""Between the ends of the axes and the first and last tick, so that points are clear of texts."""
+"""Space between the ends of the axes and the outer ticks, so that points do not cover texts."""
 _MOST_NAMED = 12
 """Trials of the front whose numbers stand beside their points; the table has all."""
 

@@ -1,4 +1,4 @@
-"""Tells IPython how results show themselves; what draws is imported when it is needed."""
+"""Registers HTML formatters of results with IPython; they are imported when first used."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a page consists of: plain data that the template lays out."""
+"""The elements of a page, as plain data that the template lays out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

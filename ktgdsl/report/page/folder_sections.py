@@ -1,4 +1,4 @@
-"""Sections about what a folder keeps besides its results: settings, environment, code."""
+"""Sections about the other files of a folder: settings, environment, code."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ def settings_section(plan: Plan) -> Section:
 
 
 def environment_section(folder: Path) -> Section:
-    """On what and how it was computed."""
+    """The machine, the versions, and how steps were executed."""
     content = RunFolder(folder).environment()
     versions = content.get("versions")
     rows = [

@@ -1,4 +1,4 @@
-"""What a run was trained with besides its plan: data, code, versions and device, as text."""
+"""The environment of a run as flat names and values: data, code, versions and device."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +8,10 @@ from ktgdsl.training.run_folder import RunFolder
 from ktgdsl.training.unchanged import last_noted
 
 CONTENT = ("content of data", "code ")
-"""How the names of what changes a result begin, whatever the machine."""
+"""The prefixes of the names whose values change a result on any machine."""
 
 
-def circumstances(folder: str | Path) -> dict[str, str]:
+def environment_facts(folder: str | Path) -> dict[str, str]:
     """Flat names and values of `environment.json`; nothing where there is none.
 
     Raises RunError (E502) when it is damaged.

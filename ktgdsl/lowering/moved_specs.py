@@ -34,6 +34,10 @@ _OWN = ("folder", "python")
 """The words whose files are the user's own: images below a folder, modules beside the spec."""
 
 
+HANDED_ON = "where its modules and files are: for another place, change this line"
+"""What whoever gets a written spec without the rest has to know."""
+
+
 def moved_text(text: str, base: Path, folder: Path) -> str:
     """The text of a spec whose paths are relative to `base`, rewritten for a file in `folder`.
 
@@ -66,9 +70,13 @@ def use_folders(base: Path, folder: Path, files: Iterable[Path]) -> list[str]:
     project = project_root(base)
     parents = {file.resolve().parent for file in files}
     outside = sorted(each for each in parents if not each.is_relative_to(project))
-    paths = [str(each) for each in outside]
-    paths.append(os.path.relpath(base, folder) if folder.is_relative_to(project) else str(base))
-    return [f"use {_quoted(Path(path).as_posix().rstrip('/') + '/')}" for path in paths]
+    lines = [_use(str(each)) for each in outside]
+    begin = os.path.relpath(base, folder) if folder.is_relative_to(project) else str(base)
+    return [*lines, f"{_use(begin)}  # {HANDED_ON}"]
+
+
+def _use(folder: str) -> str:
+    return f"use {_quoted(Path(folder).as_posix().rstrip('/') + '/')}"
 
 
 def names_own_files(file: File) -> bool:

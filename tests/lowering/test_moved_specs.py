@@ -6,7 +6,7 @@ import pytest
 
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.flattened import flattened
-from ktgdsl.lowering.moved_specs import moved_text
+from ktgdsl.lowering.moved_specs import HANDED_ON, moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.unparse_plan import unparse_plan
@@ -138,7 +138,7 @@ def test_weights_outside_of_the_project(project: Path) -> None:
         moved_text(spec.read_text(), project / "specs", project / "runs/r"),
         unparse_plan(plan, project / "runs/r", ["the best"]).partition("\n\n")[2],
     ):
-        assert text.startswith(f'use "{outside}/"\nuse "../../specs/"\n\n')
+        assert text.startswith(f'use "{outside}/"\nuse "../../specs/"  # {HANDED_ON}\n\n')
         saved = compiled(write(project / "runs/r", text)).plan
         assert saved is not None
         assert leads(saved) == leads(plan)
@@ -146,7 +146,9 @@ def test_weights_outside_of_the_project(project: Path) -> None:
 
 def test_the_statement_is_relative_within_a_project(project: Path) -> None:
     base, text = project / "specs", '# mine\ngraph g { node a = python("nets:net") }'
-    assert moved_text(text, base, project / "runs/r") == f'use "../../specs/"\n\n{text}'
+    assert moved_text(text, base, project / "runs/r") == (
+        f'use "../../specs/"  # {HANDED_ON}\n\n{text}'
+    )
     outside = project.parent / "elsewhere"
     assert moved_text(text, base, outside) == f'use "{base}/"\n\n{text}'
     assert moved_text(text, base, base) == text

@@ -150,7 +150,7 @@ def test_the_statement_is_relative_within_a_project(project: Path) -> None:
         f'use "../../specs/"  # {HANDED_ON}\n\n{text}'
     )
     outside = project.parent / "elsewhere"
-    assert moved_text(text, base, outside) == f'use "{base}/"\n\n{text}'
+    assert moved_text(text, base, outside) == f'use "{base}/"  # {HANDED_ON}\n\n{text}'
     assert moved_text(text, base, base) == text
 
 

@@ -1,5 +1,6 @@
 """Settings for the whole suite, made before torch is imported."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the session: a tenth of all CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

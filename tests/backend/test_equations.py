@@ -590,7 +590,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[str], list[Edge]]:
     shape=st.sampled_from([(1, 2), (4, 3), (5, 4), (2, 3, 2), (2, 3, 2, 2)]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=120, deadline=None, database=None, derandomize=True)
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
 def test_random_graphs_agree_with_the_reference(
     graph: tuple[list[str], list[Edge]],
     reduce: str,
@@ -612,7 +612,7 @@ def test_random_graphs_agree_with_the_reference(
     sixteenths=st.integers(1, 16),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@settings(max_examples=20, deadline=None, database=None, derandomize=True)
 def test_the_turns_of_random_graphs_agree_with_the_reference(
     graph: tuple[list[str], list[Edge]], reduce: str, aggregate: str, sixteenths: int, seed: int
 ) -> None:

@@ -213,9 +213,9 @@ class TestLimits:
         ]
 
     def test_the_same_edges_over_and_over(self) -> None:
-        body = "node p[256] = resnet8 target p" + " edge * -> *" * 10_000
+        body = "node p[256] = resnet8 target p" + " edge * -> *" * 1_000
         assert codes(graph(body)) == ["E003"]
-        stars = ", ".join("*" * 10_000)
+        stars = ", ".join("*" * 1_000)
         assert codes(graph(f"node p[256] = resnet8 target p edge {stars} -> *")) == ["E003"]
 
 

@@ -39,10 +39,10 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "columns": combines.columns,
     "unlabeled": combines.unlabeled,
 }
-"""What computes the values of a batch or step that are no inputs."""
+"""The functions of computed values, by name."""
 
 SUFFIXES: dict[View, str] = {0: "", 1: "_second_view"}
-"""What the names of values end with, by the view that they are computed from."""
+"""The suffix of the names of values, by the view that they are computed from."""
 
 
 class EmittedValues:
@@ -69,7 +69,7 @@ class EmittedValues:
         self._cache: dict[tuple[object, ...], fx.Node] = {}
 
     def value(self, value: Value) -> Emitted:
-        """What a function gets for one of its inputs."""
+        """The argument for an input of a function."""
         match value:
             case Placeholder(name="progress"):
                 clock = self.call(gates.clock, *map(self.placeholders.get, (PROGRESS, IMAGE)))
@@ -97,14 +97,14 @@ class EmittedValues:
         return value
 
     def stage_input(self, value: Placeholder | Read) -> fx.Node:
-        """What a module gets for one of its inputs: this process's part of the batch."""
+        """The argument for an input of a module: this process's part of the batch."""
         if isinstance(value, Placeholder):
             return self.placeholders[value]
         output = self.outputs[value.node, value.tap, value.view]
         return self._scaled(output, value.backward)
 
     def output(self, node: str, tap: str, view: View) -> fx.Node:
-        """What a call of a module gives at a tap, for the whole batch."""
+        """The output of a module call at a tap, for the whole batch."""
         part = self.outputs[node, tap, view]
         if not self._gather:
             return part
@@ -137,7 +137,7 @@ class EmittedValues:
         return self.call(checked, self._cache[key], values[1], named.path, self.edge)
 
     def _connected(self, connector: Connector) -> fx.Node:
-        """What a connector makes of the destination's features."""
+        """The output of a connector for the destination's features."""
         key = (connector.name,)
         if key not in self._cache:
             features = self._output(connector.destination)
@@ -147,7 +147,7 @@ class EmittedValues:
         return self._cache[key]
 
     def _mixed(self, mixer: Mixer) -> fx.Node:
-        """What the module of an ensemble computes."""
+        """The output of an ensemble's own module."""
         key = (mixer.name, *map(self.value, mixer.inputs))
         if key not in self._cache:
             value = self.graph.call_module(mixer.name, key[1:])

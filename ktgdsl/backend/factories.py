@@ -114,7 +114,7 @@ FACTORIES: Mapping[str, Callable[[Node, Plan], nn.Module]] = {
     "timm": partial(_from_library, library.timm_network),
     "python": _from_user,
 }
-"""What makes a network, by its word in the vocabulary."""
+"""The function that makes a network, by its word in the vocabulary."""
 
 
 def _unusable(node: Node, name: str, problem: str, help: str | None = None) -> NodeError:

@@ -108,7 +108,7 @@ class StaleCopy:
 
 
 RULES: Mapping[str, Callable[..., Callable[[int], None]]] = {"ema": Ema, "copy": StaleCopy}
-"""What brings a follower up to date after step k of a phase, by the word of its rule."""
+"""The class that updates a follower after step k of a phase, by the word of its rule."""
 
 
 def following(

@@ -207,7 +207,7 @@ def evaluation_graph(
 
 
 def _margins(update: Update, networks: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """What gives the margins that edges read. Raises EdgeError where there is no batch norm."""
+    """The modules of the margins that edges read. Raises EdgeError without a batch norm there."""
     found: dict[str, nn.Module] = {}
     for read, name in margin_names(update.edges).items():
         norm = norm_before(networks[read.node], read.tap)

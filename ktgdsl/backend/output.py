@@ -1,4 +1,4 @@
-"""What one forward of a training graph gives."""
+"""The output of a training graph's forward pass."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Output(NamedTuple):
         return self._apply(Tensor.detach)
 
     def clone(self) -> "Output":
-        """The same output in memory of its own."""
+        """A copy of the output in new memory."""
         return self._apply(Tensor.clone)
 
     def _apply(self, function: Callable[[Tensor], Tensor]) -> "Output":

@@ -18,7 +18,7 @@ from ktgdsl.program.model import Program
 from ktgdsl.program.values import Mixer, Read
 
 Features = Mapping[tuple[str, str], Tensor]
-"""What networks compute at taps, by node and tap."""
+"""The features of networks at taps, by node and tap."""
 
 
 def make_parts(
@@ -93,7 +93,7 @@ def _reads(mixer: Mixer) -> list[Read]:
 
 
 def _features(ends: Iterable[Read], networks: Mapping[str, nn.Module], plan: Plan) -> Features:
-    """What networks compute at taps for two images, in eval mode."""
+    """The features of networks at taps for two images, in eval mode."""
     taps: dict[str, dict[str, None]] = {}
     heads = heads_of(plan.graph)
     for end in ends:
@@ -109,7 +109,7 @@ def _features(ends: Iterable[Read], networks: Mapping[str, nn.Module], plan: Pla
 
 @torch.no_grad()
 def _evaluated(network: Tapped, shape: tuple[int, int, int]) -> dict[str, Tensor]:
-    """What a network computes at its taps for two images, in eval mode."""
+    """The outputs of a network at its taps for two images, in eval mode."""
     modes = {module: module.training for module in network.modules()}
     like = next(network.parameters(), torch.zeros(()))
     try:

@@ -10,14 +10,14 @@ import numpy as np
 from torch import Tensor
 
 _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "module")
-"""What checkpoints call the state dict of their network, the most telling first."""
+"""Usual keys of the network's state dict in a checkpoint, the most specific first."""
 
 _COUNTER = "num_batches_tracked"
 """A buffer of batch norm that old files lack: it only says how long it learned."""
 
 
 def safe_beside_weights() -> list[Any]:
-    """What checkpoints have beside weights that runs nothing: arguments, numbers of NumPy.
+    """Harmless types in checkpoints besides tensors: namespaces of arguments, NumPy numbers.
 
     For `torch.serialization.safe_globals`.
     """
@@ -104,6 +104,6 @@ def _is_state_dict(content: Any) -> bool:
 
 
 def _prefixes(name: str, wanted: Mapping[str, Tensor]) -> Iterator[str]:
-    """What of a name may be a prefix of one that the network has."""
+    """The possible prefixes of a name before one that the network has."""
     starts = [0, *(at + 1 for at, character in enumerate(name) if character == ".")]
     return (name[:start] for start in starts if name[start:] in wanted)

@@ -42,7 +42,7 @@ class Part(Stages):
 
     @property
     def before_relu(self) -> dict[str, tuple[str, bool, str]]:
-        """As the network says."""
+        """The places before ReLUs of the whole network."""
         return self.whole.before_relu
 
 

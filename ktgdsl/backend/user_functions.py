@@ -57,7 +57,7 @@ class ImportedFunction:
             raise self._unusable(f"cannot be called: {error}", help) from error
 
     def __call__(self, *values: object, **arguments: object) -> Any:
-        """What the function returns."""
+        """The result of the function."""
         before = None if torch.compiler.is_compiling() else self._states(values)
         try:
             result = self._function(*values, **arguments)
@@ -68,7 +68,7 @@ class ImportedFunction:
         return result
 
     def _states(self, values: Sequence[object]) -> list[tuple[int, Tensor | None]]:
-        """What shows later whether tensors were changed: their versions, and the first time copies.
+        """The state of tensors, to detect changes: their versions, and on the first call copies.
 
         Writing to `x.data` gives no other version, and comparing waits for the device.
         """

@@ -223,7 +223,7 @@ def _fits(given: _Tensors, wanted: _Tensors) -> bool:
 
 
 def _differences(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """What does not fit, in the order of the network, then what it does not have."""
+    """The tensors that do not fit, in the order of the network, then unexpected ones."""
     found = []
     for name, tensor in wanted.items():
         if name not in loaded:

@@ -64,7 +64,7 @@ class Training:
         return self.image, self.label, sample, self.image
 
     def batch_and_metrics(self) -> Callable[[], None]:
-        """What an epoch does besides a step: draw its batch, and add up its metrics."""
+        """A call that does what an epoch does besides a step: draws a batch, adds up metrics."""
         columns = label_columns(self.step.plan.graph, self.step.plan.data)
         meter = EpochMeter(self.step.phase, self.step.device, columns)
         output = self.step(*self._batch)

@@ -14,7 +14,7 @@ from ktgdsl.vocabulary.networks import shorthand
 
 @dataclass(frozen=True)
 class Workload:
-    """What to measure.
+    """The plans to measure.
 
     Attributes:
         plan: to measure.

@@ -13,7 +13,7 @@ def add_output_format(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """What every verb that compiles a spec has; `overrides` reads them."""
+    """Options of every verb that compiles a spec; `overrides` reads them."""
     add_output_format(parser)
     parser.add_argument(
         "--set",

@@ -33,7 +33,7 @@ VERBS = {
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """What a command line says; `verb` is the `run` of the verb's module."""
+    """The options of a command line; `verb` is the `run` of the verb's module."""
     if arguments and arguments[0] in VERBS:  # saves making the parsers of all the others
         name, *rest = arguments
         return _VerbParser(prog=f"ktgc {name}", **_options(name)).parse_args(rest)
@@ -65,7 +65,7 @@ def actions_of_verbs(whole: argparse.ArgumentParser) -> Iterator[argparse.Action
 
 
 def _options(verb: str) -> dict[str, Any]:
-    """What its parser is made with."""
+    """The keyword arguments of a verb's parser."""
     help = VERBS[verb]
     return {"module": verb, "description": f"{help[0].upper()}{help[1:]}."}
 

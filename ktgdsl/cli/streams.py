@@ -27,7 +27,7 @@ def make_streams_lasting() -> None:
 
 
 def write_error(stream: TextIO) -> OSError | None:
-    """What kept a lasting stream from being written, unless only its reader has gone."""
+    """The error by which a lasting stream failed, unless only its reader has gone."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     error = raw.error if isinstance(raw, _Raw) else None
     return None if error is None or error.errno in _NOBODY_READS else error

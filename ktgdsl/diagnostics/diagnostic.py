@@ -105,7 +105,7 @@ class Label(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What of a plan a diagnostic is about: a node, its tap or setting, or (source, destination).
+    """The part of a plan that a diagnostic is about: a node, its tap or setting, or an edge.
 
     Or a `block`, such as `data`, and its setting if that is written. Where the text of the spec is
     known, it gives the diagnostic its place.

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.diagnostic import CODES
 
 FAMILIES = tuple(dict.fromkeys(code[:2] for code in CODES))
-"""What codes begin with, such as E2; codes of a family are about one subject."""
+"""The prefixes of codes, such as E2; codes of a family are about one subject."""
 
 
 class Example(NamedTuple):
@@ -35,7 +35,7 @@ class Example(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What a name means: paragraphs with blank lines between them, and examples."""
+    """The meaning of a name: paragraphs with blank lines between them, and examples."""
 
     text: str
     examples: tuple[Example, ...] = ()
@@ -54,7 +54,7 @@ def code_explanations(family: str) -> Explanations:
 
 
 def subject(family: str) -> str:
-    """What the codes of a family are about, such as "names"."""
+    """The subject of a family of codes, such as "names"."""
     return code_explanations(family).title.removeprefix(f"{family}: ")
 
 

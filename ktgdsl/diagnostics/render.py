@@ -247,7 +247,7 @@ def _near(text: str, marks: list[_Mark], reach: int) -> tuple[str, list[_Mark]]:
 
 
 def _cells(text: str) -> tuple[list[str], list[int]]:
-    """What to print for each character, and the column where each begins, with the end's."""
+    """The text to print for each character, and the column where each begins, with the end's."""
     if text.isascii() and text.isprintable():
         return list(text), list(range(len(text) + 1))
     cells: list[str] = []

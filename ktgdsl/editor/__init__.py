@@ -1,1 +1,1 @@
-"""What editors ask about a spec: answers from a text and a place in it, and the server for them."""
+"""Editor support: completion, hover, rename and fixes for a text, and the language server."""

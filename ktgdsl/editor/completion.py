@@ -129,7 +129,7 @@ def _is_text(document: Document, offset: int) -> bool:
 
 
 def _unfinished_path(document: Document, offset: int) -> str | None:
-    """What stands of the path of a `use` at a place, None if it is none."""
+    """The path of a `use` as far as it is written at a place; None if there is none."""
     found = re.fullmatch(r'\s*use\s*"([^"]*)', _open_string(document, offset) or "")
     return found[1] if found else None
 

@@ -54,7 +54,7 @@ class _Frame:
 
 
 def context_at(tokens: Sequence[Token]) -> Context:
-    """What may follow the tokens, which are all those before a place."""
+    """The context after the tokens, which are all those before a place."""
     begin = next((i for i in reversed(range(len(tokens))) if tokens[i].type in STATEMENTS), None)
     if begin is None:
         return Context(keywords=_lower(TOP_LEVEL))
@@ -176,7 +176,7 @@ class _Statement:
             self._positional(frame)
 
     def _positional(self, frame: _Frame) -> None:
-        """What may stand as the argument without a name at the position of a frame."""
+        """Set what is expected as the positional argument at the position of a frame."""
         if frame.callee is not None:
             kind, entry = frame.callee
             name = parameter_at(entry, frame.position) if not frame.present else None
@@ -204,7 +204,7 @@ class _Statement:
             frame.state = "done" if kind in _ENDS else "start"
 
     def context(self, tokens: Sequence[Token]) -> Context:
-        """What may follow."""
+        """The context after the tokens so far."""
         frame, last = self._frames[-1], tokens[-1].type
         if last == "DOT":
             return Context(tap_of=_before_dot(tokens))
@@ -225,7 +225,7 @@ class _Statement:
         return self._head_context(frame)
 
     def _head_context(self, frame: _Frame) -> Context:
-        """What may follow outside of brackets."""
+        """The context outside of brackets."""
         following = _lower(MEMBERS if self._in_graph else TOP_LEVEL)
         if self._closed and frame.state != "value":
             return Context(keywords=following)

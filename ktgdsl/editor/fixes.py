@@ -44,7 +44,7 @@ def _fix(document: Document, diagnostic: Diagnostic) -> Fix | None:
 
 
 def _edits(document: Document, diagnostic: Diagnostic, meant: str) -> Iterator[Edit]:
-    """What the help text may mean: another name inside of the place, or instead of all of it."""
+    """The edits that a help text may mean: a new name inside of the place, or in place of it."""
     span = diagnostic.span
     assert span is not None
     text = document.text(span)

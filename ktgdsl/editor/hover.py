@@ -22,7 +22,7 @@ class Hover(NamedTuple):
 
 
 def hover(document: Document, offset: int) -> Hover | None:
-    """What there is to say about a place; None where that is nothing."""
+    """The hover at a place; None if there is nothing to show."""
     mention, token = document.mention_at(offset), _token_at(document, offset)
     parts: list[str] = []
     place = None

@@ -52,7 +52,7 @@ class Mention(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What may stand as a value: kinds of words, what `referenced_kind` tells, or single words.
+    """The values that are expected at a place: kinds of words or of references, or single words.
 
     `bases` are classes that an entry has to be one of, none where its kind says all.
     """
@@ -71,7 +71,7 @@ ANYTHING = Wanted(KINDS)
 
 
 def wanted_of(field: FieldInfo | None, owner: str) -> Wanted:
-    """What may stand as the value of a setting or argument, `owner` is its full name."""
+    """The values that a setting or argument expects; `owner` is its full name."""
     if field is None:
         return Wanted(owner=owner)
     types = alternatives(field.annotation)
@@ -226,7 +226,7 @@ class _Reader:
             yield from self._value(argument.value, wanted_of(field, f"{owner}.{name}"))
 
     def _named(self, call: CallExpression, wanted: Wanted, kind: str | None) -> Mention | None:
-        """What the name of a call or a bare name is, looked for as the compiler does."""
+        """The role of the name of a call, or of a bare name, found as the compiler does."""
         name, span = call.name, call.name_span
         if name in self._lets and not call.arguments:
             self._use_of_let.setdefault(name, wanted)

@@ -46,7 +46,7 @@ def references(document: Document, offset: int, *, declarations: bool = True) ->
 
 
 def highlights(document: Document, offset: int) -> list[Span]:
-    """The same in this file alone."""
+    """The references in this file alone."""
     return [s for s in references(document, offset) if s.path == document.source.path]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ktgdsl.diagnostics.source import Span
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-"""All that ends a line for an editor: not U+2028 or a form feed, as for `str.splitlines`."""
+"""The line breaks of editors; `str.splitlines` also breaks at U+2028 and form feeds."""
 
 _UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 
@@ -30,7 +30,7 @@ class Positions:
         self._codec, self._size = _UNITS[encoding]
 
     def place(self, offset: int) -> Place:
-        """Where a character is; what is inside of a line's end is at the end of the line."""
+        """The line and character of an offset; inside of a line break, the end of the line."""
         line = bisect_right(self._starts, offset) - 1
         before = self._text[self._starts[line] : min(offset, self._stops[line])]
         return Place(line, self._units(before))

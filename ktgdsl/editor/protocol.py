@@ -65,7 +65,7 @@ class Converter:
         return lsp.Location(self._address(span.path), self.range(span))
 
     def diagnostics(self) -> list[lsp.Diagnostic]:
-        """All that `ktgc check` says; what is about a file that is used stands at its `use`."""
+        """The diagnostics of `ktgc check`; those of an included file are at its `use`."""
         return [self.diagnostic(each) for each in self._document.compiled.diagnostics]
 
     def diagnostic(self, diagnostic: Diagnostic) -> lsp.Diagnostic:

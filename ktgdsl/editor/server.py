@@ -73,7 +73,7 @@ class KtgServer(LanguageServer):
         return Document(Source(path or uri, source), folder, self._root, self._pedantic)
 
     def converter(self, uri: str) -> Converter:
-        """What converts answers about a document."""
+        """The converter of answers about a document."""
         encoding = self.workspace.position_encoding or lsp.PositionEncodingKind.Utf16
         return Converter(self.document(uri), uri, str(getattr(encoding, "value", encoding)))
 
@@ -238,7 +238,7 @@ def _at(
     params: _Asked,
     find: Callable[[Document, int], _T],
 ) -> _T:
-    """What is found at the place that a request is about."""
+    """The result of `find` for the place that a request is about."""
     uri = params.text_document.uri
     return find(server.document(uri), server.converter(uri).offset(params.position))
 
@@ -249,14 +249,14 @@ def _locations(server: KtgServer, params: _Asked, spans: list[Span]) -> list[lsp
 
 
 def _unless_refused(found: _T | Refused) -> _T:
-    """What was found. Raises the error that an editor shows where it was refused."""
+    """The result. Raises the error that an editor shows if the request was refused."""
     if isinstance(found, Refused):
         raise _RefusedError(found.reason)
     return found
 
 
 class _RefusedError(JsonRpcException):
-    """What was asked for cannot be done, and the message says why."""
+    """A refused request; the message says why."""
 
     CODE = lsp.LSPErrorCodes.RequestFailed.value
 

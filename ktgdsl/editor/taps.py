@@ -9,7 +9,7 @@ from ktgdsl.vocabulary.registry import entry
 
 
 def taps(document: Document, node: str) -> list[str]:
-    """What may follow the dot after a node, `label` or `*`; of both ends of an edge, where ""."""
+    """Completions after the dot of a node, `label` or `*`; for "", of both ends of an edge."""
     if node in STAGES:  # `a.stage2.`
         return [BEFORE_RELU.removeprefix(".")]
     if node == LABEL:

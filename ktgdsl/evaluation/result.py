@@ -28,7 +28,7 @@ class NodeEvaluation:
 
     @cached_property
     def counts(self) -> Counts:
-        """Those of all seeds together."""
+        """The counts of all seeds together."""
         return reduce(add, self.runs)
 
     def score(self, measure: Callable[[Counts], float]) -> Score:

@@ -106,7 +106,7 @@ FORMATS: dict[str, Callable[[TrainedNode], bytes]] = {
     ".pt2": program_file,
     ".safetensors": weights_file,
 }
-"""What makes the content of a file, by the file's suffix."""
+"""The function that makes the content of a file, by the file's suffix."""
 
 
 def _images(node: TrainedNode, count: int) -> Tensor:
@@ -146,7 +146,7 @@ class _InOrder(nn.Module):
 
 
 def _by_name(node: TrainedNode, outputs: Any) -> Mapping[str, Tensor]:
-    """What a network gives, by the names of its outputs."""
+    """The outputs of a network, by their names."""
     return outputs if node.heads else {node.output: outputs}
 
 

@@ -44,7 +44,7 @@ class TrainedNode(NamedTuple):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Its heads where it has several, whose outputs have their names; () where it has one."""
+        """The heads of a node with several, which name its outputs; () for others."""
         found = heads_of(self.plan.graph).get(self.name, ())
         return found if len(found) > 1 else ()
 

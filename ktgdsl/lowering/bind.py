@@ -19,7 +19,7 @@ from ktgdsl.vocabulary.spelling import closest
 P = TypeVar("P", bound=Parameters)
 
 _BOOLEANS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
-"""How other languages say `true` and `false`."""
+"""Spellings of `true` and `false` in other languages."""
 
 
 class Binder(ReferenceResolver):

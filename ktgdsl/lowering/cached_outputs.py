@@ -33,7 +33,7 @@ def check_cached_outputs(
 def _problems(
     state: PassState, name: str, data: DataSettings, source: str
 ) -> Iterator[tuple[str, str]]:
-    """What changes the outputs of a node, and what to do."""
+    """The reasons why the outputs of a node change, each with a fix."""
     busy = [phase for phase in state.phases if name in phase.learn]
     if name not in state.frozen and len(busy) == len(state.phases):
         yield "it learns" + " in all phases" * bool(busy), "leave `cache` out, or let it be frozen"
@@ -54,7 +54,7 @@ def _problems(
 
 
 def _place(file: File, declared: Span) -> Span:
-    """Where `cache` has its value in the statement that declares a node."""
+    """The place of `cache` in the statement that declares a node."""
     statements = file.graph.statements if file.graph else ()
     for statement in statements:
         if isinstance(statement, Node) and any(d.span == declared for d in statement.names):

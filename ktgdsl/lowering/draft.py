@@ -83,7 +83,7 @@ class DraftShare(NamedTuple):
 
 
 class Draft:
-    """What a graph block says. `edges` has one edge a pair, in the order of first mention."""
+    """The content of a graph block. `edges` has one edge a pair, in the order of first mention."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -102,7 +102,7 @@ class Draft:
 
 
 class DraftContext(NamedTuple):
-    """What all functions that draft a graph share: the draft, its names, and how to read values.
+    """The state shared by all functions that draft a graph: the draft, its names, the resolver.
 
     `views` is how many views of each sample the data have.
     """

@@ -17,7 +17,7 @@ SOURCE_KINDS: dict[type[Endpoint], SourceKind] = {
 
 
 class EdgeKind(NamedTuple):
-    """Where knowledge comes from, and what the endpoints have.
+    """The kind of an edge: its source, and the shape of what its endpoints give.
 
     `at_taps` is true for an edge between taps inside networks, `flat` where an endpoint has no
     height and width. `views` is how many views of each sample the data have.

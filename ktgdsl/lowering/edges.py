@@ -228,7 +228,7 @@ def _teachable(edges: EdgeTable, statement: Edge, destination: Reference, name: 
 
 
 def _terms(edges: EdgeTable, statement: Edge, pair: Pair) -> tuple[Term, ...] | None:
-    """What flows between a pair: for all alike of a statement the same, unless draws differ."""
+    """The terms of a pair; cached for the equal pairs of a statement, unless their draws differ."""
     context = edges.context
     if context.substitution.differs_by_place and _is_open(context, statement):
         found = terms(context.resolver, context.substitution, statement, pair.kind, pair.place)

@@ -78,7 +78,7 @@ def _source(edges: EdgeTable, end: EndpointPattern, node: str, tap: str) -> Endp
 
 
 def _draw_place(edges: EdgeTable, end: EndpointPattern, node: str) -> str:
-    """How a node stands in the name of a draw: without an index or tap that is drawn itself."""
+    """A node in the name of a draw: without an index or a tap that is drawn itself."""
     reference = end.reference
     if reference is None:
         return node

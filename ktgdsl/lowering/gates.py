@@ -21,7 +21,7 @@ THROUGH = Constant.model_construct(value=1.0)
 CUTOFF = Constant.model_construct(value=0.0)
 
 _ROUNDING = 1e-12
-"""What `0.3 - 0.2 - 0.1` may be off by."""
+"""The tolerance for rounding errors, as in `0.3 - 0.2 - 0.1`."""
 
 
 class Bounded(NamedTuple):
@@ -111,7 +111,7 @@ def _binary(
 
 
 def _hull(options: Sequence[Bounded | None]) -> Bounded | None:
-    """What may become one of several gates: the first, with the bounds of all."""
+    """The hull of alternative gates: the first, with the bounds of all."""
     known = [option for option in options if option is not None]
     if not known or len(known) < len(options):
         return None

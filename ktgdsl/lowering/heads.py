@@ -1,4 +1,4 @@
-"""Which heads the nodes of a draft have, and the labels that these answer."""
+"""The heads of the nodes of a draft, and the labels that they answer."""
 
 from ktgdsl.lowering.draft import Draft
 from ktgdsl.lowering.hints import listed
@@ -56,7 +56,7 @@ def head_at(draft: Draft, end: Endpoint) -> str | None:
 
 
 def unknown_label(draft: Draft, path: str) -> tuple[str, str]:
-    """That no head answers `label.path`, and a correction."""
+    """The error that no head answers `label.path`, and a fix."""
     labels = labels_of(draft)
     guess = closest(path, list(labels))
     there = listed([f"{LABEL}.{each}" for each in labels])
@@ -65,7 +65,7 @@ def unknown_label(draft: Draft, path: str) -> tuple[str, str]:
 
 
 def unknown_head(draft: Draft, node: str, path: str) -> tuple[str, str] | None:
-    """That a node has no head `path`, and a correction; None where it has one."""
+    """The error that a node has no head `path`, and a fix; None where it has one."""
     heads = draft.heads.get(node, ())
     if path in heads:
         return None

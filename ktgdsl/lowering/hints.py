@@ -32,7 +32,7 @@ def listed(names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def such_as(kind: str) -> str:
-    """What words of a kind there are."""
+    """A phrase that lists some words of a kind."""
     if kind == "network":
         return "such as `resnet8` or `wrn16_2`"
     names = entries(kind)
@@ -111,14 +111,14 @@ def for_name(cls: type[Parameters], name: str, value: Value) -> tuple[str | None
 
 
 def _elsewhere(cls: type[Parameters], name: str, value: Value) -> str | None:
-    """Where to write the size of a batch that stands among the settings of training."""
+    """A fix for the batch size among the settings of `train`."""
     if name in ("batch", "batch_size") and {"epochs", "optimizer"} <= cls.model_fields.keys():
         return f"it belongs to the data: `data digits {{ batch = {Unparser().value(value)} }}`"
     return None
 
 
 def _argument(cls: type[Parameters], names: Sequence[str], value: Value) -> str | None:
-    """Where to write what is no setting, but an argument of a word in one: `lr`."""
+    """A fix for an argument, such as `lr`, that is written as a setting."""
     for setting, field in cls.model_fields.items():
         for kind in _kinds(alternatives(field.annotation)):
             for word, entry in entries(kind).items():

@@ -32,7 +32,7 @@ def first_name(location: tuple[int | str, ...]) -> str:
 
 
 def named(cls: type[Parameters], name: str, owner: str) -> str:
-    """What to call a setting or argument, or all of them, in a sentence."""
+    """A setting or argument, or all of them, as a phrase in a message."""
     if not name:
         return f"`{owner}`"
     return f"`{name}` of `{owner}`" if issubclass(cls, Entry) else f"`{name}`"

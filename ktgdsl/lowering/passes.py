@@ -100,7 +100,7 @@ def freeze(state: PassState) -> PassState:
 
 
 def _untrained(node: DraftNode) -> list[Diagnostic]:
-    """That a frozen node would keep the random weights that its network is made with."""
+    """An error if a frozen node would keep the random weights that its network is made with."""
     if node.settings.weights != "own" or not node.network.is_random:
         return []
     message = f"`{node.name}` is frozen with the random weights that its network is made with"

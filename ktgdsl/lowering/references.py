@@ -48,7 +48,7 @@ _NEEDED = {
 
 
 def referenced_kind(field: FieldInfo) -> str | None:
-    """What a parameter points at: "node", "answer", "layer", "place", "phase" or "head".
+    """The kind of reference that a parameter takes: "node", "answer", "layer", "place", ...
 
     None for plain values. A list of those is written with "s" after it.
     """
@@ -79,7 +79,7 @@ class ReferenceResolver(Scope):
         self.phases: Collection[str] | None = None
 
     def reference(self, value: Value, kind: str) -> Any:
-        """What a value points at, or a list of it; INVALID after a complaint."""
+        """The reference in a value, or a list of references; INVALID after an error."""
         value = self.expand(value)
         if is_open(value):
             return INVALID

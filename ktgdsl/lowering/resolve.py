@@ -36,7 +36,7 @@ class Resolver(Binder):
     """Finds what values name in the vocabulary, with arguments and settings bound."""
 
     def known_word(self, value: Value, kind: str) -> Entry | None:
-        """As `word`, looked up once for a text; not for what names nodes, which may be others."""
+        """`word`, cached by the text of the value, except for words whose arguments name nodes."""
         value = self.expand(value)
         found = entry(kind, value.name) if isinstance(value, CallExpression) else None
         if found and any(referenced_kind(field) for field in found.model_fields.values()):
@@ -51,7 +51,7 @@ class Resolver(Binder):
         span: Span,
         nodes: Hashable = None,
     ) -> P | None:
-        """As `settings`, looked up once for equal texts and `nodes`, which they may name."""
+        """`settings`, cached by their text and by the `nodes` that they may name."""
         what = (cls, nodes, *((each.name, _spell(each.value)) for each in settings))
         return self.cached(what, lambda: self.settings(cls, settings, block, span))
 

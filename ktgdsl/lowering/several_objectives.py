@@ -73,14 +73,14 @@ def measure_of(calls: Sequence[model.Call]) -> model.Call | None:
 
 
 def default_sampler() -> model.Call:
-    """What draws points for several objectives where the spec does not say it."""
+    """The default sampler for several objectives."""
     from ktgdsl.vocabulary.search import Nsga2
 
     return Nsga2().call()
 
 
 def complain_of_pruner(resolver: Resolver, word: str, objectives: int, span: Span) -> None:
-    """That a pruner has no say where there are several objectives."""
+    """Report a pruner in a search with several objectives, which has none."""
     message = f"`{word}` ends trials by one value, and this search has {objectives} objectives"
     fix = "leave `pruner` out: trials with several objectives are trained to the end"
     resolver.complain("E411", message, span, fix)

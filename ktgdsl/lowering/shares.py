@@ -143,6 +143,6 @@ def merged(shares: list[DraftShare]) -> list[DraftShare]:
 
 
 def _like(shares: list[DraftShare], nodes: tuple[str, ...]) -> tuple[Literal["sum", "mean"], Span]:
-    """How gradients of a merged share combine, and where it stands: as its first part says."""
+    """The `grad` and the place of a merged share: those of its first part."""
     first = next(share for share in shares if set(share.nodes) <= set(nodes))
     return first.grad, first.span

@@ -62,7 +62,7 @@ class _Closed(NamedTuple):
 
 
 def _text(value: Value | None) -> str:
-    """What a value says, wherever it stands."""
+    """The text of a value, without its place, as a cache key."""
     return "" if value is None else _spell(value)
 
 
@@ -79,7 +79,7 @@ def _terms(
 
 
 def _look_for_commas(resolver: Resolver, written: list[_Closed], before: int) -> None:
-    """Where `0,9` made two terms of one number, say that and no more of the two."""
+    """Replace the errors of two terms that were meant as one number, such as `0,9`, by one."""
     for one, other in pairwise(written):
         comma = comma_between(one.gate or one.loss, other.loss)
         if comma is None:

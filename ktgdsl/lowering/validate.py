@@ -89,7 +89,7 @@ def one_node_of_a_name(file: File) -> Iterator[Diagnostic]:
 
 
 def _declared(file: File) -> list[Declared]:
-    """What the nodes of the graph declare."""
+    """The declarations of the graph's nodes."""
     statements = file.graph.statements if file.graph else ()
     return [name for node in statements if isinstance(node, Node) for name in node.names]
 

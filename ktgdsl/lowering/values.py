@@ -80,7 +80,7 @@ class Scope:
         self.diagnostics.append(Diagnostic(code, message, span, help, labels=tuple(labels)))
 
     def cached(self, what: Hashable, find: Callable[[], _T | None]) -> _T | None:
-        """What `find` finds, looked for again only where it complained.
+        """The result of `find`, cached unless it reported errors.
 
         `what` says all that it depends on but this scope; where it stands is no part of that.
         """
@@ -93,7 +93,7 @@ class Scope:
         return found
 
     def cached_for_state(self, what: str, state: Hashable, find: Callable[[], _T]) -> _T:
-        """As `cached`, where only what was found in the last state is kept, because it is large."""
+        """`cached` for large results: only that of the last state is kept."""
         found: tuple[Hashable, _T] | None = self._known.get(what)
         if found is None or found[0] != state:
             before = len(self.diagnostics)

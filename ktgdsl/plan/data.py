@@ -30,7 +30,7 @@ class Facts(Data):
 
 
 FEWER_VALIDATION_LABELS = "say how many labels there are to judge by, such as `validation = 40`"
-"""What to do about a validation split that has more labels than there are to learn from."""
+"""The fix for a validation split with more labels than there are to learn from."""
 
 
 class DataPlan(Data):
@@ -48,7 +48,7 @@ class DataPlan(Data):
     resize: tuple[int, int] | None = None
     """(height, width) in pixels that all images are brought to; None leaves them as they are."""
     crop: Literal["center", "random"] | None = None
-    """What `resize` cuts off to keep the proportions; None changes these."""
+    """How `resize` crops to keep the proportions; None changes the proportions."""
     mean: tuple[float, ...] | None = None
     """By which images are normalised, one or one a channel, where white is 1; with `std`."""
     std: tuple[float, ...] | None = None
@@ -91,7 +91,7 @@ class DataPlan(Data):
         )
 
     def column(self, head: str) -> int:
-        """Which of the labels of a sample a head answers."""
+        """The column of the label that a head answers."""
         return self.labels.index(head)
 
     @property

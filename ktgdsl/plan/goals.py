@@ -38,7 +38,7 @@ class Goal(NamedTuple):
 
     @property
     def measure(self) -> str:
-        """What is measured, as a spec writes it: `accuracy(a)`, `parameters(a)`."""
+        """The objective without its sign, as a spec writes it: `accuracy(a)`, `parameters(a)`."""
         return f"{self.word}({self.answer})"
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ class Labels(Data):
 
     @property
     def head(self) -> str | None:
-        """Which label it is, None where samples have one."""
+        """The head whose label it is, None where samples have one label."""
         return None if self.tap == LOGITS else self.tap
 
     def __str__(self) -> str:

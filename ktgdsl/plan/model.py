@@ -94,7 +94,7 @@ __all__ = [
 
 
 class Plan(Data):
-    """What a spec means, or a space: a spec with values left open."""
+    """The meaning of a spec, or of a space: a spec with open values."""
 
     svg_renderer: ClassVar[Callable[["Plan"], str | None] | None] = None
     """Draws a plan for a notebook. `ktgdsl` sets it: this package may not import `report`."""
@@ -104,12 +104,12 @@ class Plan(Data):
     data: DataPlan
     train: TrainPlan
     pretrain: PretrainPlan | None = None
-    """What is different in pre-trainings; None where nothing is said of them."""
+    """The settings of pre-trainings; None without a `pretrain` block."""
     phases: tuple[Phase, ...] = ()
     """In order; without any there is one, of all nodes that learn."""
     search: SearchPlan | None = None
     space: Space | None = None
-    """What is open; the rest of the plan is then that of one valid point (package `space`)."""
+    """The open values; the rest of the plan is then that of one valid point (package `space`)."""
     folder: str | None = None
     """Where the spec lies: modules that it names are looked up there first."""
 

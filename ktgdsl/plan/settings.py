@@ -30,7 +30,7 @@ class TrainPlan(Data):
     stop: Call | None = None
     """When a training without phases ends early; phases have their own. None is never."""
     metrics: tuple[Metric, ...] = ()
-    """What is measured besides the accuracy after each epoch."""
+    """The metrics that are measured after each epoch, besides the accuracy."""
     checkpoint: int
     """Epochs between checkpoints; one is written at the end too."""
 
@@ -73,13 +73,13 @@ class SearchPlan(Data):
     sampler: Call
     pruner: Call
     objective: Call
-    """What trials are judged by after each epoch: of several objectives the first measure."""
+    """The measure that judges trials after each epoch: of several objectives the first one."""
     goals: tuple[Call, ...] = ()
     """All objectives where there are several, each of which is maximised: costs negated."""
     epochs: int
     confirm: int
     keep: int = 0
-    """Of how many of the best trials the trained networks are kept."""
+    """The number of best trials whose trained networks are kept."""
     dedupe: bool
     timeout: float | None = None
     """Hours after which no further trial begins."""
@@ -97,7 +97,7 @@ class SearchPlan(Data):
 
     @property
     def answer(self) -> str:
-        """What is measured: a node, or one of its heads, such as `a.colour`."""
+        """The node that is measured, or one of its heads, such as `a.colour`."""
         return self.node if self.head is None else f"{self.node}.{self.head}"
 
     @property
@@ -108,7 +108,7 @@ class SearchPlan(Data):
 
     @property
     def measured(self) -> str:
-        """What is maximised, in words, such as "accuracy of a"."""
+        """The objective in words, such as "accuracy of a"."""
         return f"{self.objective.name} of {self.answer}"
 
     @property

@@ -62,7 +62,7 @@ class Term:
 
 @dataclass(frozen=True)
 class EdgeLoss:
-    """What flows along an edge: `scale` times the sum of its terms (paper, Eq. 2)."""
+    """The loss of an edge: `scale` times the sum of its terms (paper, Eq. 2)."""
 
     source: str
     destination: str

@@ -67,7 +67,7 @@ def pretraining_plan(plan: Plan, node: Node, seed: int, name: str = NAME) -> Pla
 
 
 def pretraining_names(graph: Graph, node: Node) -> dict[str, str]:
-    """What a node and those that share layers with it are called in the plan that trains them."""
+    """The names of a node, and of those that share its layers, in the plan that pre-trains them."""
     sharers = sharers_of(graph, node)
     if len(sharers) == 1:
         return {node.name: NAME}

@@ -59,7 +59,7 @@ def _learner(plan: Plan, phase: Phase, trunk: Trunk, learning: set[str]) -> Lear
 
 @dataclass(frozen=True)
 class _Parts:
-    """Which trunk a place of a node is in; `networks` are the words of the nodes' networks."""
+    """Finds the trunk that a tap is in; `networks` are the words of the nodes' networks."""
 
     trunks: tuple[Trunk, ...]
     networks: Mapping[str, str]

@@ -29,7 +29,7 @@ def bench_text(bench: Bench, width: int = WIDTH) -> str:
 
 
 def notes(bench: Bench) -> list[str]:
-    """What the numbers are of, and what is not in them."""
+    """Notes on how the numbers were measured, and on what they leave out."""
     lines = [
         f"Times are medians of {bench.machine.clock}, with quartiles and the number n of samples; "
         "all take turns in one process, and ratios are those within a turn.",
@@ -140,7 +140,7 @@ def _plain(spread: Spread) -> dict[str, Any]:
 
 
 def _ratio(spread: Spread) -> dict[str, Any]:
-    """Of ratios, which have no unit."""
+    """The JSON of a spread of ratios, which have no unit."""
     low, high = spread.quartiles
     n = len(spread.samples)
     return {"median": spread.median, "quartile_1": low, "quartile_3": high, "samples": n}

@@ -33,7 +33,7 @@ class Comparison:
 
     @property
     def pairs(self) -> list[tuple[FinishedRun, FinishedRun, Difference]]:
-        """Those that are compared: a run, the other one, and how much better the first is."""
+        """The pairs that are compared: a run, the other run, and how much better the first is."""
         base = self.baseline
         if base is not None:
             return [(run, base, run.less(base)) for run in self.runs if run is not base]
@@ -105,7 +105,7 @@ def _tested(found: Difference) -> list[str]:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    """What the numbers are."""
+    """Notes on the numbers."""
     measured = "Accuracies" if comparison.metric == "accuracy" else f"Values of {comparison.metric}"
     tests = {found.test for *_, found in comparison.pairs}
     notes = [f"{measured} on the test split in percent, mean ± standard deviation over n seeds."]

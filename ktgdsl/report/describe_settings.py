@@ -109,7 +109,7 @@ def _data(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _images(images: "FolderSummary | None") -> Iterator[tuple[str, str]]:
-    """What is known of a folder of images; no row sets it."""
+    """Rows about a folder of images, which no setting gives."""
     if images is not None:
         if images.classes:
             first, more = images.classes[:SHOWN_CLASSES], len(images.classes) - SHOWN_CLASSES

@@ -106,7 +106,7 @@ def of_pixels(evaluation: Evaluation) -> bool:
 
 
 def counted(evaluation: Evaluation) -> str:
-    """What has labels and answers."""
+    """The noun for what is counted: pixels with masks, else samples."""
     return "pixel" if of_pixels(evaluation) else "sample"
 
 

@@ -44,7 +44,7 @@ PLACES = {
     "pruner": "It is a setting of `search`: `search { pruner = PRUNER }`.",
     "objective": "It is a setting of `search`: `search { objective = OBJECTIVE }`.",
 }
-"""Where a word of each kind stands."""
+"""The place of the words of each kind in a spec."""
 
 
 def explain(name: str) -> str | None:
@@ -111,7 +111,7 @@ def _closest(name: str) -> str | None:
 
 
 def overview() -> str:
-    """What can be asked for, in short."""
+    """A short list of all names that can be explained."""
     return page(
         "ktgc explain NAME, where a name is one of these",
         "The code of a diagnostic, such as `E304`; what the code begins with lists the family:",
@@ -146,7 +146,7 @@ def _explained(explanation: Explanation) -> Iterator[str]:
 
 
 def _ambiguous(name: str) -> Iterator[str]:
-    """What to know before the pages of a word of several kinds."""
+    """The introduction to the pages of a word of several kinds."""
     kinds = kinds_of(name)
     if len(kinds) > 1:
         *others, last = [with_article(kind) for kind in kinds]

@@ -15,7 +15,7 @@ MOST_ROWS = 20
 
 
 def reached_text(plan: Plan, event: FrontReached) -> str:
-    """That a trial is on the front, with its values."""
+    """The line for a trial that reaches the front, with its values."""
     assert plan.search is not None
     pairs = zip(goals_of(plan.search), event.values, strict=True)
     values = ", ".join(f"{goal.measure} {goal.text(value)}" for goal, value in pairs)

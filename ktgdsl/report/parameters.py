@@ -63,7 +63,7 @@ def heading(name: str, field: FieldInfo) -> str:
 
 
 def meaning(field: FieldInfo) -> str:
-    """What a parameter takes and means, in a sentence."""
+    """The type, range and meaning of a parameter, in a sentence."""
     return "; ".join(filter(None, [type_text(field), field.description]))
 
 

@@ -112,7 +112,7 @@ class _RunDisplay:
 
 
 def lasting_lines(event: Event, progress: RunProgress) -> list[str]:
-    """What is worth a line that stays."""
+    """The lines for an event that stay above the table."""
     if isinstance(event, PretrainStarted):
         return [*run_warnings(event)]
     if isinstance(event, RunDiscarded):

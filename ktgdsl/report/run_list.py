@@ -83,6 +83,6 @@ def _facts(run: FoundRun) -> dict[str, object]:
 
 
 def nothing_found(folder: str) -> str:
-    """That there is no run, and how to come by one."""
+    """The text for a folder without runs, with how to start one."""
     where = "" if Path(folder) == Path("runs") else f" in {folder}"
     return f"no run was found{where}: `ktgc run SPEC` makes one, in `runs`"

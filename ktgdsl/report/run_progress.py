@@ -152,7 +152,7 @@ class RunProgress:
 
     @property
     def steps_done(self) -> int:
-        """Of the training that is under way, those before a resume included."""
+        """Steps done of the current training, those before a resume included."""
         return self.epoch * self._training.data.steps_per_epoch + self.step
 
     @property

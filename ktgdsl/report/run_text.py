@@ -65,19 +65,19 @@ def run_warnings(event: Event) -> tuple[str, ...]:
 
 
 def pretrained_text(done: PretrainDone) -> str:
-    """What weights a frozen node has got, in words."""
+    """The outcome of a pre-training in words."""
     what = "has the weights of its pre-training from the cache" if done.cached else "is pre-trained"
     early = "" if done.stopped is None else f", stopped early after epoch {done.stopped}"
     return f"{done.node} {what}: {done.accuracy:.2f} % on the {done.split} split{early}"
 
 
 def discarded_text(discarded: RunDiscarded) -> str:
-    """That nothing is kept of a run."""
+    """The sentence that nothing is kept of a run."""
     return f"no epoch is done, so nothing is kept: {discarded.folder} is removed"
 
 
 def stopped_text(done: EpochDone) -> str:
-    """That a training, or its phase, has ended early, and why."""
+    """The sentence that a training, or its phase, has ended early, and why."""
     what = "stopped" if done.phase is None else f"phase {done.phase} stopped"
     return f"{what} after epoch {done.epoch}: {done.stopped}"
 
@@ -105,7 +105,7 @@ def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
 
 
 def epoch_cells(progress: RunProgress, done: EpochDone) -> list[str]:
-    """What an epoch reached: its number, the accuracy of each node, and the loss.
+    """The cells of an epoch's line: its number, the accuracy of each node, and the loss.
 
     The loss is that of the first target that learns, or of the node that is pre-trained.
     """
@@ -123,7 +123,7 @@ def epoch_cells(progress: RunProgress, done: EpochDone) -> list[str]:
 
 
 def _metrics(progress: RunProgress, name: str) -> str:
-    """What is measured of a target besides its accuracy."""
+    """The metrics of a target besides its accuracy."""
     measured = progress.measured.get(name, {}) if name in progress.plan.graph.targets else {}
     values = [f"{metric} {value:.1f}" for metric, value in measured.items()]
     return f" ({', '.join(values)})" if values else ""
@@ -197,7 +197,7 @@ def targets_first(graph: Graph) -> list[Node | DerivedNode]:
 
 
 def role(graph: Graph, node: Node | DerivedNode) -> str:
-    """What a node is in its graph, in a word."""
+    """The role of a node in its graph, in a word."""
     if node.name in graph.targets:
         return "target"
     return "frozen" if isinstance(node, Node) and not node.learns else "auxiliary"

@@ -216,7 +216,7 @@ def _side_by_side(tables: Sequence[Sequence[Row]], lines: int, width: int) -> Ta
 
 
 def _column_widths(rows: Sequence[Row]) -> list[int]:
-    """How wide its columns are, each with the gap to the next."""
+    """The widths of a table's columns, each with the gap to the next."""
     return [max(map(len, column)) + len(BETWEEN) for column in zip(*rows, strict=True)]
 
 

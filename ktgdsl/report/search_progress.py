@@ -86,7 +86,7 @@ class SearchProgress:
     front: str = ""
     """How many trials are on the front of several objectives, once there are some."""
     edges: list[str] = field(default_factory=list)
-    """Those of the best graph."""
+    """The edges of the best graph."""
     checks: dict[str, CheckCounts] = field(default_factory=dict)
     """Checks by the name of the finalist or baseline; empty until the trials are over."""
     checks_done: int = 0
@@ -96,7 +96,7 @@ class SearchProgress:
     warning: str = ""
     """The last one."""
     last_pruned: str = ""
-    """Which trial was pruned last, and why; empty where nobody knows."""
+    """A sentence about the trial that was pruned last; "" if none is known."""
     _epochs: int = 0
     _epoch_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_EPOCHS))
     _running_checks: dict[tuple[str, int], Training] = field(default_factory=dict)
@@ -246,7 +246,7 @@ class SearchProgress:
 
 
 def check_text(name: str, seed: int, outcome: str) -> str:
-    """What a check found, or why nothing, in words."""
+    """The outcome of a check in words."""
     return f"{name}, seed {seed}: {one_line(outcome)}"
 
 

@@ -125,7 +125,7 @@ class _LineWriter:
 
 
 def teacher_text(event: TeacherReady) -> str:
-    """What weights a frozen node of trials has got, in words."""
+    """The outcome of a teacher's pre-training in words."""
     return f"{pretrained_text(event.done)} ({event.network})"
 
 
@@ -188,7 +188,7 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
 
 
 def best_graph(result: SearchResult) -> list[str]:
-    """Which trial has the best graph, in sentences."""
+    """Sentences about the best graph and its trial."""
     best = result.best
     value = f"{best.value:.2f} % after {count(best.epochs, 'epoch')}"
     if best.confirmed is not None:
@@ -225,7 +225,7 @@ def comparison(result: SearchResult) -> list[tuple[str, ...]]:
 
 
 def _without_place(reason: str) -> str:
-    """The reason of a failure without the places in it."""
+    """The reason of a failure up to its colon: what happened, without where."""
     return one_line(reason.partition(":")[0])
 
 
@@ -235,7 +235,7 @@ def _search_value(finalist: Finalist, result: SearchResult) -> str:
 
 
 def result_notes(result: SearchResult) -> Iterator[str]:
-    """What the accuracies of a search mean, and what of them is chance: a sentence a line."""
+    """Notes on the accuracies of a search and their uncertainty, a sentence a line."""
     images = count(result.samples, f"{result.judged_on} image")
     yield f"{result.objective} after {count(result.epochs, 'epoch')} on {images}"
     if result.metric == "accuracy":

@@ -133,7 +133,7 @@ def comparison_of(ours: Sample | None, published: Sample | None) -> Comparison |
 
 
 def notes(report: TableReport) -> list[str]:
-    """What the columns are, what is left to do, and what went wrong."""
+    """Notes: the columns, the tasks that remain, and errors."""
     n = report.table.published_runs or 0
     lines = ["Accuracies of the target in percent, mean ± standard deviation of runs."]
     if any(status.row.published for status in report.statuses):

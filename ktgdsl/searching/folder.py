@@ -39,7 +39,7 @@ from ktgdsl.training.run_files import folder_error, reporting_write_errors, writ
 from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
 
 MOST_TIED = 10
-"""Of more trials that are as good as the best, a spec names so many."""
+"""The most tied trials that the comment in a spec names."""
 
 STATES: Mapping[TrialState, State | Literal["running"]] = {
     TrialState.COMPLETE: "complete",
@@ -57,7 +57,7 @@ class SearchFolder:
 
     @property
     def run(self) -> RunFolder:
-        """What it shares with the folder of a run: plan, environment and lock."""
+        """The files that it shares with the folder of a run: plan, environment and lock."""
         return RunFolder(self.path)
 
     @property
@@ -76,7 +76,7 @@ class SearchFolder:
         return self.path / "kept"
 
     def kept_trial(self, number: int) -> Path:
-        """Those of a trial."""
+        """The trained networks of a trial."""
         return self.kept / f"trial-{number}"
 
     def require_journal(self) -> None:

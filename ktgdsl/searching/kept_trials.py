@@ -17,7 +17,7 @@ from ktgdsl.training.run_files import reporting_write_errors, write_file
 from ktgdsl.training.run_folder import CLASSES, PLAN, SPACE, SPEC, RunFolder
 
 _OF_THE_SEARCH = (SPACE, "devices", "workers", "sampler", "pruner", "judged_on")
-"""What `environment.json` says of a search alone."""
+"""The fields of `environment.json` that only a search has."""
 
 
 def keep_networks(

@@ -132,12 +132,12 @@ class SearchResult(_Record):
 
     @property
     def step(self) -> float:
-        """What one of its images is worth, in percent."""
+        """The accuracy in percent that one image of the split makes."""
         return 100 / self.samples
 
     @property
     def objective(self) -> str:
-        """What was maximised, in words, such as "accuracy of a"."""
+        """The objective in words, such as "accuracy of a"."""
         head = "" if self.head is None else f".{self.head}"
         return f"{self.metric} of {self.target}{head}"
 

@@ -115,7 +115,7 @@ class SearchRun:
         )
         self._table_due = time.monotonic() + TABLE_SECONDS
         self._problems: dict[Diagnostic, None] = {}
-        """Those of trials that have failed, each once."""
+        """The distinct reasons of trials that have failed."""
 
     def run(self) -> SearchOutcome:
         """Train what is left, judge it, and write the result."""
@@ -169,7 +169,7 @@ class SearchRun:
         return self._outcome(result)
 
     def _notes(self, environment: Mapping[str, Any]) -> tuple[str, ...]:
-        """What is damaged or lost in the folder, a sentence each."""
+        """A sentence for each damaged or lost file in the folder."""
         copies = damaged_copies(self.folder.run, environment)
         notes = changed_code_notes(self.folder.run, environment)
         notes += [f"{each}; the search does not need it" for each in copies]

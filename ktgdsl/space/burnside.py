@@ -23,7 +23,7 @@ Permutation = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which nodes the graphs of a box have.
+    """The nodes of the graphs in a box.
 
     First blocks of nodes that may exchange their names, with whether they are kept; then the
     targets, whose names stay; then the labels. Targets and kept nodes are the roots.
@@ -54,7 +54,7 @@ class Layout:
         return frozenset(i for i, kept in enumerate(flags) if kept)
 
     def edge(self, source: int, destination: int) -> int:
-        """Where a box has the values of a pair; that of a node with itself is cut."""
+        """The index in a box of the values of a pair; that of a node with itself is cut."""
         return self.nodes * (source + 1) + destination
 
 

@@ -152,6 +152,6 @@ def _table(space: Choices, kinds: _Codes, edges: _Codes) -> Table:
 
 
 def _values(side_by_side: Sequence[Iterable[str | None]]) -> Iterable[tuple[str, ...]]:
-    """What the live edges of a pair may be, nothing where all of them are cut."""
+    """The alternatives for the live edges of a pair; empty where all of them are cut."""
     for texts in itertools.product(*side_by_side):
         yield tuple(sorted(text for text in texts if text is not None))

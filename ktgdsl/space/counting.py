@@ -155,7 +155,7 @@ def _families(spaces: Sequence[Table], most: int) -> list[_Family] | None:
 
 
 def _rests(table: Table, roles: Sequence[_Role]) -> Iterator[_Rest]:
-    """What may be left: what is dropped is not kept, and need not lead to what is left."""
+    """The possible rests: dropped nodes are not kept ones, and need not lead to remaining ones."""
     options = [range(len(r.nodes) if r.kept else 0, len(r.nodes) + 1) for r in roles]
     for numbers in itertools.product(*options):
         taken = tuple(zip(roles, numbers, strict=True))

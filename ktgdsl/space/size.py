@@ -25,7 +25,7 @@ CASES = 256
 
 @dataclass(frozen=True)
 class Size:
-    """How large a space is.
+    """The size of a space.
 
     Of `raw` points, None where there is no end of them, `invalid` have a target that learns
     nothing, None where nobody has counted. There are `distinct` graphs, or if that is None at
@@ -120,7 +120,7 @@ def _owner(name: str) -> str:
 
 
 def _settings(plan: Plan, case: Point) -> tuple[str, str]:
-    """What of a plan is no part of its graph, at a case, and what its nodes have unless they say.
+    """The settings of a plan at a case, and the optimiser and schedule that nodes have by default.
 
     Both as text.
     """
@@ -134,7 +134,7 @@ def _settings(plan: Plan, case: Point) -> tuple[str, str]:
 def _choices(
     plan: Plan, own: Mapping[str, tuple[Draw, ...]], case: Point, default: str
 ) -> Choices | None:
-    """What each node and edge chooses between, others apart; None where that does not hold."""
+    """The independent choices of each node and edge; None where they depend on others."""
     assert plan.space is not None
     space = parsed(plan.space.text)
     nodes: dict[str, Counter[str]] = {}

@@ -62,7 +62,7 @@ class OpenFile(NamedTuple):
 
     @classmethod
     def of(cls, file: File, unparsed: frozenset[str] = frozenset()) -> "OpenFile":
-        """Of a tree of which nothing is known yet; `unparsed` as in `lower`."""
+        """Analyse a tree; `unparsed` as in `lower`."""
         resolver = Resolver(lets(file), unparsed)
         return cls(file, OpenParts(resolver.lets), resolver)
 
@@ -77,7 +77,7 @@ class OpenFile(NamedTuple):
         return lower(self.file, paths, substitute=substitution, resolver=self.resolver)
 
     def check_round(self, paths: SpecPaths, number: int) -> tuple[Diagnostic, ...]:
-        """What is wrong in one of these rounds, whatever options other values have."""
+        """The errors of one of these rounds that do not depend on the options of other values."""
         substitution = partial(CoveringSubstitution, parts=self.parts, round_number=number)
         return check_substituted(self.file, paths, substitution, self.resolver)
 

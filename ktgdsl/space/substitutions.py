@@ -27,7 +27,7 @@ from ktgdsl.syntax.walk import children
 _SPELL = Unparser().value
 
 Point = Mapping[str, int | float]
-"""What was drawn: the index of an option, or a number of a range, by the draw's name."""
+"""A point of a space: the index of an option, or a number of a range, by the draw's name."""
 
 
 class PointSubstitution(PartsSubstitution):

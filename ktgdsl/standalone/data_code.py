@@ -26,7 +26,7 @@ TORCHVISION = {
     "cifar100": "CIFAR100",
     "svhn": "SVHN",
 }
-"""What torchvision calls a data set, by its word in the vocabulary."""
+"""The name of a data set in torchvision, by its word in the vocabulary."""
 
 
 def data_code(

@@ -11,11 +11,11 @@ REPORT = '''def report(epoch: int, loss: dict[str, float], accuracy: dict[str, f
     losses = ", ".join(f"{name} {value:.4f}" for name, value in loss.items())
     answers = ", ".join(f"{name} {value:.2f} %" for name, value in accuracy.items())
     print(f"epoch {epoch}: loss {losses}; accuracy {answers}", flush=True)'''
-"""What tells how the training goes."""
+"""The function of a script that prints the progress."""
 
 
 def header(plan: Plan, spec: str) -> str:
-    """What the script is, as comments."""
+    """The header of a script: comments that say what it is."""
     needs = "torch" if plan.data.source.name == "digits" else "torch and torchvision"
     version = installed_version("ktgdsl")
     lines = [

@@ -111,7 +111,7 @@ def _add(node: fx.Node, used: Definitions) -> None:
 
 
 def _own_name(function: ImportedFunction) -> str:
-    """What a function of the user's is called in a script, which may have another of its name."""
+    """The name in a script of a function of the user's: unique, as others may have its name."""
     return f"{function.__module__.replace('.', '__')}__{function.__name__}"
 
 

@@ -60,7 +60,7 @@ def _accessed(module: str, access: Access, used: Definitions) -> tuple[str, str]
 
 
 def _name(call: StageCall) -> str:
-    """What a script calls stages of a network, or a network with its taps."""
+    """The name in a script of stages of a network, or of a network with its taps."""
     stages = f" from {call.stages[0]}" if call.stages and call.trunk is None else ""
     taps = "" if call.taps == (call.output,) else f" at {', '.join(call.taps)}"
     return f"{call.node}{stages}{taps}"

@@ -74,7 +74,7 @@ def follower_networks(plan: Plan, used: Definitions) -> list[str]:
 
 
 def _make(node: Node, plan: Plan, used: Definitions) -> str:
-    """What makes the network of a node when it is called."""
+    """A callable expression that makes the network of a node."""
     kind, data = BUILT_IN[node.network.name], plan.data
     used.add(kind)
     arguments: dict[str, object] = dict(node.network.arguments)

@@ -38,7 +38,7 @@ class PhaseCode:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the phases of a training have in common.
+    """The context that the phases of a training share.
 
     Attributes:
         plan: of the training.
@@ -228,7 +228,7 @@ def _rates(setting: Setting, phase: Phase, learners: list[Learner]) -> tuple[lis
 
 
 def _followers(phase: Phase, used: Definitions) -> tuple[list[str], list[str]]:
-    """What makes the rules of followers, and what follows after a step."""
+    """Statements that make the updates of followers, and those that call them after a step."""
     made = []
     for each in phase.followers:
         rule = RULES[each.rule.name]

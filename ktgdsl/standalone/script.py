@@ -27,7 +27,7 @@ SECTIONS = {
     "Training": ("ktgdsl.training.",),
     "Losses": ("",),
 }
-"""Where definitions of the package stand in a script, by the first beginning that fits."""
+"""The sections of a script, by the first prefix of a definition's module that matches."""
 
 IMPORTS = (
     "from __future__ import annotations",
@@ -35,7 +35,7 @@ IMPORTS = (
     "import os",
     "from pathlib import Path",
 )
-"""What every script imports, besides what its parts do."""
+"""The imports of every script, besides those of its parts."""
 
 
 def training_script(plan: Plan, spec: str) -> str:

@@ -82,7 +82,7 @@ class Definitions:
         return {name for line in self.imports for name in line.replace(",", "").split()[1:]}
 
     def name(self, definition: object) -> str:
-        """What a definition that was added is called in the script."""
+        """The name in the script of a definition that was added."""
         return self.names[_place(definition)]
 
     def _free(self, module: str, name: str) -> str:

@@ -84,7 +84,7 @@ def _split(inner: str) -> list[str]:
 
 
 def _places(inner: str, word: str) -> list[int]:
-    """Where a word is outside of strings and brackets."""
+    """The positions of a word outside of strings and brackets."""
     depth, found = 0, []
     for position, character in _code(inner):
         depth += (character in _CLOSING) - (character in _CLOSING.values())

@@ -71,7 +71,7 @@ class TrainingCode:
         return losses + self._answers(), [*filter(None, training), train]
 
     def _answers(self) -> list[str]:
-        """What evaluates all nodes, where some of them are ensembles."""
+        """The functions that evaluate all nodes, where some are ensembles."""
         plan, used = self._plan, self.used
         if not ensembles_of(plan.graph):
             return []

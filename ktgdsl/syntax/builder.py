@@ -21,7 +21,7 @@ _ESCAPES = {"n": "\n", "t": "\t"}
 
 
 class _Enclosed(NamedTuple):
-    """What stands between brackets or braces, and where the last of those ends."""
+    """The content of brackets or braces, and the offset after the closing one."""
 
     content: Any
     end: int
@@ -229,7 +229,7 @@ class _Builder(Transformer[Token, Any]):
 
 
 tree_builder: Transformer[Token, Any] = _Builder()
-"""What Lark calls for each rule of the grammar."""
+"""The transformer that Lark calls for each rule of the grammar."""
 
 
 def _number(text: str) -> int | float:

@@ -71,7 +71,7 @@ def dotted(failure: ParseFailure) -> Diagnostic | None:
 
 
 def name_of_module(names: list[str]) -> str:
-    """How what Python calls by these names, with points between them, is written."""
+    """A fix for a dotted Python name: how a spec writes it."""
     if names[0] in _LIBRARIES:
         return f'a network of {names[0]} is written `{names[0]}("{names[-1]}")`'
     return f'own code is called by `python("{".".join(names[:-1])}:{names[-1]}")`'

@@ -12,7 +12,7 @@ from ktgdsl.files import cache_root, private_folder
 from ktgdsl.syntax.builder import tree_builder
 
 STARTS = ("file", "member", "setting", "value")
-"""What can be parsed: a whole file, or a part of a file that has mistakes."""
+"""The start rules: a whole file, or a part of a file that has mistakes."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -42,7 +42,7 @@ _LOOKALIKES = {
 }
 _LISTED = ("NAME", "LABEL", "STAR", "COMMA", "ARROW", "BOTH")
 _NAMING = ("NODE", "TARGET", "EDGE", "SHARE", "GRAPH", "PHASE", "LET", "EACH")
-"""What a list of names consists of, and what it begins with."""
+"""Tokens of a list of names, and keywords that one follows."""
 _BEFORE_A_CALL = ("VIA", "COLON", "STAR", "SLASH", "PLUS", "MINUS", "BAR", "EQUALS", "DATA")
 """Signs after which a word of the vocabulary is more likely than a string that says it."""
 _HINTS = {
@@ -57,7 +57,7 @@ _HINTS = {
 
 
 class BadText(NamedTuple):
-    """What was found where no token could start; it may include the token before."""
+    """Text where no token can start; it may include the token before."""
 
     start: int
     end: int
@@ -68,7 +68,7 @@ class BadText(NamedTuple):
 
 
 def explain_bad_text(text: str, start: int, before: list[Token]) -> BadText:
-    """What stands at `start`, where no token begins; `before` are the tokens in front of it."""
+    """The bad text at `start`, where no token begins; `before` are the tokens in front of it."""
     char = text[start]
     if char.isascii() and char.isdigit():
         return _bad_number(text, start, names=_named(before))

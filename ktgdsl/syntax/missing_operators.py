@@ -52,7 +52,7 @@ def _word(failure: ParseFailure, position: int) -> int:
 
 
 def _kind(failure: ParseFailure, position: int) -> str | None:
-    """What a token is as a part of a term."""
+    """The kind of value that a token is in a term, or None."""
     token = failure.tokens[position]
     if token.type in ("NUMBER", "PERCENT"):
         return _NUMBER

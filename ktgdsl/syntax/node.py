@@ -1,4 +1,4 @@
-"""What every node of the syntax tree is: frozen, validated by pydantic, equal by what it says."""
+"""The base of syntax tree nodes: frozen, validated by pydantic, compared without places."""
 
 from dataclasses import FrozenInstanceError, field, fields
 from functools import cache
@@ -42,7 +42,7 @@ def node(cls: type[_T]) -> type[_T]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def rare_node(cls: type[_T]) -> type[_T]:
-    """The same for what many files do not have: its validator is built when one has it."""
+    """`node` for rare statements, whose validator is built on first use."""
     return _decorated(cls, _RARE)
 
 

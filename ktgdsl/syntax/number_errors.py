@@ -68,7 +68,7 @@ def spaced(failure: ParseFailure) -> Diagnostic | None:
 
 
 def comma_between(first: Value | None, second: Value | None) -> Diagnostic | None:
-    """What to say where two values beside each other were meant as one number, else None.
+    """An error if two adjacent values were meant as one number, else None.
 
     Between them is a comma, since the grammar lets nothing else of one character stand there.
     """

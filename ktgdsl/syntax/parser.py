@@ -10,7 +10,7 @@ from ktgdsl.syntax.grammar import lark_parser
 
 
 def parse_tokens(start: str, tokens: Sequence[Token], path: str) -> Any:
-    """What the tokens of the source `path` make; None if they are not what `start` stands for."""
+    """The nodes that tokens of the source `path` parse to; None if `start` does not match them."""
     before = source_path.set(path)
     try:
         parser: Any = lark_parser().parse_interactive(start=start)

@@ -34,7 +34,7 @@ class PartParser:
         self._bad = [error.span.start for error in errors if error.span]
 
     def parse(self, start: str, i: int, stop: int, *more: Token) -> Any:
-        """What the tokens say, if they and all characters among them are sound."""
+        """The nodes of the tokens; None if they do not parse or have lexical errors."""
         if self.has_lexical_error(i, stop) or boundaries.too_deep(self._tokens[i:stop]) is not None:
             return None
         node = parse_tokens(start, [*self._tokens[i:stop], *more], self._source.path)
@@ -99,7 +99,7 @@ class PartParser:
         return next((j for j in range(i, end) if self._tokens[j].type == kind), end)
 
     def end(self, i: int, end: int) -> int:
-        """Where a statement ends that reaches at most to `end`: after its own last brace."""
+        """The end of a statement, at most `end`: after its own last brace."""
         depth = 0
         for j in range(i, end):
             if self._tokens[j].type == "LBRACE":

@@ -97,7 +97,7 @@ def not_text(source: Source) -> Diagnostic | None:
 
 
 def unusable_folder(folder: Path, source: str) -> Diagnostic | None:
-    """That the files of a run cannot name the folder of a spec, or that nobody can."""
+    """An error if the working folder is gone or the folder's path is not UTF-8; else None."""
     try:
         path = folder.absolute()
         str(path).encode()

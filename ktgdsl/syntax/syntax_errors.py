@@ -194,7 +194,7 @@ def _word(failure: ParseFailure) -> Diagnostic | None:
 
 
 def _edge(failure: ParseFailure) -> Diagnostic | None:
-    """What is particular to edges: the arrow, the colon, no settings."""
+    """Mistakes in edges: the arrow, the colon, settings."""
     if failure.kind != "EDGE":
         return None
     message = None

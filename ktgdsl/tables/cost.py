@@ -54,7 +54,7 @@ class StepTimes:
             self._measured[key] = seconds + each.result.seconds, steps + more_steps
 
     def seconds(self, plan: Plan, steps: int) -> float | None:
-        """What so many steps of a plan will take; None when nothing like it was measured."""
+        """The expected seconds of so many steps of a plan; None if no similar plan was timed."""
         if (measured := self._measured.get(speed_class(plan))) is None:
             return None
         return steps * measured[0] / measured[1]

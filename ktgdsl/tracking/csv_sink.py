@@ -15,7 +15,7 @@ _FIRST = ("epoch", "phase")
 
 
 class CsvSink(Sink):
-    """Needs nothing that is not there."""
+    """CSV files; needs no library."""
 
     package: ClassVar[str] = ""
 

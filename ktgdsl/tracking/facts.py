@@ -21,7 +21,7 @@ def parameters(plan: Plan) -> dict[str, str]:
 
 
 def tags(plan: Plan, folder: Path) -> dict[str, str]:
-    """What identifies a training, and what it runs on."""
+    """The tags of a training: its digests, versions and device."""
     environment: Mapping[str, Any] = RunFolder(folder).environment()
     versions = environment.get("versions", {})
     return {

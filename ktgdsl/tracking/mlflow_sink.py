@@ -28,7 +28,7 @@ _Item = TypeVar("_Item")
 
 
 class MlflowSink(Sink):
-    """Where it logs to is for MLflow's own variables to say, such as $MLFLOW_TRACKING_URI."""
+    """MLflow, configured by its own variables, such as $MLFLOW_TRACKING_URI."""
 
     package: ClassVar[str] = "mlflow-skinny"
 

@@ -104,7 +104,7 @@ def recorded_rows(plan: Plan, folder: Path, repeat: int) -> Iterator[Row]:
 
 
 def _reached(result: RunResult, number: int) -> dict[str, float]:
-    """What the networks of a repeat have reached in the end, in percent."""
+    """The final scores of the networks of a repeat, in percent."""
     values = {f"final_{field}/{node}": score.runs[number] for node, field, score in _scores(result)}
     for name, node in result.nodes.items():
         if node.pretrained is not None:

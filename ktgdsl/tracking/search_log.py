@@ -121,7 +121,7 @@ def _check(name: str, seed: int) -> str:
 
 
 def _outcome(result: SearchResult) -> dict[str, float]:
-    """What the search has found: its best value, and what it compares with."""
+    """The summary of a search: its best value, and the baselines."""
     best = result.best
     return {
         "best_value": best.value if best.confirmed is None else best.confirmed.mean,

@@ -31,7 +31,7 @@ class Sink(ABC):
     """A tracking tool. Making one raises ImportError where its library is missing."""
 
     package: ClassVar[str]
-    """What to install; it is also the name of the extra."""
+    """The package to install; also the name of the extra."""
 
     @abstractmethod
     def begin(self, run: LoggedRun) -> Writer:

@@ -17,7 +17,7 @@ PROJECT = "ktgdsl"
 
 
 class WandbSink(Sink):
-    """How and where it logs is for its own variables to say, such as $WANDB_MODE=offline."""
+    """Weights & Biases, configured by its own variables, such as $WANDB_MODE=offline."""
 
     package: ClassVar[str] = "wandb"
 

@@ -1,4 +1,4 @@
-"""What networks cost: FLOPs of a computation, and the parameters and FLOPs of a plan's nodes."""
+"""The costs of networks: FLOPs of a computation, and parameters and FLOPs of a plan's nodes."""
 
 from collections.abc import Callable
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MOST_THREADS = 1024
-"""As many as the largest machines have; a process that asks for many more is ended."""
+"""More threads than any machine has cores; a process that asks for many more is killed."""
 
 
 class _Code(BaseModel):

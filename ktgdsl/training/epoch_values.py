@@ -33,7 +33,7 @@ def epoch_values(done: EpochDone) -> dict[str, float]:
 
 
 def recorded_values(plan: Plan, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The same of the lines of one epoch in `metrics.jsonl`, of all nodes that it evaluated."""
+    """The metrics of an epoch, from its lines in `metrics.jsonl`."""
     return {name: value for line in lines for name, value in _of_line(plan, line)}
 
 

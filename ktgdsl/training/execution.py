@@ -186,7 +186,7 @@ def _compile(plan: Plan, device: torch.device, foreign: bool) -> Choice:
 
 
 def _missing_for_compile(device: torch.device) -> str | None:
-    """What torch.compile needs and this machine does not have."""
+    """The tool that torch.compile needs and this machine lacks, in words; None if it has all."""
     if device.type == "cuda":
         return None if find_spec("triton") else "the package triton"
     named = os.environ.get("CXX")

@@ -20,7 +20,7 @@ class Identity:
     data: str
 
     def as_json(self) -> dict[str, Any]:
-        """As `environment.json` has it."""
+        """The fields of `environment.json` for it."""
         return {**sources_as_json(self.code), "data": self.data}
 
 

@@ -24,7 +24,7 @@ _WITHOUT_LINES = "put the file back from a copy, or delete it to go on without i
 
 
 class _Line(BaseModel):
-    """What is read of a line of `metrics.jsonl`."""
+    """The fields of a line of `metrics.jsonl` that are read here."""
 
     model_config = ConfigDict(strict=True, defer_build=True)
 

@@ -120,7 +120,7 @@ class PhaseStep:
         return output
 
     def further(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
-        """What a batch has besides images and labels, on the device.
+        """The inputs of a batch besides images and labels, on the device.
 
         Raises TypeError where the phase reads something that is not there.
         """
@@ -231,7 +231,7 @@ class PhaseStep:
         return found
 
     def _autocast(self) -> torch.autocast:
-        """Of the networks alone: losses and gates take their inputs to float32."""
+        """Autocast for the networks alone: losses and gates convert their inputs to float32."""
         half = self._execution.precision.value == "bf16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=half)
 

@@ -53,7 +53,7 @@ LOCK_INTERVAL = 0.1
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What trainings that use the same pre-trained weights have in common.
+    """The pre-training settings that trainings with the same pre-trained weights share.
 
     Attributes:
         seed: of all random streams of a pre-training.
@@ -130,7 +130,7 @@ def load_pretrained(
 
 
 def _entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None:
-    """As `load_entry`; of several processes the first reads, and all have the same weights."""
+    """`load_entry`, read by the first of several processes, and copied to the others."""
     done = from_leader(lambda: load_entry(network, path, node))
     if done is not None and processes().several:
         copy_from_leader(network)
@@ -172,7 +172,7 @@ def _train(
 
 
 def _of_node(done: EpochDone, name: str) -> EpochDone:
-    """What an epoch says of one node."""
+    """The event of an epoch, reduced to one node."""
     metrics = done.metrics
     loss, accuracy = ({name: values[name]} for values in (metrics.loss, metrics.accuracy))
     return replace(

@@ -66,7 +66,7 @@ class EarlyStop(_Record):
 
 
 class HeadResult(_Record):
-    """What a head of a node answers; see `NodeResult`."""
+    """The scores of a head of a node; see `NodeResult`."""
 
     accuracy: Score
     validation_accuracy: Score | None = None

@@ -52,7 +52,7 @@ def _without_checkpoint(folder: RunFolder, interval: int, reached: tuple[int, in
 
 
 def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:
-    """What to say of each file that no resume reads and that is not what was written."""
+    """A sentence for each damaged file that a resume does not read."""
     return [
         f"{path} is not what was written there: it is damaged, or was changed by hand"
         for path in _damaged_copies(folder, environment)

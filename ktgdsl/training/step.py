@@ -110,7 +110,7 @@ class Stepper:
         )
 
     def predictor(self, nodes: Collection[str]) -> NetworkPredictor | GraphPredictor:
-        """What gives the logits of these nodes, with the weights as they are when it is called."""
+        """A module that computes the logits of these nodes with their present weights."""
         key = frozenset(nodes)
         if key not in self._predictors:
             self._predictors[key] = predictor(self.plan, key, self.networks, self._parts)

@@ -1,4 +1,4 @@
-"""Checks on resume: code, data and files are what the run or search began with."""
+"""Checks on resume: code, data and files are those that the run or search began with."""
 
 import shlex
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from ktgdsl.training.run_folder import RunFolder
 
 
 def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What `environment.json` says of each time that the run was resumed."""
+    """The entries of `environment.json` for each resume of the run."""
     return list(environment.get("resumed", []))
 
 
@@ -70,7 +70,7 @@ def changes_to_resume(
     verb: str,
     allow_changed: bool,
 ) -> dict[str, Any]:
-    """What to note of the code that a run or search is resumed with: nothing if it is the same.
+    """The entry for a resume with changed code, for `environment.json`; {} if the code is the same.
 
     Changed code is copied into the folder, to `code-2` and so on. Raises RunError when it has
     changed and may not (E502), or the data have (E508).

@@ -14,7 +14,7 @@ from ktgdsl.vocabulary.reads import LABEL, Input, OwnModule, Read
 from ktgdsl.vocabulary.refs import NodeLayer, ReferringEntry
 
 On = Literal["logits", "probabilities"]
-"""What an ensemble combines, and gives: logits, or distributions as log p."""
+"""The outputs that an ensemble combines and gives: logits, or distributions as log p."""
 
 
 class Combine(Entry):
@@ -33,7 +33,7 @@ class Combine(Entry):
     reads_features: ClassVar[bool] = False
 
     def inputs(self, on: On) -> tuple[Input, ...]:
-        """What its function in the back end takes, in order: by default the members' outputs."""
+        """The inputs of its function in the back end, in order: by default the members' outputs."""
         return (members(on),)
 
     def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
@@ -42,7 +42,7 @@ class Combine(Entry):
 
 
 def members(on: On) -> Read:
-    """What is combined of each member: z_k or log p_k."""
+    """The read of each member's output: z_k or log p_k."""
     return Read("logits" if on == "logits" else "log_p", "members")
 
 
@@ -96,7 +96,7 @@ class Gated(ReferringEntry, Combine):
         return OwnModule((h,)), members(on)
 
     def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
-        """Those of W and of the batch norm."""
+        """The parameters of W and of the batch norm."""
         return (channels[0] + 2) * members
 
 
@@ -128,7 +128,7 @@ class AttentionMix(Combine):
         return max(1, channels // self.factor)
 
     def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
-        """Those of Q and K."""
+        """The parameters of Q and K."""
         return 2 * channels[0] * self.projected(channels[0])
 
 
@@ -149,7 +149,7 @@ class Concat(Combine):
         return (OwnModule((Read("features", "members", tap="features"),)),)
 
     def parameters(self, channels: Sequence[int], members: int, classes: int) -> int:
-        """Those of W and b."""
+        """The parameters of W and b."""
         return (sum(channels) + 1) * classes
 
 

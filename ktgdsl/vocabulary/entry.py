@@ -1,4 +1,4 @@
-"""What a word of the vocabulary is: a pydantic model of its parameters."""
+"""The base class of words: a pydantic model of their parameters."""
 
 from functools import cache
 from inspect import get_annotations

@@ -41,7 +41,7 @@ class Gate(Entry):
         return 0.0, 1.0
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """What its function in the back end takes, in order, on an edge from `source`."""
+        """The inputs of its function in the back end, in order, on an edge from `source`."""
         raise NotImplementedError(f"what `{self.word}` reads is not declared")
 
 

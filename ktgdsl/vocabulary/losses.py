@@ -30,7 +30,7 @@ class Loss(Entry):
         return None if "label" in self.sources else f"`{self.word}` cannot come from the labels"
 
     def inputs(self, source: SourceKind) -> tuple[Input, ...]:
-        """What its function in the back end takes, in order, on an edge from `source`.
+        """The inputs of its function in the back end, in order, on an edge from `source`.
 
         Values of the source arrive there without gradient.
         """

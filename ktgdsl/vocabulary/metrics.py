@@ -1,4 +1,4 @@
-"""What a training measures besides the accuracy, after each epoch."""
+"""The metrics that a training can measure after each epoch, besides the accuracy."""
 
 from typing import Literal
 

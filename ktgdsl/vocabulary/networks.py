@@ -33,7 +33,7 @@ class Network(Entry):
         return None if stages is None else sum(stages.values())
 
     def stage_parameters(self, classes: int, channels: int) -> dict[str, int] | None:
-        """The same of each of `STAGES`."""
+        """The number of trainable parameters of each of `STAGES`, or None."""
         return None
 
     def channels(self, tap: str) -> int | None:
@@ -219,7 +219,7 @@ def expand_shorthand(word: str) -> tuple[str, dict[str, Any]] | None:
 
 
 def suggest_shorthand(word: str) -> str | None:
-    """What a misspelt `resnt32` or `wnr28_2` probably meant, or None."""
+    """The short form that a misspelt `resnt32` or `wnr28_2` probably meant, or None."""
     match = re.fullmatch(r"([A-Za-z_]+?)_?(\d+(?:_\d+)?)", word)
     is_wide = match and match[1].replace("_", "").lower() == "wideresnet"
     name = Wrn.word if is_wide else match and closest(match[1], [Resnet.word, Wrn.word])

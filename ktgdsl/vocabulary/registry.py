@@ -35,7 +35,7 @@ _BLOCKS = {
     "search": ("search", "SearchSettings"),
 }
 BLOCKS = tuple(_BLOCKS)
-"""What has settings, by the name that paths such as `train.epochs` begin with."""
+"""The owners of settings: the first part of paths such as `train.epochs`."""
 
 _Entry = TypeVar("_Entry", bound=Entry)
 

@@ -18,4 +18,4 @@ NAMES = frozenset((
     "vgg19_bn", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32",
     "wide_resnet101_2", "wide_resnet50_2",
 ))  # fmt: skip
-"""Those that `torchvision.models` registers itself; a test compares them."""
+"""The names that `torchvision.models` registers; a test compares them."""

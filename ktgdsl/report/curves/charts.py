@@ -156,7 +156,7 @@ def _edge_open(name: str) -> Callable[[EpochRecord], float | None]:
 
 
 def charts_of(runs: Sequence[RecordedRun], node: str | None = None) -> list[Chart]:
-    """What `ktgc curves` draws of runs, or of a node in them.
+    """The charts that `ktgc curves` draws of runs, or of a node in them.
 
     Raises RunError (E502) where a run has no epoch yet, or no such node.
     """

@@ -246,7 +246,7 @@ def _below(epochs: Axis, gutter: int, columns: int, glyphs: Glyphs) -> Iterator[
 def _legend(
     chart: Chart, marks: Sequence[str], width: int, glyphs: Glyphs
 ) -> Iterator[list[Piece]]:
-    """What the values are, then for each curve its letter, its name and its last value."""
+    """The legend: the title of the values, then the letter, name and last value of each curve."""
     last = [each.last for each in chart.series]
     together = len({(each.epoch, each.n) for each in last}) == 1
     if together:

@@ -1,1 +1,1 @@
-"""What a notebook shows: results with their graphs and curves, and the progress of a training."""
+"""Notebook support: results with their graphs and curves, and the progress of a training."""

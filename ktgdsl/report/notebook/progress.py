@@ -125,7 +125,7 @@ class NotebookProgress:
 
 
 def _html(view: RenderableType) -> str:
-    """What a terminal would show as HTML; Rich escapes every text."""
+    """The terminal output of Rich as HTML, with all texts escaped."""
     # In a notebook Rich would show everything by itself, once more each time.
     console = SafeConsole(
         file=StringIO(), record=True, width=WIDTH, force_terminal=True, force_jupyter=False

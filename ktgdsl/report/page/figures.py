@@ -30,7 +30,7 @@ DARK = {
     "#1F5FA8": "#7DB4EA",
     "#8E1510": "#F0837B",
 }
-"""What a colour of a drawing is on a dark ground."""
+"""The colours of a drawing in dark mode, by those in light mode."""
 
 
 def chart_figure(chart: Chart) -> Figure:

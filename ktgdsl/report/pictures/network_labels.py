@@ -9,7 +9,7 @@ from ktgdsl.vocabulary.networks import shorthand
 
 
 class _Label(NamedTuple):
-    """What a network is called, and its other arguments as texts."""
+    """The name of a network, and its other arguments as texts."""
 
     name: str
     others: tuple[str, ...]

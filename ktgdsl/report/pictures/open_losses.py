@@ -13,7 +13,7 @@ _SHOWN = 4
 
 
 def open_losses(space: Space | None, plans: Sequence[Plan]) -> dict[_Pair, str]:
-    """What the losses of an edge may be, by its pair, where the points of a space differ in it.
+    """The alternatives of an edge's losses as text, by its pair, where points of a space differ.
 
     `plans` are points in which every option occurs, and both ends of every range.
     """

@@ -29,7 +29,7 @@ class FolderSummary:
 
 
 def summarize_folder(data: DataPlan) -> FolderSummary:
-    """What the names and headers of the files say."""
+    """The summary of a folder, from the names and headers of its files."""
     masked, classes = has_masks(data), tuple[str, ...]()
     try:
         if masked:

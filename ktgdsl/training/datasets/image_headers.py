@@ -19,7 +19,7 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Headers:
-    """What the headers of a data set's images have in common.
+    """The common properties of a data set's images, from their headers.
 
     Attributes:
         channels: one where all images are grey, else three.

@@ -11,7 +11,7 @@ from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.linked_images import warn_of_linked_images
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
-"""Of the files that count as images, as for torchvision's ImageFolder."""
+"""The suffixes of image files, as for torchvision's ImageFolder."""
 
 SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "__pycache__"}

@@ -50,11 +50,11 @@ class LazyImages(Dataset[Tensor]):
         raise NotImplementedError
 
     def drawn(self, seed: int) -> "LazyImages":
-        """The same images, with what is `random` in them drawn from this seed."""
+        """The same images with their randomness drawn from this seed."""
         return self
 
     def evaluated(self) -> "LazyImages":
-        """The same images as they are for an evaluation, without what is random in `resize`."""
+        """The same images for evaluation: without the random crops of `resize`."""
         return self
 
 

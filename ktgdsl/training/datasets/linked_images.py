@@ -34,7 +34,7 @@ def warn_of_linked_images(root: Path, splits: Iterable[tuple[str, Labelled]]) ->
 
 
 class _Links:
-    """Where paths lead; folders are looked up once."""
+    """Resolves links in paths; folders are cached."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -14,7 +14,7 @@ from ktgdsl.training.datasets.mask_paths import LAYOUT, Pair, check_masks, mask_
 from ktgdsl.training.datasets.python_function import images_of_dataset
 
 NO_LABEL = 255
-"""What a pixel without a label has in a mask."""
+"""The value of a pixel without a label in a mask."""
 
 
 def mask_folder(data: DataPlan) -> DataSet:

@@ -29,7 +29,7 @@ EXPECTED = (
 
 
 def python_function(data: DataPlan) -> DataSet:
-    """What the user's function returns for the splits "train" and "test"."""
+    """The data set that the user's function returns for the splits "train" and "test"."""
     (train, names), (test, _) = _part(data, "train"), _part(data, "test")
     return DataSet(train, test, names)
 
@@ -187,7 +187,7 @@ class _Samples(Dataset[Any]):
 
 
 class _Masks(Dataset[Any]):
-    """Of masks, which may be of different sizes: whether they have labels, and all that occur."""
+    """Whether each mask has labels, and which occur: of masks that may differ in size."""
 
     def __init__(self, images: UserImages) -> None:
         self._images = images

@@ -112,7 +112,7 @@ class ResizedImages(LazyImages):
         return torch.cat(images), torch.cat(masks)
 
     def drawn(self, seed: int) -> "ResizedImages":
-        """The same images, with what is random in them drawn from this seed."""
+        """The same images with their randomness drawn from this seed."""
         return ResizedImages(self.source.drawn(seed), self._resizing, seed)
 
     def evaluated(self) -> LazyImages:

@@ -17,7 +17,7 @@ LABEL_KEYS = (
     *("label", "labels", "target", "targets", "y", "class", "fine_label"),
     *("mask", "masks", "segmentation", "annotation"),
 )
-"""What a sample that is a dict calls them, the first that it has."""
+"""The keys of image and label in a sample that is a dict, the first that it has."""
 
 CHANNELS = (1, 3)
 

@@ -101,7 +101,7 @@ class _WithMasks(Dataset[Any]):
 def read_batches(
     source: Dataset[Any], batches: Iterable[Tensor], workers: int, *, pin: bool = False
 ) -> Iterator[Any]:
-    """What the `__getitems__` of a map-style Dataset gives for each batch of indices (B,).
+    """The result of a map-style Dataset's `__getitems__` for each batch of indices (B,).
 
     Raises:
         RunError: when a sample cannot be read (E508), or a process that reads them cannot start

@@ -34,7 +34,7 @@ from ktgdsl.training.datasets.unpickling import load_pickled_arrays
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 
 MOST_BYTES = 2**30
-"""Of a file of CIFAR, the largest of which has 155 MB."""
+"""The largest file of CIFAR that is read, in bytes; the published ones have up to 155 MB."""
 
 
 def cifar(data: DataPlan) -> DataSet:
@@ -241,7 +241,7 @@ def _archives_stay_inside() -> Iterator[None]:
 
 @contextmanager
 def _members_checked() -> Iterator[None]:
-    """The same for a Python whose tarfile has no filters: all members are looked at first."""
+    """Check all members of an archive first, where Python's tarfile has no filters."""
     archives: Any = tarfile.TarFile
     extractall = archives.extractall
 

@@ -13,11 +13,11 @@ _ARRAYS = {
         ("numeric", "_frombuffer"),
     )
 } | {("numpy", "ndarray"), ("numpy", "dtype")}
-"""What a pickle of an array names. With these it can only make arrays and their types."""
+"""The globals that a pickle of an array names. They can only make arrays and their types."""
 
 
 def load_pickled_arrays(path: Path) -> Any:
-    """What a pickle holds: arrays, dicts, lists, strings, bytes and numbers.
+    """The content of a pickle: arrays, dicts, lists, strings, bytes and numbers.
 
     Strings of Python 2 are read as Latin-1, as torchvision reads them.
 
@@ -29,7 +29,7 @@ def load_pickled_arrays(path: Path) -> Any:
 
 class _DataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle names, if that only makes data."""
+        """A global that a pickle names, if it only makes data."""
         if (module, name) in _ARRAYS:
             return super().find_class(module, name)
         if (module, name) == ("_codecs", "encode"):

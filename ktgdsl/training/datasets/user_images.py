@@ -67,7 +67,7 @@ class UserImages(LazyImages):
         return len(self._dataset)
 
     def drawn(self, seed: int) -> "UserImages":
-        """The same, with what is random in them drawn from this seed."""
+        """The same images with their randomness drawn from this seed."""
         other = copy(self)
         other._draw = seed
         return other
@@ -182,7 +182,7 @@ class UserImages(LazyImages):
 
 
 def _channels(images: Sequence[Any]) -> int | None:
-    """Of Pillow images: one where all of them are grey."""
+    """The channels of Pillow images: one if all of them are grey."""
     modes = {image.mode for image in images if isinstance(image, Image.Image)}
     return (1 if modes <= GREY else 3) if modes else None
 

@@ -3,6 +3,7 @@
 import torch
 
 from ktgdsl.plan.model import Plan
+from ktgdsl.standalone.network_code import OTHERS, own_modules
 from ktgdsl.standalone.text import block, literal
 from ktgdsl.training.versions import installed_version
 
@@ -16,20 +17,31 @@ REPORT = '''def report(epoch: int, loss: dict[str, float], accuracy: dict[str, f
 
 def header(plan: Plan, spec: str) -> str:
     """The header of a script: comments that say what it is."""
-    needs = "torch" if plan.data.source.name == "digits" else "torch and torchvision"
     version = installed_version("ktgdsl")
     lines = [
         f"Trains the graph {plan.graph.name} of the spec below; ktgdsl {version} has written it.",
         "",
         "It gives the weights of `ktgc run --deterministic`, bit for bit, on the same device, with",
         f"as many threads and the same torch: {torch.__version__} where it was written. It needs",
-        f"{needs}, and no ktgdsl.",
+        f"{_needs(plan)}, and no ktgdsl.",
         "",
         f"Digest of the plan: {plan.digest}",
         "",
         *(f"    {line}" for line in spec.strip().splitlines()),
     ]
     return "\n".join(f"# {line}".rstrip() for line in lines)
+
+
+def _needs(plan: Plan) -> str:
+    words = {node.network.name for node in plan.graph.nodes}
+    needed = ["torch"]
+    if plan.data.source.name != "digits" or "torchvision" in words:
+        needed.append("torchvision")
+    if words.intersection(OTHERS):
+        needed.append("NumPy")
+    needed += [f"`{module}` beside it" for module in own_modules(plan)]
+    *first, last = needed
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def main_code(plan: Plan) -> str:

@@ -15,7 +15,7 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.user_functions import ImportedFunction
 from ktgdsl.program.model import StageCall, Update
 from ktgdsl.standalone import runtime
-from ktgdsl.standalone.source import Definitions, import_line
+from ktgdsl.standalone.source import Definitions, import_line, own_name
 from ktgdsl.standalone.text import literal
 
 _OPERATORS: dict[object, str] = {operator.mul: "*", operator.add: "+"}
@@ -105,14 +105,9 @@ def _add(node: fx.Node, used: Definitions) -> None:
         return
     if isinstance(function, ImportedFunction):
         origin = function.__module__, function.__name__
-        used.own.add(import_line(_own_name(function), origin))
+        used.own.add(import_line(own_name(*origin), origin))
     elif function not in (operator.getitem, torch.square):
         used.add(_HANDS_ON.get(function, function))
-
-
-def _own_name(function: ImportedFunction) -> str:
-    """The name in a script of a function of the user's: unique, as others may have its name."""
-    return f"{function.__module__.replace('.', '__')}__{function.__name__}"
 
 
 class _Printer:
@@ -176,7 +171,7 @@ class _Printer:
         if function is torch.square:
             return "torch.square"
         return (
-            _own_name(function)
+            own_name(function.__module__, function.__name__)
             if isinstance(function, ImportedFunction)
             else self._used.name(function)
         )

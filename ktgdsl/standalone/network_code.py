@@ -4,13 +4,30 @@ from itertools import groupby
 
 from ktgdsl.backend import networks
 from ktgdsl.backend.factories import seed_dropouts
+from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Node, Plan
-from ktgdsl.standalone.source import Definitions
+from ktgdsl.standalone.other_networks import new_other_network, torchvision_network
+from ktgdsl.standalone.source import Definitions, import_line, own_name
 from ktgdsl.standalone.text import block, literal, options
+from ktgdsl.training.executors import ANY_MEMORY_FORMAT
 
 BUILT_IN = {"resnet": networks.ResNet, "wrn": networks.WideResNet}
 """The classes of our own networks, by their words."""
+
+OTHERS = ("torchvision", "python")
+"""The words of networks of other code that scripts can have."""
+
+
+def has_built_in(plan: Plan) -> bool:
+    """Whether some network is ours."""
+    return any(node.network.name in BUILT_IN for node in plan.graph.nodes)
+
+
+def own_modules(plan: Plan) -> list[str]:
+    """The modules that networks of the user's are made by."""
+    own = (n.network.arguments["function"] for n in plan.graph.nodes if n.network.name == "python")
+    return sorted({str(each).partition(":")[0] for each in own})
 
 
 def new_network_code(plan: Plan, used: Definitions) -> str:
@@ -40,19 +57,68 @@ def new_network_code(plan: Plan, used: Definitions) -> str:
 
 def new_networks(plan: Plan, used: Definitions) -> list[str]:
     """Statements that put the networks of a plan's nodes into `networks`."""
-    made = [(_make(node, plan, used), node.name) for node in plan.graph.nodes]
+    made = [(_made(node, plan, used), node.name) for node in plan.graph.nodes]
     lines = ["networks: dict[str, nn.Module] = {}"]
-    for make, group in groupby(made, key=lambda each: each[0]):
+    for call, group in groupby(made, key=lambda each: each[0]):
         found = [name for _, name in group]
         if len(found) == 1:
             name = literal(found[0])
-            lines.append(f"networks[{name}] = new_network({make}, seed, {name}, device)")
+            lines.append(f"networks[{name}] = {call.format(name)}")
         else:
             lines += [
                 f"for name in {literal(tuple(found))}:",
-                f"    networks[name] = new_network({make}, seed, name, device)",
+                f"    networks[name] = {call.format('name')}",
             ]
     return lines
+
+
+def _made(node: Node, plan: Plan, used: Definitions) -> str:
+    """A call that makes the network of a node, with `{}` for its name."""
+    if node.network.name in BUILT_IN:
+        return f"new_network({_braced(_make(node, plan, used))}, seed, {{}}, device)"
+    used.add(new_other_network)
+    used.imports.add("from functools import partial")
+    word, shape = node.network.name, literal(plan.data.shape)
+    make = _of_torchvision(node, plan, used) if word == "torchvision" else _own(node, used)
+    any_format = word in ANY_MEMORY_FORMAT
+    return (
+        f"new_other_network({_braced(make)}, {shape}, seed, {{}}, device, any_format={any_format})"
+    )
+
+
+def _braced(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _of_torchvision(node: Node, plan: Plan, used: Definitions) -> str:
+    used.add(torchvision_network)
+    name, data = literal(node.network.arguments["name"]), plan.data
+    classes = data.classes_of(next(iter(node.heads), None))
+    return f"partial(torchvision_network, {name}, channels={data.shape[0]}, classes={classes})"
+
+
+def _own(node: Node, used: Definitions) -> str:
+    arguments = dict(node.network.arguments)
+    module, _, function = str(arguments.pop("function")).partition(":")
+    name = own_name(module, function)
+    used.own.add(import_line(name, (module, function)))
+    return f"partial({name}, {options(arguments)})" if arguments else name
+
+
+def forward_streams(plan: Plan, used: Definitions) -> list[str]:
+    """Statements that make `streams`, from which networks of other code draw in each step.
+
+    None where all networks, and those that follow them, are ours.
+    """
+    names = [node.name for node in plan.graph.nodes if node.network.name in OTHERS]
+    for follower in plan.graph.followers:
+        if follower.sources[0] in names:
+            names.append(follower.name)
+    if not names:
+        return []
+    used.add(ForwardStream, derive)
+    stream = 'ForwardStream(networks[name], derive(seed, "forward", name))'
+    return [f"streams = [{stream} for name in {literal(tuple(names))}]"]
 
 
 def drops(plan: Plan) -> bool:

@@ -46,6 +46,7 @@ class Setting:
         networks: as they are made, by node.
         batch: what the batches of the script have.
         used: gets what a phase uses of the package.
+        streams: whether networks of other code draw from `streams`.
         first: whether epochs are counted from 1, and else after those `done`.
     """
 
@@ -54,6 +55,7 @@ class Setting:
     networks: Mapping[str, nn.Module]
     batch: tuple[str, ...]
     used: Definitions
+    streams: bool
     first: bool
 
 
@@ -108,6 +110,7 @@ def phase_code(setting: Setting, phase: Phase, name: str, modes: dict[str, bool]
         "    total: dict[str, Tensor] = {}",
         f"    for {', '.join(batch)} in batches(train_set, seed, epoch):",
         "        k += 1",
+        [f"        {line}" for line in _begun(setting, phase)],
         f"        progress.fill_(k / {phase.steps})" if moving else None,
         [f"        {line}" for line in rates],
         [f"        {line}" for line in steps],
@@ -121,6 +124,16 @@ def phase_code(setting: Setting, phase: Phase, name: str, modes: dict[str, bool]
         "best.load_weights()" if phase.take == "best" else None,
     )
     return PhaseCode(tuple(functions), tuple(body.split("\n")))
+
+
+def _begun(setting: Setting, phase: Phase) -> list[str]:
+    """Statements that begin the random streams of a step, counted over all phases."""
+    if not setting.streams:
+        return []
+    phases = setting.program.phases
+    before = sum(each.steps for each in phases[: phases.index(phase)])
+    step = f"{before} + k" if before else "k"
+    return ["for stream in streams:", f"    stream.begin({step})"]
 
 
 def evaluation_text(plan: Plan, split: str = "evaluated") -> str:

@@ -1,11 +1,14 @@
 """Refuses plans that no script can carry out, with the reasons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from torch import nn
+
+from ktgdsl.backend.scripted import Scripted
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.standalone.data_code import TORCHVISION
-from ktgdsl.standalone.network_code import BUILT_IN
+from ktgdsl.standalone.network_code import BUILT_IN, OTHERS
 
 CODE = "E510"
 
@@ -38,12 +41,19 @@ def _of_data(data: DataPlan) -> Iterator[Diagnostic]:
 def _of_graph(plan: Plan) -> Iterator[Diagnostic]:
     for node in plan.graph.nodes:
         word = node.network.name
-        if word not in BUILT_IN:
+        if word not in (*BUILT_IN, *OTHERS):
             yield _refusal(
-                f"no script can have the network `{word}` of node `{node.name}` yet: its "
-                "preparations and random numbers are ktgdsl's",
+                f"no script can have the network `{word}` of node `{node.name}`: it would need "
+                "more than torch and torchvision",
                 Subject(node.name),
-                "scripts have the networks " + ", ".join(f"`{each}`" for each in BUILT_IN),
+                "scripts have the networks "
+                + ", ".join(f"`{each}`" for each in (*BUILT_IN, *OTHERS)),
+            )
+        if node.network.arguments.get("weights") is not None and word == "torchvision":
+            yield _refusal(
+                f"no script can have the library's weights of node `{node.name}` yet: ktgdsl "
+                "itself fits them to the classes and normalises images for them",
+                Subject(node.name),
             )
         if node.weights_file is not None:
             yield _refusal(
@@ -57,6 +67,25 @@ def _of_graph(plan: Plan) -> Iterator[Diagnostic]:
                 "trains on one device",
                 Subject(node.name, setting="device"),
             )
+
+
+def network_refusals(plan: Plan, networks: Mapping[str, nn.Module]) -> list[Diagnostic]:
+    """The same about the networks as they are made."""
+    others = [node.name for node in plan.graph.nodes if node.network.name in OTHERS]
+    found = [
+        _refusal(f"no script can have the TorchScript network of node `{name}`", Subject(name))
+        for name in others
+        if isinstance(networks[name], Scripted)
+    ]
+    shared = sorted({*others} & {name for share in plan.graph.shares for name in share.nodes})
+    found += [
+        _refusal(
+            f"no script can have shared layers of a network that is not ktgdsl's, as of `{name}`",
+            Subject(name),
+        )
+        for name in shared[:1]
+    ]
+    return found
 
 
 def _of_training(plan: Plan) -> Iterator[Diagnostic]:

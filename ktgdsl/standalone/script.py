@@ -9,7 +9,7 @@ from ktgdsl.program.from_plan import without_caches
 from ktgdsl.standalone.data_code import constants, data_code, embedded
 from ktgdsl.standalone.frame_code import REPORT, header, main_code
 from ktgdsl.standalone.imports import import_block
-from ktgdsl.standalone.network_code import new_network_code
+from ktgdsl.standalone.network_code import has_built_in, new_network_code
 from ktgdsl.standalone.refusals import refusals
 from ktgdsl.standalone.source import Place
 from ktgdsl.standalone.text import wrapped
@@ -23,6 +23,10 @@ SECTIONS = {
         "ktgdsl.plan.",
         "ktgdsl.backend.taps",
         "ktgdsl.backend.trunks",
+        "ktgdsl.backend.factories",
+        "ktgdsl.backend.library",
+        "ktgdsl.backend.random_streams",
+        "ktgdsl.standalone.other_networks",
     ),
     "Training": ("ktgdsl.training.",),
     "Losses": ("",),
@@ -54,14 +58,14 @@ def training_script(plan: Plan, spec: str) -> str:
     training = TrainingCode(plan)
     used = training.used
     used.imports.update(IMPORTS)
-    new_network = new_network_code(plan, used)
+    new_network = [new_network_code(plan, used)] if has_built_in(plan) else []
     alone = not ensembles_of(plan.graph) or any(each.pretrained for each in plan.graph.nodes)
     data = data_code(plan.data, training.batch, used, networks_alone=alone)
     losses, functions = training.functions()
     library = _by_section(used.texts)
     written = {
         "Data": data,
-        "Networks": [new_network],
+        "Networks": new_network,
         "Losses": losses,
         "Training": [REPORT, *functions, main_code(plan)],
     }

@@ -133,6 +133,11 @@ def import_line(name: str, found: str | Place) -> str:
     return f"import {found}" + f" as {name}" * (name != found)
 
 
+def own_name(module: str, name: str) -> str:
+    """The name in a script of a function of the user's: unique, as others may have its name."""
+    return f"{module.replace('.', '__')}__{name}"
+
+
 def _place(definition: object) -> Place:
     module, name = getattr(definition, "__module__", None), getattr(definition, "__name__", None)
     assert isinstance(module, str)

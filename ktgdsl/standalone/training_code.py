@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.parts import make_parts
+from ktgdsl.errors import RunError
 from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import Node, Plan
 from ktgdsl.program.from_plan import evaluation_of, program_of
@@ -20,8 +21,9 @@ from ktgdsl.standalone.module_code import (
     made_parts,
     shared_layers,
 )
-from ktgdsl.standalone.network_code import follower_networks, new_networks
+from ktgdsl.standalone.network_code import follower_networks, forward_streams, new_networks
 from ktgdsl.standalone.phase_code import PhaseCode, Setting, evaluation_text, phase_code
+from ktgdsl.standalone.refusals import network_refusals
 from ktgdsl.standalone.source import Definitions
 from ktgdsl.standalone.text import block, literal
 
@@ -44,7 +46,7 @@ class _Phase(NamedTuple):
 
 
 class TrainingCode:
-    """Writes the training of a plan.
+    """Writes the training of a plan. Raises RunError for a network that no script can have (E510).
 
     Attributes:
         used: what the text uses of the package.
@@ -56,7 +58,10 @@ class TrainingCode:
         self._plan = plan
         self._program = program_of(plan)
         self._networks = make_networks(plan)
+        if found := network_refusals(plan, self._networks):
+            raise RunError(found)
         self._has_parts = has_parts(self._program)
+        self._streams = forward_streams(plan, self.used)
         updates = [update for phase in self._program.phases for update in phase.updates]
         read = {each.name for update in updates for each in placeholders_of(update)}
         self.batch = tuple(n for n in ("image", "label", "sample", "second_view") if n in read)
@@ -102,7 +107,8 @@ class TrainingCode:
         name, program = identifier(node.name), program_of(alone)
         (phase,) = program.phases
         networks = make_networks(alone)
-        setting = Setting(alone, program, networks, self.batch, self.used, first=True)
+        streams = bool(forward_streams(alone, self.used))
+        setting = Setting(alone, program, networks, self.batch, self.used, streams, first=True)
         code = phase_code(setting, phase, name, {})
         function = self.used.fresh(f"pretrain_{name}")
         what = f"Train the network of {', '.join(own)} on the labels alone"
@@ -113,6 +119,7 @@ class TrainingCode:
             f'    """{what}, for {phase.epochs} epochs."""',
             [f"    {line}" for line in new_networks(alone, self.used)],
             [f"    {line}" for line in shared_layers(program.trunks)],
+            [f"    {line}" for line in forward_streams(alone, self.used)],
             "    parts: dict[str, nn.Module] = {}" if has_parts(program) else None,
             [f"    {line}" for line in code.body],
             "    return networks",
@@ -123,7 +130,15 @@ class TrainingCode:
         """The phases; the only one is part of `train`, others are functions of their own."""
         program, modes = self._program, dict[str, bool]()
         only = len(program.phases) == 1
-        setting = Setting(self._plan, program, self._networks, self.batch, self.used, first=only)
+        setting = Setting(
+            self._plan,
+            program,
+            self._networks,
+            self.batch,
+            self.used,
+            bool(self._streams),
+            first=only,
+        )
         found = []
         for phase in program.phases:
             name = "" if phase.name is None else identifier(phase.name)
@@ -139,6 +154,7 @@ class TrainingCode:
             f"def train_{name}(",
             "    networks: dict[str, nn.Module],",
             "    parts: dict[str, nn.Module]," if self._has_parts else None,
+            "    streams: list[ForwardStream]," if self._streams else None,
             "    train_set: Split,",
             "    evaluated: Split,",
             "    seed: int,",
@@ -162,13 +178,14 @@ class TrainingCode:
             *new_networks(plan, self.used),
             *shared_layers(self._program.trunks),
             *follower_networks(plan, self.used),
+            *self._streams,
             *self._parts(),
             *_frozen(plan, pretrainings),
         ]
         if len(phases) == 1:
             lines += phases[0].code.body
         else:
-            parts = ", parts" if self._has_parts else ""
+            parts = ", parts" * self._has_parts + ", streams" * bool(self._streams)
             arguments = f"networks{parts}, train_set, evaluated, seed, device, done"
             lines += ["done = 0", *(f"done = {each.function}({arguments})" for each in phases)]
         mixers = {each.node: f"parts[{literal(each.name)}]" for each in self._program.mixers}

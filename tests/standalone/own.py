@@ -1,6 +1,7 @@
-"""A loss and a gate of a user's, under names that scripts have for something else."""
+"""What a user may have, under names that scripts have for something else; and networks."""
 
-from torch import Tensor
+import numpy as np
+from torch import Tensor, nn
 
 
 def kl(source: Tensor, destination: Tensor, label: Tensor) -> Tensor:
@@ -11,3 +12,31 @@ def kl(source: Tensor, destination: Tensor, label: Tensor) -> Tensor:
 def train(source: Tensor, destination: Tensor, label: Tensor, progress: Tensor) -> Tensor:
     """1 where the source is right, (B,)."""
     return (source.argmax(1) == label).float()
+
+
+class Answer:
+    """Not a tensor, but with logits."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+class Net(nn.Module):
+    """Draws initial weights from NumPy, and dropout from torch, as other code does."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, width, 3)
+        self.norm = nn.BatchNorm2d(width)
+        self.head = nn.LazyLinear(10)
+        self.scale = float(np.random.rand())
+
+    def forward(self, image: Tensor) -> Answer:
+        """Logits (B, 10) of images (B, 1, 8, 8)."""
+        found = nn.functional.dropout(self.norm(self.conv(image)).relu(), 0.5, self.training)
+        return Answer(self.scale * self.head(found.flatten(1)))
+
+
+def networks(width: int) -> nn.Module:
+    """A network, by a function."""
+    return Net(width)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from ktgdsl.cli import main as cli
 from ktgdsl.compiler import load
 from ktgdsl.standalone.network_code import BUILT_IN
+from ktgdsl.standalone.network_code import OTHERS as OTHER_WORDS
 from ktgdsl.standalone.script import training_script
 from tests.specs import graph, sound
 from tests.standalone.scripts import differing, shrunk, written_parts
@@ -118,8 +119,26 @@ OWN = graph(
 )
 
 
+OTHERS = graph(
+    """node a = python("tests.standalone.own:networks", width=4)
+    node b = torchvision("shufflenet_v2_x0_5")
+    node t = python("tests.standalone.own:Net")
+    node slow = ema(a, decay=0.9)
+    target a, b
+    edge label -> a, b
+    edge t -> a : kl(T=2) via linear
+    edge a.norm -> b.conv5 : hint via during(second)
+    edge slow -> b : kl""",
+    """phase first { learn = [a, b]  epochs = 1 }
+    phase second { learn = [a, b]  epochs = 1 }
+    data digits""",
+)
+
+
 @pytest.mark.parametrize(
-    "spec", [PHASES, SHARED, FEW_LABELS, OWN], ids=["phases", "shared", "labels", "own"]
+    "spec",
+    [PHASES, SHARED, FEW_LABELS, OWN, OTHERS],
+    ids=["phases", "shared", "labels", "own", "others"],
 )
 def test_scripts_train_to_the_same_bits(spec: str) -> None:
     assert differing(shrunk(sound(spec))) == []
@@ -132,7 +151,7 @@ def test_every_shipped_spec(path: Path) -> None:
     plan = load(path)
     if plan.space is not None:
         pytest.skip("a space")
-    if {node.network.name for node in plan.graph.nodes} - BUILT_IN.keys():
+    if {node.network.name for node in plan.graph.nodes} - {*BUILT_IN, *OTHER_WORDS}:
         pytest.skip("refused")
     assert differing(shrunk(plan)) == []
 

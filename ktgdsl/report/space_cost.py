@@ -1,12 +1,16 @@
 """The size of a space and the cost of its search, as text and as JSON data."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.report.describe import section
 from ktgdsl.searching.estimate import Estimate, estimate, network_bytes
 from ktgdsl.space.size import Size, size
+
+MOST_BITS = 14_000
+"""Python writes and reads no integer of more than 4,300 digits, which have 14,281 bits at least."""
 
 
 def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:
@@ -17,10 +21,7 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
     space_size = size(plan)
     expected = estimate(plan, space_size.distinct)
     facts: dict[str, Any] = {
-        "raw": space_size.raw,
-        "invalid": space_size.invalid,
-        "distinct": space_size.distinct,
-        "bound": space_size.bound,
+        **{name: _written(number) for name, number in asdict(space_size).items()},
         "estimate": {
             "trials": expected.trials,
             "complete": round(expected.complete, 1),
@@ -53,15 +54,26 @@ def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any
 def _points(space_size: Size) -> str:
     if space_size.raw is None:
         return "no end of them: a range of numbers is open"
-    invalid = "" if space_size.invalid is None else f", {space_size.invalid:,} of them invalid"
-    return f"{space_size.raw:,}{invalid}"
+    invalid = (
+        "" if space_size.invalid is None else f", {_number(space_size.invalid)} of them invalid"
+    )
+    return f"{_number(space_size.raw)}{invalid}"
 
 
 def _graphs(space_size: Size) -> str:
     if space_size.distinct is not None:
-        return f"{space_size.distinct:,} distinct"
-    bound = "" if space_size.bound is None else f": at most {space_size.bound:,}"
+        return f"{_number(space_size.distinct)} distinct"
+    bound = "" if space_size.bound is None else f": at most {_number(space_size.bound)}"
     return f"too many to count{bound}"
+
+
+def _number(number: int) -> str:
+    return f"{number:,}" if _written(number) is not None else f"10^{math.log10(number):,.0f}"
+
+
+def _written(number: int | None) -> int | None:
+    """A number that can be written out, and read as JSON; None for longer ones."""
+    return None if number is None or number.bit_length() > MOST_BITS else number
 
 
 def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:

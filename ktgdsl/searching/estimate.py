@@ -1,6 +1,7 @@
 """The expected cost of a search, by simulation of its pruner. No torch, no Optuna."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,16 @@ MOST_COMBINATIONS = 16
 """Combinations of draws of the edges into a node that are tried to find where it is frozen."""
 
 MOST_NODES = 16
-"""Nodes for which that is tried: those of larger graphs are alike."""
+"""How many different nodes that is tried for: in a larger graph others are like those."""
+
+MOST_DRAWN = 65_536
+"""How many draws all points together have of which plans are made, but for the first few."""
+
+FEWEST_POINTS = 4
+"""How many points are drawn of a space, however large it is."""
+
+_OF_EDGE = re.compile(r"edge\.(?P<source>.+)->(?P<destination>.+)\.(?:gate|loss)(?:\.\d+)?")
+"""The name of a draw of an edge."""
 
 FINALISTS = 3
 """How many finalists are trained again with other seeds."""
@@ -137,8 +147,9 @@ def _parameters(plan: Plan) -> int | None:
 
 
 def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
-    """Plans at `count` random points of a space, without the invalid ones."""
+    """Plans at `count` random points of a space, fewer of a large one, without the invalid ones."""
     assert plan.space is not None
+    count = min(count, _count_of_points(plan.space.draws))
     generator = random.Random(seed)
     plans = []
     for _ in range(count):
@@ -146,6 +157,11 @@ def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
         if (at_point := plan_at(plan, point)) is not None:
             plans.append(at_point)
     return plans
+
+
+def _count_of_points(draws: Sequence[Draw]) -> int:
+    """For how many points of a space there is time."""
+    return max(FEWEST_POINTS, MOST_DRAWN // max(1, len(draws)))
 
 
 def _drawn(draw: Draw, generator: random.Random) -> int | float:
@@ -193,19 +209,44 @@ def _with_idle_nodes(plan: Plan) -> Iterator[Plan]:
     """
     assert plan.space is not None
     draws = [draw for draw in plan.space.draws if draw.options]
-    names = [node.name for node in plan.graph.nodes]
-    names += [dropped.name for dropped in plan.graph.dropped if dropped.kind == "node"]
     last = {draw.name: len(draw.options) - 1 for draw in draws}
-    edges = {name: [draw for draw in draws if f"->{name}." in draw.name] for name in names}
-    for name in islice((name for name in names if edges[name]), MOST_NODES):
-        into = _together(edges[name])
-        own = _together([draw for draw in draws if f"{draw.name}.".startswith(f"node.{name}.")])
-        for point in ({**others, **each} for others in ({}, last) for each in into):
+    for name, into, own in _different_nodes(plan, draws):
+        for point in ({**others, **each} for others in ({}, last) for each in _together(into)):
             at_point = plan_at(plan, point)
             if at_point is not None and _is_pretrained(at_point, name):
-                plans = (plan_at(plan, {**point, **each}) for each in own)
+                plans = (plan_at(plan, {**point, **each}) for each in _together(own))
                 yield from (each for each in plans if each is not None)
                 break
+
+
+def _different_nodes(
+    plan: Plan, draws: Sequence[Draw]
+) -> Iterator[tuple[str, list[Draw], list[Draw]]]:
+    """Nodes that may be idle, with the draws of the edges into them and their own.
+
+    One of those that are alike, and none into which an edge leads that is always there.
+    """
+    into: dict[str, list[Draw]] = {}
+    own: dict[str, list[Draw]] = {}
+    opened = set()
+    for draw in draws:
+        if found := _OF_EDGE.fullmatch(draw.name):
+            opened.add((found["source"], found["destination"]))
+            into.setdefault(found["destination"].partition(".")[0], []).append(draw)
+        elif draw.name.startswith("node."):
+            own.setdefault(draw.name.split(".")[1], []).append(draw)
+    cuts_any = any(draw.name.startswith("let.") for draw in draws)
+    always = {e.destination.node for e in plan.graph.edges if not cuts_any and e.key not in opened}
+    nodes = {node.name: node.network.model_dump_json() for node in plan.graph.nodes}
+    nodes |= {each.name: each.name for each in plan.graph.dropped if each.kind == "node"}
+    seen: set[tuple[object, ...]] = set()
+    most = min(MOST_NODES, _count_of_points(draws))
+    for name, network in nodes.items():
+        options = frozenset(draw.options for draw in into.get(name, ()))
+        kind = network, name in plan.graph.targets, options, *(d.options for d in own.get(name, ()))
+        if options and name not in always and kind not in seen and len(seen) < most:
+            seen.add(kind)
+            yield name, into[name], own.get(name, [])
 
 
 def _is_pretrained(plan: Plan, name: str) -> bool:

@@ -7,7 +7,9 @@ import pytest
 
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Plan
+from ktgdsl.report.space_cost import space_cost
 from ktgdsl.searching.estimate import MOST_NODES, SAMPLED, estimate, sampled
+from ktgdsl.space.size import Size
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
 from tests.specs import graph, sound
@@ -120,6 +122,27 @@ def test_no_more_points_are_lowered_for_more_nodes(monkeypatch: pytest.MonkeyPat
     assert SAMPLED < len(lowered) <= SAMPLED + MOST_NODES * (2 * 2 + 2)
 
 
+def test_few_points_are_lowered_of_a_large_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan at a point of one takes long: they have so many draws together."""
+    lowered: list[Point] = []
+    monkeypatch.setattr("ktgdsl.searching.estimate.plan_at", lambda _, at: lowered.append(at))
+    monkeypatch.setattr("ktgdsl.searching.estimate.MOST_DRAWN", 1_000)
+    text = "node n[12] = resnet8 target n[0] edge label -> * edge * -> * : kl via {}"
+    plan = sound(graph(text.format("through | cutoff")))
+    assert sampled(plan, SAMPLED) == []
+    assert len(lowered) == 1_000 // (12 * 11)
+
+
+def test_different_nodes_are_tried_to_be_idle_once_each() -> None:
+    """`c` and `d` are alike but for their networks, and `b` is always taught."""
+    text = """
+        node a, b = resnet8 node c = resnet14 node d, e = resnet20 target a edge label -> a, b
+        edge c, d, e -> a : kl edge label -> c, d, e via through | cutoff
+    """
+    found = estimate(sound(graph(text)))
+    assert (found.pretrainings, found.pretrainings_at_most) == (2, True)
+
+
 def test_sampled_points_are_plans_without_open_values() -> None:
     plan = sound(
         """
@@ -146,6 +169,16 @@ def test_plan_says_it(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> N
     assert facts["invalid"] == 3**6 * 4**42
     assert facts["distinct"] == 42757848501217233666310090766
     assert facts["estimate"]["trials"] == 1500
+
+
+def test_numbers_that_are_too_long_to_write_are_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of 65,280 open gates are: Python writes integers of 4,300 digits at most."""
+    huge = Size(2**65_280, 2**65_279, None, 4**65_280)
+    monkeypatch.setattr("ktgdsl.report.space_cost.size", lambda _: huge)
+    text, facts = space_cost(sound(SPACE.format(trials=10, more="")))
+    assert "points   10^19,651, 10^19,651 of them invalid" in text
+    assert "graphs   too many to count: at most 10^39,302" in text
+    assert json.loads(json.dumps(facts))["raw"] is None
 
 
 def test_plan_measures_the_hours(capsys: pytest.CaptureFixture[str]) -> None:

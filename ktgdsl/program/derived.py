@@ -77,9 +77,9 @@ class Outputs:
         found, ensemble = {node}, self.ensembles.get(node)
         if ensemble is not None and ensemble.passes_gradients:
             gate_tap = ensemble.gate_tap
-            beyond = [str(gate_tap.node)] if gate_tap is not None else []
-            for each in (*self._sources[node], *beyond):
-                found |= self.reached(each)
+            gate_nodes = [str(gate_tap.node)] if gate_tap is not None else []
+            for source in (*self._sources[node], *gate_nodes):
+                found |= self.reached(source)
         return found
 
     def taught(self, node: str) -> set[str]:
@@ -101,23 +101,30 @@ class Outputs:
         return DerivedOutput(node, ConstantNode.word, "probabilities", inputs)
 
     def _combined(self, node: str, place: "Place") -> DerivedOutput:
-        made, sources = self.ensembles[node], self._sources[node]
-        combine = made.combine
-        several = place.head if len(self.heads.get(node, ())) > 1 else None
+        ensemble, sources = self.ensembles[node], self._sources[node]
+        combine = ensemble.combine
+        head = place.head if len(self.heads.get(node, ())) > 1 else None
         if combine.reads_destination and not self._has_features(place.destination):
-            form: Form = "logits" if made.on == "logits" else "log_p"
-            places = [place._replace(destination=each) for each in sources]
+            form: Form = "logits" if ensemble.on == "logits" else "log_p"
+            places = [place._replace(destination=source) for source in sources]
             mixes = [self.read_at(Read(node, form, view=place.view), each) for each in places]
-            return DerivedOutput(node, Mean.word, made.on, tuple(mixes), head=several)
-        destination = place.destination
-        kept = [i for i, each in enumerate(sources) if not (made.others and each == destination)]
+            return DerivedOutput(node, Mean.word, ensemble.on, tuple(mixes), head=head)
+        left_out = place.destination if ensemble.others else None
+        members = [i for i, source in enumerate(sources) if source != left_out]
         resolver = _Resolver(self, node, sources, place)
-        inputs = [v for each in combine.inputs(made.on) for v in resolver.values(each, kept)]
-        within = [each.derived for each in inputs if isinstance(each, Read) and each.derived]
-        differs = combine.reads_destination or len(kept) < len(sources)
-        differs = differs or any(each.destination for each in within)
-        own = destination if differs else None
-        return DerivedOutput(node, combine.word, made.on, tuple(inputs), own, several)
+        inputs = [
+            value
+            for read in combine.inputs(ensemble.on)
+            for value in resolver.values(read, members)
+        ]
+        nested = [read.derived for read in inputs if isinstance(read, Read) and read.derived]
+        differs_by_destination = (
+            combine.reads_destination
+            or len(members) < len(sources)
+            or any(output.destination for output in nested)
+        )
+        destination = place.destination if differs_by_destination else None
+        return DerivedOutput(node, combine.word, ensemble.on, tuple(inputs), destination, head)
 
     def label(self, like: Read, place: "Place") -> Value:
         """The labels, or labels -1 for as many samples as there are logits."""
@@ -125,8 +132,9 @@ class Outputs:
 
     def logits_within(self, node: str | None, place: "Place") -> Read:
         """Some logits within a node, for their shape; those of any node for a constant."""
-        within = next(iter(() if node is None else self.networks_within(node)), self._network)
-        return Read(within, "logits", self.answer_tap(within, place.head), view=place.view)
+        networks = () if node is None else self.networks_within(node)
+        network = next(iter(networks), self._network)
+        return Read(network, "logits", self.answer_tap(network, place.head), view=place.view)
 
     def _has_features(self, node: str | None) -> bool:
         return not (node is None or node in self.ensembles or node in self._constants)
@@ -155,38 +163,40 @@ class _Resolver:
     place: Place
 
     @property
-    def _made(self) -> Ensemble:
+    def _ensemble(self) -> Ensemble:
         return self.outputs.ensembles[self.node]
 
-    def values(self, read: reads.Input, kept: Sequence[int]) -> Iterator[Value]:
-        """The values that an input stands for; `kept` are the members that are combined."""
-        gate_tap, destination = self._made.gate_tap, self.place.destination
+    def values(self, read: reads.Input, members: Sequence[int]) -> Iterator[Value]:
+        """The values that an input stands for; `members` are the indices of combined sources."""
+        gate_tap, destination = self._ensemble.gate_tap, self.place.destination
         match read:
             case reads.Read(form="label"):
                 yield self.outputs.label(
                     self.outputs.logits_within(self.node, self.place), self.place
                 )
             case reads.Read(of="members"):
-                yield from (self._read(self.sources[i], read) for i in kept)
+                yield from (self._read(self.sources[i], read) for i in members)
             case reads.Read(of="destination") if destination is not None:
                 yield self._read(destination, read)
             case reads.Read(of="gate_node") if gate_tap is not None:
                 yield self._read(str(gate_tap.node), read)
             case reads.OwnModule():
-                yield self._of_module(read, kept)
+                yield self._of_module(read, members)
             case _:
                 raise ValueError(f"an ensemble has no {read}")
 
     def _read(self, node: str, read: reads.Read) -> Read:
         assert read.form in ("features", "logits", "log_p", "p")
-        answer = self.outputs.answer_tap(node, self.place.head)
-        tap, view = read.tap or answer, self.place.view
-        found = Read(node, read.form, tap, detached=self._made.detach, view=view)
-        return self.outputs.read_at(found, self.place)
+        tap = read.tap or self.outputs.answer_tap(node, self.place.head)
+        detached, view = self._ensemble.detach, self.place.view
+        resolved = Read(node, read.form, tap, detached=detached, view=view)
+        return self.outputs.read_at(resolved, self.place)
 
-    def _of_module(self, read: reads.OwnModule, kept: Sequence[int]) -> Value:
-        everyone = range(len(self.sources))
-        inputs = [value for each in read.inputs for value in self.values(each, everyone)]
-        name, word = self.outputs.mixers[self.node], self._made.combine.word
+    def _of_module(self, read: reads.OwnModule, members: Sequence[int]) -> Value:
+        all_members = range(len(self.sources))
+        inputs = [value for each in read.inputs for value in self.values(each, all_members)]
+        name, word = self.outputs.mixers[self.node], self._ensemble.combine.word
         mixer = Mixer(name, self.node, word, tuple(inputs))
-        return mixer if len(kept) == len(everyone) else Computed("columns", (mixer, *kept))
+        if len(members) == len(all_members):
+            return mixer
+        return Computed("columns", (mixer, *members))

@@ -23,7 +23,7 @@ from ktgdsl.program.names import identifier, unique
 from ktgdsl.program.pretraining import pretraining_plan, sharers_of
 from ktgdsl.program.reads import connectors_of, mixers_of, reads_of
 from ktgdsl.program.trunks import trunks_of, with_trunks
-from ktgdsl.program.updates import needed_nodes, updates, with_outputs
+from ktgdsl.program.updates import needed_nodes, updates_of, with_outputs
 from ktgdsl.program.values import IMAGE, SAMPLE
 from ktgdsl.vocabulary.registry import entry_of
 from ktgdsl.vocabulary.stopping import Patience, Stop
@@ -147,7 +147,9 @@ def _phase(
         epochs=epochs,
         steps=epochs * plan.data.steps_per_epoch if steps is None else steps,
         learners=learners,
-        updates=updates(calls, losses, learners, reported, sequential=train.update == "sequential"),
+        updates=updates_of(
+            calls, losses, learners, reported, sequential=train.update == "sequential"
+        ),
         take=(written or train).take,
         followers=tuple(Follower(f.name, f.sources[0], f.made) for f in followers),
         patience=_patience((written or train).stop),

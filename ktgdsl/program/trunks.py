@@ -35,7 +35,7 @@ def with_trunks(plan: Plan, phase: Phase, trunks: tuple[Trunk, ...]) -> Phase:
     learning = {learner.name for learner in phase.learners}
     return replace(
         phase,
-        updates=tuple(shared(plan, update, trunks, learning) for update in phase.updates),
+        updates=tuple(with_trunk_calls(plan, update, trunks, learning) for update in phase.updates),
         trunks=tuple(
             _learner(plan, phase, trunk, learning)
             for trunk in trunks
@@ -82,10 +82,10 @@ class _Parts:
         return [each for each in reversed(self.trunks[:at]) if node in each.nodes]
 
 
-def shared(
+def with_trunk_calls(
     plan: Plan, update: Update, trunks: tuple[Trunk, ...], learning: Collection[str] = ()
 ) -> Update:
-    """An update with a call of each trunk that is needed, before those that need it.
+    """An update in which trunks are called first, and nodes continue from their outputs.
 
     `learning` are the nodes that learn in the phase.
     """
@@ -96,54 +96,58 @@ def shared(
     taught_nodes = {call.node for call in update.calls if call.access == "learn"}
     taught = [trunk for trunk in parts.trunks if taught_nodes & set(trunk.nodes)]
 
-    def read(trunk: Trunk, tap: str, sharers: int, view: View) -> Read:
+    def trunk_read(trunk: Trunk, tap: str, sharers: int, view: View) -> Read:
         backward = trunk.backward(sharers) if trunk in taught and view == 0 else 1.0
         return Read(trunk.name, "features", tap, backward=backward, view=view)
 
-    def moved(each: Read) -> Read:
-        trunk = parts.of_tap(each.node, each.tap)
-        if trunk is None or each.form == "margin":  # which a network's own batch norm says
-            return each
-        backward = 1.0 if each.detached else read(trunk, each.tap, 1, each.view).backward
-        return replace(each, node=trunk.name, backward=backward)
+    def from_trunk(read: Read) -> Read:
+        """The same read of the trunk that computes the tap, if one does."""
+        trunk = parts.of_tap(read.node, read.tap)
+        if trunk is None or read.form == "margin":  # that of a network's own batch norm
+            return read
+        backward = 1.0 if read.detached else trunk_read(trunk, read.tap, 1, read.view).backward
+        return replace(read, node=trunk.name, backward=backward)
 
     views: tuple[View, ...] = (0, 1)
-    wanted: dict[tuple[str, View], list[str]] = {
+    trunk_taps: dict[tuple[str, View], list[str]] = {
         (trunk.name, view): [] for trunk in parts.trunks for view in views
     }
-    calls: list[StageCall] = []
 
-    def call(each: StageCall, sharers: int) -> None:
-        """Add a call on the output of the trunk below it, if there is one."""
-        below = parts.below(each.node)
-        if below is not None:
-            end = below.layers[-1]
-            wanted[below.name, each.view].append(end)
-            each = replace(each, inputs=(read(below, end, sharers, each.view),))
-        calls.append(each)
+    def on_trunk_below(call: StageCall, sharers: int) -> StageCall:
+        """The call with the end of the trunk below it as its input, if there is one."""
+        below = parts.below(call.node)
+        if below is None:
+            return call
+        end = below.layers[-1]
+        trunk_taps[below.name, call.view].append(end)
+        return replace(call, inputs=(trunk_read(below, end, sharers, call.view),))
 
-    for each in update.calls:
-        own: list[str] = []
-        for tap in each.taps:
-            trunk = parts.of_tap(each.node, tap)
-            (own if trunk is None else wanted[trunk.name, each.view]).append(tap)
-        below = parts.below(each.node)
+    node_calls: list[StageCall] = []
+    for call in update.calls:
+        own_taps: list[str] = []
+        for tap in call.taps:
+            trunk = parts.of_tap(call.node, tap)
+            (own_taps if trunk is None else trunk_taps[trunk.name, call.view]).append(tap)
+        below = parts.below(call.node)
         stages = () if below is None else STAGES[STAGES.index(below.layers[-1]) + 1 :]
-        if own:
-            call(replace(each, taps=tuple(own), stages=stages), 1)
-    heads = calls.copy()
-    calls.clear()
+        if own_taps:
+            node_calls.append(
+                on_trunk_below(replace(call, taps=tuple(own_taps), stages=stages), sharers=1)
+            )
+    trunk_calls: list[StageCall] = []  # from the top down: a call adds to the taps of those below
     for trunk in reversed(parts.trunks):
         access = _access(trunk, update, trunk in taught, learning)
-        made = StageCall(trunk.module, trunk.name, access, stages=trunk.layers, trunk=trunk)
-        for each in (on_second_view(made), made):
-            if taps := tuple(dict.fromkeys(wanted[trunk.name, each.view])):
-                call(replace(each, taps=taps), len(trunk.nodes))
+        first = StageCall(trunk.module, trunk.name, access, stages=trunk.layers, trunk=trunk)
+        calls = [
+            replace(call, taps=tuple(dict.fromkeys(trunk_taps[trunk.name, call.view])))
+            for call in (on_second_view(first), first)
+        ]
+        trunk_calls += [on_trunk_below(call, len(trunk.nodes)) for call in calls if call.taps]
     return replace(
         update,
-        calls=(*reversed(calls), *heads),
-        edges=_with_reads(update.edges, moved),
-        reported=_with_reads(update.reported, moved),
+        calls=(*reversed(trunk_calls), *node_calls),
+        edges=_with_reads(update.edges, from_trunk),
+        reported=_with_reads(update.reported, from_trunk),
     )
 
 
@@ -156,13 +160,15 @@ def _access(trunk: Trunk, update: Update, taught: bool, learning: Collection[str
     return "frozen" if "frozen" in called else "source"
 
 
-def _with_reads(value: Any, moved: Callable[[Read], Read]) -> Any:
-    """A part of a program, its reads replaced by `moved`."""
+def _with_reads(value: Any, new: Callable[[Read], Read]) -> Any:
+    """A part of a program with `new(read)` in place of every read."""
     if isinstance(value, Read):
-        return moved(replace(value, derived=_with_reads(value.derived, moved)))
+        return new(replace(value, derived=_with_reads(value.derived, new)))
     if isinstance(value, tuple):
-        return tuple(_with_reads(each, moved) for each in value)
+        return tuple(_with_reads(each, new) for each in value)
     if is_dataclass(value) and not isinstance(value, type):
-        parts = {each.name: _with_reads(getattr(value, each.name), moved) for each in fields(value)}
+        parts = {
+            field.name: _with_reads(getattr(value, field.name), new) for field in fields(value)
+        }
         return replace(value, **parts)
     return value

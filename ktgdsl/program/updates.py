@@ -8,7 +8,7 @@ from ktgdsl.program.reads import mixers_of, reads_of
 from ktgdsl.program.values import DerivedOutput
 
 
-def updates(
+def updates_of(
     calls: Sequence[StageCall],
     edges: Sequence[EdgeLoss],
     learners: Sequence[Learner],
@@ -30,30 +30,30 @@ def updates(
     """
     names = [learner.name for learner in learners]
     if sequential:
-        found = list(_in_turn(calls, edges, learners))
+        turns = list(_in_turn(calls, edges, learners))
     else:
         losses = [edge.learner for edge in edges]
-        taught = dict.fromkeys([*(each for each in names if each in losses), *losses])
+        taught = dict.fromkeys([*(name for name in names if name in losses), *losses])
         learn = [replace(c, access="learn") if c.node in names else c for c in calls]
-        found = [(names, Update(tuple(taught), with_outputs(learn, edges), tuple(edges)))]
-    waiting, done = list(ensembles), []
-    for own, update in found:
+        turns = [(names, Update(tuple(taught), with_outputs(learn, edges), tuple(edges)))]
+    unreported, updates = list(ensembles), []
+    for learning, update in turns:
         answering = {call.node for call in update.calls if call.gives_logits}
-        now = [each for each in waiting if _networks_of(each) <= answering]
-        waiting = [each for each in waiting if each not in now]
-        mixers = mixers_of(update.edges, now)
-        done.append(
+        reported = [each for each in unreported if _networks_of(each) <= answering]
+        unreported = [each for each in unreported if each not in reported]
+        mixers = mixers_of(update.edges, reported)
+        updates.append(
             replace(
                 update,
-                calls=_with_more(update.calls, now),
-                reported=tuple(now),
-                mixers={each.name: _mixer_access(each.node, own, names) for each in mixers},
+                calls=_with_ensembles(update.calls, reported),
+                reported=tuple(reported),
+                mixers={mixer.name: _mixer_access(mixer.node, learning, names) for mixer in mixers},
             )
         )
-    return tuple(done)
+    return tuple(updates)
 
 
-def _with_more(
+def _with_ensembles(
     calls: Iterable[StageCall], ensembles: Iterable[DerivedOutput]
 ) -> tuple[StageCall, ...]:
     """The calls, extended by what ensembles read of the first view."""
@@ -65,20 +65,23 @@ def _in_turn(
     calls: Sequence[StageCall], edges: Sequence[EdgeLoss], learners: Sequence[Learner]
 ) -> Iterator[tuple[list[str], Update]]:
     """The learners of each update, and the update."""
-    into = {each.name: [e for e in edges if e.learner in each.losses] for each in learners}
-    needed = {name: {name}.union(*map(needed_nodes, own)) for name, own in into.items()}
-    used = set().union(*needed.values())
-    needed[learners[0].name] |= {call.node for call in calls} - used
-    called = set(into)
+    edges_into = {
+        learner.name: [edge for edge in edges if edge.learner in learner.losses]
+        for learner in learners
+    }
+    needed = {name: {name}.union(*map(needed_nodes, into)) for name, into in edges_into.items()}
+    unneeded = {call.node for call in calls}.difference(*needed.values())
+    needed[learners[0].name] |= unneeded
+    called = set(edges_into)
     for learner in learners:
-        name = learner.name
-        mine = [
+        name, into = learner.name, edges_into[learner.name]
+        own_calls = [
             replace(call, access=_access(call, name, called))
             for call in calls
             if call.node in needed[name]
         ]
         called |= needed[name]
-        yield [name], Update(learner.losses, with_outputs(mine, into[name]), tuple(into[name]))
+        yield [name], Update(learner.losses, with_outputs(own_calls, into), tuple(into))
 
 
 def _networks_of(output: DerivedOutput) -> set[str]:
@@ -95,17 +98,17 @@ def with_outputs(
     calls: Iterable[StageCall], edges: Iterable[EdgeLoss], ensembles: Iterable[DerivedOutput] = ()
 ) -> tuple[StageCall, ...]:
     """The calls with the taps that are read, and further calls where the second view is read."""
-    found, reads = [], reads_of(edges, ensembles)
+    extended, reads = [], reads_of(edges, ensembles)
     for call in calls:
         first, second = (
-            tuple(dict.fromkeys(each.tap for each in reads if (each.node, each.view) == key))
+            tuple(dict.fromkeys(read.tap for read in reads if (read.node, read.view) == key))
             for key in ((call.node, 0), (call.node, 1))
         )
         taps = tuple(dict.fromkeys([*call.taps, *first])) or call.answers
-        found.append(replace(call, taps=taps))
+        extended.append(replace(call, taps=taps))
         if second:
-            found.append(replace(on_second_view(call), taps=second))
-    return tuple(found)
+            extended.append(replace(on_second_view(call), taps=second))
+    return tuple(extended)
 
 
 def _access(call: StageCall, learner: str, called: Collection[str]) -> Access:

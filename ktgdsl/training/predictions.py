@@ -10,7 +10,7 @@ from ktgdsl.backend.trunks import logits_of
 from ktgdsl.plan.heads import answer_names, by_head, label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
-from ktgdsl.program.trunks import shared, trunks_of
+from ktgdsl.program.trunks import trunks_of, with_trunk_calls
 
 
 class NetworkPredictor(nn.Module):
@@ -98,5 +98,5 @@ def predictor(
     columns = label_columns(plan.graph, plan.data)
     if all(name in networks for name in named):
         return NetworkPredictor({name: networks[name] for name in named}, columns)
-    update = shared(plan, evaluation_of(plan, named), trunks_of(plan))
+    update = with_trunk_calls(plan, evaluation_of(plan, named), trunks_of(plan))
     return GraphPredictor(evaluation_graph(plan, update, networks, parts), named, columns)

@@ -13,7 +13,7 @@ import ktgdsl
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.bench.candidates import limit, training
 from ktgdsl.plan.model import Plan
-from ktgdsl.space.space import every_option
+from ktgdsl.training.costs import operations
 from ktgdsl.training.step import Stepper
 from tests.training.test_phases import batch
 from tests.training.test_step import assert_equal, through_a_file, weights
@@ -397,25 +397,9 @@ def test_in_any_graph_each_edge_teaches_its_destination_alone(body: str, update:
 
 
 def test_the_bound_of_a_benchmark_has_no_ensembles() -> None:
-    made = training(load(f"node a, b = {SMALL} node m = ensemble(a, b, combine=concat) target a\n"
-                         "edge label -> *, m edge m -> a"), torch.device("cpu"))  # fmt: skip
-    limit(made).call()
-
-
-# In a space
-
-
-def test_ways_to_combine_and_counts_of_members_may_be_open() -> None:
-    plan = load(
-        f"node p[1 .. 3], a = {SMALL} node m = ensemble(a, p, combine = mean | gated(by=a.stage1),"
-        " detach=false) target m edge label -> * edge label -> m edge m -> a",
-        "search { trials = 2  objective = accuracy(m) }",
+    ensemble = "node m = ensemble(a, b, combine=concat) edge label -> m edge m -> a"
+    with_it, without = (
+        training(load(f"node a, b = {SMALL} {more} target a edge label -> *"), torch.device("cpu"))
+        for more in (ensemble, "edge b -> a")
     )
-    assert plan.space is not None
-    assert {draw.name for draw in plan.space.draws} == {"node.p.count", "node.m.combine"}
-    options = list(every_option(plan))
-    counts = {len(option.graph.nodes) for option in options}
-    assert counts >= {2, 4}
-    for option in options:
-        module = ktgdsl.build(option.model_copy(update={"space": None, "search": None}))
-        assert len(module(*batch(0), 0.5).logits) == len(option.graph.nodes) + 1
+    assert operations(limit(with_it).call) == operations(limit(without).call) > 0

@@ -26,7 +26,7 @@ SETTINGS = {
     "aggregate": st.sampled_from(["sum", "mean"]),
     "reduce": st.sampled_from(["mean", "active", "sum"]),
     "clip": st.floats(0.001, 1e6).map(repr),
-    "checkpoint": st.integers(1, 9),
+    "checkpoint": st.integers(1, 9) | st.sampled_from(["1 step", "500 steps"]),
 }
 DATA = {
     "batch": st.integers(1, 2000),

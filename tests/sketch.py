@@ -10,6 +10,8 @@ def sketch(part: object) -> str:
             return repr(part.value)
         case s.PercentLiteral():
             return f"{part.value!r}%"
+        case s.StepsLiteral():
+            return f"{part.number.value!r} steps"
         case s.List():
             return f"[{_commas(part.items)}]"
         case s.Argument():

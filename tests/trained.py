@@ -8,6 +8,7 @@ import torch
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Splits, load_splits
+from ktgdsl.training.epoch_steps import OnSteps
 from ktgdsl.training.events import EpochDone, Listener, ignore
 from ktgdsl.training.loop import ResumePoint, train
 from ktgdsl.training.prepare import stepper
@@ -31,6 +32,7 @@ def train_plan(
     listener: Listener = ignore,
     resume: ResumePoint | None = None,
     on_epoch: Callable[[EpochDone, Stepper], None] = lambda done, step: None,
+    on_steps: OnSteps | None = None,
 ) -> Trained:
     """One training on the CPU, from the start or from where it was interrupted."""
     splits = load_splits(plan.data, seed, CPU)
@@ -42,5 +44,6 @@ def train_plan(
         resume=resume,
         listener=listener,
         on_epoch=lambda done: on_epoch(done, step),
+        on_steps=on_steps,
     )
     return Trained(step, splits, accuracy)

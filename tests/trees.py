@@ -26,6 +26,7 @@ from ktgdsl.syntax.tree import (
     Reference,
     Setting,
     ShareStatement,
+    StepsLiteral,
     String,
     Target,
     Term,
@@ -46,6 +47,7 @@ STRINGS = TEXTS.map(lambda text: String(span=AT, value=text))
 LEAVES = st.one_of(
     NUMBERS.map(lambda n: Number(span=AT, value=n)),
     PERCENTS.map(lambda n: PercentLiteral(span=AT, value=n)),
+    NUMBERS.map(lambda n: StepsLiteral(span=AT, number=Number(span=AT, value=n))),
     st.booleans().map(lambda b: Boolean(span=AT, value=b)),
     STRINGS,
     NAMES.map(lambda n: CallExpression(span=AT, name=n, name_span=AT)),

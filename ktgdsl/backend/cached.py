@@ -65,7 +65,7 @@ class CachedOutputs(nn.Module):
             NodeError: when they do not fit (E504).
         """
         self._now = None
-        if not self._tables:
+        if len(sample) > self._batch:  # the first, or one after a resume at a smaller last batch
             self._begin(image, fits)
         if len(sample) != self._batch:
             self._now = self.network(image)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ktgdsl.diagnostics.render import Style
     from ktgdsl.diagnostics.source import Source
 
-FINE, AT_FAULT, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
+FINE, AT_FAULT, USAGE, OUR_BUG, INTERRUPTED, TERMINATED = 0, 1, 2, 70, 130, 143
 
 
 def print_text(text: str, stream: TextIO | None = None, *, wrap: bool = True) -> None:

@@ -9,6 +9,7 @@ from ktgdsl.cli.console import (
     AT_FAULT,
     INTERRUPTED,
     OUR_BUG,
+    TERMINATED,
     USAGE,
     print_diagnostics,
     print_text,
@@ -16,6 +17,7 @@ from ktgdsl.cli.console import (
 )
 from ktgdsl.cli.parser import parse
 from ktgdsl.cli.streams import make_streams_lasting, write_error
+from ktgdsl.cli.termination import Termination
 from ktgdsl.files import expand_home
 
 if TYPE_CHECKING:
@@ -55,21 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default that of the process; the exit code.
 
     0 is fine, 1 the spec or the run is at fault, 2 the command line is, 70 is a bug of
-    ours, 130 an interrupt.
+    ours, 130 an interrupt, 143 SIGTERM.
     """
     # Looking for plugins of pydantic is a tenth of the time of a check, and none is for us.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     style: Style = "full"
+    termination = Termination()
     try:
         # This imports the verb.
         written = sys.argv[1:] if arguments is None else arguments
         options = parse([_with_home(each) for each in written])
         style = options.output_format
-        with showing_warnings(style):
+        with showing_warnings(style), termination.interrupts():
             code: int = options.verb(options)
     except KeyboardInterrupt as interrupt:
-        print_text(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", sys.stderr)
-        return INTERRUPTED
+        cause = "SIGTERM: " if termination.received else ""
+        print_text(f"\n{cause}{str(interrupt) or 'interrupted'}", sys.stderr)
+        return TERMINATED if termination.received else INTERRUPTED
     except Exception as error:
         return _report(error, style)
     return code

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         prog="ktgc",
         description="Compile knowledge transfer graphs: check, plan, build, run and search specs.",
         epilog="Exit codes: 0 fine, 1 the spec or run is at fault, 2 usage, 70 a bug of ours, "
-        "130 Ctrl-C.",
+        "130 Ctrl-C, 143 SIGTERM.",
     )
     parser.add_argument("--version", action=_Version)
     verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_VerbParser)

@@ -45,7 +45,11 @@ def complete(document: Document, offset: int) -> list[Suggestion]:
     if _is_text(document, offset):
         return []
     before = [token for token in document.tokens if (token.end_pos or 0) <= offset]
-    if before and before[-1].end_pos == offset and before[-1].type in ("NAME", "PRE", *RESERVED):
+    if (
+        before
+        and before[-1].end_pos == offset
+        and before[-1].type in ("NAME", "PRE", "STEPS", *RESERVED)
+    ):
         before.pop()  # which is being written
     assigned = re.compile(r"\w*[ \t]*=").match(document.source.text, offset) is not None
     suggestions = _suggestions(document, context_at(before), assigned)

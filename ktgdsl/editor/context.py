@@ -14,7 +14,7 @@ from ktgdsl.vocabulary.registry import settings_of
 _SETTINGS = {"DATA", "TRAIN", "PRETRAIN", "SEARCH", "PHASE", "NODE", "SHARE"}
 _CLOSES = {"RPAR": "LPAR", "RBRACKET": "LBRACKET", "RBRACE": "LBRACE"}
 _ENDS = frozenset(
-    ("NAME", "PRE", "NUMBER", "PERCENT", "STRING", "TRUE", "FALSE", "LABEL", *_CLOSES)
+    ("NAME", "PRE", "NUMBER", "PERCENT", "STEPS", "STRING", "TRUE", "FALSE", "LABEL", *_CLOSES)
 )
 _INDEX = "INDEX"
 """The bracket of `p[0]`, in the place of `LBRACKET`."""

@@ -27,7 +27,7 @@ from ktgdsl.lowering.substitution import NothingOpen, Substitution, substituted_
 from ktgdsl.plan import model
 from ktgdsl.syntax.tree import Block, File
 from ktgdsl.vocabulary.datasets import AnyDataset, Dataset, Digits
-from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.entry import Percentage, StepCount
 from ktgdsl.vocabulary.registry import settings_of
 from ktgdsl.vocabulary.settings import DataSettings, TrainSettings
 from ktgdsl.vocabulary.stopping import Never, Stop
@@ -170,8 +170,15 @@ def _train(settings: TrainSettings) -> model.TrainPlan:
         "schedule": settings.schedule.call(),
         "stop": stop_call(settings.stop),
         "metrics": tuple(settings.metrics),
+        "checkpoint": _interval(settings.checkpoint),
     }
     return model.TrainPlan.model_construct(**{**others, **calls})
+
+
+def _interval(interval: int | StepCount) -> int | model.Steps:
+    if isinstance(interval, StepCount):
+        return model.Steps.model_construct(steps=int(interval.steps))
+    return interval
 
 
 def epochs_of(length: int | Percentage | None, whole: int) -> int:

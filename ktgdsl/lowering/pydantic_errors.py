@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ktgdsl.vocabulary.entry import Entry, Percentage
+from ktgdsl.vocabulary.entry import Entry, Percentage, StepCount
 
 _RANGES = {
     "greater_than": ("greater than", "gt"),
@@ -55,6 +55,8 @@ def quoted(value: object) -> str:
             return str(value).lower()
         case Percentage():
             return f"{value.percent:g}%"
+        case StepCount():
+            return f"{value.steps:g} steps"
         case str():
             return f'"{value}"'
         case list():

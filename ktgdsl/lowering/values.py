@@ -19,11 +19,12 @@ from ktgdsl.syntax.tree import (
     PercentLiteral,
     Range,
     Reference,
+    StepsLiteral,
     String,
     Unary,
     Value,
 )
-from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.entry import Percentage, StepCount
 from ktgdsl.vocabulary.spelling import closest
 
 _T = TypeVar("_T")
@@ -126,13 +127,15 @@ class Scope:
         return result
 
     def plain(self, value: Value) -> Any:
-        """A value of plain data: a number, a Percentage, a bool, a str or a list of those."""
+        """A value of plain data: a number, Percentage, StepCount, bool, str or a list of those."""
         value = self.expand(value)
         match value:
             case Number() | Boolean() | String():
                 return value.value
             case PercentLiteral():
                 return Percentage(percent=float(value.value))
+            case StepsLiteral(number=number):
+                return StepCount(steps=number.value)
             case List():
                 items = [self.plain(item) for item in value.items]
                 return INVALID if INVALID in items else items

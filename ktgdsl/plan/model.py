@@ -45,6 +45,7 @@ from ktgdsl.plan.settings import (
     PretrainPlan,
     SearchPlan,
     Space,
+    Steps,
     TrainPlan,
 )
 from ktgdsl.vocabulary.call import (
@@ -82,6 +83,7 @@ __all__ = [
     "SearchPlan",
     "SharedLayers",
     "Space",
+    "Steps",
     "Sum",
     "Term",
     "TrainPlan",

@@ -8,6 +8,15 @@ from ktgdsl.vocabulary.call import Call, Data, format_number
 from ktgdsl.vocabulary.metrics import Metric
 
 
+class Steps(Data):
+    """So many steps of the training."""
+
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{self.steps} step{'s' * (self.steps > 1)}"
+
+
 class TrainPlan(Data):
     """The settings of `train`. `clip` is the largest gradient norm of a node, None for no limit."""
 
@@ -31,8 +40,13 @@ class TrainPlan(Data):
     """When a training without phases ends early; phases have their own. None is never."""
     metrics: tuple[Metric, ...] = ()
     """The metrics that are measured after each epoch, besides the accuracy."""
-    checkpoint: int
-    """Epochs between checkpoints; one is written at the end too."""
+    checkpoint: int | Steps
+    """Epochs or steps between checkpoints; one is written at the end too."""
+
+    @property
+    def checkpoint_steps(self) -> int | None:
+        """Steps between checkpoints; None where they are written at the end of epochs alone."""
+        return self.checkpoint.steps if isinstance(self.checkpoint, Steps) else None
 
 
 class PretrainPlan(Data):

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from ktgdsl.plan.data import DataPlan, Percent
 from ktgdsl.plan.gate_expressions import Constant, Gate, Product, Sum, gate_calls
 from ktgdsl.plan.graph import Edge, Graph, Labels, NodeOutput
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.vocabulary.call import Call
-from ktgdsl.vocabulary.entry import Percentage
+from ktgdsl.vocabulary.entry import Percentage, StepCount
 from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.registry import entry, settings_of
 
@@ -85,6 +85,8 @@ def _validate_values(block: str, values: Mapping[str, Any]) -> None:
     plain: dict[str, Any] = {
         name: Percentage(percent=value.percent)
         if isinstance(value, Percent)
+        else StepCount(value.steps)
+        if isinstance(value, Steps)
         else list(value)
         if isinstance(value, tuple)
         else value

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from ktgdsl.lowering.named_values import with_article
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.vocabulary.call import format_number
-from ktgdsl.vocabulary.entry import Entry, Epochs, Percentage, PositiveMoment
+from ktgdsl.vocabulary.entry import Entry, Epochs, Percentage, PositiveMoment, StepCount
 from ktgdsl.vocabulary.gates import Ramp
 from ktgdsl.vocabulary.refs import HeadRef, NodeRef, PhaseRef, Tap
 
@@ -28,6 +28,7 @@ _EITHER: dict[frozenset[object], str] = {
     frozenset((float, Ramp)): "a number or a schedule, greater than 0 and at most 10000",
     frozenset((float, Percentage)): "a number of epochs, or a percentage of the steps",
     frozenset((int, Percentage)): "a number of samples, or a percentage of them",
+    frozenset((int, StepCount)): "a whole number, or steps as in `500 steps`, at least 1",
     frozenset((int, list[int])): "a whole number, or a list of two",
     frozenset((NodeRef, Tap)): "a node, or one of its heads",
     frozenset((float, list[float])): "a number, or a list of three",

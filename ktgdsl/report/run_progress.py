@@ -78,8 +78,8 @@ class RunProgress:
         self._clock = clock
         self._rate = StepRate(clock)
         self._pretraining_seconds = 0.0  # of this repeat
-        self._resumed_epoch = started.epoch
-        self._start_training(started.plan, started.epoch)
+        self._resumed = started.epoch, started.step
+        self._start_training(started.plan, *self._resumed)
 
     def __call__(self, event: Event) -> None:
         """Take an event into account."""
@@ -88,16 +88,16 @@ class RunProgress:
                 self.repeat = event.repeat
                 self._pretraining_seconds = 0.0
                 self._forget_metrics()
-                self._resumed_epoch = event.epoch
-                self._start_training(self.plan, event.epoch)
+                self._resumed = event.epoch, event.step
+                self._start_training(self.plan, *self._resumed)
             case PretrainStarted():
                 self.pretraining = event.node
-                self._start_training(event.plan, 0)
+                self._start_training(event.plan)
             case PretrainDone() if self.pretraining is not None:
                 self.pretraining = None
                 self._pretraining_seconds += self._rate.elapsed
                 self._forget_metrics()
-                self._start_training(self.plan, self._resumed_epoch)
+                self._start_training(self.plan, *self._resumed)
             case StepsDone():
                 self.epoch, self.step = event.epoch - 1, event.step
                 self._rate.mark(self.steps_done - self._steps_at_start)
@@ -110,11 +110,14 @@ class RunProgress:
             case _:
                 pass
 
-    def _start_training(self, plan: Plan, epoch: int) -> None:
-        """`plan` is the run's or that of a pre-training, `epoch` is after which it starts."""
+    def _start_training(self, plan: Plan, epoch: int = 0, step: int = 0) -> None:
+        """`plan` is the run's or that of a pre-training.
+
+        It starts after `epoch` epochs and `step` steps of the next one.
+        """
         self._training = plan
         self._skipped = 0
-        self.epoch, self.step = epoch, 0
+        self.epoch, self.step = epoch, step
         self._steps_at_start: int = self.steps_done
         self._rate = StepRate(self._clock)
 

@@ -85,9 +85,10 @@ def stopped_text(done: EpochDone) -> str:
 def _headline(started: RunStarted) -> str:
     plan = started.plan
     resumed = ""
-    if (started.repeat, started.epoch) != (1, 0):
+    if (started.repeat, started.epoch, started.step) != (1, 0, 0):
         repeat = f" of repeat {started.repeat}" if plan.train.repeats > 1 else ""
-        resumed = f", going on after epoch {started.epoch}{repeat}"
+        step = f"step {started.step} of epoch {started.epoch + 1}"
+        resumed = f", going on after {step if started.step else f'epoch {started.epoch}'}{repeat}"
     return (
         f"{plan.graph.name}: {'at most ' * plan.may_stop}{count(plan.epochs, 'epoch')} of "
         f"{count(plan.data.steps_per_epoch, 'step')} "

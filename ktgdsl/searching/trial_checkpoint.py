@@ -1,5 +1,6 @@
 """The checkpoint of a running trial, from which another attempt at it resumes."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -47,11 +48,14 @@ class TrialCheckpoint:
         except (RunError, KeyError, ValueError):  # damaged, or of another plan
             return None, []
 
-    def save(self, stepper: dict[str, Any], reports: list[Report]) -> None:
-        """Write the checkpoint. A full disk is ignored, as it only costs time later."""
+    def save(self, stepper: Mapping[str, Any], reports: list[Report]) -> None:
+        """Write the checkpoint, of the state after the last report or inside the epoch after it.
+
+        A full disk is ignored, as it only costs time later.
+        """
         state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
         seconds = sum(each.seconds for each in reports)
-        epoch = reports[-1].epoch
+        epoch = reports[-1].epoch if reports else 0
         with suppress(RunError):
             save_checkpoint(Checkpoint(self._digest, 1, epoch, seconds, (), state), self.path)
 

@@ -122,6 +122,7 @@ class Worker:
             resume=resume,
             listener=heartbeat,
             evaluated=[task.judged] if data.judged_by_held_out else [],
+            on_steps=lambda _epoch, _step, state: checkpoint.save(state, reports),
         )
         began = time.monotonic()
         for done in training:

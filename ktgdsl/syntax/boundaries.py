@@ -22,7 +22,10 @@ RESERVED = KEYWORDS | {"TRUE", "FALSE", "LABEL"}
 _NAMES = RESERVED | {"NAME"}
 
 _ENDS_VALUE = frozenset(
-    ("NAME", "PRE", "NUMBER", "PERCENT", "STRING", "TRUE", "FALSE", "LABEL", "RPAR", "RBRACKET")
+    (
+        *("NAME", "PRE", "NUMBER", "PERCENT", "STEPS", "STRING", "TRUE", "FALSE", "LABEL"),
+        *("RPAR", "RBRACKET"),
+    )
 )
 _BRACES = frozenset(("LBRACE", "RBRACE"))
 _CLOSES = {"RPAR": "LPAR", "RBRACKET": "LBRACKET"}

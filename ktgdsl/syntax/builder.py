@@ -217,6 +217,10 @@ class _Builder(Transformer[Token, Any]):
     def percent(self, token: Token) -> s.PercentLiteral:
         return s.PercentLiteral(span=_token_span(token), value=_number(token.value[:-1]))
 
+    def steps(self, token: Token, word: Token) -> s.StepsLiteral:
+        number = s.Number(span=_token_span(token), value=_number(token.value))
+        return s.StepsLiteral(span=_span(token, end_offset(word)), number=number)
+
     def string(self, token: Token) -> s.String:
         return s.String(span=_token_span(token), value=_unescape(token.value[1:-1]))
 

@@ -39,6 +39,7 @@ def tokenize(source: Source) -> Lexed:
         comments.reset(before)
     _read_modes(lexed.tokens)
     _read_taps(lexed.tokens)
+    _read_steps(lexed.tokens)
     lexed.errors.extend(_too_large(source, lexed.tokens))
     lexed.errors.sort(key=lambda error: error.span.start if error.span else 0)
     return lexed
@@ -84,6 +85,14 @@ def _read_taps(tokens: list[Token]) -> None:
     for i in [i for i, token in enumerate(tokens) if token.value == "pre"]:
         if i > 2 and [each.type for each in tokens[i - 3 : i]] == ["DOT", "NAME", "DOT"]:
             tokens[i] = tokens[i].update(type="PRE")
+
+
+def _read_steps(tokens: list[Token]) -> None:
+    """Mark the unit of `500 steps`; anywhere else it is a name."""
+    for i in [i for i, token in enumerate(tokens) if token.value in ("step", "steps")]:
+        follows = i > 0 and tokens[i - 1].type == "NUMBER" and tokens[i - 1].line == tokens[i].line
+        if follows and (i + 1 == len(tokens) or tokens[i + 1].type != "EQUALS"):
+            tokens[i] = tokens[i].update(type="STEPS")
 
 
 def _too_large(source: Source, tokens: list[Token]) -> list[Diagnostic]:

@@ -32,6 +32,14 @@ class PercentLiteral(Syntax):
     value: int | float
 
 
+@rare_node
+class StepsLiteral(Syntax):
+    """`500 steps`: so many steps of the training."""
+
+    kind: Literal["steps"] = "steps"
+    number: IsInstance[Number]
+
+
 @node
 class Boolean(Syntax):
     """`true` or `false`."""
@@ -139,6 +147,7 @@ class Reference(Syntax):
 Value = IsInstance[
     Number
     | PercentLiteral
+    | StepsLiteral
     | Boolean
     | String
     | List

@@ -15,6 +15,7 @@ from ktgdsl.syntax.tree import (
     PercentLiteral,
     Range,
     Reference,
+    StepsLiteral,
     String,
     Unary,
     Value,
@@ -59,6 +60,8 @@ class Unparser:
         match value:
             case Number() | PercentLiteral() | String():
                 return self._literal(value), _ATOM
+            case StepsLiteral(number=number):
+                return f"{self._literal(number)} step{'s' * (number.value != 1)}", _ATOM
             case CallExpression():
                 inner = ", ".join(self._argument(argument) for argument in value.arguments)
                 return value.name + (f"({inner})" if value.arguments else ""), _ATOM

@@ -57,9 +57,10 @@ class Checkpoint:
         digest: of the plan.
         repeat: the repeat that is trained, counted from 1.
         epoch: how many epochs of it are done.
+        step: how many steps of the next epoch.
         seconds: the time spent so far.
         finished: the accuracies of the repeats before.
-        state: the state dict of the stepper, None before the first epoch.
+        state: the state dict of the stepper, None before the first step.
         pretrained: of the repeat that is trained, as in `Accuracies`.
         metrics: the SHA-256 of `metrics.jsonl` so far, None where there is none.
     """
@@ -72,6 +73,7 @@ class Checkpoint:
     state: Mapping[str, Any] | None
     pretrained: PretrainedFacts = field(default_factory=dict)
     metrics: str | None = None
+    step: Annotated[int, Field(ge=0)] = 0
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -117,11 +119,12 @@ def load_checkpoint(path: Path, digest: str) -> Checkpoint:
 def require_progress(checkpoint: Checkpoint, plan: Plan, path: Path) -> None:
     """Raise RunError (E502) for progress that a run of the plan cannot have made."""
     nodes = {node.name for node in plan.graph.evaluated}
-    is_begun = checkpoint.epoch > 0
+    is_begun = checkpoint.epoch > 0 or checkpoint.step > 0
     if (
         len(checkpoint.finished) != checkpoint.repeat - 1
         or checkpoint.repeat > plan.train.repeats + 1
-        or checkpoint.epoch > plan.epochs
+        or checkpoint.epoch > plan.epochs - (checkpoint.step > 0)
+        or checkpoint.step > plan.data.steps_per_epoch
         or (checkpoint.state is not None) != is_begun
         or any(each.test.keys() != nodes for each in checkpoint.finished)
     ):

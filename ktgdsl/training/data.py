@@ -197,6 +197,7 @@ def numbered_batches(
     labeled: int | None = None,
     views: int = 1,
     among: Processes = ALONE,
+    skip: int = 0,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
 
@@ -212,7 +213,7 @@ def numbered_batches(
     Nothing waits for the device, but for the labels where batches are mixed.
 
     `among` several processes the images are this one's part of each batch, and labels and numbers
-    those of the whole.
+    those of the whole. The first `skip` batches are left out, and not read.
     """
     if labeled is None:
         order = shuffled(len(split), size, seed, epoch, drop_last=drop_last)
@@ -227,7 +228,11 @@ def numbered_batches(
     if among.several:
         rows, order = part_of(order, among)
         draws = [each[rows] for each in draws]
-    draws = [each.to(split.label.device) for each in draws]
+    start = skip * order.batch
+    order = order.after(skip)
+    if not len(order.sample):
+        return
+    draws = [each[start:].to(split.label.device) for each in draws]
     start = 0
     for images, mask, chosen in _read_batches(split, order, seed, epoch, views):
         part = slice(start, start + len(chosen))

@@ -62,9 +62,9 @@ class EpochMetrics:
 class RunStarted:
     """A run starts or resumes; `epoch` epochs of repeat `repeat` are done already.
 
-    Its networks were tried before. A new run has repeat 1 and epoch 0. `chosen` has a sentence for
-    each setting that is `auto` in the plan: its value here, and why. `notes` has one for each
-    difference from before a resume.
+    And `step` steps of the next one. Its networks were tried before. A new run has repeat 1 and
+    epoch 0. `chosen` has a sentence for each setting that is `auto` in the plan: its value here,
+    and why. `notes` has one for each difference from before a resume.
     """
 
     plan: Plan
@@ -74,15 +74,20 @@ class RunStarted:
     epoch: int = 0
     chosen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class RepeatStarted:
-    """Training with one seed starts, after `epoch` epochs that are in the checkpoint."""
+    """Training with one seed starts, after `epoch` epochs that are in the checkpoint.
+
+    And `step` steps of the next one.
+    """
 
     repeat: int
     seed: int
     epoch: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)

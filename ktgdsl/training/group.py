@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from ktgdsl.backend.processes import all_equal, processes, sum_in_place
+from ktgdsl.backend.processes import all_equal, gathered, processes, sum_in_place
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.node_devices import node_devices
@@ -133,10 +133,42 @@ def agree(modules: Iterable[nn.Module], epoch: int) -> None:
     if not among.several:
         return
     modules = list(modules)
-    buffers = [b for each in modules for b in each.buffers() if b.is_floating_point()]
-    if buffers:
+    if buffers := _averaged(modules):
         sum_in_place(buffers, 1 / among.count)
     if not all_equal(each for module in modules for each in module.parameters()):
         message = f"the {among.count} processes have different weights after epoch {epoch}"
         help = "machines and versions of torch have to be the same; see `--deterministic`"
         raise RunError.single("E504", message, help=help)
+
+
+@torch.no_grad()
+def own_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
+    """What inside an epoch is each process's own, a row (processes, numbers) for each.
+
+    None of a process alone.
+    """
+    buffers = _averaged(modules)
+    if not processes().several or not buffers:
+        return None
+    return gathered(torch.cat([each.reshape(1, -1).double() for each in buffers], dim=1))
+
+
+@torch.no_grad()
+def load_own_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None) -> None:
+    """Load what `own_buffers` had of this process.
+
+    Among another number of processes, which may go on where batch norms are synchronised, these
+    are equal in all, and are as they were loaded with the modules.
+    """
+    among = processes()
+    if rows is None or len(rows) != among.count:
+        return
+    buffers = _averaged(modules)
+    parts = torch.split(rows[among.rank], [each.numel() for each in buffers])
+    for each, part in zip(buffers, parts, strict=True):
+        each.copy_(part.view(each.shape))
+
+
+def _averaged(modules: Iterable[nn.Module]) -> list[torch.Tensor]:
+    """The buffers that are averaged over the processes after each epoch."""
+    return [b for each in modules for b in each.buffers() if b.is_floating_point()]

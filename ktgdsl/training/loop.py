@@ -1,6 +1,5 @@
 """Trains a stepper with one seed: epochs of steps, and an evaluation after each."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,32 +11,27 @@ from ktgdsl.backend.processes import ALONE, processes
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
-from ktgdsl.plan.heads import label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
 from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order, numbered_batches
+from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order
+from ktgdsl.training.epoch_steps import WITHIN, EpochSteps, OnSteps
 from ktgdsl.training.events import (
     EpochDone,
-    EpochMetrics,
     EpochsSkipped,
     Listener,
     Measured,
     NonFinite,
     SplitName,
-    StepsDone,
     ignore,
 )
 from ktgdsl.training.float_images import ask_about_float_images
 from ktgdsl.training.group import agree
 from ktgdsl.training.measured import Measuring
-from ktgdsl.training.metrics import EpochMeter, Watch, evaluate, finite
+from ktgdsl.training.metrics import Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
 from ktgdsl.training.stopping import no_progress
-
-REPORT_INTERVAL = 0.1
-"""Seconds between two reports of how many steps are done."""
 
 
 class UnfitStateError(RunError):
@@ -46,7 +40,10 @@ class UnfitStateError(RunError):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where an interrupted training resumes: the state of its stepper after `epoch` epochs."""
+    """Where an interrupted training resumes: the state of its stepper after `epoch` epochs.
+
+    Or inside of the next one, as `OnSteps` takes it.
+    """
 
     epoch: int
     state: Mapping[str, Any]
@@ -60,6 +57,7 @@ def train(
     resume: ResumePoint | None = None,
     listener: Listener = ignore,
     on_epoch: Callable[[EpochDone], None] | None = None,
+    on_steps: OnSteps | None = None,
 ) -> Accuracies:
     """Train a stepper to the end of its plan, and evaluate it on all splits.
 
@@ -73,6 +71,7 @@ def train(
         resume: where to resume.
         listener: receives the events of steps and epochs.
         on_epoch: is called after each epoch, for example to save a checkpoint.
+        on_steps: is called inside of epochs; see `EpochSteps`.
 
     Returns:
         The accuracies after the last epoch, in percent, of every node, and the epochs.
@@ -82,7 +81,8 @@ def train(
     """
     nodes = {node.name for node in step.plan.graph.evaluated}
     last: dict[SplitName, tuple[Mapping[str, float], Measured]] = {}
-    for done in epochs(step, splits.for_training, seed=seed, resume=resume, listener=listener):
+    data = splits.for_training
+    for done in epochs(step, data, seed=seed, resume=resume, listener=listener, on_steps=on_steps):
         if on_epoch is not None:
             on_epoch(done)
         listener(done)
@@ -110,6 +110,7 @@ def epochs(
     resume: ResumePoint | None = None,
     listener: Listener = ignore,
     evaluated: Collection[str] | None = None,
+    on_steps: OnSteps | None = None,
 ) -> Iterator[EpochDone]:
     """The epochs of a training, one after the other: each is trained when it is asked for.
 
@@ -120,6 +121,7 @@ def epochs(
         resume: where to resume.
         listener: receives the events of steps.
         evaluated: the nodes to evaluate; by default those that a phase computes.
+        on_steps: is called inside of epochs; see `EpochSteps`.
 
     Raises:
         RunError: when a loss or, after the last epoch, a weight is not a finite number
@@ -131,7 +133,7 @@ def epochs(
     ask_about_float_images(data.train, networks)
     _require_equal_images(plan, data.train)
     if resume is not None:
-        _load_state(step, resume.state)
+        _fitting(step.load_state_dict, resume.state)
     epoch = 0 if resume is None else resume.epoch
     resumed = resume is not None
     while True:
@@ -142,13 +144,19 @@ def epochs(
                 return
         if (over or resumed) and (skipped := _skipped(step)):
             listener(EpochsSkipped(skipped))
-        resumed = False
         epoch += 1
         phase = step.phase
-        metrics = _train_epoch(step, data.train, epoch, seed, listener)
+        steps = EpochSteps(step, data.train, epoch, seed, listener, on_steps)
+        if resumed and resume is not None and WITHIN in resume.state:
+            _fitting(steps.load_state_dict, resume.state)
+        resumed = False
+        metrics = steps.train()
+        if metrics.nonfinite is not None:
+            raise _nonfinite_loss(plan, epoch, metrics.nonfinite)
         agree(step.changing, epoch)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
-        accuracy, measured = evaluate_and_measure(step, data.evaluation, judged)
+        with steps.kept_when_interrupted():
+            accuracy, measured = evaluate_and_measure(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
         if ends := step.phase_is_over:
             _require_finite_weights(plan, phase, networks | step.mixers, epoch, step.taken)
@@ -181,42 +189,14 @@ def _require_equal_images(plan: Plan, split: Split) -> None:
                 raise NodeError(node.name, Diagnostic("E505", message, help=help))
 
 
-def _load_state(step: Stepper, state: Mapping[str, Any]) -> None:
+def _fitting(load: Callable[[Mapping[str, Any]], None], state: Mapping[str, Any]) -> None:
+    """Load a state that may be of another training, or another version of it."""
     try:
-        step.load_state_dict(state)
+        load(state)
     except Exception as error:  # torch may raise anything where a state is foreign
         message = f"the state of the training in the checkpoint does not fit its plan: {error}"
         help = "go on with the versions that wrote it (environment.json), or start a new run"
         raise UnfitStateError([Diagnostic("E502", message, help=help)]) from error
-
-
-def _train_epoch(
-    step: Stepper, split: Split, epoch: int, seed: int, listener: Listener
-) -> EpochMetrics:
-    """Nothing in here waits for the device before the meter is read."""
-    columns = label_columns(step.plan.graph, step.plan.data)
-    meter = EpochMeter(step.phase, step.device, columns)
-    reported = time.monotonic()
-    data = step.plan.data
-    drawn = numbered_batches(
-        split,
-        data.batch,
-        seed,
-        epoch,
-        drop_last=data.drop_last,
-        labeled=data.labeled_batch,
-        views=step.views,
-        among=processes(),
-    )
-    for done, (image, label, *further) in enumerate(drawn, start=1):
-        meter.update(step(image, label, *further), label, step.taken)
-        if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
-            reported = now
-            listener(StepsDone(epoch, done))
-    metrics = meter.read()
-    if metrics.nonfinite is not None:
-        raise _nonfinite_loss(step.plan, epoch, metrics.nonfinite)
-    return metrics
 
 
 def evaluate_and_measure(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,17 @@ from ktgdsl.plan.heads import answer_names, with_means
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
+from ktgdsl.training.state_checks import require_like
 
 Watch = Callable[[Mapping[str, Tensor], Tensor], None]
 """Takes the logits of a batch, (B, classes) by node, and its labels (B,)."""
 
 
 class EpochMeter:
-    """Adds up the metrics of one epoch of a phase on the device; only `read` waits for it."""
+    """Adds up the metrics of one epoch of a phase on the device; only `read` waits for it.
+
+    `steps` is how many steps it has.
+    """
 
     def __init__(
         self, phase: Phase, device: torch.device, columns: Mapping[str, int] | None = None
@@ -40,7 +45,7 @@ class EpochMeter:
         self._always = self._open.new_ones(())
         self._correct = torch.zeros(len(self._nodes), dtype=dtype, device=device)
         self._labeled = torch.zeros_like(self._correct)
-        self._steps = 0
+        self.steps = 0
 
     @torch.no_grad()
     def update(self, output: Output, label: Tensor, k: int) -> None:
@@ -48,7 +53,7 @@ class EpochMeter:
 
         Or (B, labels) where samples have several.
         """
-        self._steps += 1
+        self.steps += 1
         losses = [output.losses[name] for name in self._learning]
         losses += [output.edges[key] for key in self._edges]
         loss = torch.stack(losses).to(self._loss.dtype)
@@ -66,12 +71,11 @@ class EpochMeter:
 
     def read(self) -> EpochMetrics:
         """The means over the steps so far: waits for the device, once."""
-        if self._steps == 0:
+        if self.steps == 0:
             raise ValueError("a meter without a step has no means")
-        sums = [self._loss, self._first, self._value, self._open, self._correct, self._labeled]
-        parts = iter(torch.cat(sums).tolist())
-        loss, first, value, share, *counts = ([next(parts) for _ in one] for one in sums)
-        nodes, steps = len(self._learning), self._steps
+        parts = iter(torch.cat(self._sums).tolist())
+        loss, first, value, share, *counts = ([next(parts) for _ in one] for one in self._sums)
+        nodes, steps = len(self._learning), self.steps
         return EpochMetrics(
             steps=steps,
             loss={name: loss[i] / steps for i, name in enumerate(self._learning)},
@@ -82,6 +86,23 @@ class EpochMeter:
             },
             nonfinite=self._nonfinite(first, value),
         )
+
+    @property
+    def _sums(self) -> list[Tensor]:
+        return [self._loss, self._first, self._value, self._open, self._correct, self._labeled]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was added so far."""
+        return {"steps": self.steps, "sums": torch.cat(self._sums)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from the `state_dict` of a meter of the same phase. Raises ValueError otherwise."""
+        own = self.state_dict()
+        require_like(state, own, "meter")
+        parts = torch.split(state["sums"], [len(one) for one in self._sums])
+        for one, part in zip(self._sums, parts, strict=True):
+            one.copy_(part)
+        self.steps = state["steps"]
 
     def _nonfinite(self, first: list[float], value: list[float]) -> NonFinite | None:
         steps = [int(step) for step in first if step > 0]

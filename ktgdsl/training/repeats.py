@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from ktgdsl.backend.processes import processes
 from ktgdsl.backend.user_sources import user_sources
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.datasets.loaders import loaders_reported
@@ -40,16 +41,18 @@ from ktgdsl.training.unchanged import last_noted, note_imported_code
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C during a run. Its text says what is kept, where, and how to resume.
 
-    `epoch` epochs of repeat `repeat` are kept in `folder`.
+    `epoch` epochs of repeat `repeat` are kept in `folder`, and `step` steps of the next one.
     """
 
     def __init__(self, folder: Path, plan: Plan, done: Checkpoint) -> None:
-        self.folder, self.repeat, self.epoch = folder, done.repeat, done.epoch
+        self.folder, self.repeat = folder, done.repeat
+        self.epoch, self.step = done.epoch, done.step
         kept = sum(sum(each.epochs) or plan.epochs for each in done.finished) + done.epoch
         most = "at most " if plan.may_stop else ""
         epochs = plan.train.repeats * plan.epochs
+        steps = f" and {done.step} step{'s' * (done.step > 1)} of the next" if done.step else ""
         super().__init__(
-            f"interrupted; {kept} of {most}{epochs} epochs are kept in {folder}, "
+            f"interrupted; {kept} of {most}{epochs} epochs{steps} are kept in {folder}, "
             f"go on with: ktgc run --resume {shlex.quote(str(folder))}"
         )
 
@@ -89,7 +92,9 @@ class Run:
             chosen = resolved_settings(plan, self.execution)
             device = str(self.device)
             at = start.repeat, start.epoch
-            self._opening = [RunStarted(plan, folder.path, device, *at, chosen, self.notes)]
+            self._opening = [
+                RunStarted(plan, folder.path, device, *at, chosen, self.notes, start.step)
+            ]
             with loaders_reported(), reporting_out_of_memory(self.device):
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)
@@ -108,7 +113,7 @@ class Run:
         seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
         resume = None if start.state is None else ResumePoint(start.epoch, start.state)
         self._pretrained = {} if resume is None else {k: {**v} for k, v in start.pretrained.items()}
-        self._opening.append(RepeatStarted(repeat, seed, start.epoch))
+        self._opening.append(RepeatStarted(repeat, seed, start.epoch, start.step))
         splits = load_splits(self.plan.data, seed, self.device)
         known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
         step = stepper(
@@ -129,6 +134,7 @@ class Run:
             resume=resume,
             listener=self.listener,
             on_epoch=lambda done: self._save_epoch(done, step),
+            on_steps=None if self.plan.train.checkpoint_steps is None else self._save_steps,
         )
         if self._writes:
             modules, preprocessing = step.networks | step.mixers, splits.train.preprocessing
@@ -157,15 +163,23 @@ class Run:
         repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
         if self._writes:
             append_metrics(self.folder.metrics, metric_lines(self.plan, repeat, done))
-        if done.last or done.epoch % self.plan.train.checkpoint == 0:
+        interval = self.plan.train.checkpoint
+        done_so_far = done.epoch
+        if isinstance(interval, Steps):
+            interval, done_so_far = interval.steps, step.taken
+        if done.last or done_so_far % interval == 0:
             self._save_checkpoint(repeat, done.epoch, step.state_dict(), finished)
+
+    def _save_steps(self, epoch: int, step: int, state: Mapping[str, Any]) -> None:
+        self._save_checkpoint(self.checkpoint.repeat, epoch, state, self.checkpoint.finished, step)
 
     def _save_checkpoint(
         self,
         repeat: int,
         epoch: int,
-        state: dict[str, Any] | None,
+        state: Mapping[str, Any] | None,
         finished: tuple[Accuracies, ...],
+        step: int = 0,
     ) -> None:
         seconds = time.monotonic() - self._started
         checkpoint = Checkpoint(
@@ -177,6 +191,7 @@ class Run:
             state,
             self._pretrained,
             metrics_digest(self.folder.metrics) if self._writes else None,
+            step,
         )
         if self._writes:
             save_checkpoint(checkpoint, self.folder.checkpoint)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ktgdsl.backend.weights import is_intact_file
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.checkpoint import Checkpoint
 from ktgdsl.training.metrics_file import last_epoch
 from ktgdsl.training.run_folder import CLASSES, SPACE, SPEC, RunFolder
@@ -34,12 +34,14 @@ def notes_on_resume(
     return (*changed_code_notes(folder, environment), *notes)
 
 
-def _without_checkpoint(folder: RunFolder, interval: int, reached: tuple[int, int]) -> str:
+def _without_checkpoint(folder: RunFolder, interval: int | Steps, reached: tuple[int, int]) -> str:
     """Why there is no checkpoint of a run that has reached that epoch of that repeat.
 
     An epoch is in the metrics before it is in a checkpoint.
     """
     again = "the run begins again at its first epoch"
+    if isinstance(interval, Steps):
+        return f"there is no {folder.checkpoint}, which is written every {interval}: {again}"
     if reached > (1, interval):
         return f"{folder.checkpoint} is gone: {again}"
     every = "each epoch" if interval == 1 else f"every {interval} epochs (`train.checkpoint`)"

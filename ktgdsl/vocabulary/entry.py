@@ -80,6 +80,12 @@ class Percentage(NamedTuple):
     percent: float
 
 
+class StepCount(NamedTuple):
+    """`500 steps`: so many steps of the training."""
+
+    steps: int | float
+
+
 _EXACT = 2**53
 """From here on floats cannot represent each whole number."""
 
@@ -177,6 +183,24 @@ def _epochs(value: Any) -> int | Percentage:
 
 Epochs = Annotated[int | Percentage, PlainValidator(_epochs)]
 """The length of a part of the training: whole epochs, or a share of those of `train`."""
+
+
+def _interval(value: Any) -> int | StepCount:
+    if isinstance(value, StepCount):
+        steps = whole(value.steps)
+        if isinstance(steps, float) or steps < 1:
+            raise ValueError(f"must be a whole number of steps, at least 1, not {steps:g}")
+        return StepCount(steps)
+    value = whole(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type("a whole number of epochs, or of steps as in `500 steps`")
+    if value < 1:
+        raise ValueError(f"must be at least 1, not {value}")
+    return value
+
+
+Interval = Annotated[int | StepCount, PlainValidator(_interval)]
+"""From one time to the next: whole epochs, or steps."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ktgdsl.vocabulary.entry import Parameters, Percentage, Positive, Samples
+from ktgdsl.vocabulary.entry import Interval, Parameters, Percentage, Positive, Samples
 from ktgdsl.vocabulary.image_values import ChannelNumbers, ImageSize, PositiveChannelNumbers
 from ktgdsl.vocabulary.metrics import Metric
 from ktgdsl.vocabulary.optimizers import Optimizer, Schedule, Sgd, Step
@@ -213,7 +213,7 @@ class TrainSettings(Parameters):
         "`f1`, the mean F1 of the classes; `ece`, the expected calibration error; `miou`, the mean "
         "intersection over union of the classes, with masks in any case",
     )
-    checkpoint: Annotated[int, Field(ge=1, description="epochs between checkpoints")] = 1
+    checkpoint: Annotated[Interval, Field(description="epochs or steps between checkpoints")] = 1
 
     @field_validator("metrics")
     @classmethod

@@ -63,17 +63,24 @@ def test_an_unknown_device(capsys: pytest.CaptureFixture[str]) -> None:
     assert "E504" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_what_is_kept_and_resume_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "\ninterrupted; "), (signal.SIGTERM, 143, "\nSIGTERM: interrupted; ")],
+)
+def test_a_run_that_is_stopped_says_what_is_kept_and_how_to_go_on(
+    tmp_path: Path, number: int, code: int, said: str
+) -> None:
     output = tmp_path / "output.txt"
     process = Forked(cli.main, ["run", DML3, "--epochs", "200", *FEW], output=output)
     metrics = tmp_path / "runs" / "dml3" / "checkpoint.pt"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
     err = output.read_text()
     assert "Traceback" not in err
+    assert said in err
     assert "of 200 epochs are kept in runs/dml3" in err
     assert "ktgc run --resume runs/dml3" in err
     kept = len((tmp_path / "runs" / "dml3" / "metrics.jsonl").read_text().splitlines())

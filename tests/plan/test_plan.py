@@ -84,6 +84,7 @@ class TestDigest:
         [
             ("graph g", "graph another"),
             ("epochs    = 3", "epochs = 3 checkpoint = 2"),
+            ("epochs    = 3", "epochs = 3 checkpoint = 500 steps"),
             ("epochs    = 3", "epochs = 3 repeats = 5"),
             ("target a", "# a comment\n\n\ttarget a  # and another"),
             ("lr=0.1", "lr=1e-1"),

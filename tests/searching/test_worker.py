@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.networks import make
+from ktgdsl.backend.output import Output
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import NodeError
-from ktgdsl.plan.model import Call, Plan
+from ktgdsl.plan.model import Call, Plan, Steps
 from ktgdsl.searching import trial_checkpoint, worker
 from ktgdsl.searching.protocol import (
     Busy,
@@ -29,9 +30,10 @@ from ktgdsl.searching.protocol import (
 )
 from ktgdsl.searching.worker import Worker
 from ktgdsl.training import digits
-from ktgdsl.training.checkpoint import load_checkpoint, save_checkpoint
+from ktgdsl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ktgdsl.training.data import load_splits, load_training_data
 from ktgdsl.training.loop import epochs
+from ktgdsl.training.metrics import EpochMeter
 from ktgdsl.training.run_files import folder_error
 from tests.plans import RESNET8, sgd, tiny_plan
 
@@ -297,6 +299,32 @@ def test_a_trial_that_was_cut_off_goes_on_to_the_same_bits(tmp_path: Path) -> No
     pairs = [*zip(tensors(one), tensors(other), strict=True)]
     assert len(pairs) > 20
     assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_a_trial_that_was_cut_off_inside_of_an_epoch_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = alone(2, checkpoint=Steps(steps=3))  # of four steps an epoch
+    serve(tmp_path / "whole", whole := FakeCoordinator(task(plan)))
+
+    def die(checkpoint: Checkpoint, path: Path) -> None:
+        save_checkpoint(checkpoint, path)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_checkpoint, "save_checkpoint", die)
+        serve(tmp_path / "cut", FakeCoordinator(task(plan)))
+    taken: list[int] = []
+    update = EpochMeter.update
+
+    def counted(meter: EpochMeter, output: Output, label: Tensor, k: int) -> None:
+        taken.append(k)
+        update(meter, output, label, k)
+
+    monkeypatch.setattr(EpochMeter, "update", counted)
+    serve(tmp_path / "cut", rest := FakeCoordinator(task(plan)))
+    assert taken == [4, 5, 6, 7, 8]
+    assert rest.values == whole.values
 
 
 def test_states_are_kept_at_rungs_that_are_survived(tmp_path: Path) -> None:

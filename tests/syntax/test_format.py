@@ -114,6 +114,11 @@ def test_a_percentage_has_no_exponent() -> None:
     assert _printed("0.0000001%") == "0.0000001%"
 
 
+def test_a_number_of_steps_is_a_number_and_a_word() -> None:
+    assert _printed("10_000   step") == "10000 steps"
+    assert _printed("1 steps | 5e2 steps") == "1 step | 500.0 steps"
+
+
 def _printed(text: str) -> str:
     value, diagnostics = parse_value(Source("text", text))
     assert value is not None

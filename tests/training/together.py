@@ -1,22 +1,26 @@
 """A training step by step, alone or as one of several processes: in float64, so that sums agree."""
 
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from ktgdsl.backend.processes import processes
-from ktgdsl.plan.model import Plan
+from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.data import load_training_data, numbered_batches
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.group import agree
+from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
+from tests.trained import train_plan
 
 CPU = torch.device("cpu")
 
@@ -77,6 +81,28 @@ def interrupted_as(rank: int, count: int, folder: Path, plan: str, out: Path) ->
 
     with _group(rank, count, folder), suppress(RunInterrupted):
         run(Plan.from_json(plan), out=out, listener=interrupt)
+
+
+def resumed_inside_an_epoch(rank: int, count: int, folder: Path, plan: str) -> None:
+    """Train as one of `count` processes, and again from a step on: to the same bits."""
+    parsed = Plan.from_json(plan)
+    states: list[bytes] = []
+
+    def keep(epoch: int, step: int, state: Mapping[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        states.append(buffer.getvalue())
+
+    checkpointed = parsed.train.model_copy(update={"checkpoint": Steps(steps=2)})
+    with _group(rank, count, folder):
+        whole = train_plan(parsed.model_copy(update={"train": checkpointed}), on_steps=keep)
+        leaders = [states]
+        dist.broadcast_object_list(leaders)  # which alone writes a file
+        state = torch.load(io.BytesIO(leaders[0][1]), weights_only=True)
+        resumed = train_plan(parsed, resume=ResumePoint(1, state))
+    assert resumed.accuracy == whole.accuracy
+    pairs = [step.networks["a"].state_dict() for step in (resumed.stepper, whole.stepper)]
+    assert all(torch.equal(value, pairs[1][name]) for name, value in pairs[0].items())
 
 
 def resume_as(rank: int, count: int, folder: Path, out: Path) -> None:

@@ -23,6 +23,12 @@ class Order:
     batch: int
     repeat: Tensor | None = None
 
+    def after(self, batches: int) -> "Order":
+        """What is left of it after so many batches."""
+        start = batches * self.batch
+        repeat = None if self.repeat is None else self.repeat[start:]
+        return Order(self.sample[start:], self.batch, repeat)
+
 
 def shuffled(samples: int, batch: int, seed: int, epoch: int, *, drop_last: bool) -> Order:
     """So many samples, each once; without those that do not fill a batch if these are dropped.

@@ -16,7 +16,7 @@ from torch.utils.data import Subset
 import ktgdsl
 from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import Split, batches, batches_in_order
+from ktgdsl.training.data import Split, batches, batches_in_order, numbered_batches
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.user_images import UserImages
@@ -178,6 +178,24 @@ def test_a_random_dataset_is_drawn_anew_each_epoch(tmp_path: Path, workers: int)
         torch.cat([image for image, _ in batches_in_order(splits.train, 5)]) for _ in range(2)
     )
     assert torch.equal(one, again)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_that_are_skipped_change_none_of_the_others(tmp_path: Path, workers: int) -> None:
+    (tmp_path / f"drawn_from_{workers}.py").write_text(RANDOM)
+    data = python_data(f"drawn_from_{workers}", tmp_path, views=2, workers=workers)
+
+    def drawn(skip: int) -> list[tuple[Tensor, ...]]:
+        split = loaded(data).train
+        return [*numbered_batches(split, 5, 0, 1, drop_last=False, views=2, skip=skip)]
+
+    whole = drawn(0)
+    assert [len(label) for _, label, *_ in whole] == [5, 5, 5, 1]
+    for skip in (1, 3, 4):
+        rest = drawn(skip)
+        assert len(rest) == 4 - skip
+        for one, other in zip(rest, whole[skip:], strict=True):
+            assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
 
 def test_an_interrupted_run_on_a_random_dataset_goes_on_to_the_same_bits(tmp_path: Path) -> None:

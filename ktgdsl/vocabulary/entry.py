@@ -187,11 +187,11 @@ Epochs = Annotated[int | Percentage, PlainValidator(_epochs)]
 
 def _interval(value: Any) -> int | StepCount:
     if isinstance(value, StepCount):
-        steps = whole(value.steps)
+        steps = as_whole_number(value.steps)
         if isinstance(steps, float) or steps < 1:
             raise ValueError(f"must be a whole number of steps, at least 1, not {steps:g}")
         return StepCount(steps)
-    value = whole(value)
+    value = as_whole_number(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type("a whole number of epochs, or of steps as in `500 steps`")
     if value < 1:

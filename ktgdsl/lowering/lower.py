@@ -120,9 +120,13 @@ def _drafted(
     if settings is not None:
         check_labels(context, file, settings.data_plan)
     weights = _weights(resolver, context.draft, paths)
-    phases = lower_phases(context, file, settings) if phase_blocks(file) else ()
+    # A search holds samples out; a spec that has its settings besides is no search.
+    is_space = not isinstance(substitution, NothingOpen)
+    held_out = is_space or settings is None or settings.data.holdout
+    blocks = phase_blocks(file)
+    phases = lower_phases(context, file, settings, held_out=held_out) if blocks else ()
     search = lower_search(context, file, settings, phases or ())
-    if settings is not None and search is None and not settings.data.holdout:
+    if settings is not None and not held_out:
         refuse_judging_by_test_samples(context, file, settings, phases)
     return _Drafted(context, settings, weights, phases, search)
 

@@ -24,12 +24,14 @@ def head(block: Block) -> Span:
 
 
 def lower_phases(
-    context: DraftContext, file: File, blocks: Settings | None
+    context: DraftContext, file: File, blocks: Settings | None, *, held_out: bool
 ) -> tuple[model.Phase, ...] | None:
-    """The phases of a file; None after an error. `blocks` are its other settings, if valid."""
+    """The phases of a file; None after an error. `blocks` are its other settings, if valid.
+
+    `held_out` says that there are samples to judge by.
+    """
     found = []
     written = phase_blocks(file)
-    holds_out = blocks is None or blocks.data.holdout or file.block("search") is not None
     epochs = 1 if blocks is None else blocks.train.epochs
     take = "last" if blocks is None else blocks.train.take
     stop = None if blocks is None else blocks.train_plan.stop
@@ -39,7 +41,7 @@ def lower_phases(
         settings = context.resolver.settings(cls, substituted, "phase", block.span)
         if settings is None:
             continue
-        if not holds_out:
+        if not held_out:
             rule = settings.stop.word if settings.stop is not None else "never"
             refuse_settings(context, block, settings.take or "last", rule, "E410")
         names = [name for each in settings.learn for name in context.names.referenced(each)]

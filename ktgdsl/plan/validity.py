@@ -72,7 +72,7 @@ def _calls(plan: Plan) -> Iterator[tuple[str, Call]]:
     if plan.search is not None:
         yield "sampler", plan.search.sampler
         yield "pruner", plan.search.pruner
-        yield from (("objective", call) for call in plan.search.goals)
+        yield from (("objective", call) for call in (plan.search.objective, *plan.search.goals))
 
 
 def _validate(block: str, content: BaseModel) -> None:

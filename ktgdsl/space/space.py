@@ -117,7 +117,9 @@ def lower_space(
             fix = f"of the {TRIES:,} that were tried; at the first, {other.message}"
         return Lowered(None, (*found, Diagnostic("E411", message, first_open(file).span, fix)))
     if not draws:  # only a `let` that nobody mentions is open
-        return Lowered(first.model_copy(update={"search": None}), tuple(found))
+        spec = lower(file, paths, unparsed=unparsed)
+        plan = spec.plan and spec.plan.model_copy(update={"search": None})
+        return Lowered(plan, (*found, *spec.diagnostics))
     endless = next((draw for draw in draws if draw.choices is None), None)
     search = first.search
     if endless is not None and search is not None and search.sampler.name == "all":

@@ -282,6 +282,8 @@ def _stop(call: Call | None) -> str:
 def _plain_text(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return format_number(value) if isinstance(value, float) else str(value)
 
 

@@ -94,7 +94,11 @@ def _readable(run: RunFolder) -> FoundRun:
         path = run.path / "result.json"
         if not path.exists():
             return FoundRun(run.path, _unfinished(run), None, "search", plan, started=started)
-        result = SearchResult.from_json(read_file(path), run.path)
+        try:
+            result = SearchResult.from_json(read_file(path), run.path)
+        except ValueError as error:
+            message = f"{path} cannot be read as the result of a search"
+            raise folder_error(path, message) from error
         best = result.best
         score = best.confirmed or Score.of([best.value])
         return FoundRun(

@@ -2,7 +2,7 @@
 
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -89,6 +89,15 @@ class NodeResult(_Record):
     validation_metrics: dict[str, Score] | None = None
     heads: dict[str, HeadResult] | None = None
 
+    @property
+    def scores(self) -> Iterator[Score]:
+        """All of them, of heads too."""
+        for each in (self, *(self.heads or {}).values()):
+            yield each.accuracy
+            yield from filter(None, [each.validation_accuracy])
+            yield from (each.metrics or {}).values()
+            yield from (each.validation_metrics or {}).values()
+
 
 _MEASURED = ("validation_accuracy", "metrics", "validation_metrics")
 
@@ -116,9 +125,12 @@ class RunResult(_Record):
     stopped: tuple[EarlyStop, ...] = ()
 
     @model_validator(mode="after")
-    def _target_is_a_node(self) -> Self:
+    def _is_whole(self) -> Self:
         if self.target not in self.nodes:
             raise ValueError(f"there is no accuracy of the target {self.target}")
+        for name, node in self.nodes.items():
+            if any(len(score.runs) != len(self.seeds) for score in node.scores):
+                raise ValueError(f"the scores of {name} are not those of {len(self.seeds)} runs")
         return self
 
     def __repr__(self) -> str:

@@ -230,7 +230,17 @@ class TestPhases:
         body = "node a = resnet8 target a edge label -> a"
         assert codes(graph(body, one)) == ["E410"]
         assert codes(graph(body, one + " data digits { holdout = true }")) == []
-        assert codes(graph(body, one + " search { trials = 3 }")) == []
+        space = body.replace("resnet8", "resnet8 | resnet14")
+        assert codes(graph(space, one + " search { trials = 3 }")) == []
+
+    @pytest.mark.parametrize("more", ["", "let unused = 1 | 2"])
+    def test_the_settings_of_a_search_hold_nothing_out_where_nothing_is_open(
+        self, more: str
+    ) -> None:
+        body = "node a = resnet8 target a edge label -> a"
+        blocks = f"train {{ take = best }} search {{ trials = 3 }} {more}"
+        assert codes(graph(body, blocks)) == ["E302"]
+        assert codes(graph(body, f"phase p {{ learn = [a] stop = patience(3) }} {blocks}"))[0] == "E302"
 
 
 class TestDigests:

@@ -89,14 +89,14 @@ class NodeResult(_Record):
     validation_metrics: dict[str, Score] | None = None
     heads: dict[str, HeadResult] | None = None
 
-    @property
-    def scores(self) -> Iterator[Score]:
-        """All of them, of heads too."""
-        for each in (self, *(self.heads or {}).values()):
-            yield each.accuracy
-            yield from filter(None, [each.validation_accuracy])
-            yield from (each.metrics or {}).values()
-            yield from (each.validation_metrics or {}).values()
+
+def _scores(node: NodeResult) -> Iterator[Score]:
+    """All scores of a node and its heads."""
+    results: list[NodeResult | HeadResult] = [node, *(node.heads or {}).values()]
+    for each in results:
+        yield from filter(None, (each.accuracy, each.validation_accuracy))
+        yield from (each.metrics or {}).values()
+        yield from (each.validation_metrics or {}).values()
 
 
 _MEASURED = ("validation_accuracy", "metrics", "validation_metrics")
@@ -129,7 +129,7 @@ class RunResult(_Record):
         if self.target not in self.nodes:
             raise ValueError(f"there is no accuracy of the target {self.target}")
         for name, node in self.nodes.items():
-            if any(len(score.runs) != len(self.seeds) for score in node.scores):
+            if any(len(score.runs) != len(self.seeds) for score in _scores(node)):
                 raise ValueError(f"the scores of {name} are not those of {len(self.seeds)} runs")
         return self
 

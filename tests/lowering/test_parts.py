@@ -240,7 +240,8 @@ class TestPhases:
         body = "node a = resnet8 target a edge label -> a"
         blocks = f"train {{ take = best }} search {{ trials = 3 }} {more}"
         assert codes(graph(body, blocks)) == ["E302"]
-        assert codes(graph(body, f"phase p {{ learn = [a] stop = patience(3) }} {blocks}"))[0] == "E302"
+        phase = f"phase p {{ learn = [a] stop = patience(3) }} {blocks}"
+        assert codes(graph(body, phase)) == ["E410", "E302"]
 
 
 class TestDigests:

@@ -160,6 +160,19 @@ def test_weights_are_found_from_the_new_place(tmp_path: Path) -> None:
     assert again(plan, tmp_path / "deep" / "er").digest == plan.digest
 
 
+def test_every_setting_of_train_is_written_as_it_is_read() -> None:
+    train = (
+        "train { sync_bn = true  clip = 0.5  metrics = [top5]  take = best  stop = patience(2) }"
+    )
+    plan = sound(
+        graph(
+            "node a = resnet8 target a edge label -> a", train + " data digits { holdout = true }"
+        )
+    )
+    assert again(plan, ROOT).digest == plan.digest
+    assert again(plan, ROOT).train == plan.train
+
+
 def test_a_space_is_no_spec() -> None:
     plan = sound("graph g { node a = resnet8 | resnet14 target a edge label -> a }")
     with pytest.raises(ValueError, match="open values"):

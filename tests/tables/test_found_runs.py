@@ -63,6 +63,14 @@ def test_a_search_has_its_best_graph(tmp_path: Path) -> None:
     assert (u.state, u.score) == ("stopped", None)
 
 
+def test_a_result_of_a_search_that_is_none_is_one_line(tmp_path: Path) -> None:
+    write_search(tmp_path / "s", confirmed=None)
+    (tmp_path / "s" / "result.json").write_text("{}")
+    (run,) = found_runs(tmp_path)
+    expected = f"{tmp_path}/s/result.json cannot be read as the result of a search"
+    assert (run.state, run.problem) == ("unreadable", expected)
+
+
 def test_a_run_at_work_is_known_by_its_lock(tmp_path: Path) -> None:
     write_run(tmp_path / "r", None)
     with RunFolder(tmp_path / "r").locked():

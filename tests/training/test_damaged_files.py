@@ -139,6 +139,7 @@ def changed(result: dict[str, Any], *path: str, to: object) -> str:
         (("nodes", "a", "accuracy", "runs"), []),
         (("nodes",), {"a": {"accuracy": {"mean": 1.0, "std": None, "runs": [1.0]}}}),
         (("seeds",), "x"),
+        (("seeds",), [0, 1]),
     ],
 )
 def test_a_result_that_cannot_be_is_refused(

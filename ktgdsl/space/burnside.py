@@ -58,41 +58,45 @@ class Layout:
         return self.nodes * (source + 1) + destination
 
 
-class Meter:
-    """How many steps a computation may still take; a step is about a multiplication."""
+class Budget:
+    """The steps that a computation may still take; a step is about a multiplication."""
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, steps: int) -> None:
+        self.left = steps
 
-    def take(self, steps: int) -> bool:
-        """Takes some steps, if as many are left."""
+    def spend(self, steps: int) -> bool:
+        """Spend some steps; False if fewer are left."""
         if steps > self.left:
             return False
         self.left -= steps
         return True
 
 
-def disjoint(boxes: Iterable[Box], meter: Meter) -> list[Box] | None:
-    """Boxes without a common graph and with the same union; None when steps run out.
+def disjoint(boxes: Iterable[Box], budget: Budget) -> list[Box] | None:
+    """Disjoint boxes with the same union of graphs; None when the budget runs out.
 
-    Unless a box is all that they span, they are split along one that nearly is, at a place
-    where it is not: into what agrees with that box there, and what does not.
+    Boxes are split in two, until one of them equals their span, the least box around all: at a
+    place where the box nearest to the span differs from it, by the values that this box has there.
     """
     found: list[Box] = []
-    waiting = [list(dict.fromkeys(boxes))]
-    while waiting:
-        live = waiting.pop()
-        if not meter.take(len(live) * len(live[0])):
+    stack = [list(dict.fromkeys(boxes))]
+    while stack:
+        live = stack.pop()
+        if not budget.spend(len(live) * len(live[0])):
             return None
         span = tuple(functools.reduce(int.__or__, values) for values in zip(*live, strict=True))
         nearest = min(live, key=lambda box: sum(map(int.__ne__, box, span)))
         if nearest == span:
             found.append(span)
             continue
-        at = next(i for i, values in enumerate(span) if nearest[i] != values)
-        for side in (nearest[at], span[at] & ~nearest[at]):
-            part = ((*b[:at], b[at] & side, *b[at + 1 :]) for b in live if b[at] & side)
-            waiting.append(list(dict.fromkeys(part)))
+        place = next(i for i, values in enumerate(span) if nearest[i] != values)
+        for values in (nearest[place], span[place] & ~nearest[place]):
+            part = (
+                (*box[:place], box[place] & values, *box[place + 1 :])
+                for box in live
+                if box[place] & values
+            )
+            stack.append(list(dict.fromkeys(part)))
     return found
 
 
@@ -105,10 +109,10 @@ def work(layout: Layout) -> int:
 
 
 def classes(layout: Layout, boxes: Sequence[Box]) -> int:
-    """How many graphs the boxes hold, those that are one another's renaming counted once.
+    """The number of graphs in the boxes up to renaming.
 
-    The boxes are disjoint, and renaming leaves their union as it is. By Burnside's lemma the
-    number is the mean, over all renamings, of how many graphs each leaves unchanged.
+    The boxes are disjoint, and their union is closed under renaming. By Burnside's lemma the
+    number is the mean, over all renamings, of the number of graphs that each leaves unchanged.
     """
     total = 0
     for cycles, size in _conjugacy(layout):
@@ -124,7 +128,7 @@ def _conjugacy(layout: Layout) -> Iterator[tuple[Permutation, int]]:
     """A renaming of each cycle type, and how many there are of that type."""
     starts = itertools.accumulate((size for size, _ in layout.blocks), initial=0)
     options = [
-        [_typed(start, lengths) for lengths in _partitions(size, size)]
+        [_of_cycle_type(start, lengths) for lengths in _partitions(size, size)]
         for start, (size, _) in zip(starts, layout.blocks, strict=False)
     ]
     for parts in itertools.product(*options):
@@ -132,17 +136,19 @@ def _conjugacy(layout: Layout) -> Iterator[tuple[Permutation, int]]:
         yield cycles, math.prod(size for _, size in parts)
 
 
-def _typed(start: int, lengths: tuple[int, ...]) -> tuple[Permutation, int]:
+def _of_cycle_type(start: int, lengths: tuple[int, ...]) -> tuple[Permutation, int]:
+    """A renaming with cycles of these lengths, of the nodes from `start` on, and their number."""
     starts = list(itertools.accumulate(lengths, initial=start))
-    cycles = tuple(tuple(range(one, end)) for one, end in itertools.pairwise(starts))
-    alike = math.prod(
+    cycles = tuple(tuple(range(begin, end)) for begin, end in itertools.pairwise(starts))
+    centralizer = math.prod(
         length ** lengths.count(length) * math.factorial(lengths.count(length))
         for length in set(lengths)
     )
-    return cycles, math.factorial(sum(lengths)) // alike
+    return cycles, math.factorial(sum(lengths)) // centralizer
 
 
 def _partitions(total: int, most: int) -> Iterator[tuple[int, ...]]:
+    """The partitions of an integer into parts of at most `most`."""
     if not total:
         yield ()
     for first in range(min(total, most), 0, -1):
@@ -178,9 +184,9 @@ class _Renaming:
     def unchanged(self, box: Box) -> int:
         """How many there are where every node leads to a root, and something into every target.
 
-        All of some cycles lead there, unless a part of them is idle: it sends nothing to the
-        other cycles or to a target, and is free otherwise. That part is unique when all of
-        the others lead there, so that what is too much can be taken off.
+        By inclusion and exclusion over sets of cycles: all choices for a set, less those in which
+        a part of it is idle, that is without an edge to the other cycles or to a target. That part
+        is unique if it is the largest, so that all the others lead to a root.
         """
         sets = 1 << len(self.own)
         ties = self._ties(box)
@@ -192,14 +198,14 @@ class _Renaming:
             if members & self.kept != self.kept:
                 continue
             rows = {1 << i: row[members] for i, row in enumerate(into)}
-            wrong = idle = 0
+            idle_count = idle = 0
             while idle != members:
                 idle = (idle - members) & members  # the next subset, after all of its own
                 low = idle & -idle
                 free[idle] = free[idle ^ low] * rows[low]
                 if not ties[idle] & (sets | members ^ idle):
-                    wrong += useful[members ^ idle] * free[idle]
-            useful[members] = free[members] * taught[members] - wrong
+                    idle_count += useful[members ^ idle] * free[idle]
+            useful[members] = free[members] * taught[members] - idle_count
         return useful[-1]
 
     def _ties(self, box: Box) -> list[int]:
@@ -249,9 +255,9 @@ def _pairs(layout: Layout, one: _Orbit, other: _Orbit) -> list[_Orbit]:
     length = math.lcm(len(one), len(other))
     return [
         tuple(
-            layout.edge(one[k % len(one)], other[(k + apart) % len(other)]) for k in range(length)
+            layout.edge(one[k % len(one)], other[(k + offset) % len(other)]) for k in range(length)
         )
-        for apart in range(one == other, math.gcd(len(one), len(other)))
+        for offset in range(one == other, math.gcd(len(one), len(other)))
     ]
 
 

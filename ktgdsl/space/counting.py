@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ktgdsl.space.burnside import CUT, Box, Layout, Meter, classes, disjoint, work
+from ktgdsl.space.burnside import CUT, Box, Budget, Layout, classes, disjoint, work
 from ktgdsl.space.choice_tables import Choices, Table, tables
 
 MOST_WORK = 6_000_000
-"""How many steps (`burnside.Meter`) a count may take: some seconds."""
+"""How many steps (`burnside.Budget`) a count may take: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def count(*spaces: Choices, most_work: int = MOST_WORK) -> Counts:
     raw = sum(_raw(space) for space in spaces)
     invalid = sum(_invalid(space) for space in spaces)
     families = _families(tables(spaces), most_work)
-    distinct = None if families is None else _exact(families, Meter(most_work))
+    distinct = None if families is None else _exact(families, Budget(most_work))
     if distinct is not None:
         return Counts(raw, invalid, distinct, distinct)
-    bound = None if families is None else _upper_bound(families, Meter(most_work // 4))
+    bound = None if families is None else _upper_bound(families, Budget(most_work // 4))
     return Counts(raw, invalid, None, min(raw - invalid, bound or raw))
 
 
@@ -65,7 +65,7 @@ def _raw(space: Choices) -> int:
 
 
 def _invalid(space: Choices) -> int:
-    """A point is invalid because of what it chooses for the edges into targets alone."""
+    """The number of invalid points: those where all edges into some target are cut."""
     valid = raw = 1
     for target in space.targets:
         into = [edge.kinds for edge in space.edges if edge.destination == target]
@@ -76,9 +76,9 @@ def _invalid(space: Choices) -> int:
 
 
 class _Role(NamedTuple):
-    """Nodes of a space that may change places with one another.
+    """Interchangeable nodes of a space: swapping two of them leaves the space unchanged.
 
-    `group` is the same for roles of which a node of the one could be one of the other.
+    Roles are in one `group` if a node of one might at some points be a node of the other.
     """
 
     nodes: tuple[int, ...]
@@ -113,35 +113,35 @@ class _Rest(NamedTuple):
 
 
 _Family = list[_Rest]
-"""The rests that may hold equal graphs: in all of them as many nodes of each group are left."""
+"""Rests that may contain equal graphs: all of them have as many nodes of each group."""
 
 
-def _exact(families: Sequence[_Family], meter: Meter) -> int | None:
-    """How many distinct graphs there are; None when steps run out."""
+def _exact(families: Sequence[_Family], budget: Budget) -> int | None:
+    """The number of distinct graphs; None when the budget runs out."""
     total = 0
     for rests in families:
         layout = rests[0].layout
-        if not meter.take(layout.size * sum(_arrangements(rest) for rest in rests)):
+        if not budget.spend(layout.size * sum(_arrangements(rest) for rest in rests)):
             return None
-        boxes = disjoint((box for rest in rests for box in _boxes(rest)), meter)
-        if boxes is None or not meter.take(work(layout) * len(boxes)):
+        boxes = disjoint((box for rest in rests for box in _boxes(rest)), budget)
+        if boxes is None or not budget.spend(work(layout) * len(boxes)):
             return None
         total += classes(layout, boxes)
     return total
 
 
-def _upper_bound(families: Sequence[_Family], meter: Meter) -> int | None:
+def _upper_bound(families: Sequence[_Family], budget: Budget) -> int | None:
     """An upper bound, in which graphs of different rests or roles count as different."""
     total = 0
     for rest in (rest.ungrouped for family in families for rest in family):
-        if not meter.take(work(rest.layout)):
+        if not budget.spend(work(rest.layout)):
             return None
         total += classes(rest.layout, list(_boxes(rest)))
     return total
 
 
 def _families(spaces: Sequence[Table], most: int) -> list[_Family] | None:
-    """The families of some spaces, the largest first; None where it is clear that steps run out."""
+    """The families of some spaces, the largest first; None if `most` steps are too few for them."""
     roles = _roles(spaces)
     rests = sum(math.prod(len(role.nodes) + 1 for role in each) for each in roles)
     largest = max(len(space.kinds) for space in spaces)
@@ -179,7 +179,7 @@ def _roles(spaces: Sequence[Table]) -> list[list[_Role]]:
 
 
 def _alike(space: Table) -> list[tuple[int, ...]]:
-    """The nodes that may be renamed, in classes of which any two may change places."""
+    """The classes of interchangeable nodes, of those that may be renamed."""
     classes: list[list[int]] = []
     for node in range(len(space.kept)):
         same = next((each for each in classes if space.alike(each[0], node)), None)
@@ -204,7 +204,7 @@ def _arrangements(rest: _Rest) -> int:
 
 
 def _boxes(rest: _Rest) -> Iterator[Box]:
-    """The graphs on what is left, once for each way that the nodes of a group get names."""
+    """The boxes of a rest, one for each way to name the nodes of a group."""
     by_group = itertools.groupby(rest.roles, key=lambda pair: pair[0].group)
     orders = [list(_orders(Counter(dict(pairs)))) for _, pairs in by_group]
     for order in itertools.product(*orders):

@@ -242,10 +242,10 @@ def plan_at(plan: Plan, point: Point) -> Plan | None:
         raise ValueError("this plan leaves nothing open")
     _check_point(plan.space, point)
     found = parsed(plan.space.text).lower_at(_anywhere(plan), point).plan
-    return None if found is None else _informed(found, plan.data)
+    return None if found is None else _with_facts(found, plan.data)
 
 
-def _informed(plan: Plan, known: model.DataPlan) -> Plan:
+def _with_facts(plan: Plan, known: model.DataPlan) -> Plan:
     """The plan with the facts of the data that `known` has."""
     data = plan.data.model_copy(update={"facts": known.facts})
     same = (data.source, data.root, data.classes_expected) == (

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -181,9 +182,10 @@ def test_numbers_that_are_too_long_to_write_are_rounded(monkeypatch: pytest.Monk
     assert json.loads(json.dumps(facts))["raw"] is None
 
 
-def test_plan_measures_the_hours(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--set", "data.batch=400", "--measure"]
-    assert cli.main(["plan", "specs/space.ktg", *options]) == 0
+def test_plan_measures_the_hours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = tmp_path / "space.ktg"
+    space.write_text(SPACE.format(trials=30, more=""))
+    assert cli.main(["plan", str(space), "--set", "data.batch=400", "--measure"]) == 0
     assert " with one worker, " in capsys.readouterr().out
 
 

@@ -77,19 +77,14 @@ def test_what_is_known_to_be_all_needs_no_more_draws() -> None:
     assert len(drawn(plan, 10, DistinctSampler(plan, distinct=3))) == 3
 
 
-def test_without_dedupe_graphs_come_again_and_invalid_points_do_not() -> None:
+def test_without_dedupe_draws_are_even_and_graphs_come_again() -> None:
+    """Every option comes as often as another; invalid points, which are few, do not come."""
     plan = sound(TWO.format("random(seed=0) dedupe = false"))
     found = drawn(plan, 600)
     assert len(found) == 600
     assert len({each.plan.canonical_digest for each in found}) < 600
     for each in found:
         assert each.plan.graph.into("m1")
-
-
-def test_draws_are_even() -> None:
-    """Without dedupe every option comes as often as another; invalid points are few."""
-    plan = sound(TWO.format("random(seed=0) dedupe = false"))
-    found = drawn(plan, 600)
     counts = Counter(each.params["edge.label->m2.gate"] for each in found)
     assert set(counts) == {"through", "cutoff", "linear", "correct"}
     assert all(110 < count < 190 for count in counts.values())

@@ -35,6 +35,7 @@ class Outputs:
             if node.made.name == ConstantNode.word
         }
         self._network = graph.nodes[0].name
+        self._answer_taps: dict[str, tuple[str, ...]] = {}
 
     def read(self, read: Read, destination: str | None = None, head: str | None = None) -> Read:
         """The read of a node's output on an edge to `destination`, None where there is no edge.
@@ -45,7 +46,10 @@ class Outputs:
 
     def answer_taps(self, node: str) -> tuple[str, ...]:
         """The taps where the logits of a node are."""
-        return tuple(each.tap for each in answers(node, self.heads.get(node, ())))
+        if node not in self._answer_taps:  # every edge of the node asks
+            found = answers(node, self.heads.get(node, ()))
+            self._answer_taps[node] = tuple(each.tap for each in found)
+        return self._answer_taps[node]
 
     def answer_tap(self, node: str, head: str | None) -> str:
         """The tap where the logits of a node in answer to a label are."""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 _Key = TypeVar("_Key")
 
 
+@lru_cache(maxsize=4096)
 def identifier(name: str) -> str:
     """A name of the language as a part of a name in Python."""
     return re.sub(r"\W+", "_", name).strip("_")

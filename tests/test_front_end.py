@@ -2,20 +2,16 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import ktgdsl
 from ktgdsl.compiler import Compiled, check, compile_file, compile_source
 from ktgdsl.diagnostics.diagnostic import CODES, Diagnostic
 from ktgdsl.diagnostics.source import Source
-from tests.generate import specs
 from tests.paths import ROOT
 from tests.specs import codes, compiled, graph
 
@@ -124,46 +120,8 @@ def is_well_formed(result: Compiled) -> None:
     assert (result.plan is None) == bool(errors)
 
 
-TEXTS = [path.read_text("utf-8") for path in (*SHIPPED, *BAD, *(GOOD / f"{n}.ktg" for n in TOUR))]
-WORDS = sorted({word for text in TEXTS for word in re.findall(r"\w+|[^\w\s]+", text)})
-
-
 class TestNeverRaises:
-    @given(st.text(max_size=200))
-    def test_any_text(self, text: str) -> None:
-        is_well_formed(compiled(text))
-
-    @settings(max_examples=100)
-    @given(st.lists(st.sampled_from(WORDS), max_size=40))
-    def test_any_words(self, words: list[str]) -> None:
-        is_well_formed(compiled(" ".join(words)))
-
-    @settings(max_examples=100, deadline=None)  # a space without a valid point takes time
-    @given(st.data())
-    def test_a_spec_changed_somewhere(self, data: st.DataObject) -> None:
-        pieces = re.findall(r"\s+|\w+|[^\w\s]", data.draw(st.sampled_from(TEXTS)))
-        for _ in range(data.draw(st.integers(1, 4))):
-            i = data.draw(st.integers(0, len(pieces) - 1))
-            other = data.draw(st.sampled_from([*WORDS, *pieces]))
-            action = data.draw(st.sampled_from(["leave out", "replace", "insert", "swap"]))
-            if action == "insert":
-                pieces.insert(i, other)
-            elif action == "swap":
-                j = data.draw(st.integers(0, len(pieces) - 1))
-                pieces[i], pieces[j] = pieces[j], pieces[i]
-            else:
-                pieces[i] = "" if action == "leave out" else other
-        is_well_formed(compiled("".join(pieces)))
-
-    @given(specs(), st.lists(st.text(max_size=20), max_size=3))
-    def test_any_overrides(self, text: str, given_: list[str]) -> None:
-        is_well_formed(compiled(text, given_))
-
-    @given(st.sampled_from(["node.a", "node.a.weights", "train.epochs", "let.x", "data", "data.x"]),
-           st.lists(st.sampled_from(WORDS), max_size=6))  # fmt: skip
-    def test_any_values_of_overrides(self, path: str, words: list[str]) -> None:
-        text = "let x = 1\ngraph g { node a = resnet8 target a edge label -> a }"
-        is_well_formed(compiled(text, [f"{path}={' '.join(words)}"]))
+    """`tests.fuzz` has texts and overrides."""
 
     @pytest.mark.parametrize(
         "content",

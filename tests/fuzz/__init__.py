@@ -1,0 +1,1 @@
+"""Random inputs for all that reads text: `python -m tests.fuzz`."""

@@ -32,9 +32,12 @@ def unusable(file: File) -> dict[str, Diagnostic]:
 def too_deep(file: File) -> Iterator[Diagnostic]:
     """Errors about values that are nested too deep only once their `let`s are expanded."""
     _, sizes = _refused(file)
-    if any(levels for levels, _ in sizes.values()):
+    deepest = max((levels for levels, _ in sizes.values()), default=0)
+    if deepest:
         for value in (v for s in file.statements if not isinstance(s, Let) for v in _values(s)):
-            if _size(value, sizes)[0] > MOST_LEVELS:
+            # Each level of a value has a character at least, which is much faster to see.
+            short = value.span.end - value.span.start + deepest <= MOST_LEVELS
+            if not short and _size(value, sizes)[0] > MOST_LEVELS:
                 message = f"this, with the `let`s in it, is more than {MOST_LEVELS} levels deep"
                 yield Diagnostic("E003", message, value.span)
 

@@ -100,8 +100,9 @@ def _epoch_line(progress: RunProgress, done: EpochDone) -> str:
     cells = epoch_cells(progress, done)
     if progress.rate is not None:
         cells.append(step_rate(progress.rate))
-    if progress.seconds_left:
-        cells.append(f"{duration(progress.seconds_left)} left")
+    left = progress.seconds_left or 0
+    if round(left):
+        cells.append(f"{duration(left)} left")
     return "  ".join(cells)
 
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from ktgdsl.vocabulary.search import SearchSettings
 
 
+_OF_TRAINING: tuple[Literal["data", "train", "pretrain"], ...] = ("data", "train", "pretrain")
+
+
 class Settings(NamedTuple):
     """The blocks `data`, `train` and `pretrain` of a file, as settings and as parts of a plan.
 
@@ -60,6 +63,17 @@ def lower_settings(
     resolver: Resolver, substitution: Substitution, file: File, paths: SpecPaths
 ) -> Settings | None:
     """The settings of a file; None after a complaint."""
+    blocks = [block for kind in _OF_TRAINING if (block := file.block(kind)) is not None]
+    if any(substitution.is_open(block) for block in blocks):
+        return _lower_settings(resolver, substitution, file, paths)
+    # They are the same at all points of a space.
+    what = "settings", isinstance(substitution, NothingOpen), paths.folder, *paths.used.items()
+    return resolver.cached(what, lambda: _lower_settings(resolver, substitution, file, paths))
+
+
+def _lower_settings(
+    resolver: Resolver, substitution: Substitution, file: File, paths: SpecPaths
+) -> Settings | None:
     written, learning = _block(file, "data"), _block(file, "train")
     dataset: object = Digits.model_construct()
     if (subject := written.subject) is not None:

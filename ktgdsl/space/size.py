@@ -53,7 +53,7 @@ def size(plan: Plan) -> Size:
     if (counts := _counted(plan)) is not None:
         return Size(raw, counts.invalid, counts.distinct, counts.bound)
     if raw <= ONE_BY_ONE:
-        found = [plan_at(plan, point) for point in points(plan.space.draws)]
+        found = (plan_at(plan, point) for point in points(plan.space.draws))
         valid = [each.canonical_digest for each in found if each is not None]
         return Size(raw, raw - len(valid), len(set(valid)), len(set(valid)))
     return Size(raw, None, None, raw)

@@ -48,11 +48,20 @@ def test_a_thousand_options_are_looked_up_once_each(what: str, calls: Counter[st
     assert calls["strong_components"] <= 5
     assert calls["expand"] == 1000 + 2  # each option, the draws, and the first point
     assert calls["bind"] <= 1000 + 100
+    assert calls["_lower_settings"] == 1
     calls.clear()
     for index in range(3):
         (draw,) = plan.space.draws if plan.space else ()
         assert plan_at(plan, {draw.name: index}) is not None
     assert calls["strong_components"] <= 1
+
+
+def test_open_settings_are_looked_up_at_each_point(calls: Counter[str]) -> None:
+    text = graph("node a = resnet8 target a edge label -> a", "train { epochs = 1 | 2 | 3 }")
+    plan = sound(text)
+    assert calls["_lower_settings"] >= 3
+    points = [plan_at(plan, {"train.epochs": index}) for index in range(3)]
+    assert [each.train.epochs for each in points if each is not None] == [1, 2, 3]
 
 
 def test_open_nodes_are_looked_up_by_what_they_may_be(calls: Counter[str]) -> None:

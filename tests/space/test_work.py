@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ktgdsl.lowering import edges, let_checks, lower
+from ktgdsl.lowering import blocks, edges, let_checks, lower
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.space.space import plan_at
 from tests.specs import graph, sound
@@ -30,6 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted(Resolver, "bind")
     counted(edges, "make_pair")
     counted(let_checks, "strong_components")
+    counted(blocks, "_lower_settings")
     return counts
 
 
@@ -54,6 +55,7 @@ def test_a_thousand_options_are_looked_up_once_each(what: str, calls: Counter[st
         (draw,) = plan.space.draws if plan.space else ()
         assert plan_at(plan, {draw.name: index}) is not None
     assert calls["strong_components"] <= 1
+    assert calls["_lower_settings"] <= 1
 
 
 def test_open_settings_are_looked_up_at_each_point(calls: Counter[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lark import Lark, Token
 
-from ktgdsl.files import cache_root, private_folder
+from ktgdsl.files import cache_root, private_folder, sha256, write_atomic
 from ktgdsl.syntax.builder import tree_builder
 
 STARTS = ("file", "member", "setting", "value")
@@ -36,10 +36,37 @@ def lark_parser() -> Lark:
 def build(cache: str | None = None, *, strict: bool = False) -> Lark:
     """A parser, whose parse table is read from or written to the file `cache`.
 
-    Lark makes the table anew where the file is missing, damaged, or of another grammar or
-    version, and does without where the file cannot be written. `strict` refuses terminals that
-    collide.
+    Lark makes the table anew where the file is missing, or of another grammar or version, and does
+    without where the file cannot be written. It would use most tables that are damaged, so those
+    are removed. `strict` refuses terminals that collide.
     """
+    if cache is None:
+        return _lark(None, strict)
+    table, digest = Path(cache), Path(cache).with_suffix(".sha256")
+    known = _content(digest)
+    with suppress(OSError):
+        if known != _digest(table):
+            table.unlink(missing_ok=True)
+    parser = _lark(cache, strict)
+    with suppress(OSError):
+        if known != (found := _digest(table)):
+            write_atomic(digest, found)
+    return parser
+
+
+def _digest(table: Path) -> bytes:
+    return sha256(_content(table)).encode()
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file, nothing where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _lark(cache: str | None, strict: bool) -> Lark:
     return Lark(
         (grammar_folder() / "ktg.lark").read_text(encoding="utf-8"),
         parser="lalr",

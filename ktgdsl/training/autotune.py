@@ -236,7 +236,9 @@ def _load(path: Path | None, options: tuple[Execution, ...]) -> dict[str, float]
     if path is None:
         return None
     try:
-        content, _ = unsealed_json(path.read_text(encoding="utf-8"))
+        content, is_sealed = unsealed_json(path.read_text(encoding="utf-8"))
+        if not is_sealed:
+            return None
         return {name: float(content["milliseconds"][name]) for name in map(name_of, options)}
     except (OSError, ValueError, KeyError, TypeError):
         return None

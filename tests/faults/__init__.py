@@ -1,0 +1,1 @@
+"""Faults, measured: kills, damaged files, full disks and a long search."""

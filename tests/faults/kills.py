@@ -1,0 +1,208 @@
+"""Runs and searches that are killed at random times: `python -m tests.faults.kills CASE ...`.
+
+Without a case all are tried. A process gets SIGKILL (a run, the owner of a search, its workers), and
+what is left is resumed until it ends by itself; the result has to be that of one that nobody killed,
+to the bit. `--kills` says how often a run is killed, and a worker for each kill of an owner; of a
+search `--owners` are.
+"""
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ktgdsl
+from ktgdsl.plan.model import Plan
+from ktgdsl.searching import process
+from ktgdsl.searching.search import resume as resume_search
+from ktgdsl.searching.search import search
+from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.run import resume, run
+from tests.forked import Forked, forked_workers
+from tests.training.test_run import assert_equal_runs
+
+_PAIR = "node a, b = resnet(depth=8, width=4) target a edge label -> * edge b <-> a : kl"
+RUNS = {
+    "phases": (
+        f"graph g {{ {_PAIR} }} phase one {{ learn = [b] epochs = 12 take = best }} "
+        "phase two { learn = [a] epochs = 6 }",
+        "validation = 64 holdout = true",
+        "",
+    ),
+    "ensembles": (
+        f"graph g {{ {_PAIR} node e = ensemble(a, b, combine=gated(by=a.stage1), detach=false) "
+        "edge label -> e edge e -> a : kl(T=3) node m = ema(a) edge m -> b : mse }",
+        "",
+        "epochs = 24",
+    ),
+    "sequential updates": (
+        f"graph g {{ {_PAIR} edge a -> a : mse via stable }}",
+        "augment = paper views = 2",
+        "epochs = 24 update = sequential optimizer = adam",
+    ),
+    "repeats": (f"graph g {{ {_PAIR} }}", "augment = paper", "epochs = 8 repeats = 3"),
+    "steps": (
+        "graph g { node a = wrn(depth=10, widen=1, dropout=0.3) node m = ema(a) target a "
+        "edge label -> a edge m -> a : mse }",
+        "augment = paper labeled = 64 labeled_batch = 8",
+        "epochs = 12 checkpoint = 3 steps",
+    ),
+}
+SPACE = """
+graph killed {
+    node a, b = python("tests.test_run_files:small")
+    target a
+    edge label -> * via through | linear | correct
+    edge b <-> a : kl(T=1 | 2 | 4) via correct | linear | cutoff
+}
+data digits { batch = 64 }
+train { epochs = 6  optimizer = sgd(lr=log(1e-3 .. 1e-1)) }
+search { trials = %d  pruner = never }
+"""
+"""Nothing is pruned: who is depends on which worker is faster."""
+
+
+def plan_of(case: str) -> Plan:
+    """The plan of a run."""
+    graph, data, train = RUNS[case]
+    text = f"{graph} data digits {{ batch = 32 samples = 320 {data} }} train {{ {train} }}"
+    return complete(ktgdsl.loads(text))
+
+
+def _train(plan: Plan, folder: Path) -> None:
+    resume(folder) if folder.exists() else run(plan, out=folder, device="cpu", deterministic=True)
+
+
+def _killed_after(seconds: float, started: Forked, log: Path) -> bool:
+    """Kill a process after so long, unless it has come to its end before; whether it had not."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and started.poll() is None:
+        time.sleep(0.005)
+    started.kill()
+    code = started.wait(60)
+    assert code in (0, -signal.SIGKILL), log.read_text()
+    return code != 0
+
+
+def killed_run(case: str, kills: int, folder: Path, seed: int = 0) -> str:
+    """Kill a run so many times, in one training or, where it is over before, in several.
+
+    Returns what happened, in words.
+    """
+    draw, plan, log = random.Random(f"{case} {seed}"), plan_of(case), folder / "log.txt"
+    whole, out = folder / "whole", folder / "r"
+    Forked(time.time, output=log).wait(600)  # the server of the processes is there now
+    began, started = time.time(), Forked(_train, plan, whole, output=log)
+    assert started.wait(600) == 0, log.read_text()
+    to_plan = (whole / "plan.json").stat().st_mtime - began
+    length = (whole / "result.json").stat().st_mtime - began - to_plan
+    done = runs = at_start = 0
+    while done < kills or out.exists():
+        # Most lives are long enough for an epoch, and all together hardly for the whole training.
+        seconds = draw.uniform(0, 2 * to_plan + 2 * length / kills) if done < kills else 600.0
+        killed = _killed_after(seconds, Forked(_train, plan, out, output=log), log)
+        done += killed
+        if not killed:
+            assert_equal_runs(out, whole)
+            shutil.rmtree(out)
+            runs += 1
+        elif out.exists() and not (out / "plan.json").exists():
+            shutil.rmtree(out)  # nothing is in it yet, and it is no folder of a run
+            at_start += 1
+    return f"{case}: {done} kills, {runs} runs, all equal to the bit ({at_start} before the plan)"
+
+
+def _search(space: str, folder: Path, kills: int, seed: int) -> None:
+    """Search as an owner whose workers are killed so many times; each kill is a line of a file."""
+    workers: list[Any] = []
+
+    def kill() -> None:
+        draw = random.Random(seed)
+        for _ in range(kills):
+            time.sleep(draw.expovariate(1.0) + 0.2)
+            if alive := [each for each in workers if each.poll() is None]:
+                os.kill(draw.choice(alive).pid, signal.SIGKILL)
+                with (folder.parent / "kills.txt").open("a") as lines:
+                    lines.write("x\n")
+
+    with forked_workers():
+        start = process.subprocess.Popen
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            workers.append(start(*arguments, **options))
+            return workers[-1]
+
+        process.subprocess.Popen = noted  # type: ignore[misc, assignment]  # in this process alone
+        threading.Thread(target=kill, daemon=True).start()
+        if folder.exists():
+            resume_search(folder)
+        else:
+            plan = ktgdsl.loads(space)
+            search(plan, out=folder, device="cpu", workers=2, spec=space)
+
+
+def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int = 0) -> str:
+    """Kill the owner of a search, each time after so many kills of workers.
+
+    Returns what happened, in words.
+    """
+    space, log, lines = SPACE % trials, folder / "log.txt", folder / "kills.txt"
+    draw = random.Random(seed)
+    code = Forked(_search, space, folder / "whole", 0, 0, output=log).wait(1200)
+    assert code == 0, log.read_text()
+    lines.write_text("")
+    for number in range(owners):
+        owner = Forked(_search, space, folder / "s", kills, number, output=log)
+        wanted = (number + 1) * kills
+        while len(lines.read_text()) // 2 < wanted and owner.poll() is None:
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0, 1))
+        assert owner.poll() is None, f"too few trials for owner {number + 1}: {log.read_text()}"
+        owner.kill()
+        owner.wait(60)
+    assert Forked(_search, space, folder / "s", 0, 0, output=log).wait(1200) == 0, log.read_text()
+    assert rows(folder / "s") == rows(folder / "whole")
+    one, other = ((folder / name / "best.ktg").read_bytes() for name in ("s", "whole"))
+    assert one == other
+    found = len(lines.read_text()) // 2
+    return f"a search of {trials} trials: {found} kills of workers, {owners} of owners, all equal"
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The trials of a search, without how long they took."""
+    with (folder / "trials.csv").open(newline="") as table:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(table)]
+
+
+def main() -> int:
+    """Read the options, and kill."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=[*RUNS, "search"])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--owners", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for case in options.cases:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if case == "search":
+                workers = options.kills // 2
+                said = killed_search(options.trials, options.owners, workers, folder, options.seed)
+            else:
+                said = killed_run(case, options.kills, folder, options.seed)
+        print(f"{said}, in {time.monotonic() - began:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -108,6 +108,18 @@ class SearchFolder:
         lost = (n for n, (_, state) in enumerate(rows) if state in ends and n not in over)
         return next(lost, None)
 
+    def require_trials(self, trials: Sequence[FrozenTrial], result: SearchResult) -> None:
+        """Raise RunError (E502) where a journal, with these trials, lacks some of the result."""
+        states = [STATES[trial.state] for trial in trials]
+        if {state: states.count(state) for state in states} != result.states:
+            counted = ", ".join(f"{count} {state}" for state, count in result.states.items())
+            raise folder_error(
+                self.journal,
+                f"the journal {self.journal} was cut off: it has other trials than result.json, "
+                f"whose are {counted}",
+                "put the file back from a copy; result.json, best.ktg and top are whole",
+            )
+
     def result(self) -> SearchResult | None:
         """The result, or None while the search is not finished."""
         path = self.path / "result.json"

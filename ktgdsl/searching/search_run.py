@@ -120,6 +120,7 @@ class SearchRun:
     def run(self) -> SearchOutcome:
         """Train what is left, judge it, and write the result."""
         if self.result is not None:
+            self.folder.require_trials(self.study.trials, self.result)
             self.listener(SearchFinished(self.plan, self.result, already=True))
             return self._outcome(self.result)
         environment = self.folder.run.environment()

@@ -1,9 +1,9 @@
 """Runs and searches that are killed at random times: `python -m tests.faults.kills CASE ...`.
 
-Without a case all are tried. A process gets SIGKILL (a run, the owner of a search, its workers), and
-what is left is resumed until it ends by itself; the result has to be that of one that nobody killed,
-to the bit. `--kills` says how often a run is killed, and a worker for each kill of an owner; of a
-search `--owners` are.
+Without a case all are tried. A process gets SIGKILL (a run, the owner of a search, its workers),
+and what is left is resumed until it ends by itself; the result has to be that of one that nobody
+killed, to the bit. `--kills` says how often a run is killed. The owner of a search is `--owners`
+times, each after half as many kills of its workers.
 """
 
 import argparse
@@ -65,7 +65,7 @@ graph killed {
 }
 data digits { batch = 64 }
 train { epochs = 6  optimizer = sgd(lr=log(1e-3 .. 1e-1)) }
-search { trials = %d  pruner = never }
+search { trials = %d  pruner = none }
 """
 """Nothing is pruned: who is depends on which worker is faster."""
 
@@ -134,19 +134,20 @@ def _search(space: str, folder: Path, kills: int, seed: int) -> None:
                     lines.write("x\n")
 
     with forked_workers():
-        start = process.subprocess.Popen
+        subprocesses: Any = vars(process)["subprocess"]  # that of forked workers
+        start = subprocesses.Popen
 
         def noted(*arguments: Any, **options: Any) -> Any:
             workers.append(start(*arguments, **options))
             return workers[-1]
 
-        process.subprocess.Popen = noted  # type: ignore[misc, assignment]  # in this process alone
+        subprocesses.Popen = noted
         threading.Thread(target=kill, daemon=True).start()
         if folder.exists():
             resume_search(folder)
         else:
             plan = ktgdsl.loads(space)
-            search(plan, out=folder, device="cpu", workers=2, spec=space)
+            search(plan, out=folder, device="cpu", workers=2)
 
 
 def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int = 0) -> str:

@@ -1,8 +1,8 @@
 """A search of many short trials: whether memory, open files, threads or processes grow.
 
 `python -m tests.faults.soak --trials 2000`. A row says, when so many trials were over, what the
-owner and its largest worker had: resident memory, open files, threads; and how many processes there
-were. A worker that is started anew would hide its growth, so the numbers of the workers are checked.
+owner and its largest worker had: resident memory, open files, threads; and how many processes
+there were, with the numbers of the workers: one that is started anew would hide its growth.
 """
 
 import argparse

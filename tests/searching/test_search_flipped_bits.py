@@ -12,6 +12,7 @@ import pytest
 
 import ktgdsl
 from ktgdsl.errors import RunError
+from ktgdsl.report.curves.recorded_search import read_search
 from ktgdsl.searching import search_run
 from ktgdsl.searching.events import Event, SearchStarted, TrialEnded
 from ktgdsl.searching.search import resume
@@ -152,3 +153,17 @@ def test_a_journal_that_is_cut_short_is_repaired_with_a_line(
             "in study.journal.torn-1"
         )
         assert outcome(copy) == outcome(whole)
+
+
+def test_a_finished_search_whose_journal_was_cut_off_is_refused(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Between two entries, of which no other line tells."""
+    copy = shutil.copytree(whole, tmp_path / "s")
+    lines = (copy / "study.journal").read_bytes().splitlines(keepends=True)
+    end = [n for n, line in enumerate(lines, start=1) if b'"op_code":6' in line][3]
+    (copy / "study.journal").write_bytes(b"".join(lines[:end]))
+    for read in (resume, read_search):
+        with pytest.raises(RunError, match="was cut off: it has other trials than") as error:
+            read(copy)
+        assert [each.code for each in error.value.diagnostics] == ["E502"]

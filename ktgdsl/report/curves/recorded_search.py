@@ -50,6 +50,8 @@ def read_search(folder: Path) -> RecordedSearch:
         except RunError as error:
             message = f"the journal {found.journal} is damaged"
             raise folder_error(found.journal, message, "put the file back from a copy") from error
+    if result is not None:
+        found.require_trials(trials, result)
     return RecordedSearch(folder.resolve().name, folder, plan, trials, importances, result)
 
 

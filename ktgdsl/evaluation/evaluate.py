@@ -15,7 +15,6 @@ from ktgdsl.measures.counter import Counter
 from ktgdsl.measures.counts import Counts
 from ktgdsl.plan.heads import Answer, answers_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.data import Split as Samples
 from ktgdsl.training.data import batches_in_order
 from ktgdsl.training.datasets.loaders import loaders_reported
@@ -25,6 +24,7 @@ from ktgdsl.training.networks import load_network
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
+from ktgdsl.training.user_code_errors import locating_user_errors
 
 
 def evaluate(
@@ -121,7 +121,7 @@ def _counted(
         for name in names
         for answer in answers[name]
     }
-    with blaming_own_code(networks, plan):
+    with locating_user_errors(networks, plan):
         for image, label in batches_in_order(samples, at_once):
             for name, network in networks.items():
                 # A network of the user's may write into its input.

@@ -9,14 +9,14 @@ from ktgdsl.backend.normalization import input_normalization
 from ktgdsl.errors import warn
 from ktgdsl.training.data import Split, batches_in_order
 
-LOOKED_AT = 64
-"""Images whose range is looked at."""
+CHECKED_IMAGES = 64
+"""How many images the range is taken from."""
 
-MOST_FROM_ZERO, MOST_NORMALIZED = 2, 30
-"""The brightest pixels of images that are nowhere negative, and of others."""
+MAX_NONNEGATIVE, MAX_NORMALIZED = 2, 30
+"""The greatest absolute values of scaled images: of those without negative values, of others."""
 
 
-def ask_about_float_images(split: Split, networks: Mapping[str, nn.Module]) -> None:
+def warn_of_float_images(split: Split, networks: Mapping[str, nn.Module]) -> None:
     """Warn of a network that normalises images by itself which are not from 0 to 1 (W305), and of
     images that nobody has scaled (W308).
 
@@ -25,7 +25,7 @@ def ask_about_float_images(split: Split, networks: Mapping[str, nn.Module]) -> N
     """
     if split.image.dtype != torch.float32:
         return
-    image, _ = next(batches_in_order(split, LOOKED_AT))
+    image, _ = next(batches_in_order(split, CHECKED_IMAGES))
     least, greatest = image.min().item(), image.max().item()
     own = [name for name, network in networks.items() if input_normalization(network) is not None]
     if own and split.preprocessing.mean is None and not (least >= 0 and greatest <= 1):
@@ -42,10 +42,10 @@ def ask_about_float_images(split: Split, networks: Mapping[str, nn.Module]) -> N
 
 
 def _is_unscaled(least: float, greatest: float) -> bool:
-    """Whether these are no images from 0 to 1, nor such that were normalised, which are around 0
-    and seldom beyond ten standard deviations.
+    """Whether the range is neither that of images from 0 to 1 nor that of normalised ones, which
+    are around 0 and seldom beyond ten standard deviations.
     """
-    return max(-least, greatest) > MOST_NORMALIZED or (least >= 0 and greatest > MOST_FROM_ZERO)
+    return max(-least, greatest) > MAX_NORMALIZED or (least >= 0 and greatest > MAX_NONNEGATIVE)
 
 
 def _warn_of_nodes(own: Sequence[str], least: float, greatest: float) -> None:

@@ -13,7 +13,6 @@ from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
-from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order
 from ktgdsl.training.epoch_steps import WITHIN, EpochSteps, OnSteps
@@ -26,12 +25,13 @@ from ktgdsl.training.events import (
     SplitName,
     ignore,
 )
-from ktgdsl.training.float_images import ask_about_float_images
+from ktgdsl.training.float_images import warn_of_float_images
 from ktgdsl.training.group import agree
-from ktgdsl.training.measured import Measuring
+from ktgdsl.training.metric_counts import MetricCounts
 from ktgdsl.training.metrics import Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
 from ktgdsl.training.stopping import no_progress
+from ktgdsl.training.user_code_errors import locating_user_errors
 
 
 class UnfitStateError(RunError):
@@ -130,7 +130,7 @@ def epochs(
     plan, networks = step.plan, step.networks
     shown = data.train.preprocessing
     set_data_normalization(networks.values(), shown.mean, shown.std)
-    ask_about_float_images(data.train, networks)
+    warn_of_float_images(data.train, networks)
     _require_equal_images(plan, data.train)
     if resume is not None:
         _fitting(step.load_state_dict, resume.state)
@@ -203,9 +203,9 @@ def evaluate_and_measure(
     step: Stepper, split: Split, nodes: Collection[str]
 ) -> tuple[dict[str, float], Measured]:
     """As `evaluate_nodes`, and the metrics of the plan with it."""
-    measuring = Measuring(step.plan.train.metrics)
-    watch = measuring if step.plan.train.metrics else None
-    return evaluate_nodes(step, split, nodes, watch), measuring.read()
+    counts = MetricCounts(step.plan.train.metrics)
+    watch = counts if step.plan.train.metrics else None
+    return evaluate_nodes(step, split, nodes, watch), counts.read()
 
 
 def evaluate_nodes(
@@ -216,7 +216,7 @@ def evaluate_nodes(
         return {}
     at_once = step.plan.data.evaluation_batch_size
     among = processes() if watch is None else ALONE  # a watch has to see all answers
-    with blaming_own_code(step.networks, step.plan):
+    with locating_user_errors(step.networks, step.plan):
         return evaluate(
             step.predictor(nodes), batches_in_order(split, at_once, among), watch, among
         )

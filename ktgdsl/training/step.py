@@ -14,7 +14,6 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase, Program
 from ktgdsl.program.values import SECOND_VIEW
 from ktgdsl.training.best import best_epochs
-from ktgdsl.training.blame import blaming_own_code
 from ktgdsl.training.captured import CudaGraph, Record
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.module_states import load_module_states, module_states
@@ -22,6 +21,7 @@ from ktgdsl.training.network_dry_run import require_logits
 from ktgdsl.training.phase_step import PhaseStep
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor, predictor
 from ktgdsl.training.state_checks import require_like, require_number
+from ktgdsl.training.user_code_errors import locating_user_errors
 
 
 class Stepper:
@@ -210,7 +210,7 @@ class Stepper:
         if self.taken == self._ends[self._index]:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
-        with blaming_own_code(self.networks, self.plan):
+        with locating_user_errors(self.networks, self.plan):
             output = self._step(done + 1, image, label, *self._step.further(sample, second_view))
         self.taken += 1
         return output

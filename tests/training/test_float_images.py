@@ -11,7 +11,7 @@ from ktgdsl.backend.normalization import normalize_inputs
 from ktgdsl.errors import KtgWarning
 from ktgdsl.training.data import Split
 from ktgdsl.training.datasets.preprocessing import Preprocessing
-from ktgdsl.training.float_images import ask_about_float_images
+from ktgdsl.training.float_images import warn_of_float_images
 
 
 def teacher() -> nn.Module:
@@ -29,7 +29,7 @@ def images(least: float, greatest: float) -> Split:
 @pytest.mark.parametrize(("least", "greatest"), [(-2, 2), (0, 255), (-0.1, 1)])
 def test_images_that_are_not_from_0_to_1_are_asked_about(least: float, greatest: float) -> None:
     with pytest.warns(KtgWarning) as caught:
-        ask_about_float_images(images(least, greatest), {"t": teacher(), "s": nn.Flatten()})
+        warn_of_float_images(images(least, greatest), {"t": teacher(), "s": nn.Flatten()})
     message = caught[0].message
     assert isinstance(message, KtgWarning)
     assert message.diagnostic.code == "W305"
@@ -42,7 +42,7 @@ def test_images_that_are_not_from_0_to_1_are_asked_about(least: float, greatest:
 )
 def test_images_that_nobody_has_scaled_are_asked_about(least: float, greatest: float) -> None:
     with pytest.warns(KtgWarning) as caught:
-        ask_about_float_images(images(least, greatest), {"s": nn.Flatten()})
+        warn_of_float_images(images(least, greatest), {"s": nn.Flatten()})
     (each,) = (each.message for each in caught)
     assert isinstance(each, KtgWarning)
     assert each.diagnostic.code == "W308"
@@ -53,9 +53,9 @@ def test_a_mean_of_another_unit_is_asked_about() -> None:
     half = Preprocessing(None, torch.full((1, 1, 1), 0.5), torch.full((1, 1, 1), 0.5))
     whole = Preprocessing(None, torch.full((1, 1, 1), 127.5), torch.full((1, 1, 1), 127.5))
     split = images(0, 255)
-    ask_about_float_images(replace(split, preprocessing=whole), {"s": nn.Flatten()})
+    warn_of_float_images(replace(split, preprocessing=whole), {"s": nn.Flatten()})
     with pytest.warns(KtgWarning, match="`mean` and `std` taken off, from -1 to 509"):
-        ask_about_float_images(replace(split, preprocessing=half), {"s": nn.Flatten()})
+        warn_of_float_images(replace(split, preprocessing=half), {"s": nn.Flatten()})
 
 
 def test_others_are_not() -> None:
@@ -64,9 +64,9 @@ def test_others_are_not() -> None:
     known = Split(images(-2, 2).image, scaled.label, preprocessing=Preprocessing(None, mean, mean))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ask_about_float_images(images(0, 1), {"t": teacher()})
-        ask_about_float_images(images(-2, 2), {"s": nn.Flatten()})
-        ask_about_float_images(images(-0.42, 28), {"s": nn.Flatten()})
-        ask_about_float_images(images(0, 1.1), {"s": nn.Flatten()})
-        ask_about_float_images(scaled, {"t": teacher()})
-        ask_about_float_images(known, {"t": teacher()})
+        warn_of_float_images(images(0, 1), {"t": teacher()})
+        warn_of_float_images(images(-2, 2), {"s": nn.Flatten()})
+        warn_of_float_images(images(-0.42, 28), {"s": nn.Flatten()})
+        warn_of_float_images(images(0, 1.1), {"s": nn.Flatten()})
+        warn_of_float_images(scaled, {"t": teacher()})
+        warn_of_float_images(known, {"t": teacher()})

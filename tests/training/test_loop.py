@@ -118,7 +118,7 @@ def test_the_loss_of_a_node_is_the_sum_over_its_edges() -> None:
 
 def test_steps_are_reported_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
-    monkeypatch.setattr("ktgdsl.training.loop.time.monotonic", lambda: next(clock) * 0.04)
+    monkeypatch.setattr("ktgdsl.training.epoch_steps.time.monotonic", lambda: next(clock) * 0.04)
     events: list[Event] = []
     train_plan(pair(), listener=events.append)
     # A look at the clock every 0.04 s: at least 0.1 s have passed at every third.

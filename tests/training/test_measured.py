@@ -15,7 +15,7 @@ from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.report.run_text import plain_run_listener
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.training.events import EpochDone, Event, RepeatStarted
-from ktgdsl.training.measured import Measuring
+from ktgdsl.training.metric_counts import MetricCounts
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.vocabulary.metrics import Metric
 from tests.trained import train_plan
@@ -50,14 +50,14 @@ def test_every_metric_that_a_spec_may_name_is_computed() -> None:
 
 
 def test_metrics_by_hand() -> None:
-    measuring = Measuring(["f1", "top5"])
+    counts = MetricCounts(["f1", "top5"])
     logits = torch.tensor([[9.0, 0, 0], [9.0, 0, 0], [0, 9.0, 0], [0, 0, 9.0]])
     label = torch.tensor([0, 1, 1, -1])
-    measuring({"a": logits, "b": logits.flip(1)}, label)
-    measuring({"a": logits[:1], "b": logits[:1]}, label[:1])
+    counts({"a": logits, "b": logits.flip(1)}, label)
+    counts({"a": logits[:1], "b": logits[:1]}, label[:1])
     # Of a: class 0 has tp 2 of 2 and 3 answers, class 1 tp 1 of 2 and 1 answer; class 2 is not met.
-    assert measuring.read()["a"] == pytest.approx({"f1": 100 * (4 / 5 + 2 / 3) / 2, "top5": 100.0})
-    assert [*measuring.read()] == ["a", "b"]
+    assert counts.read()["a"] == pytest.approx({"f1": 100 * (4 / 5 + 2 / 3) / 2, "top5": 100.0})
+    assert [*counts.read()] == ["a", "b"]
 
 
 def test_nothing_is_measured_that_is_not_named() -> None:
@@ -76,8 +76,8 @@ def test_a_training_is_the_same_with_and_without_metrics() -> None:
 
 
 def test_pre_trainings_and_trials_measure_nothing_else() -> None:
-    measuring = plan("metrics = [f1]")
-    assert pretraining_plan(measuring, measuring.graph.nodes[1], 0).train.metrics == ()
+    measured = plan("metrics = [f1]")
+    assert pretraining_plan(measured, measured.graph.nodes[1], 0).train.metrics == ()
     space = "let T = 1 | 2\n" + SPEC.replace("EXTRA", "metrics = [f1]").replace("kl", "kl(T=T)")
     found = ktgdsl.loads(space + "search { trials = 2 }")
     assert found.train.metrics == ("f1",)

@@ -1,4 +1,4 @@
-"""Measures what `train { metrics }` names, besides the accuracy, while nodes are evaluated."""
+"""Computes the metrics of `train { metrics }` while nodes are evaluated for their accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +11,8 @@ from ktgdsl.training.events import Measured
 from ktgdsl.vocabulary.metrics import Metric
 
 
-class Measuring:
-    """Counts the answers of nodes, and computes some metrics of them."""
+class MetricCounts:
+    """Counts the answers of nodes batch by batch, and computes metrics from the counts."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics

@@ -26,6 +26,8 @@ def why_invalid(plan: Plan) -> str | None:
     """
     try:
         return next(_problems(plan), None)
+    except OverflowError:  # an integer that no float can be
+        return "a number in it is too large"
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

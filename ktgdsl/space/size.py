@@ -147,8 +147,8 @@ def _choices(
         for each in local.values():
             point.update(each[number % len(each)])
         draft = _drafted(space, point, plan.data.views)
-        if draft is None:
-            return None
+        if draft is None or draft.derived or draft.shares:
+            return None  # those of nodes that no target needs are not in the plan
         for name, node in draft.nodes.items():
             if number < len(local.get(f"node {name}", [0])):
                 settings = node.settings.model_dump_json(exclude={"keep", "cache"})

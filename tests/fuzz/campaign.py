@@ -86,7 +86,7 @@ def run(
             continue
         fails_alike = _same_failure(target, how)
         smallest = (
-            shrunk(text, fails_alike, 300 if "Exceeded" in how else 3_000) if shrink else text
+            shrunk(text, fails_alike, 30 if "any place" in how else 3_000) if shrink else text
         )
         done.findings[how] = Finding(number, smallest, details(target, smallest))
     return done

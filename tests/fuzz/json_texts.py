@@ -48,7 +48,7 @@ def _change(random: Random, content: Any) -> None:
             parent[key] = random.choice(([parent[key]], {"x": parent[key]}, [parent[key]] * 2))
         case 4 if isinstance(parent, list):
             parent.insert(key, copy.deepcopy(random.choice(parent)))
-        case 5 if isinstance(parent[key], int | float):
+        case 5 if isinstance(parent[key], int | float) and abs(parent[key]) < 2**64:
             parent[key] *= random.choice((-1, 0, 2, 1.5, 10**30))
         case _:
             parent[key] = random.choice(_VALUES)

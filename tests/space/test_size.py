@@ -152,6 +152,19 @@ def test_what_is_too_large_to_count_has_a_bound() -> None:
     assert found.invalid is None
 
 
+@pytest.mark.parametrize(
+    ("body", "distinct"),
+    [
+        ("node d = ensemble(a) edge d -> b via linear | agree", 1),  # nothing leads from b to a
+        # Of sharers the first has the initial weights: it matters which of them teaches.
+        ("share b, c { layers = [stem] } edge b, c -> a via cutoff | linear", 4),
+    ],
+)
+def test_what_the_first_point_drops_counts_too(body: str, distinct: int) -> None:
+    text = f"graph g {{ node a, b, c = resnet8 target a edge label -> * {body} }}"
+    assert size(sound(text)).distinct == distinct
+
+
 def test_a_spec_has_no_size() -> None:
     with pytest.raises(ValueError, match="leaves nothing open"):
         size(sound("graph g { node a = resnet8 target a edge label -> a }"))

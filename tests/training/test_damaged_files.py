@@ -213,6 +213,11 @@ def test_a_folder_that_vanishes_ends_the_run(tmp_path: Path, after: str) -> None
         (("graph", "nodes", 0, "network", "arguments"), {}, "`depth`"),
         (("graph", "nodes", 0, "optimizer", "arguments", "lr"), None, "`lr`"),
         (("graph", "nodes", 0, "schedule", "arguments"), {}, "`constant` has no `warmup`"),
+        (
+            ("graph", "nodes", 0, "schedule", "arguments", "warmup"),
+            {"percent": 10**400},
+            "a number in it is too large",
+        ),
         (("graph", "nodes", 0, "name"), "b", "two nodes `b`"),
         (("graph", "targets"), ["c"], "the target is the node `c`, which there is not"),
         (("graph", "targets"), [], "no target"),

@@ -1,0 +1,63 @@
+"""`python -m tests.dependency_bounds lowest|newest`: the core of the tests with other versions.
+
+Makes a virtual environment whose direct dependencies are as old as pyproject.toml allows, or as
+new, and runs in it the tests of what touches them. Installing takes some gigabytes for torch.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.paths import ROOT
+
+GROUPS = ("plot", "report", "lsp", "onnx", "dev")
+TESTS = (
+    "tests/syntax", "tests/fuzz", "tests/plan", "tests/vocabulary", "tests/cli/test_main.py",
+    "tests/backend/test_losses.py", "tests/backend/test_graph.py", "tests/backend/test_networks.py",
+    "tests/backend/test_weights.py", "tests/backend/test_library.py", "tests/training/test_run.py",
+    "tests/training/datasets/test_torchvision_sets.py", "tests/searching/test_sampling.py",
+    "tests/searching/test_study.py", "tests/searching/test_journal.py", "tests/exporting",
+    "tests/report", "tests/editor/test_server.py",
+)  # fmt: skip
+"""Lark, pydantic, torch, torchvision, safetensors, Optuna, rich, the exports, pictures, editors."""
+
+
+def requirements() -> Iterator[str]:
+    """What pyproject.toml asks for, extras that are tested among it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    known = [*project["dependencies"], *(each for name in GROUPS for each in extras[name])]
+    yield from dict.fromkeys(known)
+
+
+def lowest(requirement: str) -> str:
+    """The requirement of the oldest version that another allows."""
+    name, bound = re.fullmatch(r"([\w-]+)>=([\d.]+)(?:,.*)?", requirement).groups()  # type: ignore[union-attr]
+    return f"{name}=={bound}"
+
+
+def main() -> int:
+    """Make the environment unless it is there, and run the tests in it; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.dependency_bounds", description=__doc__)
+    parser.add_argument("versions", choices=("lowest", "newest"))
+    parser.add_argument("--venv", type=Path, help="the environment (default: .venv-VERSIONS)")
+    options = parser.parse_args()
+    wanted = [*requirements()]
+    if options.versions == "lowest":
+        wanted = [lowest(each) for each in wanted]
+    venv = options.venv or ROOT / f".venv-{options.versions}"
+    python = str((venv / "bin" / "python").absolute())
+    if not venv.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "-U", *wanted], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "-e", str(ROOT)], check=True)
+    tested = [python, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *TESTS]
+    return subprocess.run(tested, cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

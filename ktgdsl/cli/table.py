@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument("folder", metavar="DIR", help="a folder with a table.toml and its specs")
     parser.add_argument(
-        "--dry-run", action="store_true", help="train nothing: what is there, and what is left to do"
+        "--dry-run",
+        action="store_true",
+        help="train nothing: what is there, and what is left to do",
     )
     parser.add_argument(
         "--only",

@@ -65,10 +65,10 @@ class SynchronizedDropout(nn.Module):
         """Return x (b, *rest), in training mode as the whole batch would have these rows."""
         if not self.training:
             return x
-        among = processes()
+        group = processes()
         # A stand-in of the whole batch, in the layout that the mask is drawn in.
-        whole = torch.cat([torch.ones_like(x)] * among.count)
-        return x * among.part(self.dropout(whole))
+        whole = torch.cat([torch.ones_like(x)] * group.count)
+        return x * group.part(self.dropout(whole))
 
 
 def synchronize(networks: Iterable[nn.Module], *, norms: bool) -> None:

@@ -16,11 +16,8 @@ from ktgdsl.plan.heads import label_columns
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.program.model import Learner, Phase
 from ktgdsl.training.assemble import assemble
-from ktgdsl.training.data import (
-    Split,
-    batches_in_order,
-    numbered_batches,
-)
+from ktgdsl.training.batches import batches_in_order, numbered_batches
+from ktgdsl.training.data import Split
 from ktgdsl.training.datasets.preprocessing import Preprocessing, augmentation
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.executors import apply_memory_format

@@ -15,8 +15,8 @@ from ktgdsl.measures.counter import Counter
 from ktgdsl.measures.counts import Counts
 from ktgdsl.plan.heads import Answer, answers_of
 from ktgdsl.plan.model import Plan
+from ktgdsl.training.batches import batches_in_order
 from ktgdsl.training.data import Split as Samples
-from ktgdsl.training.data import batches_in_order
 from ktgdsl.training.datasets.loaders import loaders_reported
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.memory_errors import reporting_out_of_memory

@@ -54,8 +54,8 @@ def assemble(
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)
-    among = processes()
-    if among.several:
+    group = processes()
+    if group.several:
         synchronize(made.values(), norms=plan.train.sync_bn)
     elsewhere = node_devices(plan, device)
     for name, node in plan.graph.networks.items():
@@ -73,14 +73,14 @@ def assemble(
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}
     tried = {name: each for name, each in foreign.items() if name in made_here}
-    own_rank = (among.rank,) if among.several else ()
+    own_rank = (group.rank,) if group.several else ()
     streams = [
         ForwardStream(network, derive(seed, "forward", name, *own_rank))
         for name, network in tried.items()
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     # What is kept of images in one process is not there in the others.
-    program = program_of(without_caches(plan) if among.several else plan, steps)
+    program = program_of(without_caches(plan) if group.several else plan, steps)
     parts = make_parts(plan, program, made, seed)
     try_taps(plan, program_of(without_caches(plan)), made, parts, device)
     return Stepper(

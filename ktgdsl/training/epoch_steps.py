@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ktgdsl.backend.processes import processes
 from ktgdsl.plan.heads import label_columns
-from ktgdsl.training.data import Split, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import Split
 from ktgdsl.training.events import EpochMetrics, Listener, StepsDone
 from ktgdsl.training.group import load_own_buffers, own_buffers
 from ktgdsl.training.held_signals import held_back
@@ -103,7 +104,7 @@ class EpochSteps:
             drop_last=data.drop_last,
             labeled=data.labeled_batch,
             views=self._step.views,
-            among=processes(),
+            group=processes(),
             skip=self._meter.steps,
         )
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from ktgdsl.backend.normalization import input_normalization
 from ktgdsl.errors import warn
-from ktgdsl.training.data import Split, batches_in_order
+from ktgdsl.training.batches import batches_in_order
+from ktgdsl.training.data import Split
 
 CHECKED_IMAGES = 64
 """How many images the range is taken from."""

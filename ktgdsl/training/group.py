@@ -101,11 +101,11 @@ def _processes(count: int) -> str:
 
 def from_leader(compute: Callable[[], Result]) -> Result:
     """What the first process computes, or its error, in all of them."""
-    among = processes()
-    if not among.several:
+    group = processes()
+    if not group.several:
         return compute()
     found: list[Result | KtgError | None] = [None]
-    if among.leads:
+    if group.leads:
         try:
             found = [compute()]
         except KtgError as error:
@@ -129,14 +129,14 @@ def agree(modules: Iterable[nn.Module], epoch: int) -> None:
 
     Raises RunError (E504) where weights differ: then each would go on with a training of its own.
     """
-    among = processes()
-    if not among.several:
+    group = processes()
+    if not group.several:
         return
     modules = list(modules)
     if buffers := _averaged(modules):
-        sum_in_place(buffers, 1 / among.count)
+        sum_in_place(buffers, 1 / group.count)
     if not all_equal(each for module in modules for each in module.parameters()):
-        message = f"the {among.count} processes have different weights after epoch {epoch}"
+        message = f"the {group.count} processes have different weights after epoch {epoch}"
         help = "machines and versions of torch have to be the same; see `--deterministic`"
         raise RunError.single("E504", message, help=help)
 
@@ -160,11 +160,11 @@ def load_own_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None) ->
     Among another number of processes, which may go on where batch norms are synchronised, these
     are equal in all, and are as they were loaded with the modules.
     """
-    among = processes()
-    if rows is None or len(rows) != among.count:
+    group = processes()
+    if rows is None or len(rows) != group.count:
         return
     buffers = _averaged(modules)
-    parts = torch.split(rows[among.rank], [each.numel() for each in buffers])
+    parts = torch.split(rows[group.rank], [each.numel() for each in buffers])
     for each, part in zip(buffers, parts, strict=True):
         each.copy_(part.view(each.shape))
 

@@ -13,8 +13,9 @@ from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
+from ktgdsl.training.batches import batches_in_order
 from ktgdsl.training.checkpoint import Accuracies
-from ktgdsl.training.data import Split, Splits, TrainingData, batches_in_order
+from ktgdsl.training.data import Split, Splits, TrainingData
 from ktgdsl.training.epoch_steps import WITHIN, EpochSteps, OnSteps
 from ktgdsl.training.events import (
     EpochDone,
@@ -215,10 +216,10 @@ def evaluate_nodes(
     if not nodes:
         return {}
     at_once = step.plan.data.evaluation_batch_size
-    among = processes() if watch is None else ALONE  # a watch has to see all answers
+    group = processes() if watch is None else ALONE  # a watch has to see all answers
     with locating_user_errors(step.networks, step.plan):
         return evaluate(
-            step.predictor(nodes), batches_in_order(split, at_once, among), watch, among
+            step.predictor(nodes), batches_in_order(split, at_once, group), watch, group
         )
 
 

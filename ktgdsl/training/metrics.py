@@ -173,14 +173,14 @@ def evaluate(
     predictor: NetworkPredictor | GraphPredictor,
     batches: Iterable[tuple[Tensor, Tensor]],
     watch: Watch | None = None,
-    among: Processes = ALONE,
+    group: Processes = ALONE,
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
     Of a node with several heads that of each, by `a.colour`, and their mean as that of the node.
     The networks are evaluated in eval mode; the mode of every submodule is restored. 0 when no
-    sample is labeled. `watch` sees the answers to each batch. `among` several processes the batches
-    are this one's, and the accuracy is over those of all.
+    sample is labeled. `watch` receives the logits and labels of each batch. In a `group` of several
+    processes the batches are this one's, and the accuracy is over those of all.
     """
     names, columns = answer_names(predictor.nodes, predictor.columns), predictor.columns
     correct: list[Tensor] = []
@@ -194,6 +194,6 @@ def evaluate(
                 for name, each in logits.items():
                     watch({name: each}, label[:, columns[name]] if columns else label)
     sums = torch.stack([torch.stack(each).sum(dim=0) for each in (correct, labeled)])
-    if among.several:
+    if group.several:
         sum_in_place([sums])
     return _accuracy(names, *sums.tolist())

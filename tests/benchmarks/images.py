@@ -12,7 +12,8 @@ from statistics import median, quantiles
 
 import torch
 
-from ktgdsl.training.data import Split, batches
+from ktgdsl.training.batches import batches
+from ktgdsl.training.data import Split
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.image_set import TensorImages
 from ktgdsl.training.datasets.preprocessing import Preprocessing

@@ -9,14 +9,8 @@ from torch import Tensor
 
 from ktgdsl.plan.model import DataPlan, Percent
 from ktgdsl.training import digits
-from ktgdsl.training.data import (
-    Split,
-    batches,
-    batches_in_order,
-    load_splits,
-    load_training_data,
-    numbered_batches,
-)
+from ktgdsl.training.batches import batches, batches_in_order, numbered_batches
+from ktgdsl.training.data import Split, load_splits, load_training_data
 from tests.plans import tiny_plan
 
 CPU = torch.device("cpu")

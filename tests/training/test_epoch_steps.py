@@ -16,8 +16,8 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.run_text import plain_run_listener
 from ktgdsl.training import epoch_steps, loop
+from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.checkpoint import load_checkpoint, save_checkpoint
-from ktgdsl.training.data import numbered_batches
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.events import EpochDone, Event, RunStarted, StepsDone
 from ktgdsl.training.held_signals import held_back

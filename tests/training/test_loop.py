@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Edge, Plan
-from ktgdsl.training.data import batches_in_order, load_splits, load_training_data
+from ktgdsl.training.batches import batches_in_order
+from ktgdsl.training.data import load_splits, load_training_data
 from ktgdsl.training.events import EpochDone, Event, StepsDone
 from ktgdsl.training.loop import ResumePoint, epochs
 from ktgdsl.training.metrics import evaluate

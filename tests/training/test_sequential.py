@@ -18,7 +18,8 @@ from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.training.data import batches, load_splits
+from ktgdsl.training.batches import batches
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, adamw, edge, sgd, tiny_plan, wrn10

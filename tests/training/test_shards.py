@@ -13,7 +13,8 @@ from ktgdsl.backend.output import Output
 from ktgdsl.backend.side_by_side import side_by_side
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
-from ktgdsl.training.data import load_splits, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.execution import Choice, choose_execution
 from ktgdsl.training.loop import ResumePoint

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ktgdsl.backend.networks import make
 from ktgdsl.plan.model import Call, Edge, Plan, Product
-from ktgdsl.training.data import batches, load_splits
+from ktgdsl.training.batches import batches
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.step import Stepper
 from tests.plans import CORRECT, LINEAR, adamw, edge, sgd, tiny_plan, wrn10

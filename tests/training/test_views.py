@@ -18,7 +18,8 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import program_of
 from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.program.reads import placeholders_of
-from ktgdsl.training.data import load_splits, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.execution import Choice, choose_execution

@@ -14,7 +14,8 @@ import torch.distributed as dist
 from ktgdsl.backend.processes import processes
 from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.assemble import assemble
-from ktgdsl.training.data import load_training_data, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.group import agree
 from ktgdsl.training.loop import ResumePoint
@@ -40,7 +41,7 @@ def train(plan: Plan, steps: int) -> tuple[list[dict[str, float]], dict[str, lis
         1,
         labeled=plan.data.labeled_batch,
         views=step.views,
-        among=processes(),
+        group=processes(),
     )
     losses = []
     for (image, label, sample, *views), _ in zip(batches, range(steps), strict=False):

@@ -79,9 +79,9 @@ def mixed(
     )
 
 
-def part_of(order: Order, among: Processes) -> tuple[Tensor, Order]:
+def part_of(order: Order, group: Processes) -> tuple[Tensor, Order]:
     """The rows (n / count,) of an order that are a process's part of each batch; their order."""
     batches = torch.split(torch.arange(len(order.sample)), max(1, order.batch))
-    rows = torch.cat([among.part(batch) for batch in batches])
+    rows = torch.cat([group.part(batch) for batch in batches])
     repeat = None if order.repeat is None else order.repeat[rows]
-    return rows, Order(order.sample[rows], order.batch // among.count, repeat)
+    return rows, Order(order.sample[rows], order.batch // group.count, repeat)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ktgdsl.training.data import Split, batches
+from ktgdsl.training.batches import batches
+from ktgdsl.training.data import Split
 from ktgdsl.training.datasets.augment import Augment, AugmentDraws
 from ktgdsl.training.datasets.preprocessing import Preprocessing
 

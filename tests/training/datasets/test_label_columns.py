@@ -8,7 +8,7 @@ import torch
 
 from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.data import numbered_batches
+from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.datasets.label_columns import combinations
 from ktgdsl.training.datasets.read import read
 from tests.training.datasets.plans import error_of, loaded, python_data

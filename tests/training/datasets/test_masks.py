@@ -13,7 +13,8 @@ from torch.nn.functional import max_pool2d
 
 from ktgdsl.errors import KtgWarning, RunError
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import Split, Splits, batches_in_order, numbered_batches
+from ktgdsl.training.batches import batches_in_order, numbered_batches
+from ktgdsl.training.data import Split, Splits
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.content import content_digest

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
-from ktgdsl.training.data import load_splits, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import load_splits
 from ktgdsl.training.datasets.order import mixed
 from tests.specs import sound
 from tests.training.datasets.plans import loaded, python_data

@@ -8,7 +8,7 @@ import torch
 
 import ktgdsl
 from ktgdsl.plan.data import Percent
-from ktgdsl.training.data import batches
+from ktgdsl.training.batches import batches
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.identity import identify
 from tests.plans import tiny_plan

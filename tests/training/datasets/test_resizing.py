@@ -10,7 +10,8 @@ from ktgdsl.compiler import compile_source
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.space.unparse_plan import unparse_plan
-from ktgdsl.training.data import Split, batches, batches_in_order, load_splits
+from ktgdsl.training.batches import batches, batches_in_order
+from ktgdsl.training.data import Split, load_splits
 from ktgdsl.training.datasets.image_set import TensorImages
 from ktgdsl.training.datasets.resizing import ResizedImages, Resizing
 from tests.plans import tiny_plan

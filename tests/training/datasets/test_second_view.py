@@ -9,7 +9,8 @@ from torch import Tensor
 from ktgdsl.backend.seeds import derive
 from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import DataPlan
-from ktgdsl.training.data import Split, load_splits, numbered_batches
+from ktgdsl.training.batches import numbered_batches
+from ktgdsl.training.data import Split, load_splits
 from ktgdsl.training.datasets import memory
 from tests.plans import tiny_plan
 from tests.training.datasets.plans import loaded, python_data

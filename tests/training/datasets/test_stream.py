@@ -11,14 +11,8 @@ import torch
 
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import (
-    Split,
-    batches,
-    batches_in_order,
-    load_splits,
-    load_training_data,
-    numbered_batches,
-)
+from ktgdsl.training.batches import batches, batches_in_order, numbered_batches
+from ktgdsl.training.data import Split, load_splits, load_training_data
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.image_files import ImageFiles
 from ktgdsl.training.datasets.image_set import LazyImages

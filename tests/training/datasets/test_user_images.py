@@ -16,7 +16,8 @@ from torch.utils.data import Subset
 import ktgdsl
 from ktgdsl.errors import KtgWarning
 from ktgdsl.plan.model import Call, DataPlan
-from ktgdsl.training.data import Split, batches, batches_in_order, numbered_batches
+from ktgdsl.training.batches import batches, batches_in_order, numbered_batches
+from ktgdsl.training.data import Split
 from ktgdsl.training.datasets import memory
 from ktgdsl.training.datasets.errors import UnreadableError
 from ktgdsl.training.datasets.user_images import UserImages

@@ -32,6 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="trials at a time (default: one a GPU, or one for two cores)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        help="where they are trained: on this machine (the default), or on a Ray cluster",
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="X",
+        help="with --engine ray: GPUs that each takes, such as 0.25 (default: 1 if there are any)",
+    )
     add_device(parser, default="all GPUs")
     add_deterministic(parser)
     add_log(parser)
@@ -69,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
             device=options.device,
             deterministic=options.deterministic,
             listener=locating_listener(listener, compiled),
+            engine=options.engine or "local",
+            gpus_per_worker=options.gpus_per_worker,
         )
     return FINE
 
@@ -89,5 +102,7 @@ def _resume(options: argparse.Namespace) -> int:
             device=options.device,
             listener=locating_listener(listener, space),
             allow_changed_code=options.allow_changed_code,
+            engine=options.engine,
+            gpus_per_worker=options.gpus_per_worker,
         )
     return FINE

@@ -29,7 +29,8 @@ def refuse_several_processes(verb: str) -> int | None:
     return usage_error(
         verb,
         "several processes of torchrun train one graph, with `ktgdsl run`; "
-        "a search uses a machine's GPUs and cores with `--workers`",
+        "a search uses a machine's GPUs and cores with `--workers`, many machines' with "
+        "`--engine ray`",
     )
 
 

@@ -16,7 +16,9 @@ from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.run_files import reporting_write_errors, write_file
 from ktgdsl.training.run_folder import CLASSES, PLAN, SPACE, SPEC, RunFolder
 
-_OF_THE_SEARCH = (SPACE, "devices", "workers", "sampler", "pruner", "judged_on")
+_OF_THE_SEARCH = (
+    *(SPACE, "devices", "workers", "engine", "gpus_per_worker", "sampler", "pruner", "judged_on"),
+)
 """The fields of `environment.json` that only a search has."""
 
 

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +72,7 @@ class Pool:
             reported an epoch of its trial.
         attempts: how many workers may be lost with a trial before it fails.
         engine: starts the workers; by default as processes of this machine.
+        code: the user's own files that trials need, by path, with their SHA-256.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Pool:
         patience: float = 60.0,
         attempts: int = 3,
         engine: Engine | None = None,
+        code: Mapping[str, str] | None = None,
     ) -> None:
         self._engine = engine or LocalEngine()
         self._patience = patience
@@ -97,7 +99,7 @@ class Pool:
         self._false_starts = self._killed_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         setups = [
-            Setup(devices[i % len(devices)], threads, self._folder, deterministic)
+            Setup(devices[i % len(devices)], threads, self._folder, deterministic, code or {})
             for i in range(workers)
         ]
         self._workers = [self._engine.start(*each) for each in enumerate(setups)]

@@ -14,12 +14,16 @@ from ktgdsl.vocabulary.metrics import Metric
 
 @dataclass(frozen=True)
 class Setup:
-    """The first message to a worker: where and how to train; `folder` is the pool's."""
+    """The first message to a worker: where and how to train; `folder` is the pool's.
+
+    `code` are the user's own files that trials need, by path, with their SHA-256.
+    """
 
     device: str
     threads: int
     folder: Path
     deterministic: bool = False
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import errno
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,21 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from ktgdsl.backend.spec_or_space import require_space
+from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.lowering.moved_specs import moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
+from ktgdsl.searching.engines import EngineName, SearchEngine, opened_engine
 from ktgdsl.searching.events import (
     Listener,
     ignore,
 )
 from ktgdsl.searching.folder import SearchFolder, open_search_folder
 from ktgdsl.searching.search_run import SearchOutcome, SearchRun
-from ktgdsl.searching.threads import cores, threads_each
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
-from ktgdsl.training.environment import describe_environment, threads_of
+from ktgdsl.training.environment import command, describe_environment, threads_of
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import identify
 from ktgdsl.training.new_folder import create_run_folder
@@ -47,6 +49,8 @@ def search(
     deterministic: bool = False,
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
+    engine: EngineName = "local",
+    gpus_per_worker: float | None = None,
 ) -> SearchOutcome:
     """Find the best graph of a space, and keep everything in a folder.
 
@@ -67,6 +71,10 @@ def search(
         pruner: one of Optuna's or of your own, instead of the one that the space names. It is
             asked after every epoch but the last, by its `prune`; epochs are counted from 1. There
             is none where the space has several objectives (E411).
+        engine: where workers live: "local", processes of this machine, or "ray", actors on the
+            cluster that RAY_ADDRESS names, else on one that runs here, else on one that is
+            started here. `workers` is then by default as many as it has room for.
+        gpus_per_worker: with Ray, how many GPUs each worker takes, such as 0.25.
 
     No file keeps a sampler or a pruner that is passed: `resume` has to have it again. What
     such a one remembers beside the trials of the study is lost when a search is cut off, so its
@@ -74,37 +82,33 @@ def search(
 
     Raises:
         RunError: when nothing is open (E506), the folder cannot be used (E502), the device does
-            not exist (E504), data are missing or damaged (E508), or no trial gave a value (E507).
-            What was kept stays.
+            not exist or Ray does not answer (E504), data are missing or damaged (E508), or no trial
+            gave a value (E507). What was kept stays.
         SearchInterrupted: on Ctrl-C.
     """
     require_plan(plan, "search")
     require_space(plan)
     _require_no_pruner(plan, pruner)
     plan, identity = identify(plan)
-    devices = _devices(device)
-    workers = workers or (plan.search and plan.search.workers) or _workers(devices)
-    threads = threads_of({"threads": threads_each(workers)})
-    with threads, deterministically(deterministic):
+    with opened_engine(engine, gpus_per_worker) as place:
+        devices = place.devices(device)
+        workers = workers or (plan.search and plan.search.workers) or place.workers(devices)
         environment = {
-            **describe_environment(
-                torch.device(devices[0]),
-                (plan.train.seed,),
-                choose_execution(plan, torch.device(devices[0])),
-            ),
+            **_describe(place, plan, devices, place.threads(workers, devices), deterministic),
             "devices": devices,
             "workers": workers,
+            **place.noted,
             **_names_of(sampler, pruner),
             **_split_of(plan),
         }
-    place = None if out is None else named_folder(out)
-    created = create_run_folder(plan, place, None, environment, identity)
-    folder = SearchFolder(created.path)
-    assert plan.space is not None
-    with created.locked():
-        folder.write_space(moved_text(plan.space.text, Path(plan.folder or "."), folder.path))
-        with _explaining_full_disks(folder):
-            return SearchRun(plan, folder, listener, sampler, pruner).run()
+        named = None if out is None else named_folder(out)
+        created = create_run_folder(plan, named, None, environment, identity)
+        folder = SearchFolder(created.path)
+        assert plan.space is not None
+        with created.locked():
+            folder.write_space(moved_text(plan.space.text, Path(plan.folder or "."), folder.path))
+            with _explaining_full_disks(folder):
+                return SearchRun(plan, folder, listener, sampler, pruner, place).run()
 
 
 def resume(
@@ -116,12 +120,14 @@ def resume(
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
     allow_changed_code: bool = False,
+    engine: EngineName | None = None,
+    gpus_per_worker: float | None = None,
 ) -> SearchOutcome:
     """Resume a search that was cut off, to the same number of trials.
 
-    Workers and devices are those of the search unless they are passed; the threads of each
-    worker and `deterministic` always are, as the numbers depend on them. A finished search is
-    left as it is, and its outcome returned.
+    Workers, devices and the engine are those of the search unless they are passed; with another
+    engine devices are chosen anew. The threads of each worker and `deterministic` always are, as
+    the numbers depend on them. A finished search is left as it is, and its outcome returned.
 
     Raises as `search` does; and RunError (E502) where `sampler` and `pruner` are not of the
     classes that were passed to `search`, and where the user's own code is not what it was, unless
@@ -133,20 +139,52 @@ def resume(
         require_space(plan)
         _require_no_pruner(plan, pruner)
         opened.require_journal()
-        if opened.result() is None:
-            environment = opened.run.environment_to_resume()
-            _require_the_same(opened.path, environment, _names_of(sampler, pruner))
-            _require_same_split(opened.path, environment, plan)
-            changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
-            if changes:
-                environment["resumed"] = [*resumptions(environment), changes]
-            if device is not None:
-                environment["devices"] = _devices(device)
+        if opened.result() is not None:
+            return SearchRun(plan, opened, listener, sampler, pruner).run()
+        environment = opened.run.environment_to_resume()
+        _require_the_same(opened.path, environment, _names_of(sampler, pruner))
+        _require_same_split(opened.path, environment, plan)
+        changes = changes_to_resume(opened.run, plan, environment, "search", allow_changed_code)
+        if changes:
+            environment["resumed"] = [*resumptions(environment), changes]
+        before = {name: environment.pop(name, None) for name in ("engine", "gpus_per_worker")}
+        engine = engine or before["engine"] or "local"
+        if gpus_per_worker is None and engine == before["engine"]:
+            gpus_per_worker = before["gpus_per_worker"]
+        with opened_engine(engine, gpus_per_worker) as place:
+            if device is not None or engine != (before["engine"] or "local"):
+                environment["devices"] = place.devices(device)
             if workers is not None:
                 environment["workers"] = workers
-            opened.run.write_environment(environment)
-        with _explaining_full_disks(opened):
-            return SearchRun(plan, opened, listener, sampler, pruner).run()
+            opened.run.write_environment({**environment, **place.noted})
+            with _explaining_full_disks(opened):
+                return SearchRun(plan, opened, listener, sampler, pruner, place).run()
+
+
+def _describe(
+    place: SearchEngine, plan: Plan, devices: Sequence[str], threads: int, deterministic: bool
+) -> dict[str, Any]:
+    """`describe_environment` for workers: on a node of theirs where this machine has no GPU."""
+    describe = partial(_described, plan, devices[0], threads, deterministic)
+    if torch.device(devices[0]).type == "cpu" or torch.cuda.is_available():
+        described = describe()
+    else:
+        described = place.on_device(devices[0], describe)
+    if not isinstance(described, dict):
+        raise RunError(described)
+    return {**described, "command": command()}
+
+
+def _described(
+    plan: Plan, device: str, threads: int, deterministic: bool
+) -> dict[str, Any] | tuple[Diagnostic, ...]:
+    """The environment, or why there is none: an exception would have to travel."""
+    try:
+        with threads_of({"threads": threads}), deterministically(deterministic):
+            chosen = choose_device(device)
+            return describe_environment(chosen, (plan.train.seed,), choose_execution(plan, chosen))
+    except RunError as error:
+        return error.diagnostics
 
 
 def _names_of(sampler: BaseSampler | None, pruner: BasePruner | None) -> dict[str, str]:
@@ -217,13 +255,3 @@ def _explaining_full_disks(folder: SearchFolder) -> Iterator[None]:
             raise
         help = f"make room, then go on with: ktgc search --resume {shlex.quote(str(folder.path))}"
         raise RunError([replace(each, help=help) for each in error.diagnostics]) from error
-
-
-def _devices(device: str | None) -> list[str]:
-    if device is not None:
-        return [str(choose_device(device))]
-    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
-
-
-def _workers(devices: list[str]) -> int:
-    return max(1, cores() // 2) if devices == ["cpu"] else len(devices)

@@ -25,6 +25,7 @@ from ktgdsl.searching.checks import (
     seeds,
 )
 from ktgdsl.searching.coordinator import Coordinator
+from ktgdsl.searching.engines import SearchEngine, ThisMachine
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.events import (
     Event,
@@ -52,7 +53,7 @@ from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
 from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
-from ktgdsl.training.unchanged import changed_code_notes
+from ktgdsl.training.unchanged import changed_code_notes, last_noted
 
 TABLE_SECONDS = 30.0
 """Seconds between two writings of trials.csv during a search, at least."""
@@ -90,7 +91,8 @@ class SearchInterrupted(KeyboardInterrupt):
 class SearchRun:
     """The run of a search, new or resumed from what its folder has.
 
-    `sampler` and `pruner` are the caller's, if any, instead of those that the space names.
+    `sampler` and `pruner` are the caller's, if any, instead of those that the space names. The
+    `engine` has the workers, by default on this machine.
     """
 
     def __init__(
@@ -100,9 +102,11 @@ class SearchRun:
         listener: Listener,
         sampler: BaseSampler | None = None,
         pruner: BasePruner | None = None,
+        engine: SearchEngine | None = None,
     ) -> None:
         assert plan.search is not None
         self.plan, self.folder, self.listener = plan, folder, listener
+        self.engine = engine or ThisMachine()
         self.settings = plan.search
         self.rungs = rungs(plan.search) if pruner is None else ()
         self.result = folder.result()
@@ -129,7 +133,8 @@ class SearchRun:
         threads = environment.get("threads") or threads_each(workers)
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
-        self.listener(self._started(workers, self._notes(environment)))
+        notes = *self._notes(environment), *self.engine.notes(workers, devices, threads)
+        self.listener(self._started(workers, notes))
         limit = (self.settings.timeout or float("inf")) * 3600
         coordinator = Coordinator(
             self.plan,
@@ -146,6 +151,8 @@ class SearchRun:
                     self.folder.workers,
                     threads=threads,
                     deterministic=deterministic,
+                    engine=self.engine,
+                    code=self._code(environment),
                 )
             self._keep_networks()
             with pool:
@@ -185,6 +192,11 @@ class SearchRun:
                 "trials.csv has; what is missing is trained again"
             )
         return tuple(notes)
+
+    def _code(self, environment: Mapping[str, Any]) -> dict[str, str]:
+        """The user's own files that were used last, by path, with their SHA-256."""
+        noted = last_noted(environment, "code") if "code" in environment else {}
+        return {each["path"]: each["sha256"] for each in noted.values()}
 
     def _started(self, workers: int, notes: tuple[str, ...]) -> SearchStarted:
         settings = self.settings

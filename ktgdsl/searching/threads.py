@@ -11,10 +11,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads_each(workers: int) -> int:
-    """The threads of each worker: OMP_NUM_THREADS where it is set, else its share of the cores."""
+def threads_setting() -> int | None:
+    """What OMP_NUM_THREADS says, if it is set."""
     # A number for each level of nested parallelism; the first is the outermost.
     setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if setting.isdecimal() and int(setting) > 0:
-        return int(setting)
-    return max(1, cores() // workers)
+    return int(setting) if setting.isdecimal() and int(setting) > 0 else None
+
+
+def threads_each(workers: int) -> int:
+    """The threads of each worker: OMP_NUM_THREADS where it is set, else its share of the cores."""
+    return threads_setting() or max(1, cores() // workers)

@@ -31,7 +31,7 @@ def describe_environment(
     among = processes()
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [each.encode("utf-8", "backslashreplace").decode() for each in sys.argv],
+        "command": command(),
         # Of several processes each has its own.
         "device": device.type if among.several else str(device),
         "processes": among.count,
@@ -45,6 +45,11 @@ def describe_environment(
         "versions": {name: installed_version(name) for name in PACKAGES},
         "computing": execution.as_json(),
     }
+
+
+def command() -> list[str]:
+    """The command line of this process, as text that is UTF-8."""
+    return [each.encode("utf-8", "backslashreplace").decode() for each in sys.argv]
 
 
 @contextmanager

@@ -189,6 +189,7 @@ class Pretended(Pretence):
         *,
         threads: int,
         deterministic: bool,
+        **_: Any,
     ) -> None:
         super().__init__(workers)
         Pretended.threads, Pretended.deterministic = threads, deterministic

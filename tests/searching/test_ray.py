@@ -1,0 +1,183 @@
+"""Workers as actors of a real Ray of several nodes, one of which is killed in the middle."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ktgdsl.errors import RunError
+from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.protocol import Report, state_path
+from ktgdsl.searching.worker_handle import WorkerHandle
+from tests.documented import documented
+from tests.searching.test_pool import NETWORKS, Played, plan_of, play, settle, task
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from ktgdsl.searching import ray_cluster  # noqa: E402
+from ktgdsl.searching.engines import opened_engine  # noqa: E402
+from ktgdsl.searching.ray_cluster import slots  # noqa: E402
+from ktgdsl.searching.ray_engine import RayEngine  # noqa: E402
+from ktgdsl.searching.ray_worker import RayWorker  # noqa: E402
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes with a CPU each; one of them is the head."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        started = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+        try:
+            started.add_node(wait=False, **NODE)
+            patch.setenv("RAY_ADDRESS", started.address)
+            yield started
+        finally:
+            started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def engine(cluster: Any) -> Iterator[RayEngine]:
+    with opened_engine("ray") as opened:
+        until = time.monotonic() + 60
+        while sum(each.get("CPU", 0) for each in ray_cluster.nodes()) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert isinstance(opened, RayEngine)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ray")
+    (folder / "ktgdsl_test_pool_nets.py").write_text(NETWORKS)
+    return folder
+
+
+def node_of(cluster: Any, worker: WorkerHandle) -> Any:
+    """The node that a worker is on; None on the head, which is not to be killed."""
+    assert isinstance(worker, RayWorker)
+    node_id = ray._private.state.actors(worker._actor._actor_id.hex())["Address"]["NodeID"]
+    return next((each for each in cluster.worker_nodes if each.node_id == node_id), None)
+
+
+@dataclass
+class Disturbed:
+    """What a pool has told that lost a node, the trial there, and whether its state was here."""
+
+    played: Played
+    lost: int | None = None
+    had_state: bool = False
+
+
+@pytest.fixture(scope="module")
+def disturbed(cluster: Any, engine: RayEngine, folder: Path) -> Disturbed:
+    """Two trials with one seed, on a node each; one node is killed after three epochs.
+
+    Only one is left for both.
+    """
+    noted = Disturbed(Played({}))
+
+    def keep(report: Report) -> bool:
+        if report.epoch == 3 and noted.lost is None:
+            (worker,) = [w for w in pool._workers if w.trial and w.trial.pending is report]
+            if (node := node_of(cluster, worker)) is not None:
+                noted.lost = report.trial
+                noted.had_state = state_path(folder / "r", report.trial).exists()
+                cluster.remove_node(node, allow_graceful=False)
+        return True
+
+    tasks = [task(trial, plan_of(folder)) for trial in range(2)]
+    with Pool(2, ["cpu"], folder / "r", engine=engine) as pool:
+        settle(pool)
+        noted.played = play(pool, *tasks, keep=keep)
+    return noted
+
+
+def test_a_trial_outlives_its_node_to_the_same_bits(disturbed: Disturbed) -> None:
+    played, trial = disturbed.played, disturbed.lost
+    assert trial is not None
+    assert disturbed.had_state
+    assert not played.lost(1 - trial)
+    (lost,) = played.lost(trial)
+    assert lost.reason == f"the node of its worker was lost (on node {socket.gethostname()})"
+    assert played.epochs(1) == played.epochs(0) == [1, 2, 3, 4, 5, 6]
+    assert played.values(1) == played.values(0)
+
+
+def test_nothing_is_left_of_the_workers(disturbed: Disturbed, folder: Path) -> None:
+    left = {path.name for path in (folder / "r").iterdir()}
+    assert left <= {"worker-0.log", "worker-1.log"}
+
+
+def test_the_room_of_the_cluster(disturbed: Disturbed, engine: RayEngine) -> None:
+    """After a node was lost one CPU is left."""
+    assert engine.noted == {"engine": "ray"}
+    assert engine.devices(None) == engine.devices("cpu") == ["cpu"]
+    assert engine.workers(["cpu"]) == 1
+    (note,) = engine.notes(2, ["cpu"], 1)
+    assert re.fullmatch(
+        r"the Ray cluster has room for [01] of 2 workers now, which take 1 CPU each; "
+        "the others begin when there is more",
+        note,
+    )
+    (note,) = RayEngine(0.5).notes(1, ["cuda"], 1)
+    assert note == (
+        "no node of the Ray cluster has 1 CPU and 0.5 GPU, which each worker takes; "
+        "the search waits 300 s for one"
+    )
+    for device in ("cuda:1", "mps"):
+        with pytest.raises(RunError, match="there is no device"):
+            engine.devices(device)
+
+
+def test_workers_that_no_node_has_room_for(
+    disturbed: Disturbed, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "PENDING", 0.5)
+    with Pool(1, ["cpu"], folder / "r", threads=64, engine=RayEngine()) as pool:
+        pool.submit(task(0, plan_of(folder)))
+        with pytest.raises(RunError) as raised:
+            pool.wait(60)
+    (diagnostic,) = raised.value.diagnostics
+    assert diagnostic.code == "E504"
+    assert diagnostic.message == "no node of the Ray cluster has 64 CPUs, which each worker takes"
+
+
+@pytest.mark.usefixtures("disturbed")
+def test_a_node_without_the_users_files(folder: Path, engine: RayEngine) -> None:
+    here, missing = folder / "ktgdsl_test_pool_nets.py", folder / "missing.py"
+    code = {str(here): "0" * 64, str(missing): "0" * 64}
+    with Pool(1, ["cpu"], folder / "r", engine=engine, code=code) as pool:
+        pool.submit(task(0, plan_of(folder)))
+        with pytest.raises(RunError) as raised:
+            pool.wait(60)
+    node = socket.gethostname()
+    assert [each.message for each in raised.value.diagnostics] == [
+        f"the Ray node {node} has another {here}, which the space imports",
+        f"the Ray node {node} has no {missing}, which the space imports",
+    ]
+
+
+def test_what_the_environment_says_of_it_is_documented() -> None:
+    noted = RayEngine(0.25).noted
+    assert noted == {"engine": "ray", "gpus_per_worker": 0.25}
+    assert noted.keys() <= documented("`environment.json`")
+
+
+def test_shares_of_nodes() -> None:
+    nodes = [{"CPU": 4.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 2.0}, {"CPU": 8.0}]
+    assert slots(nodes, {"CPU": 1.0}) == 14
+    assert slots(nodes, {"CPU": 3.0}) == 1 + 0 + 2
+    assert slots(nodes, {"CPU": 1.0, "GPU": 1.0}) == 1 + 2 + 0
+    assert slots(nodes, {"CPU": 1.0, "GPU": 0.5}) == 2 + 2 + 0
+    assert slots([{"CPU": 99.0, "GPU": 1.0}], {"CPU": 1.0, "GPU": 0.1}) == 10
+    assert slots(nodes, {"CPU": 1.0, "GPU": 4.0}) == 0

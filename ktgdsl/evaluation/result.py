@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from ktgdsl.measures.classification import top
 from ktgdsl.measures.counts import Counts
 from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.result import Score
+
+_top1 = partial(top, k=1)
 
 Split = Literal["train", "validation", "test"]
 
@@ -59,6 +62,10 @@ class Evaluation:
     classes: ClassNames
     seeds: tuple[int, ...]
     nodes: Mapping[str, NodeEvaluation]
+
+    def __repr__(self) -> str:
+        scores = [f"{name} {self.score(name, _top1)}" for name in self.by_node]
+        return f"<Evaluation {', '.join(scores)}; {self.split} split of {self.data}; {self.folder}>"
 
     @property
     def samples(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from ktgdsl.evaluation.evaluate import evaluate
 from ktgdsl.evaluation.result import Evaluation
 from ktgdsl.files import sealed_json, unsealed_json
 from ktgdsl.measures.classification import METRICS, by_class, macro_f1, top
+from ktgdsl.report.evaluation import score_text, top1
+from ktgdsl.report.notebook.results import evaluation_html
 from ktgdsl.training import digits
 from ktgdsl.training.networks import load_network
 
@@ -65,6 +68,18 @@ def copied(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def evaluation(trained: Path) -> Evaluation:
     return evaluate(trained, device="cpu")
+
+
+def test_a_notebook_shows_the_measures(trained: Path, evaluation: Evaluation) -> None:
+    accuracy = f"{evaluation.score('a', top1)}"
+    line = repr(evaluation)
+    assert line.startswith(f"<Evaluation a {accuracy}, ")
+    assert line.endswith(f"; test split of digits; {trained}>")
+    table = ElementTree.fromstring(evaluation_html(evaluation).replace("&nbsp;", " "))
+    rows = [[cell.text for cell in row] for row in table.iter("tr")]
+    assert rows[0][:2] == ["in percent", "accuracy"]
+    assert [row[0] for row in rows[1:]] == [*evaluation.by_node]
+    assert rows[1][1] == score_text(evaluation.score("a", top1))
 
 
 def accuracies(evaluation: Evaluation, name: str) -> tuple[float, ...]:

@@ -57,4 +57,4 @@ def test_every_class_that_is_registered_exists() -> None:
     from importlib import import_module
 
     assert all(hasattr(import_module(module), name) for module, name in names)
-    assert len(names) == 3
+    assert len(names) == 4

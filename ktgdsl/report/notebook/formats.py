@@ -6,6 +6,7 @@ _DRAWN = {
     ("ktgdsl.training.result", "RunResult"): "run_html",
     ("ktgdsl.searching.result", "SearchResult"): "search_html",
     ("ktgdsl.searching.search_run", "SearchOutcome"): "outcome_html",
+    ("ktgdsl.evaluation.result", "Evaluation"): "evaluation_html",
 }
 """Classes by module and name, and the functions of `results` that draw them."""
 

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ktgdsl.diagnostics.render import printable
 from ktgdsl.errors import KtgError
+from ktgdsl.evaluation.result import Evaluation
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.curves.charts import Chart, overview
 from ktgdsl.report.curves.drawing import chart_drawing
 from ktgdsl.report.curves.recorded import read_run
-from ktgdsl.report.curves.recorded_search import read_search
-from ktgdsl.report.curves.trials import trial_chart
+from ktgdsl.report.evaluation import samples_text, score_rows, shown_measures
 from ktgdsl.report.formatting import duration
 from ktgdsl.report.pictures.picture import picture
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
@@ -20,8 +21,10 @@ from ktgdsl.report.pictures.svg import svg
 from ktgdsl.report.run_text import accuracy_columns, network_text, role, targets_first
 from ktgdsl.report.search_text import best_graph, comparison, result_notes
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.search_run import SearchOutcome
 from ktgdsl.training.result import RunResult
+
+if TYPE_CHECKING:
+    from ktgdsl.searching.search_run import SearchOutcome
 
 _CELL = "text-align: left; white-space: nowrap"
 _NUMBER = "text-align: right; white-space: nowrap"
@@ -44,6 +47,9 @@ def run_html(result: RunResult) -> str:
 
 def search_html(result: SearchResult) -> str:
     """The best graph, what it compares with, and the curves of the trials."""
+    from ktgdsl.report.curves.recorded_search import read_search  # imports Optuna
+    from ktgdsl.report.curves.trials import trial_chart
+
     score = result.best.confirmed
     value = f"{result.best.value:.2f} %" if score is None else str(score)
     (_, *head), *rows = comparison(result)
@@ -55,7 +61,15 @@ def search_html(result: SearchResult) -> str:
     return _block([*parts, _lines(result_notes(result)), _muted(about)])
 
 
-def outcome_html(outcome: SearchOutcome) -> str:
+def evaluation_html(evaluation: Evaluation) -> str:
+    """The measures of each network, as `ktgc eval` prints them."""
+    head = [heading for heading, _ in shown_measures(evaluation)]
+    rows = [(name, *cells) for name, cells in score_rows(evaluation)]
+    about = f"{evaluation.split} split of {evaluation.data}: {samples_text(evaluation)}"
+    return _block([_table(("in percent", *head), rows), _muted(f"{about}, in {evaluation.folder}")])
+
+
+def outcome_html(outcome: "SearchOutcome") -> str:
     """The result of a search."""
     return search_html(outcome.result)
 
@@ -76,7 +90,8 @@ def _nodes(plan: Plan, result: RunResult) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], first_number: int = 1) -> str:
     def line(tag: str, cells: Sequence[str]) -> str:
-        styles = (_CELL if place < first_number else _NUMBER for place in range(len(cells)))
+        words = (place < first_number or head[place] == "graph" for place in range(len(cells)))
+        styles = (_CELL if word else _NUMBER for word in words)
         shown = (
             f'<{tag} style="{style}">{_text(cell)}</{tag}>'
             for cell, style in zip(cells, styles, strict=True)

@@ -1,4 +1,4 @@
-"""SIGTERM, with which batch systems end a job: it interrupts a verb as Ctrl-C does."""
+"""Turns SIGTERM, with which batch systems end a job, into an interrupt as by Ctrl-C."""
 
 import signal
 import threading
@@ -8,13 +8,13 @@ from types import FrameType
 
 
 class Termination:
-    """Whether SIGTERM has come."""
+    """Handles SIGTERM. `received` says whether it has come."""
 
     received = False
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Have it raise KeyboardInterrupt in the block, unless somebody else handles it."""
+        """Let SIGTERM raise KeyboardInterrupt in the block, unless it has a handler already."""
         in_main = threading.current_thread() is threading.main_thread()
         if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             yield

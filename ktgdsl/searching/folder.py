@@ -209,7 +209,7 @@ class SearchFolder:
             counting = {*names}
             if nested:
                 at = point(plan.space.draws, trial.params)
-                counting = {name for name in names if nested.counts(name, at)}
+                counting = {name for name in names if nested.is_active(name, at)}
             drawn = [trial.params[name] if name in counting else "" for name in names]
             table.writerow([*own, *drawn, reason_of(trial)])
         write_file(self.path / "trials.csv", text.getvalue().encode())

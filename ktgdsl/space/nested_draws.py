@@ -1,4 +1,4 @@
-"""Draws inside of options of others: at a point they count only where that option is taken."""
+"""Conditional draws, inside options of others: active only at points that take that option."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class _Use(NamedTuple):
 
 
 class NestedDraws:
-    """The draws of a space by where they stand: in options of others, or on their own."""
+    """Where the draws of a space stand: in options of others, or on their own."""
 
     def __init__(self, space: model.Space) -> None:
         self._uses: dict[str, set[_Use | None]] = {}
@@ -31,24 +31,24 @@ class NestedDraws:
         for number in range(file.parts.rounds(file.file)):
             if all(draw.name in self._uses for draw in space.draws):
                 break
-            noting = partial(_Noting, space=file, round_number=number, uses=self._uses)
-            check_substituted(file.file, nowhere, noting, file.resolver)
+            recorder = partial(_UseRecorder, space=file, round_number=number, uses=self._uses)
+            check_substituted(file.file, nowhere, recorder, file.resolver)
 
     def __bool__(self) -> bool:
-        """Whether some draw does not count everywhere."""
+        """Whether some draw is conditional."""
         return any(None not in uses for uses in self._uses.values())
 
-    def counts(self, name: str, point: Point) -> bool:
-        """Whether what is drawn is part of the graph at a point: its option is the one taken."""
+    def is_active(self, name: str, point: Point) -> bool:
+        """Whether a draw is part of the graph at a point: the options that contain it are taken."""
         return any(
             use is None
-            or (self.counts(use.inside, point) and use.option in (None, point.get(use.inside)))
+            or (self.is_active(use.inside, point) and use.option in (None, point.get(use.inside)))
             for use in self._uses.get(name, {None})
         )
 
 
-class _Noting(PointSubstitution):
-    """Notes in `uses` where draws stand, by their names; a `let` has a name no draw has."""
+class _UseRecorder(PointSubstitution):
+    """Records in `uses` where draws stand, by name; a `let` gets a name that no draw can have."""
 
     def __init__(
         self,
@@ -59,31 +59,31 @@ class _Noting(PointSubstitution):
     ) -> None:
         super().__init__(resolver, space.parts, {}, round_number=round_number)
         self._uses = uses
-        self._now: _Use | None = None
+        self._current: _Use | None = None
 
     def substitute(self, value: Value, place: str) -> Value:
         let = self.parts.let(value) if self.is_open(value) else None
         if let is None or let.each:
             return super().substitute(value, place)
         name = f"let {let.name}"
-        self._note(name)
+        self._record(name)
         with self._inside(_Use(name, None)):
             return super().substitute(value, place)
 
     def _fresh(self, place: str) -> str:
         name = super()._fresh(place)
-        self._note(name)
+        self._record(name)
         return name
 
     def _option(self, draw: str, index: int, option: Value, place: str) -> Value:
         with self._inside(_Use(draw, index)):
             return super()._option(draw, index, option, place)
 
-    def _note(self, name: str) -> None:
-        self._uses.setdefault(name, set()).add(self._now)
+    def _record(self, name: str) -> None:
+        self._uses.setdefault(name, set()).add(self._current)
 
     @contextmanager
     def _inside(self, use: _Use) -> Iterator[None]:
-        before, self._now = self._now, use
+        before, self._current = self._current, use
         yield
-        self._now = before
+        self._current = before

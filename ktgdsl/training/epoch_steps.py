@@ -1,4 +1,4 @@
-"""The steps of one epoch, and the state from which a training goes on after any of them."""
+"""The training steps of one epoch, which can be resumed after any of them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +11,9 @@ from ktgdsl.backend.processes import processes
 from ktgdsl.plan.heads import label_columns
 from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.data import Split
+from ktgdsl.training.deferred_signals import deferred_signals
 from ktgdsl.training.events import EpochMetrics, Listener, StepsDone
-from ktgdsl.training.group import load_own_buffers, own_buffers
-from ktgdsl.training.held_signals import held_back
+from ktgdsl.training.group import load_process_buffers, process_buffers
 from ktgdsl.training.metrics import EpochMeter
 from ktgdsl.training.state_checks import require_number
 from ktgdsl.training.step import Stepper
@@ -21,11 +21,11 @@ from ktgdsl.training.step import Stepper
 REPORT_INTERVAL = 0.1
 """Seconds between two reports of how many steps are done."""
 
-WITHIN = "within_epoch"
-"""Under this a state inside an epoch has what `EpochSteps` adds to that of the stepper."""
+MID_EPOCH = "within_epoch"
+"""The key in a state inside an epoch of what `EpochSteps` adds to the state of the stepper."""
 
 OnSteps = Callable[[int, int, Mapping[str, Any]], None]
-"""Takes how many epochs are done, how many steps of the next one, and the state after them."""
+"""A callback that saves: receives the finished epochs, the steps of the next one, the state."""
 
 
 class EpochSteps:
@@ -37,9 +37,9 @@ class EpochSteps:
         epoch: which one.
         seed: of the order of the samples.
         listener: receives how many steps are done, from time to time.
-        on_steps: is called inside the epoch as often as the plan has it, and when the training is
-            interrupted between two steps or after the last one. Of several processes each is
-            interrupted at a step of its own, and that is kept nowhere.
+        on_steps: is called inside the epoch every `checkpoint` steps of the plan, and when the
+            training is interrupted between two steps or after the last one. In a group of several
+            processes an interrupt saves nothing: it reaches each at another step.
     """
 
     def __init__(
@@ -56,42 +56,42 @@ class EpochSteps:
         self._every = step.plan.train.checkpoint_steps
         columns = label_columns(step.plan.graph, step.plan.data)
         self._meter = EpochMeter(step.phase, step.device, columns)
-        self._keeps_interrupted = on_steps is not None and not processes().several
+        self._saves_on_interrupt = on_steps is not None and not processes().several
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that `on_steps` got, which the stepper has loaded already.
+        """Resume from a state that `on_steps` received, after the stepper has loaded it.
 
         Raises ValueError, or whatever torch does, where it is of another training.
         """
-        within = state[WITHIN]
+        within = state[MID_EPOCH]
         self._meter.load_state_dict(within["meter"])
         require_number(self._meter.steps, 1, self._step.plan.data.steps_per_epoch, "steps")
         self._step.learning_rates.update(within["learning_rates"])
-        load_own_buffers(self._step.changing, within["buffers"])
+        load_process_buffers(self._step.changing, within["buffers"])
 
     def train(self) -> EpochMetrics:
         """Take the steps that are left. Nothing waits for the device before the meter is read."""
         step, meter = self._step, self._meter
         reported = time.monotonic()
-        with self.kept_when_interrupted():
+        with self.saved_on_interrupt():
             for image, label, *further in self._batches():
-                with self._whole():
+                with self._uninterrupted():
                     meter.update(step(image, label, *further), label, step.taken)
                 if self._is_due():
-                    self._keep()
+                    self._save()
                 if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
                     reported = now
                     self._listener(StepsDone(self._epoch, meter.steps))
         return meter.read()
 
     @contextmanager
-    def kept_when_interrupted(self) -> Iterator[None]:
-        """Keep the steps that are done when Ctrl-C or the like ends the block."""
+    def saved_on_interrupt(self) -> Iterator[None]:
+        """Save the steps that are done when KeyboardInterrupt ends the block."""
         try:
             yield
         except KeyboardInterrupt:
-            if self._keeps_interrupted:
-                self._keep()
+            if self._saves_on_interrupt:
+                self._save()
             raise
 
     def _batches(self) -> Iterator[tuple[Tensor, ...]]:
@@ -108,24 +108,24 @@ class EpochSteps:
             skip=self._meter.steps,
         )
 
-    def _whole(self) -> AbstractContextManager[None]:
-        """A step has to be whole where it may be kept."""
-        return held_back() if self._keeps_interrupted else nullcontext()
+    def _uninterrupted(self) -> AbstractContextManager[None]:
+        """Defers signals to the end of a step where its state may be saved."""
+        return deferred_signals() if self._saves_on_interrupt else nullcontext()
 
     def _is_due(self) -> bool:
-        """Whether to keep this step; the last one is kept with its epoch."""
+        """Whether to save after this step; the last one is saved with its epoch."""
         if self._on_steps is None or self._every is None or self._step.taken % self._every:
             return False
         return self._meter.steps < self._step.plan.data.steps_per_epoch
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         done, steps = self._epoch - 1, self._meter.steps
         state = self._step.state_dict()
         if steps:
-            state[WITHIN] = {
+            state[MID_EPOCH] = {
                 "meter": self._meter.state_dict(),
                 "learning_rates": dict(self._step.learning_rates),
-                "buffers": own_buffers(self._step.changing),
+                "buffers": process_buffers(self._step.changing),
             }
         if self._on_steps is not None and (done or steps):
             self._on_steps(done, steps, state)

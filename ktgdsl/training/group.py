@@ -1,4 +1,4 @@
-"""The processes that `torchrun` starts: joins them to a group, and keeps what they train equal."""
+"""Joins the processes that `torchrun` starts to a group, and keeps their networks synchronized."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +18,11 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
+def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes of `torchrun` to a group in the block, and yield this one's device.
 
     On a GPU each process has its own, by its number on the machine. Where `torchrun` has not
-    started us, or a group is there already, nothing is joined.
+    started us, or a group is there already, nothing happens.
 
     Raises RunError (E504) where the machine has fewer GPUs than processes.
     """
@@ -40,8 +40,8 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def started_rank() -> int:
-    """The number of this process among those of `torchrun`, counted from 0; 0 without it."""
+def torchrun_rank() -> int:
+    """The rank of this process, also before it joins the group; 0 without `torchrun`."""
     alone = os.environ.get("WORLD_SIZE", "1") == "1"  # other programs set a rank, too
     return 0 if alone else int(os.environ.get("RANK", "0"))
 
@@ -100,7 +100,7 @@ def _processes(count: int) -> str:
 
 
 def from_leader(compute: Callable[[], Result]) -> Result:
-    """What the first process computes, or its error, in all of them."""
+    """Compute in the process of rank 0 alone, and return its result, or raise its error, in all."""
     group = processes()
     if not group.several:
         return compute()
@@ -119,13 +119,15 @@ def from_leader(compute: Callable[[], Result]) -> Result:
 
 @torch.no_grad()
 def copy_from_leader(network: nn.Module) -> None:
-    """Give the network the weights and buffers that it has in the first process."""
+    """Broadcast the weights and buffers of the network from the process of rank 0."""
     for each in network.state_dict().values():
         dist.broadcast(each, 0)
 
 
-def agree(modules: Iterable[nn.Module], epoch: int) -> None:
-    """Average the buffers that each process has from its part of the batches.
+def synchronize(modules: Iterable[nn.Module], epoch: int) -> None:
+    """Average the buffers over the processes, and check that their weights are equal.
+
+    Buffers such as batch-norm statistics come from each process's part of the batches.
 
     Raises RunError (E504) where weights differ: then each would go on with a training of its own.
     """
@@ -133,7 +135,7 @@ def agree(modules: Iterable[nn.Module], epoch: int) -> None:
     if not group.several:
         return
     modules = list(modules)
-    if buffers := _averaged(modules):
+    if buffers := _float_buffers(modules):
         sum_in_place(buffers, 1 / group.count)
     if not all_equal(each for module in modules for each in module.parameters()):
         message = f"the {group.count} processes have different weights after epoch {epoch}"
@@ -142,33 +144,33 @@ def agree(modules: Iterable[nn.Module], epoch: int) -> None:
 
 
 @torch.no_grad()
-def own_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
-    """What inside an epoch is each process's own, a row (processes, numbers) for each.
+def process_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
+    """The buffers of all processes inside an epoch, before they are averaged, for a checkpoint.
 
-    None of a process alone.
+    One row a process, (processes, numbers) float64; None without a group.
     """
-    buffers = _averaged(modules)
+    buffers = _float_buffers(modules)
     if not processes().several or not buffers:
         return None
     return gathered(torch.cat([each.reshape(1, -1).double() for each in buffers], dim=1))
 
 
 @torch.no_grad()
-def load_own_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None) -> None:
-    """Load what `own_buffers` had of this process.
+def load_process_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None) -> None:
+    """Load this process's row of `process_buffers`.
 
-    Among another number of processes, which may go on where batch norms are synchronised, these
-    are equal in all, and are as they were loaded with the modules.
+    A resume with another number of processes, possible where batch norms are synchronised, needs
+    none: the buffers are equal in all processes, and were loaded with the modules.
     """
     group = processes()
     if rows is None or len(rows) != group.count:
         return
-    buffers = _averaged(modules)
+    buffers = _float_buffers(modules)
     parts = torch.split(rows[group.rank], [each.numel() for each in buffers])
     for each, part in zip(buffers, parts, strict=True):
         each.copy_(part.view(each.shape))
 
 
-def _averaged(modules: Iterable[nn.Module]) -> list[torch.Tensor]:
+def _float_buffers(modules: Iterable[nn.Module]) -> list[torch.Tensor]:
     """The buffers that are averaged over the processes after each epoch."""
     return [b for each in modules for b in each.buffers() if b.is_floating_point()]

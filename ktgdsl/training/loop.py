@@ -16,7 +16,7 @@ from ktgdsl.program.model import Phase
 from ktgdsl.training.batches import batches_in_order
 from ktgdsl.training.checkpoint import Accuracies
 from ktgdsl.training.data import Split, Splits, TrainingData
-from ktgdsl.training.epoch_steps import WITHIN, EpochSteps, OnSteps
+from ktgdsl.training.epoch_steps import MID_EPOCH, EpochSteps, OnSteps
 from ktgdsl.training.events import (
     EpochDone,
     EpochsSkipped,
@@ -27,7 +27,7 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.float_images import warn_of_float_images
-from ktgdsl.training.group import agree
+from ktgdsl.training.group import synchronize
 from ktgdsl.training.metric_counts import MetricCounts
 from ktgdsl.training.metrics import Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
@@ -41,9 +41,12 @@ class UnfitStateError(RunError):
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where an interrupted training resumes: the state of its stepper after `epoch` epochs.
+    """Where an interrupted training resumes.
 
-    Or inside of the next one, as `OnSteps` takes it.
+    Attributes:
+        epoch: how many epochs are done.
+        state: the state dict of the stepper after them, or inside of the next epoch, with what
+            `EpochSteps` adds to it.
     """
 
     epoch: int
@@ -134,7 +137,7 @@ def epochs(
     warn_of_float_images(data.train, networks)
     _require_equal_images(plan, data.train)
     if resume is not None:
-        _fitting(step.load_state_dict, resume.state)
+        _load_state(step.load_state_dict, resume.state)
     epoch = 0 if resume is None else resume.epoch
     resumed = resume is not None
     while True:
@@ -148,15 +151,15 @@ def epochs(
         epoch += 1
         phase = step.phase
         steps = EpochSteps(step, data.train, epoch, seed, listener, on_steps)
-        if resumed and resume is not None and WITHIN in resume.state:
-            _fitting(steps.load_state_dict, resume.state)
+        if resumed and resume is not None and MID_EPOCH in resume.state:
+            _load_state(steps.load_state_dict, resume.state)
         resumed = False
         metrics = steps.train()
         if metrics.nonfinite is not None:
             raise _nonfinite_loss(plan, epoch, metrics.nonfinite)
-        agree(step.changing, epoch)
+        synchronize(step.changing, epoch)
         judged = {*(phase.nodes if evaluated is None else evaluated), *step.judged}
-        with steps.kept_when_interrupted():
+        with steps.saved_on_interrupt():
             accuracy, measured = evaluate_and_measure(step, data.evaluation, judged)
         step.end_epoch(metrics.loss, accuracy)
         if ends := step.phase_is_over:
@@ -190,8 +193,8 @@ def _require_equal_images(plan: Plan, split: Split) -> None:
                 raise NodeError(node.name, Diagnostic("E505", message, help=help))
 
 
-def _fitting(load: Callable[[Mapping[str, Any]], None], state: Mapping[str, Any]) -> None:
-    """Load a state that may be of another training, or another version of it."""
+def _load_state(load: Callable[[Mapping[str, Any]], None], state: Mapping[str, Any]) -> None:
+    """Load a state. Raises UnfitStateError where it is of another training or version."""
     try:
         load(state)
     except Exception as error:  # torch may raise anything where a state is foreign

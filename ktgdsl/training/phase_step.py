@@ -38,7 +38,7 @@ class PhaseStep:
 
     Attributes:
         phase: what is computed.
-        batch: what a batch of the phase has: images and labels, and what else some update reads.
+        batch: the names of the inputs: images, labels, and others that some update reads.
         graphs: the training graph of each update.
         learning_rates: of the last step, by node.
         plateaus: the state of the learners with that schedule.
@@ -85,7 +85,7 @@ class PhaseStep:
         ]
         self._connectors = [parts[each.name] for each in connectors_of(phase.edges)]
         self._parameters = learned_parameters(learners, networks, parts)
-        self._of_parts = [each for part in parts.values() for each in part.parameters()]
+        self._part_parameters = [each for part in parts.values() for each in part.parameters()]
         captured = execution.launches.value == "captured"
         self._optimizers = make_optimizers(learners, networks, device, captured, parts)
         self._executors = update_executors(self.graphs, execution, device)
@@ -97,10 +97,10 @@ class PhaseStep:
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._progress = torch.zeros((), dtype=dtype, device=device)
         self._following = following(phase.followers, networks)
-        self._take = self._taker()
+        self._take = self._make_step()
 
     def __call__(self, k: int, *batch: Tensor) -> Output:
-        """Take step k of the phase, on tensors that are on the device: those that `batch` says."""
+        """Take step k of the phase on the tensors that `self.batch` names, on the device."""
         self._progress.fill_(k / self.phase.steps)
         self._set_learning_rates(k)
         for name, training in self._modes.items():
@@ -119,7 +119,7 @@ class PhaseStep:
             follow(k)
         return output
 
-    def further(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
+    def extra_inputs(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
         """The inputs of a batch besides images and labels, on the device.
 
         Raises TypeError where the phase reads something that is not there.
@@ -136,7 +136,7 @@ class PhaseStep:
         return found
 
     def _prepare_caches(self, image: Tensor, sample: Tensor) -> None:
-        """Compute what is not kept yet of the samples of a batch."""
+        """Compute the outputs of a batch that are not in the caches yet."""
         with self._autocast():
             for cache in self._caches.values():
                 cache.prepare(image, sample, partial(memory.fits, device=self._device))
@@ -163,10 +163,10 @@ class PhaseStep:
             load_optimizer(optimizer, state[kind])
         for cache in self._caches.values():
             cache.forget()
-        self._take = self._taker()
+        self._take = self._make_step()
 
-    def _taker(self) -> Compute:
-        """The function that takes steps, captured if chosen, from the present state on."""
+    def _make_step(self) -> Compute:
+        """The function that takes steps, as a CUDA graph if chosen, from the present state on."""
         drawing = dict.fromkeys(each for module in self._changing() for each in dropouts(module))
         return step_executor(
             self.take_uncaptured, self._execution, self._state_tensors, [*drawing], self._record
@@ -201,9 +201,9 @@ class PhaseStep:
             for parameters in self._parameters.values():
                 nn.utils.clip_grad_norm_(parameters, self.plan.train.clip)
         skip = self.plan.train.on_zero == "skip"
-        reaching = self._reaching(output.losses) if skip else {}
+        loss_sums = self._loss_sums(output.losses) if skip else {}
         for optimizer in self._optimizers.values():
-            with skipping(optimizer, reaching) if skip else nullcontext():
+            with skipping(optimizer, loss_sums) if skip else nullcontext():
                 optimizer.step()
         return output.detach()
 
@@ -212,14 +212,14 @@ class PhaseStep:
 
         Connectors and mixers read the whole batch in every process, and have its gradient there.
         """
-        for each in self._of_parts:
+        for each in self._part_parameters:
             if each.grad is not None:
                 each.grad.div_(self._processes.count)
         learned = (each for own in self._parameters.values() for each in own)
         sum_in_place(each.grad for each in learned if each.grad is not None)
 
-    def _reaching(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """For each learner that an update teaches a scalar that is 0 if all its losses are."""
+    def _loss_sums(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A scalar for each learner of an update that is 0 exactly if all its losses are."""
         sources = {each.name: each.losses for each in self.phase.learners}
         for trunk in self.phase.trunks:
             sources[trunk.name] = tuple(n for name in trunk.sharers for n in sources[name])

@@ -27,10 +27,10 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.group import (
     from_leader,
-    joined,
+    process_group,
     require_as_many,
     require_equal_parts,
-    started_rank,
+    torchrun_rank,
 )
 from ktgdsl.training.identity import identify
 from ktgdsl.training.metrics_file import truncate_metrics
@@ -83,7 +83,7 @@ def run(
     require_spec(plan)
     plan, identity = identify(plan)
     place = None if out is None else named_folder(out)
-    with joined(choose_device(device)) as chosen, deterministically(deterministic):
+    with process_group(choose_device(device)) as chosen, deterministically(deterministic):
         require_equal_parts(plan, chosen)
         execution = autotuned_execution(plan, chosen)
         environment = describe_environment(chosen, seeds(plan), execution)
@@ -126,7 +126,7 @@ def resume(
         RunInterrupted: on Ctrl-C.
     """
     run_folder = open_run_folder(named_folder(folder))
-    leads = started_rank() == 0
+    leads = torchrun_rank() == 0
     listener = listener if leads else ignore
     with run_folder.locked() if leads else nullcontext():
         return _resume(run_folder, device, listener, allow_changed_code)
@@ -151,7 +151,7 @@ def _resume(
         require_progress(checkpoint, plan, folder.checkpoint)
     named = choose_device(device if device is not None else environment.get("device"))
     with (
-        joined(named) as chosen,
+        process_group(named) as chosen,
         threads_of(environment),
         deterministically(environment.get("deterministic") is True),
     ):

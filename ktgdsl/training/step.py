@@ -99,14 +99,9 @@ class Stepper:
         self._index = index
         phase = self.program.phases[index]
         self._best = best_epochs(phase, self.networks | self.mixers)
+        modules = self.networks, self._parts
         self._step = PhaseStep(
-            self.plan,
-            phase,
-            self.networks,
-            self._parts,
-            self.device,
-            self.execution,
-            self._record,
+            self.plan, phase, *modules, self.device, self.execution, self._record
         )
 
     def predictor(self, nodes: Collection[str]) -> NetworkPredictor | GraphPredictor:
@@ -210,8 +205,9 @@ class Stepper:
         if self.taken == self._ends[self._index]:
             self.end_phase()
         done = self.taken - (self._ends[self._index] - self.phase.steps)
+        extra = self._step.extra_inputs(sample, second_view)
         with locating_user_errors(self.networks, self.plan):
-            output = self._step(done + 1, image, label, *self._step.further(sample, second_view))
+            output = self._step(done + 1, image, label, *extra)
         self.taken += 1
         return output
 
@@ -243,7 +239,8 @@ class Stepper:
         For those who count operators. Neither the learning rates nor k move on, and image and
         label have to be on the device.
         """
-        return self._step.take_uncaptured(image, label, *self._step.further(sample, second_view))
+        extra = self._step.extra_inputs(sample, second_view)
+        return self._step.take_uncaptured(image, label, *extra)
 
     @property
     def judged(self) -> tuple[str, ...]:

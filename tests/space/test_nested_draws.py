@@ -32,7 +32,7 @@ def test_a_draw_counts_where_its_option_is_taken(
     nested, point = NestedDraws(SPACE.space), {"node.b": network, "edge.b->a.loss": loss}
     point["edge.b->a.loss.T"] = temperature
     names = [draw.name for draw in SPACE.space.draws]
-    found = {name for name in names if nested.counts(name, point)}
+    found = {name for name in names if nested.is_active(name, point)}
     assert found == {"node.b", "edge.b->a.loss", "edge.b->a.gate"} | counting
 
 

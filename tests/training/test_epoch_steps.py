@@ -19,8 +19,8 @@ from ktgdsl.training import epoch_steps, loop
 from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.checkpoint import load_checkpoint, save_checkpoint
 from ktgdsl.training.datasets.read import complete
+from ktgdsl.training.deferred_signals import deferred_signals
 from ktgdsl.training.events import EpochDone, Event, RunStarted, StepsDone
-from ktgdsl.training.held_signals import held_back
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
@@ -241,7 +241,7 @@ def signals_until_interrupted(signals: int) -> int:
     """How many of so many signals in a row are held back."""
     survived = 0
     try:
-        with held_back():
+        with deferred_signals():
             for _ in range(signals):
                 signal.raise_signal(signal.SIGINT)
                 survived += 1
@@ -261,5 +261,5 @@ def test_a_second_signal_does_not() -> None:
 
 def test_a_signal_that_nobody_handles_is_left_alone() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    with held_back():
+    with deferred_signals():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -16,7 +16,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training import group
 from ktgdsl.training.datasets.order import part_of, shuffled
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.group import joined, require_as_many, require_equal_parts
+from ktgdsl.training.group import process_group, require_as_many, require_equal_parts
 from tests.forked import Forked
 from tests.training import together
 
@@ -172,13 +172,13 @@ def test_weights_that_differ_end_the_training(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(group, "sum_in_place", lambda *_: None)
     monkeypatch.setattr(group, "all_equal", lambda _: False)
     with pytest.raises(RunError, match="2 processes have different weights after epoch 3"):
-        group.agree([nn.Linear(1, 1)], 3)
+        group.synchronize([nn.Linear(1, 1)], 3)
 
 
 def test_without_torchrun_nothing_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "1")  # of another program
-    assert group.started_rank() == 0
-    with joined(torch.device("cpu")) as device:
+    assert group.torchrun_rank() == 0
+    with process_group(torch.device("cpu")) as device:
         assert device == torch.device("cpu")
         assert not torch.distributed.is_initialized()

@@ -17,7 +17,7 @@ from ktgdsl.training.assemble import assemble
 from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import EpochDone, Event
-from ktgdsl.training.group import agree
+from ktgdsl.training.group import synchronize
 from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
@@ -47,7 +47,7 @@ def train(plan: Plan, steps: int) -> tuple[list[dict[str, float]], dict[str, lis
     for (image, label, sample, *views), _ in zip(batches, range(steps), strict=False):
         output = step(image.double(), label, sample, *(each.double() for each in views))
         losses.append({" -> ".join(key): loss.item() for key, loss in output.edges.items()})
-    agree(step.changing, 1)
+    synchronize(step.changing, 1)
     states = {name: module.state_dict() for name, module in step.networks.items()}
     return losses, {
         f"{name}.{key}": value.flatten().tolist()

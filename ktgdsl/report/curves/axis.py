@@ -40,6 +40,8 @@ def value_axis(chart: Chart, most: int) -> Axis:
     if least > 0 and high / least >= _LOG_FROM and ceiling is None:
         return _logarithmic(least, high)
     if low == high:
+        if (floor, ceiling) == (0, 1):  # of a share the whole says more than a piece
+            return _linear(0.0, 1.0, most)
         margin = abs(low) * 0.1 or 0.5
         low, high = low - margin, high + margin
         low = low if floor is None else max(low, floor)

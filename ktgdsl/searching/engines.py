@@ -1,4 +1,4 @@
-"""The engines of a search by name: where its workers live, and what they get there."""
+"""The engines of a search by name: workers on this machine, or on a Ray cluster."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 from ktgdsl.errors import RunError
 from ktgdsl.searching.process import LocalEngine
-from ktgdsl.searching.threads import cores, threads_each
+from ktgdsl.searching.threads import cores, threads_per_worker
 from ktgdsl.searching.worker_handle import Engine
 from ktgdsl.training.device import choose_device
 
@@ -18,26 +18,26 @@ _T = TypeVar("_T")
 
 
 class SearchEngine(Engine, Protocol):
-    """An engine, with the devices, the number and the threads of workers where nobody says them."""
+    """An engine with its defaults for workers: their devices, number and threads."""
 
     @property
     def noted(self) -> Mapping[str, Any]:
-        """What `environment.json` says of it."""
+        """Its entries of `environment.json`."""
 
     def devices(self, name: str | None) -> list[str]:
-        """The devices of workers, in turn. Raises RunError (E504) for one that there is not."""
+        """The devices that workers get in turn. Raises RunError (E504) where `name` is missing."""
 
     def workers(self, devices: Sequence[str]) -> int:
-        """How many workers there are by default."""
+        """The default number of workers."""
 
     def threads(self, workers: int, devices: Sequence[str]) -> int:
-        """The threads of each of them."""
+        """The default number of threads of each worker."""
 
     def notes(self, workers: int, devices: Sequence[str], threads: int) -> tuple[str, ...]:
-        """What has to be known of the place of workers, a sentence each."""
+        """Notes to the user about the resources for workers, a sentence each."""
 
     def on_device(self, device: str, function: Callable[[], _T]) -> _T:
-        """What a function gives, which must not raise, where it has the device of a worker."""
+        """The result of a function, which must not raise, on a machine with a worker's device."""
 
 
 class ThisMachine(LocalEngine):
@@ -49,7 +49,7 @@ class ThisMachine(LocalEngine):
         return {}
 
     def devices(self, name: str | None) -> list[str]:
-        """That device, else all GPUs that there are."""
+        """The named device, else all GPUs, else the CPU."""
         if name is not None:
             return [str(choose_device(name))]
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
@@ -60,14 +60,14 @@ class ThisMachine(LocalEngine):
 
     def threads(self, workers: int, devices: Sequence[str]) -> int:
         """OMP_NUM_THREADS, else a share of the cores."""
-        return threads_each(workers)
+        return threads_per_worker(workers)
 
     def notes(self, workers: int, devices: Sequence[str], threads: int) -> tuple[str, ...]:
         """Nothing."""
         return ()
 
     def on_device(self, device: str, function: Callable[[], _T]) -> _T:
-        """What the function gives."""
+        """The result of the function."""
         return function()
 
 

@@ -1,4 +1,4 @@
-"""The actor of Ray: holds a worker process on its node, and passes messages and files on."""
+"""The Ray actor: runs a worker process on its node, and forwards its messages, files and output."""
 
 import os
 import shutil
@@ -12,22 +12,29 @@ from pathlib import Path
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.files import sha256
-from ktgdsl.searching.carried_files import Files, WorkerFolder
+from ktgdsl.searching.file_transfer import Files, WorkerFolder
 from ktgdsl.searching.process import WorkerProcess
 from ktgdsl.searching.protocol import FromWorker, Setup, ToWorker
 from ktgdsl.searching.worker_handle import Ending
 from ktgdsl.training.versions import installed_version
 
-PATIENCE = 5.0
-"""Seconds that a worker process has to end."""
+END_TIMEOUT = 5.0
+"""Seconds to wait for a worker process to end before it is killed."""
 
-SAME_VERSIONS = ("ktgdsl", "torch", "torchvision")
-"""Packages that decide what a trial gives."""
+CHECKED_PACKAGES = ("ktgdsl", "torch", "torchvision")
+"""Packages whose versions must be the owner's: they decide what a trial computes."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a worker process has from the process that it was begun by: local ones inherit it."""
+class OwnerEnvironment:
+    """What a local worker process would inherit from the process of the search, to apply on a node.
+
+    Attributes:
+        folder: the working directory.
+        path: `sys.path`.
+        variables: environment variables.
+        versions: of `CHECKED_PACKAGES`.
+    """
 
     folder: str
     path: tuple[str, ...]
@@ -35,13 +42,13 @@ class Surroundings:
     versions: Mapping[str, str | None]
 
     @classmethod
-    def of_this_process(cls) -> "Surroundings":
-        """Those of the owner of a search."""
+    def of_this_process(cls) -> "OwnerEnvironment":
+        """The environment of this process, which owns the search."""
         ours = {name: each for name, each in os.environ.items() if name.startswith("KTGDSL_")}
         return cls(str(Path.cwd()), tuple(sys.path), ours, versions())
 
-    def adopt(self) -> None:
-        """Take them over as far as they exist on this node, whose own variables stay."""
+    def apply(self) -> None:
+        """Apply it here as far as its paths exist; variables that this node has set stay."""
         if Path(self.folder).is_dir():
             os.chdir(self.folder)
         theirs = [each for each in self.path if not each or Path(each).exists()]
@@ -51,16 +58,23 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """The answer to `begin`: the node, and why it cannot train, if it cannot."""
+class StartReply:
+    """The answer to `start`: the node, and why it cannot train, if it cannot."""
 
     node: str
     problems: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What has come from a worker process: its messages, files that it wrote before, its output."""
+class WorkerOutput:
+    """New output of a worker process.
+
+    Attributes:
+        messages: in order.
+        files: those that it wrote before the messages.
+        printed: its stdout and stderr.
+        ending: why it has ended, None while it runs.
+    """
 
     messages: tuple[FromWorker, ...]
     files: Files
@@ -69,47 +83,47 @@ class Batch:
 
 
 class Agent:
-    """Holds a worker process, which is what it is on one machine; its methods are called by Ray.
+    """An actor that runs a `WorkerProcess`, as on one machine; its methods are called through Ray.
 
-    Nothing is shared with the owner's machine: files are carried.
+    Nodes need no shared file system: files travel with messages.
     """
 
-    def begin(self, number: int, setup: Setup, owner: Surroundings) -> Begun:
+    def start(self, number: int, setup: Setup, owner: OwnerEnvironment) -> StartReply:
         """Start the process, unless versions or the user's own files here are others."""
         node = socket.gethostname()
         if problems := [*_other_versions(node, owner.versions), *_other_code(node, setup.code)]:
-            return Begun(node, tuple(problems))
-        owner.adopt()
+            return StartReply(node, tuple(problems))
+        owner.apply()
         self._folder = WorkerFolder(Path(tempfile.mkdtemp(prefix="ktgdsl-worker-")))
         self._process = WorkerProcess(number, replace(setup, folder=self._folder.path))
         self._log = self._process.log.open("rb")
-        return Begun(node)
+        return StartReply(node)
 
-    def read(self) -> Batch:
-        """Wait for messages, or the end of the process."""
+    def read(self) -> WorkerOutput:
+        """Wait for messages or the end of the process, and return what is new."""
         process, messages = self._process, list[FromWorker]()
         while not messages and not process.gone:
             connection.wait([process.inbox], 1.0)
             messages = list(process.read())
-        ending = process.end(PATIENCE) if process.gone else None
-        return Batch(tuple(messages), self._folder.changed(), self._log.read(), ending)
+        ending = process.end(END_TIMEOUT) if process.gone else None
+        return WorkerOutput(tuple(messages), self._folder.take_changed(), self._log.read(), ending)
 
     def send(self, message: ToWorker, files: Files | None = None) -> None:
-        """Pass a message on; with a task come the files that there are of its trial."""
+        """Forward a message to the process; `files` are those of the trial of a task."""
         if files is not None:
-            self._folder.begin(files)
+            self._folder.reset(files)
         self._process.send(message)
 
     def end(self) -> None:
         """End the process, and remove its files."""
         self._process.process.terminate()
-        self._process.end(PATIENCE)
+        self._process.end(END_TIMEOUT)
         shutil.rmtree(self._folder.path, ignore_errors=True)
 
 
 def versions() -> dict[str, str | None]:
-    """The versions that decide what a trial gives, as they are installed here."""
-    return {name: installed_version(name) for name in SAME_VERSIONS}
+    """The installed versions of `CHECKED_PACKAGES`."""
+    return {name: installed_version(name) for name in CHECKED_PACKAGES}
 
 
 def _other_versions(node: str, wanted: Mapping[str, str | None]) -> Sequence[Diagnostic]:

@@ -1,4 +1,4 @@
-"""A Ray cluster: connecting to it, and the room for workers on its nodes."""
+"""Connects to a Ray cluster, and counts the workers that its nodes have resources for."""
 
 import os
 import re
@@ -13,19 +13,19 @@ from ray.exceptions import RayError
 
 from ktgdsl.errors import RunError
 
-PENDING = 300.0
-"""Seconds in which a cluster may get a node that can hold a worker: some start theirs on demand."""
+NODE_TIMEOUT = 300.0
+"""Seconds to wait for a node that is large enough: some clusters start nodes on demand."""
 
-ANSWER = 10.0
-"""Seconds that a cluster has to answer."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for the address of a cluster to accept a connection."""
 
-Share = Mapping[str, float]
-"""What a worker takes of a node: how many of `CPU` and `GPU`."""
+Resources = Mapping[str, float]
+"""What a worker reserves on a node: numbers of `CPU` and `GPU`, perhaps fractions."""
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Be connected to the cluster of RAY_ADDRESS, else to one that runs here, else to an own one.
+    """Connect in the block to the cluster of RAY_ADDRESS, one that runs here, or else a new one.
 
     Raises RunError (E504) where it does not answer.
     """
@@ -47,7 +47,7 @@ def _connect() -> None:
     try:
         if address is not None and (place := re.fullmatch(r"([^/]+):(\d+)", address)):
             # Ray itself would try for more than a minute, and print.
-            socket.create_connection((place[1], int(place[2])), timeout=ANSWER).close()
+            socket.create_connection((place[1], int(place[2])), timeout=CONNECT_TIMEOUT).close()
         ray.init(logging_level="error", log_to_driver=False, include_dashboard=False)
     except (RayError, OSError, RuntimeError, ValueError) as error:
         where = f"at RAY_ADDRESS={address}" if address else "on this machine"
@@ -64,51 +64,51 @@ def _connect() -> None:
 
 
 def nodes() -> list[Mapping[str, float]]:
-    """What each living node has in all."""
+    """The total resources of each living node."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def slots(nodes: Sequence[Mapping[str, float]], share: Share) -> int:
-    """How many workers there is room for."""
+def slots(nodes: Sequence[Mapping[str, float]], resources: Resources) -> int:
+    """How many workers fit on nodes with these resources."""
     tiny = 1e-6  # ten shares of 0.1 are one
     return sum(
-        min(int((node.get(name, 0.0) + tiny) // wanted) for name, wanted in share.items())
+        min(int((node.get(name, 0.0) + tiny) // wanted) for name, wanted in resources.items())
         for node in nodes
     )
 
 
-def free_slots(share: Share) -> int:
-    """How many workers there is room for now, at most: as if all were free on one node."""
-    return slots([ray.available_resources()], share)
+def free_slots(resources: Resources) -> int:
+    """An upper bound of the workers that fit now: as if all free resources were on one node."""
+    return slots([ray.available_resources()], resources)
 
 
-def options(share: Share) -> dict[str, float]:
-    """A share, as options of an actor or a task."""
-    return {"num_cpus": share["CPU"], "num_gpus": share.get("GPU", 0.0)}
+def options(resources: Resources) -> dict[str, float]:
+    """Resources as options of an actor or a task."""
+    return {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0.0)}
 
 
-def text(share: Share) -> str:
-    """A share in words."""
-    return " and ".join(f"{each:g} {name}{'s' * (each > 1)}" for name, each in share.items())
+def text(resources: Resources) -> str:
+    """Resources in words."""
+    return " and ".join(f"{each:g} {name}{'s' * (each > 1)}" for name, each in resources.items())
 
 
-def no_room(share: Share) -> str:
-    """That no node is large enough for a worker."""
-    return f"no node of the Ray cluster has {text(share)}, which each worker takes"
+def no_node_for(resources: Resources) -> str:
+    """The message that no node is large enough for a worker."""
+    return f"no node of the Ray cluster has {text(resources)}, which each worker takes"
 
 
-class Patience:
-    """How long no worker has had a place, where no node could give it one."""
+class NodeWait:
+    """The time since a worker was last placed on a node, which may not exceed NODE_TIMEOUT."""
 
     def __init__(self) -> None:
         self._placed = time.monotonic()
 
     def note_placed(self) -> None:
-        """Note that a worker has its place now."""
+        """Restart the time: a worker has been placed on a node."""
         self._placed = time.monotonic()
 
-    def require_room(self, share: Share) -> None:
-        """Raise RunError (E504) where it is over."""
-        if time.monotonic() - self._placed > PENDING and not slots(nodes(), share):
+    def require_node(self, resources: Resources) -> None:
+        """Raise RunError (E504) after the timeout if no node is large enough for a worker."""
+        if time.monotonic() - self._placed > NODE_TIMEOUT and not slots(nodes(), resources):
             help = "add such a node, or ask for less: OMP_NUM_THREADS, --gpus-per-worker"
-            raise RunError.single("E504", no_room(share), help=help)
+            raise RunError.single("E504", no_node_for(resources), help=help)

@@ -10,12 +10,12 @@ from ktgdsl.errors import RunError
 from ktgdsl.searching.protocol import Setup
 from ktgdsl.searching.ray_agent import Agent
 from ktgdsl.searching.ray_cluster import (
-    PENDING,
-    Patience,
-    Share,
+    NODE_TIMEOUT,
+    NodeWait,
+    Resources,
     connected,
     free_slots,
-    no_room,
+    no_node_for,
     nodes,
     options,
     slots,
@@ -47,11 +47,11 @@ class RayEngine:
     def __init__(self, gpus: float | None = None) -> None:
         self._gpus = gpus
         self._agent = ray.remote(max_restarts=0, concurrency_groups={"read": 1})(Agent)
-        self._patience = Patience()
+        self._node_wait = NodeWait()
 
     @property
     def noted(self) -> Mapping[str, Any]:
-        """What `environment.json` says of it."""
+        """Its entries of `environment.json`."""
         return {"engine": "ray"} | ({} if self._gpus is None else {"gpus_per_worker": self._gpus})
 
     def devices(self, name: str | None) -> list[str]:
@@ -68,51 +68,55 @@ class RayEngine:
         return [name]
 
     def workers(self, devices: Sequence[str]) -> int:
-        """How many workers the cluster has room for: by its GPUs, else one for two CPUs."""
+        """The default number of workers: by the GPUs of the cluster, else one for two CPUs."""
         if devices == ["cpu"]:
             return max(1, int(sum(each.get("CPU", 0.0) for each in nodes())) // 2)
-        return max(1, slots(nodes(), self._share(devices[0], 1)))
+        return max(1, slots(nodes(), self._resources(devices[0], 1)))
 
     def threads(self, workers: int, devices: Sequence[str]) -> int:
         """The threads of each worker, and CPUs: OMP_NUM_THREADS, else its share of the cluster."""
         if (setting := threads_setting()) is not None:
             return setting
         most = int(max((each.get("CPU", 0.0) for each in nodes()), default=1.0))
-        shares = {threads: self._share(devices[0], threads) for threads in range(most, 1, -1)}
-        return next((n for n, share in shares.items() if slots(nodes(), share) >= workers), 1)
+        by_threads = {
+            threads: self._resources(devices[0], threads) for threads in range(most, 1, -1)
+        }
+        return next(
+            (n for n, resources in by_threads.items() if slots(nodes(), resources) >= workers), 1
+        )
 
     def notes(self, workers: int, devices: Sequence[str], threads: int) -> tuple[str, ...]:
-        """What to say where the cluster has no room for all workers now."""
-        share = self._share(devices[0], threads)
-        if not slots(nodes(), share):
-            return (f"{no_room(share)}; the search waits {PENDING:.0f} s for one",)
-        if (free := free_slots(share)) >= workers:
+        """A note where not all workers fit on the cluster now."""
+        resources = self._resources(devices[0], threads)
+        if not slots(nodes(), resources):
+            return (f"{no_node_for(resources)}; the search waits {NODE_TIMEOUT:.0f} s for one",)
+        if (free := free_slots(resources)) >= workers:
             return ()
         return (
             f"the Ray cluster has room for {free} of {workers} workers now, which take "
-            f"{text(share)} each; the others begin when there is more",
+            f"{text(resources)} each; the others begin when there is more",
         )
 
     def on_device(self, device: str, function: Callable[[], _T]) -> _T:
-        """What a function gives, which must not raise, where it has the device of a worker."""
-        share = self._share(device, 1)
-        result = ray.remote(function).options(**options(share)).remote()
+        """The result of a function, which must not raise, on a node with the device of a worker."""
+        resources = self._resources(device, 1)
+        result = ray.remote(function).options(**options(resources)).remote()
         while not ray.wait([result], timeout=1.0)[0]:
-            self._patience.require_room(share)
+            self._node_wait.require_node(resources)
         answer: _T = ray.get(result)
         return answer
 
     def start(self, number: int, setup: Setup) -> WorkerHandle:
-        """Start a worker, which may have to wait for its place."""
-        share = self._share(setup.device, setup.threads)
-        agent = self._agent.options(**options(share))
-        return RayWorker(number, setup, agent.remote(), share, self._patience)
+        """Start a worker, which may have to wait for free resources."""
+        resources = self._resources(setup.device, setup.threads)
+        agent = self._agent.options(**options(resources))
+        return RayWorker(number, setup, agent.remote(), resources, self._node_wait)
 
     def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
         """Wait until one of the calls of actors has returned."""
         ray.wait([*inboxes], timeout=timeout)
 
-    def _share(self, device: str, threads: int) -> Share:
-        """What a worker takes of a node."""
+    def _resources(self, device: str, threads: int) -> Resources:
+        """The resources of a worker."""
         gpus = {} if device == "cpu" else {"GPU": self._gpus or 1.0}
         return {"CPU": float(threads), **gpus}

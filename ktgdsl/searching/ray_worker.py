@@ -1,4 +1,4 @@
-"""A worker on some node of a Ray cluster, as its pool sees it."""
+"""The pool's handle of a worker on a node of a Ray cluster."""
 
 import time
 from collections.abc import Iterator
@@ -9,40 +9,40 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.carried_files import files_of_trial, write_files
+from ktgdsl.searching.file_transfer import files_of_trial, write_files
 from ktgdsl.searching.protocol import FromWorker, Noted, Raised, Setup, Task, ToWorker
-from ktgdsl.searching.ray_agent import Batch, Begun, Surroundings
-from ktgdsl.searching.ray_cluster import Patience, Share
+from ktgdsl.searching.ray_agent import OwnerEnvironment, StartReply, WorkerOutput
+from ktgdsl.searching.ray_cluster import NodeWait, Resources
 from ktgdsl.searching.worker_handle import Ending, WorkerHandle
 
 
 class RayWorker(WorkerHandle):
-    """A worker process on some node of the cluster, reached through an actor there.
+    """A worker process on a node of the cluster, reached through an actor there.
 
-    One call of the actor is always under way, which returns what the worker has sent.
+    One call of the actor is always pending; it returns the next output of the worker.
     """
 
     def __init__(
-        self, number: int, setup: Setup, actor: Any, share: Share, patience: Patience
+        self, number: int, setup: Setup, actor: Any, resources: Resources, node_wait: NodeWait
     ) -> None:
         super().__init__(number, setup)
-        self._actor, self._share, self._patience = actor, share, patience
+        self._actor, self._resources, self._node_wait = actor, resources, node_wait
         self._node: str | None = None
         self._ending = Ending("its Ray actor was ended", was_killed=True)
-        self._farewell: Any = None
-        self._call = actor.begin.remote(number, setup, Surroundings.of_this_process())
+        self._end_call: Any = None
+        self._call = actor.start.remote(number, setup, OwnerEnvironment.of_this_process())
 
     @property
     def inbox(self) -> Any:
-        """The call that is under way."""
+        """The pending call."""
         return self._call
 
     def silent_for(self) -> float:
-        """Seconds since its last message; none while it waits, for a place on a node as well."""
+        """Seconds since its last message; 0 while it waits, also to be placed on a node."""
         return 0.0 if self._node is None else super().silent_for()
 
     def send(self, message: ToWorker) -> None:
-        """Send a message, with a task what another node has left of its trial."""
+        """Send a message; with a task the checkpoint of its trial, if another node left one."""
         files = None
         if isinstance(message, Task):
             files = files_of_trial(self.setup.folder, message.trial)
@@ -50,23 +50,23 @@ class RayWorker(WorkerHandle):
         self.heard = time.monotonic()
 
     def read(self) -> Iterator[FromWorker]:
-        """The messages that have arrived, once the files are written that came with them.
+        """The messages that have arrived; files that came with them are written before.
 
         Raises RunError where its node cannot train (E505), or no node has room for it (E504).
         """
         if self._node is None:
-            self._patience.require_room(self._share)
+            self._node_wait.require_node(self._resources)
         else:
-            self._patience.note_placed()
+            self._node_wait.note_placed()
         if not ray.wait([self._call], timeout=0)[0]:
             return
         self.heard = time.monotonic()
         try:
-            answer: Begun | Batch = ray.get(self._call)
+            answer: StartReply | WorkerOutput = ray.get(self._call)
         except RayError as error:
-            self.gone, self._ending = True, self._lost(error)
+            self.gone, self._ending = True, self._ending_of(error)
             return
-        if isinstance(answer, Begun):
+        if isinstance(answer, StartReply):
             if answer.problems:
                 raise RunError(answer.problems)
             self._node = answer.node
@@ -78,16 +78,16 @@ class RayWorker(WorkerHandle):
     def terminate(self) -> None:
         """Ask it to end, and its actor to remove its files."""
         if self._node is not None and not self.gone:
-            self._farewell = self._actor.end.remote()
+            self._end_call = self._actor.end.remote()
 
     def end(self, patience: float = 0.0) -> Ending:
-        """Wait for the actor to have done so, and kill it."""
-        if self._farewell is not None:
-            ray.wait([self._farewell], timeout=patience)
+        """Wait `patience` seconds for the actor to end its process, and kill the actor."""
+        if self._end_call is not None:
+            ray.wait([self._end_call], timeout=patience)
         ray.kill(self._actor)
         return self._ending
 
-    def _unpack(self, batch: Batch) -> Iterator[FromWorker]:
+    def _unpack(self, batch: WorkerOutput) -> Iterator[FromWorker]:
         trial = self.trial.task.trial if self.trial is not None else None
         try:
             with self.log.open("ab") as log:
@@ -109,8 +109,8 @@ class RayWorker(WorkerHandle):
                 f"{cause}; {printed} (on node {self._node})", batch.ending.was_killed
             )
 
-    def _lost(self, error: RayError) -> Ending:
-        """What Ray says in many lines. Raises RunError (E505) where a node lacks this package."""
+    def _ending_of(self, error: RayError) -> Ending:
+        """The ending that an error of Ray means. Raises RunError (E505) if a node lacks ktgdsl."""
         text = str(error)
         on_node = f"on node {self._node}" if self._node else "before it began"
         if isinstance(error, RayActorError) and "ModuleNotFoundError" in text:

@@ -48,7 +48,7 @@ from ktgdsl.searching.study import (
     attribute,
     values_of,
 )
-from ktgdsl.searching.threads import threads_each
+from ktgdsl.searching.threads import threads_per_worker
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
 from ktgdsl.training.resume_notes import damaged_copies
@@ -130,7 +130,7 @@ class SearchRun:
         environment = self.folder.run.environment()
         devices = [str(each) for each in environment.get("devices", ["cpu"])]
         workers = int(environment.get("workers", 1))
-        threads = environment.get("threads") or threads_each(workers)
+        threads = environment.get("threads") or threads_per_worker(workers)
         deterministic = environment.get("deterministic") is True
         began = time.monotonic() - self.study.seconds
         notes = *self._notes(environment), *self.engine.notes(workers, devices, threads)

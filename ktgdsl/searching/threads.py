@@ -18,6 +18,6 @@ def threads_setting() -> int | None:
     return int(setting) if setting.isdecimal() and int(setting) > 0 else None
 
 
-def threads_each(workers: int) -> int:
+def threads_per_worker(workers: int) -> int:
     """The threads of each worker: OMP_NUM_THREADS where it is set, else its share of the cores."""
     return threads_setting() or max(1, cores() // workers)

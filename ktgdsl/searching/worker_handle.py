@@ -1,4 +1,4 @@
-"""What a pool holds of a worker, wherever it lives, and the engine that starts workers."""
+"""The interfaces by which a pool starts workers (Engine) and talks to them (WorkerHandle)."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from ktgdsl.searching.protocol import FromWorker, Report, Setup, Task, ToWorker
 
 @dataclass
 class RunningTrial:
-    """A trial under way: its report that waits for a decision, and why attempts were lost."""
+    """A trial in training: its report that waits for a decision, and why attempts were lost."""
 
     task: Task
     pending: Report | None = None
@@ -30,8 +30,15 @@ class Ending:
 class WorkerHandle(ABC):
     """A worker and its state: starting, then idle, or training a trial.
 
-    `reported` says whether it has reported an epoch of that trial. `heard` is when the last
-    message came or went.
+    Attributes:
+        number: of the worker in its pool, counted from 0.
+        setup: its first message.
+        started: whether it has been ready once.
+        idle: whether it waits for a task.
+        reported: whether it has reported an epoch of its trial.
+        gone: whether it has ended.
+        trial: the one that it trains.
+        heard: the monotonic time of the last message from it or to it.
     """
 
     def __init__(self, number: int, setup: Setup) -> None:
@@ -43,23 +50,23 @@ class WorkerHandle(ABC):
 
     @property
     def log(self) -> Path:
-        """The file with its output."""
+        """The file with its stdout and stderr."""
         return self.setup.folder / f"worker-{self.number}.log"
 
     @property
     def has_printed(self) -> bool:
-        """Whether there is any output of it, or of one before it with its number."""
+        """Whether the file has any output, of it or of an earlier worker with its number."""
         return self.log.exists() and self.log.stat().st_size > 0
 
     def silent_for(self) -> float:
-        """Seconds since its last message; none while it waits for a task or a decision."""
+        """Seconds since its last message; 0 while it waits for a task or a decision."""
         waiting = self.idle or (self.trial is not None and self.trial.pending is not None)
         return 0.0 if waiting else time.monotonic() - self.heard
 
     @property
     @abstractmethod
     def inbox(self) -> Any:
-        """What its engine waits on for messages from it."""
+        """The object that its engine waits on, such as a connection; see `Engine.wait`."""
 
     @abstractmethod
     def send(self, message: ToWorker) -> None:
@@ -71,7 +78,7 @@ class WorkerHandle(ABC):
 
     @abstractmethod
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask it to end, and return at once."""
 
     @abstractmethod
     def end(self, patience: float = 0.0) -> Ending:

@@ -142,7 +142,7 @@ def test_the_room_of_the_cluster(disturbed: Disturbed, engine: RayEngine) -> Non
 def test_workers_that_no_node_has_room_for(
     disturbed: Disturbed, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_cluster, "PENDING", 0.5)
+    monkeypatch.setattr(ray_cluster, "NODE_TIMEOUT", 0.5)
     with Pool(1, ["cpu"], folder / "r", threads=64, engine=RayEngine()) as pool:
         pool.submit(task(0, plan_of(folder)))
         with pytest.raises(RunError) as raised:

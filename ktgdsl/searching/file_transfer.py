@@ -1,4 +1,4 @@
-"""The files of trials, carried between a worker's own folder and the pool's on another machine."""
+"""Transfers the files of trials between a worker's folder and the pool's on another machine."""
 
 import shutil
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from ktgdsl.files import write_atomic
 from ktgdsl.searching.protocol import state_path
 
 Files = Mapping[str, bytes]
-"""Contents by path in the folder, with slashes."""
+"""Contents by path relative to the folder, with slashes."""
 
 _FOLDER = ".networks"
 
 
 class WorkerFolder:
-    """The folder of one worker, who has one trial at a time."""
+    """The folder of one worker, which trains one trial at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, tuple[int, int, int]] = {}
+        self._last_stamps: dict[str, tuple[int, int, int]] = {}
 
-    def begin(self, files: Files) -> None:
-        """Remove what is left of other trials, and write what there is of the next."""
+    def reset(self, files: Files) -> None:
+        """Replace the files of other trials by those of the next one."""
         for path in [*self.path.glob("trial-*"), *self.path.glob(".trial-*")]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -29,15 +29,15 @@ class WorkerFolder:
                 path.unlink(missing_ok=True)
         for name, content in files.items():
             write_atomic(self.path / name, content)
-        self._known = self._stamps()
+        self._last_stamps = self._stamps()
 
-    def changed(self) -> Files:
-        """What the worker has written since this was last called; files are written whole."""
-        known, self._known = self._known, self._stamps()
+    def take_changed(self) -> Files:
+        """The files that the worker has written since the last call, each of them complete."""
+        before, self._last_stamps = self._last_stamps, self._stamps()
         return {
             name: (self.path / name).read_bytes()
-            for name, stamp in self._known.items()
-            if known.get(name) != stamp
+            for name, stamp in self._last_stamps.items()
+            if before.get(name) != stamp
         }
 
     def _stamps(self) -> dict[str, tuple[int, int, int]]:
@@ -50,15 +50,15 @@ class WorkerFolder:
 
 
 def files_of_trial(folder: Path, trial: int) -> Files:
-    """What another attempt at a trial needs of the pool's folder: its checkpoint, if any."""
+    """The files in the pool's folder for a new attempt at a trial: its checkpoint, if any."""
     path = state_path(folder, trial)
     return {path.name: path.read_bytes()} if path.exists() else {}
 
 
 def write_files(folder: Path, files: Files) -> None:
-    """Write to the pool's folder what a worker has written to its own.
+    """Write files of a worker to the pool's folder.
 
-    A folder of networks comes whole, and gets its name when it is whole. Raises OSError.
+    A folder of networks must be complete, and is renamed into place last. Raises OSError.
     """
     folders = {name.partition("/")[0] for name in files if "/" in name}
     for name in folders:

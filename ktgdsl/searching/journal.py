@@ -38,11 +38,12 @@ class OwnedStorage(JournalStorage):
         super().__init__(journal)
         studies = (study._study_id for study in self.get_all_studies())
         trials = (trial for each in studies for trial in self.get_all_trials(each, deepcopy=False))
-        self._queued = any(trial.state == TrialState.WAITING for trial in trials)
+        self.has_queued_trials = any(trial.state == TrialState.WAITING for trial in trials)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """As Optuna has it; a trial is queued by a template."""
-        self._queued |= template_trial is not None
+        state = None if template_trial is None else template_trial.state
+        self.has_queued_trials |= state == TrialState.WAITING
         return super().create_new_trial(study_id, template_trial)
 
     def get_all_trials(
@@ -52,7 +53,7 @@ class OwnedStorage(JournalStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """As Optuna has it, but at once where only queued trials are asked for and none is."""
-        if states == (TrialState.WAITING,) and not self._queued:
+        if states == (TrialState.WAITING,) and not self.has_queued_trials:
             return []
         return super().get_all_trials(study_id, deepcopy, states)
 
@@ -69,6 +70,7 @@ class Journal(JournalFileBackend):
         super().__init__(str(path), lock_obj=JournalFileOpenLock(str(path)))
         self._path = path
         self._entries = 0  # those of the file that have been read
+        self._has_unread = True
         self._last: str | None = None  # the digest of the last of the file, once it is known
         self._group: list[Entry] | None = None
 
@@ -104,9 +106,8 @@ class Journal(JournalFileBackend):
         finally:
             group, self._group = self._group, None
             if group:
-                self.append_logs(group)
-                for _ in self.read_logs(self._entries):  # so that the next read begins after them
-                    pass
+                self._write(group)
+                self._entries += len(group)  # whoever reads has seen them in the group
 
     @property
     def is_grouping(self) -> bool:
@@ -118,7 +119,11 @@ class Journal(JournalFileBackend):
         logs = json.loads(json.dumps(logs))  # as they will be read
         if self._group is not None:
             self._group += logs
-            return
+        else:
+            self._write(logs)
+            self._has_unread = True
+
+    def _write(self, logs: list[Entry]) -> None:
         size = self._path.stat().st_size
         try:
             group = [{**log, FOLLOWING: len(logs) - i} for i, log in enumerate(logs[:-1], start=1)]
@@ -138,10 +143,13 @@ class Journal(JournalFileBackend):
         if self._group is not None:
             yield from self._group[log_number_from - self._entries :]
             return
+        if log_number_from >= self._entries and not self._has_unread:
+            return
         with reporting_read_errors(self._path):
             for number, entry in enumerate(super().read_logs(log_number_from), log_number_from + 1):
                 self._entries = number
                 yield entry
+        self._has_unread = False
 
 
 def quarantine(path: Path) -> Path | None:

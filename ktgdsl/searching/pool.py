@@ -96,6 +96,7 @@ class Pool:
         self._queue: deque[RunningTrial] = deque()
         self._messages: list[Message] = []
         self._epoch_seconds: deque[float] = deque(maxlen=101)
+        self._epoch = 0.0  # their median
         self._false_starts = self._killed_starts = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         setups = [
@@ -176,6 +177,8 @@ class Pool:
 
     def _poll(self, timeout: float) -> None:
         self._engine.wait([worker.inbox for worker in self._workers], timeout)
+        if self._epoch_seconds:
+            self._epoch = statistics.median(self._epoch_seconds)
         for worker in self._workers:
             self._read(worker)
         self._assign()
@@ -193,10 +196,9 @@ class Pool:
     def _limit(self, worker: WorkerHandle) -> float:
         if not worker.started:
             return STARTUP
-        median = statistics.median(self._epoch_seconds) if self._epoch_seconds else 0.0
         compiles = worker.trial is not None and worker.trial.task.compiles
         first = COMPILING if compiles else FIRST
-        return max(self._patience if worker.reported else first, MEDIANS * median)
+        return max(self._patience if worker.reported else first, MEDIANS * self._epoch)
 
     def _handle(self, worker: WorkerHandle, message: FromWorker) -> None:
         match message:

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
@@ -100,6 +100,19 @@ class DistinctSampler(BaseSampler):
         """Whether it is known that no graph is left."""
         known = self._distinct is not None and self.search.dedupe
         return known and len(self._seen) >= (self._distinct or 0)
+
+    @property
+    def needs_trial(self) -> bool:
+        """Whether a trial has to be there before its point: some samplers note facts with it."""
+        return self._proposing is not None or self.search.sampler.name not in ("random", "all")
+
+    def propose(self, study: optuna.Study, number: int) -> Sample:
+        """The sample of a trial that is not there yet. Raises ExhaustedError if none is left."""
+        trial = create_trial(state=TrialState.RUNNING)
+        trial.number = number
+        self.sample_relative(study, trial, self.distributions)
+        assert self.sample is not None
+        return self.sample
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial

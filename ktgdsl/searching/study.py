@@ -11,7 +11,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from ktgdsl.searching.journal import Journal, OwnedStorage, quarantine
 from ktgdsl.searching.pruning import PRUNED
@@ -72,12 +72,13 @@ class Study:
         self.torn = quarantine(self.path)
         with reporting_write_errors(self.path):
             self._journal = Journal(self.path)
-            storage = OwnedStorage(self._journal)
+            self._storage = storage = OwnedStorage(self._journal)
             if not storage.get_all_studies():
                 self._create(storage)
         self.optuna = StoppableStudy(
             self._name, storage, self._sampler or RandomSampler(seed=0), self._pruner or NopPruner()
         )
+        self._asked = len(self.trials)
 
     def _create(self, storage: JournalStorage) -> None:
         directions = [StudyDirection.MAXIMIZE] * max(1, len(self._objectives))
@@ -124,15 +125,33 @@ class Study:
         if sampler.exhausted or self.optuna.user_attrs.get(STOPPED):
             raise ExhaustedError
         with self._written():
-            trial = self.optuna.ask(sampler.distributions)
-            # Optuna has not asked for a point yet where every draw has one value alone.
-            assert trial.relative_params
-            sample = sampler.sample
-            assert sample is not None
-            trial.set_user_attr(GRAPH, sample.plan.canonical_digest)
-            trial.set_user_attr(DIGEST, sample.plan.digest)
-            trial.set_user_attr(SEED, seed)
+            if sampler.needs_trial or self._storage.has_queued_trials:
+                sample = self._ask_optuna(sampler, seed)
+            else:
+                sample = sampler.propose(self.optuna, self._asked)
+                attributes = _attributes(sample, seed)
+                # One entry of the journal: Optuna's own `ask` writes one for each parameter, too.
+                self.optuna.add_trial(
+                    create_trial(
+                        state=TrialState.RUNNING,
+                        params=sample.params,
+                        distributions=sampler.distributions,
+                        user_attrs=attributes,
+                    )
+                )
+        self._asked += 1
         sampler.remember(sample.params, sample.plan.canonical_digest)
+        return sample
+
+    def _ask_optuna(self, sampler: DistinctSampler, seed: int) -> Sample:
+        """Begin a trial that is there before its point is."""
+        trial = self.optuna.ask(sampler.distributions)
+        # Optuna has not asked for a point yet where every draw has one value alone.
+        assert trial.relative_params
+        sample = sampler.sample
+        assert sample is not None
+        for name, value in _attributes(sample, seed).items():
+            trial.set_user_attr(name, value)
         return sample
 
     def report(
@@ -207,6 +226,11 @@ class Study:
         with self._written():
             self.optuna.set_user_attr(TEACHERS, [*known, dict(teacher)])
         return True
+
+
+def _attributes(sample: Sample, seed: int) -> dict[str, Any]:
+    plan = sample.plan
+    return {GRAPH: plan.canonical_digest, DIGEST: plan.digest, SEED: seed}
 
 
 def values_of(trial: FrozenTrial) -> dict[int, float]:

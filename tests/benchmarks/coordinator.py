@@ -4,99 +4,128 @@ The real search, with its journal and files, and workers that are simulated: the
 `--seconds` of a time that is the coordinator's CPU time and `--sync` milliseconds for each write
 that waits for the disk (they are not made), and that leaps to the next report where the coordinator
 has nothing to do. A row says what each trial since the row before cost in CPU milliseconds, how
-many reports and writes it had, and how much of their time the workers trained. `shortest epoch` is
-how many seconds an epoch has to take for the coordinator to spend half of its time on such trials.
+many reports and writes it had, and how much of their time the workers trained. `s to report` is how
+many seconds passed from report to report of a worker: where that is more than an epoch takes, the
+coordinator does not keep up, and it is the shortest epoch for which it would.
 In the end: what writing the table of trials and reading the journal take, the size of the journal,
 and the memory that the trials have added. `--profile` lists the functions that took the most time.
 """
 
 import cProfile
 import hashlib
-import os
 import pstats
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import search_run
+from ktgdsl.searching.engines import ThisMachine
 from ktgdsl.searching.events import Event, TrialEnded, TrialReported
 from ktgdsl.searching.folder import SearchFolder
-from ktgdsl.searching.protocol import Message, Report, Task
+from ktgdsl.searching.protocol import Decision, FromWorker, Ready, Report, Setup, Task, ToWorker
 from ktgdsl.searching.search import search
 from ktgdsl.searching.study import Study
+from ktgdsl.searching.worker_handle import Ending, WorkerHandle
 from tests.benchmarks.output import Row, options, show
 from tests.specs import sound
 
 SPACE = Path(__file__).parents[2] / "specs/space.ktg"
 
 
-class SimulatedPool:
-    """A pool of workers that train nothing; a value depends on trial and epoch alone."""
+class SimulatedEngine(ThisMachine):
+    """Workers that train nothing, and the time that passes for them, in seconds."""
 
     def __init__(self, workers: int, epochs: int, seconds: float, sync: float) -> None:
-        self.workers, self.epochs, self.seconds, self.sync = workers, epochs, seconds, sync
-        self.epoch: dict[int, int] = {}  # of the trials under way
-        self.due: list[tuple[float, int]] = []
+        self.count, self.epochs, self.seconds, self.sync = workers, epochs, seconds, sync
+        self.due: list[tuple[float, int, SimulatedWorker, FromWorker]] = []
         self.began, self.leaps, self.writes = time.process_time(), 0.0, 0
+        self._numbers = count()
 
-    def __enter__(self) -> "SimulatedPool":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
+    @property
+    def now(self) -> float:
+        """The simulated time."""
+        return time.process_time() - self.began + self.leaps
 
     def write(self, file: int) -> None:
         """Waits for the disk, as `os.fsync` does."""
         self.writes += 1
         self.leaps += self.sync
 
-    @property
-    def now(self) -> float:
-        """The simulated time in seconds."""
-        return time.process_time() - self.began + self.leaps
+    def start(self, number: int, setup: Setup) -> "SimulatedWorker":
+        """Starts a worker."""
+        return SimulatedWorker(number, setup, self)
 
-    @property
-    def free(self) -> int:
-        """How many more trials there are workers for."""
-        return self.workers - len(self.epoch)
+    def send(self, worker: "SimulatedWorker", message: FromWorker, seconds: float) -> None:
+        """Has a message of a worker arrive after so many seconds."""
+        heappush(self.due, (self.now + seconds, next(self._numbers), worker, message))
 
-    def submit(self, task: Task) -> None:
-        """Has a trial trained."""
-        self.epoch[task.trial] = task.kept
-        self._train(task.trial)
-
-    def decide(self, trial: int, keep: bool) -> None:
-        """Answers the last report of a trial."""
-        if keep and self.epoch[trial] < self.epochs:
-            self._train(trial)
-        else:
-            del self.epoch[trial]
-
-    def wait(self) -> list[Message]:
-        """The reports that are due, at least one."""
-        self.leaps += max(0.0, self.due[0][0] - self.now)
-        now, found = self.now, []
+    def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
+        """Leaps to the next message, and delivers those that are due."""
+        now = self.now
+        self.leaps += max(0.0, min(self.due[0][0] - now, timeout)) if self.due else timeout
+        now = self.now
         while self.due and self.due[0][0] <= now:
-            found.append(self._report(heappop(self.due)[1]))
-        return found
+            _, _, worker, message = heappop(self.due)
+            worker.arrived.append(message)
 
-    def _train(self, trial: int) -> None:
-        share = 0.75 + _number(trial, self.epoch[trial]) / 2  # a graph is larger than another
-        heappush(self.due, (self.now + share * self.seconds, trial))
 
-    def _report(self, trial: int) -> Message:
-        self.epoch[trial] = epoch = self.epoch[trial] + 1
-        value = round(100 * _number(trial, epoch, "value"), 2)
-        return Report(trial, epoch, value, self.seconds, last=epoch == self.epochs)
+class SimulatedWorker(WorkerHandle):
+    """Reports values that depend on trial and epoch alone."""
+
+    def __init__(self, number: int, setup: Setup, engine: SimulatedEngine) -> None:
+        super().__init__(number, setup)
+        self.arrived: list[FromWorker] = []
+        self._engine = engine
+        self._task: Task | None = None
+        self._epoch = 0
+        engine.send(self, Ready(), 0.0)
+
+    @property
+    def inbox(self) -> Any:
+        """There is nothing to wait on."""
+        return self
+
+    def send(self, message: ToWorker) -> None:
+        """Takes a task, or goes on with one."""
+        self.heard = time.monotonic()
+        if isinstance(message, Task):
+            self._task, self._epoch = message, message.kept
+        if message == Decision(keep=False) or self._epoch == self._engine.epochs:
+            self._engine.send(self, Ready(), 0.0)
+        else:
+            self._train()
+
+    def _train(self) -> None:
+        assert self._task is not None
+        trial = self._task.trial
+        self._epoch += 1
+        seconds = self._engine.seconds * (0.75 + _number(trial, self._epoch) / 2)
+        value = round(100 * _number(trial, self._epoch, "value"), 2)
+        last = self._epoch == self._engine.epochs
+        self._engine.send(self, Report(trial, self._epoch, value, seconds, last), seconds)
+
+    def read(self) -> Iterator[FromWorker]:
+        """What has arrived."""
+        messages, self.arrived = self.arrived, []
+        if messages:
+            self.heard = time.monotonic()
+        yield from messages
+
+    def terminate(self) -> None:
+        """Ends at once."""
+
+    def end(self, patience: float = 0.0) -> Ending:
+        """Has ended."""
+        return Ending("it was told to end", was_killed=False)
 
 
 def _number(*which: int | str) -> float:
@@ -122,12 +151,16 @@ class Counts:
     now: float = 0.0
 
 
+class EnoughError(Exception):
+    """All rows are there: the last trials, which leave workers idle, are not searched."""
+
+
 class Rows:
     """A listener that makes a row after each of some numbers of trials."""
 
-    def __init__(self, trials: Sequence[int], pool: SimulatedPool) -> None:
+    def __init__(self, trials: Sequence[int], engine: SimulatedEngine) -> None:
         self.rows: list[Row] = []
-        self._ends, self._pool = set(trials), pool
+        self._ends, self._engine = set(trials), engine
         self._counts = Counts()
         self._before = self._taken()
 
@@ -136,16 +169,19 @@ class Rows:
         self._counts.reports += isinstance(event, TrialReported)
         self._counts.trials += isinstance(event, TrialEnded)
         if isinstance(event, TrialEnded) and self._counts.trials in self._ends:
-            before, self._before = self._before, self._taken()
-            self.rows.append(self._row(before, self._before))
+            before, self._before = self._before, (after := self._taken())
+            self.rows.append(self._row(before, after))
             print(self.rows[-1], file=sys.stderr, flush=True)
+            self._ends.remove(after.trials)
+            if not self._ends:
+                raise EnoughError
 
     def _taken(self) -> Counts:
-        pool = self._pool
-        return replace(self._counts, writes=pool.writes, cpu=time.process_time(), now=pool.now)
+        engine = self._engine
+        return replace(self._counts, writes=engine.writes, cpu=time.process_time(), now=engine.now)
 
     def _row(self, before: Counts, after: Counts) -> Row:
-        pool = self._pool
+        engine = self._engine
         trials, reports, writes = (
             getattr(after, name) - getattr(before, name) for name in ("trials", "reports", "writes")
         )
@@ -155,28 +191,28 @@ class Rows:
             "CPU ms a trial": 1000 * cpu / trials,
             "reports": reports / trials,
             "writes": writes / trials,
-            "shortest epoch s": 2 * pool.workers * (cpu + writes * pool.sync) / reports,
-            "busy %": 100 * reports * pool.seconds / (pool.workers * (after.now - before.now)),
+            "s to report": engine.count * (after.now - before.now) / reports,
+            "busy %": 100 * reports * engine.seconds / (engine.count * (after.now - before.now)),
         }
 
 
-def measured(plan: Plan, trials: Sequence[int], pool: SimulatedPool) -> tuple[list[Row], Row]:
+def measured(plan: Plan, trials: Sequence[int], engine: SimulatedEngine) -> tuple[list[Row], Row]:
     """A search: a row for each number of trials, and one about its end."""
-    make_pool: Any = lambda *_, **__: pool  # noqa: E731
-    listener = Rows(trials, pool)
+    listener = Rows(trials, engine)
     before = memory()
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute() / "search"
-        with patch.object(search_run, "Pool", make_pool), patch.object(os, "fsync", pool.write):
-            found = search(plan, out=folder, workers=1, device="cpu", listener=listener).study
+        engines = patch(f"{search.__module__}.opened_engine", lambda *_: nullcontext(engine))
+        with engines, patch("os.fsync", engine.write), suppress(EnoughError):
+            search(plan, out=folder, workers=engine.count, device="cpu", listener=listener)
         added = memory() - before
         files = SearchFolder(folder)
         times = [time.process_time()]
-        files.write_trials(found.get_trials(deepcopy=False), plan)
+        study = Study(files.journal, plan.graph.name)
         times.append(time.process_time())
-        Study(files.journal, plan.graph.name)
+        files.write_trials(study.trials, plan)
         times.append(time.process_time())
-        table, reading = (b - a for a, b in pairwise(times))
+        reading, table = (b - a for a, b in pairwise(times))
         end: Row = {
             "trials": trials[-1],
             "trials.csv s": table,
@@ -201,20 +237,20 @@ def main() -> None:
     )
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--workers", type=int, default=1_000)
-    parser.add_argument("--seconds", type=float, default=30.0, help="of an epoch")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of an epoch")
     parser.add_argument("--sync", type=float, default=5.0, help="milliseconds of a write")
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     trials = sorted(given.trials)
-    plan = space(trials[-1], given.sampler)
+    plan = space(trials[-1] + given.workers, given.sampler)
     assert plan.search is not None
-    pool = SimulatedPool(given.workers, plan.search.epochs, given.seconds, given.sync / 1000)
+    engine = SimulatedEngine(given.workers, plan.search.epochs, given.seconds, given.sync / 1000)
     if given.profile:
-        profile = cProfile.Profile(time.process_time)
-        profile.runcall(measured, plan, trials, pool)
+        profile = cProfile.Profile()
+        profile.runcall(measured, plan, trials, engine)
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)
         return
-    rows, end = measured(plan, trials, pool)
+    rows, end = measured(plan, trials, engine)
     how = f"one search, {given.workers:,} simulated workers, epochs of {given.seconds:g} s"
     show(rows, how, given.json)
     print()

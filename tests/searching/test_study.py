@@ -290,8 +290,8 @@ def test_the_lock_of_an_coordinator_that_was_killed_does_not_hold_the_next(tmp_p
     assert len(Study(path, "g").trials) == 2
 
 
-def test_a_trial_and_all_about_it_are_one_group(tmp_path: Path) -> None:
-    """So that no kill leaves a trial without its parameters."""
+def test_a_trial_and_all_about_it_are_one_entry(tmp_path: Path) -> None:
+    """So that no kill leaves a trial without its parameters, and a long journal is soon read."""
     path = tmp_path / "study.journal"
     study = journal(path, trials=0)
     before = groups(path.read_bytes())
@@ -299,6 +299,29 @@ def test_a_trial_and_all_about_it_are_one_group(tmp_path: Path) -> None:
     (asked,) = groups(path.read_bytes())[len(before) :]
     assert b"edge.label->a.gate" in asked
     assert b'"seed":7' in asked
+    assert asked.count(b"\n") == 1
+
+
+def test_a_sampler_that_notes_facts_with_a_trial_finds_it_there(tmp_path: Path) -> None:
+    """And the trial and all about it are one group."""
+    path = tmp_path / "study.journal"
+    study = opened(path, "sampler = nsga2(population=2, seed=0)")
+    before = groups(path.read_bytes())
+    study.ask(seed=7)
+    (asked,) = groups(path.read_bytes())[len(before) :]
+    assert asked.count(b"\n") > 1
+    assert b"edge.label->a.gate" in asked
+    assert b'"seed":7' in asked
+
+
+def test_what_was_written_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = journal(tmp_path / "study.journal", trials=2)
+    monkeypatch.setattr(JournalFileBackend, "read_logs", None)
+    study.ask(seed=1)
+    study.report(2, 1, 50.0, last=False)
+    assert len(study.trials) == 3
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

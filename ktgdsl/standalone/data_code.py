@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.standalone import runtime
-from ktgdsl.standalone.source import Definitions
-from ktgdsl.standalone.text import block, literal
+from ktgdsl.standalone.source import Definitions, import_line, own_name
+from ktgdsl.standalone.text import block, literal, options
 from ktgdsl.training import digits
 from ktgdsl.training.datasets.augment import Augment
 from ktgdsl.training.datasets.order import mixed, shuffled
@@ -73,7 +73,7 @@ def embedded(data: DataPlan) -> str | None:
 def constants(data: DataPlan) -> str:
     """The settings of the data."""
     lines = [f"BATCH = {data.batch}", f"EVALUATION_BATCH = {data.evaluation_batch_size}"]
-    if data.source.name != "digits":
+    if data.source.name in TORCHVISION:
         root = "data" if data.root is None else data.root
         lines.append(f"ROOT = {literal(root)}  # the folder of the data set")
     return "\n".join(lines)
@@ -147,6 +147,8 @@ def _read(data: DataPlan, used: Definitions) -> str:
     image, label = pixels.view(-1, 1, 8, 8), label.long()
     first, rest = slice({samples}), slice({samples}, None)
     return Split(image[first], label[first]), Split(image[rest], label[rest])'''
+    if word == "python":
+        return _read_own(data, used)
     used.imports.add("from torchvision import datasets")
     kind = TORCHVISION[word]
     split = 'split="train"', 'split="test"'
@@ -166,6 +168,23 @@ def _read(data: DataPlan, used: Definitions) -> str:
             datasets.{kind}(ROOT, {which[1]}, download=True),
         )
     )'''
+
+
+def _read_own(data: DataPlan, used: Definitions) -> str:
+    """`read_data` by the user's function, which gives arrays."""
+    arguments = dict(data.source.arguments)
+    module, _, function = str(arguments.pop("function")).partition(":")
+    name = own_name(module, function)
+    used.own.add(import_line(name, (module, function)))
+    more = f", {options(arguments)}" if arguments else ""
+    return block(
+        "def read_data() -> tuple[Split, Split]:",
+        '    """The samples to train with, and those to test on."""',
+        "    return tuple(",
+        "        Split(torch.as_tensor(image), torch.as_tensor(label).long())",
+        f'        for image, label in ({name}(split{more}) for split in ("train", "test"))',
+        "    )",
+    )
 
 
 def _load(data: DataPlan, used: Definitions) -> str:

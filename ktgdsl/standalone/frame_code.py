@@ -35,7 +35,7 @@ def header(plan: Plan, spec: str) -> str:
 def _needs(plan: Plan) -> str:
     words = {node.network.name for node in plan.graph.nodes}
     needed = ["torch"]
-    if plan.data.source.name != "digits" or "torchvision" in words:
+    if plan.data.source.name not in ("digits", "python") or "torchvision" in words:
         needed.append("torchvision")
     if words.intersection(OTHERS):
         needed.append("NumPy")

@@ -25,9 +25,10 @@ def has_built_in(plan: Plan) -> bool:
 
 
 def own_modules(plan: Plan) -> list[str]:
-    """The modules that networks of the user's are made by."""
-    own = (n.network.arguments["function"] for n in plan.graph.nodes if n.network.name == "python")
-    return sorted({str(each).partition(":")[0] for each in own})
+    """The modules that have the user's networks and data."""
+    calls = [*(node.network for node in plan.graph.nodes), plan.data.source]
+    own = (str(each.arguments["function"]) for each in calls if each.name == "python")
+    return sorted({each.partition(":")[0] for each in own})
 
 
 def new_network_code(plan: Plan, used: Definitions) -> str:

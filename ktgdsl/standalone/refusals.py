@@ -9,6 +9,7 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.standalone.data_code import TORCHVISION
 from ktgdsl.standalone.network_code import BUILT_IN, OTHERS
+from ktgdsl.training.datasets.python_function import gives_pixels
 
 CODE = "E510"
 
@@ -20,11 +21,17 @@ def refusals(plan: Plan) -> list[Diagnostic]:
 
 def _of_data(data: DataPlan) -> Iterator[Diagnostic]:
     word, facts = data.source.name, data.known_facts
-    if word != "digits" and word not in TORCHVISION:
+    if word == "python" and not data.labels and not facts.masks and not gives_pixels(data):
+        yield _refusal(
+            "no script can have data of your own but arrays of uint8 with a label a sample: "
+            "ktgdsl itself reads Datasets and converts numbers",
+            Subject(block="data"),
+        )
+    elif word not in ("digits", "python", *TORCHVISION):
         yield _refusal(
             f"no script can have the data `{word}`: ktgdsl itself reads, resizes and checks them",
             Subject(block="data"),
-            "scripts read `digits`, and by torchvision "
+            "scripts read `digits`, arrays of `python(...)`, and by torchvision "
             + ", ".join(f"`{each}`" for each in TORCHVISION),
         )
     if data.resize is not None:

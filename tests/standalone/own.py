@@ -40,3 +40,18 @@ class Net(nn.Module):
 def networks(width: int) -> nn.Module:
     """A network, by a function."""
     return Net(width)
+
+
+def data(split: str, count: int) -> tuple[np.ndarray, list[int]]:
+    """Images (count, 1, 8, 8) of noise, each with its label in it."""
+    draw = np.random.default_rng(0 if split == "train" else 1)
+    image = draw.integers(0, 100, (count, 1, 8, 8), dtype=np.uint8)
+    label = [number % 3 for number in range(count)]
+    image[range(count), 0, 0, label] = 255
+    return image, label
+
+
+def floats(split: str) -> tuple[np.ndarray, list[int]]:
+    """The same as numbers from 0 to 1."""
+    image, label = data(split, 12)
+    return (image / 255).astype(np.float32), label

@@ -11,6 +11,7 @@ from ktgdsl.backend.scripted import Scripted
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Call, WeightsFile
 from ktgdsl.standalone.refusals import network_refusals, refusals
+from ktgdsl.training.datasets.read import complete
 from tests.plans import tiny_plan
 from tests.specs import graph, sound
 
@@ -77,6 +78,13 @@ def test_networks_that_are_refused_once_they_are_made() -> None:
     script, shared = network_refusals(plan, made)
     assert script.message == "no script can have the TorchScript network of node `b`"
     assert shared.message.endswith("of a network that is not ktgdsl's, as of `a`")
+
+
+def test_own_data_that_are_converted_are_refused() -> None:
+    body = "node a = resnet8 target a edge label -> a"
+    plan = complete(sound(graph(body, 'data python("tests.standalone.own:floats") { batch = 4 }')))
+    (found,) = refusals(plan)
+    assert found.message.startswith("no script can have data of your own but arrays of uint8")
 
 
 def test_nothing_is_refused_in_a_plain_plan() -> None:

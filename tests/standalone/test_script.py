@@ -13,6 +13,7 @@ from ktgdsl.cli import main as cli
 from ktgdsl.compiler import load
 from ktgdsl.standalone.network_code import BUILT_IN
 from ktgdsl.standalone.script import training_script
+from ktgdsl.training.datasets.read import complete
 from tests.specs import graph, sound
 from tests.standalone.scripts import differing, shrunk, written_parts
 from tests.test_specs import SPECS
@@ -141,6 +142,15 @@ OTHERS = graph(
 )
 def test_scripts_train_to_the_same_bits(spec: str) -> None:
     assert differing(shrunk(sound(spec))) == []
+
+
+def test_own_data() -> None:
+    block = 'python("tests.standalone.own:data", count=24) { batch = 8  augment = standard }'
+    body = "node a = resnet(depth=8, width=4) target a edge label -> a"
+    plan = complete(sound(graph(body, f"data {block} train {{ epochs = 2 }}")))
+    assert differing(plan) == []
+    script = training_script(plan, "")
+    assert "It needs\n# torch and `tests.standalone.own` beside it, and no ktgdsl." in script
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.run_files import reporting_write_errors, write_file
 from ktgdsl.training.run_folder import CLASSES, PLAN, SPACE, SPEC, RunFolder
 
-_OF_THE_SEARCH = (
+_SEARCH_FIELDS = (
     *(SPACE, "devices", "workers", "engine", "gpus_per_worker", "sampler", "pruner", "judged_on"),
 )
 """The fields of `environment.json` that only a search has."""
@@ -25,15 +25,15 @@ _OF_THE_SEARCH = (
 def keep_networks(
     plan: Plan, folder: SearchFolder, trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial]
 ) -> None:
-    """Keep the networks of the best trials, as far as workers wrote them, and of no others.
+    """Keep the networks of the best trials, as far as workers wrote them, and delete all others.
 
-    May be called again at any time, after a kill as well: a folder is in its place when it is
-    whole. Raises RunError (E502) where the disk fails it.
+    Atomic for each trial: its folder is renamed into place when complete, so that this may be
+    called again after a kill. Raises RunError (E502) where the disk fails it.
 
     Args:
         plan: the space.
         folder: of the search.
-        trials: all of them; what workers have written of those under way is left alone.
+        trials: all of them; files of running trials are left alone.
         best: the trials to keep; of those that are not complete there are no networks.
     """
     best = [trial for trial in best if trial.state == TrialState.COMPLETE]
@@ -53,7 +53,7 @@ def keep_networks(
 
 
 def _make_run(plan: Plan, folder: SearchFolder, trial: FrozenTrial, written: Path) -> None:
-    """Add what the folder of a finished run has beside its networks and result."""
+    """Make the networks of a trial the folder of a finished run: add plan, spec and environment."""
     own = trial_plan(plan, trial.params)
     assert own is not None
     own = own.model_copy(update={"search": None})
@@ -61,7 +61,7 @@ def _make_run(plan: Plan, folder: SearchFolder, trial: FrozenTrial, written: Pat
     comments = [f"trial {trial.number} of a search, as it was trained there"]
     spec = unparse_plan(own, folder.kept_trial(trial.number), comments).encode()
     environment = folder.run.environment()
-    noted = {name: each for name, each in environment.items() if name not in _OF_THE_SEARCH}
+    noted = {name: each for name, each in environment.items() if name not in _SEARCH_FIELDS}
     noted |= {
         "device": environment.get("devices", ["cpu"])[0],
         "seeds": [attribute(trial, SEED)],

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine: starting them, the pipes to them, their end."""
+"""Worker processes on this machine: starts them, exchanges messages by pipes, and ends them."""
 
 import json
 import os

@@ -14,9 +14,14 @@ from ktgdsl.vocabulary.metrics import Metric
 
 @dataclass(frozen=True)
 class Setup:
-    """The first message to a worker: where and how to train; `folder` is the pool's.
+    """The first message to a worker: where and how to train.
 
-    `code` are the user's own files that trials need, by path, with their SHA-256.
+    Attributes:
+        device: of the worker.
+        threads: how many it computes with.
+        folder: for checkpoints and networks of trials.
+        deterministic: whether to use deterministic algorithms alone.
+        code: the SHA-256 of the user's own files that trials need, by path.
     """
 
     device: str
@@ -30,14 +35,18 @@ class Setup:
 class Task:
     """A trial to train.
 
-    `plan` is the JSON text of a plan without open values that holds out a validation split;
-    `objective` is the node, or a head of one (`a.colour`), whose accuracy or `metric` is reported,
-    on the split `judged_on`. `seed` seeds the
-    trial's own random streams, `study_seed` what all trials share: the held-out split and
-    pre-training. The
-    coordinator has already decided to continue after the first `kept` epochs. `compiles` tells
-    that the first step may take minutes, and `leaves_networks` that the worker writes the trained
-    networks before the last report, which has the values of `goals`, if there are some.
+    Attributes:
+        trial: its number.
+        plan: the JSON text of a plan without open values that holds out a validation split.
+        seed: of the trial's own random streams.
+        study_seed: of what all trials share: the held-out split and pre-training.
+        objective: the node, or a head of one (`a.colour`), whose value is reported.
+        metric: the value to report; None for the accuracy.
+        judged_on: the split to compute it on.
+        kept: how many epochs the coordinator has already decided to continue after.
+        compiles: whether the graph is compiled, so that the first step may take minutes.
+        leaves_networks: whether to write the trained networks before the last report.
+        goals: the objectives, where there are several, of the last report.
     """
 
     trial: int
@@ -83,13 +92,17 @@ def networks_path(folder: Path, trial: int) -> Path:
 
 @dataclass(frozen=True)
 class Report:
-    """An epoch, counted from 1, is trained; the worker waits for the decision.
+    """An epoch is trained; the worker waits for the decision.
 
-    `value` is the objective in percent, with the weights that the trial would keep if
-    it ended here: those of the best epoch so far in a phase with `take = best`. `seconds` is how
-    long the epoch took, and `last` says that no epoch follows. `values` has all objectives where
-    there are several, of the last epoch alone. `numbers` has what else the epoch reached, for
-    loggers (`ktgdsl.training.epoch_values`).
+    Attributes:
+        trial: its number.
+        epoch: counted from 1.
+        value: the objective in percent, with the weights that the trial would keep if it ended
+            here: those of the best epoch so far in a phase with `take = best`.
+        seconds: how long the epoch took.
+        last: whether no epoch follows.
+        values: all objectives where there are several, of the last epoch alone.
+        numbers: other metrics of the epoch, for loggers (`ktgdsl.training.epoch_values`).
     """
 
     trial: int
@@ -115,7 +128,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Busy:
-    """A heartbeat. `doing` says what the worker does for a trial beside its epochs, or nothing."""
+    """A heartbeat. `doing` names work besides the epochs of the trial, "" for none."""
 
     trial: int
     doing: str = ""
@@ -123,7 +136,7 @@ class Busy:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something that whoever watches has to know about a trial, in a sentence."""
+    """A warning about a trial for the user, in a sentence."""
 
     trial: int
     text: str
@@ -131,7 +144,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A frozen node of a trial, whose network is written as `network`, has its weights."""
+    """A frozen node of a trial, with this `network` in the language, is pre-trained or loaded."""
 
     trial: int
     network: str

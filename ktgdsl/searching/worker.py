@@ -45,7 +45,7 @@ from ktgdsl.training.step import Stepper
 
 
 class Worker:
-    """Trains trials. Keeps the data set that it loaded last on the device."""
+    """Trains the trials that come through a channel. Keeps the last data set on the device."""
 
     def __init__(
         self, channel: Channel, device: torch.device, folder: Path, deterministic: bool = False
@@ -58,7 +58,10 @@ class Worker:
         self._identified: tuple[DataPlan, str] | None = None
 
     def serve(self) -> None:
-        """Train task after task, until an exception that may have left the process unsound."""
+        """Train task after task; return after an exception that is not a KtgError.
+
+        After such an exception the process, CUDA above all, may be broken: the pool replaces it.
+        """
         while True:
             self._channel.send(Ready())
             task: Task = self._channel.receive()
@@ -77,7 +80,7 @@ class Worker:
             gc.collect()  # graphs are cyclic, and the next one needs their memory
 
     def train(self, task: Task) -> None:
-        """Train a trial until it is complete, or stopped, or has diverged, which is reported."""
+        """Train a trial until it is complete, pruned or diverged. Sends its reports."""
         reporter = _Reporter(self._channel, task)
         try:
             plan = complete(Plan.from_json(task.plan))
@@ -166,7 +169,7 @@ class Worker:
             self._channel.send(Noted(task.trial, f"its networks are not kept: {reason}"))
 
     def _pretraining(self, plan: Plan, seed: int) -> Pretraining:
-        """What pre-trainings of the study have in common; the data are read where one needs it."""
+        """The settings of pre-trainings of the study; data are read only if the plan has any."""
         needed = any(node.pretrained for node in plan.graph.nodes)
         if needed and (self._identified is None or self._identified[0] != plan.data):
             self._identified = plan.data, content_digest(read(plan.data)[0], plan.data.workers)

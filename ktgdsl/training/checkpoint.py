@@ -18,27 +18,31 @@ from ktgdsl.training.run_files import folder_error, write_file
 VERSION = 2
 
 
-def _facts(facts: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+def _validated(facts: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
     for each in facts.values():
         Pretrained.model_validate(each)
     return facts
 
 
-PretrainedFacts = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_facts)]
+PretrainedFacts = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_validated)]
 """By node, the fields of a `Pretrained`."""
 
 
 MeasuredPercents = Mapping[str, Mapping[str, Percent]]
-"""By node, metrics by their names."""
+"""Metrics in percent, by node and name."""
 
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Top-1 in percent of every node after the last epoch; `validation` only under holdout.
+    """The accuracies of a finished repeat: top-1 in percent of every node after the last epoch.
 
-    `pretrained` has, by node, the fields of a `ktgdsl.training.result.Pretrained`. `epochs` are
-    those of each phase; without any they are the planned ones. `measured` has the metrics of the
-    plan on the test split, by node.
+    Attributes:
+        test: on the test split, by node.
+        validation: on the validation split; None unless one is held out.
+        pretrained: by node, the fields of a `ktgdsl.training.result.Pretrained`.
+        epochs: those trained in each phase; empty if all that were planned.
+        measured: the metrics of the plan on the test split.
+        validation_measured: the same on the validation split.
     """
 
     test: Mapping[str, Percent]
@@ -77,7 +81,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Replace the checkpoint at `path`. Raises RunError (E502), and the old one is left then."""
+    """Replace the checkpoint at `path`. Raises RunError (E502), and leaves the old one then."""
     content = {"version": VERSION, **vars(checkpoint)}
     content["finished"] = [asdict(each) for each in checkpoint.finished]
     # Serialised in memory: on a full disk torch.save would raise something of its own.
@@ -90,10 +94,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def load_checkpoint(path: Path, digest: str) -> Checkpoint:
     """The checkpoint at `path`, its tensors on the CPU.
 
-    Only plain data is read, never code, and only what is the file that was written, to the bit.
+    Reads only tensors and plain data, never code, and checks the digest at the end of the file.
 
     Raises:
-        RunError: when the file is not a whole checkpoint, or not of the plan with that
+        RunError: when the file is not an intact checkpoint, or not of the plan with that
             `digest` (E502).
     """
     try:

@@ -36,7 +36,9 @@ def unparse_literal(literal: Literal) -> str:
             return repr(literal.value)
         case PercentLiteral():
             # A percentage has no exponent.
-            return f"{Decimal(repr(literal.value)):f}%"
+            text = f"{Decimal(repr(literal.value)):f}"
+            is_whole = isinstance(literal.value, int) or "." in text
+            return f"{text}%" if is_whole else f"{text}.0%"  # a large one is no integer
         case String():
             return '"' + "".join(_ESCAPES.get(char, char) for char in literal.value) + '"'
 

@@ -37,10 +37,10 @@ def _overrides(random: Random) -> str:
     """One or two overrides, as they follow `--set`."""
     settings = []
     for _ in range(random.choice((1, 1, 1, 2))):
-        words = random.choices((*VALUES, *WORDS, *STRANGE), k=random.choice((1, 1, 1, 2, 4)))
+        pool = VALUES if random.random() < 0.7 else (*VALUES, *WORDS, *STRANGE)
+        words = random.choices(pool, k=random.choice((1, 1, 1, 1, 2, 4)))
         setting = f"{random.choice(_PATHS)}={' '.join(words)}"
-        changes = random.choice((0, 0, 1, 2))
-        for _ in range(changes):
+        for _ in range(random.choice((0, 0, 0, 1, 2))):
             setting = random.choice(MUTATIONS)(random, setting)
         settings.append(setting)
     return _BETWEEN.join(settings)

@@ -219,6 +219,12 @@ class TestSpace:
         assert "a → b: kl | mse" in written
         assert "c -&gt; a: kl(T=1 | 2 | 4) via through" in written
 
+    def test_open_places(self) -> None:
+        body = "node a, b = resnet8 target a edge label -> * "
+        body += "edge b -> a : irg(taps=[stage1] | [stage2])"
+        (arrow,) = (each for each in diagram(of(body)).arrows if each.source == "b")
+        assert arrow.losses == "irg(taps=[stage1] | [stage2])"
+
     def test_a_spec_has_no_open_losses(self) -> None:
         drawn = diagram(sound(graph("node a, b = resnet8 target a edge label -> a edge b -> a")))
         assert drawn.notes == ()

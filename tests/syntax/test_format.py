@@ -112,6 +112,8 @@ def test_and_those_that_show_how_loosely_a_range_binds(text: str, printed: str) 
 
 def test_a_percentage_has_no_exponent() -> None:
     assert _printed("0.0000001%") == "0.0000001%"
+    large = f"1{'0' * 23}.0%"  # as a float, which no integer is
+    assert _printed(large) == _printed(_printed(large)) == large
 
 
 def test_a_number_of_steps_is_a_number_and_a_word() -> None:

@@ -98,7 +98,7 @@ def _call(calls: Sequence[Call], draws: Sequence[Draw]) -> str:
 
 def _values(values: Sequence[Any], draws: Sequence[Draw]) -> str:
     """The values as a choice, or as a range where no draw has them as its options."""
-    distinct = list(dict.fromkeys(values))
+    distinct = [each for i, each in enumerate(values) if each not in values[:i]]
     texts = [value_text(each) for each in distinct]
     for options in (draw.options for draw in draws):
         if {*texts} <= {*options}:

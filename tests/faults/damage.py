@@ -145,11 +145,15 @@ def _searched(folder: Path) -> object:
     return found.result.best.value, found.result.states, best, trials
 
 
-def readers(root: Path) -> Iterator[Reader]:
-    """All files that are read back, each with a command that reads it."""
+def readers(root: Path, *, searches: bool = True) -> Iterator[Reader]:
+    """All files that are read back, each with a command that reads it.
+
+    `root` is empty, and $KTGDSL_CACHE a folder `cache` in it.
+    """
     yield from _of_runs(root)
     yield from _of_caches(root)
-    yield from _of_searches(root)
+    if searches:
+        yield from _of_searches(root)
 
 
 def _of_runs(root: Path) -> Iterator[Reader]:

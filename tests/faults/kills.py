@@ -8,25 +8,32 @@ times, each after half as many kills of its workers.
 
 import argparse
 import csv
+import functools
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import process
+from ktgdsl.searching import process, search_run
+from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.search import resume as resume_search
 from ktgdsl.searching.search import search
+from ktgdsl.searching.worker import main as main_of_worker
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.run import resume, run
-from tests.forked import Forked, forked_workers
+from tests.forked import Forked
 from tests.training.test_run import assert_equal_runs
 
 _PAIR = "node a, b = resnet(depth=8, width=4) target a edge label -> * edge b <-> a : kl"
@@ -63,8 +70,8 @@ graph killed {
     edge label -> * via through | linear | correct
     edge b <-> a : kl(T=1 | 2 | 4) via correct | linear | cutoff
 }
-data digits { batch = 64 }
-train { epochs = 6  optimizer = sgd(lr=log(1e-3 .. 1e-1)) }
+data digits { batch = 64  samples = 640 }
+train { epochs = 4  optimizer = sgd(lr=log(1e-3 .. 1e-1)) }
 search { trials = %d  pruner = none }
 """
 """Nothing is pruned: who is depends on which worker is faster."""
@@ -95,7 +102,7 @@ def _killed_after(seconds: float, started: Forked, log: Path) -> bool:
 def killed_run(case: str, kills: int, folder: Path, seed: int = 0) -> str:
     """Kill a run so many times, in one training or, where it is over before, in several.
 
-    Returns what happened, in words.
+    Returns what happened, in words. Fails where a result is not equal.
     """
     draw, plan, log = random.Random(f"{case} {seed}"), plan_of(case), folder / "log.txt"
     whole, out = folder / "whole", folder / "r"
@@ -120,28 +127,71 @@ def killed_run(case: str, kills: int, folder: Path, seed: int = 0) -> str:
     return f"{case}: {done} kills, {runs} runs, all equal to the bit ({at_start} before the plan)"
 
 
-def _search(space: str, folder: Path, kills: int, seed: int) -> None:
-    """Search as an owner whose workers are killed so many times; each kill is a line of a file."""
-    workers: list[Any] = []
+class _Worker:
+    """A worker of a search, forked from its owner, which starts faster than a program."""
+
+    def __init__(self, descriptor: int, log: str) -> None:
+        self._process = get_context("fork").Process(target=_work, args=(descriptor, log))
+        self._process.start()
+        self.pid = self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """The exit code, None before the end."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; the exit code."""
+        until = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while (code := self.poll()) is None:
+            if time.monotonic() >= until:
+                raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+            time.sleep(0.005)
+        return code
+
+    def kill(self) -> None:
+        """End it."""
+        self._process.kill()
+
+
+def _work(descriptor: int, log: str) -> None:
+    os.setpgid(0, 0)
+    with Path(log).open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    # With the owner's ends of pipes in it, no worker would see that the owner is gone.
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 4096)
+    try:
+        main_of_worker(descriptor)
+    finally:
+        os._exit(0)  # threads that the owner had, and for which libraries would wait, are not here
+
+
+def search_as_owner(space: str, folder: Path, kills: int = 0, seed: int = 0) -> None:
+    """Search as an owner whose workers are killed so many times; each kill is a line of a file.
+
+    Kills come so fast that a trial may lose 30 workers, instead of 3, before it fails.
+    """
+    workers: list[_Worker] = []
 
     def kill() -> None:
-        draw = random.Random(seed)
-        for _ in range(kills):
-            time.sleep(draw.expovariate(1.0) + 0.2)
+        draw, left = random.Random(seed), kills
+        while left:
+            time.sleep(draw.expovariate(2.0) + 0.1)
             if alive := [each for each in workers if each.poll() is None]:
                 os.kill(draw.choice(alive).pid, signal.SIGKILL)
+                left -= 1
                 with (folder.parent / "kills.txt").open("a") as lines:
                     lines.write("x\n")
 
-    with forked_workers():
-        subprocesses: Any = vars(process)["subprocess"]  # that of forked workers
-        start = subprocesses.Popen
+    def start(_command: object, **options: Any) -> _Worker:
+        (descriptor,) = options["pass_fds"]
+        workers.append(_Worker(descriptor, options["stdout"].name))
+        return workers[-1]
 
-        def noted(*arguments: Any, **options: Any) -> Any:
-            workers.append(start(*arguments, **options))
-            return workers[-1]
-
-        subprocesses.Popen = noted
+    pool = functools.partial(Pool, attempts=30)
+    subprocesses = SimpleNamespace(**{**vars(subprocess), "Popen": start})
+    with patch.object(search_run, "Pool", pool), patch.object(process, "subprocess", subprocesses):
         threading.Thread(target=kill, daemon=True).start()
         if folder.exists():
             resume_search(folder)
@@ -157,11 +207,11 @@ def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int 
     """
     space, log, lines = SPACE % trials, folder / "log.txt", folder / "kills.txt"
     draw = random.Random(seed)
-    code = Forked(_search, space, folder / "whole", 0, 0, output=log).wait(1200)
+    code = Forked(search_as_owner, space, folder / "whole", output=log).wait(1200)
     assert code == 0, log.read_text()
     lines.write_text("")
     for number in range(owners):
-        owner = Forked(_search, space, folder / "s", kills, number, output=log)
+        owner = Forked(search_as_owner, space, folder / "s", kills, number, output=log)
         wanted = (number + 1) * kills
         while len(lines.read_text()) // 2 < wanted and owner.poll() is None:
             time.sleep(0.05)
@@ -169,7 +219,8 @@ def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int 
         assert owner.poll() is None, f"too few trials for owner {number + 1}: {log.read_text()}"
         owner.kill()
         owner.wait(60)
-    assert Forked(_search, space, folder / "s", 0, 0, output=log).wait(1200) == 0, log.read_text()
+    code = Forked(search_as_owner, space, folder / "s", output=log).wait(1200)
+    assert code == 0, log.read_text()
     assert rows(folder / "s") == rows(folder / "whole")
     one, other = ((folder / name / "best.ktg").read_bytes() for name in ("s", "whole"))
     assert one == other
@@ -189,7 +240,7 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", default=[*RUNS, "search"])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--owners", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--trials", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for case in options.cases:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SPACE = """
 graph soak {{
@@ -66,15 +68,26 @@ def over(journal: Path) -> int:
     return journal.read_bytes().count(ENDED) if journal.exists() else 0
 
 
-def soak(trials: int, workers: int, every: int, folder: Path) -> int:
-    """Search, and print a row each time that `every` more trials are over; the exit code."""
+class Row(NamedTuple):
+    """What there was when so many trials were over."""
+
+    trials: int
+    owner: Process
+    workers: list[Process]
+
+    def __str__(self) -> str:
+        largest = max(self.workers, key=lambda each: each.megabytes)
+        pids = ", ".join(str(each.pid) for each in self.workers)
+        return f"{self.trials:6}   {self.owner}   {largest}   {1 + len(self.workers)} ({pids})"
+
+
+def soak(trials: int, workers: int, every: int, folder: Path) -> Iterator[Row]:
+    """Search, with a row each time that `every` more trials are over, and after the first ten."""
     space = folder / "space.ktg"
     space.write_text(SPACE.format(trials=trials))
     command = [sys.executable, "-m", "ktgdsl", "search", str(space), "--quiet"]
     command += ["--workers", str(workers), "--out", str(folder / "s"), "--device", "cpu"]
-    owner = subprocess.Popen(command)
-    began, wanted = time.monotonic(), min(10, every)
-    print("trials   owner                              largest worker                    processes")
+    owner, wanted = subprocess.Popen(command), min(10, every)
     while owner.poll() is None:
         time.sleep(0.2)
         done = over(folder / "s/study.journal")
@@ -82,14 +95,10 @@ def soak(trials: int, workers: int, every: int, folder: Path) -> int:
             continue
         with suppress(OSError):  # the search has ended
             found = [Process.now(pid) for pid in children(owner.pid)]
-            largest = max(found, key=lambda each: each.megabytes)
-            pids = ", ".join(str(each.pid) for each in found)
-            print(f"{done:6}   {Process.now(owner.pid)}   {largest}   {1 + len(found)} ({pids})")
-            sys.stdout.flush()
-            wanted = (done // every + 1) * every
-    seconds = time.monotonic() - began
-    print(f"{over(folder / 's/study.journal')} trials in {seconds:.0f} s, exit code {owner.poll()}")
-    return owner.returncode
+            if len(found) == workers:
+                yield Row(done, Process.now(owner.pid), found)
+                wanted = (done // every + 1) * every
+    assert owner.returncode == 0
 
 
 def main() -> int:
@@ -99,8 +108,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", type=int, default=250, help="trials from row to row")
     options = parser.parse_args()
+    print("trials   owner                              largest worker                    processes")
     with tempfile.TemporaryDirectory() as folder:
-        return soak(options.trials, options.workers, options.every, Path(folder))
+        for row in soak(options.trials, options.workers, options.every, Path(folder)):
+            print(row, flush=True)
+    return 0
 
 
 if __name__ == "__main__":

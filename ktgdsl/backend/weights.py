@@ -24,7 +24,7 @@ from ktgdsl.files import sha256 as digest
 from ktgdsl.files import write_atomic
 
 _NAMES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".tar")
-"""How files of weights are named."""
+"""Extensions of files of weights."""
 
 MEAN, STD = "mean", "std"
 """Fields of the header: the normalisation of the images, where white is 1, as JSON lists."""

@@ -35,7 +35,7 @@ _OWN = ("folder", "python")
 
 
 HANDED_ON = "where its modules and files are: for another place, change this line"
-"""What whoever gets a written spec without the rest has to know."""
+"""The comment on the line `use` of a moved spec."""
 
 
 def moved_text(text: str, base: Path, folder: Path) -> str:

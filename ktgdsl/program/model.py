@@ -20,14 +20,19 @@ from ktgdsl.program.values import (
 )
 
 Access = Literal["learn", "forward", "source", "frozen", "follow", "cached"]
-"""How an update calls a module: to teach it, for further outputs of a module that it teaches, for
-those of one that learns in another update, of one that does not learn in the phase, or of a
-follower in train mode, whose batch-norm statistics the call moves; `cached` reads the outputs of
-one that does not learn by the numbers of the samples."""
+"""How an update calls a module.
+
+- learn: with gradients, to train it
+- forward: without gradients, for further outputs of a module that it trains
+- source: of a module that another update trains
+- frozen: of one that does not learn in the phase
+- follow: of a follower in train mode, whose batch-norm statistics the call changes
+- cached: no call; reads the stored outputs of one that does not learn by sample number
+"""
 
 Reduction = Literal["mean", "active", "labeled", "sum"]
-"""How the weighted values of a batch become one: their sum over the number of samples, of those
-with a weight, or of those with a label; or the sum itself."""
+"""How the weighted values of a batch become one: their sum, divided by the number of samples
+(mean), of those with a weight (active) or of those with a label (labeled), or not at all (sum)."""
 
 
 @dataclass(frozen=True)

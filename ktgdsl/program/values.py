@@ -12,8 +12,8 @@ from ktgdsl.vocabulary.combines import On
 from ktgdsl.vocabulary.reads import UserFunction
 
 Form = Literal["features", "logits", "log_p", "p", "margin"]
-"""What is read of a node: the output at a tap as it is, or of logits z at a temperature T
-z, log softmax(z / T) or softmax(z / T), or the margins of the batch norm before a tap."""
+"""The form in which an output of a node is read: the features at a tap; z, log softmax(z / T)
+or softmax(z / T) for logits z and a temperature T; the margins of the batch norm before a tap."""
 
 View = Literal[0, 1]
 """A view of the batch: `image`, or `second_view`."""

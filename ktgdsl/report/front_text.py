@@ -29,9 +29,10 @@ def front_text(result: SearchResult) -> str:
 
 
 def with_front(result: SearchResult, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """What is compared with the best graphs, with all of the front and a column an objective.
+    """The rows of the comparison with baselines, with all of the front and a column an objective.
 
-    `rows` have a name, what was measured, perhaps further seeds, and a spec.
+    `rows`, the first of them the heading, have a name, the value in the search, perhaps that of
+    further seeds, and a spec.
     """
     names = [each.removeprefix("-") for each in result.objectives]
     judged_by = next(i for i, each in enumerate(result.objectives) if not each.startswith("-"))

@@ -201,7 +201,7 @@ _NODE_HEADINGS = ("node", "role", "network")
 
 
 def _widths(head: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
-    """How wide columns are, with the gap to the next: names have a limit, and numbers a minimum."""
+    """The widths of columns, gaps included: names have a maximum, and numbers a minimum."""
     widths = []
     for column, cells in enumerate(zip(head, *rows, strict=True)):
         needed = max(map(len, cells))

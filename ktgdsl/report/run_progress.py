@@ -138,7 +138,7 @@ class RunProgress:
 
     @property
     def epochs(self) -> int:
-        """Of the training that is under way, without those that are left out."""
+        """The epochs of the current training, without skipped ones."""
         return self._training.epochs - self._skipped
 
     @property
@@ -150,7 +150,7 @@ class RunProgress:
 
     @property
     def steps(self) -> int:
-        """Of the training that is under way, without those that are left out."""
+        """The steps of the current training, without those of skipped epochs."""
         return self.epochs * self._training.data.steps_per_epoch
 
     @property

@@ -30,13 +30,13 @@ from ktgdsl.searching.events import (
 from ktgdsl.searching.result import Finalist, SearchResult
 
 LINE_EACH = 200
-"""Of so many trials in all each has a line."""
+"""Up to this number of trials each one gets a line."""
 
 TRIAL_LINE_SECONDS = 1.0
-"""Of more, between two lines about trials, at least."""
+"""With more trials, the least time between two lines about them."""
 
 LEAST_LEFT = 1.5
-"""Seconds from which on it is worth saying that they are left."""
+"""The least remaining time, in seconds, that is printed."""
 
 MOST_TIED = 10
 """More trials that are as good as the best are only counted."""

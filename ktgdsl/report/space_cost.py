@@ -14,9 +14,9 @@ MOST_BITS = 14_000
 
 
 def space_cost(plan: Plan, *, measure: bool = False) -> tuple[str, dict[str, Any]]:
-    """How large a space is and what its search will cost, as text and as JSON data.
+    """The size of a space and the expected cost of its search, as text and as JSON data.
 
-    With `measure` some steps are trained on this machine to tell the hours.
+    With `measure` a few steps are timed on this machine to estimate the hours.
     """
     space_size = size(plan)
     expected = estimate(plan, space_size.distinct)

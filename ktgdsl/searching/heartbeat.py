@@ -1,4 +1,4 @@
-"""Heartbeats of a worker, without which it counts as hung."""
+"""Heartbeats: messages by which a worker that is busy shows that it does not hang."""
 
 import threading
 import time
@@ -12,17 +12,14 @@ from ktgdsl.training.events import Event, PretrainAwaited, PretrainDone, Pretrai
 from ktgdsl.vocabulary.networks import shorthand
 
 LOADING, LOADING_BEAT = 600, 10
-"""Seconds that data may take to be loaded without a step of a training, and between heartbeats."""
+"""Seconds that loading data may take in all, and between two heartbeats of it."""
 
 BEAT = 0.5
 """Seconds between two heartbeats."""
 
 
 class Heartbeat:
-    """A listener of a training that sends heartbeats, and reports of pre-trainings.
-
-    Often enough for the worker not to count as hung.
-    """
+    """A listener of a training that sends heartbeats, and reports of pre-trainings."""
 
     def __init__(self, send: Callable[[FromWorker], None], trial: int, plan: Plan) -> None:
         self._send = send
@@ -54,7 +51,7 @@ class Heartbeat:
 
 @contextmanager
 def beating(send: Callable[[], object]) -> Iterator[None]:
-    """Send heartbeats from a thread during the block, for a limited time: reading may hang, too."""
+    """Send heartbeats from a thread during the block, for LOADING seconds: loading may hang."""
     over = threading.Event()
 
     def beat() -> None:

@@ -21,8 +21,7 @@ _REPORTS = TypeAdapter(list[Report])
 class TrialCheckpoint:
     """The checkpoint of a trial, for the next attempt at it.
 
-    It has the trial's reports beside the stepper's state, as it is not known whether they
-    arrived.
+    It holds the trial's reports with the stepper's state: the pool may not have received them.
     """
 
     def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
@@ -35,7 +34,7 @@ class TrialCheckpoint:
         self._digest = " ".join(map(str, parts))
 
     def load(self) -> tuple[ResumePoint | None, list[Report]]:
-        """Where to resume, and the reports up to there; nothing without a usable checkpoint."""
+        """Where to resume, and the reports until then; (None, []) without a usable checkpoint."""
         if not self.path.exists():
             return None, []
         try:

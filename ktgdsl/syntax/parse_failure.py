@@ -50,7 +50,7 @@ class ParseFailure(NamedTuple):
 
     @property
     def example(self) -> str | None:
-        """How a statement of this kind is written."""
+        """An example of a statement of this kind, if there is one."""
         return EXAMPLES[self.kind]
 
     @property

@@ -36,7 +36,7 @@ class FinishedRun:
         return dict(zip(self.result.seeds, self.score.runs, strict=True))
 
     def less(self, other: "FinishedRun") -> Difference:
-        """How much better it is than another."""
+        """The difference of its mean accuracy to that of another run."""
         return difference(self.by_seed, other.by_seed)
 
 

@@ -92,11 +92,11 @@ class EpochMeter:
         return [self._loss, self._first, self._value, self._open, self._correct, self._labeled]
 
     def state_dict(self) -> dict[str, Any]:
-        """What was added so far."""
+        """The sums so far, on the device."""
         return {"steps": self.steps, "sums": torch.cat(self._sums)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the `state_dict` of a meter of the same phase. Raises ValueError otherwise."""
+        """Resume from the state of a meter of the same phase. Raises ValueError otherwise."""
         own = self.state_dict()
         require_like(state, own, "meter")
         parts = torch.split(state["sums"], [len(one) for one in self._sums])

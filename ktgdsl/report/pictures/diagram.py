@@ -47,7 +47,7 @@ class Vertex:
 
 @dataclass(frozen=True)
 class GateKey:
-    """How a gate is drawn: its colour, and its tag, which is short enough for an arrow.
+    """The colour of a gate in a diagram, and its tag, a short label for arrows.
 
     The legend explains the tag where it is not the gate itself. `open` says that a space
     leaves the gate open.

@@ -21,8 +21,8 @@ UNPACKED = {
         "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
     },
 }
-"""Of the content of the idx files, which everybody packs in another way; the other data sets'
-checksums are torchvision's."""
+"""MD5 of the unpacked idx files, as each mirror compresses them in another way; for the other
+data sets torchvision has checksums."""
 
 
 def check_published(data: DataPlan, path: Path, md5: str, published: str, how: str) -> None:

@@ -72,7 +72,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def orientation(image: Image.Image) -> int:
-    """How the image is to be turned, as EXIF counts; 1 where it is upright or does not say.
+    """The EXIF orientation of an image, from 1 to 8; 1, upright, where it has none.
 
     Of a file that is not decoded yet: Pillow turns a TIFF image when it is.
     """

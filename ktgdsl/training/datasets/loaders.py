@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from ktgdsl.errors import RunError
 
 _DEAD = "DataLoader worker (pid"
-"""How PyTorch begins the RuntimeError about a process that ended."""
+"""The start of PyTorch's RuntimeError message about a worker process that died."""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Order:
     repeat: Tensor | None = None
 
     def after(self, batches: int) -> "Order":
-        """What is left of it after so many batches."""
+        """The order without its first `batches`."""
         start = batches * self.batch
         repeat = None if self.repeat is None else self.repeat[start:]
         return Order(self.sample[start:], self.batch, repeat)

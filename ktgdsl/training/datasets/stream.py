@@ -50,16 +50,16 @@ class ImageStream:
         return read_batches(self.source.drawn(draw), batches, self.workers, pin=self.pin)
 
     def samples(self, order: Tensor, size: int, draw: int = 0) -> Iterator[tuple[Tensor, ...]]:
-        """As `images`: (images,), or where they are masked (images, masks (B, H, W) int16)."""
+        """Yield batches like `images`: (images,), or with masks (images, masks (B, H, W) int16)."""
         source = self.source.drawn(draw)
         yield from self._read(source, chunks(self.index[order], size))
 
     def readings(
         self, order: Tensor, size: int, draws: Sequence[int], reading: Tensor
     ) -> Iterator[tuple[Tensor, ...]]:
-        """As `samples`, each batch read several times, of images that are random.
+        """Yield batches like `samples`, each read several times with other seeds: random images.
 
-        The readings follow one another, (times · B, ...).
+        The readings of a batch are concatenated, (times · B, ...).
 
         Args:
             order: (n,) int64, positions in `index`.

@@ -45,10 +45,10 @@ def keep_networks(
             _make_run(plan, folder, trial, written)
             with reporting_write_errors(kept):
                 written.rename(kept)
-    names = {folder.kept_trial(trial.number) for trial in best}
-    over = (networks_path(folder.workers, t.number) for t in trials if t.state.is_finished())
-    for path in [*folder.kept.glob("trial-*"), *over]:
-        if path not in names:
+    wanted = {folder.kept_trial(trial.number) for trial in best}
+    wanted |= {networks_path(folder.workers, t.number) for t in trials if not t.state.is_finished()}
+    for path in [*folder.kept.glob("trial-*"), *folder.workers.glob("trial-*.networks")]:
+        if path not in wanted:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -106,7 +106,10 @@ class Agent:
             connection.wait([process.inbox], 1.0)
             messages = list(process.read())
         ending = process.end(END_TIMEOUT) if process.gone else None
-        return WorkerOutput(tuple(messages), self._folder.take_changed(), self._log.read(), ending)
+        changed = self._folder.take_changed()
+        if process.gone:
+            shutil.rmtree(self._folder.path, ignore_errors=True)
+        return WorkerOutput(tuple(messages), changed, self._log.read(), ending)
 
     def send(self, message: ToWorker, files: Files | None = None) -> None:
         """Forward a message to the process; `files` are those of the trial of a task."""

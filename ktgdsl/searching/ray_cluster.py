@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import ray
-from ray.exceptions import RayError
 
 from ktgdsl.errors import RunError
 
@@ -49,13 +48,13 @@ def _connect() -> None:
             # Ray itself would try for more than a minute, and print.
             socket.create_connection((place[1], int(place[2])), timeout=CONNECT_TIMEOUT).close()
         ray.init(logging_level="error", log_to_driver=False, include_dashboard=False)
-    except (RayError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # as Ray raises for nodes that do not start
         where = f"at RAY_ADDRESS={address}" if address else "on this machine"
         reason = str(error).strip().partition("\n")[0]
         raise RunError.single(
             "E504",
             f"there is no Ray {where} to search on: {reason}",
-            help="start one by `ray start --head`, or unset RAY_ADDRESS for one of this machine",
+            help="start one by `ray start --head`; RAY_ADDRESS=local is one of this machine alone",
         ) from error
     with suppress(ValueError):  # this is not the main thread
         signal.signal(signal.SIGTERM, on_term)  # which Ray has replaced

@@ -15,6 +15,9 @@ from ktgdsl.searching.ray_agent import OwnerEnvironment, StartReply, WorkerOutpu
 from ktgdsl.searching.ray_cluster import NodeWait, Resources
 from ktgdsl.searching.worker_handle import Ending, WorkerHandle
 
+MIN_END_TIMEOUT = 1.0
+"""Seconds that an actor has at least to remove the files of its worker."""
+
 
 class RayWorker(WorkerHandle):
     """A worker process on a node of the cluster, reached through an actor there.
@@ -82,8 +85,10 @@ class RayWorker(WorkerHandle):
 
     def end(self, patience: float = 0.0) -> Ending:
         """Wait `patience` seconds for the actor to end its process, and kill the actor."""
+        if self._end_call is None:
+            self.terminate()
         if self._end_call is not None:
-            ray.wait([self._end_call], timeout=patience)
+            ray.wait([self._end_call], timeout=max(patience, MIN_END_TIMEOUT))
         ray.kill(self._actor)
         return self._ending
 

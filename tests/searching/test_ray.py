@@ -15,7 +15,7 @@ from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.protocol import Report, state_path
 from ktgdsl.searching.worker_handle import WorkerHandle
 from tests.documented import documented
-from tests.searching.test_pool import NETWORKS, Played, plan_of, play, settle, task
+from tests.searching.test_pool import NETWORKS, Played, alive, plan_of, play, settle, task
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -31,10 +31,17 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where workers have their own folders."""
+    return tmp_path_factory.mktemp("nodes")
+
+
+@pytest.fixture(scope="module")
+def cluster(temporary: Path) -> Iterator[Any]:
     """Two nodes with a CPU each; one of them is the head."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("TMPDIR", str(temporary))
         started = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
         try:
             started.add_node(wait=False, **NODE)
@@ -62,11 +69,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def node_of(cluster: Any, worker: WorkerHandle) -> Any:
-    """The node that a worker is on; None on the head, which is not to be killed."""
+def kill_node_of(cluster: Any, worker: WorkerHandle) -> bool:
+    """Kill the node that a worker is on, with the actor; not the head, which has the cluster."""
     assert isinstance(worker, RayWorker)
-    node_id = ray._private.state.actors(worker._actor._actor_id.hex())["Address"]["NodeID"]
-    return next((each for each in cluster.worker_nodes if each.node_id == node_id), None)
+    actor = ray._private.state.actors(worker._actor._actor_id.hex())
+    (node,) = [n for n in cluster.list_all_nodes() if n.node_id == actor["Address"]["NodeID"]]
+    if node is cluster.head_node:
+        return False
+    cluster.remove_node(node, allow_graceful=False)
+    until = time.monotonic() + 60
+    while alive(actor["Pid"]):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return True
 
 
 @dataclass
@@ -89,10 +104,9 @@ def disturbed(cluster: Any, engine: RayEngine, folder: Path) -> Disturbed:
     def keep(report: Report) -> bool:
         if report.epoch == 3 and noted.lost is None:
             (worker,) = [w for w in pool._workers if w.trial and w.trial.pending is report]
-            if (node := node_of(cluster, worker)) is not None:
-                noted.lost = report.trial
-                noted.had_state = state_path(folder / "r", report.trial).exists()
-                cluster.remove_node(node, allow_graceful=False)
+            had_state = state_path(folder / "r", report.trial).exists()
+            if kill_node_of(cluster, worker):
+                noted.lost, noted.had_state = report.trial, had_state
         return True
 
     tasks = [task(trial, plan_of(folder)) for trial in range(2)]
@@ -113,9 +127,13 @@ def test_a_trial_outlives_its_node_to_the_same_bits(disturbed: Disturbed) -> Non
     assert played.values(1) == played.values(0)
 
 
-def test_nothing_is_left_of_the_workers(disturbed: Disturbed, folder: Path) -> None:
+def test_nothing_is_left_of_the_workers(
+    disturbed: Disturbed, folder: Path, temporary: Path
+) -> None:
     left = {path.name for path in (folder / "r").iterdir()}
     assert left <= {"worker-0.log", "worker-1.log"}
+    own = [path for path in temporary.iterdir() if path.name.startswith("ktgdsl-worker-")]
+    assert len(own) == 1  # on the node that was killed
 
 
 def test_the_room_of_the_cluster(disturbed: Disturbed, engine: RayEngine) -> None:

@@ -125,12 +125,9 @@ class RunResult(_Record):
     stopped: tuple[EarlyStop, ...] = ()
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _target_is_a_node(self) -> Self:
         if self.target not in self.nodes:
             raise ValueError(f"there is no accuracy of the target {self.target}")
-        for name, node in self.nodes.items():
-            if any(len(score.runs) != len(self.seeds) for score in _scores(node)):
-                raise ValueError(f"the scores of {name} are not those of {len(self.seeds)} runs")
         return self
 
     def __repr__(self) -> str:
@@ -162,4 +159,8 @@ class RunResult(_Record):
     def from_json(cls, text: str, folder: Path) -> Self:
         """The result that `to_json` wrote. Raises ValueError when the text is not one."""
         content, _ = unsealed_json(text)  # those of older versions have no digest
-        return cls.model_validate({**content, "folder": folder})
+        result = cls.model_validate({**content, "folder": folder})
+        for name, node in result.nodes.items():
+            if any(len(score.runs) != len(result.seeds) for score in _scores(node)):
+                raise ValueError(f"the scores of {name} are not those of {len(result.seeds)} runs")
+        return result

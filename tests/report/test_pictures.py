@@ -440,7 +440,7 @@ class TestCommand:
 
 RESULT = """{"target": "a", "digest": "0", "seeds": [0, 1], "epochs": 1, "seconds": 1.0, "nodes": {
 "a": {"accuracy": {"mean": 72.876, "std": 0.414, "runs": [72.5, 73.2]}},
-"b": {"accuracy": {"mean": 74.6, "std": null, "runs": [74.6]}}}}"""
+"b": {"accuracy": {"mean": 74.6, "std": 0.141, "runs": [74.5, 74.7]}}}}"""
 
 
 class TestRun:
@@ -454,7 +454,7 @@ class TestRun:
         assert cli.main(["graph", str(folder)]) == 0
         out = capsys.readouterr().out
         assert '"a<br/>resnet8<br/>(72.88 ± 0.41)"' in out
-        assert '"b<br/>wrn10_2<br/>(74.60)"' in out
+        assert '"b<br/>wrn10_2<br/>(74.60 ± 0.14)"' in out
 
     def test_a_run_under_way_has_none(
         self, folder: Path, capsys: pytest.CaptureFixture[str]

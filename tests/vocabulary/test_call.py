@@ -31,7 +31,7 @@ PLAIN = st.recursive(
     | st.integers(-(10**20), 10**20)
     | FLOATS
     | TEXTS
-    | st.builds(Percentage, FLOATS.filter(lambda percent: percent >= 0)),
+    | st.builds(Percentage, FLOATS.map(abs)),
     lambda item: st.lists(item, max_size=3),
     max_leaves=5,
 )

@@ -12,15 +12,15 @@ from ktgdsl.compiler import Compiled, compile_source
 from ktgdsl.diagnostics.diagnostic import CODES
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.lowering import let_checks as lets
-from ktgdsl.lowering.edges import MOST_PAIRS
-from ktgdsl.lowering.names import MOST_NODES
+from ktgdsl.lowering.edges import MAX_PAIRS
+from ktgdsl.lowering.names import MAX_NODES
 from ktgdsl.lowering.validate import LONGEST_NAME
 from ktgdsl.report.explain import BLOCKS
 from ktgdsl.space.size import ONE_BY_ONE
-from ktgdsl.space.space import MOST_OPTIONS, TRIES
+from ktgdsl.space.space import MAX_OPTIONS, TRIES
 from ktgdsl.syntax.boundaries import MAX_LEVELS, RESERVED
 from ktgdsl.syntax.format import format_source
-from ktgdsl.syntax.includes import MOST_FILES
+from ktgdsl.syntax.includes import MAX_FILES
 from ktgdsl.syntax.read import MAX_BYTES
 from ktgdsl.vocabulary.registry import KINDS, entries
 from tests.paths import ROOT
@@ -174,12 +174,12 @@ def test_the_keywords_are_there() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     text = " ".join(REFERENCE.split())
     limits = (
-        f"{MOST_NODES} nodes; {LONGEST_NAME} characters of the name of a graph or node; edge "
-        f"statements that stand for {MOST_PAIRS:,} pairs; {MAX_LEVELS} levels of nesting, with "
+        f"{MAX_NODES} nodes; {LONGEST_NAME} characters of the name of a graph or node; edge "
+        f"statements that stand for {MAX_PAIRS:,} pairs; {MAX_LEVELS} levels of nesting, with "
         "`let`s put in and gates and losses written out; "
-        f"{MOST_FILES} files used; {MAX_BYTES >> 20} MiB a file; a `let` of "
-        f"{lets.MOST_LEVELS} levels and {lets.MOST_PARTS:,} parts once the names in it are "
-        f"replaced; {MOST_OPTIONS:,} options of an open value"
+        f"{MAX_FILES} files used; {MAX_BYTES >> 20} MiB a file; a `let` of "
+        f"{MAX_LEVELS} levels and {lets.MAX_PARTS:,} parts once the names in it are "
+        f"replaced; {MAX_OPTIONS:,} options of an open value"
     )
     assert limits in text
     assert f"and {TRIES} points drawn at random" in text

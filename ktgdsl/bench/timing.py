@@ -15,8 +15,8 @@ SHORTEST = 0.02
 LONG = 0.5
 """Seconds of a call that is too long to depend on what is in the caches when it starts."""
 
-MOST_CALLS = 200
-LEAST_ROUNDS, MOST_ROUNDS = 2, 100
+MAX_CALLS = 200
+MIN_ROUNDS, MAX_ROUNDS = 2, 100
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Stopwatch:
         """How many calls make a sample: one on a CPU, else as many as take long enough."""
         if self._device.type == "cpu":
             return 1
-        taken = max(self.time(call), SHORTEST / MOST_CALLS)
+        taken = max(self.time(call), SHORTEST / MAX_CALLS)
         return max(1, math.ceil(SHORTEST / taken))
 
 
@@ -91,9 +91,9 @@ def time_interleaved(
     calls = {each.name: watch.calls(each.call) for each in candidates}
     taken: dict[str, list[float]] = {each.name: [] for each in candidates}
     began = time.monotonic()
-    for number in range(MOST_ROUNDS):
+    for number in range(MAX_ROUNDS):
         share = (time.monotonic() - began) / seconds
-        if number >= LEAST_ROUNDS and share >= 1:
+        if number >= MIN_ROUNDS and share >= 1:
             break
         progress(min(share, 1.0))
         for each in candidates:

@@ -18,7 +18,7 @@ from ktgdsl.plan.model import (
 )
 from ktgdsl.syntax.tree import Edge, Reference
 
-MOST_PAIRS = 262_144
+MAX_PAIRS = 262_144
 """How many pairs all edge statements may stand for: four times the 65,536 of 256 nodes."""
 
 
@@ -159,10 +159,10 @@ def _too_many(
     """Whether the statements so far stand for too many pairs; reported once."""
     before = edges.count
     edges.count += sum(len(s.nodes) for s in sources) * sum(len(d.nodes) for d in destinations)
-    if before <= MOST_PAIRS < edges.count:
-        message = f"the edges of this graph stand for more than {MOST_PAIRS:,} pairs"
+    if before <= MAX_PAIRS < edges.count:
+        message = f"the edges of this graph stand for more than {MAX_PAIRS:,} pairs"
         edges.context.resolver.complain("E003", message, statement.span, "write each pair once")
-    return edges.count > MOST_PAIRS
+    return edges.count > MAX_PAIRS
 
 
 def _pairs(

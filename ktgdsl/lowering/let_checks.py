@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
+from ktgdsl.syntax.boundaries import MAX_LEVELS
 from ktgdsl.syntax.tree import (
     Argument,
     Binary,
@@ -17,8 +18,7 @@ from ktgdsl.syntax.tree import (
 )
 from ktgdsl.syntax.walk import children, walk
 
-MOST_LEVELS = 64
-MOST_PARTS = 4096
+MAX_PARTS = 4096
 """How many numbers, names and operators a `let` may expand to."""
 
 Links = Mapping[str, Sequence[str]]
@@ -36,9 +36,9 @@ def too_deep(file: File) -> Iterator[Diagnostic]:
     if deepest:
         for value in (v for s in file.statements if not isinstance(s, Let) for v in _values(s)):
             # Each level of a value has a character at least, which is much faster to see.
-            short = value.span.end - value.span.start + deepest <= MOST_LEVELS
-            if not short and _size(value, sizes)[0] > MOST_LEVELS:
-                message = f"this, with the `let`s in it, is more than {MOST_LEVELS} levels deep"
+            short = value.span.end - value.span.start + deepest <= MAX_LEVELS
+            if not short and _size(value, sizes)[0] > MAX_LEVELS:
+                message = f"this, with the `let`s in it, is more than {MAX_LEVELS} levels deep"
                 yield Diagnostic("E003", message, value.span)
 
 
@@ -68,7 +68,7 @@ def _refused(file: File) -> tuple[dict[str, Diagnostic], dict[str, tuple[int, in
                 found[name] = _circular(lets[name], ordered)
             else:
                 levels, parts = _size(lets[name].value, sizes)
-                if levels > MOST_LEVELS or parts > MOST_PARTS:
+                if levels > MAX_LEVELS or parts > MAX_PARTS:
                     found[name] = _too_large(lets[name], levels)
                 else:
                     sizes[name] = levels, parts
@@ -85,10 +85,10 @@ def _circular(let: Let, cycle: list[str]) -> Diagnostic:
 
 
 def _too_large(let: Let, levels: int) -> Diagnostic:
-    if levels > MOST_LEVELS:
-        message = f"`{let.name}`, with what it mentions, is more than {MOST_LEVELS} levels deep"
+    if levels > MAX_LEVELS:
+        message = f"`{let.name}`, with what it mentions, is more than {MAX_LEVELS} levels deep"
     else:
-        message = f"`{let.name}`, with what it mentions, has more than {MOST_PARTS} parts"
+        message = f"`{let.name}`, with what it mentions, has more than {MAX_PARTS} parts"
     return Diagnostic("E003", message, let.name_span)
 
 

@@ -9,7 +9,7 @@ from ktgdsl.vocabulary.entry import as_whole_number
 from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.spelling import closest
 
-MOST_NODES = 256
+MAX_NODES = 256
 
 
 class Names:
@@ -40,9 +40,9 @@ class Names:
             self.arrays.add(name)
             members = [f"{name}[{index}]" for index in range(count)]
         before, self._count = self._count, self._count + len(members)
-        if self._count > MOST_NODES:
-            if before <= MOST_NODES:
-                message = f"a graph has at most {MOST_NODES} nodes, and with these it has more"
+        if self._count > MAX_NODES:
+            if before <= MAX_NODES:
+                message = f"a graph has at most {MAX_NODES} nodes, and with these it has more"
                 self._resolver.complain("E003", message, declared.span)
             members = []
         if not members:
@@ -52,10 +52,10 @@ class Names:
 
     def _size(self, written: Value) -> int | None:
         size = as_whole_number(self._resolver.plain(written))
-        if isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MOST_NODES:
+        if isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MAX_NODES:
             return size
         if size is not INVALID:
-            message = f"the size of an array is 1 to {MOST_NODES}, not {quoted(size)}"
+            message = f"the size of an array is 1 to {MAX_NODES}, not {quoted(size)}"
             self._resolver.complain("E302", message, written.span)
         return None
 

@@ -10,7 +10,7 @@ from ktgdsl.searching.result import SearchResult
 
 FRONT = "no other is better in one objective without being worse in another"
 
-MOST_ROWS = 20
+MAX_ROWS = 20
 """More graphs of the front are only counted; `result.json` has all."""
 
 
@@ -39,12 +39,12 @@ def with_front(result: SearchResult, rows: Sequence[tuple[str, ...]]) -> list[tu
     (_, _, *head), *others = rows
     compared = {name: cells for name, *cells in others}
     table = [("", *names, *head)]
-    for trial in result.front[:MOST_ROWS]:
+    for trial in result.front[:MAX_ROWS]:
         name = f"trial {trial.trial}"
         values = (value_text(result, each, trial.values[each]) for each in names)
         _, *more, _ = compared.pop(name, ("",) * (len(head) + 1))
         table.append((name, *values, *more, trial.spec))
-    if (left := len(result.front) - MOST_ROWS) > 0:
+    if (left := len(result.front) - MAX_ROWS) > 0:
         table.append((f"... and {left} more", *[""] * (len(names) + len(head))))
     for name, (value, *more) in compared.items():
         if not more[-1]:  # a baseline, not a graph of the front

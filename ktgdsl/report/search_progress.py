@@ -26,7 +26,7 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.space.unparse_edges import edge_lines
 
-FEWEST_TRIALS = 3
+MIN_TRIALS = 3
 """Trials that have to be over before there is an estimate of the time left."""
 
 RECENT_EPOCHS = 100
@@ -154,7 +154,7 @@ class SearchProgress:
         checks = ceil(self.checks_total / self.started.workers) * self.started.epochs * epoch
         if (trials := self.total - self.done) == 0:
             return checks
-        if self.done < FEWEST_TRIALS:
+        if self.done < MIN_TRIALS:
             return None
         # What trials under way have trained counts too, else the short ones would look typical.
         epochs = self._epochs / self.done

@@ -35,13 +35,13 @@ LINE_EACH = 200
 TRIAL_LINE_SECONDS = 1.0
 """With more trials, the least time between two lines about them."""
 
-LEAST_LEFT = 1.5
+MIN_SECONDS_LEFT = 1.5
 """The least remaining time, in seconds, that is printed."""
 
-MOST_TIED = 10
+MAX_TIED = 10
 """More trials that are as good as the best are only counted."""
 
-MOST_EDGES = 6
+MAX_EDGES = 6
 """More edges of a graph are only counted in a line."""
 
 
@@ -102,7 +102,7 @@ class _LineWriter:
                 self._write_trial()
         match event:
             case BestFound():
-                edges = "; ".join(truncated(progress.edges, MOST_EDGES))
+                edges = "; ".join(truncated(progress.edges, MAX_EDGES))
                 first = [f" by {each}" for each in goals_of(plan.search)[:1]] if plan.search else []
                 found = f"{event.value:.2f} %, trial {event.trial}: {edges}"
                 self._write(f"new best{''.join(first)}: {found}")
@@ -151,7 +151,7 @@ def _trial_line(progress: SearchProgress, ended: TrialEnded) -> str:
 def _left(progress: SearchProgress) -> list[str]:
     """How long it still takes, where that is known and worth a word."""
     seconds = progress.seconds_left or 0
-    return [f"about {duration(seconds)} left"] if seconds >= LEAST_LEFT else []
+    return [f"about {duration(seconds)} left"] if seconds >= MIN_SECONDS_LEFT else []
 
 
 def _check_line(progress: SearchProgress, event: CheckDone) -> str:
@@ -196,7 +196,7 @@ def best_graph(result: SearchResult) -> list[str]:
     by = f", by {result.objectives[0]}" if result.objectives else ""
     lines = [f"best graph{by}: trial {best.trial}, {value}"]
     if result.tied:
-        others = ", ".join(truncated([f"trial {number}" for number in result.tied], MOST_TIED))
+        others = ", ".join(truncated([f"trial {number}" for number in result.tied], MAX_TIED))
         lines.append(f"as good: {others}")
     if result.kept:
         lines.append(f"networks are kept, the best first: {', '.join(result.kept)}")

@@ -9,7 +9,7 @@ from ktgdsl.report.describe import section
 from ktgdsl.searching.estimate import Estimate, estimate, network_bytes
 from ktgdsl.space.size import Size, size
 
-MOST_BITS = 14_000
+MAX_BITS = 14_000
 """Python writes and reads no integer of more than 4,300 digits, which have 14,281 bits at least."""
 
 
@@ -73,7 +73,7 @@ def _number(number: int) -> str:
 
 def _written(number: int | None) -> int | None:
     """A number that can be written out, and read as JSON; None for longer ones."""
-    return None if number is None or number.bit_length() > MOST_BITS else number
+    return None if number is None or number.bit_length() > MAX_BITS else number
 
 
 def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:

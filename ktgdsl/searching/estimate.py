@@ -22,16 +22,16 @@ SIMULATIONS = 20
 SAMPLED = 64
 """How many points are drawn to see which nodes need pre-training."""
 
-MOST_COMBINATIONS = 16
+MAX_COMBINATIONS = 16
 """Combinations of draws of the edges into a node that are tried to find where it is frozen."""
 
-MOST_NODES = 16
+MAX_NODES = 16
 """How many different nodes that is tried for: in a larger graph others are like those."""
 
-MOST_DRAWN = 65_536
+MAX_DRAWN = 65_536
 """How many draws all points together have of which plans are made, but for the first few."""
 
-FEWEST_POINTS = 4
+MIN_POINTS = 4
 """How many points are drawn of a space, however large it is."""
 
 _OF_EDGE = re.compile(r"edge\.(?P<source>.+)->(?P<destination>.+)\.(?:gate|loss)(?:\.\d+)?")
@@ -161,7 +161,7 @@ def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
 
 def _count_of_points(draws: Sequence[Draw]) -> int:
     """For how many points of a space there is time."""
-    return max(FEWEST_POINTS, MOST_DRAWN // max(1, len(draws)))
+    return max(MIN_POINTS, MAX_DRAWN // max(1, len(draws)))
 
 
 def _drawn(draw: Draw, generator: random.Random) -> int | float:
@@ -240,7 +240,7 @@ def _different_nodes(
     nodes = {node.name: node.network.model_dump_json() for node in plan.graph.nodes}
     nodes |= {each.name: each.name for each in plan.graph.dropped if each.kind == "node"}
     seen: set[tuple[object, ...]] = set()
-    most = min(MOST_NODES, _count_of_points(draws))
+    most = min(MAX_NODES, _count_of_points(draws))
     for name, network in nodes.items():
         options = frozenset(draw.options for draw in into.get(name, ()))
         kind = network, name in plan.graph.targets, options, *(d.options for d in own.get(name, ()))
@@ -254,10 +254,10 @@ def _is_pretrained(plan: Plan, name: str) -> bool:
 
 
 def _together(draws: Sequence[Draw]) -> list[Point]:
-    """Points of draws where those with equal options take the same, `MOST_COMBINATIONS` at most."""
+    """Points of draws where those with equal options take the same, `MAX_COMBINATIONS` at most."""
     options = list(dict.fromkeys(draw.options for draw in draws))
     points: list[Point] = []
-    for chosen in islice(product(*(range(len(each)) for each in options)), MOST_COMBINATIONS):
+    for chosen in islice(product(*(range(len(each)) for each in options)), MAX_COMBINATIONS):
         index = dict(zip(options, chosen, strict=True))
         points.append({draw.name: index[draw.options] for draw in draws})
     return points

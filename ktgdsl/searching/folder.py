@@ -38,7 +38,7 @@ from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
 
-MOST_TIED = 10
+MAX_TIED = 10
 """The most tied trials that the comment in a spec names."""
 
 STATES: Mapping[TrialState, State | Literal["running"]] = {
@@ -181,8 +181,8 @@ class SearchFolder:
         if confirmed is not None:
             comments.insert(0, f"confirmed: {confirmed} {split}, further seeds")
         if tied:
-            more = f" and {len(tied) - MOST_TIED} more" * (len(tied) > MOST_TIED)
-            named = ", ".join(f"trial {number}" for number in tied[:MOST_TIED])
+            more = f" and {len(tied) - MAX_TIED} more" * (len(tied) > MAX_TIED)
+            named = ", ".join(f"trial {number}" for number in tied[:MAX_TIED])
             comments.append(f"as good: {named}{more}")
         write_file(path, unparse_plan(graph, path.parent, comments).encode())
         return path

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ktgdsl.space.burnside import CUT, Box, Budget, Layout, classes, disjoint, work
 from ktgdsl.space.choice_tables import Choices, Table, tables
 
-MOST_WORK = 6_000_000
+MAX_WORK = 6_000_000
 """How many steps (`burnside.Budget`) a count may take: some seconds."""
 
 
@@ -39,7 +39,7 @@ class Counts:
         return self.distinct is not None
 
 
-def count(*spaces: Choices, most_work: int = MOST_WORK) -> Counts:
+def count(*spaces: Choices, most_work: int = MAX_WORK) -> Counts:
     """Counts the points of a space and the distinct graphs among them.
 
     Several spaces count as one that has the points of all; a graph of two of them is counted

@@ -30,10 +30,10 @@ from ktgdsl.syntax.walk import walk
 from ktgdsl.vocabulary.networks import Derived, expand_shorthand
 from ktgdsl.vocabulary.registry import entries
 
-MOST_OPTIONS = 1024
+MAX_OPTIONS = 1024
 """How many options one open value may have, those nested in it counted in."""
 
-MOST_ENDS = 256
+MAX_ENDS = 256
 """How many combinations of the ends of open lengths are tried to find the longest trial."""
 
 TRIES = 200
@@ -95,8 +95,8 @@ def lower_space(
     """
     space = OpenFile.of(file, unparsed)
     rounds = space.parts.rounds(file)
-    if rounds > MOST_OPTIONS:
-        message = f"an open value has at most {MOST_OPTIONS:,} options, and here are {rounds:,}"
+    if rounds > MAX_OPTIONS:
+        message = f"an open value has at most {MAX_OPTIONS:,} options, and here are {rounds:,}"
         found = [Diagnostic("E003", message, first_open(file).span)]
         return Lowered(None, tuple(found))
     found = list(_gates(space))
@@ -150,7 +150,7 @@ def _lengths(space: OpenFile, paths: SpecPaths, draws: Sequence[Draw]) -> Iterat
         of_block = draw.name.startswith(("train.epochs", "phase.")) and ".epochs" in draw.name
         if of_block or draw.name.startswith("let."):
             ends.append([(draw.name, end) for end in _ends(draw)])
-    for point in islice(product(*ends), MOST_ENDS):
+    for point in islice(product(*ends), MAX_ENDS):
         if (plan := space.lower_at(paths, dict(point)).plan) is not None:
             assert plan.search is not None
             yield plan.search.epochs

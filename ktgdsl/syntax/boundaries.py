@@ -13,6 +13,7 @@ from lark import Token
 from ktgdsl.syntax.tokens import starts_line
 
 MAX_LEVELS = 64
+"""The greatest depth of nested brackets and operators, with `let`s expanded as well."""
 
 MEMBERS = ("NODE", "TARGET", "EDGE", "SHARE")
 TOP_LEVEL = ("GRAPH", "DATA", "TRAIN", "PRETRAIN", "SEARCH", "PHASE", "LET", "USE")

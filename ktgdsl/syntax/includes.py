@@ -14,7 +14,7 @@ from ktgdsl.syntax.project import project_root
 from ktgdsl.syntax.read import nearby, read
 from ktgdsl.syntax.tree import Block, File, Graph, Let, Statement, Use
 
-MOST_FILES = 64
+MAX_FILES = 64
 """How many files a spec may use, those that they use counted in."""
 
 _FIX = "paths are relative to the file that says `use`, and stay inside of its project"
@@ -127,8 +127,8 @@ def _included(
         return _problem(use, "E107", f'"{written}" lies outside of the folder tree of the spec')
     if target in current.chain:
         return _problem(use, "E107", f'"{written}" is used by itself')
-    if len(includes.trees) >= MOST_FILES:
-        return _problem(use, "E003", f"a spec uses {MOST_FILES} files at most")
+    if len(includes.trees) >= MAX_FILES:
+        return _problem(use, "E003", f"a spec uses {MAX_FILES} files at most")
     source, problems = read(target)
     if source is None:
         shown = problems[0].message.replace(str(target), written)

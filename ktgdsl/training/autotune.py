@@ -32,7 +32,7 @@ from ktgdsl.training.versions import installed_version
 LONG_RUN = 60.0
 """The shortest run, in seconds, that is autotuned; for others it would not pay."""
 
-MOST_ROUNDS, FEWEST_ROUNDS = 10, 3
+MAX_ROUNDS, MIN_ROUNDS = 10, 3
 SHARE = 0.03
 """Timed steps of each option, and the largest share of the run's steps that all may take."""
 
@@ -57,7 +57,7 @@ def autotuned_execution(plan: Plan, device: torch.device) -> Execution:
     rule = choose_execution(plan, device)
     options = candidates(plan, device, rule)
     steps = plan.steps * plan.train.repeats
-    if plan.search is not None or len(options) * (FEWEST_ROUNDS + 1) > SHARE * steps:
+    if plan.search is not None or len(options) * (MIN_ROUNDS + 1) > SHARE * steps:
         return rule
     path = _file(plan)
     milliseconds = _load(path, options)
@@ -125,7 +125,7 @@ def measure(
         for option in others:
             take[name_of(option)] = steps_of(plan, device, option)
             take[name_of(option)]()
-        rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(SHARE * steps / len(options))))
+        rounds = max(MIN_ROUNDS, min(MAX_ROUNDS, int(SHARE * steps / len(options))))
         times: dict[str, list[float]] = {name: [] for name in take}
         for _ in range(rounds):
             for name, taken in times.items():

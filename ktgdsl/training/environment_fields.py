@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 """More threads than any machine has cores; a process that asks for many more is killed."""
 
 
@@ -27,9 +27,9 @@ class _Environment(BaseModel):
     spec: str = ""
     device: str = "cpu"
     devices: Annotated[list[str], Field(min_length=1)] = ["cpu"]
-    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+    threads: Annotated[int, Field(ge=1, le=MAX_THREADS)] = 1
     processes: Annotated[int, Field(ge=1)] = 1
-    workers: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+    workers: Annotated[int, Field(ge=1, le=MAX_THREADS)] = 1
     deterministic: bool = False
     sampler: str = ""
     pruner: str = ""

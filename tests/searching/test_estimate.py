@@ -9,7 +9,7 @@ import pytest
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.space_cost import space_cost
-from ktgdsl.searching.estimate import MOST_NODES, SAMPLED, estimate, sampled
+from ktgdsl.searching.estimate import MAX_NODES, SAMPLED, estimate, sampled
 from ktgdsl.space.size import Size
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
@@ -120,14 +120,14 @@ def test_no_more_points_are_lowered_for_more_nodes(monkeypatch: pytest.MonkeyPat
     assert len(lowered) == SAMPLED
     lowered.clear()
     estimate(sound(graph(text.format(names, "via through | cutoff"))))
-    assert SAMPLED < len(lowered) <= SAMPLED + MOST_NODES * (2 * 2 + 2)
+    assert SAMPLED < len(lowered) <= SAMPLED + MAX_NODES * (2 * 2 + 2)
 
 
 def test_few_points_are_lowered_of_a_large_space(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan at a point of one takes long: they have so many draws together."""
     lowered: list[Point] = []
     monkeypatch.setattr("ktgdsl.searching.estimate.plan_at", lambda _, at: lowered.append(at))
-    monkeypatch.setattr("ktgdsl.searching.estimate.MOST_DRAWN", 1_000)
+    monkeypatch.setattr("ktgdsl.searching.estimate.MAX_DRAWN", 1_000)
     text = "node n[12] = resnet8 target n[0] edge label -> * edge * -> * : kl via {}"
     plan = sound(graph(text.format("through | cutoff")))
     assert sampled(plan, SAMPLED) == []

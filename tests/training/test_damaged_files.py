@@ -14,7 +14,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, seal, sealed_json, sha256, unsealed_json
 from ktgdsl.plan.model import Call
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
-from ktgdsl.training.environment_fields import MOST_THREADS
+from ktgdsl.training.environment_fields import MAX_THREADS
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.metrics_file import truncate_metrics
 from ktgdsl.training.result import RunResult
@@ -117,7 +117,7 @@ def test_an_environment_that_cannot_be_is_refused(
     message = refused(lambda: resume(folder.path), path)
     assert f"`{field}" in message
     assert said in message
-    assert MOST_THREADS == 1024
+    assert MAX_THREADS == 1024
 
 
 def changed(result: dict[str, Any], *path: str, to: object) -> str:

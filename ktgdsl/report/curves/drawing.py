@@ -20,7 +20,7 @@ _EPOCH = "epoch"
 _ABOVE, _PHASE_NAMES, _BELOW = 34.0, 14.0, 34.0
 _LABEL_LETTERS = 22
 _LABEL_SPACING = 14.0
-_MOST_DOTTED = 30
+_MAX_DOTTED = 30
 """Epochs up to which each has a dot."""
 
 
@@ -115,7 +115,7 @@ def _curve(
         points = tuple((frame.x(point.epoch), frame.y(point.mean)) for point in piece)
         if len(points) > 1:
             yield Line(points, colour, 1.8, dashed, curve.name)
-        if len(points) == 1 or len(curve.points) <= _MOST_DOTTED:
+        if len(points) == 1 or len(curve.points) <= _MAX_DOTTED:
             for at, value in zip(points, piece, strict=True):
                 yield Circle(at, 2.2, colour, colour, 0.8, tooltip=_tooltip(curve, value, digits))
 

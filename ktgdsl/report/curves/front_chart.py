@@ -15,7 +15,7 @@ from ktgdsl.searching.front import front, has_several_values
 _TITLE_SIZE, _ABOVE, _BELOW, _RIGHT = 13.0, 34.0, 44.0, 26.0
 _INSET = 14.0
 """Space between the ends of the axes and the outer ticks, so that points do not cover texts."""
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 """Trials of the front whose numbers stand beside their points; the table has all."""
 
 
@@ -54,7 +54,7 @@ def _drawing(goals: Sequence[Goal], number: int, trials: Sequence[FrozenTrial]) 
         shapes.append(Line(tuple(sorted(places)), COLOURS[0], 1.4, dashed=True, tooltip="front"))
     for trial, at in zip(best, places, strict=True):
         shapes.append(Circle(at, 4.2, COLOURS[0], COLOURS[0], 0.8, tooltip=_tooltip(goals, trial)))
-    if len(best) <= _MOST_NAMED:
+    if len(best) <= _MAX_NAMED:
         shapes += [
             Text((x, y - 11), f"{trial.number}", TEXT_SIZE, COLOURS[0], bold=True)
             for trial, (x, y) in zip(best, places, strict=True)

@@ -55,7 +55,7 @@ def read_search(folder: Path) -> RecordedSearch:
     return RecordedSearch(folder.resolve().name, folder, plan, trials, importances, result)
 
 
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 """Complete trials from which on importances are computed."""
 
 
@@ -71,7 +71,7 @@ def _importances(study: Study, plan: Plan) -> dict[str, float]:
     search = plan.search
     goals = search.goals if search is not None else ()
     index = goals.index(search.objective) if search is not None and goals else 0
-    if len(complete) < LEAST_TRIALS or len({trial.values[index] for trial in complete}) == 1:
+    if len(complete) < MIN_TRIALS or len({trial.values[index] for trial in complete}) == 1:
         return {}
     evaluator = PedAnovaImportanceEvaluator()
     if not goals:

@@ -17,7 +17,7 @@ _MARK_EVERY, _MARK_SHIFT = 14, 3
 """Columns between two letters on a curve, and between those of two curves."""
 
 _SPREAD_EVERY = 4  # dots
-_LEAST_COLUMNS = 10
+_MIN_COLUMNS = 10
 _EPOCH = "epoch"
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a Braille character by line and column of its dots."""
@@ -109,7 +109,7 @@ def terminal_chart(chart: Chart, width: int, glyphs: Glyphs = BRAILLE) -> list[l
     """
     values = value_axis(chart, most=5)
     gutter = max(len(_EPOCH) + 1, *(len(text) + 2 for text in values.texts))
-    columns = max(_LEAST_COLUMNS, width - gutter)
+    columns = max(_MIN_COLUMNS, width - gutter)
     epochs = epoch_axis(chart, most=max(2, columns // 10))
     canvas = _Canvas(columns, glyphs)
     _draw_phases(canvas, chart, epochs, glyphs)

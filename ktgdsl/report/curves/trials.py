@@ -9,7 +9,7 @@ from ktgdsl.searching.checks import leaders
 from ktgdsl.searching.study import values_of
 from ktgdsl.training.run_files import folder_error
 
-MOST_NAMED = 8
+MAX_NAMED = 8
 """Trials whose curves have names; those of the others are in the background."""
 
 
@@ -22,7 +22,7 @@ def trial_chart(search: RecordedSearch) -> Chart:
     if not begun:
         folder = search.folder
         raise folder_error(folder, f"no epoch of a trial of the search in {folder} is done yet")
-    named = leaders(search.trials, MOST_NAMED)
+    named = leaders(search.trials, MAX_NAMED)
     shown = {trial.number for trial in named}
     plan = search.plan.search
     assert plan is not None

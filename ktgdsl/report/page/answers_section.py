@@ -15,10 +15,10 @@ from ktgdsl.report.evaluation import (
 )
 from ktgdsl.report.page.blocks import Block, Folded, Notes, Paragraph, Section, Table
 
-MOST_IN_A_MATRIX = 20
+MAX_IN_A_MATRIX = 20
 """Classes up to which the confusion is a matrix; of more the most frequent mistakes are listed."""
 
-_MOST_MISTAKES = 30
+_MAX_MISTAKES = 30
 
 
 def answers_section(evaluation: Evaluation, notes: Sequence[str] = ()) -> Section:
@@ -67,10 +67,10 @@ def _answers(evaluation: Evaluation, name: str, node: NodeEvaluation) -> Iterato
     )
     numbers = frozenset(range(1, len(head)))
     yield Table(f"Accuracy of {name} by class", head, rows, numbers, shares, bars=True)
-    if len(classes) <= MOST_IN_A_MATRIX:
+    if len(classes) <= MAX_IN_A_MATRIX:
         yield _matrix(evaluation, name, node)
         return
-    mistakes = most_frequent_mistakes(evaluation, node)[:_MOST_MISTAKES]
+    mistakes = most_frequent_mistakes(evaluation, node)[:_MAX_MISTAKES]
     if mistakes:
         rows3 = [(label, answer, f"{number:,}") for number, label, answer in mistakes]
         caption = f"Most frequent mistakes of {name}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-MOST_ROWS = 30
+MAX_ROWS = 30
 """Rows of a table that stand on the page as they are."""
 
 
@@ -46,7 +46,7 @@ class Table:
     @property
     def long(self) -> bool:
         """Whether it is longer than a screen."""
-        return len(self.rows) > MOST_ROWS
+        return len(self.rows) > MAX_ROWS
 
 
 @dataclass(frozen=True)

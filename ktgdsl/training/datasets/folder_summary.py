@@ -9,7 +9,7 @@ from ktgdsl.training.datasets.image_headers import read_headers
 from ktgdsl.training.datasets.image_paths import image_paths
 from ktgdsl.training.datasets.mask_paths import has_masks, mask_paths
 
-MOST_HEADERS = 2_000
+MAX_HEADERS = 2_000
 """Images, spread over the folder, whose headers are read: a run reads all."""
 
 
@@ -44,7 +44,7 @@ def summarize_folder(data: DataPlan) -> FolderSummary:
     train, test = (len(files[split]) for split in ("train", "test"))
     counts = f"{train:,} to train, {test:,} to test" + ", with masks" * masked
     every = [*files["train"], *files["test"]]
-    step = -(-len(every) // MOST_HEADERS)
+    step = -(-len(every) // MAX_HEADERS)
     try:
         headers = read_headers(every[::step], any_size=data.resize is not None)
     except UnreadableError as error:

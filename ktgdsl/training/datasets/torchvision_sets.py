@@ -33,7 +33,7 @@ from ktgdsl.training.datasets.unpickling import load_pickled_arrays
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 """The largest file of CIFAR that is read, in bytes; the published ones have up to 155 MB."""
 
 
@@ -58,7 +58,7 @@ def cifar(data: DataPlan) -> DataSet:
     def content(name: str, md5: str) -> Any:
         path = folder() / name
         try:
-            if path.stat().st_size > MOST_BYTES:
+            if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"it has {path.stat().st_size:,} bytes")
             check_published(data, path, md5_of_file(path), md5, how)
             return load_pickled_arrays(path)

@@ -131,7 +131,8 @@ class _Worker:
     """A worker of a search, forked from its owner, which starts faster than a program."""
 
     def __init__(self, descriptor: int, log: str) -> None:
-        self._process = get_context("fork").Process(target=_work, args=(descriptor, log))
+        process = get_context("fork").Process(target=_work, args=(descriptor, log), daemon=True)
+        self._process = process
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -147,6 +148,10 @@ class _Worker:
                 raise subprocess.TimeoutExpired("worker", timeout or 0.0)
             time.sleep(0.005)
         return code
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
 
     def kill(self) -> None:
         """End it."""

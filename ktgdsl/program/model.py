@@ -20,15 +20,10 @@ from ktgdsl.program.values import (
 )
 
 Access = Literal["learn", "forward", "source", "frozen", "follow", "cached"]
-"""How an update calls a module.
-
-- learn: with gradients, to train it
-- forward: without gradients, for further outputs of a module that it trains
-- source: of a module that another update trains
-- frozen: of one that does not learn in the phase
-- follow: of a follower in train mode, whose batch-norm statistics the call changes
-- cached: no call; reads the stored outputs of one that does not learn by sample number
-"""
+"""How an update calls a module: `learn` with gradients, to train it; `forward` without, for further
+outputs of it; `source` if another update trains it; `frozen` if none of the phase does; `follow`
+for a follower in train mode, whose batch-norm statistics change; `cached` reads stored outputs of
+one that does not learn, by the numbers of the samples."""
 
 Reduction = Literal["mean", "active", "labeled", "sum"]
 """How the weighted values of a batch become one: their sum, divided by the number of samples

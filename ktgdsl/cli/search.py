@@ -1,10 +1,15 @@
 """`ktgc search`: finds the best graph of a space, or resumes a search."""
 
 import argparse
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.cli.compiling import compile_named, required_plan
-from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.cli.console import FINE, print_file, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
     add_device,
@@ -12,6 +17,7 @@ from ktgdsl.cli.options import (
     add_log,
     add_overrides,
     not_for_resume,
+    overrides,
 )
 from ktgdsl.cli.training import (
     logged,
@@ -21,6 +27,9 @@ from ktgdsl.cli.training import (
 )
 from ktgdsl.compiler import compile_file, locate_errors
 from ktgdsl.files import expand_home
+
+STORAGE = "KTGDSL_STORAGE"
+"""The variable with the database of a shared search: no list of processes shows its password."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +55,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser, default="all GPUs")
     add_deterministic(parser)
     add_log(parser)
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="share a new search by a database, such as postgresql://USER@HOST/DATABASE",
+    )
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="take part in the search in --storage (default: $KTGDSL_STORAGE), new or not",
+    )
+    parser.add_argument(
+        "--emit",
+        choices=["slurm", "k8s"],
+        help="print the file of a job that joins the search, and train nothing",
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=4, metavar="N", help="with --emit: processes (default: 4)"
+    )
+    parser.add_argument("--image", metavar="NAME", help="with --emit k8s: the container's image")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     add_overrides(parser)
 
@@ -66,6 +94,13 @@ def run(options: argparse.Namespace) -> int:
         return _resume(options)
     if options.allow_changed_code:
         return usage_error("search", "--allow-changed-code is for --resume")
+    if options.emit is not None:
+        return _emit(options)
+    storage = options.storage or (os.environ.get(STORAGE) if options.join else None)
+    if options.join and not storage:
+        return usage_error("search", f"--join needs the database, in --storage or ${STORAGE}")
+    if storage and (options.engine == "ray" or options.gpus_per_worker is not None):
+        return usage_error("search", "a search is shared by --storage or by --engine ray, not both")
     compiled = compile_named(options)
     plan = required_plan(compiled, require_space)
     listening = logged(search_listener(options.quiet), options.log)
@@ -73,17 +108,57 @@ def run(options: argparse.Namespace) -> int:
         from ktgdsl.searching.search import search
         from ktgdsl.searching.trial_places import locating_listener
 
-        search(
+        engine: dict[str, Any] = {
+            "engine": options.engine or "local",
+            "gpus_per_worker": options.gpus_per_worker,
+        }
+        begin = partial(search, **engine) if not storage else _in_database(storage, options.join)
+        begin(
             plan,
             out=options.out,
             workers=options.workers,
             device=options.device,
             deterministic=options.deterministic,
             listener=locating_listener(listener, compiled),
-            engine=options.engine or "local",
-            gpus_per_worker=options.gpus_per_worker,
         )
     return FINE
+
+
+def _emit(options: argparse.Namespace) -> int:
+    """Print the file of a job that joins the search."""
+    from ktgdsl.searching.job_files import Job, k8s_job, slurm_job
+
+    if options.emit == "k8s" and not options.image:
+        return usage_error("search", "--emit k8s needs the --image that ktgdsl is in")
+    plan = required_plan(compile_named(options), require_space)
+    assert plan.space is not None
+    settings = [word for each in overrides(options) for word in ("--set", each)]
+    if options.workers:
+        settings += ["--workers", str(options.workers)]
+    if options.deterministic:
+        settings += ["--deterministic"]
+    job = Job(
+        name=plan.graph.name,
+        file=options.file,
+        space=plan.space.text,
+        options=tuple(settings),
+        processes=options.jobs,
+        has_gpu=not (options.device or "").startswith("cpu"),
+    )
+    print_file(slurm_job(job) if options.emit == "slurm" else k8s_job(job, options.image))
+    return FINE
+
+
+def _in_database(storage: str, join: bool) -> Callable[..., object]:
+    """What to call instead of `search` where several processes share one."""
+    from ktgdsl.searching import joined_search
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Slurm and Kubernetes end processes so: others then go on with its trials at once.
+    signal.signal(signal.SIGTERM, interrupt)
+    return partial(joined_search.join, storage=storage, is_new=not join)
 
 
 def _resume(options: argparse.Namespace) -> int:

@@ -63,6 +63,7 @@ CODES = {
     "E508": "data that are missing, damaged or do not fit",
     "E509": "a table that cannot be rerun",
     "E510": "what no script can have",
+    "E511": "a database that a search cannot use",
     # W1: legal, but worth a look
     "W101": "a node is dropped",
     "W102": "a named edge replaces another",

@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ktgdsl.backend.seeds import derive
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan, SearchPlan
@@ -41,7 +40,7 @@ from ktgdsl.searching.protocol import (
 )
 from ktgdsl.searching.sampling import ExhaustedError, Sample
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
-from ktgdsl.searching.trial_plans import trial_plan
+from ktgdsl.searching.trial_plans import trial_plan, trial_seed
 
 FIRST_CHECK = 1_000_000_000
 """Where the numbers of checks, which share the pool with trials, begin."""
@@ -146,9 +145,7 @@ class Coordinator:
             for seed, sample in samples:
                 number = self._asked
                 self._asked += 1
-                self._last[number] = 0, 0.0
-                self._listener(TrialStarted(number, sample.params, sample.plan))
-                pool.submit(self._trial_task(number, sample.plan, seed))
+                self._start(pool, number, sample, seed)
         if self.exhausted:
             self._listener(Exhausted(self._asked, self.search.trials))
 
@@ -164,11 +161,17 @@ class Coordinator:
                 for number in range(self._asked, min(self._asked + most, self.search.trials)):
                     if self._time_is_up() or (samples and time.monotonic() > until):
                         break
-                    seed = derive(self.plan.train.seed, "trial", number) % 2**31
+                    seed = trial_seed(self.plan, number)
                     samples.append((seed, self.study.ask(seed)))
         except ExhaustedError:
             self.exhausted = True
         return samples
+
+    def _start(self, pool: Pool, number: int, sample: Sample, seed: int) -> None:
+        """Give a trial to a worker, to be trained from its first epoch."""
+        self._last[number] = 0, 0.0
+        self._listener(TrialStarted(number, sample.params, sample.plan))
+        pool.submit(self._trial_task(number, sample.plan, seed))
 
     def _trial_task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
         return replace(
@@ -296,9 +299,11 @@ class Coordinator:
     ) -> None:
         check = self._checks.pop(number)
         self.study.set_check(check.key, reason if value is None else value)
-        done = self._check_count - len(self._checks)
-        count = self._check_count
+        done, count = self._checks_done(), self._check_count
         self._listener(CheckDone(check.name, check.seed, done, count, value, reason, problems))
+
+    def _checks_done(self) -> int:
+        return self._check_count - len(self._checks)
 
 
 def _reason(message: Diverged | Failed) -> str:

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial
 from ktgdsl.plan.settings import SearchPlan
 from ktgdsl.searching.standing import Standing
 
-PRUNED = "pruned"
-"""The user attribute of a trial with its standing where it was pruned."""
+PRUNED, LOST = "pruned", "lost"
+"""User attributes of a trial: its standing where it was pruned; that another took its place."""
 
 
 class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
@@ -67,11 +67,18 @@ class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
         self._study = study
         self._values = {}
         for trial in study.get_trials(deepcopy=False):
+            if LOST in trial.user_attrs:
+                continue
             for name, value in trial.system_attrs.items():
-                if name.startswith(_key("")):
+                if is_rung(name):
                     self._values.setdefault(name, []).append(value)
         for values in self._values.values():
             values.sort()
+
+
+def is_rung(name: str) -> bool:
+    """Whether a system attribute of a trial is its value at a rung."""
+    return name.startswith(_key(""))
 
 
 def _key(rung: int | str) -> str:

@@ -30,7 +30,7 @@ from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.device import choose_device
 from ktgdsl.training.environment import command, describe_environment, threads_of
 from ktgdsl.training.execution import choose_execution
-from ktgdsl.training.identity import identify
+from ktgdsl.training.identity import Identity, identify
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.unchanged import changes_to_resume, resumptions
@@ -90,25 +90,46 @@ def search(
     require_space(plan)
     _require_no_pruner(plan, pruner)
     plan, identity = identify(plan)
+    noted = _names_of(sampler, pruner)
     with opened_engine(engine, gpus_per_worker) as place:
-        devices = place.devices(device)
-        workers = workers or (plan.search and plan.search.workers) or place.workers(devices)
-        environment = {
-            **_describe(place, plan, devices, place.threads(workers, devices), deterministic),
-            "devices": devices,
-            "workers": workers,
-            **place.noted,
-            **_names_of(sampler, pruner),
-            **_split_of(plan),
-        }
-        named = None if out is None else named_folder(out)
-        created = create_run_folder(plan, named, None, environment, identity)
-        folder = SearchFolder(created.path)
-        assert plan.space is not None
-        with created.locked():
-            folder.write_space(moved_text(plan.space.text, Path(plan.folder or "."), folder.path))
-            with _explaining_full_disks(folder):
-                return SearchRun(plan, folder, listener, sampler, pruner, place).run()
+        folder = create_search_folder(
+            plan, identity, place, out, workers, device, deterministic, noted
+        )
+        with folder.run.locked(), _explaining_full_disks(folder):
+            return SearchRun(plan, folder, listener, sampler, pruner, place).run()
+
+
+def create_search_folder(
+    plan: Plan,
+    identity: Identity,
+    place: SearchEngine,
+    out: FolderPath | None,
+    workers: int | None,
+    device: str | None,
+    deterministic: bool,
+    noted: Mapping[str, str],
+) -> SearchFolder:
+    """Create the folder of a new search; `environment.json` has what is `noted` as well.
+
+    The rest is as of `search`.
+    """
+    assert plan.space is not None
+    devices = place.devices(device)
+    workers = workers or (plan.search and plan.search.workers) or place.workers(devices)
+    threads = place.threads(workers, devices)
+    environment = {
+        **_describe(place, plan, devices, threads, deterministic),
+        "devices": devices,
+        "workers": workers,
+        **place.noted,
+        **noted,
+        **_split_of(plan),
+    }
+    named = None if out is None else named_folder(out)
+    folder = SearchFolder(create_run_folder(plan, named, None, environment, identity).path)
+    with folder.run.locked():
+        folder.write_space(moved_text(plan.space.text, Path(plan.folder or "."), folder.path))
+    return folder
 
 
 def resume(

@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,14 +78,15 @@ class SearchOutcome(NamedTuple):
 
 
 class SearchInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a search. Its text says what is kept, where, and how to resume."""
+    """Ctrl-C during a search. Its text says what is kept, `where`, and `how` to resume."""
 
-    def __init__(self, folder: Path, done: int, trials: int) -> None:
+    def __init__(
+        self, folder: Path, done: int, trials: int, where: str = "", how: str = ""
+    ) -> None:
         self.folder, self.done, self.trials = folder, done, trials
-        super().__init__(
-            f"interrupted; {done} of {trials} trials are over and kept in {folder}, "
-            f"go on with: ktgc search --resume {shlex.quote(str(folder))}"
-        )
+        where = where or f"in {folder}"
+        how = how or f"go on with: ktgc search --resume {shlex.quote(str(folder))}"
+        super().__init__(f"interrupted; {done} of {trials} trials are over and kept {where}, {how}")
 
 
 class SearchRun:
@@ -110,16 +111,21 @@ class SearchRun:
         self.settings = plan.search
         self.rungs = rungs(plan.search) if pruner is None else ()
         self.result = folder.result()
-        self.study = Study(
-            folder.journal,
-            plan.graph.name,
-            DistinctSampler(plan, sampler, size(plan).distinct) if self.result is None else None,
-            pruner or pruner_of(plan.search),
-            [str(each) for each in goals_of(plan.search)],
-        )
+        self.study = self._open_study(sampler, pruner)
         self._table_due = time.monotonic() + TABLE_SECONDS
         self._problems: dict[Diagnostic, None] = {}
         """The distinct reasons of trials that have failed."""
+
+    def _open_study(self, sampler: BaseSampler | None, pruner: BasePruner | None) -> Study:
+        return Study(
+            self.folder.journal,
+            self.plan.graph.name,
+            DistinctSampler(self.plan, sampler, size(self.plan).distinct)
+            if self.result is None
+            else None,
+            pruner or pruner_of(self.settings),
+            [str(each) for each in goals_of(self.settings)],
+        )
 
     def run(self) -> SearchOutcome:
         """Train what is left, judge it, and write the result."""
@@ -136,13 +142,7 @@ class SearchRun:
         notes = *self._notes(environment), *self.engine.notes(workers, devices, threads)
         self.listener(self._started(workers, notes))
         limit = (self.settings.timeout or float("inf")) * 3600
-        coordinator = Coordinator(
-            self.plan,
-            self.study,
-            self._listen,
-            self._improved,
-            time_is_up=lambda: time.monotonic() - began >= limit,
-        )
+        coordinator = self._coordinator(lambda: time.monotonic() - began >= limit)
         try:
             with reporting_write_errors(self.folder.workers):
                 pool = Pool(
@@ -163,18 +163,29 @@ class SearchRun:
                 coordinator.checks(pool, self._checks(finalists))
         except KeyboardInterrupt:
             done = sum(trial.state.is_finished() for trial in self.study.trials)
-            raise SearchInterrupted(self.folder.path, done, self.settings.trials) from None
+            raise self._interrupted(done) from None
         finally:
             with suppress(RunError):  # the disk may be full, and the journal has it all
                 self.study.set_seconds(time.monotonic() - began)
                 self.folder.write_trials(self.study.trials, self.plan)
-        seconds = time.monotonic() - began
+        self.study = study = self._finished_study()
+        exhausted = coordinator.exhausted
         result = search_result(
-            self.plan, self.folder, self.study, finalists, seconds, exhausted=coordinator.exhausted
+            self.plan, self.folder, study, finalists, study.seconds, exhausted=exhausted
         )
         self.folder.finish(result)
         self.listener(SearchFinished(self.plan, result))
         return self._outcome(result)
+
+    def _coordinator(self, time_is_up: Callable[[], bool]) -> Coordinator:
+        return Coordinator(self.plan, self.study, self._listen, self._improved, time_is_up)
+
+    def _finished_study(self) -> Study:
+        """The study in the journal of the folder, once all is trained."""
+        return self.study
+
+    def _interrupted(self, done: int) -> SearchInterrupted:
+        return SearchInterrupted(self.folder.path, done, self.settings.trials)
 
     def _notes(self, environment: Mapping[str, Any]) -> tuple[str, ...]:
         """A sentence for each damaged or lost file in the folder."""

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import RandomSampler
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -80,13 +80,31 @@ class Study:
         )
         self._asked = len(self.trials)
 
-    def _create(self, storage: JournalStorage) -> None:
+    def _create(self, storage: BaseStorage) -> None:
         directions = [StudyDirection.MAXIMIZE] * max(1, len(self._objectives))
         study = optuna.create_study(study_name=self._name, storage=storage, directions=directions)
         if self._objectives:
             with warnings.catch_warnings():  # which may change, and is for other programs
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([*self._objectives])
+
+    @classmethod
+    def copied(
+        cls,
+        path: Path,
+        name: str,
+        objectives: Sequence[str],
+        trials: Sequence[FrozenTrial],
+        attributes: Mapping[str, Any],
+    ) -> "Study":
+        """A study in a new journal at `path`, with these trials and attributes."""
+        path.unlink(missing_ok=True)
+        study = cls(path, name, objectives=objectives)
+        with study._written():
+            study.optuna.add_trials(trials)
+            for each, value in attributes.items():
+                study.optuna.set_user_attr(each, value)
+        return study
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -129,7 +147,7 @@ class Study:
                 sample = self._ask_optuna(sampler, seed)
             else:
                 sample = sampler.propose(self.optuna, self._asked)
-                attributes = _attributes(sample, seed)
+                attributes = attributes_of(sample, seed)
                 # One entry of the journal: Optuna's own `ask` writes one for each parameter, too.
                 self.optuna.add_trial(
                     create_trial(
@@ -150,7 +168,7 @@ class Study:
         assert trial.relative_params
         sample = sampler.sample
         assert sample is not None
-        for name, value in _attributes(sample, seed).items():
+        for name, value in attributes_of(sample, seed).items():
             trial.set_user_attr(name, value)
         return sample
 
@@ -192,15 +210,19 @@ class Study:
         return Trial(self.optuna, number)
 
     @property
+    def _attributes(self) -> dict[str, Any]:
+        return self.optuna.user_attrs
+
+    @property
     def checks(self) -> dict[str, float | str]:
         """The values of checks by `Check.key`, or the reason why there is none."""
-        attrs = self.optuna.user_attrs
+        attrs = self._attributes
         return {k[len(CHECK) + 1 :]: v for k, v in attrs.items() if k.startswith(f"{CHECK} ")}
 
     @property
     def seconds(self) -> float:
         """The seconds that the search has taken so far."""
-        return float(self.optuna.user_attrs.get(SECONDS, 0.0))
+        return float(self._attributes.get(SECONDS, 0.0))
 
     def set_seconds(self, seconds: float) -> None:
         """Write the seconds that the search has taken so far."""
@@ -215,7 +237,7 @@ class Study:
     @property
     def teachers(self) -> list[dict[str, Any]]:
         """What was pre-trained: nodes, their networks and accuracies, each once."""
-        return list(self.optuna.user_attrs.get(TEACHERS, []))
+        return list(self._attributes.get(TEACHERS, []))
 
     def add_teacher(self, teacher: Mapping[str, Any]) -> bool:
         """Write what was pre-trained, unless it is known; whether it was not."""
@@ -228,7 +250,8 @@ class Study:
         return True
 
 
-def _attributes(sample: Sample, seed: int) -> dict[str, Any]:
+def attributes_of(sample: Sample, seed: int) -> dict[str, Any]:
+    """The user attributes of a trial that begins: its graph, its digest and its seed."""
     plan = sample.plan
     return {GRAPH: plan.canonical_digest, DIGEST: plan.digest, SEED: seed}
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.goals import goal, goals_of
 from ktgdsl.plan.model import Draw, Phase, Plan
 from ktgdsl.space.space import plan_at
@@ -34,6 +35,11 @@ def trial_plan(plan: Plan, params: Mapping[str, Any]) -> Plan | None:
     assert plan.space is not None
     at_point = plan_at(plan, point(plan.space.draws, params))
     return None if at_point is None else for_trial(at_point)
+
+
+def trial_seed(plan: Plan, number: int) -> int:
+    """The seed of a trial's own random streams."""
+    return derive(plan.train.seed, "trial", number) % 2**31
 
 
 def graph_of_trial(plan: Plan, params: Mapping[str, Any]) -> Plan:

@@ -1,6 +1,7 @@
 """The environment of a run, `environment.json`: machine, versions, seeds and execution."""
 
 import platform
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,8 +49,15 @@ def describe_environment(
 
 
 def command() -> list[str]:
-    """The command line of this process, as text that is UTF-8."""
-    return [each.encode("utf-8", "backslashreplace").decode() for each in sys.argv]
+    """The command line of this process, as text that is UTF-8 and has no password."""
+    words = (each.encode("utf-8", "backslashreplace").decode() for each in sys.argv)
+    return [without_password(word) for word in words]
+
+
+def without_password(text: str) -> str:
+    """A text with the password in an address, such as `postgresql://USER:PASSWORD@HOST`, hidden."""
+    text = re.sub(r"(://[^/?\s:@]*):.*@", r"\1:***@", text)
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", text)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def in_a_fresh_process(code: str) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-c", whole], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    result: dict[str, object] = json.loads(done.stdout)
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 

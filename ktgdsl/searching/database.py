@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool
 
 from ktgdsl.errors import RunError
 
@@ -44,13 +45,13 @@ DatabaseError = (SQLAlchemyError, StorageInternalError)
 class Database(RDBStorage):
     """Optuna's storage in a database, with transactions that hold several changes.
 
-    A process has one connection, and for moments another. Raises RunError as `database_url` does,
-    and one of `DatabaseError`.
+    A connection lasts as long as a transaction, so that a thousand processes do not use up those
+    that the server allows. Raises RunError as `database_url` does, and one of `DatabaseError`.
     """
 
     def __init__(self, address: str, tables: MetaData) -> None:
         address = database_url(address).render_as_string(hide_password=False)
-        options = {"pool_size": 1, "max_overflow": 4, "connect_args": CONNECTION}
+        options = {"poolclass": NullPool, "connect_args": CONNECTION}
         engine = create_engine(address, **options)
         with engine.begin() as connection:  # two processes at once would make tables twice
             _lock(connection, 0)

@@ -311,7 +311,7 @@ def join_and_die(plan: str, address: str) -> int:
 def kills(plan: Plan, address: str, count: int, most: int, seed: int) -> int:
     """A search of so many processes, some of which are killed or suspended; how many were."""
     chance = random.Random(seed)
-    text = plan.to_json()
+    text, seen = plan.to_json(), shared(plan, address)
 
     def another() -> Forked:
         return Forked(join_and_die, text, address)
@@ -323,7 +323,8 @@ def kills(plan: Plan, address: str, count: int, most: int, seed: int) -> int:
         assert time.monotonic() < until
         time.sleep(chance.uniform(0.1, 0.5))
         place = chance.randrange(count)
-        if done == most or processes[place].poll() is not None:
+        running = [trial for trial in seen.trials if not trial.state.is_finished()]
+        if not running or done == most or processes[place].poll() is not None:
             continue
         done += 1
         if chance.random() < 0.3:  # suspended for longer than it may be silent

@@ -279,7 +279,7 @@ def test_a_wrong_password_is_told_and_not_shown(postgres: Server) -> None:
     with pytest.raises(RunError, match="password authentication failed") as error:
         shared(space("wrong"), address)
     assert "wrong-one" not in str(error.value)
-    assert f"postgresql+psycopg://careful@127.0.0.1:{postgres.port}" in str(error.value)
+    assert f"postgresql://careful@127.0.0.1:{postgres.port}" in str(error.value)
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -361,11 +361,11 @@ def test_processes_may_be_killed(postgres: Server) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_eight_processes_may_be_killed_at_random(postgres: Server, seed: int) -> None:
-    plan = space(f"eight{seed}", trials=150)
+    plan = space(f"eight{seed}", trials=100)
     done = kills(plan, postgres.address, count=8, most=60, seed=seed)
     study = shared(plan, postgres.address)
-    assert_accounted_for(study, 150)
-    lost = len(study.optuna.get_trials(deepcopy=False)) - 150
+    assert_accounted_for(study, 100)
+    lost = len(study.optuna.get_trials(deepcopy=False)) - 100
     print(f"{done} kills and suspensions, {lost} trials begun again, {os.getpid()}")
 
 

@@ -36,6 +36,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 TABLES = MetaData()
 
+GRACE = 60.0
+"""Seconds without a sign of life after which a process counts as lost."""
+
+ATTEMPTS = 3
+"""How many processes may be lost with a trial, or a check, before it fails."""
+
 PROCESSES = Table(
     "ktgdsl_processes",
     TABLES,
@@ -78,19 +84,22 @@ class Claim:
     attempt: int
     lost: bool
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether so many processes were lost with it that no other tries."""
+        return self.lost and self.attempt >= ATTEMPTS
+
 
 class Claims:
     """The claims of this process in a study. Connections are in transactions on that study.
 
     Args:
         study: its id.
-        grace: seconds without a sign of life after which a process counts as lost.
     """
 
-    def __init__(self, study: int, grace: float) -> None:
+    def __init__(self, study: int) -> None:
         self.process = str(uuid4())
         self._study = study
-        self._grace = grace
 
     def beat(self, connection: Connection) -> None:
         """Give a sign of life."""
@@ -154,10 +163,10 @@ class Claims:
             values["attempt"] = claim.attempt + 1
         connection.execute(update(TRIALS).where(self._trial(claim.number)).values(**values))
 
-    def take_check(self, connection: Connection, key: str, attempts: int) -> int | None:
+    def take_check(self, connection: Connection, key: str) -> int | None:
         """Take a check if no other that is alive has it; the attempt that this is, or None.
 
-        0 says that so many `attempts` were lost with their processes, and that it is not taken.
+        0 says that `ATTEMPTS` were lost with their processes, and that it is not taken.
         """
         this = and_(CHECKS.c.study_id == self._study, CHECKS.c.key == key)
         columns = CHECKS.c.attempt, CHECKS.c.process, self._lost(CHECKS)
@@ -169,7 +178,7 @@ class Claims:
         attempt, process, lost = line
         if process not in (None, self.process) and not lost:
             return None
-        if attempt + lost > attempts:
+        if attempt + lost > ATTEMPTS:
             return 0
         again = {"process": self.process, "attempt": attempt + lost}
         connection.execute(update(CHECKS).where(this).values(**again))
@@ -185,6 +194,6 @@ class Claims:
         """
         since = func.greatest(PROCESSES.c.heard, func.pg_postmaster_start_time())
         alive = select(PROCESSES.c.process).where(
-            since > func.clock_timestamp() - text(f"interval '{self._grace} seconds'")
+            since > func.clock_timestamp() - text(f"interval '{GRACE} seconds'")
         )
         return and_(table.c.process.is_not(None), table.c.process.not_in(alive))

@@ -14,7 +14,8 @@ from ktgdsl.searching.folder import STATES
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.protocol import Message, Report
 from ktgdsl.searching.sampling import Sample
-from ktgdsl.searching.shared_study import SharedStudy, TakenError
+from ktgdsl.searching.shared_study import SharedStudy
+from ktgdsl.searching.shared_trials import TakenError
 from ktgdsl.searching.study import REASON, attribute, values_of
 
 LOOK = 2.0

@@ -85,7 +85,7 @@ class JoinedRun(SearchRun):
         self, plan: Plan, folder: SearchFolder, listener: Listener, shared: SharedStudy
     ) -> None:
         self._shared = shared
-        shared.tell = lambda text: listener(TrialNoted(text))
+        shared.retries.tell = lambda text: listener(TrialNoted(text))
         super().__init__(plan, folder, listener)
 
     def _open_study(self, sampler: BaseSampler | None, pruner: BasePruner | None) -> Study:

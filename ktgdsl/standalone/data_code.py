@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.standalone import runtime
+from ktgdsl.standalone.evaluation_code import EVALUATE
 from ktgdsl.standalone.source import Definitions, import_line, own_name
 from ktgdsl.standalone.text import block, literal, options
 from ktgdsl.training import digits
@@ -275,38 +276,3 @@ def _batches(data: DataPlan, needed: tuple[str, ...], used: Definitions) -> str:
         f"        yield {', '.join(parts[each] for each in needed)}",
         "        start += len(chosen)" if augment is not None else None,
     )
-
-
-EVALUATE = '''@torch.no_grad()
-def evaluate(networks: dict[str, nn.Module], split: Split) -> dict[str, float]:
-    """Top-1 accuracy in percent of each network on the samples of a split that have a label."""
-    right = dict.fromkeys(networks, 0)
-    with eval_mode(networks.values()):
-        for start in range(0, len(split.label), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            image, label = split.normalized(split.image[part]), split.label[part]
-            for name, network in networks.items():
-                right[name] += (network(image).argmax(dim=1) == label).sum()
-    labeled = max(1, int((split.label >= 0).sum()))
-    return {name: 100 * int(count) / labeled for name, count in right.items()}'''
-
-
-def evaluate_all(parameters: list[str]) -> str:
-    """`evaluate_all`: as `evaluate`, of networks and the ensembles that `answers` computes.
-
-    `parameters` are those of `answers` before the image.
-    """
-    names = [each.partition(":")[0] for each in parameters]
-    modules = ", ".join(f"*{name}.values()" for name in names)
-    return f'''@torch.no_grad()
-def evaluate_all({", ".join(parameters)}, split: Split) -> dict[str, float]:
-    """Top-1 accuracy in percent of all that answers on the samples of a split with a label."""
-    right: dict[str, Tensor] = {{}}
-    with eval_mode([{modules}]):
-        for start in range(0, len(split.label), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            image, label = split.normalized(split.image[part]), split.label[part]
-            for name, logits in answers({", ".join(names)}, image).items():
-                right[name] = right.get(name, 0) + (logits.argmax(dim=1) == label).sum()
-    labeled = max(1, int((split.label >= 0).sum()))
-    return {{name: 100 * int(count) / labeled for name, count in right.items()}}'''

@@ -12,7 +12,7 @@ from ktgdsl.program.model import Phase
 from ktgdsl.program.names import identifier
 from ktgdsl.program.pretraining import pretraining_names, pretraining_plan
 from ktgdsl.program.reads import placeholders_of
-from ktgdsl.standalone.data_code import evaluate_all
+from ktgdsl.standalone.evaluation_code import evaluate_all
 from ktgdsl.standalone.loss_code import answers_of
 from ktgdsl.standalone.module_code import (
     call_text,

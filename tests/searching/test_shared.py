@@ -16,13 +16,20 @@ from sqlalchemy.exc import IntegrityError
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import database, joined_coordinator, shared_study
+from ktgdsl.searching import (
+    claims,
+    database,
+    joined_coordinator,
+    participation,
+    retries,
+)
 from ktgdsl.searching.claims import PROCESSES, TRIALS
 from ktgdsl.searching.events import Event, TrialEnded
 from ktgdsl.searching.joined_coordinator import JoinedCoordinator
 from ktgdsl.searching.protocol import Message
 from ktgdsl.searching.pruning import LOST, is_rung
-from ktgdsl.searching.shared_study import Claimed, SharedStudy, TakenError
+from ktgdsl.searching.shared_study import SharedStudy
+from ktgdsl.searching.shared_trials import Claimed, TakenError
 from ktgdsl.searching.study import GRAPH, Study
 from tests.forked import Forked
 from tests.searching.postgres import PASSWORD, Server, server
@@ -38,7 +45,7 @@ def postgres() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_study, "PAUSES", (0.1,))
+    monkeypatch.setattr(retries, "PAUSES", (0.1,))
     monkeypatch.setattr(joined_coordinator, "LOOK", 0.2)
 
 
@@ -225,7 +232,7 @@ def test_a_database_that_goes_away_is_waited_for(postgres: Server) -> None:
     plan = space("away", trials=2)
     study = shared(plan, postgres.address)
     told: list[str] = []
-    study.tell = told.append
+    study.retries.tell = told.append
     with study.taking_part():
         one = claimed(study)
         study.report(one.number, 1, 50.0, last=False)
@@ -245,7 +252,7 @@ def test_a_database_that_stays_away_ends_it(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = shared(space("gone"), postgres.address)
-    monkeypatch.setattr(shared_study, "PATIENCE", 0.2)
+    monkeypatch.setattr(retries, "PATIENCE", 0.2)
     postgres.stop()
     try:
         with pytest.raises(RunError, match="cannot be used: connection") as error:
@@ -299,8 +306,8 @@ class Slow(Pretence):
 
 def join_and_die(plan: str, address: str) -> int:
     """A process of a search, to be killed."""
-    shared_study.BEAT, shared_study.GRACE = 0.3, 2.0
-    shared_study.PAUSES, shared_study.ATTEMPTS = (0.2,) * 4, 1000
+    participation.BEAT, claims.GRACE = 0.3, 2.0
+    retries.PAUSES, claims.ATTEMPTS = (0.2,) * 4, 1000
     joined_coordinator.LOOK = 0.2
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     space = Plan.from_json(plan)

@@ -29,7 +29,7 @@ HEADS = """
 graph g {
     node a, b = python("heads_of_objectives:Net") { heads = [size, tone] }
     node t    = python("heads_of_objectives:One") { heads = [tone] }
-    target a
+    target *
     edge label.size -> a.size, b.size
     edge label.tone -> *.tone
 }

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan, SearchPlan
 from ktgdsl.searching.checks import Check, leaders
 from ktgdsl.searching.events import (
@@ -36,17 +35,17 @@ from ktgdsl.searching.protocol import (
     Noted,
     Pretrained,
     Report,
-    Task,
 )
 from ktgdsl.searching.sampling import ExhaustedError, Sample
 from ktgdsl.searching.study import SEED, Study, attribute, values_of
+from ktgdsl.searching.tasks import check_task, trial_task
 from ktgdsl.searching.trial_plans import trial_plan, trial_seed
 
 FIRST_CHECK = 1_000_000_000
-"""Where the numbers of checks, which share the pool with trials, begin."""
+"""The number of the first check. The pool numbers trials and checks alike, trials from 0."""
 
-ASKING = 0.1
-"""Seconds for which trials are asked for before those that there are begin."""
+BATCH_SECONDS = 0.1
+"""How long to go on asking for trials before those already sampled are started."""
 
 Problems = tuple[Diagnostic, ...]
 
@@ -113,7 +112,7 @@ class Coordinator:
             self._listener(
                 CheckStarted(check.name, check.seed, done + number - FIRST_CHECK, len(checks))
             )
-            pool.submit(self._task(number, check.plan, check.seed))
+            pool.submit(check_task(self.plan, number, check.plan, check.seed))
         while self._checks:
             for message in pool.wait():
                 self._handle_check(pool, message)
@@ -135,7 +134,7 @@ class Coordinator:
         assert plan is not None
         self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
         seed = int(attribute(trial, SEED))
-        pool.submit(self._trial_task(trial.number, plan, seed, epoch))
+        pool.submit(trial_task(self.plan, trial.number, plan, seed, epoch))
 
     def _ask(self, pool: Pool) -> None:
         """Give every worker that is free a new trial."""
@@ -155,7 +154,7 @@ class Coordinator:
         They are written together, but no worker waits long for the others.
         """
         samples: list[tuple[int, Sample]] = []
-        until = time.monotonic() + ASKING
+        until = time.monotonic() + BATCH_SECONDS
         try:
             with self.study.written_together():
                 for number in range(self._asked, min(self._asked + most, self.search.trials)):
@@ -171,27 +170,7 @@ class Coordinator:
         """Give a trial to a worker, to be trained from its first epoch."""
         self._last[number] = 0, 0.0
         self._listener(TrialStarted(number, sample.params, sample.plan))
-        pool.submit(self._trial_task(number, sample.plan, seed))
-
-    def _trial_task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
-        return replace(
-            self._task(number, plan, seed, kept),
-            leaves_networks=self.search.keep > 0,
-            goals=goals_of(self.search),
-        )
-
-    def _task(self, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
-        return Task(
-            trial=number,
-            plan=plan.to_json(),
-            seed=seed,
-            study_seed=self.plan.train.seed,
-            objective=self.search.answer,
-            metric=self.search.metric,
-            judged_on=self.search.judged_on,
-            kept=kept,
-            compiles=plan.train.compile != "off",
-        )
+        pool.submit(trial_task(self.plan, number, sample.plan, seed))
 
     def _handle(self, pool: Pool, messages: Sequence[Message]) -> None:
         """Write what messages say of trials, all at once, and only then answer and tell of it."""

@@ -17,6 +17,7 @@ from ktgdsl.searching.sampling import Sample
 from ktgdsl.searching.shared_study import SharedStudy
 from ktgdsl.searching.shared_trials import TakenError
 from ktgdsl.searching.study import REASON, attribute, values_of
+from ktgdsl.searching.tasks import check_task
 
 LOOK = 2.0
 """Seconds between two looks at what other processes have left or done."""
@@ -136,7 +137,7 @@ class JoinedCoordinator(Coordinator):
             self._checks[number] = check = numbered[number]
             done, count = self._checks_done(), self._check_count
             self._listener(CheckStarted(check.name, check.seed, done, count))
-            pool.submit(self._task(number, check.plan, check.seed))
+            pool.submit(check_task(self.plan, number, check.plan, check.seed))
 
     def _checks_done(self) -> int:
         return len(self.study.checks)

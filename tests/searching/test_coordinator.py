@@ -179,7 +179,7 @@ def test_reports_that_arrive_together_wait_for_the_disk_once(
         original(self, logs)
 
     monkeypatch.setattr(JournalFileBackend, "append_logs", counted)
-    monkeypatch.setattr("ktgdsl.searching.coordinator.ASKING", 60.0)
+    monkeypatch.setattr("ktgdsl.searching.coordinator.BATCH_SECONDS", 60.0)
     whole = account(searched(tmp_path / "whole", plan, pool))
     assert [number for number, *_ in whole] == list(range(12))
     assert pool.rounds < sum(len(values) for *_, values, _, _ in whole) / 2

@@ -9,7 +9,7 @@ from torch import fx
 from ktgdsl.backend import combines, gates, losses
 from ktgdsl.backend.functions import COMBINES, GATES
 from ktgdsl.backend.numerics import full
-from ktgdsl.backend.processes import gathered
+from ktgdsl.backend.process_group import gathered
 from ktgdsl.backend.trunks import scale_gradient
 from ktgdsl.backend.user_functions import ImportedFunction, own_weights
 from ktgdsl.program.model import Update

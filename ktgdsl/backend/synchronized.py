@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ktgdsl.backend.networks import Dropout
-from ktgdsl.backend.processes import processes, summed
+from ktgdsl.backend.process_group import process_group, summed
 
 
 class SynchronizedNorm(_BatchNorm):
@@ -24,7 +24,7 @@ class SynchronizedNorm(_BatchNorm):
         """Return x (B, channels, *rest) normalised, and move the running statistics."""
         if not self.training:
             return super().forward(x)
-        count = processes().count
+        count = process_group().size
         shape = (1, -1, *[1] * (x.dim() - 2))
         over = [0, *range(2, x.dim())]
         values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -65,9 +65,9 @@ class SynchronizedDropout(nn.Module):
         """Return x (b, *rest), in training mode as the whole batch would have these rows."""
         if not self.training:
             return x
-        group = processes()
+        group = process_group()
         # A stand-in of the whole batch, in the layout that the mask is drawn in.
-        whole = torch.cat([torch.ones_like(x)] * group.count)
+        whole = torch.cat([torch.ones_like(x)] * group.size)
         return x * group.part(self.dropout(whole))
 
 

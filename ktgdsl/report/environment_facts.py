@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ktgdsl.training.resume_checks import last_noted
 from ktgdsl.training.run_folder import RunFolder
-from ktgdsl.training.unchanged import last_noted
 
 CONTENT = ("content of data", "code ")
 """The prefixes of the names whose values change a result on any machine."""

@@ -32,8 +32,8 @@ from ktgdsl.training.environment import command, describe_environment, threads_o
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import Identity, identify
 from ktgdsl.training.new_folder import create_run_folder
+from ktgdsl.training.resume_checks import changes_to_resume, resumptions
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
-from ktgdsl.training.unchanged import changes_to_resume, resumptions
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The errors of writing to a full disk."""

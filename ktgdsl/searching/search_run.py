@@ -51,9 +51,9 @@ from ktgdsl.searching.study import (
 from ktgdsl.searching.threads import threads_per_worker
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
+from ktgdsl.training.resume_checks import changed_code_notes, last_noted
 from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
-from ktgdsl.training.unchanged import changed_code_notes, last_noted
 
 TABLE_SECONDS = 30.0
 """Seconds between two writings of trials.csv during a search, at least."""

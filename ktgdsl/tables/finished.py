@@ -8,9 +8,9 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.tables.difference import Difference, difference
 from ktgdsl.training.result import NodeResult, RunResult, Score
+from ktgdsl.training.resume_checks import last_noted
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.run_folder import open_run_folder, require_result_of
-from ktgdsl.training.unchanged import last_noted
 from ktgdsl.vocabulary.spelling import closest
 
 ACCURACY = "accuracy"

@@ -18,9 +18,9 @@ from ktgdsl.searching.result import SearchResult
 from ktgdsl.tables.finished import result_of
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
+from ktgdsl.training.resume_checks import changed_code, last_noted, mixes_code
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 from ktgdsl.training.run_folder import PLAN, RunFolder
-from ktgdsl.training.unchanged import changed_code, last_noted, mixes_code
 
 State = Literal["done", "begun", "stale", "to do"]
 

@@ -8,7 +8,7 @@ from torch import nn
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.networks import StagedNetwork
 from ktgdsl.backend.parts import make_parts
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.backend.synchronized import synchronize
@@ -54,8 +54,8 @@ def assemble(
     keep_freed_pages()
     choose_convolutions_by_time(device)
     made = make_networks(plan, own, seed)
-    group = processes()
-    if group.several:
+    group = process_group()
+    if group.is_distributed:
         synchronize(made.values(), norms=plan.train.sync_bn)
     elsewhere = node_devices(plan, device)
     for name, node in plan.graph.networks.items():
@@ -73,14 +73,14 @@ def assemble(
     unchecked = [name for name in foreign if name in own]
     made_here = {name for name, node in plan.graph.networks.items() if node.name not in own}
     tried = {name: each for name, each in foreign.items() if name in made_here}
-    own_rank = (group.rank,) if group.several else ()
+    own_rank = (group.rank,) if group.is_distributed else ()
     streams = [
         ForwardStream(network, derive(seed, "forward", name, *own_rank))
         for name, network in tried.items()
     ]
     try_networks(plan, tried, device, half=execution.precision.value == "bf16")
     # What is kept of images in one process is not there in the others.
-    program = program_of(without_caches(plan) if group.several else plan, steps)
+    program = program_of(without_caches(plan) if group.is_distributed else plan, steps)
     parts = make_parts(plan, program, made, seed)
     try_taps(plan, program_of(without_caches(plan)), made, parts, device)
     return Stepper(

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root, sealed_json, sha256, unsealed_json, write_atomic
 from ktgdsl.plan.model import Plan
@@ -76,7 +76,7 @@ def candidates(plan: Plan, device: torch.device, rule: Execution) -> tuple[Execu
     """The ways to execute the steps of a plan, first that of the rule."""
     compiled_by_spec = plan.train.compile == "on"
     deterministic = torch.are_deterministic_algorithms_enabled()
-    fixed = compiled_by_spec or deterministic or processes().several
+    fixed = compiled_by_spec or deterministic or process_group().is_distributed
     if device.type != "cpu" or foreign_networks(plan, {}) or fixed:
         return (rule,)
     plain = rule if rule.compile.value == "off" else replace(rule, compile=Choice("off", _TRIED))

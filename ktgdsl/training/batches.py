@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ktgdsl.backend.processes import ALONE, Processes, gathered
+from ktgdsl.backend.process_group import SINGLE, ProcessGroup, gathered
 from ktgdsl.backend.seeds import derive
 from ktgdsl.training.data import Batch, Split
 from ktgdsl.training.datasets.augment import AugmentDraws
@@ -31,7 +31,7 @@ def numbered_batches(
     drop_last: bool = True,
     labeled: int | None = None,
     views: int = 1,
-    group: Processes = ALONE,
+    group: ProcessGroup = SINGLE,
     skip: int = 0,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Shuffled batches of one epoch, counted from 1, augmented if the split is to be.
@@ -60,7 +60,7 @@ def numbered_batches(
     draws: list[AugmentDraws] = []
     if augment is not None:
         draws = [augment.draw(len(order.sample), seed, epoch, view) for view in range(views)]
-    if group.several:
+    if group.is_distributed:
         rows, order = part_of(order, group)
         draws = [each[rows] for each in draws]
     start = skip * order.batch
@@ -76,7 +76,7 @@ def numbered_batches(
             mask = augment.apply_to_masks(mask, draws[0][part])
         start = part.stop
         label = split.labels(chosen, mask)
-        if group.several:
+        if group.is_distributed:
             label, chosen = gathered(label), gathered(chosen)
         yield first, label, chosen, *others
 
@@ -94,7 +94,7 @@ def _views(
     return [split.normalized(augment.apply(image, each)) for image, each in pairs]
 
 
-def batches_in_order(split: Split, size: int, group: Processes = ALONE) -> Iterator[Batch]:
+def batches_in_order(split: Split, size: int, group: ProcessGroup = SINGLE) -> Iterator[Batch]:
     """Every sample once, in the order of the split, never augmented; the last batch may be smaller.
 
     What is random in a user's Dataset is the same each time. In a `group` of several processes each

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.training.execution import Execution
 from ktgdsl.training.versions import installed_version
 
@@ -29,13 +29,13 @@ def describe_environment(
         RunError: when the device cannot compute as the plan says (E504).
     """
     cuda = device.type == "cuda"
-    among = processes()
+    group = process_group()
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command(),
         # Of several processes each has its own.
-        "device": device.type if among.several else str(device),
-        "processes": among.count,
+        "device": device.type if group.is_distributed else str(device),
+        "processes": group.size,
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.machine(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

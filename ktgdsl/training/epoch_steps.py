@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.plan.heads import label_columns
 from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.data import Split
@@ -56,7 +56,7 @@ class EpochSteps:
         self._every = step.plan.train.checkpoint_steps
         columns = label_columns(step.plan.graph, step.plan.data)
         self._meter = EpochMeter(step.phase, step.device, columns)
-        self._saves_on_interrupt = on_steps is not None and not processes().several
+        self._saves_on_interrupt = on_steps is not None and not process_group().is_distributed
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume from a state that `on_steps` received, after the stepper has loaded it.
@@ -104,7 +104,7 @@ class EpochSteps:
             drop_last=data.drop_last,
             labeled=data.labeled_batch,
             views=self._step.views,
-            group=processes(),
+            group=process_group(),
             skip=self._meter.steps,
         )
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ktgdsl.backend.networks import StagedNetwork
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.training.node_devices import node_devices
@@ -154,7 +154,10 @@ def _compile(plan: Plan, device: torch.device, foreign: bool) -> Choice:
     setting = plan.train.compile
     if setting == "off":
         return Choice("off", "the spec says so")
-    reasons = {_SEVERAL: bool(node_devices(plan, device)), _TOGETHER: processes().several}
+    reasons = {
+        _SEVERAL: bool(node_devices(plan, device)),
+        _TOGETHER: process_group().is_distributed,
+    }
     several = next((why for why, holds in reasons.items() if holds), None)
     if setting == "on":
         if several:
@@ -223,7 +226,7 @@ def why_one_by_one(plan: Plan, device: torch.device, compiled: Choice, foreign: 
         "not all of them are ours": foreign,
         "some of them share layers": bool(plan.graph.shares),
         _SEVERAL: bool(node_devices(plan, device)),
-        _TOGETHER: processes().several,
+        _TOGETHER: process_group().is_distributed,
     }
     return next((why for why, holds in reasons_against.items() if holds), None)
 
@@ -233,7 +236,7 @@ def _launches(plan: Plan, device: torch.device, compiled: Choice, foreign: bool)
         "a CPU has no launches to save": device.type == "cpu",
         "only CUDA has graphs of kernels": device.type not in ("cpu", "cuda"),
         _SEVERAL: bool(node_devices(plan, device)),
-        _TOGETHER: processes().several,
+        _TOGETHER: process_group().is_distributed,
         "what is compiled has few": compiled.value == "on",
         "deterministic algorithms are asked for": torch.are_deterministic_algorithms_enabled(),
         "not all of them are ours": foreign,

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from ktgdsl.backend.processes import all_equal, gathered, processes, sum_in_place
+from ktgdsl.backend.process_group import all_equal, gathered, process_group, sum_in_place
 from ktgdsl.errors import KtgError, RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training.node_devices import node_devices
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[torch.device]:
+def initialized_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes of `torchrun` to a group in the block, and yield this one's device.
 
     On a GPU each process has its own, by its number on the machine. Where `torchrun` has not
@@ -60,7 +60,7 @@ def _own_gpu(device: torch.device) -> torch.device:
 
 def require_equal_parts(plan: Plan, device: torch.device) -> None:
     """Raise RunError (E504) where the processes cannot have equal parts of each batch."""
-    count = processes().count
+    count = process_group().size
     if count == 1:
         return
     if node_devices(plan, device):
@@ -85,7 +85,7 @@ def require_as_many(plan: Plan, before: int) -> None:
 
     With `sync_bn` their number changes nothing.
     """
-    now = processes().count
+    now = process_group().size
     if now != before and not plan.train.sync_bn:
         message = (
             f"the run was begun by {_processes(before)}, and {_processes(now)} would go on with "
@@ -101,11 +101,11 @@ def _processes(count: int) -> str:
 
 def from_leader(compute: Callable[[], Result]) -> Result:
     """Compute in the process of rank 0 alone, and return its result, or raise its error, in all."""
-    group = processes()
-    if not group.several:
+    group = process_group()
+    if not group.is_distributed:
         return compute()
     found: list[Result | KtgError | None] = [None]
-    if group.leads:
+    if group.is_main:
         try:
             found = [compute()]
         except KtgError as error:
@@ -131,14 +131,14 @@ def synchronize(modules: Iterable[nn.Module], epoch: int) -> None:
 
     Raises RunError (E504) where weights differ: then each would go on with a training of its own.
     """
-    group = processes()
-    if not group.several:
+    group = process_group()
+    if not group.is_distributed:
         return
     modules = list(modules)
     if buffers := _float_buffers(modules):
-        sum_in_place(buffers, 1 / group.count)
+        sum_in_place(buffers, 1 / group.size)
     if not all_equal(each for module in modules for each in module.parameters()):
-        message = f"the {group.count} processes have different weights after epoch {epoch}"
+        message = f"the {group.size} processes have different weights after epoch {epoch}"
         help = "machines and versions of torch have to be the same; see `--deterministic`"
         raise RunError.single("E504", message, help=help)
 
@@ -150,7 +150,7 @@ def process_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
     One row a process, (processes, numbers) float64; None without a group.
     """
     buffers = _float_buffers(modules)
-    if not processes().several or not buffers:
+    if not process_group().is_distributed or not buffers:
         return None
     return gathered(torch.cat([each.reshape(1, -1).double() for each in buffers], dim=1))
 
@@ -162,8 +162,8 @@ def load_process_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None
     A resume with another number of processes, possible where batch norms are synchronised, needs
     none: the buffers are equal in all processes, and were loaded with the modules.
     """
-    group = processes()
-    if rows is None or len(rows) != group.count:
+    group = process_group()
+    if rows is None or len(rows) != group.size:
         return
     buffers = _float_buffers(modules)
     parts = torch.split(rows[group.rank], [each.numel() for each in buffers])

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ktgdsl.backend.normalization import set_data_normalization
-from ktgdsl.backend.processes import ALONE, processes
+from ktgdsl.backend.process_group import SINGLE, process_group
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError
 from ktgdsl.plan.gate_expressions import gate_calls
@@ -219,7 +219,7 @@ def evaluate_nodes(
     if not nodes:
         return {}
     at_once = step.plan.data.evaluation_batch_size
-    group = processes() if watch is None else ALONE  # a watch has to see all answers
+    group = process_group() if watch is None else SINGLE  # a watch has to see all answers
     with locating_user_errors(step.networks, step.plan):
         return evaluate(
             step.predictor(nodes), batches_in_order(split, at_once, group), watch, group

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ktgdsl.backend.output import Output
-from ktgdsl.backend.processes import ALONE, Processes, sum_in_place
+from ktgdsl.backend.process_group import SINGLE, ProcessGroup, sum_in_place
 from ktgdsl.plan.heads import answer_names, with_means
 from ktgdsl.program.model import Phase
 from ktgdsl.training.events import EdgeMetrics, EpochMetrics, NonFinite
@@ -173,7 +173,7 @@ def evaluate(
     predictor: NetworkPredictor | GraphPredictor,
     batches: Iterable[tuple[Tensor, Tensor]],
     watch: Watch | None = None,
-    group: Processes = ALONE,
+    group: ProcessGroup = SINGLE,
 ) -> dict[str, float]:
     """Top-1 accuracy in percent of each node over labeled (image, label) batches.
 
@@ -194,6 +194,6 @@ def evaluate(
                 for name, each in logits.items():
                     watch({name: each}, label[:, columns[name]] if columns else label)
     sums = torch.stack([torch.stack(each).sum(dim=0) for each in (correct, labeled)])
-    if group.several:
+    if group.is_distributed:
         sum_in_place([sums])
     return _accuracy(names, *sums.tolist())

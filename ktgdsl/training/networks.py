@@ -22,9 +22,9 @@ from ktgdsl.program.from_plan import evaluation_of
 from ktgdsl.program.reads import mixers_of
 from ktgdsl.training.datasets.preprocessing import Preprocessing
 from ktgdsl.training.predictions import GraphPredictor, NodePredictor
+from ktgdsl.training.resume_checks import changed_code
 from ktgdsl.training.run_files import FolderPath, named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
-from ktgdsl.training.unchanged import changed_code
 from ktgdsl.vocabulary.spelling import closest
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ktgdsl.backend.followers import following
 from ktgdsl.backend.graph import phase_graphs
 from ktgdsl.backend.output import Output, join_outputs
-from ktgdsl.backend.processes import processes, sum_in_place
+from ktgdsl.backend.process_group import process_group, sum_in_place
 from ktgdsl.backend.trunks import trunk_module
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.model import Phase
@@ -56,8 +56,8 @@ class PhaseStep:
     ) -> None:
         self.plan = plan
         self.phase = phase
-        self._processes = processes()
-        self.graphs = phase_graphs(plan, phase, networks, parts, gather=self._processes.several)
+        self._group = process_group()
+        self.graphs = phase_graphs(plan, phase, networks, parts, gather=self._group.is_distributed)
         self.learning_rates: dict[str, float] = {}
         self._device = device
         self._execution = execution
@@ -194,7 +194,7 @@ class PhaseStep:
         with self._autocast():
             output = executor(*inputs)
         torch.autograd.backward(list(output.losses.values()))
-        if self._processes.several:
+        if self._group.is_distributed:
             self._sum_gradients()
         if self.plan.train.clip is not None:
             # In a turn all others have no gradients.
@@ -214,7 +214,7 @@ class PhaseStep:
         """
         for each in self._part_parameters:
             if each.grad is not None:
-                each.grad.div_(self._processes.count)
+                each.grad.div_(self._group.size)
         learned = (each for own in self._parameters.values() for each in own)
         sum_in_place(each.grad for each in learned if each.grad is not None)
 

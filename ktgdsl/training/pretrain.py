@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.diagnostics.diagnostic import Subject
 from ktgdsl.errors import RunError
 from ktgdsl.files import cache_root
@@ -118,7 +118,7 @@ def load_pretrained(
         trained = _train(alone, node.name, names, device, listener)
         network.load_state_dict(trained[node.name][0].state_dict())
         try:
-            for name, (module, done) in trained.items() if processes().leads else ():
+            for name, (module, done) in trained.items() if process_group().is_main else ():
                 save_entry(module, paths[name], content, done)
         except OSError as error:
             warnings.warn(
@@ -132,7 +132,7 @@ def load_pretrained(
 def _entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None:
     """`load_entry`, read by the first of several processes, and copied to the others."""
     done = from_leader(lambda: load_entry(network, path, node))
-    if done is not None and processes().several:
+    if done is not None and process_group().is_distributed:
         copy_from_leader(network)
     return done
 
@@ -189,7 +189,7 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     Where the system or the disk has no such locks, other processes are not kept out. The file
     is not removed, since a third process could then create and lock a new one.
     """
-    if not processes().leads:  # which the first holds for all of them
+    if not process_group().is_main:  # which the first holds for all of them
         yield
         return
     try:

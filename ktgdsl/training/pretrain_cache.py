@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.backend.user_sources import sources_digest, user_sources
 from ktgdsl.backend.weights import load_weights, metadata_of, save_weights
 from ktgdsl.files import sha256
@@ -36,7 +36,7 @@ def content_facts(alone: Plan, data: str | None) -> dict[str, str]:
     if data is None:
         data = content_digest(read(alone.data)[0], alone.data.workers)
     facts = {CODE: code, DATA: data}
-    count = processes().count
+    count = process_group().size
     if count > 1 and not alone.train.sync_bn:  # batch norms of parts of batches
         facts[PROCESSES] = str(count)
     return facts

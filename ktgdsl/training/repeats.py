@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.backend.user_sources import user_sources
 from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.checkpoint import Accuracies, Checkpoint, save_checkpoint
@@ -32,10 +32,10 @@ from ktgdsl.training.networks import save_networks
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.result import Pretrained, RunResult
+from ktgdsl.training.resume_checks import last_noted, note_imported_code
 from ktgdsl.training.run_folder import RunFolder
 from ktgdsl.training.run_result import run_result
 from ktgdsl.training.step import Stepper
-from ktgdsl.training.unchanged import last_noted, note_imported_code
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -80,7 +80,7 @@ class Run:
     ) -> None:
         self.plan, self.folder, self.device, self.listener = plan, folder, device, listener
         self.execution, self.checkpoint, self.notes = execution, checkpoint, notes
-        self._writes = processes().leads
+        self._writes = process_group().is_main
         self._started = time.monotonic() - checkpoint.seconds
         self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
         self._opening: list[Event] = []  # not told yet

@@ -8,8 +8,8 @@ from ktgdsl.backend.weights import is_intact_file
 from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.checkpoint import Checkpoint
 from ktgdsl.training.metrics_file import last_epoch
+from ktgdsl.training.resume_checks import changed_code_notes, sha256_at
 from ktgdsl.training.run_folder import CLASSES, SPACE, SPEC, RunFolder
-from ktgdsl.training.unchanged import changed_code_notes, sha256_at
 from ktgdsl.training.versions import installed_version
 
 

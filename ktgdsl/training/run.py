@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.backend.spec_or_space import require_spec
 from ktgdsl.errors import KtgError
 from ktgdsl.plan.model import Plan
@@ -27,7 +27,7 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.group import (
     from_leader,
-    process_group,
+    initialized_group,
     require_as_many,
     require_equal_parts,
     torchrun_rank,
@@ -37,13 +37,13 @@ from ktgdsl.training.metrics_file import truncate_metrics
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.repeats import Run, seeds
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.resume_notes import notes_on_resume
-from ktgdsl.training.run_files import FolderPath, named_folder
-from ktgdsl.training.run_folder import RunFolder, open_run_folder, require_result_of
-from ktgdsl.training.unchanged import (
+from ktgdsl.training.resume_checks import (
     changes_to_resume,
     resumptions,
 )
+from ktgdsl.training.resume_notes import notes_on_resume
+from ktgdsl.training.run_files import FolderPath, named_folder
+from ktgdsl.training.run_folder import RunFolder, open_run_folder, require_result_of
 
 
 def run(
@@ -83,12 +83,12 @@ def run(
     require_spec(plan)
     plan, identity = identify(plan)
     place = None if out is None else named_folder(out)
-    with process_group(choose_device(device)) as chosen, deterministically(deterministic):
+    with initialized_group(choose_device(device)) as chosen, deterministically(deterministic):
         require_equal_parts(plan, chosen)
         execution = autotuned_execution(plan, chosen)
         environment = describe_environment(chosen, seeds(plan), execution)
         folder = from_leader(lambda: create_run_folder(plan, place, spec, environment, identity))
-        if not processes().leads:
+        if not process_group().is_main:
             return Run(plan, folder, chosen, execution, ignore, _start(plan)).train()
         with folder.locked():
             try:
@@ -151,14 +151,14 @@ def _resume(
         require_progress(checkpoint, plan, folder.checkpoint)
     named = choose_device(device if device is not None else environment.get("device"))
     with (
-        process_group(named) as chosen,
+        initialized_group(named) as chosen,
         threads_of(environment),
         deterministically(environment.get("deterministic") is True),
     ):
         require_equal_parts(plan, chosen)
         require_as_many(plan, environment.get("processes", 1))
         execution = execution_to_resume(plan, chosen, environment)
-        if not processes().leads:
+        if not process_group().is_main:
             return Run(plan, folder, chosen, execution, ignore, checkpoint).train()
         now = describe_environment(chosen, seeds(plan), execution) | changes
         environment = {**environment, "resumed": [*resumptions(environment), now]}

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 import ktgdsl
-from ktgdsl.backend.processes import Processes
+from ktgdsl.backend.process_group import ProcessGroup
 from ktgdsl.backend.synchronized import synchronize
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.training import group
 from ktgdsl.training.datasets.order import part_of, shuffled
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.group import process_group, require_as_many, require_equal_parts
+from ktgdsl.training.group import initialized_group, require_as_many, require_equal_parts
 from tests.forked import Forked
 from tests.training import together
 
@@ -120,7 +120,7 @@ def test_a_run_of_several_is_that_of_one_and_resumes(
 
 def test_parts_of_batches_are_the_rows_of_each_process() -> None:
     order = shuffled(40, 8, seed=0, epoch=1, drop_last=True)
-    parts = [part_of(order, Processes(2, rank)) for rank in range(2)]
+    parts = [part_of(order, ProcessGroup(2, rank)) for rank in range(2)]
     for (rows, part), start in zip(parts, (0, 4), strict=True):
         assert part.batch == 4
         want = order.sample.view(5, 8)[:, start : start + 4].flatten()
@@ -148,7 +148,7 @@ def test_layers_that_networks_share_stay_shared() -> None:
 def test_batches_without_equal_parts_are_refused(
     data: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "processes", lambda: Processes(2, 0))
+    monkeypatch.setattr(group, "process_group", lambda: ProcessGroup(2, 0))
     spec = f"graph g {{ node a = resnet8 target a edge label -> a }} data digits {{ {data} }}"
     with pytest.raises(RunError, match=message):
         require_equal_parts(complete(ktgdsl.loads(spec)), torch.device("cpu"))
@@ -157,7 +157,7 @@ def test_batches_without_equal_parts_are_refused(
 def test_another_number_of_processes_resumes_only_with_synchronised_norms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group, "processes", lambda: Processes(2, 0))
+    monkeypatch.setattr(group, "process_group", lambda: ProcessGroup(2, 0))
     synchronised = plan("node a = resnet8 target a edge label -> a")
     require_as_many(synchronised, 4)
     train = synchronised.train.model_copy(update={"sync_bn": False})
@@ -168,7 +168,7 @@ def test_another_number_of_processes_resumes_only_with_synchronised_norms(
 
 
 def test_weights_that_differ_end_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "processes", lambda: Processes(2, 0))
+    monkeypatch.setattr(group, "process_group", lambda: ProcessGroup(2, 0))
     monkeypatch.setattr(group, "sum_in_place", lambda *_: None)
     monkeypatch.setattr(group, "all_equal", lambda _: False)
     with pytest.raises(RunError, match="2 processes have different weights after epoch 3"):
@@ -179,6 +179,6 @@ def test_without_torchrun_nothing_is_joined(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("RANK", "1")  # of another program
     assert group.torchrun_rank() == 0
-    with process_group(torch.device("cpu")) as device:
+    with initialized_group(torch.device("cpu")) as device:
         assert device == torch.device("cpu")
         assert not torch.distributed.is_initialized()

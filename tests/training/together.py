@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ktgdsl.backend.processes import processes
+from ktgdsl.backend.process_group import process_group
 from ktgdsl.plan.model import Plan, Steps
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.batches import numbered_batches
@@ -41,7 +41,7 @@ def train(plan: Plan, steps: int) -> tuple[list[dict[str, float]], dict[str, lis
         1,
         labeled=plan.data.labeled_batch,
         views=step.views,
-        group=processes(),
+        group=process_group(),
     )
     losses = []
     for (image, label, sample, *views), _ in zip(batches, range(steps), strict=False):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ktgdsl.backend.processes import Processes
+from ktgdsl.backend.process_group import ProcessGroup
 from ktgdsl.backend.seeds import derive
 
 
@@ -79,9 +79,9 @@ def mixed(
     )
 
 
-def part_of(order: Order, group: Processes) -> tuple[Tensor, Order]:
+def part_of(order: Order, group: ProcessGroup) -> tuple[Tensor, Order]:
     """The rows (n / count,) of an order that are a process's part of each batch; their order."""
     batches = torch.split(torch.arange(len(order.sample)), max(1, order.batch))
     rows = torch.cat([group.part(batch) for batch in batches])
     repeat = None if order.repeat is None else order.repeat[rows]
-    return rows, Order(order.sample[rows], order.batch // group.count, repeat)
+    return rows, Order(order.sample[rows], order.batch // group.size, repeat)

@@ -15,39 +15,39 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Processes:
-    """How many processes train together, and which one of them this is, counted from 0."""
+class ProcessGroup:
+    """The processes that train together: how many, and the rank of this one, from 0."""
 
-    count: int = 1
+    size: int = 1
     rank: int = 0
 
     @property
-    def several(self) -> bool:
+    def is_distributed(self) -> bool:
         """Whether there is more than one."""
-        return self.count > 1
+        return self.size > 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and shows what happens."""
         return self.rank == 0
 
     def part(self, whole: Tensor) -> Tensor:
-        """The rows (B / count, ...) of a batch (B, ...) that are this process's."""
-        return whole.tensor_split(self.count)[self.rank]
+        """This process's rows (B / size, ...) of a batch (B, ...)."""
+        return whole.tensor_split(self.size)[self.rank]
 
 
-ALONE = Processes()
+SINGLE = ProcessGroup()
 
 
-def processes() -> Processes:
-    """The processes of torch's default group; one where there is no group."""
+def process_group() -> ProcessGroup:
+    """Those of torch's default process group, or this process alone where there is none."""
     if not (dist.is_available() and dist.is_initialized()):
-        return ALONE
-    return Processes(dist.get_world_size(), dist.get_rank())
+        return SINGLE
+    return ProcessGroup(dist.get_world_size(), dist.get_rank())
 
 
 def gathered(part: Tensor) -> Tensor:
-    """The rows of all processes, (count * b, ...), of the rows (b, ...) of this one.
+    """The rows of all processes, (size * b, ...), of the rows (b, ...) of this one.
 
     Each process has equally many. Gradients flow to this one's alone: the others compute the same
     loss, and so have the gradients of theirs.
@@ -59,14 +59,14 @@ def gathered(part: Tensor) -> Tensor:
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
-        ctx.processes = processes()
-        parts = [part.new_empty(part.shape) for _ in range(ctx.processes.count)]
+        ctx.group = process_group()
+        parts = [part.new_empty(part.shape) for _ in range(ctx.group.size)]
         dist.all_gather(parts, part.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        part: Tensor = ctx.processes.part(gradient)
+        part: Tensor = ctx.group.part(gradient)
         return part
 
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 
-MOST_TRIES = 3_000
+MAX_TRIES = 3_000
 
 
-def shrunk(text: str, fails: Callable[[str], bool], tries: int = MOST_TRIES) -> str:
+def shrunk(text: str, fails: Callable[[str], bool], tries: int = MAX_TRIES) -> str:
     """A part of the text that still `fails`, after at most so many `tries`.
 
     Lines go first, then words, then characters, each in runs that become shorter (Zeller and

@@ -5,16 +5,15 @@ new, and runs in it the tests of what touches them. Installing takes some gigaby
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from tests.paths import ROOT
 
-GROUPS = ("plot", "report", "lsp", "onnx", "dev")
 TESTS = (
     "tests/syntax", "tests/fuzz", "tests/plan", "tests/vocabulary", "tests/cli/test_main.py",
     "tests/backend/test_losses.py", "tests/backend/test_graph.py", "tests/backend/test_networks.py",
@@ -22,23 +21,26 @@ TESTS = (
     "tests/training/test_damaged_files.py", "tests/training/datasets/test_torchvision_sets.py",
     "tests/searching/test_sampling.py", "tests/searching/test_study.py",
     "tests/searching/test_pruning.py", "tests/exporting", "tests/report/test_run_display.py",
-    "tests/report/test_pictures.py", "tests/editor/test_server.py",
+    "tests/report/test_pictures.py", "tests/editor/test_server.py", "tests/tracking",
+    "tests/searching/test_dashboard.py", "tests/searching/test_ray.py",
+    "tests/searching/test_shared.py", "tests/searching/test_job_files.py",
 )  # fmt: skip
-"""Lark, pydantic, torch, torchvision, safetensors, Optuna, rich, the exports, pictures, editors."""
+"""The tests of what calls a dependency: Lark, pydantic, torch, Optuna, the extras and so on."""
 
 
-def requirements() -> Iterator[str]:
-    """What pyproject.toml asks for, extras that are tested among it."""
+def requirements() -> list[Requirement]:
+    """The requirements in pyproject.toml, those of all extras included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    known = [*project["dependencies"], *(each for name in GROUPS for each in extras[name])]
-    yield from dict.fromkeys(known)
+    extras = project["optional-dependencies"].values()
+    texts = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    return [Requirement(text) for text in dict.fromkeys(texts)]
 
 
-def lowest(requirement: str) -> str:
-    """The requirement of the oldest version that another allows."""
-    name, bound = re.fullmatch(r"([\w-]+)>=([\d.]+)(?:,.*)?", requirement).groups()  # type: ignore[union-attr]
-    return f"{name}=={bound}"
+def lowest(requirement: Requirement) -> Requirement:
+    """The oldest version that a requirement allows, as a requirement."""
+    (bound,) = (each.version for each in requirement.specifier if each.operator == ">=")
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return Requirement(f"{requirement.name}{extras}=={bound}")
 
 
 def main() -> int:
@@ -47,14 +49,14 @@ def main() -> int:
     parser.add_argument("versions", choices=("lowest", "newest"))
     parser.add_argument("--venv", type=Path, help="the environment (default: .venv-VERSIONS)")
     options = parser.parse_args()
-    wanted = [*requirements()]
+    wanted = requirements()
     if options.versions == "lowest":
         wanted = [lowest(each) for each in wanted]
     venv = options.venv or ROOT / f".venv-{options.versions}"
     python = str((venv / "bin" / "python").absolute())
     if not venv.exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "-U", *wanted], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "-U", *map(str, wanted)], check=True)
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "-e", str(ROOT)], check=True)
     # Old libraries call what newer ones have deprecated.
     tested = [python, "-m", "pytest", "-q", "-n", "0", "-W", "ignore::DeprecationWarning", *TESTS]

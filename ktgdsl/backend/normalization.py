@@ -29,13 +29,13 @@ class InputNormalization:
         """Say what images come normalised by, (C, 1, 1); None where they are in [0, 1]."""
         self.data_mean = torch.zeros(1, 1, 1) if mean is None else mean
         self.data_std = torch.ones(1, 1, 1) if std is None else std
-        self._unneeded = self._equal(self.mean, self.data_mean) and self._equal(
+        self.is_unneeded = self._equal(self.mean, self.data_mean) and self._equal(
             self.std, self.data_std
         )
 
     def __call__(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """The inputs of the forward, images first."""
-        if self._unneeded:
+        if self.is_unneeded:
             return inputs
         image: Tensor = inputs[0]
         for name in ("mean", "std", "data_mean", "data_std"):

@@ -33,3 +33,8 @@ def evaluate_all({", ".join(parameters)}, split: Split) -> dict[str, float]:
                 right[name] = right.get(name, 0) + (logits.argmax(dim=1) == label).sum()
     labeled = max(1, int((split.label >= 0).sum()))
     return {{name: 100 * int(count) / labeled for name, count in right.items()}}'''
+
+
+def of_drawn_images(evaluation: str) -> str:
+    """The code for images that are drawn whenever they are read."""
+    return evaluation.replace("split.image[part]", "split.image[part].read()")

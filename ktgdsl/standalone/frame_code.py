@@ -1,9 +1,12 @@
 """The start and the end of a script: its header, and `main`, which reads the command line."""
 
+import re
+import textwrap
+
 import torch
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.standalone.network_code import OTHERS, own_modules
+from ktgdsl.standalone.network_code import own_modules
 from ktgdsl.standalone.text import block, literal
 from ktgdsl.training.versions import installed_version
 
@@ -15,15 +18,26 @@ REPORT = '''def report(epoch: int, loss: dict[str, float], accuracy: dict[str, f
 """The function of a script that prints the progress."""
 
 
-def header(plan: Plan, spec: str) -> str:
-    """The header of a script: comments that say what it is."""
+_PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "safetensors": "safetensors",
+    "PIL": "Pillow",
+    "numpy": "NumPy",
+}
+"""What a script may need, by the name by which it is imported."""
+
+
+def header(plan: Plan, spec: str, code: str) -> str:
+    """The header of a script: comments that say what it is, and what its code needs."""
     version = installed_version("ktgdsl")
     lines = [
         f"Trains the graph {plan.graph.name} of the spec below; ktgdsl {version} has written it.",
         "",
         "It gives the weights of `ktgc run --deterministic`, bit for bit, on the same device, with",
-        f"as many threads and the same torch: {torch.__version__} where it was written. It needs",
-        f"{_needs(plan)}, and no ktgdsl.",
+        f"as many threads and the same torch; it was written with {torch.__version__}.",
+        *textwrap.wrap(f"It needs {_needs(plan, code)}, and no ktgdsl.", 97),
         "",
         f"Digest of the plan: {plan.digest}",
         "",
@@ -32,13 +46,9 @@ def header(plan: Plan, spec: str) -> str:
     return "\n".join(f"# {line}".rstrip() for line in lines)
 
 
-def _needs(plan: Plan) -> str:
-    words = {node.network.name for node in plan.graph.nodes}
-    needed = ["torch"]
-    if plan.data.source.name not in ("digits", "python") or "torchvision" in words:
-        needed.append("torchvision")
-    if words.intersection(OTHERS):
-        needed.append("NumPy")
+def _needs(plan: Plan, code: str) -> str:
+    imported = {*re.findall(r"^ *(?:from|import) (\w+)", code, re.MULTILINE)}
+    needed = [name for module, name in _PACKAGES.items() if module in imported]
     needed += [f"`{module}` beside it" for module in own_modules(plan)]
     *first, last = needed
     return f"{', '.join(first)} and {last}" if first else last

@@ -10,7 +10,7 @@ WIDTH = 88
 def import_block(lines: Iterable[str], own: Iterable[str] = ()) -> str:
     """Statements `import x` and `from x import y`, merged and sorted, in a block each:
 
-    those of the future, of the standard library, and of others, then the user's `own`, as they are.
+    those of the future, of the standard library, and of others, then the user's `own`, a line each.
     """
     plain: set[str] = set()
     named: dict[str, set[str]] = {}
@@ -20,12 +20,14 @@ def import_block(lines: Iterable[str], own: Iterable[str] = ()) -> str:
         else:
             module, _, name = line.removeprefix("from ").partition(" import ")
             named.setdefault(module, set()).update(name.split(", "))
-    blocks: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    blocks: dict[int, list[str]] = {0: [], 1: [], 2: [], 3: []}
     for line in sorted(plain):
         blocks[_kind(line.split()[1])].append(line)
     for module in sorted(named):
         blocks[_kind(module)].append(_from(module, sorted(named[module], key=_rank)))
-    blocks[3] = sorted(own)
+    for line in sorted(own):
+        module, _, name = line.removeprefix("from ").partition(" import ")
+        blocks[3].append(_from(module, [name]))
     return "\n\n".join("\n".join(block) for block in blocks.values() if block)
 
 

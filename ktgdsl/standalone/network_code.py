@@ -1,21 +1,29 @@
 """The networks of a script: made as in a run, each from a random stream of its own."""
 
+from collections.abc import Mapping
 from itertools import groupby
+
+from torch import nn
 
 from ktgdsl.backend import networks
 from ktgdsl.backend.factories import seed_dropouts
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Node, Plan
-from ktgdsl.standalone.other_networks import new_other_network, torchvision_network
+from ktgdsl.standalone.other_networks import (
+    new_library_network,
+    new_own_network,
+    pretrained_network,
+    torchvision_network,
+)
 from ktgdsl.standalone.source import Definitions, import_line, own_name
 from ktgdsl.standalone.text import block, literal, options
-from ktgdsl.training.executors import ANY_MEMORY_FORMAT
+from ktgdsl.standalone.weights_code import normalization_code, weights_code
 
 BUILT_IN = {"resnet": networks.ResNet, "wrn": networks.WideResNet}
 """The classes of our own networks, by their words."""
 
-OTHERS = ("torchvision", "python")
+OTHERS = ("torchvision", "timm", "python")
 """The words of networks of other code that scripts can have."""
 
 
@@ -56,8 +64,11 @@ def new_network_code(plan: Plan, used: Definitions) -> str:
     )
 
 
-def new_networks(plan: Plan, used: Definitions) -> list[str]:
-    """Statements that put the networks of a plan's nodes into `networks`."""
+def new_networks(plan: Plan, networks: Mapping[str, nn.Module], used: Definitions) -> list[str]:
+    """Statements that put the networks of a plan's nodes into `networks`.
+
+    `networks` has them as they are made here.
+    """
     made = [(_made(node, plan, used), node.name) for node in plan.graph.nodes]
     lines = ["networks: dict[str, nn.Module] = {}"]
     for call, group in groupby(made, key=lambda each: each[0]):
@@ -70,6 +81,9 @@ def new_networks(plan: Plan, used: Definitions) -> list[str]:
                 f"for name in {literal(tuple(found))}:",
                 f"    networks[name] = {call.format('name')}",
             ]
+    for node in plan.graph.nodes:
+        lines += weights_code(node, networks[node.name], used)
+        lines += normalization_code(node, networks[node.name], plan.data, used)
     return lines
 
 
@@ -77,25 +91,36 @@ def _made(node: Node, plan: Plan, used: Definitions) -> str:
     """A call that makes the network of a node, with `{}` for its name."""
     if node.network.name in BUILT_IN:
         return f"new_network({_braced(_make(node, plan, used))}, seed, {{}}, device)"
-    used.add(new_other_network)
     used.imports.add("from functools import partial")
-    word, shape = node.network.name, literal(plan.data.shape)
-    make = _of_torchvision(node, plan, used) if word == "torchvision" else _own(node, used)
-    any_format = word in ANY_MEMORY_FORMAT
-    return (
-        f"new_other_network({_braced(make)}, {shape}, seed, {{}}, device, any_format={any_format})"
-    )
+    if node.network.name == "python":
+        used.add(new_own_network)
+        make, shape = _braced(_own(node, used)), literal(plan.data.shape)
+        return f"new_own_network({make}, {shape}, seed, {{}}, device)"
+    used.add(new_library_network)
+    make = _braced(_of_library(node, plan, used))
+    return f"new_library_network({make}, seed, {{}}, device)"
 
 
 def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _of_torchvision(node: Node, plan: Plan, used: Definitions) -> str:
+def _of_library(node: Node, plan: Plan, used: Definitions) -> str:
+    arguments = dict(node.network.arguments)
+    name, channels = literal(arguments.pop("name")), plan.data.shape[0]
+    classes = plan.data.classes_of(next(iter(node.heads), None))
+    if node.network.name == "timm":
+        used.imports.add("import timm")
+        if arguments["pretrained"] and channels == 1:
+            channels = 3  # which the normalisation makes of them
+        more = options({**arguments, "num_classes": classes, "in_chans": channels})
+        return f"partial(timm.create_model, {name}, {more})"
+    if arguments["weights"] is not None:
+        used.add(pretrained_network)
+        weights = literal(str(arguments["weights"]).rpartition(".")[2])
+        return f"partial(pretrained_network, {name}, {weights}, classes={classes})"
     used.add(torchvision_network)
-    name, data = literal(node.network.arguments["name"]), plan.data
-    classes = data.classes_of(next(iter(node.heads), None))
-    return f"partial(torchvision_network, {name}, channels={data.shape[0]}, classes={classes})"
+    return f"partial(torchvision_network, {name}, channels={channels}, classes={classes})"
 
 
 def _own(node: Node, used: Definitions) -> str:
@@ -119,6 +144,8 @@ def forward_streams(plan: Plan, used: Definitions) -> list[str]:
         return []
     used.add(ForwardStream, derive)
     stream = 'ForwardStream(networks[name], derive(seed, "forward", name))'
+    if len(names) == 1:
+        return [f"streams = [{stream.replace('name', literal(names[0]))}]"]
     return [f"streams = [{stream} for name in {literal(tuple(names))}]"]
 
 

@@ -22,19 +22,40 @@ def torchvision_network(name: str, channels: int, classes: int) -> nn.Module:
     return network
 
 
-def new_other_network(
+def pretrained_network(name: str, weights: str, classes: int) -> nn.Module:
+    """A network of torchvision with the library's weights; of other classes the last are new."""
+    from torchvision.models import get_model, get_model_weights
+
+    network: nn.Module = get_model(name, num_classes=classes)
+    own = network.state_dict()
+    given = get_model_weights(name)[weights].get_state_dict(check_hash=True)
+    fitting = {at: each for at, each in given.items() if at in own and each.shape == own[at].shape}
+    network.load_state_dict(own | fitting)
+    return network
+
+
+def new_library_network(
+    make: Callable[[], nn.Module], seed: int, name: str, device: torch.device
+) -> nn.Module:
+    """A network of a library, on the device; its weights come from the stream of its name."""
+    with random_stream(derive(seed, "initial", name)):
+        network = make()
+    network = network.to(device)
+    if device.type == "cpu":
+        network.to(memory_format=torch.channels_last)  # faster there
+    return network
+
+
+def new_own_network(
     make: Callable[[], nn.Module],
     shape: tuple[int, ...],
     seed: int,
     name: str,
     device: torch.device,
-    *,
-    any_format: bool,
 ) -> nn.Module:
-    """A network of other code with initial weights, on the device.
+    """A network of your code, on the device; its weights come from the stream of its name.
 
-    What it draws at random comes from the stream of its name. `shape` is that of an image, and
-    `any_format` says whether it computes the same in any memory format.
+    `shape` is that of an image, from which lazy layers get theirs.
     """
     with random_stream(derive(seed, "initial", name)):
         network = make()
@@ -43,7 +64,4 @@ def new_other_network(
                 network.eval()(torch.rand(2, *shape))
             network.train()
     network.register_forward_hook(_logits)
-    network = network.to(device)
-    if any_format and device.type == "cpu":
-        network.to(memory_format=torch.channels_last)  # faster there
-    return network
+    return network.to(device)

@@ -7,66 +7,58 @@ from torch import nn
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.plan.model import DataPlan, Plan
-from ktgdsl.standalone.data_code import TORCHVISION
-from ktgdsl.standalone.network_code import BUILT_IN, OTHERS
-from ktgdsl.training.datasets.python_function import gives_pixels
+from ktgdsl.standalone.network_code import OTHERS
+from ktgdsl.standalone.own_data import OwnData
+from ktgdsl.standalone.read_code import differs_from_image_folder
+from ktgdsl.standalone.weights_code import weights_problem
 
 CODE = "E510"
 
 
-def refusals(plan: Plan) -> list[Diagnostic]:
-    """A diagnostic for everything in a plan for which a script would have to train otherwise."""
-    return [*_of_data(plan.data), *_of_graph(plan), *_of_training(plan)]
+def refusals(plan: Plan, own: OwnData | None = None) -> list[Diagnostic]:
+    """A diagnostic for everything in a plan for which a script would have to train otherwise.
+
+    `own` is what is known of data of the user's.
+    """
+    return [*_of_data(plan.data, own), *_of_graph(plan), *_of_training(plan)]
 
 
-def _of_data(data: DataPlan) -> Iterator[Diagnostic]:
-    word, facts = data.source.name, data.known_facts
-    if word == "python" and not data.labels and not facts.masks and not gives_pixels(data):
-        yield _refusal(
-            "no script can have data of your own but arrays of uint8 with a label a sample: "
-            "ktgdsl itself reads Datasets and converts numbers",
-            Subject(block="data"),
-        )
-    elif word not in ("digits", "python", *TORCHVISION):
-        yield _refusal(
-            f"no script can have the data `{word}`: ktgdsl itself reads, resizes and checks them",
-            Subject(block="data"),
-            "scripts read `digits`, arrays of `python(...)`, and by torchvision "
-            + ", ".join(f"`{each}`" for each in TORCHVISION),
-        )
-    if data.resize is not None:
-        yield _refusal(
-            "no script can have `resize`: ktgdsl itself resizes images",
-            Subject(block="data", setting="resize"),
-        )
+def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
+    subject = Subject(block="data")
     if data.labels:
-        yield _refusal("no script can have samples with several labels yet", Subject(block="data"))
-    if facts.masks:
-        yield _refusal("no script can have data with masks yet", Subject(block="data"))
+        yield _refusal("no script can have samples with several labels yet", subject)
+        return
+    if data.known_facts.masks:
+        yield _refusal("no script can have data with masks yet", subject)
+        return
+    if own is not None and own.problem is not None:
+        yield _refusal(f"no script can have the data {data.source}: it {own.problem}", subject)
+    if own is not None and own.random and data.labeled_batch is not None:
+        yield _refusal(
+            "no script can have `labeled_batch` of a Dataset whose samples are random yet",
+            Subject(block="data", setting="labeled_batch"),
+        )
+    if data.source.name == "folder" and differs_from_image_folder(data):
+        yield _refusal(
+            f"no script can have the data {data.source}: torchvision's `ImageFolder`, which reads "
+            "them there, finds other images or classes in it",
+            subject,
+            "it also takes hidden folders, and refuses a class without images",
+        )
+    if data.crop == "random":
+        yield _refusal(
+            "no script can have `crop = random` yet, which is drawn anew in each epoch",
+            Subject(block="data", setting="crop"),
+        )
 
 
 def _of_graph(plan: Plan) -> Iterator[Diagnostic]:
     for node in plan.graph.nodes:
-        word = node.network.name
-        if word not in (*BUILT_IN, *OTHERS):
+        if (problem := weights_problem(node)) is not None:
             yield _refusal(
-                f"no script can have the network `{word}` of node `{node.name}`: it would need "
-                "more than torch and torchvision",
-                Subject(node.name),
-                "scripts have the networks "
-                + ", ".join(f"`{each}`" for each in (*BUILT_IN, *OTHERS)),
-            )
-        if node.network.arguments.get("weights") is not None and word == "torchvision":
-            yield _refusal(
-                f"no script can have the library's weights of node `{node.name}` yet: ktgdsl "
-                "itself fits them to the classes and normalises images for them",
-                Subject(node.name),
-            )
-        if node.weights_file is not None:
-            yield _refusal(
-                f"no script can have the `weights` of node `{node.name}` yet: reading them needs "
-                "more than torch",
+                f"no script can have the `weights` of node `{node.name}`: {problem}",
                 Subject(node.name, setting="weights"),
+                "save the weights alone: `torch.save(network.state_dict(), path)`",
             )
         if node.device is not None:
             yield _refusal(

@@ -27,17 +27,3 @@ def in_range(weight: Tensor) -> Tensor:
     if not weight.is_floating_point():
         weight = weight.float()
     return torch.where((weight >= 0) & (weight <= 1), weight, torch.nan)
-
-
-def mean_and_std(image: Tensor, white: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the pixels of images (N, C, H, W) by channel, where white is 1.
-
-    Of 10,000 images that are evenly spread, if there are more.
-    """
-    count = min(10_000, len(image))
-    pixel = image[torch.arange(count) * len(image) // count].to(torch.int64)
-    sums = zip(pixel.sum((0, 2, 3)).tolist(), pixel.square().sum((0, 2, 3)).tolist(), strict=True)
-    total, pixels = pixel.sum((0, 2, 3)), pixel[:, 0].numel()
-    variance = [max(0, pixels * square - one * one) / pixels**2 for one, square in sums]
-    std = torch.tensor(variance, dtype=torch.float64).sqrt() / white
-    return total.double() / pixels / white, torch.where(std > 0, std, 1.0)

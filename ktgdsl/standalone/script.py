@@ -6,18 +6,27 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import without_caches
-from ktgdsl.standalone.data_code import constants, data_code, embedded
+from ktgdsl.standalone.data_code import constants, data_code
+from ktgdsl.standalone.evaluation_code import of_drawn_images
 from ktgdsl.standalone.frame_code import REPORT, header, main_code
 from ktgdsl.standalone.imports import import_block
 from ktgdsl.standalone.network_code import has_built_in, new_network_code
+from ktgdsl.standalone.own_data import own_data
+from ktgdsl.standalone.read_code import embedded
 from ktgdsl.standalone.refusals import refusals
 from ktgdsl.standalone.source import Place
 from ktgdsl.standalone.text import wrapped
 from ktgdsl.standalone.training_code import TrainingCode
 
 SECTIONS = {
-    "Data": ("ktgdsl.training.datasets.", "ktgdsl.backend.seeds"),
+    "Data": (
+        "ktgdsl.training.datasets.",
+        "ktgdsl.standalone.image_reading",
+        "ktgdsl.backend.seeds",
+    ),
     "Networks": (
+        "ktgdsl.backend.normalization",
+        "ktgdsl.standalone.weight_files",
         "ktgdsl.backend.networks",
         "ktgdsl.vocabulary.networks",
         "ktgdsl.plan.",
@@ -52,7 +61,8 @@ def training_script(plan: Plan, spec: str) -> str:
     Raises:
         RunError: where something in the plan cannot be part of a script (E510).
     """
-    if found := refusals(plan):
+    own = own_data(plan.data)
+    if found := refusals(plan, own):
         raise RunError(found)
     plan = without_caches(plan)
     training = TrainingCode(plan)
@@ -60,8 +70,10 @@ def training_script(plan: Plan, spec: str) -> str:
     used.imports.update(IMPORTS)
     new_network = [new_network_code(plan, used)] if has_built_in(plan) else []
     alone = not ensembles_of(plan.graph) or any(each.pretrained for each in plan.graph.nodes)
-    data = data_code(plan.data, training.batch, used, networks_alone=alone)
+    data = data_code(plan.data, own, training.batch, used, networks_alone=alone)
     losses, functions = training.functions()
+    if own is not None and own.random:
+        losses = [*map(of_drawn_images, losses)]
     library = _by_section(used.texts)
     written = {
         "Data": data,
@@ -69,12 +81,12 @@ def training_script(plan: Plan, spec: str) -> str:
         "Losses": losses,
         "Training": [REPORT, *functions, main_code(plan)],
     }
-    head = [header(plan, spec), import_block(used.imports, used.own), constants(plan.data)]
-    parts = ["\n\n".join(head)]
+    parts = [f"{import_block(used.imports, used.own)}\n\n{constants(plan.data)}"]
     for title, texts in written.items():
         parts += [f"# {title}", *library[title], *map(wrapped, texts)]
-    parts += filter(None, [embedded(plan.data), 'if __name__ == "__main__":\n    main()'])
-    return "\n\n\n".join(parts) + "\n"
+    code = "\n\n\n".join(parts)
+    end = filter(None, [embedded(plan.data), 'if __name__ == "__main__":\n    main()\n'])
+    return "\n\n".join([header(plan, spec, code), "\n\n\n".join([code, *end])])
 
 
 def _by_section(texts: Mapping[Place, str]) -> dict[str, list[str]]:

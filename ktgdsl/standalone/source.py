@@ -17,7 +17,7 @@ Place = tuple[str, str]
 REGISTERING = frozenset({"combines", "computes_gate", "computes_loss"})
 """Decorators that only register a function for its word."""
 
-UNUSED = frozenset({"before_relu", "state_dict", "load_state_dict", "is_earlier"})
+UNUSED = frozenset({"before_relu", "state_dict", "load_state_dict", "is_earlier", "after"})
 """Methods that a script never calls: it resolves no taps, and does not resume."""
 
 
@@ -151,12 +151,16 @@ def _read(module: str) -> _Source:
     text = getsource(found)
     definitions: dict[str, ast.stmt] = {}
     imports: dict[str, str | Place] = {}
-    for node in ast.parse(text).body:
+    body = ast.parse(text).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 definitions[name] = node
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 definitions[name] = node
+                match following:
+                    case ast.Expr(value=ast.Constant(value=str())):  # its docstring
+                        node.end_lineno = following.end_lineno
             case ast.Import():
                 imports |= {each.asname or each.name: each.name for each in node.names}
             case ast.ImportFrom(module=str(origin)):

@@ -112,12 +112,13 @@ class TrainingCode:
         code = phase_code(setting, phase, name, {})
         function = self.used.fresh(f"pretrain_{name}")
         what = f"Train the network of {', '.join(own)} on the labels alone"
+        epochs = f"{phase.epochs} epoch{'s' * (phase.epochs > 1)}"
         text = block(
             f"def {function}(",
             "    train_set: Split, evaluated: Split, seed: int, device: torch.device",
             ") -> dict[str, nn.Module]:",
-            f'    """{what}, for {phase.epochs} epochs."""',
-            [f"    {line}" for line in new_networks(alone, self.used)],
+            f'    """{what}, for {epochs}."""',
+            [f"    {line}" for line in new_networks(alone, networks, self.used)],
             [f"    {line}" for line in shared_layers(program.trunks)],
             [f"    {line}" for line in forward_streams(alone, self.used)],
             "    parts: dict[str, nn.Module] = {}" if has_parts(program) else None,
@@ -175,7 +176,7 @@ class TrainingCode:
         splits = ["train_set", *(["evaluated", "test_set"] if plan.data.holdout else ["evaluated"])]
         lines = [
             f"{', '.join(splits)} = load_data(seed, device)",
-            *new_networks(plan, self.used),
+            *new_networks(plan, self._networks, self.used),
             *shared_layers(self._program.trunks),
             *follower_networks(plan, self.used),
             *self._streams,

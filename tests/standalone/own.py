@@ -1,6 +1,10 @@
 """What a user may have, under names that scripts have for something else; and networks."""
 
+from typing import Any
+
 import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor, nn
 
 
@@ -55,3 +59,56 @@ def floats(split: str) -> tuple[np.ndarray, list[int]]:
     """The same as numbers from 0 to 1."""
     image, label = data(split, 12)
     return (image / 255).astype(np.float32), label
+
+
+def partly_labeled(split: str) -> tuple[np.ndarray, list[int]]:
+    """The same, and to train on some without a label."""
+    image, label = data(split, 30)
+    return image, [
+        -1 if split == "train" and number % 4 == 3 else each for number, each in enumerate(label)
+    ]
+
+
+class Samples:
+    """A Dataset of pairs of a Pillow image and a label."""
+
+    def __init__(self, split: str, count: int = 12) -> None:
+        image, self.label = data(split, count)
+        self.image = [Image.fromarray(each[0]) for each in image]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.image[index], self.label[index]
+
+
+class Dicts(Samples):
+    """Samples as dicts of an array (H, W, C) from 0 to 1."""
+
+    def __getitem__(self, index: int) -> Any:
+        image = np.repeat(np.array(self.image[index])[..., None], 3, axis=2)
+        return {"pixel_values": image / 255, "labels": torch.tensor(self.label[index])}
+
+
+class Flipped(Samples):
+    """Samples as tensors, half of the images upside down, with the number of the sample."""
+
+    def __getitem__(self, index: int) -> Any:
+        image = torch.from_numpy(np.array(self.image[index]))
+        return index, image.flip(0) if torch.rand(()) < 0.5 else image, self.label[index]
+
+
+class Mixed(Samples):
+    """Every other sample as an array."""
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.image[index]
+        return np.array(image) if index % 2 else image, self.label[index]
+
+
+class Unlabeled(Samples):
+    """Every other image alone."""
+
+    def __getitem__(self, index: int) -> Any:
+        return self.image[index] if index % 2 else (self.image[index], self.label[index])

@@ -4,31 +4,32 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from PIL import Image
 from torch import nn
 
 from ktgdsl.backend.initial import make_networks
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.cli import main as cli
-from ktgdsl.plan.model import Call, WeightsFile
+from ktgdsl.standalone.own_data import own_data
 from ktgdsl.standalone.refusals import network_refusals, refusals
 from ktgdsl.training.datasets.read import complete
 from tests.plans import tiny_plan
 from tests.specs import graph, sound
 
+NODE = "node a = resnet8 target a edge label -> a"
 SPEC = """\
 graph g {
     node a = resnet8
-    node b = torchvision("resnet18", weights="DEFAULT") { device = "cuda:1" }
+    node b = resnet8 { device = "cuda:1" }
     target a
     edge label, b -> a
 }
-data mnist { resize = 8 }
+data mnist { resize = 8  crop = random }
 train { compile = on  precision = auto }
 """
 SAYS = """\
-g.ktg:3:14: error[E510] no script can have the library's weights of node `b`
-g.ktg:3:59: error[E510] no script can have node `b` on a `device` of its own
-g.ktg:7:14: error[E510] no script can have `resize`
+g.ktg:3:24: error[E510] no script can have node `b` on a `device` of its own
+g.ktg:7:26: error[E510] no script can have `crop = random` yet
 g.ktg:8:9: error[E510] no script can have `compile = on`
 g.ktg:8:23: error[E510] no script can have `precision = auto`
 """
@@ -46,28 +47,10 @@ def test_all_is_said_at_once_with_its_place(
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 
-@pytest.mark.parametrize(
-    ("data", "node", "says"),
-    [
-        ({"source": Call(name="folder")}, {}, "no script can have the data `folder`"),
-        ({"labels": ("colour", "shape")}, {}, "no script can have samples with several labels"),
-        (
-            {},
-            {"network": Call(name="timm", arguments={"name": "resnet18"})},
-            "no script can have the network `timm` of node `a`: it would need more",
-        ),
-        (
-            {},
-            {"weights": WeightsFile(path="w", file="w", sha256="0")},
-            "no script can have the `weights`",
-        ),
-    ],
-)
-def test_other_refusals(data: dict[str, Any], node: dict[str, Any], says: str) -> None:
-    plan = tiny_plan("a", data=data, settings={"a": node})
-    (found,) = refusals(plan)
+def test_samples_with_several_labels_are_refused() -> None:
+    (found,) = refusals(tiny_plan("a", data={"labels": ("colour", "shape")}))
     assert found.code == "E510"
-    assert found.message.startswith(says)
+    assert found.message == "no script can have samples with several labels yet"
 
 
 def test_networks_that_are_refused_once_they_are_made() -> None:
@@ -80,11 +63,29 @@ def test_networks_that_are_refused_once_they_are_made() -> None:
     assert shared.message.endswith("of a network that is not ktgdsl's, as of `a`")
 
 
-def test_own_data_that_are_converted_are_refused() -> None:
-    body = "node a = resnet8 target a edge label -> a"
-    plan = complete(sound(graph(body, 'data python("tests.standalone.own:floats") { batch = 4 }')))
+@pytest.mark.parametrize(
+    ("function", "settings", "says"),
+    [
+        ("Mixed", "", "it gives samples of several forms"),
+        ("Unlabeled", "classes = 3", "it gives samples without a label"),
+        ("Flipped", "labeled = 6  labeled_batch = 2", "`labeled_batch` of a Dataset whose samples"),
+    ],
+)
+def test_own_data(function: str, settings: str, says: str) -> None:
+    block = f'data python("tests.standalone.own:{function}") {{ batch = 4  {settings} }}'
+    plan = complete(sound(graph(NODE, block)))
+    (found,) = refusals(plan, own_data(plan.data))
+    assert says in found.message
+
+
+def test_a_folder_in_which_torchvision_finds_something_else(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog", ".hidden"):
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(tmp_path / split / name / "1.png")
+    plan = complete(sound(graph(NODE, f'data folder("{tmp_path}") {{ validation = 1 }}')))
     (found,) = refusals(plan)
-    assert found.message.startswith("no script can have data of your own but arrays of uint8")
+    assert "`ImageFolder`, which reads them there, finds other images or classes" in found.message
 
 
 def test_nothing_is_refused_in_a_plain_plan() -> None:

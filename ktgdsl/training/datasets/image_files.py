@@ -82,7 +82,7 @@ def _on_black(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 
-def _eight_bits(image: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _eight_bits(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Grey pixels of 16 or 32 bits, or floating-point numbers, as (H, W) uint8."""
     array = np.array(image)
     white = 1 if image.mode == "F" else _SHORT

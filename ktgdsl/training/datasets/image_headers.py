@@ -1,7 +1,7 @@
 """Image files by their headers, without torch: sizes, channels, transparency and orientation."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,11 +78,10 @@ def orientation(image: Image.Image) -> int:
     """
     if image.format == "TIFF":
         return 1
-    try:
+    with suppress(Exception):  # of a damaged tag, which viewers ignore
         # That of PNG files would decode them for a tag behind the pixels.
         return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
-    except Exception:  # of a damaged tag, which viewers ignore
-        return 1
+    return 1
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:

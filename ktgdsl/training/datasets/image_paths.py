@@ -44,7 +44,7 @@ def image_paths(data: DataPlan) -> ImagePaths:
 
     Raises RunError (E508) where there are none, or a folder or link leads nowhere.
     """
-    path = Path(data.root or ".") / expand_home(str(data.source.arguments["path"]))
+    path = image_folder_of(data)
     if not os.path.isdir(path):  # noqa: PTH112 (a `Path` raises for names too long)
         raise data_error(f"there is no folder of images {path}", LAYOUT, path)
     try:
@@ -60,6 +60,11 @@ def image_paths(data: DataPlan) -> ImagePaths:
         raise data_error(str(error), path=path) from error
     warn_of_linked_images(path, files.items())
     return ImagePaths(tuple(classes), files)
+
+
+def image_folder_of(data: DataPlan) -> Path:
+    """The folder that `folder(...)` names, relative to the root."""
+    return Path(data.root or ".") / expand_home(str(data.source.arguments["path"]))
 
 
 _SPLITS: tuple[SplitFolder, ...] = ("train", "test")

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ktgdsl.files import expand_home
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.errors import UnreadableError, data_error
 from ktgdsl.training.datasets.image_headers import open_image, upright_size
-from ktgdsl.training.datasets.image_paths import SplitFolder, files_in
+from ktgdsl.training.datasets.image_paths import SplitFolder, files_in, image_folder_of
 
 LAYOUT = (
     "the mask of train/images/x.jpg is train/masks/x.png, and that of test/images/x.jpg "
@@ -34,7 +33,7 @@ def mask_paths(data: DataPlan) -> dict[SplitFolder, list[Pair]]:
 
     Raises RunError (E508) where there are none, an image has no mask, or a mask no image.
     """
-    path = Path(data.root or ".") / expand_home(str(data.source.arguments["path"]))
+    path = image_folder_of(data)
     if not path.is_dir():
         raise data_error(f"there is no folder of images {path}", LAYOUT, path)
     lists = path / "ImageSets" / "Segmentation"

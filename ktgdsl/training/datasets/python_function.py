@@ -34,19 +34,6 @@ def python_function(data: DataPlan) -> DataSet:
     return DataSet(train, test, names)
 
 
-def gives_pixels(data: DataPlan) -> bool:
-    """Whether the user's function gives arrays of uint8 and a label a sample, for both splits."""
-    arguments = dict(data.source.arguments)
-    function = str(arguments.pop("function"))
-    found = [call_user_function(function, data.root, s, **arguments) for s in ("train", "test")]
-    return all(
-        isinstance(each, tuple)
-        and as_tensor(each[0]).dtype == torch.uint8
-        and np.ndim(as_tensor(each[1])) == 1
-        for each in found
-    )
-
-
 def _part(data: DataPlan, split: str) -> tuple[ImageSet, ClassNames | None]:
     """The images of a split, and the names of the classes where a Dataset has them."""
     arguments = dict(data.source.arguments)

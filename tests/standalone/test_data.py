@@ -1,0 +1,73 @@
+"""Scripts read the same samples as runs, bit for bit, whatever the data are."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ktgdsl.plan.model import Facts, Plan
+from ktgdsl.training.datasets.read import complete
+from tests import lookalikes
+from tests.specs import graph, sound
+from tests.standalone.scripts import differing
+
+NODE = "node a = resnet(depth=8, width=4) target a edge label -> a"
+
+
+TINY = Facts(classes=2, shape=(3, 64, 64), train_samples=12, test_samples=4)
+
+
+def plan_of(block: str, more: str = "") -> Plan:
+    """A plan of these data, for two epochs."""
+    return complete(sound(graph(NODE, f"data {block} train {{ epochs = 2 {more} }}")))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Some images of two classes and of several sizes, one of them turned by its EXIF tag."""
+    for split, count in (("train", 6), ("test", 3)):
+        for label in ("cat", "dog"):
+            for number in range(count):
+                path = tmp_path / split / label / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                noise = Image.effect_noise((9 + number, 12), 80)
+                image = Image.merge("RGB", (noise, noise, noise.rotate(90)))
+                exif = image.getexif()
+                exif[0x0112] = 6
+                image.save(path, exif=exif if number == 2 else None)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("block", "more"),
+    [
+        ('python("tests.standalone.own:data", count=24) { batch = 8  augment = standard }', ""),
+        ('python("tests.standalone.own:floats") { batch = 4  augment = standard }', ""),
+        ('python("tests.standalone.own:Samples") { batch = 4  classes = 3  validation = 4 }', ""),
+        ('python("tests.standalone.own:Dicts") { batch = 4  resize = 6  holdout = true }', ""),
+        ('python("tests.standalone.own:Flipped") { batch = 4  augment = standard }', ""),
+        (
+            'python("tests.standalone.own:partly_labeled") '
+            "{ batch = 4  classes = 3  samples = 20  validation = 5  holdout = true }",
+            "",
+        ),
+        ("digits { batch = 8  samples = 40  resize = 10 }", ""),
+        ("digits { batch = 8  samples = 40  resize = [6, 10]  crop = center }", ""),
+    ],
+    ids=["arrays", "floats", "images", "dicts", "flipped", "labels", "resized", "cropped"],
+)
+def test_scripts_read_the_samples_of_runs(block: str, more: str) -> None:
+    assert differing(plan_of(block, more)) == []
+
+
+@pytest.mark.parametrize("crop", ["", "crop = center"])
+def test_folders_of_images(photos: Path, crop: str) -> None:
+    assert differing(plan_of(f'folder("{photos}") {{ batch = 4  resize = [8, 8] {crop} }}')) == []
+
+
+def test_tiny_imagenet(tmp_path: Path) -> None:
+    lookalikes.tiny_imagenet(tmp_path)
+    plan = sound(graph(NODE, f'data tiny_imagenet {{ batch = 6  root = "{tmp_path}" }}'))
+    data = plan.data.model_copy(update={"facts": TINY, "validation": 1})
+    train = plan.train.model_copy(update={"epochs": 1})
+    assert differing(plan.model_copy(update={"data": data, "train": train})) == []

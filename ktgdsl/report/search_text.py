@@ -250,5 +250,5 @@ def result_notes(result: SearchResult) -> Iterator[str]:
     if any(score.std is None for score in [*result.baselines.values(), *further]):
         yield "a single training has no spread, so nobody knows how much of it is chance"
     if not further:
-        yield "the best was chosen on these images, so expect less of it on others;"
+        yield "the best was chosen on these images, so expect less of it on others"
         yield "`confirm = 5` in the search block trains the best three with further seeds"

@@ -719,7 +719,7 @@ def test_the_report_of_single_trainings() -> None:
         "accuracy of a after 20 epochs on 259 validation images\n"
         "a difference of 0.386 % is one image\n"
         "a single training has no spread, so nobody knows how much of it is chance\n"
-        "the best was chosen on these images, so expect less of it on others;\n"
+        "the best was chosen on these images, so expect less of it on others\n"
         "`confirm = 5` in the search block trains the best three with further seeds\n"
         "\n"
         "60 trials: 56 pruned, 4 complete, 0 failed; 312 of 1,200 epochs trained\n"

@@ -1,5 +1,7 @@
 """Drawings inside a page: without a ground of their own, in colours that the page may change."""
 
+from dataclasses import replace
+
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.curves.charts import Chart
 from ktgdsl.report.curves.drawing import FAINT, chart_drawing
@@ -62,4 +64,5 @@ def graph_figure(plan: Plan, accuracies: dict[str, str], caption: str = "") -> F
     if len(graph.vertices) > MAX_VERTICES:
         return None
     drawing = layout(graph)
-    return Figure(inline_svg(drawing), f"graph {drawing.title}", caption, wide=True)
+    title = f"graph {drawing.title}" + f", {caption}" * bool(caption)
+    return Figure(inline_svg(replace(drawing, title=title)), title, caption, wide=True)

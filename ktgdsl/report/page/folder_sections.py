@@ -14,18 +14,19 @@ from ktgdsl.training.run_folder import RunFolder
 
 
 def graph_tables(plan: Plan) -> Iterator[Table]:
-    """Nodes, edges and phases; of a space those of one valid point, and what is open."""
+    """Nodes, edges and phases; of a space what is open, and those of its first valid point."""
+    if plan.space is not None:
+        yield Table("Open values", ("value", "options or range"), open_values(plan))
+    where = " (at the first valid point)" if plan.space else ""
     nodes = [node_row(plan, node) for node in plan.graph.nodes]
     nodes += [derived_row(plan, node) for node in plan.graph.derived]
-    yield Table("Nodes", ("node", "network", "role", "how it learns"), nodes)
+    yield Table(f"Nodes{where}", ("node", "network", "role", "how it learns"), nodes)
     edges = [edge_row(edge) for edge in plan.graph.edges]
     columns = 3 if any(factor for *_, factor in edges) else 2
     head = ("edge", "losses and gates", "factor")[:columns]
-    yield Table("Edges", head, [row[:columns] for row in edges])
+    yield Table(f"Edges{where}", head, [row[:columns] for row in edges])
     if plan.phases:
         yield Table("Phases", ("phase", "who", "how"), [phase_row(each) for each in plan.phases])
-    if plan.space is not None:
-        yield Table("Open values", ("value", "options or range"), open_values(plan))
 
 
 def settings_section(plan: Plan) -> Section:

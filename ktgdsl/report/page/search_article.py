@@ -5,6 +5,7 @@ from statistics import median
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.report.curves.recorded_search import RecordedSearch
 from ktgdsl.report.curves.trials import trial_chart
 from ktgdsl.report.formatting import count, duration, one_line
@@ -70,7 +71,8 @@ def _subtitle(search: RecordedSearch) -> str:
     plan, result = search.plan, search.result
     parts = [f"space {plan.graph.name}", str(plan.data.source), count(len(search.trials), "trial")]
     if plan.search is not None:
-        parts.append(f"{plan.search.sampler}, {plan.search.pruner}")
+        ways = [plan.search.sampler, plan.search.pruner]
+        parts.append(", ".join(str(each) for each in ways if each.name != "none"))
     if result is not None:
         parts.append(duration(result.seconds))
     return " · ".join(parts)
@@ -103,8 +105,7 @@ def _best_graphs(search: RecordedSearch) -> Iterator[Block]:
     for trial in best:
         graph = graph_of_trial(search.plan, trial.params)
         value = f"{_last(trial):.2f}"
-        caption = f"trial {trial.number}: {value} % after {count(_epochs(trial), 'epoch')}"
-        figure = graph_figure(graph, {target: value}, caption)
+        figure = graph_figure(graph, {target: value}, _caption(search, trial))
         if figure is not None:
             figures.append(figure)
     yield Figures(figures)
@@ -114,6 +115,15 @@ def _best_graphs(search: RecordedSearch) -> Iterator[Block]:
     differing = [row for row in rows if len(set(row[1:])) > 1]
     if differing and len(best) > 1:
         yield Table("What differs between them", head, differing)
+
+
+def _caption(search: RecordedSearch, trial: FrozenTrial) -> str:
+    """The trial, its value, and what it reaches in the other objectives of several."""
+    cells = [f"{_last(trial):.2f} % after {count(_epochs(trial), 'epoch')}"]
+    if search.plan.search is not None and trial.state == TrialState.COMPLETE:
+        pairs = zip(goals_of(search.plan.search)[1:], trial.values[1:], strict=True)
+        cells += [f"{goal.measure} {goal.text(value)}" for goal, value in pairs]
+    return f"trial {trial.number}: {', '.join(cells)}"
 
 
 def _best(search: RecordedSearch) -> list[FrozenTrial]:

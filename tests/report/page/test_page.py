@@ -102,7 +102,7 @@ def test_it_has_every_part(outline: Outline) -> None:
     labels = [each["aria-label"] for each in outline.of("svg")]
     assert "open share of the gates into a" in labels
     assert "loss of a, by edge" in labels
-    assert "page" in labels  # the graph
+    assert "graph page" in labels  # the graph
     assert any("def forward(" in text for text in outline.texts)
 
 
@@ -224,6 +224,24 @@ def test_the_ladder_counts_who_got_to_a_rung(tmp_path: Path) -> None:
     importances = found["How much of the accuracy each open value decides"].rows
     assert sum(float(row[1]) for row in importances) == pytest.approx(100, abs=0.2)
     assert {row[0] for row in importances} == set(study.trials[0].params)
+
+
+def test_each_best_graph_is_called_by_its_trial(tmp_path: Path) -> None:
+    write_search(tmp_path / "found")
+    article = search_article(read_search(tmp_path / "found"))
+    text = html(Page("", [], [article], ""))
+    pictures = [str(each["aria-label"]) for each in Outline(text).of("svg")]
+    assert [each for each in pictures if "trial" in each][:3] == [
+        f"graph found, trial {number}: {64 + number}.00 % after 4 epochs" for number in (5, 4, 3)
+    ]
+    assert {"Open values", "Nodes (at the first valid point)"} <= set(tables(article))
+
+
+def test_quoted_code_in_sentences_is_code() -> None:
+    blocks: list[Block] = [Paragraph("say `<b>` here"), Notes(["one ` alone"])]
+    text = html(Page("", [Section("", blocks)], [], ""))
+    assert "<code>&lt;b&gt;</code>" in text
+    assert "one ` alone" in text
 
 
 def test_a_search_under_way_is_shown_and_left_alone(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ktgdsl.searching import process
+from ktgdsl.searching import worker_process as process
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(

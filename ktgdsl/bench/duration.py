@@ -114,7 +114,7 @@ def trials_work(plan: Plan, search: Estimate) -> tuple[Work, ...]:
         return (_work("trials", plan, search.trials, search.epochs / search.trials),)
     works, begin = [], 0
     for phase in plan.phases:
-        epochs = sum(search.trained[begin : begin + phase.epochs])
+        epochs = sum(search.trials_per_epoch[begin : begin + phase.epochs])
         begin += phase.epochs
         works.append(
             _work(f"trials, phase {phase.name}", plan, search.trials, epochs / search.trials)
@@ -126,7 +126,7 @@ def confirmation_work(plan: Plan, search: Estimate) -> tuple[Work, ...]:
     """The trainings that confirm the result of a search, by phase. `plan` is that of a trial."""
     what = "trainings to judge the result"
     if not plan.phases:
-        return (_work(what, plan, search.checks, search.full),)
+        return (_work(what, plan, search.checks, search.full_epochs),)
     return tuple(
         _work(f"{what}, phase {phase.name}", plan, search.checks, phase.epochs)
         for phase in plan.phases

@@ -6,7 +6,7 @@ from statistics import fmean
 from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
-from ktgdsl.searching.estimate import SAMPLED, Estimate, estimate, sampled
+from ktgdsl.searching.estimate import SAMPLED_POINTS, Estimate, estimate, sample_plans
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.size import size
 from ktgdsl.vocabulary.networks import shorthand
@@ -39,7 +39,7 @@ def choose_workload(plan: Plan) -> Workload:
     if plan.space is None:
         return Workload(plan, "the spec itself", _pretrainings([plan]))
     cost = estimate(plan, size(plan).distinct)
-    drawn = [for_trial(each) for each in sampled(plan, SAMPLED)]
+    drawn = [for_trial(each) for each in sample_plans(plan, SAMPLED_POINTS)]
     points = drawn or [for_trial(plan)]
     flops = ImageFlops()
     counts = [flops.of(each) for each in points]

@@ -77,11 +77,11 @@ def _written(number: int | None) -> int | None:
 
 
 def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
-    all_epochs = expected.trials * expected.full
+    all_epochs = expected.trials * expected.full_epochs
     exhausted = plan.search is not None and expected.trials < plan.search.trials
     note = ", as that is all there are" if exhausted else ""
     pretrainings = _count(expected.pretrainings, "pre-training")
-    if expected.pretraining_epochs != expected.full:
+    if expected.pretraining_epochs != expected.full_epochs:
         pretrainings += f" of {expected.pretraining_epochs:,} epochs"
     if expected.pretrainings_at_most:
         pretrainings = f"up to {pretrainings}"
@@ -91,7 +91,8 @@ def _search_rows(plan: Plan, expected: Estimate) -> list[tuple[str, str]]:
         ("epochs", f"about {expected.epochs:,.0f} of {all_epochs:,}, by simulation of the pruner"),
         (
             "besides",
-            f"{pretrainings}, and {checks} to judge the result, of {expected.full:,} epochs each",
+            f"{pretrainings}, and {checks} to judge the result, of {expected.full_epochs:,} epochs "
+            "each",
         ),
     ]
 

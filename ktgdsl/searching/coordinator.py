@@ -1,4 +1,4 @@
-"""The coordinator of a search: asks the study for trials, has them trained, reports values."""
+"""The coordinator of a search: samples trials, submits them to workers, stores their reports."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -42,10 +42,10 @@ from ktgdsl.searching.tasks import check_task, trial_task
 from ktgdsl.searching.trial_plans import trial_plan, trial_seed
 
 FIRST_CHECK = 1_000_000_000
-"""The number of the first check. The pool numbers trials and checks alike, trials from 0."""
+"""Task number of the first check, far above the trial numbers, which start at 0."""
 
 BATCH_SECONDS = 0.1
-"""How long to go on asking for trials before those already sampled are started."""
+"""How long to sample trials before those sampled so far are submitted to workers."""
 
 Problems = tuple[Diagnostic, ...]
 
@@ -56,17 +56,17 @@ _STATES: dict[TrialState, State] = {
 
 
 class Coordinator:
-    """Connects the study and the pool, in the one process that writes the journal.
+    """Connects the study and the worker pool, in the only process that writes the journal.
 
-    A report and the decision about it are in the journal before the worker has the answer, so a
-    search that is killed at any moment resumes as if it had not been.
+    Each report and the pruner's decision are written to the journal before the worker gets the
+    decision, so a search killed at any moment resumes without losing or repeating a decision.
 
     Args:
         plan: the space.
-        study: gives the trials and decides about their reports.
+        study: samples trials and decides whether to prune them.
         listener: is called with every event.
-        improved: is called with a complete trial that has the best value so far.
-        time_is_up: whether no further trial may begin; those that have begun go on.
+        improved: is called with each complete trial that has the best value so far.
+        time_is_up: whether to start no further trial; running trials are trained to their end.
     """
 
     def __init__(
@@ -86,79 +86,80 @@ class Coordinator:
         self._improved = improved
         self._time_is_up = time_is_up
         self._best: float | None = None
-        self._asked = 0  # trials
-        self._last: dict[int, tuple[int, float]] = {}  # epoch and value of running trials
-        self._checks: dict[int, Check] = {}
+        self._trial_count = 0
+        self._progress: dict[int, tuple[int, float]] = {}  # last epoch and value, running trials
+        self._running_checks: dict[int, Check] = {}
         self._check_count = 0
 
     def trials(self, pool: Pool) -> None:
-        """Train all trials; first those that were running when the search was cut off."""
-        for trial in self._recall():
+        """Train all trials; first those that were running when the search was interrupted."""
+        for trial in self._load_trials():
             self._resume(pool, trial)
         while True:
-            self._ask(pool)
-            if not self._last:
+            self._start_trials(pool)
+            if not self._progress:
                 return
             self._handle(pool, pool.wait())
 
     def checks(self, pool: Pool, checks: Sequence[Check]) -> None:
-        """Train the checks whose value is not known yet, all to the end."""
-        known = self.study.checks
-        waiting = [check for check in checks if check.key not in known]
-        done = len(checks) - len(waiting)
+        """Train the checks that have no stored value yet, without pruning."""
+        stored = self.study.checks
+        missing = [check for check in checks if check.key not in stored]
+        done = len(checks) - len(missing)
         self._check_count = len(checks)
-        for number, check in enumerate(waiting, start=FIRST_CHECK):
-            self._checks[number] = check
+        for number, check in enumerate(missing, start=FIRST_CHECK):
+            self._running_checks[number] = check
             self._listener(
                 CheckStarted(check.name, check.seed, done + number - FIRST_CHECK, len(checks))
             )
             pool.submit(check_task(self.plan, number, check.plan, check.seed))
-        while self._checks:
+        while self._running_checks:
             for message in pool.wait():
                 self._handle_check(pool, message)
 
-    def _recall(self) -> list[FrozenTrial]:
+    def _load_trials(self) -> list[FrozenTrial]:
         """Load the trials of the journal; returns those that are still running."""
         trials = self.study.trials
-        self._asked = len(trials)
+        self._trial_count = len(trials)
         if any(trial.state == TrialState.COMPLETE for trial in trials):
-            self._improve(leaders(trials, 1)[0])
+            self._publish_best(leaders(trials, 1)[0])
         return [trial for trial in trials if trial.state == TrialState.RUNNING]
 
     def _resume(self, pool: Pool, trial: FrozenTrial) -> None:
-        """Give a running trial to a worker, which resumes after the epochs in the journal."""
-        reports = values_of(trial)
-        epoch, value = max(reports.items(), default=(0, 0.0))
-        self._last[trial.number] = epoch, value
+        """Submit a running trial; its worker resumes after the last epoch in the journal."""
+        values = values_of(trial)
+        epoch, value = max(values.items(), default=(0, 0.0))
+        self._progress[trial.number] = epoch, value
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         self._listener(TrialStarted(trial.number, dict(trial.params), plan, epoch))
         seed = int(attribute(trial, SEED))
         pool.submit(trial_task(self.plan, trial.number, plan, seed, epoch))
 
-    def _ask(self, pool: Pool) -> None:
-        """Give every worker that is free a new trial."""
+    def _start_trials(self, pool: Pool) -> None:
+        """Submit a new trial for every free worker."""
         if self.exhausted:
             return
         while not self.exhausted and (samples := self._sample(pool.free)):
             for seed, sample in samples:
-                number = self._asked
-                self._asked += 1
+                number = self._trial_count
+                self._trial_count += 1
                 self._start(pool, number, sample, seed)
         if self.exhausted:
-            self._listener(Exhausted(self._asked, self.search.trials))
+            self._listener(Exhausted(self._trial_count, self.search.trials))
 
-    def _sample(self, most: int) -> list[tuple[int, Sample]]:
-        """Ask for some trials, `most` at most: their seeds and samples; none at the end.
+    def _sample(self, limit: int) -> list[tuple[int, Sample]]:
+        """The seeds and samples of up to `limit` new trials; empty when no trial may start.
 
-        They are written together, but no worker waits long for the others.
+        They share one journal write; sampling stops after BATCH_SECONDS so that no worker idles.
         """
         samples: list[tuple[int, Sample]] = []
-        until = time.monotonic() + BATCH_SECONDS
+        deadline = time.monotonic() + BATCH_SECONDS
         try:
-            with self.study.written_together():
-                for number in range(self._asked, min(self._asked + most, self.search.trials)):
-                    if self._time_is_up() or (samples and time.monotonic() > until):
+            with self.study.batched_writes():
+                end = min(self._trial_count + limit, self.search.trials)
+                for number in range(self._trial_count, end):
+                    if self._time_is_up() or (samples and time.monotonic() > deadline):
                         break
                     seed = trial_seed(self.plan, number)
                     samples.append((seed, self.study.ask(seed)))
@@ -167,20 +168,20 @@ class Coordinator:
         return samples
 
     def _start(self, pool: Pool, number: int, sample: Sample, seed: int) -> None:
-        """Give a trial to a worker, to be trained from its first epoch."""
-        self._last[number] = 0, 0.0
+        """Submit a trial that is trained from its first epoch."""
+        self._progress[number] = 0, 0.0
         self._listener(TrialStarted(number, sample.params, sample.plan))
         pool.submit(trial_task(self.plan, number, sample.plan, seed))
 
     def _handle(self, pool: Pool, messages: Sequence[Message]) -> None:
-        """Write what messages say of trials, all at once, and only then answer and tell of it."""
-        with self.study.written_together():
-            states = [self._note(message) for message in messages]
+        """Store the messages in one journal write, then answer workers and emit events."""
+        with self.study.batched_writes():
+            states = [self._store(message) for message in messages]
         for message, state in zip(messages, states, strict=True):
-            self._tell(pool, message, state)
+            self._respond(pool, message, state)
 
-    def _note(self, message: Message) -> TrialState | None:
-        """Take a message into the study; the state of its trial if that is decided."""
+    def _store(self, message: Message) -> TrialState | None:
+        """Store a message in the study; the state of its trial after a report, else None."""
         match message:
             case Report(trial=number, epoch=epoch, value=value):
                 last, values = message.last, message.values
@@ -189,10 +190,11 @@ class Coordinator:
                 self.study.fail(message.trial, _reason(message))
         return None
 
-    def _tell(self, pool: Pool, message: Message, state: TrialState | None) -> None:
+    def _respond(self, pool: Pool, message: Message, state: TrialState | None) -> None:
+        """Emit the events of a stored message; after a report, send the worker the decision."""
         match message:
             case Report():
-                self._answer(pool, message, state)
+                self._decide(pool, message, state)
             case Diverged():
                 self._end(message.trial, "failed", _reason(message))
             case Failed():
@@ -202,11 +204,12 @@ class Coordinator:
             case Noted():
                 self._listener(TrialNoted(f"trial {message.trial}: {message.text}"))
             case Pretrained():
-                self._note_teacher(message)
+                self._store_teacher(message)
 
-    def _answer(self, pool: Pool, report: Report, state: TrialState | None) -> None:
+    def _decide(self, pool: Pool, report: Report, state: TrialState | None) -> None:
+        """Emit the events of a report, and let its worker continue or stop."""
         number, epoch, value = report.trial, report.epoch, report.value
-        self._last[number] = epoch, value
+        self._progress[number] = epoch, value
         kept = state != TrialState.PRUNED
         self._listener(TrialReported(number, epoch, value, kept, report.numbers))
         if state in _STATES:
@@ -214,28 +217,28 @@ class Coordinator:
         pool.decide(number, kept)
 
     def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
-        """Report the end of a trial to the listener; the study has it already."""
-        epoch, value = self._last.pop(number)
+        """Emit the end of a trial, which the study has stored, and whether it is the best."""
+        epoch, value = self._progress.pop(number)
         value_or_none = value if epoch else None
         standing = self.study.standing(number)
         self._listener(TrialEnded(number, state, epoch, value_or_none, reason, problems, standing))
         if state == "complete" and self.search.goals:
-            self._complete_with_goals(number)
+            self._publish_front(number)
         elif state == "complete" and (self._best is None or value > self._best):
-            self._improve(self.study.trials[number])
+            self._publish_best(self.study.trials[number])
 
-    def _complete_with_goals(self, number: int) -> None:
-        """Report a complete trial that is on the front to the listener, and a new best one."""
-        found = front(self.study.trials)
-        if all(trial.number != number for trial in found):
+    def _publish_front(self, number: int) -> None:
+        """Emit an event if a complete trial is on the Pareto front, and if it is the best there."""
+        pareto = front(self.study.trials)
+        if all(trial.number != number for trial in pareto):
             return
         trial = self.study.trials[number]
-        self._listener(FrontReached(number, tuple(trial.values), len(found)))
-        if trial.number == found[0].number:
-            self._improve(trial)
+        self._listener(FrontReached(number, tuple(trial.values), len(pareto)))
+        if trial.number == pareto[0].number:
+            self._publish_best(trial)
 
-    def _improve(self, trial: FrozenTrial) -> None:
-        """Report a new best trial to the listener."""
+    def _publish_best(self, trial: FrozenTrial) -> None:
+        """Emit a new best trial, and call `improved` with it."""
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         values = values_of(trial)
@@ -246,7 +249,7 @@ class Coordinator:
     def _handle_check(self, pool: Pool, message: Message) -> None:
         match message:
             case Report(trial=number, epoch=epoch, value=value):
-                check = self._checks[number]
+                check = self._running_checks[number]
                 self._listener(CheckReported(check.name, check.seed, epoch, value, message.numbers))
                 if message.last:
                     self._end_check(number, value)
@@ -258,16 +261,16 @@ class Coordinator:
                 reason = f"failed: {'; then '.join(reasons)}"
                 self._end_check(number, None, reason, message.problems)
             case Lost():
-                reason = f"{self._checks[message.trial].name}: {message.reason}"
+                reason = f"{self._running_checks[message.trial].name}: {message.reason}"
                 self._listener(WorkerLost(message.trial, message.attempt, reason))
             case Noted():
-                name = self._checks[message.trial].name
+                name = self._running_checks[message.trial].name
                 self._listener(TrialNoted(f"{name}: {message.text}"))
             case Pretrained():
-                self._note_teacher(message)
+                self._store_teacher(message)
 
-    def _note_teacher(self, message: Pretrained) -> None:
-        """Report a pre-trained teacher once: later trials load it from the cache."""
+    def _store_teacher(self, message: Pretrained) -> None:
+        """Store and emit a pre-trained teacher once; later trials load it from the cache."""
         done = message.done
         teacher = {"network": message.network, **asdict(done)}
         if self.study.add_teacher(teacher):
@@ -276,13 +279,13 @@ class Coordinator:
     def _end_check(
         self, number: int, value: float | None, reason: str = "", problems: Problems = ()
     ) -> None:
-        check = self._checks.pop(number)
+        check = self._running_checks.pop(number)
         self.study.set_check(check.key, reason if value is None else value)
         done, count = self._checks_done(), self._check_count
         self._listener(CheckDone(check.name, check.seed, done, count, value, reason, problems))
 
     def _checks_done(self) -> int:
-        return self._check_count - len(self._checks)
+        return self._check_count - len(self._running_checks)
 
 
 def _reason(message: Diverged | Failed) -> str:

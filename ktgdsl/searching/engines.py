@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.process import LocalEngine
 from ktgdsl.searching.threads import cores, threads_per_worker
 from ktgdsl.searching.worker_handle import Engine
+from ktgdsl.searching.worker_process import LocalEngine
 from ktgdsl.training.device import choose_device
 
 EngineName = Literal["local", "ray"]
@@ -21,31 +21,31 @@ class SearchEngine(Engine, Protocol):
     """An engine with its defaults for workers: their devices, number and threads."""
 
     @property
-    def noted(self) -> Mapping[str, Any]:
-        """Its entries of `environment.json`."""
+    def environment_fields(self) -> Mapping[str, Any]:
+        """The fields that it adds to `environment.json`."""
 
     def devices(self, name: str | None) -> list[str]:
-        """The devices that workers get in turn. Raises RunError (E504) where `name` is missing."""
+        """The devices, assigned to workers in turn. Raises RunError (E504) if `name` is missing."""
 
     def workers(self, devices: Sequence[str]) -> int:
         """The default number of workers."""
 
     def threads(self, workers: int, devices: Sequence[str]) -> int:
-        """The default number of threads of each worker."""
+        """The default number of threads per worker."""
 
     def notes(self, workers: int, devices: Sequence[str], threads: int) -> tuple[str, ...]:
-        """Notes to the user about the resources for workers, a sentence each."""
+        """Notes to the user about the workers' resources, one sentence each."""
 
     def on_device(self, device: str, function: Callable[[], _T]) -> _T:
-        """The result of a function, which must not raise, on a machine with a worker's device."""
+        """Call `function`, which must not raise, on a machine that has that device."""
 
 
 class ThisMachine(LocalEngine):
     """Workers are processes of this machine."""
 
     @property
-    def noted(self) -> Mapping[str, Any]:
-        """Nothing: it is the default."""
+    def environment_fields(self) -> Mapping[str, Any]:
+        """None, as this is the default engine."""
         return {}
 
     def devices(self, name: str | None) -> list[str]:
@@ -59,30 +59,30 @@ class ThisMachine(LocalEngine):
         return max(1, cores() // 2) if devices == ["cpu"] else len(devices)
 
     def threads(self, workers: int, devices: Sequence[str]) -> int:
-        """OMP_NUM_THREADS, else a share of the cores."""
+        """OMP_NUM_THREADS, else an equal share of the cores."""
         return threads_per_worker(workers)
 
     def notes(self, workers: int, devices: Sequence[str], threads: int) -> tuple[str, ...]:
-        """Nothing."""
+        """None."""
         return ()
 
     def on_device(self, device: str, function: Callable[[], _T]) -> _T:
-        """The result of the function."""
+        """Call `function` in this process."""
         return function()
 
 
 @contextmanager
-def opened_engine(name: EngineName, gpus_per_worker: float | None = None) -> Iterator[SearchEngine]:
-    """The engine of that name, while it is needed.
+def open_engine(name: EngineName, gpus_per_worker: float | None = None) -> Iterator[SearchEngine]:
+    """Open the engine of that name for a `with` block.
 
     Args:
         name: "local" is this machine, "ray" the nodes of a Ray cluster.
-        gpus_per_worker: with Ray, a share of one GPU, or a whole number; by default 1.
+        gpus_per_worker: with Ray, a fraction of one GPU, or a whole number; by default 1.
 
-    Raises RunError (E504) where Ray is missing or does not answer, or where there is no such share.
+    Raises RunError (E504) where Ray is missing or does not answer, or `gpus_per_worker` is invalid.
     """
     if gpus_per_worker is not None:
-        _require_share(name, gpus_per_worker)
+        _check_gpus_per_worker(name, gpus_per_worker)
     if name == "local":
         yield ThisMachine()
         return
@@ -97,7 +97,7 @@ def opened_engine(name: EngineName, gpus_per_worker: float | None = None) -> Ite
         yield engine
 
 
-def _require_share(name: EngineName, gpus: float) -> None:
+def _check_gpus_per_worker(name: EngineName, gpus: float) -> None:
     if name == "local":
         message = "shares of GPUs are for workers of Ray, which knows what each node has"
         help = "add `--engine ray`; on one machine `--workers` share its GPUs in turn"

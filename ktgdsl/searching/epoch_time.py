@@ -6,7 +6,7 @@ from statistics import fmean, median
 import torch
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.estimate import sampled
+from ktgdsl.searching.estimate import sample_plans
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.device import choose_device
@@ -25,7 +25,7 @@ def epoch_seconds(plan: Plan, device: str | None = None) -> float:
     Measured on random images, without evaluation: a fifth more with the digits.
     """
     plan = complete(plan)
-    plans = sampled(plan, 4 * GRAPHS)[:GRAPHS] or [plan]
+    plans = sample_plans(plan, 4 * GRAPHS)[:GRAPHS] or [plan]
     return fmean(_step(each, device) * each.data.steps_per_epoch for each in plans)
 
 

@@ -1,4 +1,4 @@
-"""The expected cost of a search, by simulation of its pruner. No torch, no Optuna."""
+"""Estimates the cost of a search by simulating its pruner. No torch, no Optuna."""
 
 import random
 import re
@@ -11,45 +11,50 @@ from statistics import fmean
 from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.plan.parameters import parameter_count
-from ktgdsl.searching.rungs import Rungs
+from ktgdsl.searching.rungs import SimulatedHalving
 from ktgdsl.searching.trial_plans import for_trial
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
 
 SIMULATIONS = 20
-"""How many searches are simulated."""
+"""The number of simulated searches."""
 
-SAMPLED = 64
-"""How many points are drawn to see which nodes need pre-training."""
+SAMPLED_POINTS = 64
+"""The number of random points that show which nodes need pre-training."""
 
 MAX_COMBINATIONS = 16
-"""Combinations of draws of the edges into a node that are tried to find where it is frozen."""
+"""The most combinations of the draws of a node's edges tried to find one where it is frozen."""
 
 MAX_NODES = 16
-"""How many different nodes that is tried for: in a larger graph others are like those."""
+"""The most distinct nodes for which such combinations are tried; others resemble those."""
 
-MAX_DRAWN = 65_536
-"""How many draws all points together have of which plans are made, but for the first few."""
+MAX_TOTAL_DRAWS = 65_536
+"""The most draws (points times draws per point) that are lowered, beyond MIN_POINTS points."""
 
 MIN_POINTS = 4
-"""How many points are drawn of a space, however large it is."""
+"""The least number of sampled points of a space, however many draws it has."""
 
-_OF_EDGE = re.compile(r"edge\.(?P<source>.+)->(?P<destination>.+)\.(?:gate|loss)(?:\.\d+)?")
-"""The name of a draw of an edge."""
+_EDGE_DRAW = re.compile(r"edge\.(?P<source>.+)->(?P<destination>.+)\.(?:gate|loss)(?:\.\d+)?")
+"""Matches the name of an edge's draw."""
 
 FINALISTS = 3
-"""How many finalists are trained again with other seeds."""
+"""The number of finalists that are trained again with other seeds."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """The expected cost of a search.
 
-    Of `trials` trials `complete` are trained to the end; all together take `epochs` epochs.
-    Besides, `pretrainings` networks are trained, each for `pretraining_epochs`, and `checks`
-    trainings judge the result, each for `full` epochs, the length of a full trial.
-    `pretrainings_at_most` says that some of the networks are needed at some points only. `trained`
-    says of each epoch how many trials are expected to train it.
+    Attributes:
+        trials: the number of trials.
+        complete: how many of them the pruner does not end.
+        epochs: of all trials together.
+        pretrainings: the number of pre-trained networks.
+        checks: the number of trainings of baselines, and of finalists with other seeds.
+        full_epochs: of a complete trial, and of each check.
+        pretraining_epochs: of each pre-training.
+        pretrainings_at_most: whether some points need fewer pre-trained networks.
+        trials_per_epoch: how many trials train epoch 1, 2, ...
     """
 
     trials: int
@@ -57,23 +62,23 @@ class Estimate:
     epochs: float
     pretrainings: int
     checks: int
-    full: int
+    full_epochs: int
     pretraining_epochs: int
     pretrainings_at_most: bool = False
-    trained: tuple[float, ...] = ()
+    trials_per_epoch: tuple[float, ...] = ()
 
     @property
     def all_epochs(self) -> float:
         """The epochs of trials, pre-trainings and checks together."""
         pretraining = self.pretrainings * self.pretraining_epochs
-        return self.epochs + pretraining + self.checks * self.full
+        return self.epochs + pretraining + self.checks * self.full_epochs
 
 
 def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
-    """Estimate the cost of searching a space of `distinct` graphs, if that is known.
+    """Estimate the cost of searching a space of `distinct` graphs, None if that is unknown.
 
-    The ranking of trials is assumed to stay the same over the epochs. Raises ValueError when
-    the plan has no open values.
+    Assumes that the ranking of trials does not change over the epochs. Raises ValueError when the
+    plan has no open values.
     """
     search = plan.search
     if plan.space is None or search is None:
@@ -81,7 +86,7 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
     trials = search.trials
     if distinct is not None and search.dedupe:
         trials = min(trials, distinct)
-    runs = [_simulated(search, trials, random.Random(seed)) for seed in range(SIMULATIONS)]
+    runs = [_simulate(search, trials, random.Random(seed)) for seed in range(SIMULATIONS)]
     seeds = max(1, search.confirm)
     pretrainings, at_most = _pretrainings(plan, trials)
     return Estimate(
@@ -90,10 +95,10 @@ def estimate(plan: Plan, distinct: int | None = None) -> Estimate:
         epochs=fmean(map(sum, runs)),
         pretrainings=pretrainings,
         checks=2 * seeds + min(FINALISTS, trials) * search.confirm,
-        full=search.epochs,
+        full_epochs=search.epochs,
         pretraining_epochs=_pretraining_epochs(plan, search),
         pretrainings_at_most=at_most,
-        trained=_trained(runs, search.epochs),
+        trials_per_epoch=_trials_per_epoch(runs, search.epochs),
     )
 
 
@@ -105,19 +110,19 @@ def _pretraining_epochs(plan: Plan, search: SearchPlan) -> int:
     return for_trial(plan_at(plan, {}) or plan).pretraining_epochs
 
 
-def _simulated(search: SearchPlan, trials: int, generator: random.Random) -> list[int]:
-    """After how many epochs each trial of a simulated search ends."""
-    rungs = Rungs(search)
+def _simulate(search: SearchPlan, trials: int, generator: random.Random) -> list[int]:
+    """The number of epochs of each trial of a simulated search."""
+    pruner = SimulatedHalving(search)
     lengths = []
     for _ in range(trials):
         quality = generator.random()
-        ends = (epoch for epoch in rungs.epochs if not rungs.goes_on(epoch, quality))
+        ends = (epoch for epoch in pruner.epochs if not pruner.continues(epoch, quality))
         lengths.append(next(ends, search.epochs))
     return lengths
 
 
-def _trained(runs: Sequence[Sequence[int]], epochs: int) -> tuple[float, ...]:
-    """How many trials train each of so many epochs, in the mean of simulated searches."""
+def _trials_per_epoch(runs: Sequence[Sequence[int]], epochs: int) -> tuple[float, ...]:
+    """The mean number of trials that train epoch 1, ..., `epochs`, over simulated searches."""
     ending = Counter(length for run in runs for length in run)
     left, trained = ending.total(), []
     for epoch in range(1, epochs + 1):
@@ -127,12 +132,11 @@ def _trained(runs: Sequence[Sequence[int]], epochs: int) -> tuple[float, ...]:
 
 
 def network_bytes(plan: Plan) -> int | None:
-    """The size of the files with a trial's trained networks, the largest of some points.
+    """The bytes of a trial's trained networks: the largest of some points, 4 per parameter.
 
-    Four bytes a parameter. None where there are networks whose parameters nobody can count
-    without making them.
+    None where a network has to be constructed to count its parameters.
     """
-    sizes = [_parameters(each) for each in sampled(plan, SAMPLED)]
+    sizes = [_parameters(each) for each in sample_plans(plan, SAMPLED_POINTS)]
     known = [size for size in sizes if size is not None]
     return 4 * max(known) if known and len(known) == len(sizes) else None
 
@@ -146,25 +150,25 @@ def _parameters(plan: Plan) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
-def sampled(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
-    """Plans at `count` random points of a space, fewer of a large one, without the invalid ones."""
+def sample_plans(plan: Plan, count: int, seed: int = 0) -> list[Plan]:
+    """Plans at up to `count` random points of a space; invalid points are left out."""
     assert plan.space is not None
-    count = min(count, _count_of_points(plan.space.draws))
+    count = min(count, _point_limit(plan.space.draws))
     generator = random.Random(seed)
     plans = []
     for _ in range(count):
-        point = {draw.name: _drawn(draw, generator) for draw in plan.space.draws}
+        point = {draw.name: _random_value(draw, generator) for draw in plan.space.draws}
         if (at_point := plan_at(plan, point)) is not None:
             plans.append(at_point)
     return plans
 
 
-def _count_of_points(draws: Sequence[Draw]) -> int:
-    """For how many points of a space there is time."""
-    return max(MIN_POINTS, MAX_DRAWN // max(1, len(draws)))
+def _point_limit(draws: Sequence[Draw]) -> int:
+    """The most points of a space that are lowered in acceptable time."""
+    return max(MIN_POINTS, MAX_TOTAL_DRAWS // max(1, len(draws)))
 
 
-def _drawn(draw: Draw, generator: random.Random) -> int | float:
+def _random_value(draw: Draw, generator: random.Random) -> int | float:
     if draw.options:
         return generator.randrange(len(draw.options))
     if isinstance(draw.low, int) and isinstance(draw.high, int):
@@ -173,23 +177,23 @@ def _drawn(draw: Draw, generator: random.Random) -> int | float:
 
 
 def _pretrainings(plan: Plan, trials: int) -> tuple[int, bool]:
-    """How many different pre-trained networks trials need at most, and whether some do with fewer.
+    """The most distinct pre-trained networks that trials need, and whether some need fewer.
 
-    A node is rarely frozen at a random point when all of many edges into it have to be cut off,
-    and hardly ever in no trial of many, so points where it may be are gone through as well.
+    Random points rarely freeze a node, as all edges into it have to be cut, yet some of many trials
+    will. So points chosen to cut them are included.
     """
     assert plan.space is not None
-    drawn = [_pretrained(point) for point in sampled(plan, min(trials, SAMPLED))]
-    idle = [_pretrained(point) for point in _with_idle_nodes(plan)]
-    found = Counter(key for keys in drawn for key in keys)
-    rare = {key for keys in idle for key in keys} - found.keys()
-    number = len(found) + len(rare)
+    sampled = [_pretrained(point) for point in sample_plans(plan, min(trials, SAMPLED_POINTS))]
+    chosen = [_pretrained(point) for point in _with_idle_nodes(plan)]
+    counts = Counter(key for keys in sampled for key in keys)
+    rare = {key for keys in chosen for key in keys} - counts.keys()
+    number = len(counts) + len(rare)
     if any(draw.choices is None for draw in plan.space.draws):
-        # Networks that were seen once have numbers of their own, as those of other trials will.
-        number += sum(times == 1 for times in found.values()) * trials // max(1, len(drawn))
-    number = min(number, trials * max(map(len, [*drawn, *idle]), default=0))
-    certain = not rare and all(times == len(drawn) for times in found.values())
-    return number, not certain
+        # A network seen once has its own continuous parameters, as in every other trial.
+        number += sum(times == 1 for times in counts.values()) * trials // max(1, len(sampled))
+    number = min(number, trials * max(map(len, [*sampled, *chosen]), default=0))
+    always = not rare and all(times == len(sampled) for times in counts.values())
+    return number, not always
 
 
 def _pretrained(point: Plan) -> set[tuple[str, ...]]:
@@ -202,45 +206,46 @@ def _pretrained(point: Plan) -> set[tuple[str, ...]]:
 
 
 def _with_idle_nodes(plan: Plan) -> Iterator[Plan]:
-    """Plans at points where all edges into one node take the same option, until one cuts them.
+    """Plans in which one node is frozen because all edges into it are cut.
 
-    There the node has each of its own options as well. Other draws have their first option, or
-    their last.
+    Finds the point by giving all draws of those edges the same option in turn, other draws their
+    first or last option; yields it with each option of the node's own draws.
     """
     assert plan.space is not None
     draws = [draw for draw in plan.space.draws if draw.options]
     last = {draw.name: len(draw.options) - 1 for draw in draws}
-    for name, into, own in _different_nodes(plan, draws):
-        for point in ({**others, **each} for others in ({}, last) for each in _together(into)):
+    for name, into, own in _idle_candidates(plan, draws):
+        for point in ({**others, **each} for others in ({}, last) for each in _joint_points(into)):
             at_point = plan_at(plan, point)
             if at_point is not None and _is_pretrained(at_point, name):
-                plans = (plan_at(plan, {**point, **each}) for each in _together(own))
+                plans = (plan_at(plan, {**point, **each}) for each in _joint_points(own))
                 yield from (each for each in plans if each is not None)
                 break
 
 
-def _different_nodes(
+def _idle_candidates(
     plan: Plan, draws: Sequence[Draw]
 ) -> Iterator[tuple[str, list[Draw], list[Draw]]]:
-    """Nodes that may be idle, with the draws of the edges into them and their own.
+    """Nodes whose edges may all be cut: name, draws of the edges into it, and its own draws.
 
-    One of those that are alike, and none into which an edge leads that is always there.
+    Yields one of several equal nodes, and none with an edge that is in every graph.
     """
     into: dict[str, list[Draw]] = {}
     own: dict[str, list[Draw]] = {}
-    opened = set()
+    searched = set()
     for draw in draws:
-        if found := _OF_EDGE.fullmatch(draw.name):
-            opened.add((found["source"], found["destination"]))
-            into.setdefault(found["destination"].partition(".")[0], []).append(draw)
+        if edge := _EDGE_DRAW.fullmatch(draw.name):
+            searched.add((edge["source"], edge["destination"]))
+            into.setdefault(edge["destination"].partition(".")[0], []).append(draw)
         elif draw.name.startswith("node."):
             own.setdefault(draw.name.split(".")[1], []).append(draw)
     cuts_any = any(draw.name.startswith("let.") for draw in draws)
-    always = {e.destination.node for e in plan.graph.edges if not cuts_any and e.key not in opened}
+    fixed = (each for each in plan.graph.edges if not cuts_any and each.key not in searched)
+    always = {each.destination.node for each in fixed}
     nodes = {node.name: node.network.model_dump_json() for node in plan.graph.nodes}
     nodes |= {each.name: each.name for each in plan.graph.dropped if each.kind == "node"}
     seen: set[tuple[object, ...]] = set()
-    most = min(MAX_NODES, _count_of_points(draws))
+    most = min(MAX_NODES, _point_limit(draws))
     for name, network in nodes.items():
         options = frozenset(draw.options for draw in into.get(name, ()))
         kind = network, name in plan.graph.targets, options, *(d.options for d in own.get(name, ()))
@@ -253,8 +258,8 @@ def _is_pretrained(plan: Plan, name: str) -> bool:
     return any(node.name == name and node.pretrained for node in plan.graph.nodes)
 
 
-def _together(draws: Sequence[Draw]) -> list[Point]:
-    """Points of draws where those with equal options take the same, `MAX_COMBINATIONS` at most."""
+def _joint_points(draws: Sequence[Draw]) -> list[Point]:
+    """Up to `MAX_COMBINATIONS` points of draws; draws with equal options take the same option."""
     options = list(dict.fromkeys(draw.options for draw in draws))
     points: list[Point] = []
     for chosen in islice(product(*(range(len(each)) for each in options)), MAX_COMBINATIONS):

@@ -1,4 +1,4 @@
-"""Events of a search, for whoever watches it: frozen data, without torch.
+"""Events of a search for listeners: frozen data, without torch.
 
 A listener is any callable that takes an event; it is called in the coordinator's thread.
 """
@@ -19,7 +19,7 @@ State = Literal["complete", "pruned", "failed"]
 
 @dataclass(frozen=True)
 class Past:
-    """A trial from before a resume: its state, and its values in percent by epoch."""
+    """A trial trained before a resume: its state, and its values in percent by epoch."""
 
     state: State | Literal["running"]
     values: Mapping[int, float]
@@ -27,10 +27,10 @@ class Past:
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """A search begins or is resumed; `past` has the trials from before.
+    """A search starts or resumes; `past` has the trials trained before.
 
-    `rungs` are the epochs after which the space's pruner may end trials, `epochs` is the length
-    of a full trial. `notes` are sentences on what is damaged or lost in the folder.
+    `rungs` are the epochs after which the space's pruner may end a trial, `epochs` the length of
+    a complete trial. `notes` are sentences about damaged or lost files in the folder.
     """
 
     plan: Plan
@@ -44,13 +44,13 @@ class SearchStarted:
 
     @property
     def done(self) -> int:
-        """How many trials are over already."""
+        """The number of trials that ended before."""
         return sum(trial.state != "running" for trial in self.past)
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial is given to a worker, or again after a resume, `epoch` of its epochs being known.
+    """A trial is submitted to a worker, after a resume with `epoch` epochs trained before.
 
     `drawn` has the value of each draw by its name.
     """
@@ -65,8 +65,8 @@ class TrialStarted:
 class TrialReported:
     """An epoch of a trial is trained: `value` is the objective, in percent, as in `Report`.
 
-    `kept` is false when the pruner ended the trial. `numbers` has losses and learning rates of its
-    nodes, and losses and open gates of its edges, as in `loss/a` and `edge_loss/b->a`.
+    `kept` is false when the pruner ended the trial. `numbers` has the losses and learning rates of
+    its nodes, and the losses and open gates of its edges, such as `loss/a` and `edge_loss/b->a`.
     """
 
     trial: int
@@ -78,10 +78,10 @@ class TrialReported:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over. `value` is its last, if any; `reason` says why it failed.
+    """A trial ended. `value` is its last value, None without one; `reason` says why it failed.
 
-    `problems` are about nodes and edges of its plan. `standing` is what a pruned trial was ended
-    for; None where it is another rule than the space's that did it.
+    `problems` are diagnostics about nodes and edges of its plan. `standing` is the rank for which
+    the space's pruner ended it; None for other trials and other pruners.
     """
 
     trial: int
@@ -104,14 +104,17 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class TrialNoted:
-    """Something that whoever watches has to know about a trial or check, in a sentence."""
+    """A warning to the user about a trial or check, one sentence."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class TeacherReady:
-    """A frozen node, whose network is written as `network`, has its weights for the first time."""
+    """A frozen node is pre-trained, or loaded from the cache, for the first time in the search.
+
+    `network` is its network as a spec writes it.
+    """
 
     network: str
     done: PretrainDone
@@ -121,7 +124,7 @@ class TeacherReady:
 class BestFound:
     """A complete trial has the best value so far: its number, its value and its plan.
 
-    Of several objectives the first counts; `value` is what trials are judged by in any case.
+    With several objectives it is the best by the first. `value` is the last reported one.
     """
 
     trial: int
@@ -131,10 +134,9 @@ class BestFound:
 
 @dataclass(frozen=True)
 class FrontReached:
-    """A complete trial of several objectives is on the front, with `size` trials on it then.
+    """A complete trial is on the Pareto front of several objectives, which now has `size` trials.
 
-    `values` are those of the objectives in the order of the search; all are maximised, costs are
-    negative.
+    `values` are the objectives in the order of the search; all are maximised, costs are negative.
     """
 
     trial: int
@@ -144,7 +146,7 @@ class FrontReached:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """No further graph is left: only `found` of `trials` trials could be asked for."""
+    """The space is exhausted: it has only `found` distinct graphs for `trials` trials."""
 
     found: int
     trials: int
@@ -152,7 +154,10 @@ class Exhausted:
 
 @dataclass(frozen=True)
 class CheckStarted:
-    """A check begins: the training of a baseline, or of a finalist with another seed."""
+    """A check starts: the training of a baseline, or of a finalist with another seed.
+
+    `done` checks of `of` have ended.
+    """
 
     name: str
     seed: int
@@ -162,7 +167,7 @@ class CheckStarted:
 
 @dataclass(frozen=True)
 class CheckReported:
-    """An epoch of a check is trained; `value` and `numbers` are as of a trial."""
+    """An epoch of a check is trained; `value` and `numbers` are as in `TrialReported`."""
 
     name: str
     seed: int
@@ -173,9 +178,9 @@ class CheckReported:
 
 @dataclass(frozen=True)
 class CheckDone:
-    """A check is over, and with it `done` of `of`.
+    """A check ended; `done` checks of `of` now have.
 
-    `value` is None where it gave none, and `reason` then says why; `problems` as of a trial.
+    `value` is None where it diverged or failed, for `reason`; `problems` are as in `TrialEnded`.
     """
 
     name: str
@@ -189,7 +194,7 @@ class CheckDone:
 
 @dataclass(frozen=True)
 class SearchFinished:
-    """The search is over and its result written; `already` if it was before a resume."""
+    """The search ended and its result is written; `already` if that was so before a resume."""
 
     plan: Plan
     result: SearchResult

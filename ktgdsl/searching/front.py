@@ -6,23 +6,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The complete trials that no other dominates: none is better in one objective without being
-    worse in another.
+    """The complete trials that no other trial dominates.
 
-    The best by the first objective comes first, of those equal in it the best by the second, and so
-    on; of equal values the earlier trial, and all of them are in the front.
+    One trial dominates another if it is at least as good in every objective and better in one.
+    Sorted by the objectives, best first, in their order; ties by trial number.
     """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     complete.sort(key=lambda trial: ([-value for value in trial.values], trial.number))
-    found: list[FrozenTrial] = []
-    for trial in complete:  # whatever dominates it comes before it
-        if not any(_dominates(other.values, trial.values) for other in found):
-            found.append(trial)
-    return found
+    pareto: list[FrozenTrial] = []
+    for trial in complete:  # sorted, so trials that dominate it come before it
+        if not any(_dominates(other.values, trial.values) for other in pareto):
+            pareto.append(trial)
+    return pareto
 
 
 def has_several_values(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of several objectives, and complete."""
+    """Whether a trial is complete and has several objectives."""
     return trial.state == TrialState.COMPLETE and len(trial.values) > 1
 
 

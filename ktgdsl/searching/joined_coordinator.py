@@ -45,11 +45,11 @@ class JoinedCoordinator(Coordinator):
 
     def trials(self, pool: Pool) -> None:
         """Train trials until there is none left for any process."""
-        self._recall()
+        self._load_trials()
         while True:
             self._follow()
             self._claim(pool)
-            if self._last:
+            if self._progress:
                 self._handle(pool, pool.wait())
             elif self.study.is_over:
                 self._follow(now=True)
@@ -84,8 +84,12 @@ class JoinedCoordinator(Coordinator):
             return
         for trial in self.study.trials:
             number = trial.number
-            if trial.state.is_finished() and number not in self._ended and number not in self._last:
-                self._last[number] = max(values_of(trial).items(), default=(0, 0.0))
+            if (
+                trial.state.is_finished()
+                and number not in self._ended
+                and number not in self._progress
+            ):
+                self._progress[number] = max(values_of(trial).items(), default=(0, 0.0))
                 state = cast(State, STATES[trial.state])
                 self._end(number, state, str(attribute(trial, REASON) or ""))
         self._next_look = time.monotonic() + LOOK
@@ -97,16 +101,16 @@ class JoinedCoordinator(Coordinator):
     def _handle(self, pool: Pool, messages: Sequence[Message]) -> None:
         for message in messages:
             try:
-                state = self._note(message)
+                state = self._store(message)
             except TakenError:
                 self._give_up(message.trial)
                 if isinstance(message, Report):
                     pool.decide(message.trial, keep=False)
             else:
-                self._tell(pool, message, state)
+                self._respond(pool, message, state)
 
     def _give_up(self, number: int) -> None:
-        del self._last[number]
+        del self._progress[number]
         self._listener(
             TrialNoted(f"trial {number}: another process has it now, as this one seemed to be lost")
         )
@@ -117,7 +121,7 @@ class JoinedCoordinator(Coordinator):
         self._check_count = len(checks)
         while True:
             self._claim_checks(pool, numbered)
-            if self._checks:
+            if self._running_checks:
                 for message in pool.wait():
                     self._handle_check(pool, message)
             elif self._checks_done() == len(checks):
@@ -128,13 +132,13 @@ class JoinedCoordinator(Coordinator):
     def _claim_checks(self, pool: Pool, numbered: Mapping[int, Check]) -> None:
         numbers = {check.key: number for number, check in numbered.items()}
         while pool.free > 0 and time.monotonic() >= self._next_claim:
-            held = {check.key for check in self._checks.values()}
+            held = {check.key for check in self._running_checks.values()}
             key = self.study.claim_check([each for each in numbers if each not in held])
             if key is None:
                 self._next_claim = time.monotonic() + LOOK
                 return
             number = numbers[key]
-            self._checks[number] = check = numbered[number]
+            self._running_checks[number] = check = numbered[number]
             done, count = self._checks_done(), self._check_count
             self._listener(CheckStarted(check.name, check.seed, done, count))
             pool.submit(check_task(self.plan, number, check.plan, check.seed))

@@ -12,7 +12,6 @@ from typing import Self
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
-from ktgdsl.searching.process import LocalEngine
 from ktgdsl.searching.protocol import (
     Busy,
     Decision,
@@ -32,6 +31,7 @@ from ktgdsl.searching.protocol import (
     state_path,
 )
 from ktgdsl.searching.worker_handle import Engine, RunningTrial, WorkerHandle
+from ktgdsl.searching.worker_process import LocalEngine
 
 MEDIANS = 10
 """A worker counts as hung when it is silent for so many times the median epoch."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.files import sha256
 from ktgdsl.searching.file_transfer import Files, WorkerFolder
-from ktgdsl.searching.process import WorkerProcess
 from ktgdsl.searching.protocol import FromWorker, Setup, ToWorker
 from ktgdsl.searching.worker_handle import Ending
+from ktgdsl.searching.worker_process import WorkerProcess
 from ktgdsl.training.versions import installed_version
 
 END_TIMEOUT = 5.0

@@ -50,7 +50,7 @@ class RayEngine:
         self._node_wait = NodeWait()
 
     @property
-    def noted(self) -> Mapping[str, Any]:
+    def environment_fields(self) -> Mapping[str, Any]:
         """Its entries of `environment.json`."""
         return {"engine": "ray"} | ({} if self._gpus is None else {"gpus_per_worker": self._gpus})
 

@@ -1,7 +1,7 @@
-"""Rungs, the epochs after which trials may be pruned, and a model of the pruner without Optuna.
+"""Rungs, the epochs after which trials may be pruned, and a simulated pruner without Optuna.
 
-In a search Optuna's pruner decides (`ktgdsl.searching.pruning`). This is its rule for
-predictions of a search's cost, which must not import Optuna.
+In a search Optuna's pruner decides (`ktgdsl.searching.pruning`). The simulated one applies the
+same rule to estimate the cost of a search without importing Optuna.
 """
 
 from bisect import bisect_right, insort
@@ -9,12 +9,12 @@ from bisect import bisect_right, insort
 from ktgdsl.plan.model import SearchPlan
 
 
-class Rungs:
+class SimulatedHalving:
     """Asynchronous successive halving, to simulate a search.
 
-    A trial continues after a rung when its value is among the best `1 / reduction` of all values
-    seen there so far, its own included; of fewer than `reduction` values the best continues, and
-    equal values do so together.
+    A trial continues after a rung if its value is among the best `1 / reduction` of all values
+    reported there so far, including its own. With fewer than `reduction` values only the best
+    continues. Equal values are treated alike.
 
     Source: Li et al., MLSys 2020, and Minami et al., ACCV 2020, Sec. 3.5.
     """
@@ -26,8 +26,8 @@ class Rungs:
         self._reduction = reduction
         self._values: dict[int, list[float]] = {epoch: [] for epoch in self.epochs}
 
-    def goes_on(self, epoch: int, value: float) -> bool:
-        """Add a trial's value after an epoch; whether the trial continues."""
+    def continues(self, epoch: int, value: float) -> bool:
+        """Record a trial's value after an epoch; returns whether the trial continues."""
         values = self._values.get(epoch)
         if values is None:
             return True
@@ -37,7 +37,7 @@ class Rungs:
 
 
 def rungs(search: SearchPlan) -> tuple[int, ...]:
-    """The epochs after which trials may be ended: min, min * reduction, ..., before the last."""
+    """The epochs after which trials may be pruned: min, min * reduction, ..., below the last."""
     if search.pruner.name == "none":
         return ()
     epoch, reduction = search.pruner.arguments["min"], search.pruner.arguments["reduction"]

@@ -19,7 +19,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.lowering.moved_specs import moved_text
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
-from ktgdsl.searching.engines import EngineName, SearchEngine, opened_engine
+from ktgdsl.searching.engines import EngineName, SearchEngine, open_engine
 from ktgdsl.searching.events import (
     Listener,
     ignore,
@@ -91,7 +91,7 @@ def search(
     _require_no_pruner(plan, pruner)
     plan, identity = identify(plan)
     noted = _names_of(sampler, pruner)
-    with opened_engine(engine, gpus_per_worker) as place:
+    with open_engine(engine, gpus_per_worker) as place:
         folder = create_search_folder(
             plan, identity, place, out, workers, device, deterministic, noted
         )
@@ -121,7 +121,7 @@ def create_search_folder(
         **_describe(place, plan, devices, threads, deterministic),
         "devices": devices,
         "workers": workers,
-        **place.noted,
+        **place.environment_fields,
         **noted,
         **_split_of(plan),
     }
@@ -172,12 +172,12 @@ def resume(
         engine = engine or before["engine"] or "local"
         if gpus_per_worker is None and engine == before["engine"]:
             gpus_per_worker = before["gpus_per_worker"]
-        with opened_engine(engine, gpus_per_worker) as place:
+        with open_engine(engine, gpus_per_worker) as place:
             if device is not None or engine != (before["engine"] or "local"):
                 environment["devices"] = place.devices(device)
             if workers is not None:
                 environment["workers"] = workers
-            opened.run.write_environment({**environment, **place.noted})
+            opened.run.write_environment({**environment, **place.environment_fields})
             with _explaining_full_disks(opened):
                 return SearchRun(plan, opened, listener, sampler, pruner, place).run()
 

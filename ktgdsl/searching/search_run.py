@@ -17,12 +17,13 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
+from ktgdsl.searching.build_result import build_result
 from ktgdsl.searching.checks import (
     Check,
     baselines,
+    check_seeds,
     confirmations,
     leaders,
-    seeds,
 )
 from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.engines import SearchEngine, ThisMachine
@@ -37,7 +38,6 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.kept_trials import keep_networks
-from ktgdsl.searching.outcome import search_result
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import SearchResult
@@ -170,7 +170,7 @@ class SearchRun:
                 self.folder.write_trials(self.study.trials, self.plan)
         self.study = study = self._finished_study()
         exhausted = coordinator.exhausted
-        result = search_result(
+        result = build_result(
             self.plan, self.folder, study, finalists, study.seconds, exhausted=exhausted
         )
         self.folder.finish(result)
@@ -229,7 +229,7 @@ class SearchRun:
         checks = [
             Check(name, plan, seed)
             for name, plan in baselines(self.plan, finalists[0]).items()
-            for seed in seeds(self.plan)
+            for seed in check_seeds(self.plan)
         ]
         return [*confirmations(self.plan, finalists), *checks]
 

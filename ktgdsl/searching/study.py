@@ -109,11 +109,11 @@ class Study:
     @contextmanager
     def _written(self) -> Iterator[None]:
         """Write the changes of a `with` block, all or none of them."""
-        with self.written_together(), self._journal.group():
+        with self.batched_writes(), self._journal.group():
             yield
 
     @contextmanager
-    def written_together(self) -> Iterator[None]:
+    def batched_writes(self) -> Iterator[None]:
         """Write the changes of the methods that a `with` block calls at its end, all at once.
 
         If a method raises, which ends the block, those of the methods before it are written.

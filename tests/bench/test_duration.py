@@ -42,7 +42,13 @@ def test_a_split_that_is_held_out_is_evaluated_instead() -> None:
 def test_a_search_is_what_was_expected_of_it() -> None:
     plan = tiny_plan(epochs=8, data={"batch": 64, "holdout": True})
     expected = Estimate(
-        30, complete=4.0, epochs=75.0, pretrainings=3, checks=2, full=8, pretraining_epochs=40
+        30,
+        complete=4.0,
+        epochs=75.0,
+        pretrainings=3,
+        checks=2,
+        full_epochs=8,
+        pretraining_epochs=40,
     )
     assert expected.all_epochs == 75 + 3 * 40 + 2 * 8
     assert trials_work(plan, expected) == (Work("trials", 30, 2.5, 16, 259),)
@@ -65,8 +71,8 @@ def test_phases_are_works_of_their_own() -> None:
     )
     # Of ten trials, four are over after the first epoch, two after the third, in phase two.
     expected = Estimate(
-        10, complete=4, epochs=30, pretrainings=0, checks=2, full=5, pretraining_epochs=5,
-        trained=(10, 6, 6, 4, 4),
+        10, complete=4, epochs=30, pretrainings=0, checks=2, full_epochs=5, pretraining_epochs=5,
+        trials_per_epoch=(10, 6, 6, 4, 4),
     )  # fmt: skip
     assert trials_work(plan, expected) == (
         Work("trials, phase one", 10, 1.6, 16, 259),

@@ -18,8 +18,8 @@ from statistics import fmean, harmonic_mean, pstdev
 
 import ktgdsl
 from ktgdsl.plan.model import Node, Plan, SearchPlan
-from ktgdsl.searching.estimate import estimate, sampled
-from ktgdsl.searching.rungs import Rungs, rungs
+from ktgdsl.searching.estimate import estimate, sample_plans
+from ktgdsl.searching.rungs import SimulatedHalving, rungs
 from ktgdsl.searching.trial_plans import for_trial
 from tests.benchmarks.output import Row, machine, options, show
 from tests.benchmarks.simulated import (
@@ -161,7 +161,7 @@ class Search:
 def paper(trials: int) -> Search:
     """The paper's search, on graphs that are drawn from its space."""
     plan = ktgdsl.load(SPACE)
-    drawn = [for_trial(each) for each in sampled(plan, trials + trials // 10 + 20)][:trials]
+    drawn = [for_trial(each) for each in sample_plans(plan, trials + trials // 10 + 20)][:trials]
     graphs = [mix(each) for each in drawn]
     pretrained = sorted({word(n) for each in drawn for n in each.graph.nodes if n.pretrained})
     target, largest = graphs[0].target, max(WORDS, key=lambda each: flops()[each].step)
@@ -175,7 +175,7 @@ def paper(trials: int) -> Search:
 
 def rule_of(search: SearchPlan, noise: float, seed: int) -> Keep:
     """The rule of a search on simulated accuracies, before the first of them."""
-    return judged(Rungs(search).goes_on, noise, seed)
+    return judged(SimulatedHalving(search).continues, noise, seed)
 
 
 def row(

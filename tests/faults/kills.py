@@ -26,7 +26,8 @@ from unittest.mock import patch
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import process, search_run
+from ktgdsl.searching import search_run
+from ktgdsl.searching import worker_process as process
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.search import resume as resume_search
 from ktgdsl.searching.search import search

@@ -14,7 +14,7 @@ from ktgdsl.plan.model import Edge, Plan
 from ktgdsl.report.search_display import search_view, terminal_search_listener
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import plain_search_listener, search_result_text
-from ktgdsl.searching.checks import ALONE
+from ktgdsl.searching.checks import TARGET_ALONE
 from ktgdsl.searching.events import (
     BestFound,
     CheckDone,
@@ -442,7 +442,11 @@ def test_a_narrow_terminal_cuts_no_word_of_a_table(width: int) -> None:
     counts = [*progress.counts, "1 attempt lost"]
     warned = next(i for i, line in enumerate(lines) if line.startswith("warning: "))
     assert re.split("   |\n", "\n".join(lines[2:warned])) == counts
-    fed(progress, CheckStarted(ALONE, 7, 0, 2), CheckDone(ALONE, 7, 1, 2, None, "diverged"))
+    fed(
+        progress,
+        CheckStarted(TARGET_ALONE, 7, 0, 2),
+        CheckDone(TARGET_ALONE, 7, 1, 2, None, "diverged"),
+    )
     lines = shown(progress, width)
     at = next(i for i, line in enumerate(lines) if line.startswith("judging the result"))
     assert lines[at + 1].startswith("target alone, on labels    1/1")

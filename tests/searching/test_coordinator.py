@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import (
-    ALONE,
-    OPEN,
+    ALL_THROUGH,
+    TARGET_ALONE,
     Check,
     baselines,
     confirmations,
@@ -354,7 +354,7 @@ class TestChecks:
     def test_baselines_are_the_target_alone_and_all_gates_open(self, tmp_path: Path) -> None:
         plan, study = self.study(tmp_path)
         found = baselines(plan, leaders(study.trials)[0])
-        alone, opened = found[ALONE], found[OPEN]
+        alone, opened = found[TARGET_ALONE], found[ALL_THROUGH]
         assert [str(edge) for edge in alone.graph.edges] == ["label -> a"]
         assert [node.name for node in alone.graph.nodes] == ["a"]
         assert len(opened.graph.edges) == 4
@@ -392,7 +392,7 @@ class TestChecks:
         plan, study = self.study(tmp_path)
         (best, *_) = leaders(study.trials)
         first, second = (Check(n, p, 7) for n, p in baselines(plan, best).items())
-        third = Check(ALONE, first.plan, 8)
+        third = Check(TARGET_ALONE, first.plan, 8)
 
         def fate(task: Task, epoch: int) -> Message | None:
             if task.plan == second.plan.to_json() and epoch == 3:
@@ -408,18 +408,21 @@ class TestChecks:
 
         events = judge([first, second])
         told = [(e.name, e.epoch) for e in events if isinstance(e, CheckReported)]
-        assert sorted(told) == [*((OPEN, n) for n in (1, 2)), *((ALONE, n) for n in range(1, 6))]
+        assert sorted(told) == [
+            *((ALL_THROUGH, n) for n in (1, 2)),
+            *((TARGET_ALONE, n) for n in range(1, 6)),
+        ]
         nan = "diverged at epoch 3: a loss became nan"
         ends = [event for event in events if isinstance(event, CheckDone)]
         assert [(e.name, e.done, e.of, e.reason) for e in ends] == [
-            (OPEN, 1, 2, nan),
-            (ALONE, 2, 2, ""),
+            (ALL_THROUGH, 1, 2, nan),
+            (TARGET_ALONE, 2, 2, ""),
         ]
         (end,) = judge([first, second, third])[-1:]
-        assert end == CheckDone(ALONE, 8, 3, 3, None, "failed: hung; then hung")
+        assert end == CheckDone(TARGET_ALONE, 8, 3, 3, None, "failed: hung; then hung")
         noted = Study(tmp_path / "j", "g").checks
-        missing = [(m.name, m.seed, m.reason) for m in unjudged(noted, [ALONE, OPEN])]
-        assert missing == [(ALONE, 8, end.reason), (OPEN, 7, nan)]
-        assert {name: score.runs for name, score in scores(noted, [ALONE, OPEN]).items()} == {
-            ALONE: (ends[1].value,)
-        }
+        missing = [(m.name, m.seed, m.reason) for m in unjudged(noted, [TARGET_ALONE, ALL_THROUGH])]
+        assert missing == [(TARGET_ALONE, 8, end.reason), (ALL_THROUGH, 7, nan)]
+        assert {
+            name: score.runs for name, score in scores(noted, [TARGET_ALONE, ALL_THROUGH]).items()
+        } == {TARGET_ALONE: (ends[1].value,)}

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.engines import EngineName, opened_engine
+from ktgdsl.searching.engines import EngineName, open_engine
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from ktgdsl.searching.engines import EngineName, opened_engine
     ],
 )
 def test_shares_that_there_are_not(name: EngineName, gpus: float, message: str) -> None:
-    with pytest.raises(RunError) as raised, opened_engine(name, gpus):
+    with pytest.raises(RunError) as raised, open_engine(name, gpus):
         pass
     (diagnostic,) = raised.value.diagnostics
     assert (diagnostic.code, diagnostic.message) == ("E504", message)
@@ -30,7 +30,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     for name in [each for each in sys.modules if each.startswith("ktgdsl.searching.ray_")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(RunError) as raised, opened_engine("ray"):
+    with pytest.raises(RunError) as raised, open_engine("ray"):
         pass
     (diagnostic,) = raised.value.diagnostics
     assert diagnostic.code == "E504"
@@ -39,7 +39,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_this_machine_is_the_default() -> None:
-    with opened_engine("local") as engine:
-        assert engine.noted == {}
+    with open_engine("local") as engine:
+        assert engine.environment_fields == {}
         assert engine.devices("cpu") == ["cpu"]
         assert engine.on_device("cpu", lambda: 3) == 3

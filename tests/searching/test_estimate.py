@@ -9,7 +9,7 @@ import pytest
 from ktgdsl.cli import main as cli
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.space_cost import space_cost
-from ktgdsl.searching.estimate import MAX_NODES, SAMPLED, estimate, sampled
+from ktgdsl.searching.estimate import MAX_NODES, SAMPLED_POINTS, estimate, sample_plans
 from ktgdsl.space.size import Size
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
@@ -84,7 +84,7 @@ def test_networks_that_few_points_pre_train_are_counted() -> None:
         }
         """
     )
-    assert not any(node.pretrained for each in sampled(plan, 40) for node in each.graph.nodes)
+    assert not any(node.pretrained for each in sample_plans(plan, 40) for node in each.graph.nodes)
     found = estimate(plan)
     assert (found.pretrainings, found.pretrainings_at_most) == (2, True)
 
@@ -117,20 +117,20 @@ def test_no_more_points_are_lowered_for_more_nodes(monkeypatch: pytest.MonkeyPat
     names = ", ".join(f"n{number}" for number in range(40))
     text = "node {} = resnet8 | resnet14 target n0 edge label -> * {} edge n1 -> n0 : kl via linear"
     estimate(sound(graph(text.format(names, ""))))
-    assert len(lowered) == SAMPLED
+    assert len(lowered) == SAMPLED_POINTS
     lowered.clear()
     estimate(sound(graph(text.format(names, "via through | cutoff"))))
-    assert SAMPLED < len(lowered) <= SAMPLED + MAX_NODES * (2 * 2 + 2)
+    assert SAMPLED_POINTS < len(lowered) <= SAMPLED_POINTS + MAX_NODES * (2 * 2 + 2)
 
 
 def test_few_points_are_lowered_of_a_large_space(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan at a point of one takes long: they have so many draws together."""
     lowered: list[Point] = []
     monkeypatch.setattr("ktgdsl.searching.estimate.plan_at", lambda _, at: lowered.append(at))
-    monkeypatch.setattr("ktgdsl.searching.estimate.MAX_DRAWN", 1_000)
+    monkeypatch.setattr("ktgdsl.searching.estimate.MAX_TOTAL_DRAWS", 1_000)
     text = "node n[12] = resnet8 target n[0] edge label -> * edge * -> * : kl via {}"
     plan = sound(graph(text.format("through | cutoff")))
-    assert sampled(plan, SAMPLED) == []
+    assert sample_plans(plan, SAMPLED_POINTS) == []
     assert len(lowered) == 1_000 // (12 * 11)
 
 
@@ -151,7 +151,7 @@ def test_sampled_points_are_plans_without_open_values() -> None:
         train { epochs = 2 .. 5  optimizer = sgd(lr=log(0.01 .. 0.1)) }
         """
     )
-    found = sampled(plan, 40)
+    found = sample_plans(plan, 40)
     assert len(found) == 40
     assert {each.train.epochs for each in found} == {2, 3, 4, 5}
     assert all(each.space is None for each in found)

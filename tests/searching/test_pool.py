@@ -18,9 +18,8 @@ from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
 from ktgdsl.searching import pool as pool_module
-from ktgdsl.searching import process
+from ktgdsl.searching import worker_process as process
 from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.process import WorkerProcess
 from ktgdsl.searching.protocol import (
     Busy,
     Diverged,
@@ -31,6 +30,7 @@ from ktgdsl.searching.protocol import (
     Task,
     state_path,
 )
+from ktgdsl.searching.worker_process import WorkerProcess
 from tests.forked import forked_workers
 from tests.paths import ROOT
 from tests.plans import sgd, tiny_plan

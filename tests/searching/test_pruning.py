@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.plan.model import Call, SearchPlan
 from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.rungs import Rungs, rungs
+from ktgdsl.searching.rungs import SimulatedHalving, rungs
 from ktgdsl.searching.study import Study, reason_of, standing_of
 
 EPOCHS = 9
@@ -51,18 +51,18 @@ def test_rungs(epochs: int, minimum: int, reduction: int, expected: tuple[int, .
 def test_without_a_pruner_everybody_goes_on() -> None:
     nobody = search(pruner="none")
     assert rungs(nobody) == ()
-    assert Rungs(nobody).goes_on(1, 0.0)
+    assert SimulatedHalving(nobody).continues(1, 0.0)
     assert isinstance(pruner_of(nobody), NopPruner)
 
 
 def test_the_upper_half_goes_on() -> None:
-    rule = Rungs(search())
+    rule = SimulatedHalving(search())
     arrivals = [50.0, 40.0, 60.0, 55.0, 55.0, 10.0]
     # Of one and of two values the best goes on, of three still one, of four two, of six three;
     # the second 55 is as good as the second of five.
     kept = [True, False, True, True, True, False]
-    assert [rule.goes_on(1, value) for value in arrivals] == kept
-    assert rule.goes_on(3, 0.0)  # no rung
+    assert [rule.continues(1, value) for value in arrivals] == kept
+    assert rule.continues(3, 0.0)  # no rung
 
 
 class History:
@@ -134,9 +134,9 @@ def test_the_prediction_without_optuna_is_the_same(
     plan = search(minimum=minimum, reduction=reduction)
     history = History(tmp_path / "j", plan, 80, seed=reduction + minimum)
     history.play(at_once=5)
-    rule = Rungs(plan)
+    rule = SimulatedHalving(plan)
     for trial, epoch, kept in history.arrivals:
-        assert rule.goes_on(epoch, history.values[trial][epoch - 1]) == kept
+        assert rule.continues(epoch, history.values[trial][epoch - 1]) == kept
 
 
 @pytest.mark.parametrize(("reduction", "minimum"), RULES)

@@ -23,7 +23,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from ktgdsl.searching import ray_cluster  # noqa: E402
-from ktgdsl.searching.engines import opened_engine  # noqa: E402
+from ktgdsl.searching.engines import open_engine  # noqa: E402
 from ktgdsl.searching.ray_cluster import slots  # noqa: E402
 from ktgdsl.searching.ray_engine import RayEngine  # noqa: E402
 from ktgdsl.searching.ray_worker import RayWorker  # noqa: E402
@@ -55,7 +55,7 @@ def cluster(temporary: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def engine(cluster: Any) -> Iterator[RayEngine]:
-    with opened_engine("ray") as opened:
+    with open_engine("ray") as opened:
         until = time.monotonic() + 60
         while sum(each.get("CPU", 0) for each in ray_cluster.nodes()) < 2:
             assert time.monotonic() < until
@@ -140,7 +140,7 @@ def test_nothing_is_left_of_the_workers(
 
 def test_the_room_of_the_cluster(disturbed: Disturbed, engine: RayEngine) -> None:
     """After a node was lost one CPU is left."""
-    assert engine.noted == {"engine": "ray"}
+    assert engine.environment_fields == {"engine": "ray"}
     assert engine.devices(None) == engine.devices("cpu") == ["cpu"]
     assert engine.workers(["cpu"]) == 1
     (note,) = engine.notes(2, ["cpu"], 1)
@@ -188,7 +188,7 @@ def test_a_node_without_the_users_files(folder: Path, engine: RayEngine) -> None
 
 
 def test_what_the_environment_says_of_it_is_documented() -> None:
-    noted = RayEngine(0.25).noted
+    noted = RayEngine(0.25).environment_fields
     assert noted == {"engine": "ray", "gpus_per_worker": 0.25}
     assert noted.keys() <= documented("`environment.json`")
 

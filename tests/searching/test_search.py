@@ -26,7 +26,7 @@ from ktgdsl.measures.classification import top
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
 from ktgdsl.searching import search_run, threads
-from ktgdsl.searching.checks import ALONE, OPEN
+from ktgdsl.searching.checks import ALL_THROUGH, TARGET_ALONE
 from ktgdsl.searching.coordinator import FIRST_CHECK
 from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
 from ktgdsl.searching.protocol import Diverged, Failed, Message, Task
@@ -505,9 +505,12 @@ def test_a_baseline_that_diverges_is_named(
     listener = plain_search_listener(lines.append)
     found = ktgdsl.search(sound(SPACE), out=tmp_path / "out", workers=1, listener=listener)
     (missing,) = found.result.unjudged
-    assert (missing.name, missing.reason) == (ALONE, "diverged at epoch 2: a loss became nan")
-    assert set(found.result.baselines) == {OPEN}
-    said = f"{ALONE}, seed {missing.seed}: diverged at epoch 2: a loss became nan"
+    assert (missing.name, missing.reason) == (
+        TARGET_ALONE,
+        "diverged at epoch 2: a loss became nan",
+    )
+    assert set(found.result.baselines) == {ALL_THROUGH}
+    said = f"{TARGET_ALONE}, seed {missing.seed}: diverged at epoch 2: a loss became nan"
     assert sum(said in line for line in lines) == 2  # when it did, and in the report
     assert resume(tmp_path / "out").result.unjudged == (missing,)
 

@@ -135,11 +135,11 @@ def test_what_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     assert Study(path, "g").seconds == 2.0
 
 
-def test_what_is_written_together_is_one_group(tmp_path: Path) -> None:
+def test_batched_writes_are_one_group_of_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     study = journal(path, trials=2)
     before = path.read_bytes()
-    with study.written_together():
+    with study.batched_writes():
         study.ask(seed=1)
         study.report(2, 1, 50.0, last=False)
         study.report(2, 2, 51.0, last=True)
@@ -156,7 +156,7 @@ def test_what_comes_before_a_failure_is_written(tmp_path: Path) -> None:
     study.optuna.pruner = Broken()
 
     def ask_and_report() -> None:
-        with study.written_together():
+        with study.batched_writes():
             study.ask(seed=1)
             study.report(1, 1, 50.0, last=False)
 

@@ -15,7 +15,7 @@ from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.run_text import run_result_text
-from ktgdsl.searching.checks import ALONE, baselines
+from ktgdsl.searching.checks import TARGET_ALONE, baselines
 from ktgdsl.searching.trial_plans import trial_plan
 from ktgdsl.space.size import size
 from ktgdsl.space.unparse_plan import unparse_plan
@@ -195,7 +195,7 @@ def test_the_baseline_of_an_average_is_the_average_of_its_node_alone() -> None:
         name: CategoricalDistribution([value]) for name, value in point.items()
     }
     best = create_trial(params=point, distributions=options, value=50.0)
-    alone = baselines(plan, best)[ALONE]
+    alone = baselines(plan, best)[TARGET_ALONE]
     assert [node.name for node in alone.graph.nodes] == ["a"]
     assert [node.name for node in alone.graph.derived] == ["teacher"]
     assert [str(edge) for edge in alone.graph.edges] == ["label -> a"]

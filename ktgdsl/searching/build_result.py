@@ -1,4 +1,4 @@
-"""Writes the outcome of a search: its best graphs and networks, and `result.json`."""
+"""Builds the result of a search, and writes its best graphs and networks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 from ktgdsl.files import sha256
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan, SearchPlan
-from ktgdsl.searching.checks import baselines, leaders, name_of, scores, tied, unjudged
+from ktgdsl.searching.checks import baselines, check_name, leaders, scores, tied_trials, unjudged
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.kept_trials import keep_networks
@@ -24,7 +24,7 @@ from ktgdsl.searching.study import (
 from ktgdsl.training.result import Score
 
 
-def search_result(
+def build_result(
     plan: Plan,
     folder: SearchFolder,
     study: Study,
@@ -33,27 +33,27 @@ def search_result(
     *,
     exhausted: bool,
 ) -> SearchResult:
-    """The result of a search whose trials and checks are over.
+    """Build the result of a search whose trials and checks have ended.
 
-    Writes the best graphs, and leaves the networks of those trials that are kept in the end. Raises
-    RunError (E502) where the disk fails it.
+    Writes the specs of the best graphs, and deletes all trained networks but those of the best
+    trials. Raises RunError (E502) where a file cannot be written.
     """
     assert plan.search is not None
     settings, trials, checked = plan.search, study.trials, study.checks
-    names = [name_of(trial) for trial in finalists]
+    names = [check_name(trial) for trial in finalists]
     against = list(baselines(plan, finalists[0]))
     confirmed = scores(checked, names)
     if confirmed and not settings.goals:
         means = {name: score.mean for name, score in confirmed.items()}
-        finalists = sorted(finalists, key=lambda trial: -means.get(name_of(trial), 0.0))
+        finalists = sorted(finalists, key=lambda trial: -means.get(check_name(trial), 0.0))
     best_trials = leaders(trials, len(trials)) if settings.goals else finalists
     specs = []
     for place, trial in enumerate(best_trials, start=1):
         name = f"{'front' if settings.goals else 'top'}/{place:02}.ktg"
-        folder.write_graph(name, plan, trial, confirmed.get(name_of(trial)))
+        folder.write_graph(name, plan, trial, confirmed.get(check_name(trial)))
         specs.append(name)
-    equals = tied(trials, finalists, confirmed)
-    score = confirmed.get(name_of(finalists[0]))
+    equals = tied_trials(trials, finalists, confirmed)
+    score = confirmed.get(check_name(finalists[0]))
     best = folder.write_graph("best.ktg", plan, finalists[0], score, equals)
     states = [STATES[trial.state] for trial in trials]
     return SearchResult(
@@ -91,9 +91,9 @@ def _kept_networks(
     trials: Sequence[FrozenTrial],
     finalists: Sequence[FrozenTrial],
 ) -> tuple[str, ...]:
-    """Keep the networks of the final best trials, which further seeds may have changed.
+    """Keep the networks of the best trials, in the order after checks with further seeds.
 
-    Returns their folders, relative to that of the search.
+    Returns their folders, relative to the search's folder, best first.
     """
     count = 0 if plan.search is None else plan.search.keep
     if not count:
@@ -118,7 +118,7 @@ def _pruned(trials: Sequence[FrozenTrial]) -> tuple[PrunedTrial, ...]:
 def _front(
     settings: SearchPlan, trials: Sequence[FrozenTrial], specs: Sequence[str]
 ) -> tuple[FrontTrial, ...]:
-    """The front of several objectives; nothing while no trial is complete, or of a single one."""
+    """The Pareto front; empty without a complete trial or with a single objective."""
     goals = goals_of(settings)
     return tuple(
         FrontTrial(
@@ -148,5 +148,5 @@ def _finalist(trial: FrozenTrial, spec: str, confirmed: Mapping[str, Score]) -> 
         digest=str(attribute(trial, DIGEST)),
         canonical_digest=str(attribute(trial, GRAPH)),
         spec=spec,
-        confirmed=confirmed.get(name_of(trial)),
+        confirmed=confirmed.get(check_name(trial)),
     )

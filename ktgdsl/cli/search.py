@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,9 +26,7 @@ from ktgdsl.cli.training import (
 )
 from ktgdsl.compiler import compile_file, locate_errors
 from ktgdsl.files import expand_home
-
-STORAGE = "KTGDSL_STORAGE"
-"""The variable with the database of a shared search: no list of processes shows its password."""
+from ktgdsl.searching.joining import STORAGE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +109,11 @@ def run(options: argparse.Namespace) -> int:
             "engine": options.engine or "local",
             "gpus_per_worker": options.gpus_per_worker,
         }
-        begin = partial(search, **engine) if not storage else _in_database(storage, options.join)
+        begin: Callable[..., object] = partial(search, **engine)
+        if storage:
+            from ktgdsl.searching import joined_search
+
+            begin = partial(joined_search.join, storage=storage, is_new=not options.join)
         begin(
             plan,
             out=options.out,
@@ -147,18 +148,6 @@ def _emit(options: argparse.Namespace) -> int:
     )
     print_file(slurm_job(job) if options.emit == "slurm" else k8s_job(job, options.image))
     return FINE
-
-
-def _in_database(storage: str, join: bool) -> Callable[..., object]:
-    """What to call instead of `search` where several processes share one."""
-    from ktgdsl.searching import joined_search
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # Slurm and Kubernetes end processes so: others then go on with its trials at once.
-    signal.signal(signal.SIGTERM, interrupt)
-    return partial(joined_search.join, storage=storage, is_new=not join)
 
 
 def _resume(options: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
 from ktgdsl.searching.front import has_several_values
+from ktgdsl.searching.joining import join_command
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
 from ktgdsl.searching.trial_plans import graph_of_trial, point
@@ -80,10 +81,19 @@ class SearchFolder:
         return self.kept / f"trial-{number}"
 
     def require_journal(self) -> None:
-        """Raise RunError (E502) where a search has begun and its journal is gone or empty."""
+        """Raise RunError (E502) where a search has begun and its journal is gone or empty.
+
+        That of a shared search is there once the search is finished.
+        """
         begun = ("workers", "trials.csv", "best.ktg", "result.json")
         if self.journal.is_file() and self.journal.stat().st_size > 0:
             return
+        if (storage := self.run.environment().get("storage")) is not None:
+            raise folder_error(
+                self.path,
+                f"the trials of the search in {self.path} are in the database {storage}",
+                f"take part in it again with: {join_command(self.path, str(storage))}",
+            )
         if any((self.path / name).exists() for name in begun):
             raise folder_error(
                 self.journal,

@@ -1,10 +1,7 @@
 """Heartbeats: messages by which a worker that is busy shows that it does not hang."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Callable
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.protocol import Busy, FromWorker, Noted, Pretrained
@@ -47,23 +44,3 @@ class Heartbeat:
         if doing != self._doing or now - self._sent >= BEAT:
             self._doing, self._sent = doing, now
             self._send(Busy(self._trial, doing))
-
-
-@contextmanager
-def beating(send: Callable[[], object]) -> Iterator[None]:
-    """Send heartbeats from a thread during the block, for LOADING seconds: loading may hang."""
-    over = threading.Event()
-
-    def beat() -> None:
-        for _ in range(LOADING // LOADING_BEAT):
-            if over.wait(LOADING_BEAT):
-                return
-            send()
-
-    thread = Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-STORAGE = "KTGDSL_STORAGE"
-"""The variable with the address of the database."""
+from ktgdsl.searching.joining import STORAGE
 
 SPACE = "space.ktg"
 

@@ -2,15 +2,13 @@
 
 import json
 import os
-from collections.abc import Container, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
 
 from ktgdsl.errors import RunError
 from ktgdsl.files import parsed_json, sha256
@@ -28,36 +26,6 @@ _FIRST = "first"
 Entry = dict[str, Any]
 
 
-class OwnedStorage(JournalStorage):
-    """Optuna's storage in a journal that one process writes: it knows whether trials are queued.
-
-    Optuna asks for those before every trial, and would go through all trials to find none.
-    """
-
-    def __init__(self, journal: "Journal") -> None:
-        super().__init__(journal)
-        studies = (study._study_id for study in self.get_all_studies())
-        trials = (trial for each in studies for trial in self.get_all_trials(each, deepcopy=False))
-        self.has_queued_trials = any(trial.state == TrialState.WAITING for trial in trials)
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna has it; a trial is queued by a template."""
-        state = None if template_trial is None else template_trial.state
-        self.has_queued_trials |= state == TrialState.WAITING
-        return super().create_new_trial(study_id, template_trial)
-
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        """As Optuna has it, but at once where only queued trials are asked for and none is."""
-        if states == (TrialState.WAITING,) and not self.has_queued_trials:
-            return []
-        return super().get_all_trials(study_id, deepcopy, states)
-
-
 class Journal(JournalFileBackend):
     """Optuna's journal on the disk, with groups of entries; for one process that writes.
 
@@ -71,6 +39,7 @@ class Journal(JournalFileBackend):
         self._path = path
         self._entries = 0  # those of the file that have been read
         self._has_unread = True
+        self._size = path.stat().st_size  # after the last write
         self._last: str | None = None  # the digest of the last of the file, once it is known
         self._group: list[Entry] | None = None
 
@@ -125,6 +94,8 @@ class Journal(JournalFileBackend):
 
     def _write(self, logs: list[Entry]) -> None:
         size = self._path.stat().st_size
+        if size != self._size:
+            raise _damaged(self._path, f"another program has written to the journal {self._path}")
         try:
             group = [{**log, FOLLOWING: len(logs) - i} for i, log in enumerate(logs[:-1], start=1)]
             group += logs[-1:]
@@ -132,7 +103,7 @@ class Journal(JournalFileBackend):
             for log in group:
                 log[DIGEST] = last = _digest(log, last)
             super().append_logs(group)
-            self._last = last
+            self._last, self._size = last, self._path.stat().st_size
         except OSError:
             with suppress(OSError):
                 os.truncate(self._path, size)

@@ -1,38 +1,33 @@
-"""Signs of life of a process that takes part in a shared search."""
+"""The heartbeat of a process that takes part in a shared search."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
 
 from ktgdsl.searching.claims import Claims
 from ktgdsl.searching.database import Database, DatabaseError
+from ktgdsl.searching.periodic import called_every
 from ktgdsl.searching.retries import Retries
 
 BEAT = 10.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 
 @contextmanager
 def taking_part(claims: Claims, database: Database, retries: Retries) -> Iterator[None]:
-    """Give signs of life meanwhile, and give back at the end what is not done."""
-    over = Event()
+    """Send heartbeats during a `with` block, and release at its end what is not done."""
 
     def beat() -> None:
         with database.engine.begin() as connection:
             claims.beat(connection)
 
-    def beat_on() -> None:
-        while not over.wait(BEAT):
-            with suppress(*DatabaseError):
-                beat()
+    def beat_unless_away() -> None:
+        with suppress(*DatabaseError):
+            beat()
 
     retries.do(beat)
-    thread = Thread(target=beat_on, daemon=True)
-    thread.start()
     try:
-        yield
+        with called_every(BEAT, beat_unless_away):
+            yield
     finally:
-        over.set()
-        thread.join()
         with suppress(*DatabaseError), database.engine.begin() as connection:
             claims.leave(connection)

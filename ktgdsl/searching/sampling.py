@@ -56,6 +56,13 @@ def distribution(draw: Draw) -> BaseDistribution:
     return FloatDistribution(draw.low, draw.high, log=draw.log)
 
 
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:
+        return False
+
+
 class DistinctSampler(BaseSampler):
     """Draws whole points that are valid and, unless `dedupe` is off, of a graph that is new.
 
@@ -105,6 +112,25 @@ class DistinctSampler(BaseSampler):
     def needs_trial(self) -> bool:
         """Whether a trial has to be there before its point: some samplers note facts with it."""
         return self._proposing is not None or self.search.sampler.name not in ("random", "all")
+
+    def complete(self, study: optuna.Study, number: int, fixed: Params) -> Sample:
+        """The sample of a trial some of whose values are `fixed`; the others are random.
+
+        Raises ValueError for values that are not in the space, and ExhaustedError if there is no
+        such graph, or none that is new.
+        """
+        for name, value in fixed.items():
+            each = self.distributions.get(name)
+            if each is None or not _contains(each, value):
+                raise ValueError(f"{name} = {value} is not in the space")
+        trial = create_trial(state=TrialState.RUNNING)
+        trial.number = number
+        is_whole = fixed.keys() == self.distributions.keys()
+        for params in [fixed] if is_whole else self._random_points(study, trial, 0):
+            values = {**params, **fixed}
+            if sample := self._new({name: values[name] for name in self.distributions}):
+                return sample
+        raise ExhaustedError
 
     def propose(self, study: optuna.Study, number: int) -> Sample:
         """The sample of a trial that is not there yet. Raises ExhaustedError if none is left."""
@@ -176,10 +202,16 @@ class DistinctSampler(BaseSampler):
         guided = GUIDED if learns else 0
         for attempt in range(guided):
             yield self._guided(study, trial, attempt)
-        for attempt in range(guided, guided + BLIND):
+        yield from self._random_points(study, trial, guided)
+
+    def _random_points(
+        self, study: optuna.Study, trial: FrozenTrial, start: int
+    ) -> Iterator[Params]:
+        """Points at random from the attempt `start` on; of a small space then every point."""
+        for attempt in range(start, start + BLIND):
             sampler = RandomSampler(seed=self._seed(trial, attempt))
             yield self._draw(sampler, {}, study, trial)
-            if attempt == guided + SMALL // 5 and self._size() <= SMALL:
+            if attempt == start + SMALL // 5 and self._size() <= SMALL:
                 break
         if self._size() <= SMALL:
             yield from self._every_point()
@@ -196,7 +228,7 @@ class DistinctSampler(BaseSampler):
             )
             return self._draw(sampler, self.distributions, study, trial)
         self._proposing.before_trial(study, trial)
-        trial = study.get_trials(deepcopy=False)[-1]  # which may have had attributes set
+        trial = study._storage.get_trial(trial._trial_id)  # which may have had attributes set
         space = self._proposing.infer_relative_search_space(study, trial)
         return self._draw(self._proposing, space, study, trial)
 
@@ -206,7 +238,7 @@ class DistinctSampler(BaseSampler):
         assert isinstance(population, int)
         sampler = NSGAIISampler(population_size=population, seed=self._seed(trial, attempt))
         # The first attempt has noted the generation with the trial, which then stays.
-        trial = study.get_trials(deepcopy=False)[-1]
+        trial = study._storage.get_trial(trial._trial_id)
         space = {name: each for name, each in self.distributions.items() if not each.single()}
         return self._draw(sampler, space, study, trial)
 

@@ -15,6 +15,7 @@ from ktgdsl.searching.claims import ATTEMPTS, TABLES, Claim, Claims
 from ktgdsl.searching.database import Database, DatabaseError
 from ktgdsl.searching.participation import taking_part
 from ktgdsl.searching.pruning import LOST, pruner_of
+from ktgdsl.searching.queued_trials import queued_sample
 from ktgdsl.searching.retries import Retries, unusable
 from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError
 from ktgdsl.searching.shared_identity import BEGAN, IDENTITY, begin_or_join, clock
@@ -98,7 +99,7 @@ class SharedStudy(Study):
     def trials(self) -> list[FrozenTrial]:
         """All trials, in the order of their numbers; of each only the last attempt."""
         every = self.retries.do(lambda: self.optuna.get_trials(deepcopy=False))
-        trials = [numbered(trial) for trial in every if LOST not in trial.user_attrs]
+        trials = [numbered(t) for t in every if NUMBER in t.user_attrs and LOST not in t.user_attrs]
         return sorted(trials, key=lambda trial: trial.number)
 
     @property
@@ -148,12 +149,12 @@ class SharedStudy(Study):
             raise ExhaustedError
         seed = trial_seed(self.plan, number)
         storage = self.optuna._storage
-        if sampler.needs_trial:
-            sample = self._ask_optuna(sampler, seed)
-            id = self.optuna.get_trials(deepcopy=False)[-1]._trial_id
+        queued = queued_sample(self.optuna, sampler, number, self.retries.tell)
+        if queued is None and sampler.needs_trial:
+            sample, id = self._ask_optuna(sampler, seed)
             storage.set_trial_user_attr(id, NUMBER, number)
         else:
-            sample = sampler.propose(self.optuna, number)
+            sample = queued or sampler.propose(self.optuna, number)
             trial = create_trial(
                 state=TrialState.RUNNING,
                 params=sample.params,

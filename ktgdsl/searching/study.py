@@ -9,15 +9,15 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import RandomSampler
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from ktgdsl.searching.journal import Journal, OwnedStorage, quarantine
+from ktgdsl.searching.journal import Journal, quarantine
 from ktgdsl.searching.pruning import PRUNED
 from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError, Sample
 from ktgdsl.searching.standing import Standing
-from ktgdsl.training.run_files import reporting_write_errors
+from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
 GRAPH, DIGEST, SEED, REASON = "graph", "digest", "seed", "reason"
 CHECK, SECONDS, STOPPED, TEACHERS = "check", "seconds", "stopped", "teachers"
@@ -25,11 +25,14 @@ CHECK, SECONDS, STOPPED, TEACHERS = "check", "seconds", "stopped", "teachers"
 
 
 class StoppableStudy(optuna.Study):
-    """A study that notes when its sampler has nothing more, as Optuna's GridSampler says it."""
+    """A study whose sampler alone says what is tried, and when there is nothing more."""
 
     def stop(self) -> None:
-        """Have no further trial asked for."""
+        """Have no further trial asked for, as Optuna's GridSampler does at its end."""
         self.set_user_attr(STOPPED, True)
+
+    def _pop_waiting_trial_id(self) -> None:
+        """No queued trial: `ask` would go through all trials for one, and pass the sampler by."""
 
 
 class Study:
@@ -63,8 +66,15 @@ class Study:
         # Left by a coordinator that was killed; the folder's own lock keeps others away.
         self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
         self._load()
-        if sampler is not None:
-            for trial in self.trials:
+        for trial in self.trials:
+            if GRAPH not in trial.user_attrs:
+                raise folder_error(
+                    self.path,
+                    f"trial {trial.number} in {self.path} is another program's: the search has "
+                    "not begun it",
+                    "put the file back from a copy, or start a new search",
+                )
+            if sampler is not None:
                 sampler.remember(trial.params, attribute(trial, GRAPH))
 
     def _load(self) -> None:
@@ -72,7 +82,7 @@ class Study:
         self.torn = quarantine(self.path)
         with reporting_write_errors(self.path):
             self._journal = Journal(self.path)
-            self._storage = storage = OwnedStorage(self._journal)
+            storage = JournalStorage(self._journal)
             if not storage.get_all_studies():
                 self._create(storage)
         self.optuna = StoppableStudy(
@@ -143,8 +153,8 @@ class Study:
         if sampler.exhausted or self.optuna.user_attrs.get(STOPPED):
             raise ExhaustedError
         with self._written():
-            if sampler.needs_trial or self._storage.has_queued_trials:
-                sample = self._ask_optuna(sampler, seed)
+            if sampler.needs_trial:
+                sample, _ = self._ask_optuna(sampler, seed)
             else:
                 sample = sampler.propose(self.optuna, self._asked)
                 attributes = attributes_of(sample, seed)
@@ -161,8 +171,8 @@ class Study:
         sampler.remember(sample.params, sample.plan.canonical_digest)
         return sample
 
-    def _ask_optuna(self, sampler: DistinctSampler, seed: int) -> Sample:
-        """Begin a trial that is there before its point is."""
+    def _ask_optuna(self, sampler: DistinctSampler, seed: int) -> tuple[Sample, int]:
+        """Begin a trial that is there before its point is: its sample, and Optuna's id."""
         trial = self.optuna.ask(sampler.distributions)
         # Optuna has not asked for a point yet where every draw has one value alone.
         assert trial.relative_params
@@ -170,7 +180,7 @@ class Study:
         assert sample is not None
         for name, value in attributes_of(sample, seed).items():
             trial.set_user_attr(name, value)
-        return sample
+        return sample, trial._trial_id
 
     def report(
         self, number: int, epoch: int, value: float, *, last: bool, values: Sequence[float] = ()

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from ktgdsl.errors import KtgError, RunError, describe
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.searching.channel import Channel, Pipe
 from ktgdsl.searching.goal_values import goal_values
-from ktgdsl.searching.heartbeat import Heartbeat, beating
+from ktgdsl.searching.heartbeat import LOADING, LOADING_BEAT, Heartbeat
+from ktgdsl.searching.periodic import called_every
 from ktgdsl.searching.protocol import (
     Busy,
     Decision,
@@ -180,7 +182,8 @@ class Worker:
         wanted = data, task.study_seed, task.judged_on, task.leaves_networks
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two data sets may not fit
-            with beating(lambda: self._channel.send(Busy(task.trial, "loading the data"))):
+            busy = partial(self._channel.send, Busy(task.trial, "loading the data"))
+            with called_every(LOADING_BEAT, busy, limit=LOADING):  # longer, and it may hang
                 loaded = load_trial_data(
                     data,
                     task.study_seed,

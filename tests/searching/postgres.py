@@ -21,7 +21,7 @@ host all all 127.0.0.1/32 trust
 
 
 class Server:
-    """A server, running. `address` is that of a database in it."""
+    """A server, running. `address` is that of a database in it, `careful` with a password."""
 
     def __init__(self, programs: Path, folder: Path, port: int) -> None:
         self._programs, self._folder, self.port = programs, folder, port
@@ -31,6 +31,8 @@ class Server:
         (folder / "data" / "pg_hba.conf").write_text(ACCESS)
         self.start()
         self.execute(f"CREATE USER careful PASSWORD '{PASSWORD}'")
+        self.execute("CREATE DATABASE careful OWNER careful")
+        self.careful = f"postgresql://careful:{PASSWORD}@127.0.0.1:{port}/careful"
 
     def start(self) -> None:
         options = f"-F -h 127.0.0.1 -p {self.port} -k ''"

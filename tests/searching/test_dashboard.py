@@ -31,6 +31,7 @@ def folder(tmp_path: Path) -> SearchFolder:
     journal(tmp_path / "study.journal")
     (tmp_path / "plan.json").touch()
     (tmp_path / "space.ktg").touch()
+    (tmp_path / "environment.json").write_text("{}")
     return SearchFolder(tmp_path)
 
 

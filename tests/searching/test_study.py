@@ -15,7 +15,7 @@ from optuna.storages.journal._storage import JournalStorageReplayResult
 from optuna.trial import TrialState
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.journal import FOLLOWING, Journal, OwnedStorage, quarantine
+from ktgdsl.searching.journal import FOLLOWING, quarantine
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.study import GRAPH, REASON, SEED, Study, attribute, values_of
@@ -170,7 +170,6 @@ def test_what_comes_before_a_failure_is_written(tmp_path: Path) -> None:
 def test_trials_are_not_gone_through_to_ask_for_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless one is queued, as any program of Optuna's can do."""
     study = journal(tmp_path / "study.journal", trials=2)
     scans = Counter[str]()
     original = JournalStorageReplayResult.get_all_trials
@@ -183,13 +182,26 @@ def test_trials_are_not_gone_through_to_ask_for_one(
     for seed in range(5):
         study.ask(seed)
     assert not scans["all"]
-    study.optuna.enqueue_trial({"edge.label->a.gate": "linear"})
-    assert study.ask(seed=5).params == {"edge.label->a.gate": "linear"}
-    study.optuna.enqueue_trial({"edge.label->a.gate": "correct"})
-    again = optuna.load_study(study_name="g", storage=OwnedStorage(Journal(study.path)))
-    assert again.ask(study.optuna.trials[0].distributions).params == {
-        "edge.label->a.gate": "correct"
-    }
+
+
+def test_a_trial_that_another_program_queues_is_refused(tmp_path: Path) -> None:
+    """It would move the numbers of later trials, and has no seed."""
+    path = tmp_path / "study.journal"
+    study = journal(path)
+    other = optuna.load_study(study_name="g", storage=JournalStorage(JournalFileBackend(str(path))))
+    other.enqueue_trial({"edge.label->a.gate": "linear"})
+    lines = len(path.read_bytes().splitlines())
+    for go_on in (lambda: study.ask(seed=5), lambda: opened(path)):
+        with pytest.raises(RunError, match=f"line {lines} of the journal .* another program's"):
+            go_on()
+    assert len(path.read_bytes().splitlines()) == lines
+
+
+def test_a_trial_that_the_user_queues_in_the_study_of_an_outcome_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    journal(path).optuna.enqueue_trial({"edge.label->a.gate": "linear"})
+    with pytest.raises(RunError, match=r"trial 2 in .* is another program's"):
+        opened(path)
 
 
 def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:

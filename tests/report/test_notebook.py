@@ -1,5 +1,6 @@
 """What a notebook shows: results with escaped names, and one output that is replaced."""
 
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,10 +41,11 @@ def test_progress_replaces_one_output(tmp_path: Path) -> None:
     play_all(show, plan, tmp_path / "run")
     assert "epoch 4/4" in shown[-2]
     assert "61.00" in shown[-1]
+    assert "#000080" not in shown[-1]  # which nobody reads on black
     assert max(text.count("\n") for text in shown) < progress.KEPT + 20
 
 
-def test_every_class_that_is_registered_exists() -> None:
+def test_registering_knows_existing_classes_and_silences_tqdm() -> None:
     names: list[tuple[str, str]] = []
 
     class Shell:
@@ -53,7 +55,11 @@ def test_every_class_that_is_registered_exists() -> None:
         def for_type_by_name(self, module: str, name: str, _: object) -> None:
             names.append((module, name))
 
-    register(Shell())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        register(Shell())
+        warnings.warn_explicit("IProgress not found.", Warning, "auto.py", 21, "tqdm.auto")
+    assert not caught
     from importlib import import_module
 
     assert all(hasattr(import_module(module), name) for module, name in names)

@@ -1,5 +1,6 @@
 """Registers HTML formatters of results with IPython; they are imported when first used."""
 
+import warnings
 from typing import Any
 
 _DRAWN = {
@@ -12,7 +13,11 @@ _DRAWN = {
 
 
 def register(shell: Any) -> None:
-    """Let a shell of IPython show results as HTML; a terminal still prints their text."""
+    """Let a shell of IPython show results as HTML; a terminal still prints their text.
+
+    Nor does it warn that tqdm, which Optuna imports and we do not use, would need ipywidgets.
+    """
+    warnings.filterwarnings("ignore", "IProgress not found", module="tqdm")
     formatter = shell.display_formatter.formatters["text/html"]
     for (module, name), drawing in _DRAWN.items():
         formatter.for_type_by_name(module, name, _drawing(drawing))

@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from ktgdsl.report.formatting import Clock
@@ -27,6 +28,16 @@ KEPT = 10
 
 REDRAW = 0.5
 """Seconds between two drawings, at least."""
+
+_THEME = TerminalTheme(
+    (255, 255, 255),
+    (110, 110, 110),
+    [
+        *((115, 115, 115), (200, 60, 50), (30, 140, 60), (160, 115, 0)),
+        *((60, 120, 210), (165, 80, 170), (0, 135, 145), (140, 140, 140)),
+    ],
+)
+"""Colours that can be read on white and on black, as the ground of a notebook may be."""
 
 _STYLE = "line-height: 1.3; font-family: monospace; white-space: pre; overflow-x: auto"
 
@@ -121,7 +132,8 @@ class NotebookProgress:
         self._drawn = self._clock()
         earlier = len(self._lines) - KEPT
         lines = [f"... and {earlier} lines before"] * (earlier > 0) + self._lines[-KEPT:]
-        self._show(_html(Group(Text("\n".join(lines), style="dim"), view) if lines else view))
+        above = [Text("\n".join([*lines, ""]), style="dim")] if lines else []
+        self._show(_html(Group(*above, view)))
 
 
 def _html(view: RenderableType) -> str:
@@ -132,7 +144,9 @@ def _html(view: RenderableType) -> str:
     )
     console.print(view)
     return console.export_html(
-        inline_styles=True, code_format=f'<pre class="ktgdsl" style="{_STYLE}">{{code}}</pre>'
+        theme=_THEME,
+        inline_styles=True,
+        code_format=f'<pre class="ktgdsl" style="{_STYLE}">{{code}}</pre>',
     )
 
 

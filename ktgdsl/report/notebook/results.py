@@ -1,5 +1,6 @@
 """The results of runs and searches as HTML for a notebook: graph, numbers, curves."""
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from html import escape
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING
 from ktgdsl.diagnostics.render import printable
 from ktgdsl.errors import KtgError
 from ktgdsl.evaluation.result import Evaluation
+from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.curves.charts import Chart, overview
+from ktgdsl.report.curves.charts import overview
 from ktgdsl.report.curves.drawing import chart_drawing
 from ktgdsl.report.curves.recorded import read_run
 from ktgdsl.report.evaluation import samples_text, score_rows, shown_measures
 from ktgdsl.report.formatting import duration
 from ktgdsl.report.pictures.picture import picture
 from ktgdsl.report.pictures.run_accuracies import plan_and_accuracies
+from ktgdsl.report.pictures.shapes import Drawing
 from ktgdsl.report.pictures.svg import svg
 from ktgdsl.report.run_text import accuracy_columns, network_text, role, targets_first
 from ktgdsl.report.search_text import best_graph, comparison, result_notes
@@ -38,7 +41,11 @@ def run_html(result: RunResult) -> str:
     parts = [_heading(result.target, f"{result.nodes[result.target].accuracy}", result.folder)]
     try:
         run = read_run(result.folder, result.folder.name)
-        parts += [_nodes(run.plan, result), _graph(result.folder), _charts(overview(run))]
+        parts += [
+            _nodes(run.plan, result),
+            _graph(result.folder),
+            _drawings(map(chart_drawing, overview(run))),
+        ]
     except KtgError:
         rows = [(name, str(node.accuracy)) for name, node in result.nodes.items()]
         parts.append(_table(("node", "test accuracy"), rows))
@@ -47,7 +54,8 @@ def run_html(result: RunResult) -> str:
 
 def search_html(result: SearchResult) -> str:
     """The best graph, what it compares with, and the curves of the trials."""
-    from ktgdsl.report.curves.recorded_search import read_search  # imports Optuna
+    from ktgdsl.report.curves.front_chart import front_drawings  # imports Optuna
+    from ktgdsl.report.curves.recorded_search import read_search
     from ktgdsl.report.curves.trials import trial_chart
 
     score = result.best.confirmed
@@ -56,7 +64,13 @@ def search_html(result: SearchResult) -> str:
     parts = [_heading(result.target, value, result.folder), _lines(best_graph(result))]
     parts.append(_table(("graph or baseline", *head), rows))
     with suppress(KtgError):  # the folder is gone
-        parts += [_graph(result.folder), _charts([trial_chart(read_search(result.folder))])]
+        search = read_search(result.folder)
+        goals = () if search.plan.search is None else goals_of(search.plan.search)
+        fronts = front_drawings(goals, search.trials)
+        parts += [
+            _graph(result.folder),
+            _drawings([*fronts, chart_drawing(trial_chart(search))]),
+        ]
     about = f"{result.trials:,} trials in {duration(result.seconds)}, in {result.folder}"
     return _block([*parts, _lines(result_notes(result)), _muted(about)])
 
@@ -110,8 +124,8 @@ def _graph(folder: Path) -> str:
         return ""
 
 
-def _charts(charts: Iterable[Chart]) -> str:
-    drawn = "".join(_drawn(svg(chart_drawing(chart))) for chart in charts)
+def _drawings(drawings: Iterable[Drawing]) -> str:
+    drawn = "".join(_drawn(svg(each)) for each in drawings)
     return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{drawn}</div>'
 
 
@@ -121,7 +135,8 @@ def _drawn(picture: str) -> str:
 
 
 def _lines(lines: Iterable[str]) -> str:
-    return "".join(f'<div style="margin: 2px 0">{_text(line)}</div>' for line in lines)
+    shown = (re.sub("`([^`]+)`", r"<code>\1</code>", _text(line)) for line in lines)
+    return "".join(f'<div style="margin: 2px 0">{line}</div>' for line in shown)
 
 
 def _muted(text: str) -> str:

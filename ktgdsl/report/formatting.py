@@ -54,6 +54,10 @@ def shortened(text: str, width: int) -> str:
     return f"{head.rstrip()} …" if space and head.strip() else f"{text[: max(0, width - 1)]}…"
 
 
+_NO_BREAK = "\N{NO-BREAK SPACE}%"
+"""A percent sign, which stays with its number."""
+
+
 def wrapped(text: str, width: int) -> str:
     """Every line that is longer than `width` in several, cut at words and hung under itself."""
     return "\n".join(each for line in text.split("\n") for each in _wrapped(line, width))
@@ -67,11 +71,12 @@ def _wrapped(line: str, width: int) -> list[str]:
     column = re.match(r"\s*\S.*?\s{2,}(?=\S)", line)
     hang = column.end() if column and column.end() <= width // 2 else min(indent + 2, width // 2)
     head, rest = (line[:hang], line[hang:]) if column and hang == column.end() else ("", line)
-    return wrap(
-        rest,
+    lines = wrap(
+        rest.replace(" %", _NO_BREAK),
         width,
         initial_indent=head,
         subsequent_indent=" " * hang,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [each.replace(_NO_BREAK, " %") for each in lines]

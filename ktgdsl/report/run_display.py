@@ -78,14 +78,16 @@ class _RunDisplay:
         if isinstance(event, RunStarted):
             self._progress = RunProgress(event, self._clock)
             for line in (*event.notes, *event.chosen):
-                self._console.print(line, highlight=False, markup=False)
+                print_lasting(self._console, line)
         if isinstance(event, RunFinished):
             width = self._console.width
+            if not event.already:
+                print_lasting(self._console, "")  # between the epochs and the table
             self._draw(result_view(event.plan, event.result, event.already, width))
             self.close()
         elif self._progress is not None:
             for line in lasting_lines(event, self._progress):
-                self._console.print(line, highlight=False, markup=False)
+                print_lasting(self._console, line)
             self._progress(event)
             if isinstance(event, EpochDone):
                 first, *cells = epoch_cells(self._progress, event)
@@ -109,6 +111,11 @@ class _RunDisplay:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def print_lasting(console: Console, line: str) -> None:
+    """Print a line that stays above what is drawn, broken at words."""
+    console.print(Text(wrapped(line, console.width)), soft_wrap=True)
 
 
 def lasting_lines(event: Event, progress: RunProgress) -> list[str]:

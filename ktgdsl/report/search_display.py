@@ -16,7 +16,7 @@ from ktgdsl.plan.model import Graph
 from ktgdsl.report.describe import derived_text
 from ktgdsl.report.formatting import Clock, count, duration, shortened, wrapped
 from ktgdsl.report.narrow import BETWEEN, fitting_columns, fitting_parts
-from ktgdsl.report.run_display import title_line
+from ktgdsl.report.run_display import print_lasting, title_line
 from ktgdsl.report.search_progress import SearchProgress
 from ktgdsl.report.search_text import search_result_text, teacher_text
 from ktgdsl.searching.events import (
@@ -69,15 +69,16 @@ class _SearchDisplay:
         if isinstance(event, SearchStarted):
             self._progress = SearchProgress(event, self._clock)
             for line in event.notes:
-                self._console.print(line, highlight=False, markup=False)
+                print_lasting(self._console, line)
             self._open()
         elif isinstance(event, SearchFinished):
             self.close(erase=True)
-            text = search_result_text(event.plan, event.result, already=event.already)
-            self._console.print(Text(wrapped(text, self._console.width)), soft_wrap=True)
+            width, already = self._console.width, event.already
+            text = search_result_text(event.plan, event.result, already=already, width=width)
+            print_lasting(self._console, text)
         elif self._progress is not None:
             if isinstance(event, TeacherReady):
-                self._console.print(teacher_text(event), highlight=False, markup=False)
+                print_lasting(self._console, teacher_text(event))
             with self._lock:
                 self._progress(event)
             if self._live is not None and self._console.size != self._size:

@@ -10,6 +10,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import columns
 from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
 from ktgdsl.report.front_text import front_text, reached_text, with_front
+from ktgdsl.report.narrow import blocks
 from ktgdsl.report.run_text import pretrained_text
 from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
 from ktgdsl.searching.events import (
@@ -160,14 +161,19 @@ def _check_line(progress: SearchProgress, event: CheckDone) -> str:
     return "  ".join([*cells, *_left(progress)])
 
 
-def search_result_text(plan: Plan, result: SearchResult, *, already: bool = False) -> str:
-    """The result of a search as plain lines: the best graph, what it compares with, the cost."""
+def search_result_text(
+    plan: Plan, result: SearchResult, *, already: bool = False, width: int | None = None
+) -> str:
+    """The result of a search as plain lines: the best graph, what it compares with, the cost.
+
+    The table has a line for each of its cells where it is wider than `width`.
+    """
     states = {**dict.fromkeys(STATES, 0), **result.states}
     all_epochs = result.trials * result.epochs
     lines = [*best_graph(result), ""]
     if result.front:
         lines.append(front_text(result))
-    lines += [*columns(comparison(result)), "", *result_notes(result), ""]
+    lines += [*_comparison_lines(result, width), "", *result_notes(result), ""]
     lines.append(
         f"{count(result.trials, 'trial')}: "
         f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
@@ -185,6 +191,14 @@ def search_result_text(plan: Plan, result: SearchResult, *, already: bool = Fals
         lines.append(f"measure its networks as they were trained here: ktgc eval {kept}")
     lines.append(f"train the best graph on all training samples: ktgc run {best}")
     return "\n".join(lines)
+
+
+def _comparison_lines(result: SearchResult, width: int | None) -> list[str]:
+    rows = comparison(result)
+    lines = columns(rows)
+    if width is not None and max(map(len, lines)) > width:
+        return blocks(rows[0], rows[1:], width)
+    return lines
 
 
 def best_graph(result: SearchResult) -> list[str]:

@@ -224,6 +224,7 @@ def test_long_lines_are_broken_at_words_and_hang_under_their_value() -> None:
     assert wrapped("one two three", 8) == "one two\n  three"
     assert wrapped("fits", 4) == "fits"
     assert wrapped("indivisible", 4) == "indivisible"
+    assert wrapped("it reaches 70.40 % on digits", 17) == "it reaches\n  70.40 % on\n  digits"
 
 
 def test_a_line_is_cut_at_a_word() -> None:

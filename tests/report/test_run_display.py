@@ -452,6 +452,7 @@ def test_the_result_takes_the_place_of_the_progress() -> None:
     assert "98.30 ± 0.42 % (n = 2)" in next(line for line in lines if line.startswith("a "))
     assert "finished in 1 min 23 s, everything is in runs/tiny" in "\n".join(lines)
     assert not any("epoch" in line for line in lines)
+    assert lines[0] == ""  # between the epochs and the result
     assert written.endswith("\x1b[?25h")
 
 

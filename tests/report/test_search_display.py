@@ -755,6 +755,13 @@ def test_the_report_with_further_seeds() -> None:
         "\n"
     )
     assert "already finished: it took 3 min 05 s" in text
+    narrow = search_result_text(space(60, confirm=3), confirmed, width=60)
+    assert (
+        "trial 17\n"
+        "  in the search  97.25 %\n"
+        "  further seeds  96.00 ± 1.00 % (n = 3)\n"
+        "  graph          top/01.ktg\n"
+    ) in narrow
 
 
 @pytest.mark.parametrize(("alone", "told"), [(97.29, False), (97.297, True), (98.0, True)])

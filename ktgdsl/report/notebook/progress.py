@@ -31,13 +31,16 @@ REDRAW = 0.5
 
 _THEME = TerminalTheme(
     (255, 255, 255),
-    (110, 110, 110),
+    (0, 0, 0),
     [
         *((115, 115, 115), (200, 60, 50), (30, 140, 60), (160, 115, 0)),
         *((60, 120, 210), (165, 80, 170), (0, 135, 145), (140, 140, 140)),
     ],
 )
-"""Colours that can be read on white and on black, as the ground of a notebook may be."""
+"""Colours that can be read on white and on black, as the ground of a notebook may be.
+
+What is dim is half-way between these two; other text has the colour of the notebook.
+"""
 
 _STYLE = "line-height: 1.3; font-family: monospace; white-space: pre; overflow-x: auto"
 

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,8 +28,7 @@ from unittest.mock import patch
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import search_run
-from ktgdsl.searching import worker_process as process
+from ktgdsl.searching import search_run, worker_process
 from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.search import resume as resume_search
 from ktgdsl.searching.search import search
@@ -173,8 +174,9 @@ def _work(descriptor: int, log: str) -> None:
         os._exit(0)  # threads that the owner had, and for which libraries would wait, are not here
 
 
-def search_as_owner(space: str, folder: Path, kills: int = 0, seed: int = 0) -> None:
-    """Search as an owner whose workers are killed so many times; each kill is a line of a file.
+@contextmanager
+def killing_workers(kills: int, seed: int, noted: Path) -> Iterator[None]:
+    """Kill so many workers of the searches of a `with` block; each kill is a line of a file.
 
     Kills come so fast that a trial may lose 30 workers, instead of 3, before it fails.
     """
@@ -187,7 +189,7 @@ def search_as_owner(space: str, folder: Path, kills: int = 0, seed: int = 0) -> 
             if alive := [each for each in workers if each.poll() is None]:
                 os.kill(draw.choice(alive).pid, signal.SIGKILL)
                 left -= 1
-                with (folder.parent / "kills.txt").open("a") as lines:
+                with noted.open("a") as lines:
                     lines.write("x\n")
 
     def start(_command: object, **options: Any) -> _Worker:
@@ -197,13 +199,21 @@ def search_as_owner(space: str, folder: Path, kills: int = 0, seed: int = 0) -> 
 
     pool = functools.partial(Pool, attempts=30)
     subprocesses = SimpleNamespace(**{**vars(subprocess), "Popen": start})
-    with patch.object(search_run, "Pool", pool), patch.object(process, "subprocess", subprocesses):
+    with (
+        patch.object(search_run, "Pool", pool),
+        patch.object(worker_process, "subprocess", subprocesses),
+    ):
         threading.Thread(target=kill, daemon=True).start()
+        yield
+
+
+def search_as_owner(space: str, folder: Path, kills: int = 0, seed: int = 0) -> None:
+    """Search as an owner so many of whose workers are killed."""
+    with killing_workers(kills, seed, folder.parent / "kills.txt"):
         if folder.exists():
             resume_search(folder)
         else:
-            plan = ktgdsl.loads(space)
-            search(plan, out=folder, device="cpu", workers=2)
+            search(ktgdsl.loads(space), out=folder, device="cpu", workers=2)
 
 
 def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int = 0) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.report.curves.shown import curves as curves
     from ktgdsl.report.notebook.progress import progress as progress
+    from ktgdsl.searching.joined_search import join as join
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
     from ktgdsl.tracking.log import log_to as log_to
@@ -51,6 +52,7 @@ _MODULES = {
     "curves": "ktgdsl.report.curves.shown",
     "evaluate": "ktgdsl.evaluation.evaluate",
     "export": "ktgdsl.exporting.export",
+    "join": "ktgdsl.searching.joined_search",
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",

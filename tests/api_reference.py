@@ -25,7 +25,7 @@ A `FolderPath` is a path, as text or a `Path`, or the result of a run or a searc
 GROUPS = {
     "Specs and plans": ("load", "loads", "check", "complete", "Plan"),
     "Training": ("run", "resume", "build", "stepper", "TrainingGraph", "Output"),
-    "Searching": ("search", "SearchOutcome"),
+    "Searching": ("search", "join", "SearchOutcome"),
     "Watching and logging": ("progress", "curves", "log_to"),
     "Trained networks": ("load_network", "evaluate", "Evaluation", "export"),
     "Errors": ("KtgError", "SpecError", "RunError", "Diagnostic"),

@@ -37,18 +37,22 @@ def join(
 ) -> SearchOutcome:
     """Take part in a search whose study is in a PostgreSQL database, and keep it in a folder.
 
-    Processes may come and go at any time. When one is lost, and gives no sign of life for a minute,
-    another trains its trial again; all of them wait until every trial and every training that
-    judges the result is over. Each then has the same result in its own folder, which is like that
-    of a search in one process. Of a search that is over, this writes the result.
+    Processes may join and leave at any time. When one has sent no heartbeat for a minute, another
+    trains its trial again. All wait until every trial, and every training that judges the result,
+    is over; each then has the same result in its own folder, which is like that of `search`. Where
+    the search is over already, its result is written.
 
     Args:
         plan: the space, equal for all processes.
         storage: the database, as in "postgresql://USER@HOST/DATABASE"; libpq finds a password in
             PGPASSWORD or in the file that PGPASSFILE names.
-        is_new: whether there must not be such a search yet.
+        is_new: whether the search has to be new, and one in the database is an error (E511).
         out: the folder of this process, new or empty; by default `runs/NAME`, `runs/NAME-2` ...
-        workers, device, listener, deterministic: as of `search`, for this process.
+        workers: how many trials this process trains at a time; by default as of `search`.
+        device: as of `search`, for this process.
+        listener: is called with every event of this process, and with the ends of other
+            processes' trials.
+        deterministic: as of `search`, for this process.
 
     Raises:
         RunError: as `search` does; and where the database cannot be used, does not answer for five

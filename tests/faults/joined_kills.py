@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 import ktgdsl
 from ktgdsl.searching import claims, joined_coordinator, participation
 from ktgdsl.searching.joined_search import join
@@ -101,6 +99,8 @@ def killed_join(trials: int, owners: int, kills: int, folder: Path, seed: int = 
 
 def accounted(postgres: Server) -> Any:
     """How many trials the tables have, of how many graphs, and how often one was lost."""
+    import psycopg
+
     query = "SELECT count(*), count(DISTINCT graph), sum(attempt - 1) FROM ktgdsl_trials"
     with psycopg.connect(postgres.address) as connection:
         return connection.execute(query).fetchone()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.damage import outcomes, readers
 from tests.faults.full_disk import filled_search
+from tests.faults.joined_kills import killed_join
 from tests.faults.kills import RUNS, killed_run, killed_search
 from tests.faults.soak import soak
 
@@ -46,6 +47,11 @@ def test_a_run_that_is_killed_again_and_again_ends_equal(tmp_path: Path, case: s
 @pytest.mark.slow
 def test_a_search_whose_owner_and_workers_are_killed_ends_equal(tmp_path: Path) -> None:
     assert "12 kills of workers" in killed_search(40, 3, 4, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_shared_search_whose_processes_and_workers_are_killed_ends_equal(tmp_path: Path) -> None:
+    assert "8 kills of workers and 4 of processes" in killed_join(20, 4, 2, tmp_path)
 
 
 @pytest.mark.slow

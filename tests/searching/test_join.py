@@ -10,7 +10,6 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.searching import joined_coordinator
 from ktgdsl.searching.events import Event, TrialReported
-from ktgdsl.searching.joined_search import join
 from ktgdsl.searching.search_run import SearchInterrupted
 from tests.faults.kills import rows
 from tests.searching.postgres import PASSWORD, Server
@@ -45,7 +44,7 @@ def test_an_interrupted_process_joins_again_and_later_ones_fetch_the_result(
             raise KeyboardInterrupt
 
     with pytest.raises(SearchInterrupted, match="0 of 2 trials are over and kept in the database"):
-        join(ktgdsl.load("space.ktg"), postgres.careful, out="one", listener=interrupt)
+        ktgdsl.join(ktgdsl.load("space.ktg"), postgres.careful, out="one", listener=interrupt)
     assert cli.main(["search", "--resume", "one"]) == 1
     refused = capfd.readouterr().err
     assert "the trials of the search in one are in the database postgresql://careful@" in refused

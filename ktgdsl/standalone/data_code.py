@@ -12,6 +12,7 @@ from ktgdsl.standalone.source import Definitions
 from ktgdsl.standalone.text import block, literal
 from ktgdsl.training import digits
 from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.datasets.masks import is_labeled
 from ktgdsl.training.datasets.order import mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import augmentation
 from ktgdsl.training.datasets.subsets import keep_labels, stratified
@@ -87,6 +88,9 @@ def _split(data: DataPlan, own: OwnData, used: Definitions) -> str:
         body += f".sub({mean}).div({std})" if own.floats else f".sub_({mean}).div_({std})"
     kind = "DrawnImages" if own.random else "Tensor"
     numbers = "float32" if own.floats else "uint8"
+    labels = "labels (N,), -1 where there is none"
+    if data.known_facts.masks:
+        labels = "masks (N, H, W), -1 where a pixel has no label"
     fields = [f"image: {kind}", "label: Tensor"]
     if computed:
         used.add(image_reading.mean_and_std)
@@ -94,7 +98,7 @@ def _split(data: DataPlan, own: OwnData, used: Definitions) -> str:
     return block(
         "@dataclass",
         "class Split:",
-        f'    """Images (N, C, H, W) {numbers} and labels (N,), -1 where there is none."""',
+        f'    """Images (N, C, H, W) {numbers} and {labels}."""',
         "",
         [f"    {each}" for each in fields],
         "",
@@ -130,7 +134,13 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     label = f"train.label{learned}"
     if data.labeled_samples is not None:
         used.add(keep_labels)
-        label = f'keep_labels({label}, {data.labeled_samples}, derive(seed, "labeled"))'
+        count = data.labeled_samples
+        kept = f'keep_labels({_stratum(data, used)}{learned}, {count}, derive(seed, "labeled"))'
+        if data.known_facts.masks:
+            lines.append(f"kept = {kept} >= 0")
+            label = f"torch.where(kept[:, None, None], {label}, -1)"
+        else:
+            label = kept
     results = [f"Split(train.image{learned}, {label})"]
     if data.holdout:
         results.append("Split(train.image[held_out], train.label[held_out])")
@@ -155,9 +165,17 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
         f'    """The samples {what} to test on."""',
         f"    train, test = {found}",
         [f"    {line}" for line in [*lines, *statistics]],
-        f"    splits = {', '.join(results)}",
+        f"    splits = [{', '.join(results)}]",
         f"    return tuple(Split({moved}) for each in splits)",
     )
+
+
+def _stratum(data: DataPlan, used: Definitions) -> str:
+    """An expression for a number (N,) of each training sample, -1 where it has no label."""
+    if not data.known_facts.masks:
+        return "train.label"
+    used.add(is_labeled)
+    return "is_labeled(train.label)"
 
 
 def _learned(data: DataPlan, used: Definitions) -> Iterator[str]:
@@ -166,23 +184,27 @@ def _learned(data: DataPlan, used: Definitions) -> Iterator[str]:
         return
     used.add(stratified)
     yield "learned = torch.arange(len(train.label))"
+    stratum = _stratum(data, used)
+    if stratum != "train.label":
+        yield f"labeled_or_not = {stratum}"
+        stratum = "labeled_or_not"
     partly = data.known_facts.train_labeled is not None
     if data.samples is not None and not partly:
         count = data.train_samples
-        yield f'learned = learned[stratified(train.label, {count}, derive(seed, "samples"))]'
+        yield f'learned = learned[stratified({stratum}, {count}, derive(seed, "samples"))]'
     elif data.samples is not None:
         count = data.labeled_train_samples
-        counts = f"(train.label >= 0, {count}), (train.label < 0, {data.train_samples - count})"
+        counts = f"({stratum} >= 0, {count}), ({stratum} < 0, {data.train_samples - count})"
         yield "mask = torch.zeros(len(train.label), dtype=torch.bool)"
         yield f"for part, count in ({counts}):"
-        yield '    mask[part] = stratified(train.label[part], count, derive(seed, "samples"))'
+        yield f'    mask[part] = stratified({stratum}[part], count, derive(seed, "samples"))'
         yield "learned = learned[mask]"
     if data.holdout:
         labeled = "labeled" if partly else "learned"
         if partly:
-            yield "labeled = learned[train.label[learned] >= 0]"
+            yield f"labeled = learned[{stratum}[learned] >= 0]"
         yield (
-            f"mask = stratified(train.label[{labeled}], {data.held_out_samples}, "
+            f"mask = stratified({stratum}[{labeled}], {data.held_out_samples}, "
             'derive(seed, "validation"))'
         )
         if partly:
@@ -194,19 +216,19 @@ def _learned(data: DataPlan, used: Definitions) -> Iterator[str]:
 
 def _batches(data: DataPlan, own: OwnData, needed: tuple[str, ...], used: Definitions) -> str:
     """`batches`: what an epoch trains with."""
-    augment, drop = augmentation(data), data.drop_last
+    augment, drop, masks = augmentation(data), data.drop_last, data.known_facts.masks
     if data.labeled_batch is None:
         used.add(shuffled)
         order = f"shuffled(len(split.label), BATCH, seed, epoch, drop_last={drop})"
         left = "samples that fill no batch are left out" if drop else "the last may be smaller"
     else:
         used.add(mixed)
-        order = (
-            f"mixed(split.label.cpu(), BATCH, {data.labeled_batch}, seed, epoch, drop_last={drop})"
-        )
+        label = "is_labeled(split.label.cpu())" if masks else "split.label.cpu()"
+        order = f"mixed({label}, BATCH, {data.labeled_batch}, seed, epoch, drop_last={drop})"
         left = "some samples of each have a label, and the others none"
     second = "second_view" in needed
     first = other = "split.image[chosen]"
+    label = "split.label[chosen]"
     if own.random:
         first += '.read(derive(seed, "read", epoch))'
         other += '.read(derive(seed, "read", 1, epoch))'
@@ -214,16 +236,13 @@ def _batches(data: DataPlan, own: OwnData, needed: tuple[str, ...], used: Defini
     if augment is not None:
         draws = ["    crops = AUGMENT.draw(len(order.sample), seed, epoch).to(device)"]
         first = f"AUGMENT.apply({first}, crops[part])"
+        if masks:
+            label = f"AUGMENT.apply_to_masks({label}, crops[part])"
         if second:
             draws += ["    others = AUGMENT.draw(len(order.sample), seed, epoch, 1).to(device)"]
             other = f"AUGMENT.apply({other}, others[part])"
         draws.append("    start = 0")
-    parts = {
-        "image": f"split.normalized({first})",
-        "label": "split.label[chosen]",
-        "sample": "chosen",
-        "second_view": f"split.normalized({other})",
-    }
+    parts = {"image": "image", "label": label, "sample": "chosen", "second_view": "second_view"}
     kinds = ", ".join(["Tensor"] * len(needed))
     return block(
         f"def batches(split: Split, seed: int, epoch: int) -> Iterator[tuple[{kinds}]]:",
@@ -233,6 +252,8 @@ def _batches(data: DataPlan, own: OwnData, needed: tuple[str, ...], used: Defini
         draws,
         "    for chosen in order.sample.to(device).split(order.batch):",
         "        part = slice(start, start + len(chosen))" if augment is not None else None,
+        f"        image = split.normalized({first})",
+        f"        second_view = split.normalized({other})" if second else None,
         f"        yield {', '.join(parts[each] for each in needed)}",
         "        start += len(chosen)" if augment is not None else None,
     )

@@ -91,12 +91,12 @@ def _made(node: Node, plan: Plan, used: Definitions) -> str:
     """A call that makes the network of a node, with `{}` for its name."""
     if node.network.name in BUILT_IN:
         return f"new_network({_braced(_make(node, plan, used))}, seed, {{}}, device)"
-    used.imports.add("from functools import partial")
     if node.network.name == "python":
         used.add(new_own_network)
         make, shape = _braced(_own(node, used)), literal(plan.data.shape)
         return f"new_own_network({make}, {shape}, seed, {{}}, device)"
     used.add(new_library_network)
+    used.imports.add("from functools import partial")
     make = _braced(_of_library(node, plan, used))
     return f"new_library_network({make}, seed, {{}}, device)"
 
@@ -128,7 +128,10 @@ def _own(node: Node, used: Definitions) -> str:
     module, _, function = str(arguments.pop("function")).partition(":")
     name = own_name(module, function)
     used.own.add(import_line(name, (module, function)))
-    return f"partial({name}, {options(arguments)})" if arguments else name
+    if not arguments:
+        return name
+    used.imports.add("from functools import partial")
+    return f"partial({name}, {options(arguments)})"
 
 
 def forward_streams(plan: Plan, used: Definitions) -> list[str]:

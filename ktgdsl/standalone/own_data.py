@@ -40,9 +40,9 @@ class OwnData:
 def own_data(data: DataPlan) -> OwnData | None:
     """What the function gives for both splits; of Datasets by some of their samples.
 
-    None where data are not the user's, or a sample has more than one label.
+    None where data are not the user's, or a sample has several labels.
     """
-    if data.source.name != "python" or data.labels or data.known_facts.masks:
+    if data.source.name != "python" or data.labels:
         return None
     arguments = dict(data.source.arguments)
     function = str(arguments.pop("function"))
@@ -57,10 +57,15 @@ def own_data(data: DataPlan) -> OwnData | None:
 
 
 def _read(result: Any, data: DataPlan) -> OwnData:
+    masks = data.known_facts.masks
     if isinstance(result, tuple):
         image = as_tensor(result[0])
+        if masks and np.shape(result[1]) != (len(image), *image.shape[2:]):
+            return OwnData(problem="gives masks of another shape than (samples, height, width)")
         text = _pixels("torch.as_tensor(image)", image.dtype)
         return OwnData(text, floats=image.is_floating_point())
+    if masks:
+        return OwnData(problem="gives masks by a Dataset, and a script reads them from arrays")
     images = UserImages(result, str(data.source), any_size=data.resize is not None)
     with preserved():
         samples = [result[i] for i in range(0, len(result), max(1, len(result) // PROBES))]

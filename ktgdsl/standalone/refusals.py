@@ -28,8 +28,8 @@ def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
     if data.labels:
         yield _refusal("no script can have samples with several labels yet", subject)
         return
-    if data.known_facts.masks:
-        yield _refusal("no script can have data with masks yet", subject)
+    if data.known_facts.masks and (own is None or data.resize is not None):
+        yield _refusal("no script can have masks of files, or that are resized, yet", subject)
         return
     if own is not None and own.problem is not None:
         yield _refusal(f"no script can have the data {data.source}: it {own.problem}", subject)

@@ -41,6 +41,7 @@ class Definitions:
         imports: the lines that import what they use of other packages.
         own: the lines that import functions of the user's.
         written: the names of functions that are not of the package.
+        unused: the names of methods that are left out.
     """
 
     names: dict[Place, str] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Definitions:
     imports: set[str] = field(default_factory=set)
     own: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+    unused: frozenset[str] = UNUSED
 
     def fresh(self, name: str) -> str:
         """The name for a function that is written, with a `_` where another has it already."""
@@ -92,7 +94,7 @@ class Definitions:
     def _text(self, place: Place, source: _Source) -> str:
         module, name = place
         node = source.definitions[name]
-        omitted = [*_omitted(node)]
+        omitted = [*_omitted(node, self.unused)]
         changed: dict[tuple[int, int], tuple[int, str]] = {}
         for known, used in _names(node, omitted):
             if known in source.definitions:
@@ -173,7 +175,7 @@ def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(each.lineno for each in decorators)])
 
 
-def _omitted(node: ast.stmt) -> Iterator[tuple[int, int]]:
+def _omitted(node: ast.stmt, unused: frozenset[str]) -> Iterator[tuple[int, int]]:
     """The lines of decorators that only register, and of methods that no script calls."""
     for decorator in getattr(node, "decorator_list", ()):
         match decorator:
@@ -181,7 +183,7 @@ def _omitted(node: ast.stmt) -> Iterator[tuple[int, int]]:
                 assert decorator.end_lineno is not None
                 yield decorator.lineno, decorator.end_lineno
     for each in getattr(node, "body", ()):
-        if isinstance(each, ast.FunctionDef) and each.name in UNUSED:
+        if isinstance(each, ast.FunctionDef) and each.name in unused:
             assert each.end_lineno is not None
             yield _first_line(each) - 1, each.end_lineno  # with the blank line before it
 

@@ -24,7 +24,7 @@ from ktgdsl.standalone.module_code import (
 from ktgdsl.standalone.network_code import follower_networks, forward_streams, new_networks
 from ktgdsl.standalone.phase_code import PhaseCode, Setting, evaluation_text, phase_code
 from ktgdsl.standalone.refusals import network_refusals
-from ktgdsl.standalone.source import Definitions
+from ktgdsl.standalone.source import UNUSED, Definitions
 from ktgdsl.standalone.text import block, literal
 
 
@@ -54,7 +54,8 @@ class TrainingCode:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.used = Definitions()
+        masks = plan.data.known_facts.masks
+        self.used = Definitions(unused=UNUSED if masks else UNUSED | {"apply_to_masks"})
         self._plan = plan
         self._program = program_of(plan)
         self._networks = make_networks(plan)

@@ -61,6 +61,19 @@ def floats(split: str) -> tuple[np.ndarray, list[int]]:
     return (image / 255).astype(np.float32), label
 
 
+def pixelwise() -> nn.Module:
+    """Logits (B, 3, 8, 8)."""
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1))
+
+
+def masks(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images with a label for each pixel, some of which, and some images, have none."""
+    image, _ = data(split, 24)
+    mask = (image[:, 0] // 40).astype(np.int16).clip(0, 3) - 1
+    mask[::7] = -1
+    return image, mask
+
+
 def partly_labeled(split: str) -> tuple[np.ndarray, list[int]]:
     """The same, and to train on some without a label."""
     image, label = data(split, 30)
@@ -81,6 +94,13 @@ class Samples:
 
     def __getitem__(self, index: int) -> Any:
         return self.image[index], self.label[index]
+
+
+class MaskSamples(Samples):
+    """Pairs of an image and its mask."""
+
+    def __getitem__(self, index: int) -> Any:
+        return self.image[index], np.eye(8, dtype=np.int64)
 
 
 class Dicts(Samples):

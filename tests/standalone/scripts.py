@@ -81,7 +81,13 @@ def written_parts(script: str) -> str:
         assert node.end_lineno is not None
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             text = ast.get_source_segment(script, node) or ""
-            if unquoted(text) in package or f"class {node.name}(" in package:
+            methods = [
+                each
+                for each in (node.body if isinstance(node, ast.ClassDef) else ())
+                if isinstance(each, ast.FunctionDef)
+            ]
+            texts = [ast.get_source_segment(script, each) or "" for each in methods] or [text]
+            if unquoted(text) in package or all(unquoted(each) in package for each in texts):
                 first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
                 lines[first - 1 : node.end_lineno] = [f"... {node.name}"]
     return "\n".join(lines) + "\n"

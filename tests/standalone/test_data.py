@@ -65,6 +65,17 @@ def test_folders_of_images(photos: Path, crop: str) -> None:
     assert differing(plan_of(f'folder("{photos}") {{ batch = 4  resize = [8, 8] {crop} }}')) == []
 
 
+@pytest.mark.parametrize(
+    "settings", ["labeled = 8  labeled_batch = 1", "samples = 20  validation = 4  holdout = true"]
+)
+def test_masks(settings: str) -> None:
+    block = f'python("tests.standalone.own:masks") {{ batch = 4  augment = paper  {settings} }}'
+    nodes = 'node a, b = python("tests.standalone.own:pixelwise") target a'
+    edges = "edge label -> * edge a <-> b : kl(T=2) via correct"
+    train = "train { epochs = 2 }"
+    assert differing(complete(sound(graph(f"{nodes} {edges}", f"data {block} {train}")))) == []
+
+
 def test_tiny_imagenet(tmp_path: Path) -> None:
     lookalikes.tiny_imagenet(tmp_path)
     plan = sound(graph(NODE, f'data tiny_imagenet {{ batch = 6  root = "{tmp_path}" }}'))

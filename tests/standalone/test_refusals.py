@@ -68,6 +68,8 @@ def test_networks_that_are_refused_once_they_are_made() -> None:
     [
         ("Mixed", "", "it gives samples of several forms"),
         ("Unlabeled", "classes = 3", "it gives samples without a label"),
+        ("masks", "resize = 4", "masks of files, or that are resized"),
+        ("MaskSamples", "", "it gives masks by a Dataset"),
         ("Flipped", "labeled = 6  labeled_batch = 2", "`labeled_batch` of a Dataset whose samples"),
     ],
 )

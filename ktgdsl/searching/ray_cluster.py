@@ -18,6 +18,15 @@ NODE_TIMEOUT = 300.0
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for the address of a cluster to accept a connection."""
 
+HEAD_TIMEOUT = 10.0
+"""Seconds that the head of the cluster may be gone: Ray itself ends our process after 60."""
+
+HEAD_INTERVAL = 1.0
+"""Seconds between two looks whether it is there."""
+
+HEAD_ANSWER = 1.0
+"""Seconds that it has to answer."""
+
 Resources = Mapping[str, float]
 """What a worker reserves on a node: numbers of `CPU` and `GPU`, perhaps fractions."""
 
@@ -111,3 +120,29 @@ class NodeWait:
         if time.monotonic() - self._placed > NODE_TIMEOUT and not slots(nodes(), resources):
             help = "add such a node, or ask for less: OMP_NUM_THREADS, --gpus-per-worker"
             raise RunError.single("E504", no_node_for(resources), help=help)
+
+
+class HeadWatch:
+    """Looks whether the head of the cluster, which Ray cannot do without, accepts connections."""
+
+    def __init__(self, address: str) -> None:
+        """Watch the head at `address`, host and port with a colon between."""
+        host, _, port = address.rpartition(":")
+        self._address = host.strip("[]"), int(port)
+        self._answered = self._looked = time.monotonic()
+
+    def require_head(self) -> None:
+        """Raise RunError (E504), caused by a ConnectionError, where it is gone for too long."""
+        if (now := time.monotonic()) - self._looked < HEAD_INTERVAL:
+            return
+        self._looked = now
+        try:
+            socket.create_connection(self._address, timeout=HEAD_ANSWER).close()
+        except OSError as error:
+            if now - self._answered > HEAD_TIMEOUT:
+                where = f"at {self._address[0]}:{self._address[1]}"
+                message = f"the head of the Ray cluster {where} is gone: {error.strerror or error}"
+                help = "the nodes end without it; see its logs, in /tmp/ray/session_latest/logs"
+                raise RunError.single("E504", message, help=help) from ConnectionError(str(error))
+        else:
+            self._answered = now

@@ -11,6 +11,7 @@ from ktgdsl.searching.protocol import Setup
 from ktgdsl.searching.ray_agent import Agent
 from ktgdsl.searching.ray_cluster import (
     NODE_TIMEOUT,
+    HeadWatch,
     NodeWait,
     Resources,
     connected,
@@ -48,6 +49,7 @@ class RayEngine:
         self._gpus = gpus
         self._agent = ray.remote(max_restarts=0, concurrency_groups={"read": 1})(Agent)
         self._node_wait = NodeWait()
+        self._head = HeadWatch(ray.get_runtime_context().gcs_address)
 
     @property
     def environment_fields(self) -> Mapping[str, Any]:
@@ -102,6 +104,7 @@ class RayEngine:
         resources = self._resources(device, 1)
         result = ray.remote(function).options(**options(resources)).remote()
         while not ray.wait([result], timeout=1.0)[0]:
+            self._head.require_head()
             self._node_wait.require_node(resources)
         answer: _T = ray.get(result)
         return answer
@@ -113,8 +116,12 @@ class RayEngine:
         return RayWorker(number, setup, agent.remote(), resources, self._node_wait)
 
     def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
-        """Wait until one of the calls of actors has returned."""
+        """Wait until one of the calls of actors has returned.
+
+        Raises RunError (E504) where the cluster is lost.
+        """
         ray.wait([*inboxes], timeout=timeout)
+        self._head.require_head()
 
     def _resources(self, device: str, threads: int) -> Resources:
         """The resources of a worker."""

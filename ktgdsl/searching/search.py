@@ -95,7 +95,7 @@ def search(
         folder = create_search_folder(
             plan, identity, place, out, workers, device, deterministic, noted
         )
-        with folder.run.locked(), _explaining_full_disks(folder):
+        with folder.run.locked(), _explaining_how_to_go_on(folder):
             return SearchRun(plan, folder, listener, sampler, pruner, place).run()
 
 
@@ -178,7 +178,7 @@ def resume(
             if workers is not None:
                 environment["workers"] = workers
             opened.run.write_environment({**environment, **place.environment_fields})
-            with _explaining_full_disks(opened):
+            with _explaining_how_to_go_on(opened):
                 return SearchRun(plan, opened, listener, sampler, pruner, place).run()
 
 
@@ -266,13 +266,18 @@ def _require_same_split(path: Path, noted: Mapping[str, Any], plan: Plan) -> Non
 
 
 @contextmanager
-def _explaining_full_disks(folder: SearchFolder) -> Iterator[None]:
-    """Let an error about a full disk say how to resume once there is room."""
+def _explaining_how_to_go_on(folder: SearchFolder) -> Iterator[None]:
+    """Let an error about a full disk or a lost cluster say how to resume once that is mended."""
     try:
         yield
     except RunError as error:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in FULL:
+        if (first := _what_to_mend(error.__cause__)) is None:
             raise
-        help = f"make room, then go on with: ktgc search --resume {shlex.quote(str(folder.path))}"
+        help = f"{first}, then go on with: ktgc search --resume {shlex.quote(str(folder.path))}"
         raise RunError([replace(each, help=help) for each in error.diagnostics]) from error
+
+
+def _what_to_mend(cause: BaseException | None) -> str | None:
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        return "make room"
+    return "start Ray again" if isinstance(cause, ConnectionError) else None

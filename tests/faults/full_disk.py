@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.faults.kills import SPACE, rows, search_as_owner
+from tests.faults.kills import SPACE, assert_equal_searches, search_as_owner
 from tests.forked import Forked
 
 MEGABYTES = 8
@@ -69,9 +69,7 @@ def filled_search(trials: int, fills: int, folder: Path, seed: int = 0) -> str:
         code = Forked(search_as_owner, space, disk / "s", output=log).wait(1200)
         assert code == 0, log.read_text()
         assert undisturbed.wait(1200) == 0
-        assert rows(disk / "s") == rows(folder / "whole")
-        best = [(path / "best.ktg").read_bytes() for path in (disk / "s", folder / "whole")]
-        assert best[0] == best[1]
+        assert_equal_searches(disk / "s", folder / "whole")
     return f"a search of {trials} trials, disk full {done} times: {dict(said)}, equal in the end"
 
 

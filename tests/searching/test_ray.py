@@ -1,6 +1,7 @@
 """Workers as actors of a real Ray of several nodes, one of which is killed in the middle."""
 
 import re
+import signal
 import socket
 import tempfile
 import time
@@ -24,7 +25,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from ktgdsl.searching import ray_cluster  # noqa: E402
 from ktgdsl.searching.engines import open_engine  # noqa: E402
-from ktgdsl.searching.ray_cluster import slots  # noqa: E402
+from ktgdsl.searching.ray_cluster import HeadWatch, slots  # noqa: E402
 from ktgdsl.searching.ray_engine import RayEngine  # noqa: E402
 from ktgdsl.searching.ray_worker import RayWorker  # noqa: E402
 
@@ -39,7 +40,17 @@ def temporary() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def cluster(temporary: Path) -> Iterator[Any]:
+def own_signals() -> Iterator[None]:
+    """The handlers of this process, which starting a node replaces."""
+    numbers = signal.SIGINT, signal.SIGTERM
+    handlers = [signal.getsignal(each) for each in numbers]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def cluster(own_signals: None, temporary: Path) -> Iterator[Any]:
     """Two nodes with a CPU each; one of them is the head."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -55,7 +66,9 @@ def cluster(temporary: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def engine(cluster: Any) -> Iterator[RayEngine]:
+    on_term = signal.getsignal(signal.SIGTERM)
     with open_engine("ray") as opened:
+        assert signal.getsignal(signal.SIGTERM) is on_term
         until = time.monotonic() + 60
         while sum(each.get("CPU", 0) for each in ray_cluster.nodes()) < 2:
             assert time.monotonic() < until
@@ -201,3 +214,21 @@ def test_shares_of_nodes() -> None:
     assert slots(nodes, {"CPU": 1.0, "GPU": 0.5}) == 2 + 2 + 0
     assert slots([{"CPU": 99.0, "GPU": 1.0}], {"CPU": 1.0, "GPU": 0.1}) == 10
     assert slots(nodes, {"CPU": 1.0, "GPU": 4.0}) == 0
+
+
+def test_a_head_that_is_gone_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "HEAD_INTERVAL", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        watch = HeadWatch(address)
+        watch.require_head()
+    watch.require_head()  # it may come back
+    monkeypatch.setattr(ray_cluster, "HEAD_TIMEOUT", 0.0)
+    with pytest.raises(RunError, match="the head of the Ray cluster") as raised:
+        watch.require_head()
+    (diagnostic,) = raised.value.diagnostics
+    assert diagnostic.code == "E504"
+    assert diagnostic.message == (
+        f"the head of the Ray cluster at {address} is gone: Connection refused"
+    )
+    assert isinstance(raised.value.__cause__, ConnectionError)  # by which the search says more

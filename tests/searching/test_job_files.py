@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import yaml
 from ktgdsl.searching.job_files import Job, k8s_job, slurm_job
 
 JOB = Job(
-    name="my graph",
+    name="my_graph",
     file="a space.ktg",
     space="graph g {}\n# a comment: with a colon\n",
     options=("--set", "train.epochs=2"),
@@ -43,6 +44,37 @@ def test_each_task_of_slurm_joins_the_search(tmp_path: Path) -> None:
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "KTGDSL_STORAGE: the database" in failed.stderr
+
+
+SLURM = """
+ClusterName=test
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort=9
+AuthType=auth/none
+GresTypes=gpu
+MessageTimeout=1
+"""
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no Slurm")
+def test_slurm_reads_the_options_of_the_script(tmp_path: Path) -> None:
+    """As far as `sbatch` does it before it asks a controller, of which there is none."""
+    (tmp_path / "slurm.conf").write_text(SLURM)
+
+    def submitted(script: str) -> str:
+        (tmp_path / "job").write_text(script)
+        environment = {**os.environ, "SLURM_CONF": str(tmp_path / "slurm.conf")}
+        command = ["sbatch", "--test-only", str(tmp_path / "job")]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.stderr
+
+    script = slurm_job(JOB)
+    assert submitted(script).startswith("allocation failure: Unable to contact slurm controller")
+    for option in ("--time=", "--signal=B:", "--gres=", "--cpus-per-task="):
+        assert option in script
+        assert "sbatch: " in submitted(script.replace(option, f"{option}:"))
 
 
 def test_kubernetes_gets_the_space_and_the_processes() -> None:

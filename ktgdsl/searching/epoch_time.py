@@ -1,4 +1,4 @@
-"""The time of an epoch of a search, measured on this machine."""
+"""Measures the time of a training epoch of a search on this machine."""
 
 import time
 from statistics import fmean, median
@@ -13,23 +13,24 @@ from ktgdsl.training.device import choose_device
 from ktgdsl.training.random_labels import random_labels
 
 GRAPHS = 4
-"""How many graphs of the space are measured."""
+"""The number of graphs of the space that are measured."""
 
 STEPS = 8
-"""How many steps of each, after two that warm up."""
+"""The number of measured steps of each graph, after two for warm-up."""
 
 
 def epoch_seconds(plan: Plan, device: str | None = None) -> float:
     """The mean time of a training epoch over some graphs of a space, in seconds.
 
-    Measured on random images, without evaluation: a fifth more with the digits.
+    Measured on random images, without evaluation, which adds a fifth with the digits.
     """
     plan = complete(plan)
     plans = sample_plans(plan, 4 * GRAPHS)[:GRAPHS] or [plan]
-    return fmean(_step(each, device) * each.data.steps_per_epoch for each in plans)
+    return fmean(_step_seconds(each, device) * each.data.steps_per_epoch for each in plans)
 
 
-def _step(plan: Plan, device: str | None) -> float:
+def _step_seconds(plan: Plan, device: str | None) -> float:
+    """The median time of a training step, in seconds."""
     step = assemble(plan, choose_device(device), seed=0, steps=STEPS + 2)
     image = torch.rand(plan.data.batch, *plan.data.shape, device=step.device)
     label = random_labels(plan.data, plan.data.batch).to(step.device)

@@ -1,4 +1,4 @@
-"""Computes the objective values of a complete trial with several objectives, all maximised."""
+"""Computes the values of several objectives for a complete trial; all are maximised."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from ktgdsl.training.step import Stepper
 def goal_values(
     goals: Sequence[Goal], plan: Plan, step: Stepper, data: TrialData
 ) -> tuple[float, ...]:
-    """The values of objectives in their order, with the weights as they are.
+    """The values of the objectives in their order, with the current weights.
 
-    Measures are percentages on the split that judges the trial, costs are negative.
+    Metrics are in percent on the split that judges the trial; costs are negative.
     """
     nodes = {each.node for each in goals if not each.is_cost}
     accuracy, measured = evaluate_and_measure(step, data.judging, nodes) if goals else ({}, {})

@@ -96,7 +96,9 @@ class JoinedRun(SearchRun):
         return self._shared
 
     def _coordinator(self, time_is_up: Callable[[], bool]) -> JoinedCoordinator:
-        return JoinedCoordinator(self.plan, self._shared, self._listen, self._improved, time_is_up)
+        return JoinedCoordinator(
+            self.plan, self._shared, self._on_event, self._write_best, time_is_up
+        )
 
     def _finished_study(self) -> Study:
         return self._shared.finish(self.folder.journal)

@@ -1,4 +1,4 @@
-"""Keeps the trained networks of the best trials, each in a folder like that of a run."""
+"""Keeps the trained networks of the best trials, each in a run folder of its own."""
 
 import shutil
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ _SEARCH_FIELDS = (
 def keep_networks(
     plan: Plan, folder: SearchFolder, trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial]
 ) -> None:
-    """Keep the networks of the best trials, as far as workers wrote them, and delete all others.
+    """Keep the networks of the best trials that workers have written, and delete all others.
 
-    Atomic for each trial: its folder is renamed into place when complete, so that this may be
-    called again after a kill. Raises RunError (E502) where the disk fails it.
+    Each trial's folder is renamed into place when it is complete, so this can be called again after
+    a kill. Raises RunError (E502) where a file cannot be written.
 
     Args:
         plan: the space.
         folder: of the search.
-        trials: all of them; files of running trials are left alone.
-        best: the trials to keep; of those that are not complete there are no networks.
+        trials: all trials; the files of running ones are not touched.
+        best: the trials to keep; those that are not complete have no networks.
     """
     best = [trial for trial in best if trial.state == TrialState.COMPLETE]
     for trial in best:
@@ -42,7 +42,7 @@ def keep_networks(
         if written.is_dir() and not kept.exists():
             with reporting_write_errors(kept):
                 kept.parent.mkdir(exist_ok=True)
-            _make_run(plan, folder, trial, written)
+            _complete_run_folder(plan, folder, trial, written)
             with reporting_write_errors(kept):
                 written.rename(kept)
     wanted = {folder.kept_trial(trial.number) for trial in best}
@@ -52,27 +52,29 @@ def keep_networks(
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _make_run(plan: Plan, folder: SearchFolder, trial: FrozenTrial, written: Path) -> None:
-    """Make the networks of a trial the folder of a finished run: add plan, spec and environment."""
-    own = trial_plan(plan, trial.params)
-    assert own is not None
-    own = own.model_copy(update={"search": None})
-    content = own.to_json().encode()
+def _complete_run_folder(
+    plan: Plan, folder: SearchFolder, trial: FrozenTrial, written: Path
+) -> None:
+    """Add plan, spec, environment and code to a trial's networks: the folder of a finished run."""
+    run_plan = trial_plan(plan, trial.params)
+    assert run_plan is not None
+    run_plan = run_plan.model_copy(update={"search": None})
+    content = run_plan.to_json().encode()
     comments = [f"trial {trial.number} of a search, as it was trained there"]
-    spec = unparse_plan(own, folder.kept_trial(trial.number), comments).encode()
+    spec = unparse_plan(run_plan, folder.kept_trial(trial.number), comments).encode()
     environment = folder.run.environment()
-    noted = {name: each for name, each in environment.items() if name not in _SEARCH_FIELDS}
-    noted |= {
+    fields = {name: each for name, each in environment.items() if name not in _SEARCH_FIELDS}
+    fields |= {
         "device": environment.get("devices", ["cpu"])[0],
         "seeds": [attribute(trial, SEED)],
         PLAN: sha256(content),
         SPEC: sha256(spec),
     }
     if (classes := written / "classes.json").exists():
-        noted[CLASSES] = sha256(classes.read_bytes())
+        fields[CLASSES] = sha256(classes.read_bytes())
     write_file(written / "plan.json", content)
     write_file(written / "spec.ktg", spec)
-    RunFolder(written).write_environment(noted)
+    RunFolder(written).write_environment(fields)
     for code in folder.path.glob("code*"):
         with reporting_write_errors(written / code.name):
             shutil.copytree(code, written / code.name, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""The result of a search, as `result.json` keeps it."""
+"""The result of a search, as stored in `result.json`."""
 
 import os
 from pathlib import Path
@@ -19,9 +19,9 @@ class _Record(BaseModel):
 class Finalist(_Record):
     """One of the best trials: its number, value in percent, epochs, seed and graph.
 
-    `value` is on the split that judges trials, with the weights that the trial ended with.
-    `confirmed` is the same for trainings with further seeds, None where there are none. `spec` is
-    the file of the graph, relative to the folder.
+    `value` is on the split that judges trials, with the trial's final weights. `confirmed` is the
+    score of trainings with further seeds, None without any. `spec` is the file of the graph,
+    relative to the folder.
     """
 
     trial: Annotated[int, Field(ge=0)]
@@ -35,7 +35,7 @@ class Finalist(_Record):
 
 
 class Unjudged(_Record):
-    """A training that was to judge the result and gave no value, as it diverged or failed."""
+    """A check of the result that diverged or failed, and so has no value."""
 
     name: str
     seed: int
@@ -50,16 +50,16 @@ class Teacher(Pretrained):
 
 
 class PrunedTrial(Standing):
-    """A trial that was pruned, and where it stood at the rung that it did not get beyond."""
+    """A pruned trial, and its rank at the rung where it was pruned."""
 
     trial: Annotated[int, Field(ge=0)]
 
 
 class FrontTrial(_Record):
-    """A trial of several objectives that no other is better than in one without being worse.
+    """A trial on the Pareto front of several objectives.
 
-    `values` has what was measured by its name, such as `accuracy(a)` in percent on the split that
-    judges trials, and `parameters(a)`. `spec` is the file of the graph, relative to the folder.
+    `values` has each measure by its name, such as `accuracy(a)` in percent on the split that judges
+    trials, and `parameters(a)`. `spec` is the file of the graph, relative to the folder.
     """
 
     trial: Annotated[int, Field(ge=0)]
@@ -71,24 +71,35 @@ class FrontTrial(_Record):
 
 
 class SearchResult(_Record):
-    """The end of a search.
+    """The result of a finished search.
 
-    `finalists` has the best graphs, the best first, and `tied` the numbers of other trials that are
-    as good as it. `complete` tells whether the first was
-    trained to the end; where every trial was pruned or failed it is the leader of the highest
-    rung. `states` counts trials. `baselines` has the target alone on labels and the graph with
-    all gates open, at the same epochs, on the same split; `unjudged` the trainings of baselines
-    and finalists that gave no value. That split has `validation_samples`, or under `on=test`
-    `test_samples`, and one of its images is `step` percent of accuracy.
-    What was maximised is the `metric` of the target, or of its `head` alone.
-    `objectives` has what was maximised where that is several things, such as `accuracy(a)` and
-    `-parameters(a)`, and `front` the trials that trade one for the other, the best by the first
-    objective first; the finalists are then the first of them.
-    `kept` has the folders of the trials whose trained networks are kept, relative to that of the
-    search, the best first. `pruned` says why trials were, but for those that an older version or a
-    pruner of the caller's has ended. `exhausted` says that the space had no further graph;
-    `best_sha256` is the digest of `best.ktg`. `teachers` has what was pre-trained, or taken from
-    the cache, each once.
+    Attributes:
+        folder: of the search; not in `result.json`.
+        target: the node whose objective was maximised.
+        metric: that was maximised.
+        head: the head of the target that the metric is of; None for the target's only head.
+        finalists: the best trials, best first; with several objectives the first of `front`.
+        tied: the numbers of other trials that are as good as the first finalist.
+        best_sha256: the digest of `best.ktg`.
+        complete: whether the first finalist was trained to the end; if every trial was pruned or
+            failed, it is the best at the highest rung.
+        trials: the number of trials.
+        states: the number of trials by state.
+        baselines: the scores of the target alone on labels, and of the graph with all gates
+            `through`, with the same epochs and split as trials.
+        unjudged: the trainings of baselines and finalists that gave no value.
+        kept: the folders of trials with trained networks, relative to `folder`, best first.
+        pruned: the rank of each pruned trial; without those pruned by an older version or by the
+            caller's pruner.
+        objectives: what was maximised if there are several, such as `-parameters(a)`.
+        front: the Pareto front of several objectives, the best by the first objective first.
+        teachers: the pre-trained nodes, whether trained or loaded from the cache.
+        validation_samples: the size of the validation split.
+        test_samples: the size of the test split if it judged trials, else None.
+        epochs: of a complete trial.
+        epochs_trained: of all trials together.
+        seconds: that the search took, over all resumes.
+        exhausted: whether the space had no further graph.
     """
 
     folder: Path
@@ -127,12 +138,12 @@ class SearchResult(_Record):
 
     @property
     def samples(self) -> int:
-        """The size of that split."""
+        """The number of samples of that split."""
         return self.validation_samples if self.test_samples is None else self.test_samples
 
     @property
     def step(self) -> float:
-        """The accuracy in percent that one image of the split makes."""
+        """The accuracy in percent of one sample of that split, the smallest difference."""
         return 100 / self.samples
 
     @property
@@ -152,11 +163,11 @@ class SearchResult(_Record):
     __str__ = __repr__
 
     def __fspath__(self) -> str:
-        """The folder: a result may stand wherever a path of it is wanted."""
+        """The folder, so that a result can be passed as a path."""
         return os.fspath(self.folder)
 
     def to_json(self) -> str:
-        """The text of `result.json`; the folder is where it lies, so it does not say it."""
+        """The text of `result.json`, without the folder."""
         content = self.model_dump(mode="json", exclude={"folder"})
         return sealed_json(content)
 

@@ -56,21 +56,21 @@ from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
 TABLE_SECONDS = 30.0
-"""Seconds between two writings of trials.csv during a search, at least."""
+"""The least time between two writes of trials.csv during a search."""
 
 TABLE_SHARE = 0.01
-"""The share of the coordinator's time that this may take: it grows with the number of trials."""
+"""The largest fraction of the coordinator's time for writing trials.csv, which grows."""
 
 
 class SearchOutcome(NamedTuple):
-    """The outcome of a search: its Optuna study, the best graph as a plan, and the result."""
+    """What `search` returns: the Optuna study, the plan of the best graph, and the result."""
 
     study: optuna.Study
     best: Plan
     result: SearchResult
 
     def __fspath__(self) -> str:
-        """The folder: an outcome may stand wherever a path of it is wanted."""
+        """The folder, so that an outcome can be passed as a path."""
         return os.fspath(self.result)
 
     def __repr__(self) -> str:
@@ -78,7 +78,15 @@ class SearchOutcome(NamedTuple):
 
 
 class SearchInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a search. Its text says what is kept, `where`, and `how` to resume."""
+    """Ctrl-C during a search. Its message says which trials are stored, where, and how to resume.
+
+    Args:
+        folder: of the search.
+        done: the number of trials that have ended.
+        trials: the number of trials of the whole search.
+        where: the place in words, by default the folder.
+        how: the way to resume in words, by default the command.
+    """
 
     def __init__(
         self, folder: Path, done: int, trials: int, where: str = "", how: str = ""
@@ -90,10 +98,15 @@ class SearchInterrupted(KeyboardInterrupt):
 
 
 class SearchRun:
-    """The run of a search, new or resumed from what its folder has.
+    """The run of a search, new or resumed from its folder.
 
-    `sampler` and `pruner` are the caller's, if any, instead of those that the space names. The
-    `engine` has the workers, by default on this machine.
+    Args:
+        plan: the space.
+        folder: of the search.
+        listener: is called with every event.
+        sampler: the caller's, instead of the one that the space names.
+        pruner: the caller's, instead of the one that the space names.
+        engine: starts the workers, by default on this machine.
     """
 
     def __init__(
@@ -114,7 +127,7 @@ class SearchRun:
         self.study = self._open_study(sampler, pruner)
         self._table_due = time.monotonic() + TABLE_SECONDS
         self._problems: dict[Diagnostic, None] = {}
-        """The distinct reasons of trials that have failed."""
+        """The distinct diagnostics of failed trials; a dict keeps their order."""
 
     def _open_study(self, sampler: BaseSampler | None, pruner: BasePruner | None) -> Study:
         return Study(
@@ -128,7 +141,7 @@ class SearchRun:
         )
 
     def run(self) -> SearchOutcome:
-        """Train what is left, judge it, and write the result."""
+        """Train the missing trials and checks, and write the result."""
         if self.result is not None:
             self.folder.require_trials(self.study.trials, self.result)
             self.listener(SearchFinished(self.plan, self.result, already=True))
@@ -165,7 +178,7 @@ class SearchRun:
             done = sum(trial.state.is_finished() for trial in self.study.trials)
             raise self._interrupted(done) from None
         finally:
-            with suppress(RunError):  # the disk may be full, and the journal has it all
+            with suppress(RunError):  # the disk may be full; the journal has all trials
                 self.study.set_seconds(time.monotonic() - began)
                 self.folder.write_trials(self.study.trials, self.plan)
         self.study = study = self._finished_study()
@@ -178,17 +191,18 @@ class SearchRun:
         return self._outcome(result)
 
     def _coordinator(self, time_is_up: Callable[[], bool]) -> Coordinator:
-        return Coordinator(self.plan, self.study, self._listen, self._improved, time_is_up)
+        """The coordinator; a shared search has another."""
+        return Coordinator(self.plan, self.study, self._on_event, self._write_best, time_is_up)
 
     def _finished_study(self) -> Study:
-        """The study in the journal of the folder, once all is trained."""
+        """The study in the folder's journal, after all trials and checks."""
         return self.study
 
     def _interrupted(self, done: int) -> SearchInterrupted:
         return SearchInterrupted(self.folder.path, done, self.settings.trials)
 
     def _notes(self, environment: Mapping[str, Any]) -> tuple[str, ...]:
-        """A sentence for each damaged or lost file in the folder."""
+        """One sentence for each damaged or lost file in the folder and each change of code."""
         copies = damaged_copies(self.folder.run, environment)
         notes = changed_code_notes(self.folder.run, environment)
         notes += [f"{each}; the search does not need it" for each in copies]
@@ -205,9 +219,9 @@ class SearchRun:
         return tuple(notes)
 
     def _code(self, environment: Mapping[str, Any]) -> dict[str, str]:
-        """The user's own files that were used last, by path, with their SHA-256."""
-        noted = last_noted(environment, "code") if "code" in environment else {}
-        return {each["path"]: each["sha256"] for each in noted.values()}
+        """The SHA-256 of the user's files in their last accepted version, by path."""
+        files = last_noted(environment, "code") if "code" in environment else {}
+        return {each["path"]: each["sha256"] for each in files.values()}
 
     def _started(self, workers: int, notes: tuple[str, ...]) -> SearchStarted:
         settings = self.settings
@@ -222,16 +236,16 @@ class SearchRun:
             notes,
         )
 
-    def _improved(self, trial: FrozenTrial) -> None:
+    def _write_best(self, trial: FrozenTrial) -> None:
         self.folder.write_graph("best.ktg", self.plan, trial)
 
     def _checks(self, finalists: list[FrozenTrial]) -> list[Check]:
-        checks = [
+        of_baselines = [
             Check(name, plan, seed)
             for name, plan in baselines(self.plan, finalists[0]).items()
             for seed in check_seeds(self.plan)
         ]
-        return [*confirmations(self.plan, finalists), *checks]
+        return [*confirmations(self.plan, finalists), *of_baselines]
 
     def _no_value_error(self) -> RunError:
         reasons = [str(attribute(t, "reason")) for t in self.study.trials if attribute(t, "reason")]
@@ -239,25 +253,25 @@ class SearchRun:
         last = f"the last one: {reasons[-1]}" if reasons and not self._problems else None
         return RunError([Diagnostic("E507", message, help=last), *self._problems])
 
-    def _listen(self, event: Event) -> None:
-        """Pass an event on, and now and then write trials.csv."""
-        began = time.monotonic()
+    def _on_event(self, event: Event) -> None:
+        """Update the files of the folder, and pass the event to the listener."""
+        start = time.monotonic()
         if isinstance(event, TrialEnded):
             self._problems.update(dict.fromkeys(event.problems))
             if event.state == "complete":
                 self._keep_networks()
-        if isinstance(event, TrialEnded) and began >= self._table_due:
+        if isinstance(event, TrialEnded) and start >= self._table_due:
             self.folder.write_trials(self.study.trials, self.plan)
-            ended = time.monotonic()
-            self._table_due = ended + max(TABLE_SECONDS, (ended - began) / TABLE_SHARE)
+            end = time.monotonic()
+            self._table_due = end + max(TABLE_SECONDS, (end - start) / TABLE_SHARE)
         self.listener(event)
 
     def _keep_networks(self) -> None:
-        """Keep the networks of the best trials so far, and of all that may be the best at last."""
+        """Keep the networks of all trials that may be among the `keep` best at the end."""
         if (count := self.settings.keep) > 0:
             count = max(count, FINALISTS) if self.settings.confirm else count
             trials = self.study.trials
-            if self.settings.goals:  # a trial that leaves the front never comes back, others may
+            if self.settings.goals:  # any trial that is on the front now may be kept at the end
                 count = len(trials)
             keep_networks(self.plan, self.folder, trials, leaders(trials, count))
 

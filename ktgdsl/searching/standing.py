@@ -1,4 +1,4 @@
-"""The standing of a pruned trial: its place among the values at a rung."""
+"""The standing of a pruned trial: its rank among the values at a rung."""
 
 from typing import Annotated
 
@@ -6,11 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Standing(BaseModel):
-    """The place of a pruned trial among the values at a rung when it was judged.
+    """The rank of a pruned trial among the values at a rung, at the time of the decision.
 
-    `value`, in percent, was compared with all values that trials had had after `epoch` by then,
-    its own included: `values` of them, of which the best `kept`, and those equal to them, went on.
-    Place 1 is the best; equal values share a place.
+    Attributes:
+        epoch: of the rung.
+        value: of the trial after that epoch, in percent.
+        place: the rank of `value`; 1 is the best, and equal values share a rank.
+        values: the number of values reported at the rung by then, including this trial's.
+        kept: how many of them continued, besides equal ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)

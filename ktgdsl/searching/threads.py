@@ -1,4 +1,4 @@
-"""The number of cores, and of threads for each worker of a search."""
+"""The number of available cores, and of threads per worker of a search."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ def cores() -> int:
 
 
 def threads_setting() -> int | None:
-    """What OMP_NUM_THREADS says, if it is set."""
-    # A number for each level of nested parallelism; the first is the outermost.
+    """The value of OMP_NUM_THREADS, None if it is unset or not a positive number."""
+    # One number per level of nested parallelism; the first is the outermost.
     setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(setting) if setting.isdecimal() and int(setting) > 0 else None
 
 
 def threads_per_worker(workers: int) -> int:
-    """The threads of each worker: OMP_NUM_THREADS where it is set, else its share of the cores."""
+    """The threads per worker: OMP_NUM_THREADS if set, else an equal share of the cores."""
     return threads_setting() or max(1, cores() // workers)

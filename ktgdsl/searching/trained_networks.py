@@ -1,4 +1,4 @@
-"""Writes the trained networks of a complete trial, in its worker, for the coordinator."""
+"""Writes the trained networks of a complete trial in its worker; the coordinator may keep them."""
 
 import shutil
 from pathlib import Path
@@ -18,19 +18,19 @@ from ktgdsl.training.step import Stepper
 def write_networks(
     folder: Path, task: Task, plan: Plan, step: Stepper, data: TrialData, seconds: float
 ) -> None:
-    """Write the networks of a trial that is at its end, with their accuracies, or nothing.
+    """Write the networks and accuracies of a complete trial, atomically.
 
-    They are as in the folder of a run, which `ktgdsl.searching.kept_trials` makes of it.
+    The layout is that of a run folder, which `ktgdsl.searching.kept_trials` completes.
 
     Args:
         folder: of the pool.
         task: the trial.
         plan: of the trial, without open values.
-        step: its stepper, with the weights that the trial ends with.
+        step: its stepper, with the trial's final weights.
         data: of the trial, with all splits.
-        seconds: that the trial has taken.
+        seconds: the training time of the trial.
 
-    Raises RunError (E502) when they cannot be written.
+    Raises RunError (E502) where a file cannot be written.
     """
     splits = data.splits
     assert splits is not None
@@ -39,7 +39,7 @@ def write_networks(
     unfinished = path.with_name(f"{path.name}.unfinished")
     with reporting_write_errors(path):
         for each in (path, unfinished):
-            shutil.rmtree(each, ignore_errors=True)  # of another attempt
+            shutil.rmtree(each, ignore_errors=True)  # from an earlier attempt
         unfinished.mkdir()
     run = RunFolder(unfinished)
     nodes = {node.name for node in plan.graph.evaluated}

@@ -1,4 +1,4 @@
-"""The checkpoint of a running trial, from which another attempt at it resumes."""
+"""The checkpoint of a running trial, from which the next attempt resumes."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,9 +19,9 @@ _REPORTS = TypeAdapter(list[Report])
 
 
 class TrialCheckpoint:
-    """The checkpoint of a trial, for the next attempt at it.
+    """The checkpoint of a trial: the stepper's state and the reports so far.
 
-    It holds the trial's reports with the stepper's state: the pool may not have received them.
+    The reports are stored because the pool may not have received the last ones.
     """
 
     def __init__(self, folder: Path, task: Task, plan: Plan) -> None:
@@ -34,7 +34,7 @@ class TrialCheckpoint:
         self._digest = " ".join(map(str, parts))
 
     def load(self) -> tuple[ResumePoint | None, list[Report]]:
-        """Where to resume, and the reports until then; (None, []) without a usable checkpoint."""
+        """The resume point and the reports before it; (None, []) without a usable checkpoint."""
         if not self.path.exists():
             return None, []
         try:
@@ -48,9 +48,9 @@ class TrialCheckpoint:
             return None, []
 
     def save(self, stepper: Mapping[str, Any], reports: list[Report]) -> None:
-        """Write the checkpoint, of the state after the last report or inside the epoch after it.
+        """Write the checkpoint, with the state after the last report or inside the next epoch.
 
-        A full disk is ignored, as it only costs time later.
+        Write errors are ignored: without a checkpoint the next attempt only takes longer.
         """
         state = {"stepper": stepper, "reports": [asdict(each) for each in reports]}
         seconds = sum(each.seconds for each in reports)

@@ -1,4 +1,4 @@
-"""Trials as plans: the graph at a point of the space, trained as a search trains it."""
+"""The plans of trials: the graph at a point of the space, with the training of a search."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,16 +11,16 @@ from ktgdsl.space.substitutions import Point
 
 
 def labels(draw: Draw) -> tuple[str, ...]:
-    """The options of a draw, with a number added where two are written alike."""
+    """The options of a draw as Optuna's categories; equal ones are numbered to be distinct."""
     unique: list[str] = []
     for option in draw.options:
-        again = sum(each == option or each.startswith(f"{option} (") for each in unique)
-        unique.append(f"{option} ({again + 1})" if again else option)
+        equal = sum(each == option or each.startswith(f"{option} (") for each in unique)
+        unique.append(f"{option} ({equal + 1})" if equal else option)
     return tuple(unique)
 
 
 def point(draws: tuple[Draw, ...], params: Mapping[str, Any]) -> Point:
-    """The point of the space that the parameters of an Optuna trial stand for."""
+    """The point of the space with the parameters of an Optuna trial."""
     return {
         draw.name: labels(draw).index(params[draw.name]) if draw.options else params[draw.name]
         for draw in draws
@@ -28,9 +28,9 @@ def point(draws: tuple[Draw, ...], params: Mapping[str, Any]) -> Point:
 
 
 def trial_plan(plan: Plan, params: Mapping[str, Any]) -> Plan | None:
-    """The plan of a trial: the graph at a point, trained for a trial's length.
+    """The plan of a trial with these parameters; None where the point is invalid.
 
-    None where the point is invalid. A validation split is held out, as it judges the trial.
+    It trains for the epochs of a trial and holds out a validation split.
     """
     assert plan.space is not None
     at_point = plan_at(plan, point(plan.space.draws, params))
@@ -43,23 +43,23 @@ def trial_seed(plan: Plan, number: int) -> int:
 
 
 def graph_of_trial(plan: Plan, params: Mapping[str, Any]) -> Plan:
-    """The graph of a trial as a plan of its own, on all training samples.
+    """The plan to train a trial's graph outside of the search, on all training samples.
 
-    What needs held-out samples, a best epoch or a `plateau` on the accuracy, holds them out.
+    Only a plan that needs a validation split, for its best epoch or a `plateau`, holds one out.
     """
     assert plan.space is not None
     graph = plan_at(plan, point(plan.space.draws, params))
-    assert graph is not None  # the trial had one
+    assert graph is not None  # the trial was valid
     if not graph.judges_held_out:
         return graph
     return graph.model_copy(update={"data": graph.data.model_copy(update={"holdout": True})})
 
 
 def for_trial(plan: Plan) -> Plan:
-    """A plan without open values as a search trains it.
+    """A plan without open values, changed to train as a trial.
 
-    Phases are as long as the plan says, or in that proportion where the search is shorter, and so
-    are pre-trainings that are as long as `train` says. Of metrics only the objectives are measured.
+    The epochs of `train`, of phases, and of pre-trainings as long as `train` are scaled to those of
+    the search. Only the metrics of the objectives are measured.
     """
     assert plan.search is not None
     share = plan.search.epochs / plan.epochs
@@ -73,13 +73,13 @@ def for_trial(plan: Plan) -> Plan:
 
 
 def _in_proportion(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
-    """The phases with so many epochs in all, and one at least in each."""
-    total, written, before = sum(phase.epochs for phase in phases), 0, 0
-    found = []
+    """The phases scaled to `epochs` epochs in total, with at least one in each."""
+    total, planned, start = sum(phase.epochs for phase in phases), 0, 0
+    scaled = []
     for number, phase in enumerate(phases, start=1):
-        written += phase.epochs
-        left = len(phases) - number
-        end = max(before + 1, min(round(epochs * written / total), epochs - left))
-        found.append(phase.model_copy(update={"epochs": end - before}))
-        before = end
-    return tuple(found)
+        planned += phase.epochs
+        later_phases = len(phases) - number
+        end = max(start + 1, min(round(epochs * planned / total), epochs - later_phases))
+        scaled.append(phase.model_copy(update={"epochs": end - start}))
+        start = end
+    return tuple(scaled)

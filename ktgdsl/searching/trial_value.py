@@ -1,4 +1,4 @@
-"""The value of a trial after an epoch: its objective on the split that judges it."""
+"""Computes the value of a trial after an epoch: the objective on the split that judges trials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,32 +15,37 @@ from ktgdsl.training.step import Stepper
 
 @dataclass(frozen=True)
 class TrialData:
-    """The data of a trial: those of its training, and the split that judges it.
+    """The data of a trial: its training data, and the split that judges it.
 
-    `take = best`, `stop` and `plateau` go by held-out samples, whichever split judges the trial.
+    `take = best`, `stop` and `plateau` use the validation split, even if the test split judges.
     """
 
     training: TrainingData
     judging: Split
     splits: Splits | None = None
-    """All of them, where they were asked for."""
+    """All splits, if they were loaded."""
 
     @property
     def judged_by_held_out(self) -> bool:
-        """Whether the samples that the training goes by judge it, too."""
+        """Whether the validation split judges the trial, on which each epoch is evaluated."""
         return self.judging is self.training.evaluation
 
 
 def load_trial_data(
-    data: DataPlan, seed: int, device: torch.device, judged_on: SplitName, *, whole: bool = False
+    data: DataPlan,
+    seed: int,
+    device: torch.device,
+    judged_on: SplitName,
+    *,
+    all_splits: bool = False,
 ) -> TrialData:
-    """The data of trials that hold out a validation split.
+    """Load the data of trials, which hold out a validation split.
 
-    They have the test split only if it judges them, or the data are to be `whole`.
+    The test split is loaded only if it judges trials, or with `all_splits`.
 
     Raises RunError as `load_splits` does.
     """
-    if judged_on == "test" or whole:
+    if judged_on == "test" or all_splits:
         splits = load_splits(data, seed, device)
         training = splits.for_training
         judging = splits.test if judged_on == "test" else training.evaluation
@@ -52,9 +57,10 @@ def load_trial_data(
 def value_after(
     done: EpochDone, step: Stepper, data: TrialData, task: Task, before: float | None
 ) -> float:
-    """The objective, in percent, of what the trial would keep if it ended after this epoch.
+    """The objective, in percent, with the weights that the trial would keep if it ended now.
 
-    `before` is the value after the epoch before, None after the first.
+    With `take = best` these may be of an earlier epoch. `before` is the value after the previous
+    epoch, None after the first.
     """
     if before is not None and step.keeps_earlier(task.judged):
         return before
@@ -64,7 +70,7 @@ def value_after(
 
 
 def value_now(step: Stepper, data: TrialData, task: Task) -> float:
-    """The objective, in percent, with the weights as they are."""
+    """The objective, in percent, with the current weights."""
     return _objective(task, *evaluate_and_measure(step, data.judging, [task.judged]))
 
 

@@ -189,7 +189,7 @@ class Worker:
                     task.study_seed,
                     self._device,
                     task.judged_on,
-                    whole=task.leaves_networks,
+                    all_splits=task.leaves_networks,
                 )
                 self._loaded = wanted, loaded
         return self._loaded[1]

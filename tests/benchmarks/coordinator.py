@@ -202,7 +202,7 @@ def measured(plan: Plan, trials: Sequence[int], engine: SimulatedEngine) -> tupl
     before = memory()
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute() / "search"
-        engines = patch(f"{search.__module__}.opened_engine", lambda *_: nullcontext(engine))
+        engines = patch(f"{search.__module__}.open_engine", lambda *_: nullcontext(engine))
         with engines, patch("os.fsync", engine.write), suppress(EnoughError):
             search(plan, out=folder, workers=engine.count, device="cpu", listener=listener)
         added = memory() - before

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from ktgdsl.backend.seeds import derive
+from ktgdsl.plan.heads import with_means
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.standalone import image_reading
-from ktgdsl.standalone.evaluation_code import EVALUATE, of_drawn_images
+from ktgdsl.standalone.evaluation_code import EVALUATE, EVALUATE_HEADS, of_drawn_images
 from ktgdsl.standalone.own_data import OwnData
 from ktgdsl.standalone.read_code import FILES, read_code, resized, root_of
 from ktgdsl.standalone.source import Definitions
 from ktgdsl.standalone.text import block, literal
 from ktgdsl.training import digits
 from ktgdsl.training.datasets.augment import Augment
+from ktgdsl.training.datasets.label_columns import combinations
 from ktgdsl.training.datasets.masks import is_labeled
 from ktgdsl.training.datasets.order import mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import augmentation
@@ -49,7 +51,12 @@ def data_code(
     if augment is not None:
         used_here.add(Augment)
     own = own or OwnData()
-    evaluate = of_drawn_images(EVALUATE) if own.random else EVALUATE
+    evaluate = EVALUATE
+    if data.labels:
+        used_here.add(with_means)
+        evaluate = EVALUATE_HEADS
+    if own.random:
+        evaluate = of_drawn_images(evaluate)
     return [
         *([] if augment is None else [f"AUGMENT = {augment!r}"]),
         _split(data, own, used_here),
@@ -67,6 +74,8 @@ def constants(data: DataPlan) -> str:
         lines.append(f"ROOT = {literal(root)}  # the folder of the data set")
     if data.resize is not None:
         lines.append(f"SIZE = {literal(data.resize)}  # height and width of all images")
+    if data.labels:
+        lines.append(f"LABELS = {literal(data.labels)}  # those of a sample, by column")
     return "\n".join(lines)
 
 
@@ -88,7 +97,8 @@ def _split(data: DataPlan, own: OwnData, used: Definitions) -> str:
         body += f".sub({mean}).div({std})" if own.floats else f".sub_({mean}).div_({std})"
     kind = "DrawnImages" if own.random else "Tensor"
     numbers = "float32" if own.floats else "uint8"
-    labels = "labels (N,), -1 where there is none"
+    labels = "labels (N, labels)" if data.labels else "labels (N,)"
+    labels += ", -1 where there is none"
     if data.known_facts.masks:
         labels = "masks (N, H, W), -1 where a pixel has no label"
     fields = [f"image: {kind}", "label: Tensor"]
@@ -135,12 +145,14 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     if data.labeled_samples is not None:
         used.add(keep_labels)
         count = data.labeled_samples
-        kept = f'keep_labels({_stratum(data, used)}{learned}, {count}, derive(seed, "labeled"))'
-        if data.known_facts.masks:
-            lines.append(f"kept = {kept} >= 0")
-            label = f"torch.where(kept[:, None, None], {label}, -1)"
-        else:
+        stratum = _stratum("train.label", data, used)
+        kept = f'keep_labels({stratum}{learned}, {count}, derive(seed, "labeled"))'
+        if stratum == "train.label":
             label = kept
+        else:
+            more = ", None" * (2 if data.known_facts.masks else 1)
+            lines.append(f"kept = {kept} >= 0")
+            label = f"torch.where(kept[:{more}], {label}, -1)"
     results = [f"Split(train.image{learned}, {label})"]
     if data.holdout:
         results.append("Split(train.image[held_out], train.label[held_out])")
@@ -170,12 +182,13 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     )
 
 
-def _stratum(data: DataPlan, used: Definitions) -> str:
-    """An expression for a number (N,) of each training sample, -1 where it has no label."""
-    if not data.known_facts.masks:
-        return "train.label"
-    used.add(is_labeled)
-    return "is_labeled(train.label)"
+def _stratum(label: str, data: DataPlan, used: Definitions) -> str:
+    """An expression for a number (N,) of each sample by its label, -1 where it has none."""
+    if not data.known_facts.masks and not data.labels:
+        return label
+    function = is_labeled if data.known_facts.masks else combinations
+    used.add(function)
+    return f"{function.__name__}({label})"
 
 
 def _learned(data: DataPlan, used: Definitions) -> Iterator[str]:
@@ -184,10 +197,10 @@ def _learned(data: DataPlan, used: Definitions) -> Iterator[str]:
         return
     used.add(stratified)
     yield "learned = torch.arange(len(train.label))"
-    stratum = _stratum(data, used)
+    stratum = _stratum("train.label", data, used)
     if stratum != "train.label":
-        yield f"labeled_or_not = {stratum}"
-        stratum = "labeled_or_not"
+        yield f"stratum = {stratum}"
+        stratum = "stratum"
     partly = data.known_facts.train_labeled is not None
     if data.samples is not None and not partly:
         count = data.train_samples
@@ -223,7 +236,7 @@ def _batches(data: DataPlan, own: OwnData, needed: tuple[str, ...], used: Defini
         left = "samples that fill no batch are left out" if drop else "the last may be smaller"
     else:
         used.add(mixed)
-        label = "is_labeled(split.label.cpu())" if masks else "split.label.cpu()"
+        label = _stratum("split.label.cpu()", data, used)
         order = f"mixed({label}, BATCH, {data.labeled_batch}, seed, epoch, drop_last={drop})"
         left = "some samples of each have a label, and the others none"
     second = "second_view" in needed

@@ -14,6 +14,28 @@ def evaluate(networks: dict[str, nn.Module], split: Split) -> dict[str, float]:
     return {name: 100 * int(count) / labeled for name, count in right.items()}'''
 
 
+EVALUATE_HEADS = '''@torch.no_grad()
+def evaluate(networks: dict[str, nn.Module], split: Split) -> dict[str, float]:
+    """Top-1 accuracy in percent of each head, on the samples with its label, and their means."""
+    right: dict[tuple[str, str], Tensor] = {}
+    with eval_mode(networks.values()):
+        for start in range(0, len(split.label), EVALUATION_BATCH):
+            part = slice(start, start + EVALUATION_BATCH)
+            image, label = split.normalized(split.image[part]), split.label[part]
+            for name, network in networks.items():
+                for head, logits in network(image).items():
+                    found = (logits.argmax(dim=1) == label[:, LABELS.index(head)]).sum()
+                    right[name, head] = right.get((name, head), 0) + found
+    labeled = dict(zip(LABELS, (split.label >= 0).sum(dim=0).tolist()))
+    return with_means(
+        {
+            f"{name}.{head}": 100 * int(count) / max(1, labeled[head])
+            for (name, head), count in right.items()
+        }
+    )'''
+"""`evaluate` for networks with several heads, each of a label in `LABELS`."""
+
+
 def evaluate_all(parameters: list[str]) -> str:
     """`evaluate_all`: as `evaluate`, of networks and the ensembles that `answers` computes.
 

@@ -6,7 +6,8 @@ from itertools import groupby
 from torch import nn
 
 from ktgdsl.backend import networks
-from ktgdsl.backend.factories import seed_dropouts
+from ktgdsl.backend.factories import _logits, seed_dropouts
+from ktgdsl.backend.heads import _by_head
 from ktgdsl.backend.random_streams import ForwardStream
 from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Node, Plan
@@ -94,11 +95,21 @@ def _made(node: Node, plan: Plan, used: Definitions) -> str:
     if node.network.name == "python":
         used.add(new_own_network)
         make, shape = _braced(_own(node, used)), literal(plan.data.shape)
-        return f"new_own_network({make}, {shape}, seed, {{}}, device)"
+        return f"new_own_network({make}, {shape}, seed, {{}}, device, {_answer(node, used)})"
     used.add(new_library_network)
     used.imports.add("from functools import partial")
     make = _braced(_of_library(node, plan, used))
     return f"new_library_network({make}, seed, {{}}, device)"
+
+
+def _answer(node: Node, used: Definitions) -> str:
+    """A hook that takes the logits out of what a network gives."""
+    if len(node.heads) < 2:
+        used.add(_logits)
+        return "_logits"
+    used.add(_by_head)
+    used.imports.add("from functools import partial")
+    return f"partial(_by_head, {literal(node.heads)})"
 
 
 def _braced(text: str) -> str:

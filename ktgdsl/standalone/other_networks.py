@@ -1,12 +1,12 @@
 """Networks of other code, for scripts: made as in a run, by random streams of their names."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ktgdsl.backend.factories import _logits
 from ktgdsl.backend.library import _sum_input_channels
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.seeds import derive
@@ -52,10 +52,12 @@ def new_own_network(
     seed: int,
     name: str,
     device: torch.device,
+    answer: Callable[..., Any],
 ) -> nn.Module:
     """A network of your code, on the device; its weights come from the stream of its name.
 
-    `shape` is that of an image, from which lazy layers get theirs.
+    `shape` is that of an image, from which lazy layers get theirs, and `answer` a hook that takes
+    the logits out of what it gives.
     """
     with random_stream(derive(seed, "initial", name)):
         network = make()
@@ -63,5 +65,5 @@ def new_own_network(
             with torch.no_grad():
                 network.eval()(torch.rand(2, *shape))
             network.train()
-    network.register_forward_hook(_logits)
+    network.register_forward_hook(answer)
     return network.to(device)

@@ -27,6 +27,7 @@ class OwnData:
         sample: of a Dataset, statements that take `image` and `label` out of `dataset[index]`.
         floats: whether pixels are floating-point numbers, and stay as they are.
         random: whether a sample differs from one reading to the next.
+        label: of arrays, an expression for `label` as a tensor.
         problem: why no script can read it, the end of a sentence.
     """
 
@@ -34,15 +35,16 @@ class OwnData:
     sample: str | None = None
     floats: bool = False
     random: bool = False
+    label: str = "torch.as_tensor(label).long()"
     problem: str | None = None
 
 
 def own_data(data: DataPlan) -> OwnData | None:
     """What the function gives for both splits; of Datasets by some of their samples.
 
-    None where data are not the user's, or a sample has several labels.
+    None where data are not the user's.
     """
-    if data.source.name != "python" or data.labels:
+    if data.source.name != "python":
         return None
     arguments = dict(data.source.arguments)
     function = str(arguments.pop("function"))
@@ -63,9 +65,13 @@ def _read(result: Any, data: DataPlan) -> OwnData:
         if masks and np.shape(result[1]) != (len(image), *image.shape[2:]):
             return OwnData(problem="gives masks of another shape than (samples, height, width)")
         text = _pixels("torch.as_tensor(image)", image.dtype)
+        if data.labels:
+            label = "torch.stack([torch.as_tensor(label[each]).long() for each in LABELS], dim=1)"
+            return OwnData(text, floats=image.is_floating_point(), label=label)
         return OwnData(text, floats=image.is_floating_point())
-    if masks:
-        return OwnData(problem="gives masks by a Dataset, and a script reads them from arrays")
+    if masks or data.labels:
+        several = "masks" if masks else "several labels a sample"
+        return OwnData(problem=f"gives {several} by a Dataset, and a script reads them from arrays")
     images = UserImages(result, str(data.source), any_size=data.resize is not None)
     with preserved():
         samples = [result[i] for i in range(0, len(result), max(1, len(result) // PROBES))]

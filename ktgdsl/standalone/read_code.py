@@ -161,7 +161,7 @@ def _own(data: DataPlan, own: OwnData, used: Definitions) -> list[str]:
     return [
         f"""{_OPENING}
     return tuple(
-        Split({own.image}, torch.as_tensor(label).long())
+        Split({own.image}, {own.label})
         for image, label in {found}
     )"""
     ]

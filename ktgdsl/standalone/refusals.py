@@ -6,6 +6,7 @@ from torch import nn
 
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
+from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.standalone.network_code import OTHERS
 from ktgdsl.standalone.own_data import OwnData
@@ -25,9 +26,6 @@ def refusals(plan: Plan, own: OwnData | None = None) -> list[Diagnostic]:
 
 def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
     subject = Subject(block="data")
-    if data.labels:
-        yield _refusal("no script can have samples with several labels yet", subject)
-        return
     if data.known_facts.masks and (own is None or data.resize is not None):
         yield _refusal("no script can have masks of files, or that are resized, yet", subject)
         return
@@ -53,12 +51,21 @@ def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
 
 
 def _of_graph(plan: Plan) -> Iterator[Diagnostic]:
+    labels = plan.data.labels
+    if labels and ensembles_of(plan.graph):
+        yield _refusal("no script can have ensembles of networks with heads yet", Subject())
     for node in plan.graph.nodes:
         if (problem := weights_problem(node)) is not None:
             yield _refusal(
                 f"no script can have the `weights` of node `{node.name}`: {problem}",
                 Subject(node.name, setting="weights"),
                 "save the weights alone: `torch.save(network.state_dict(), path)`",
+            )
+        if labels and node.heads != labels:
+            yield _refusal(
+                f"no script can have node `{node.name}` yet, which does not answer all labels of a "
+                f"sample, {' and '.join(labels)}, in this order",
+                Subject(node.name, setting="heads"),
             )
         if node.device is not None:
             yield _refusal(

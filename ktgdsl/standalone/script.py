@@ -33,6 +33,7 @@ SECTIONS = {
         "ktgdsl.backend.taps",
         "ktgdsl.backend.trunks",
         "ktgdsl.backend.factories",
+        "ktgdsl.backend.heads",
         "ktgdsl.backend.library",
         "ktgdsl.backend.random_streams",
         "ktgdsl.standalone.other_networks",

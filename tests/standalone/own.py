@@ -74,6 +74,28 @@ def masks(split: str) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
+class TwoHeads(nn.Module):
+    """Logits of three classes and of two, as a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(64, 3), nn.Linear(64, 2)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, 3) and (B, 2) of images (B, 1, 8, 8)."""
+        flat = image.flatten(1)
+        return self.left(flat), self.right(flat)
+
+
+def two_labels(split: str) -> tuple[np.ndarray, dict[str, list[int]]]:
+    """Images with two labels each, of which some lack one or both."""
+    image, label = data(split, 30)
+    side = [number % 2 for number in range(30)]
+    if split == "train":
+        label[::5], side[::7] = [-1] * 6, [-1] * 5
+    return image, {"place": label, "side": side}
+
+
 def partly_labeled(split: str) -> tuple[np.ndarray, list[int]]:
     """The same, and to train on some without a label."""
     image, label = data(split, 30)

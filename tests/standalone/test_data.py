@@ -76,6 +76,23 @@ def test_masks(settings: str) -> None:
     assert differing(complete(sound(graph(f"{nodes} {edges}", f"data {block} {train}")))) == []
 
 
+TWO = 'python("tests.standalone.own:TwoHeads") { heads = [place, side] }'
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["labeled = 8  labeled_batch = 1", "samples = 24  validation = 6  holdout = true"],
+)
+def test_several_labels(settings: str) -> None:
+    """With a pre-trained teacher, and the best epoch by the mean of the heads."""
+    nodes = f"node a, t = {TWO} target a"
+    edges = "edge label.place -> a.place edge label.side -> a.side edge t.side -> a.side : kl"
+    block = f'python("tests.standalone.own:two_labels") {{ batch = 4  {settings} }}'
+    take = "take = best" if "holdout" in settings else ""
+    train = f"train {{ epochs = 2 }} phase only {{ learn = [a]  epochs = 2  {take} }}"
+    assert differing(complete(sound(graph(f"{nodes} {edges}", f"data {block} {train}")))) == []
+
+
 def test_tiny_imagenet(tmp_path: Path) -> None:
     lookalikes.tiny_imagenet(tmp_path)
     plan = sound(graph(NODE, f'data tiny_imagenet {{ batch = 6  root = "{tmp_path}" }}'))

@@ -47,10 +47,15 @@ def test_all_is_said_at_once_with_its_place(
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 
-def test_samples_with_several_labels_are_refused() -> None:
-    (found,) = refusals(tiny_plan("a", data={"labels": ("colour", "shape")}))
+def test_heads_of_other_labels_are_refused() -> None:
+    node = {"heads": ("colour",)}
+    plan = tiny_plan("a", data={"labels": ("colour", "shape")}, settings={"a": node})
+    (found,) = refusals(plan)
     assert found.code == "E510"
-    assert found.message == "no script can have samples with several labels yet"
+    assert found.message == (
+        "no script can have node `a` yet, which does not answer all labels of a sample, colour and "
+        "shape, in this order"
+    )
 
 
 def test_networks_that_are_refused_once_they_are_made() -> None:

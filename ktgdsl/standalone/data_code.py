@@ -8,7 +8,7 @@ from ktgdsl.plan.model import DataPlan
 from ktgdsl.standalone import image_reading
 from ktgdsl.standalone.evaluation_code import EVALUATE, EVALUATE_HEADS, of_drawn_images
 from ktgdsl.standalone.own_data import OwnData
-from ktgdsl.standalone.read_code import FILES, read_code, resized, root_of
+from ktgdsl.standalone.read_code import FILES, drawn, drawn_images, read_code, resized, root_of
 from ktgdsl.standalone.source import Definitions
 from ktgdsl.standalone.text import block, literal
 from ktgdsl.training import digits
@@ -55,7 +55,7 @@ def data_code(
     if data.labels:
         used_here.add(with_means)
         evaluate = EVALUATE_HEADS
-    if own.random:
+    if drawn(data, own) is not None:
         evaluate = of_drawn_images(evaluate)
     return [
         *([] if augment is None else [f"AUGMENT = {augment!r}"]),
@@ -95,7 +95,7 @@ def _split(data: DataPlan, own: OwnData, used: Definitions) -> str:
     body = "image" if own.floats else f"image.float().div_({_white(data)})"
     if known is not None or computed:
         body += f".sub({mean}).div({std})" if own.floats else f".sub_({mean}).div_({std})"
-    kind = "DrawnImages" if own.random else "Tensor"
+    kind = drawn(data, own) or "Tensor"
     numbers = "float32" if own.floats else "uint8"
     labels = "labels (N, labels)" if data.labels else "labels (N,)"
     labels += ", -1 where there is none"
@@ -163,7 +163,7 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     statistics: list[str] = []
     if is_computed(data):
         moved += ", mean, std"
-        image = f"train.image{learned}" + ".read()" * own.random
+        image = f"train.image{learned}" + ".read(0)" * (drawn(data, own) is not None)
         found = f"mean_and_std({image}, {1 if own.floats else _white(data)})"
         statistics = [
             f"mean, std = (each.float().view(-1, 1, 1).to(device) for each in {found})",
@@ -171,6 +171,8 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     found = "read_data()"
     if data.resize is not None and data.source.name not in FILES and own.sample is None:
         image = resized("each.image", data, used)
+        if data.crop == "random":
+            image = drawn_images("each.image.__getitem__", "len(each.image)", data, used)
         found = f"(Split({image}, each.label) for each in read_data())"
     return block(
         f"def load_data(seed: int, device: torch.device) -> {kinds}:",
@@ -242,7 +244,7 @@ def _batches(data: DataPlan, own: OwnData, needed: tuple[str, ...], used: Defini
     second = "second_view" in needed
     first = other = "split.image[chosen]"
     label = "split.label[chosen]"
-    if own.random:
+    if drawn(data, own) is not None:
         first += '.read(derive(seed, "read", epoch))'
         other += '.read(derive(seed, "read", 1, epoch))'
     draws: list[str] = []

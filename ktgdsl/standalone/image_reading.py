@@ -44,20 +44,18 @@ class DrawnImages:
 
     Attributes:
         image: gives the image (C, H, W) of a number, with random changes.
-        number: (N,), which images these are.
-        device: where they are read to.
+        number: (N,), which images these are, on the device that they are read to.
     """
 
     image: Callable[[int], Tensor]
     number: Tensor
-    device: torch.device
 
     def __getitem__(self, chosen: Tensor | slice) -> "DrawnImages":
         return replace(self, number=self.number[chosen])
 
     def to(self, device: torch.device) -> "DrawnImages":
         """The same, read to another device."""
-        return replace(self, number=self.number.to(device), device=device)
+        return replace(self, number=self.number.to(device))
 
     def read(self, draw: int = 0) -> Tensor:
         """The images (N, C, H, W), each drawn from a seed of its own."""
@@ -66,7 +64,33 @@ class DrawnImages:
             for number in self.number.tolist():
                 seed_all(derive(draw, "sample", number))
                 images.append(self.image(number))
-        return torch.stack(images).to(self.device)
+        return torch.stack(images).to(self.number.device)
+
+
+@dataclass(frozen=True)
+class CroppedImages(DrawnImages):
+    """Images of which a part is drawn whenever they are read.
+
+    Attributes:
+        size: (height, width) of the part.
+    """
+
+    size: tuple[int, int]
+
+    def read(self, draw: int | None = None) -> Tensor:
+        """Parts of the images (N, C, H, W), each drawn from a seed of its own; else the centers."""
+        from torchvision.transforms.v2 import RandomResizedCrop
+
+        images = []
+        with preserved():
+            for number in self.number.tolist():
+                image = self.image(number)
+                if draw is None:
+                    images.append(center_cropped(image, self.size))
+                else:
+                    seed_all(derive(draw, "crop", number))
+                    images.append(RandomResizedCrop(self.size, antialias=True)(image))
+        return torch.stack(images).to(self.number.device)
 
 
 def mean_and_std(image: Tensor, white: int) -> tuple[Tensor, Tensor]:

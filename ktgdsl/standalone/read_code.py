@@ -83,9 +83,25 @@ def differs_from_image_folder(data: DataPlan) -> bool:
     )
 
 
+def drawn(data: DataPlan, own: OwnData) -> str | None:
+    """The class of images that are drawn anew whenever they are read; None of others."""
+    if data.crop == "random":
+        return image_reading.CroppedImages.__name__
+    return image_reading.DrawnImages.__name__ if own.random else None
+
+
+def drawn_images(image: str, count: str, data: DataPlan, used: Definitions) -> str:
+    """An expression for images that are drawn anew; `image` is a function that gives one."""
+    if data.crop == "random":
+        used.add(image_reading.CroppedImages)
+        return f"CroppedImages({image}, torch.arange({count}), SIZE)"
+    used.add(image_reading.DrawnImages)
+    return f"DrawnImages({image}, torch.arange({count}))"
+
+
 def resized(image: str, data: DataPlan, used: Definitions) -> str:
-    """An expression for images in the size that the plan gives them."""
-    if data.resize is None:
+    """An expression for images in the size that the plan gives them, unless it is drawn."""
+    if data.resize is None or data.crop == "random":
         return image
     function = image_reading.stretched if data.crop is None else image_reading.center_cropped
     used.add(function)
@@ -130,10 +146,16 @@ def _files(data: DataPlan, used: Definitions) -> list[str]:
     used.imports |= {"from torchvision import datasets", "from pathlib import Path"}
     used.add(image_reading.read_image)
     image = resized(f"read_image(path, {data.shape[0]})", data, used)
+    if data.crop == "random":
+        images = drawn_images("draw", "len(samples)", data, used)
+        lines = f"draw = lambda index: read_image(samples[index][0], {data.shape[0]})"
+    else:
+        images = "torch.stack(images)"
+        lines = f"images = [{image} for path, _ in samples]"
     read_files = f'''def read_files(samples: list[tuple[str, int]]) -> Split:
     """The images in files, each with the number of its class."""
-    images = [{image} for path, _ in samples]
-    return Split(torch.stack(images), torch.tensor([number for _, number in samples]))'''
+    {lines}
+    return Split({images}, torch.tensor([number for _, number in samples]))'''
     if data.source.name == "folder":
         folders = '(datasets.ImageFolder(Path(ROOT, split)) for split in ("train", "test"))'
         read_data = f"""{_OPENING}
@@ -180,20 +202,17 @@ def _dataset(data: DataPlan, own: OwnData, used: Definitions) -> list[str]:
         [f"    {line}" for line in (own.sample or "").split("\n")],
         f"    return {resized(own.image, data, used)}, {label}",
     )
-    if not own.random:
+    if drawn(data, own) is None:
         return [sample_of, _READ_SPLIT]
-    used.add(image_reading.DrawnImages)
-    return [sample_of, _READ_RANDOM]
+    read_split = f'''def read_split(dataset: Any) -> Split:
+    """All samples of a Dataset, whose images are drawn anew whenever they are read."""
+    label = torch.tensor([sample_of(dataset, index)[1] for index in range(len(dataset))])
+    draw = lambda index: sample_of(dataset, index)[0]
+    return Split({drawn_images("draw", "len(label)", data, used)}, label)'''
+    return [sample_of, read_split]
 
 
 _READ_SPLIT = '''def read_split(dataset: Any) -> Split:
     """All samples of a Dataset."""
     images, labels = zip(*(sample_of(dataset, index) for index in range(len(dataset))))
     return Split(torch.stack(images), torch.tensor(labels))'''
-
-_READ_RANDOM = '''def read_split(dataset: Any) -> Split:
-    """All samples of a Dataset, whose images are drawn anew whenever they are read."""
-    label = torch.tensor([sample_of(dataset, index)[1] for index in range(len(dataset))])
-    number = torch.arange(len(label))
-    draw = lambda index: sample_of(dataset, index)[0]
-    return Split(DrawnImages(draw, number, number.device), label)'''

@@ -10,7 +10,7 @@ from ktgdsl.plan.ensembles import ensembles_of
 from ktgdsl.plan.model import DataPlan, Plan
 from ktgdsl.standalone.network_code import OTHERS
 from ktgdsl.standalone.own_data import OwnData
-from ktgdsl.standalone.read_code import differs_from_image_folder
+from ktgdsl.standalone.read_code import differs_from_image_folder, drawn
 from ktgdsl.standalone.weights_code import weights_problem
 
 CODE = "E510"
@@ -31,9 +31,9 @@ def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
         return
     if own is not None and own.problem is not None:
         yield _refusal(f"no script can have the data {data.source}: it {own.problem}", subject)
-    if own is not None and own.random and data.labeled_batch is not None:
+    if drawn(data, own or OwnData()) is not None and data.labeled_batch is not None:
         yield _refusal(
-            "no script can have `labeled_batch` of a Dataset whose samples are random yet",
+            "no script can have `labeled_batch` of images that are drawn anew in each epoch yet",
             Subject(block="data", setting="labeled_batch"),
         )
     if data.source.name == "folder" and differs_from_image_folder(data):
@@ -43,9 +43,9 @@ def _of_data(data: DataPlan, own: OwnData | None) -> Iterator[Diagnostic]:
             subject,
             "it also takes hidden folders, and refuses a class without images",
         )
-    if data.crop == "random":
+    if own is not None and own.random and data.crop == "random":
         yield _refusal(
-            "no script can have `crop = random` yet, which is drawn anew in each epoch",
+            "no script can have `crop = random` of a Dataset whose samples are random yet",
             Subject(block="data", setting="crop"),
         )
 

@@ -11,8 +11,8 @@ from ktgdsl.standalone.evaluation_code import of_drawn_images
 from ktgdsl.standalone.frame_code import REPORT, header, main_code
 from ktgdsl.standalone.imports import import_block
 from ktgdsl.standalone.network_code import has_built_in, new_network_code
-from ktgdsl.standalone.own_data import own_data
-from ktgdsl.standalone.read_code import embedded
+from ktgdsl.standalone.own_data import OwnData, own_data
+from ktgdsl.standalone.read_code import drawn, embedded
 from ktgdsl.standalone.refusals import refusals
 from ktgdsl.standalone.source import Place
 from ktgdsl.standalone.text import wrapped
@@ -73,7 +73,7 @@ def training_script(plan: Plan, spec: str) -> str:
     alone = not ensembles_of(plan.graph) or any(each.pretrained for each in plan.graph.nodes)
     data = data_code(plan.data, own, training.batch, used, networks_alone=alone)
     losses, functions = training.functions()
-    if own is not None and own.random:
+    if drawn(plan.data, own or OwnData()) is not None:
         losses = [*map(of_drawn_images, losses)]
     library = _by_section(used.texts)
     written = {

@@ -17,9 +17,9 @@ NODE = "node a = resnet(depth=8, width=4) target a edge label -> a"
 TINY = Facts(classes=2, shape=(3, 64, 64), train_samples=12, test_samples=4)
 
 
-def plan_of(block: str, more: str = "") -> Plan:
+def plan_of(block: str) -> Plan:
     """A plan of these data, for two epochs."""
-    return complete(sound(graph(NODE, f"data {block} train {{ epochs = 2 {more} }}")))
+    return complete(sound(graph(NODE, f"data {block} train {{ epochs = 2 }}")))
 
 
 @pytest.fixture
@@ -38,29 +38,33 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
+OWN = {
+    "floats": "{ batch = 4  augment = standard }",
+    "Samples": "{ batch = 4  classes = 3  validation = 4 }",
+    "Dicts": "{ batch = 4  resize = 6  holdout = true }",
+    "Flipped": "{ batch = 4  augment = standard }",
+    "partly_labeled": "{ batch = 4  classes = 3  samples = 20  validation = 5  holdout = true }",
+}
+"""Settings of data, by the function in `own` that gives them."""
+
+
+@pytest.mark.parametrize(("function", "settings"), OWN.items(), ids=OWN)
+def test_own_data(function: str, settings: str) -> None:
+    assert differing(plan_of(f'python("tests.standalone.own:{function}") {settings}')) == []
+
+
+@pytest.mark.parametrize("data", ["digits", 'python("tests.standalone.own:Samples")'])
 @pytest.mark.parametrize(
-    ("block", "more"),
-    [
-        ('python("tests.standalone.own:data", count=24) { batch = 8  augment = standard }', ""),
-        ('python("tests.standalone.own:floats") { batch = 4  augment = standard }', ""),
-        ('python("tests.standalone.own:Samples") { batch = 4  classes = 3  validation = 4 }', ""),
-        ('python("tests.standalone.own:Dicts") { batch = 4  resize = 6  holdout = true }', ""),
-        ('python("tests.standalone.own:Flipped") { batch = 4  augment = standard }', ""),
-        (
-            'python("tests.standalone.own:partly_labeled") '
-            "{ batch = 4  classes = 3  samples = 20  validation = 5  holdout = true }",
-            "",
-        ),
-        ("digits { batch = 8  samples = 40  resize = 10 }", ""),
-        ("digits { batch = 8  samples = 40  resize = [6, 10]  crop = center }", ""),
-    ],
-    ids=["arrays", "floats", "images", "dicts", "flipped", "labels", "resized", "cropped"],
+    "settings",
+    ["resize = 10", "resize = [6, 10]  crop = center", "resize = 9  crop = random  holdout = true"],
 )
-def test_scripts_read_the_samples_of_runs(block: str, more: str) -> None:
-    assert differing(plan_of(block, more)) == []
+def test_images_of_another_size(data: str, settings: str) -> None:
+    samples = "samples = 40  augment = standard" if data == "digits" else ""
+    block = f"{data} {{ batch = 4  validation = 3  {samples}  {settings} }}"
+    assert differing(plan_of(block)) == []
 
 
-@pytest.mark.parametrize("crop", ["", "crop = center"])
+@pytest.mark.parametrize("crop", ["", "crop = center", "crop = random"])
 def test_folders_of_images(photos: Path, crop: str) -> None:
     assert differing(plan_of(f'folder("{photos}") {{ batch = 4  resize = [8, 8] {crop} }}')) == []
 

@@ -24,12 +24,12 @@ graph g {
     target a
     edge label, b -> a
 }
-data mnist { resize = 8  crop = random }
+data mnist { resize = 8  crop = random  labeled = 20  labeled_batch = 2 }
 train { compile = on  precision = auto }
 """
 SAYS = """\
 g.ktg:3:24: error[E510] no script can have node `b` on a `device` of its own
-g.ktg:7:26: error[E510] no script can have `crop = random` yet
+g.ktg:7:55: error[E510] no script can have `labeled_batch` of images that are drawn anew
 g.ktg:8:9: error[E510] no script can have `compile = on`
 g.ktg:8:23: error[E510] no script can have `precision = auto`
 """
@@ -75,7 +75,8 @@ def test_networks_that_are_refused_once_they_are_made() -> None:
         ("Unlabeled", "classes = 3", "it gives samples without a label"),
         ("masks", "resize = 4", "masks of files, or that are resized"),
         ("MaskSamples", "", "it gives masks by a Dataset"),
-        ("Flipped", "labeled = 6  labeled_batch = 2", "`labeled_batch` of a Dataset whose samples"),
+        ("Flipped", "resize = 4  crop = random", "`crop = random` of a Dataset whose samples"),
+        ("Flipped", "labeled = 6  labeled_batch = 2", "`labeled_batch` of images that are drawn"),
     ],
 )
 def test_own_data(function: str, settings: str, says: str) -> None:

@@ -1,10 +1,10 @@
-"""Claims: which process of a shared search trains what, as tables beside those of Optuna.
+"""Claims: which process of a shared search trains what, in tables beside those of Optuna.
 
-ktgdsl_processes   who takes part, and when each was last heard of
-ktgdsl_trials      a line for each trial of the budget, with its graph and who trains it
-ktgdsl_checks      a line for each training that judges the result
+ktgdsl_processes   the processes that take part, with their last heartbeats
+ktgdsl_trials      a row for each trial of the budget, with its graph and the process that trains it
+ktgdsl_checks      a row for each training that judges the result
 
-The keys of the tables hold the budget and that no graph is tried twice, whatever processes do.
+Constraints of the tables guarantee the budget, and that no graph is tried twice.
 """
 
 import socket
@@ -36,10 +36,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 TABLES = MetaData()
 
-GRACE = 60.0
-"""Seconds without a sign of life after which a process counts as lost."""
+HEARTBEAT_TIMEOUT = 60.0
+"""Seconds without a heartbeat after which a process counts as lost."""
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How many processes may be lost with a trial, or a check, before it fails."""
 
 PROCESSES = Table(
@@ -48,7 +48,7 @@ PROCESSES = Table(
     Column("process", String(36), primary_key=True),
     Column("study_id", Integer, nullable=False),
     Column("host", String(255), nullable=False),
-    Column("heard", DateTime(timezone=True), nullable=False),
+    Column("last_heartbeat", DateTime(timezone=True), nullable=False),
 )
 
 TRIALS = Table(
@@ -77,7 +77,7 @@ CHECKS = Table(
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of `ktgdsl_trials` that nobody alive holds: it was `lost`, or else given back."""
+    """A running trial that no live process holds: its process was `lost`, or else released it."""
 
     number: int
     trial_id: int
@@ -86,12 +86,12 @@ class Claim:
 
     @property
     def has_failed(self) -> bool:
-        """Whether so many processes were lost with it that no other tries."""
-        return self.lost and self.attempt >= ATTEMPTS
+        """Whether too many processes were lost with it for another attempt."""
+        return self.lost and self.attempt >= MAX_ATTEMPTS
 
 
 class Claims:
-    """The claims of this process in a study. Connections are in transactions on that study.
+    """The claims of this process in a study. Every method is called in a transaction on the study.
 
     Args:
         study: its id.
@@ -101,16 +101,18 @@ class Claims:
         self.process = str(uuid4())
         self._study = study
 
-    def beat(self, connection: Connection) -> None:
-        """Give a sign of life."""
+    def record_heartbeat(self, connection: Connection) -> None:
+        """Insert or update the heartbeat of this process."""
         now = func.clock_timestamp()
-        line = {"process": self.process, "study_id": self._study, "host": socket.gethostname()}
-        statement = upsert(PROCESSES).values(**line, heard=now)
-        again = statement.on_conflict_do_update(index_elements=["process"], set_={"heard": now})
+        row = {"process": self.process, "study_id": self._study, "host": socket.gethostname()}
+        statement = upsert(PROCESSES).values(**row, last_heartbeat=now)
+        again = statement.on_conflict_do_update(
+            index_elements=["process"], set_={"last_heartbeat": now}
+        )
         connection.execute(again)
 
-    def leave(self, connection: Connection) -> None:
-        """Give back all claims, and take part no more."""
+    def release_all(self, connection: Connection) -> None:
+        """Release all claims of this process, and remove it."""
         for table in (TRIALS, CHECKS):
             connection.execute(
                 update(table).where(table.c.process == self.process).values(process=None)
@@ -118,67 +120,67 @@ class Claims:
         connection.execute(delete(PROCESSES).where(PROCESSES.c.process == self.process))
 
     def count(self, connection: Connection) -> int:
-        """How much of the budget is claimed: the number of the next trial."""
-        lines = select(func.count()).where(TRIALS.c.study_id == self._study)
-        return int(connection.execute(lines).scalar_one())
+        """How many trials of the budget have begun, which is the number of the next."""
+        rows = select(func.count()).where(TRIALS.c.study_id == self._study)
+        return int(connection.execute(rows).scalar_one())
 
     def add(
         self, connection: Connection, number: int, budget: int, graph: str | None, trial_id: int
     ) -> None:
-        """Claim the next trial. Raises IntegrityError beyond the budget, or for a known graph."""
-        line = {"study_id": self._study, "number": number, "budget": budget, "graph": graph}
+        """Claim a new trial. Raises IntegrityError beyond the budget, or for a known graph."""
+        row = {"study_id": self._study, "number": number, "budget": budget, "graph": graph}
         more = {"trial_id": trial_id, "attempt": 1, "process": self.process}
-        connection.execute(insert(TRIALS).values(**line, **more))
+        connection.execute(insert(TRIALS).values(**row, **more))
 
     def holds(self, connection: Connection, number: int) -> bool:
-        """Whether this process still has the trial."""
-        line = select(TRIALS.c.process).where(self._trial(number))
-        return bool(connection.execute(line).scalar_one() == self.process)
+        """Whether this process still holds the trial."""
+        row = select(TRIALS.c.process).where(self._trial(number))
+        return bool(connection.execute(row).scalar_one() == self.process)
 
-    def free(
+    def unclaimed(
         self, connection: Connection, running: Collection[int], held: Collection[int]
     ) -> list[Claim]:
-        """The trials under way that nobody alive trains.
+        """The running trials that no live process holds.
 
         Args:
             connection: of a transaction.
-            running: Optuna's ids of the trials that are not over.
-            held: the numbers of those that this process knows that it has. A claim whose
-                confirmation was lost with the connection is free again.
+            running: Optuna's ids of the running trials.
+            held: the numbers of those that this process knows it holds. Where it made a claim but
+                lost the connection before the commit was confirmed, that trial is unclaimed.
         """
-        columns = TRIALS.c.number, TRIALS.c.trial_id, TRIALS.c.attempt, self._lost(TRIALS)
+        columns = TRIALS.c.number, TRIALS.c.trial_id, TRIALS.c.attempt, self._is_lost(TRIALS)
         mine = and_(TRIALS.c.process == self.process, TRIALS.c.number.not_in(held))
-        found = (
+        rows = (
             select(*columns)
             .where(TRIALS.c.study_id == self._study, TRIALS.c.trial_id.in_(running))
-            .where(or_(TRIALS.c.process.is_(None), mine, self._lost(TRIALS)))
+            .where(or_(TRIALS.c.process.is_(None), mine, self._is_lost(TRIALS)))
             .order_by(TRIALS.c.number)
         )
-        return [Claim(*line) for line in connection.execute(found)]
+        return [Claim(*row) for row in connection.execute(rows)]
 
-    def take(self, connection: Connection, claim: Claim, trial_id: int) -> None:
-        """Take a free trial, which has another id with Optuna from now on."""
+    def acquire(self, connection: Connection, claim: Claim, trial_id: int) -> None:
+        """Claim an unclaimed trial, whose new attempt is the Optuna trial `trial_id`."""
         values = {"process": self.process, "trial_id": trial_id}
         if claim.lost:
             values["attempt"] = claim.attempt + 1
         connection.execute(update(TRIALS).where(self._trial(claim.number)).values(**values))
 
-    def take_check(self, connection: Connection, key: str) -> int | None:
-        """Take a check if no other that is alive has it; the attempt that this is, or None.
+    def acquire_check(self, connection: Connection, key: str) -> int | None:
+        """Claim a check; the number of the attempt, or None where a live process holds it.
 
-        0 says that `ATTEMPTS` were lost with their processes, and that it is not taken.
+        0 where it is not claimed, as `MAX_ATTEMPTS` processes were lost with it.
         """
         this = and_(CHECKS.c.study_id == self._study, CHECKS.c.key == key)
-        columns = CHECKS.c.attempt, CHECKS.c.process, self._lost(CHECKS)
-        line = connection.execute(select(*columns).where(this)).one_or_none()
-        if line is None:
+        columns = CHECKS.c.attempt, CHECKS.c.process, self._is_lost(CHECKS)
+        row = connection.execute(select(*columns).where(this)).one_or_none()
+        if row is None:
             values = {"study_id": self._study, "key": key, "process": self.process}
             connection.execute(insert(CHECKS).values(**values, attempt=1))
             return 1
-        attempt, process, lost = line
+        attempt, process, lost = row
         if process not in (None, self.process) and not lost:
             return None
-        if attempt + lost > ATTEMPTS:
+        if attempt + lost > MAX_ATTEMPTS:
             return 0
         again = {"process": self.process, "attempt": attempt + lost}
         connection.execute(update(CHECKS).where(this).values(**again))
@@ -187,13 +189,13 @@ class Claims:
     def _trial(self, number: int) -> ColumnElement[bool]:
         return and_(TRIALS.c.study_id == self._study, TRIALS.c.number == number)
 
-    def _lost(self, table: Table) -> ColumnElement[bool]:
-        """Whether the process of a line was not heard of for too long.
+    def _is_lost(self, table: Table) -> ColumnElement[bool]:
+        """Whether the process of a row has sent no heartbeat for too long.
 
-        While the database was away nobody could be heard.
+        The timeout starts anew when the server does, as heartbeats could not arrive before.
         """
-        since = func.greatest(PROCESSES.c.heard, func.pg_postmaster_start_time())
+        since = func.greatest(PROCESSES.c.last_heartbeat, func.pg_postmaster_start_time())
         alive = select(PROCESSES.c.process).where(
-            since > func.clock_timestamp() - text(f"interval '{GRACE} seconds'")
+            since > func.clock_timestamp() - text(f"interval '{HEARTBEAT_TIMEOUT} seconds'")
         )
         return and_(table.c.process.is_not(None), table.c.process.not_in(alive))

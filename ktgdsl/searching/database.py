@@ -21,17 +21,17 @@ from sqlalchemy.pool import NullPool
 
 from ktgdsl.errors import RunError
 
-LOCKS = 0x6B7467  # "ktg"
+LOCK_NAMESPACE = 0x6B7467  # "ktg"
 """The first number of our advisory locks; the second is that of a study, or 0 for the tables."""
 
-LONGEST = 120
-"""Seconds that a transaction may wait for its process, before the database ends it."""
+IDLE_TIMEOUT = 120
+"""Seconds after which the database ends a transaction whose process does nothing."""
 
 CONNECTION = {
     "connect_timeout": 10,
     "application_name": "ktgdsl",
     "client_encoding": "utf8",  # for a database without an encoding, too
-    # So that a machine which is gone without a word does not keep others waiting for hours.
+    # TCP would notice only after hours that a machine is gone.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -39,14 +39,15 @@ CONNECTION = {
 }
 
 DatabaseError = (SQLAlchemyError, StorageInternalError)
-"""What Optuna and SQLAlchemy raise when the database fails them."""
+"""What Optuna and SQLAlchemy raise where the database fails."""
 
 
 class Database(RDBStorage):
-    """Optuna's storage in a database, with transactions that hold several changes.
+    """Optuna's RDBStorage, with transactions around several of its methods.
 
-    A connection lasts as long as a transaction, so that a thousand processes do not use up those
-    that the server allows. Raises RunError as `database_url` does, and one of `DatabaseError`.
+    A connection is open during a transaction only, so that many processes stay within the
+    connections that the server allows. Raises RunError as `database_url` does, and one of
+    `DatabaseError`.
     """
 
     def __init__(self, address: str, tables: MetaData) -> None:
@@ -61,14 +62,14 @@ class Database(RDBStorage):
 
     @contextmanager
     def transaction(self, study: int = 0) -> Iterator[Connection]:
-        """Have what Optuna and the caller change in a `with` block written at its end, or nothing.
+        """Commit all changes of a `with` block at its end, Optuna's too, or none if it raises.
 
-        Other processes' transactions on the same study, 0 for none yet, wait until it is over. The
-        database ends one whose process is gone or suspended.
+        An advisory lock admits one transaction on a study at a time; `study` is 0 before there is
+        one. The database ends a transaction whose process is gone or suspended.
         """
         with self.engine.begin() as connection:
             _lock(connection, study)
-            # Optuna's own commits are none, and a rollback of its is that of all.
+            # Commits of Optuna's do nothing; a rollback of Optuna's rolls everything back.
             inside = sessionmaker(connection, join_transaction_mode="rollback_only")
             self.scoped_session = scoped_session(inside)
             try:
@@ -79,8 +80,8 @@ class Database(RDBStorage):
 
 
 def _lock(connection: Connection, study: int) -> None:
-    longest = func.set_config("idle_in_transaction_session_timeout", f"{LONGEST}s", True)
-    connection.execute(select(longest, func.pg_advisory_xact_lock(LOCKS, study)))
+    longest = func.set_config("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT}s", True)
+    connection.execute(select(longest, func.pg_advisory_xact_lock(LOCK_NAMESPACE, study)))
 
 
 def database_url(address: str) -> URL:
@@ -109,8 +110,8 @@ def database_url(address: str) -> URL:
 _EXAMPLE = "write postgresql://USER@HOST/DATABASE"
 
 
-def shown(address: str) -> str:
-    """An address as it may be shown: without the password."""
+def redacted(address: str) -> str:
+    """An address without the password, for messages."""
     url = make_url(address)
     query = {name: value for name, value in url.query.items() if name != "password"}
     return url.set(query=query)._replace(password=None).render_as_string()
@@ -121,14 +122,14 @@ def database_error(message: str, help: str | None = None) -> RunError:
     return RunError.single("E511", message, help=help)
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether the database may answer again: it, the way to it or a transaction was cut off."""
+def is_connection_error(error: BaseException) -> bool:
+    """Whether a retry may help: the server, the connection or the transaction was cut off."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return isinstance(cause, OperationalError | InterfaceError | InternalError)
 
 
 def reason(error: BaseException) -> str:
-    """What the database has against something, in its own words: one line, without the address."""
+    """The first line of the database's own message, which does not have the address."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, DBAPIError) and error.orig is not None:

@@ -15,18 +15,19 @@ from ktgdsl.searching.pool import Pool
 from ktgdsl.searching.protocol import Message, Report
 from ktgdsl.searching.sampling import Sample
 from ktgdsl.searching.shared_study import SharedStudy
-from ktgdsl.searching.shared_trials import TakenError
+from ktgdsl.searching.shared_trials import ClaimLostError
 from ktgdsl.searching.study import REASON, attribute, values_of
 from ktgdsl.searching.tasks import check_task
 
-LOOK = 2.0
-"""Seconds between two looks at what other processes have left or done."""
+POLL_SECONDS = 2.0
+"""Seconds between two polls of what other processes have released or finished."""
 
 
 class JoinedCoordinator(Coordinator):
-    """Trains what it gets of a shared study, and tells of the ends of others' trials as well.
+    """Trains the trials and checks that it claims of a shared study.
 
-    Trials are over when those of all processes are, and so are checks.
+    Events report the ends of other processes' trials as well. Trials are over when those of all
+    processes are, and so are checks.
     """
 
     study: SharedStudy
@@ -41,21 +42,21 @@ class JoinedCoordinator(Coordinator):
     ) -> None:
         super().__init__(plan, study, listener, improved, time_is_up)
         self._ended = {trial.number for trial in study.trials if trial.state.is_finished()}
-        self._next_claim = self._next_look = 0.0  # by the clock
+        self._next_claim = self._next_poll = 0.0  # by the clock
 
     def trials(self, pool: Pool) -> None:
         """Train trials until there is none left for any process."""
         self._load_trials()
         while True:
-            self._follow()
+            self._report_others()
             self._claim(pool)
             if self._progress:
                 self._handle(pool, pool.wait())
             elif self.study.is_over:
-                self._follow(now=True)
+                self._report_others(now=True)
                 return
             else:
-                time.sleep(LOOK)
+                time.sleep(POLL_SECONDS)
 
     def _claim(self, pool: Pool) -> None:
         while pool.free > 0 and time.monotonic() >= self._next_claim:
@@ -63,8 +64,8 @@ class JoinedCoordinator(Coordinator):
                 self.study.close("time")
             claimed = self.study.claim()
             if claimed is None:
-                self._next_claim = time.monotonic() + LOOK
-                self._note_exhausted()
+                self._next_claim = time.monotonic() + POLL_SECONDS
+                self._report_exhausted()
                 return
             if claimed.attempt > 1:
                 lost = "the process that trained it was lost"
@@ -73,14 +74,14 @@ class JoinedCoordinator(Coordinator):
             sample = Sample(claimed.params, claimed.plan)
             self._start(pool, claimed.number, sample, claimed.seed)
 
-    def _note_exhausted(self) -> None:
+    def _report_exhausted(self) -> None:
         if not self.exhausted and self.study.closed == "exhausted":
             self.exhausted = True
             self._listener(Exhausted(len(self.study.trials), self.search.trials))
 
-    def _follow(self, *, now: bool = False) -> None:
-        """Tell of trials that other processes have ended."""
-        if not now and time.monotonic() < self._next_look:
+    def _report_others(self, *, now: bool = False) -> None:
+        """Send the events of trials that other processes have ended."""
+        if not now and time.monotonic() < self._next_poll:
             return
         for trial in self.study.trials:
             number = trial.number
@@ -92,7 +93,7 @@ class JoinedCoordinator(Coordinator):
                 self._progress[number] = max(values_of(trial).items(), default=(0, 0.0))
                 state = cast(State, STATES[trial.state])
                 self._end(number, state, str(attribute(trial, REASON) or ""))
-        self._next_look = time.monotonic() + LOOK
+        self._next_poll = time.monotonic() + POLL_SECONDS
 
     def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
         self._ended.add(number)
@@ -102,14 +103,14 @@ class JoinedCoordinator(Coordinator):
         for message in messages:
             try:
                 state = self._store(message)
-            except TakenError:
-                self._give_up(message.trial)
+            except ClaimLostError:
+                self._drop_claim(message.trial)
                 if isinstance(message, Report):
                     pool.decide(message.trial, keep=False)
             else:
                 self._respond(pool, message, state)
 
-    def _give_up(self, number: int) -> None:
+    def _drop_claim(self, number: int) -> None:
         del self._progress[number]
         self._listener(
             TrialNoted(f"trial {number}: another process has it now, as this one seemed to be lost")
@@ -127,7 +128,7 @@ class JoinedCoordinator(Coordinator):
             elif self._checks_done() == len(checks):
                 return
             else:
-                time.sleep(LOOK)
+                time.sleep(POLL_SECONDS)
 
     def _claim_checks(self, pool: Pool, numbered: Mapping[int, Check]) -> None:
         numbers = {check.key: number for number, check in numbered.items()}
@@ -135,7 +136,7 @@ class JoinedCoordinator(Coordinator):
             held = {check.key for check in self._running_checks.values()}
             key = self.study.claim_check([each for each in numbers if each not in held])
             if key is None:
-                self._next_claim = time.monotonic() + LOOK
+                self._next_claim = time.monotonic() + POLL_SECONDS
                 return
             number = numbers[key]
             self._running_checks[number] = check = numbered[number]

@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
-from ktgdsl.searching.database import shown
+from ktgdsl.searching.database import redacted
 from ktgdsl.searching.engines import ThisMachine
 from ktgdsl.searching.events import Listener, TrialNoted, ignore
 from ktgdsl.searching.folder import SearchFolder
@@ -62,16 +62,16 @@ def join(
     require_plan(plan, "search")
     require_space(plan)
     plan, identity = identify(plan)
-    study = SharedStudy(plan, _common(plan, identity), storage, join=not is_new)
-    noted = {"storage": shown(storage)}
+    study = SharedStudy(plan, _shared_identity(plan, identity), storage, join=not is_new)
+    noted = {"storage": redacted(storage)}
     here = ThisMachine()
     folder = create_search_folder(plan, identity, here, out, workers, device, deterministic, noted)
-    with folder.run.locked(), study.taking_part():
+    with folder.run.locked(), study.participating():
         return JoinedRun(plan, folder, listener, study).run()
 
 
-def _common(plan: Plan, identity: Identity) -> dict[str, Any]:
-    """What all processes of a search have in common, by its name in a message."""
+def _shared_identity(plan: Plan, identity: Identity) -> dict[str, Any]:
+    """What has to be equal among the processes of a search, by its name in messages."""
     assert plan.search is not None
     space = f"{plan.digest} {plan.search.model_dump_json()} {plan.data.validation}"
     return {
@@ -83,13 +83,13 @@ def _common(plan: Plan, identity: Identity) -> dict[str, Any]:
 
 
 class JoinedRun(SearchRun):
-    """The part of one process in a shared search, and the result in its folder."""
+    """The run of one process in a shared search, with the result in its folder."""
 
     def __init__(
         self, plan: Plan, folder: SearchFolder, listener: Listener, shared: SharedStudy
     ) -> None:
         self._shared = shared
-        shared.retries.tell = lambda text: listener(TrialNoted(text))
+        shared.retries.notify = lambda text: listener(TrialNoted(text))
         super().__init__(plan, folder, listener)
 
     def _open_study(self, sampler: BaseSampler | None, pruner: BasePruner | None) -> Study:

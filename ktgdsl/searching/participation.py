@@ -13,21 +13,21 @@ BEAT = 10.0
 
 
 @contextmanager
-def taking_part(claims: Claims, database: Database, retries: Retries) -> Iterator[None]:
+def participating(claims: Claims, database: Database, retries: Retries) -> Iterator[None]:
     """Send heartbeats during a `with` block, and release at its end what is not done."""
 
     def beat() -> None:
         with database.engine.begin() as connection:
-            claims.beat(connection)
+            claims.record_heartbeat(connection)
 
     def beat_unless_away() -> None:
         with suppress(*DatabaseError):
             beat()
 
-    retries.do(beat)
+    retries.run(beat)
     try:
         with called_every(BEAT, beat_unless_away):
             yield
     finally:
         with suppress(*DatabaseError), database.engine.begin() as connection:
-            claims.leave(connection)
+            claims.release_all(connection)

@@ -1,4 +1,4 @@
-"""Transactions with a database that are made again while it is away."""
+"""Database transactions that are retried while the database cannot be reached."""
 
 import time
 from collections.abc import Callable
@@ -12,41 +12,41 @@ from ktgdsl.searching.database import (
     Database,
     DatabaseError,
     database_error,
-    is_away,
+    is_connection_error,
     reason,
-    shown,
+    redacted,
 )
 
-PATIENCE = 300.0
-"""Seconds for which a database that is away is tried again."""
+GIVE_UP_AFTER = 300.0
+"""Seconds for which a database that cannot be reached is tried again."""
 
-PAUSES = 0.5, 1.0, 2.0, 5.0
-"""Seconds between these tries; the last again and again."""
+BACKOFF = 0.5, 1.0, 2.0, 5.0
+"""Seconds between two tries; the last one repeats."""
 
 _Value = TypeVar("_Value")
 
 
 class Retries:
-    """Reads and changes a database, again while it is away.
+    """Runs reads and transactions, and retries them while the database cannot be reached.
 
     Args:
         database: what is read and changed.
-        reload: is called before another try, since what the process knows may be ahead of the
-            database.
+        reload: is called before a retry, since caches may hold what was rolled back.
     """
 
     def __init__(self, database: Database, reload: Callable[[], None]) -> None:
-        self.tell: Callable[[str], object] = lambda _: None
-        """Is called with a sentence where the database is away."""
+        self.notify: Callable[[str], object] = lambda _: None
+        """Called with a message for the user, such as that the database cannot be reached."""
         self._database = database
         self._reload = reload
         self._connection: Connection | None = None  # in a transaction
-        self._is_behind = False
+        self._needs_reload = False
 
-    def change(self, study: int, change: Callable[[Connection], _Value]) -> _Value:
-        """Make a change in a transaction of its own, alone on that study.
+    def transact(self, study: int, change: Callable[[Connection], _Value]) -> _Value:
+        """Run `change` in a transaction that holds the lock of the study.
 
-        Raises RunError (E511) where the database is away for longer than `PATIENCE`, or refuses.
+        Raises RunError (E511) where the database cannot be reached for `GIVE_UP_AFTER` seconds, or
+        refuses.
         """
 
         def attempt() -> _Value:
@@ -57,34 +57,34 @@ class Retries:
                 finally:
                     self._connection = None
 
-        return self.do(attempt)
+        return self.run(attempt)
 
-    def do(self, work: Callable[[], _Value]) -> _Value:
-        """Do something with the database; within a transaction just once. Raises as `change`."""
+    def run(self, work: Callable[[], _Value]) -> _Value:
+        """Run `work`, which uses the database; in a transaction just once. Raises as `transact`."""
         if self._connection is not None:
             return work()
-        until = time.monotonic() + PATIENCE
-        pauses = chain(PAUSES, repeat(PAUSES[-1]))
-        is_told = False
+        until = time.monotonic() + GIVE_UP_AFTER
+        pauses = chain(BACKOFF, repeat(BACKOFF[-1]))
+        is_notified = False
         while True:
             try:
-                if self._is_behind:
+                if self._needs_reload:
                     self._reload()
-                    self._is_behind = False
+                    self._needs_reload = False
                 return work()
             except DatabaseError as error:
-                self._is_behind = True
-                if not is_away(error) or time.monotonic() >= until:
-                    raise unusable(self._database.url, error) from None
-                if not is_told:
-                    self.tell(f"the database is away, and tried again: {reason(error)}")
-                    is_told = True
+                self._needs_reload = True
+                if not is_connection_error(error) or time.monotonic() >= until:
+                    raise database_unusable(self._database.url, error) from None
+                if not is_notified:
+                    self.notify(f"the database is away, and tried again: {reason(error)}")
+                    is_notified = True
             except BaseException:
-                self._is_behind = True
+                self._needs_reload = True
                 raise
             time.sleep(next(pauses))
 
 
-def unusable(address: str, error: BaseException) -> RunError:
+def database_unusable(address: str, error: BaseException) -> RunError:
     """The error that a database cannot be used (E511)."""
-    return database_error(f"the database {shown(address)} cannot be used: {reason(error)}")
+    return database_error(f"the database {redacted(address)} cannot be used: {reason(error)}")

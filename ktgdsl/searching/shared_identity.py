@@ -1,4 +1,4 @@
-"""Begins a shared study, or joins one of the same space, data and code."""
+"""Creates a shared study, or joins one of the same space, data and code."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from sqlalchemy import Connection, extract, func, select
 
 from ktgdsl.searching.database import Database, database_error
 
-IDENTITY, BEGAN = "identity", "began"
+IDENTITY, STARTED = "identity", "started"
 """Names of user attributes of the study."""
 
 _ANOTHER_NAME = "give the graph another name, or name another database"
 
 
-def begin_or_join(
+def create_or_join(
     database: Database,
     name: str,
     identity: Mapping[str, Any],
@@ -23,13 +23,13 @@ def begin_or_join(
     *,
     join: bool,
 ) -> None:
-    """Make the study of that name with `create` if there is none.
+    """Create the study of that name unless there is one of the same identity.
 
     Args:
         database: where it is.
         name: of the study.
         identity: what has to be equal among the processes, by its name in messages.
-        create: makes it in a storage.
+        create: creates it in a storage.
         join: whether it may be there already.
 
     Raises RunError (E511) where the study differs from this process's, or may not be there.
@@ -40,7 +40,7 @@ def begin_or_join(
             create(database)
             study = optuna.load_study(study_name=name, storage=database)
             study.set_user_attr(IDENTITY, dict(identity))
-            study.set_user_attr(BEGAN, clock(connection))
+            study.set_user_attr(STARTED, database_time(connection))
             return
     noted = studies[name].user_attrs.get(IDENTITY)
     if noted is None:
@@ -57,6 +57,6 @@ def begin_or_join(
         )
 
 
-def clock(connection: Connection) -> float:
+def database_time(connection: Connection) -> float:
     """The database's clock, in seconds."""
     return float(connection.execute(select(extract("epoch", func.clock_timestamp()))).scalar_one())

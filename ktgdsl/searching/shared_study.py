@@ -11,21 +11,21 @@ from sqlalchemy import Connection
 
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.claims import ATTEMPTS, TABLES, Claim, Claims
+from ktgdsl.searching.claims import MAX_ATTEMPTS, TABLES, Claim, Claims
 from ktgdsl.searching.database import Database, DatabaseError
-from ktgdsl.searching.participation import taking_part
+from ktgdsl.searching.participation import participating
 from ktgdsl.searching.pruning import LOST, pruner_of
 from ktgdsl.searching.queued_trials import queued_sample
-from ktgdsl.searching.retries import Retries, unusable
+from ktgdsl.searching.retries import Retries, database_unusable
 from ktgdsl.searching.sampling import DistinctSampler, ExhaustedError
-from ktgdsl.searching.shared_identity import BEGAN, IDENTITY, begin_or_join, clock
+from ktgdsl.searching.shared_identity import IDENTITY, STARTED, create_or_join, database_time
 from ktgdsl.searching.shared_trials import (
     NUMBER,
-    Claimed,
-    TakenError,
-    begin_again,
-    lost_text,
-    numbered,
+    ClaimedTrial,
+    ClaimLostError,
+    lost_reason,
+    renumbered,
+    restart_trial,
 )
 from ktgdsl.searching.standing import Standing
 from ktgdsl.searching.study import (
@@ -49,12 +49,12 @@ _Value = TypeVar("_Value")
 
 
 class SharedStudy(Study):
-    """A study as a `Study`, which other processes ask and tell meanwhile.
+    """A `Study` that several processes use at the same time.
 
-    A change is one transaction, and there is one at a time, so that nothing moves under the
-    sampler or the pruner. A trial has the number of its place in the budget. When the process that
-    trains it is lost, its point becomes a new trial with Optuna, of the same number, and what was
-    reported of the lost one no longer counts. A database that is away is tried again.
+    Every change is a transaction under the lock of the study, so that the sampler and the pruner
+    see a consistent state. Trials are numbered within the budget. When the process that trains one
+    is lost, a new Optuna trial of the same number and point replaces it, and the reports of the
+    lost one no longer count. A database that cannot be reached is tried again.
 
     Args:
         plan: the space.
@@ -79,37 +79,37 @@ class SharedStudy(Study):
         try:
             self._database = Database(address, TABLES)
             self.retries = Retries(self._database, self._load)
-            begin_or_join(self._database, self._name, identity, self._create, join=join)
+            create_or_join(self._database, self._name, identity, self._create, join=join)
             self._load()
         except DatabaseError as error:
-            raise unusable(address, error) from None
+            raise database_unusable(address, error) from None
         self._claims = Claims(self.optuna._study_id)
 
     def _load(self) -> None:
-        """Look at the study anew, as after a transaction that failed."""
+        """Load the study again, as after a transaction that failed."""
         self._sampler = sampler = DistinctSampler(self.plan, None, self._distinct)
         self._remembered = 0  # trials
         self.optuna = StoppableStudy(self._name, self._database, sampler, pruner_of(self.search))
 
-    def taking_part(self) -> AbstractContextManager[None]:
-        """Give signs of life meanwhile, and give back at the end what is not done."""
-        return taking_part(self._claims, self._database, self.retries)
+    def participating(self) -> AbstractContextManager[None]:
+        """Send heartbeats during a `with` block, and release at its end what is not done."""
+        return participating(self._claims, self._database, self.retries)
 
     @property
     def trials(self) -> list[FrozenTrial]:
         """All trials, in the order of their numbers; of each only the last attempt."""
-        every = self.retries.do(lambda: self.optuna.get_trials(deepcopy=False))
-        trials = [numbered(t) for t in every if NUMBER in t.user_attrs and LOST not in t.user_attrs]
-        return sorted(trials, key=lambda trial: trial.number)
+        every = self.retries.run(lambda: self.optuna.get_trials(deepcopy=False))
+        ours = (t for t in every if NUMBER in t.user_attrs and LOST not in t.user_attrs)
+        return sorted(map(renumbered, ours), key=lambda trial: trial.number)
 
     @property
     def _attributes(self) -> dict[str, Any]:
-        return self.retries.do(lambda: self.optuna.user_attrs)
+        return self.retries.run(lambda: self.optuna.user_attrs)
 
-    def claim(self) -> Claimed | None:
-        """A trial for this process: a lost one, or else the next; None where there is none now."""
+    def claim(self) -> ClaimedTrial | None:
+        """Claim a trial: a lost one, or else a new one; None where there is none at present."""
         try:
-            found = self._changing(self._claim)
+            found = self._transact(self._claim)
         except ExhaustedError:
             self.close("exhausted")
             return None
@@ -119,26 +119,27 @@ class SharedStudy(Study):
         self._ids[claimed.number] = id
         return claimed
 
-    def _claim(self, connection: Connection) -> tuple[Claimed, int] | None:
+    def _claim(self, connection: Connection) -> tuple[ClaimedTrial, int] | None:
         states = (TrialState.RUNNING,)
         running = {t._trial_id: t for t in self.optuna.get_trials(deepcopy=False, states=states)}
-        for free in self._claims.free(connection, running.keys(), self._ids.keys()):
+        for free in self._claims.unclaimed(connection, running.keys(), self._ids.keys()):
             trial = running[free.trial_id]
-            if (id := begin_again(self.optuna, self._claims, connection, free, trial)) is not None:
-                return self._claimed_again(free, trial), id
+            id = restart_trial(self.optuna, self._claims, connection, free, trial)
+            if id is not None:
+                return self._restarted(free, trial), id
         number = self._claims.count(connection)
         if number >= self.search.trials or self.closed:
             return None
-        return self._next(connection, number)
+        return self._start_next(connection, number)
 
-    def _claimed_again(self, free: Claim, trial: FrozenTrial) -> Claimed:
+    def _restarted(self, free: Claim, trial: FrozenTrial) -> ClaimedTrial:
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
         seed, attempt = int(attribute(trial, SEED)), free.attempt + free.lost
-        return Claimed(free.number, trial.params, plan, seed, attempt)
+        return ClaimedTrial(free.number, trial.params, plan, seed, attempt)
 
-    def _next(self, connection: Connection, number: int) -> tuple[Claimed, int]:
-        """Begin the next trial. Raises ExhaustedError when no point is left."""
+    def _start_next(self, connection: Connection, number: int) -> tuple[ClaimedTrial, int]:
+        """Start a new trial. Raises ExhaustedError when no point is left."""
         sampler = self._sampler
         assert sampler is not None
         trials = self.trials
@@ -149,7 +150,7 @@ class SharedStudy(Study):
             raise ExhaustedError
         seed = trial_seed(self.plan, number)
         storage = self.optuna._storage
-        queued = queued_sample(self.optuna, sampler, number, self.retries.tell)
+        queued = queued_sample(self.optuna, sampler, number, self.retries.notify)
         if queued is None and sampler.needs_trial:
             sample, id = self._ask_optuna(sampler, seed)
             storage.set_trial_user_attr(id, NUMBER, number)
@@ -164,26 +165,26 @@ class SharedStudy(Study):
             id = storage.create_new_trial(self.optuna._study_id, trial)
         graph = sample.plan.canonical_digest if self.search.dedupe else None
         self._claims.add(connection, number, self.search.trials, graph, id)
-        return Claimed(number, sample.params, sample.plan, seed, 1), id
+        return ClaimedTrial(number, sample.params, sample.plan, seed, 1), id
 
     @property
     def closed(self) -> Literal["exhausted", "time"] | None:
-        """Why no further trial begins though there is a budget for it."""
+        """Why no further trial starts though the budget is not used up."""
         why: Literal["exhausted", "time"] | None = self._attributes.get(CLOSED)
         return why
 
     def close(self, why: Literal["exhausted", "time"]) -> None:
-        """Have no process begin a further trial."""
+        """Have no process start a further trial."""
 
         def change(_: Connection) -> None:
             if not self.closed:
                 self.optuna.set_user_attr(CLOSED, why)
 
-        self._changing(change)
+        self._transact(change)
 
     @property
     def is_over(self) -> bool:
-        """Whether no trial is under way anywhere, and none will begin."""
+        """Whether no process has a running trial, and none will start."""
         closed, trials = self.closed, self.trials  # in this order
         ended = all(trial.state.is_finished() for trial in trials)
         return ended and (closed is not None or len(trials) >= self.search.trials)
@@ -191,36 +192,37 @@ class SharedStudy(Study):
     def report(
         self, number: int, epoch: int, value: float, *, last: bool, values: Sequence[float] = ()
     ) -> TrialState:
-        """As of a `Study`. Raises TakenError where another process has the trial now."""
+        """As of a `Study`. Raises ClaimLostError where another process has the trial now."""
 
         def change(_: Connection) -> TrialState:
-            self.optuna.pruner = pruner_of(self.search)  # it knows nothing of other processes
+            # The index of an old one lacks the reports of other processes.
+            self.optuna.pruner = pruner_of(self.search)
             return Study.report(self, number, epoch, value, last=last, values=values)
 
-        return self._ending(number, change)
+        return self._update_trial(number, change)
 
     def fail(self, number: int, reason: str) -> None:
-        """As of a `Study`. Raises TakenError where another process has the trial now."""
+        """As of a `Study`. Raises ClaimLostError where another process has the trial now."""
 
         def change(_: Connection) -> TrialState:
             Study.fail(self, number, reason)
             return TrialState.FAIL
 
-        self._ending(number, change)
+        self._update_trial(number, change)
 
-    def _ending(self, number: int, change: Callable[[Connection], TrialState]) -> TrialState:
-        """Make a change that may end a trial of this process; its state then."""
+    def _update_trial(self, number: int, change: Callable[[Connection], TrialState]) -> TrialState:
+        """Change a trial of this process, and return its state then."""
 
         def checked(connection: Connection) -> TrialState:
             if not self._claims.holds(connection, number):
-                raise TakenError
+                raise ClaimLostError
             state = self.optuna._storage.get_trial(self._ids[number]).state
-            # Over already where the confirmation was lost with the connection.
+            # Finished already where the connection was lost before the commit was confirmed.
             return state if state.is_finished() else change(connection)
 
         try:
-            state = self._changing(checked)
-        except TakenError:
+            state = self._transact(checked)
+        except ClaimLostError:
             del self._ids[number]
             raise
         if state.is_finished():
@@ -235,32 +237,32 @@ class SharedStudy(Study):
         return standing_of(self.trials[number])
 
     def claim_check(self, keys: Sequence[str]) -> str | None:
-        """One of these checks, by `Check.key`, that nobody trains; None where there is none now."""
+        """Claim one of these checks, by `Check.key`; None where there is none at present."""
 
         def change(connection: Connection) -> str | None:
             known = self.checks
             for key in (each for each in keys if each not in known):
-                attempt = self._claims.take_check(connection, key)
+                attempt = self._claims.acquire_check(connection, key)
                 if attempt == 0:
-                    Study.set_check(self, key, lost_text(ATTEMPTS))
+                    Study.set_check(self, key, lost_reason(MAX_ATTEMPTS))
                 elif attempt is not None:
                     return key
             return None
 
-        return self._changing(change)
+        return self._transact(change)
 
     def set_check(self, key: str, value: float | str) -> None:
-        """Write the value of a check unless it has one, from a process that seemed lost."""
+        """Write the value of a check unless another process has written one."""
 
         def change(_: Connection) -> None:
             if key not in self.checks:
                 Study.set_check(self, key, value)
 
-        self._changing(change)
+        self._transact(change)
 
     def add_teacher(self, teacher: Mapping[str, Any]) -> bool:
         """As of a `Study`."""
-        return self._changing(lambda _: Study.add_teacher(self, teacher))
+        return self._transact(lambda _: Study.add_teacher(self, teacher))
 
     @property
     def seconds(self) -> float:
@@ -268,25 +270,25 @@ class SharedStudy(Study):
 
         def passed() -> float:
             with self._database.engine.begin() as connection:
-                return clock(connection)
+                return database_time(connection)
 
         attributes = self._attributes
         taken = attributes.get(SECONDS)
-        return self.retries.do(passed) - attributes[BEGAN] if taken is None else float(taken)
+        return self.retries.run(passed) - attributes[STARTED] if taken is None else float(taken)
 
     def set_seconds(self, seconds: float) -> None:
         """Nothing, as time passes for all processes until `finish`."""
 
     def finish(self, path: Path) -> Study:
-        """Note how long the search took, and copy the study into a journal; that study."""
+        """Store how long the search took, and copy the study into a journal; returns the copy."""
 
         def change(_: Connection) -> None:
             if SECONDS not in self._attributes:
                 self.optuna.set_user_attr(SECONDS, self.seconds)
 
-        self._changing(change)
+        self._transact(change)
         attributes = self._attributes
-        shared = (IDENTITY, BEGAN, CLOSED)
+        shared = (IDENTITY, STARTED, CLOSED)
         kept = {name: each for name, each in attributes.items() if name not in shared}
         return Study.copied(path, self._name, self._objectives, self.trials, kept)
 
@@ -294,5 +296,5 @@ class SharedStudy(Study):
     def _written(self) -> Iterator[None]:
         yield  # in the transaction around it
 
-    def _changing(self, change: Callable[[Connection], _Value]) -> _Value:
-        return self.retries.change(self.optuna._study_id, change)
+    def _transact(self, change: Callable[[Connection], _Value]) -> _Value:
+        return self.retries.transact(self.optuna._study_id, change)

@@ -1,4 +1,4 @@
-"""Trials of a shared search: numbered by their place in the budget, begun again when lost."""
+"""Trials of a shared search: numbered within the budget, and restarted when lost."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ NUMBER = "number"
 """The name of a user attribute of trials."""
 
 
-class TakenError(Exception):
-    """The trial was given to another process, as this one seemed to be lost."""
+class ClaimLostError(Exception):
+    """Another process has claimed the trial, since this one seemed to be lost."""
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A trial that this process has to train; `attempt` is 1 unless processes were lost with it."""
+class ClaimedTrial:
+    """A trial that this process trains; `attempt` is 1 unless processes were lost with it."""
 
     number: int
     params: Params
@@ -32,26 +32,26 @@ class Claimed:
     attempt: int
 
 
-def numbered(trial: FrozenTrial) -> FrozenTrial:
-    """A trial with the number of its place in the budget."""
+def renumbered(trial: FrozenTrial) -> FrozenTrial:
+    """A trial with its number in the budget, instead of Optuna's."""
     copied = copy(trial)
     copied.user_attrs = dict(trial.user_attrs)
     copied.number = copied.user_attrs.pop(NUMBER)
     return copied
 
 
-def begin_again(
+def restart_trial(
     study: optuna.Study, claims: Claims, connection: Connection, free: Claim, trial: FrozenTrial
 ) -> int | None:
-    """Begin a trial anew that was lost or given back, without what was reported of it.
+    """Replace a lost or released trial by one at the same point, without its reports and rungs.
 
-    Returns Optuna's id of the new one, or None where it was lost too often and has failed.
+    Returns Optuna's id of the new trial, or None where it was lost too often and has failed.
     """
     storage, id = study._storage, trial._trial_id
     if free.has_failed:
-        storage.set_trial_user_attr(id, REASON, lost_text(free.attempt))
+        storage.set_trial_user_attr(id, REASON, lost_reason(free.attempt))
         storage.set_trial_state_values(id, TrialState.FAIL)
-        claims.take(connection, free, id)
+        claims.acquire(connection, free, id)
         return None
     storage.set_trial_user_attr(id, LOST, True)
     storage.set_trial_state_values(id, TrialState.FAIL)
@@ -63,10 +63,10 @@ def begin_again(
         system_attrs={n: each for n, each in trial.system_attrs.items() if not is_rung(n)},
     )
     new = storage.create_new_trial(study._study_id, again)
-    claims.take(connection, free, new)
+    claims.acquire(connection, free, new)
     return new
 
 
-def lost_text(attempts: int) -> str:
-    """Why a trial or a check failed with which so many processes were lost."""
+def lost_reason(attempts: int) -> str:
+    """The reason of a trial or a check that failed as so many processes were lost with it."""
     return f"{attempts} processes were lost with it"

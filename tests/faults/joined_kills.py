@@ -26,8 +26,8 @@ PROCESSES = 3
 
 def take_part(space: str, address: str, folder: Path, kills: int, seed: int) -> None:
     """Join a search as a process so many of whose workers are killed."""
-    participation.BEAT, claims.GRACE, claims.ATTEMPTS = 0.5, 5.0, 1000
-    joined_coordinator.LOOK = 0.5
+    participation.BEAT, claims.HEARTBEAT_TIMEOUT, claims.MAX_ATTEMPTS = 0.5, 5.0, 1000
+    joined_coordinator.POLL_SECONDS = 0.5
     with killing_workers(kills, seed, folder.with_suffix(".kills")):
         join(ktgdsl.loads(space), address, out=folder, device="cpu", workers=1)
 

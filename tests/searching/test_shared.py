@@ -28,7 +28,7 @@ from ktgdsl.searching.joined_coordinator import JoinedCoordinator
 from ktgdsl.searching.protocol import Message
 from ktgdsl.searching.pruning import LOST, PRUNED, is_rung
 from ktgdsl.searching.shared_study import SharedStudy
-from ktgdsl.searching.shared_trials import Claimed, TakenError
+from ktgdsl.searching.shared_trials import ClaimedTrial, ClaimLostError
 from ktgdsl.searching.study import GRAPH, Study, values_of
 from ktgdsl.searching.trial_plans import trial_plan
 from tests.forked import Forked
@@ -39,8 +39,8 @@ from tests.specs import sound
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "PAUSES", (0.1,))
-    monkeypatch.setattr(joined_coordinator, "LOOK", 0.2)
+    monkeypatch.setattr(retries, "BACKOFF", (0.1,))
+    monkeypatch.setattr(joined_coordinator, "POLL_SECONDS", 0.2)
 
 
 def space(name: str, trials: int = 12, more: str = "") -> Plan:
@@ -51,7 +51,7 @@ def shared(plan: Plan, address: str, *, join: bool = True) -> SharedStudy:
     return SharedStudy(plan, {"the space": plan.graph.name}, address, join=join)
 
 
-def claimed(study: SharedStudy) -> Claimed:
+def claimed(study: SharedStudy) -> ClaimedTrial:
     found = study.claim()
     assert found is not None
     return found
@@ -59,7 +59,7 @@ def claimed(study: SharedStudy) -> Claimed:
 
 def take_part(plan: Plan, study: SharedStudy, pool: Any) -> list[Event]:
     events: list[Event] = []
-    with study.taking_part():
+    with study.participating():
         JoinedCoordinator(plan, study, events.append, improved=lambda _: None).trials(pool)
     return events
 
@@ -88,14 +88,14 @@ def test_one_process_makes_the_trials_of_a_search_without_a_database(
 def test_each_process_gets_trials_of_its_own_within_the_budget(postgres: Server) -> None:
     plan = space("own", trials=5)
     first, second = (shared(plan, postgres.address) for _ in range(2))
-    with first.taking_part(), second.taking_part():
+    with first.participating(), second.participating():
         got = [claimed(study) for study in (first, second, first, second, second)]
         assert [each.number for each in got] == list(range(5))
         assert len({each.plan.canonical_digest for each in got}) == 5
         assert first.claim() is None
         assert not first.is_over
     again = shared(plan, postgres.address)
-    with again.taking_part():
+    with again.participating():
         taken = [claimed(again) for _ in range(5)]  # they were given back
         assert [(each.number, each.attempt) for each in taken] == [(n, 1) for n in range(5)]
         assert [each.params for each in taken] == [each.params for each in got]
@@ -109,7 +109,7 @@ def test_the_tables_themselves_hold_the_budget_and_that_no_graph_comes_twice(
 ) -> None:
     plan = space("held", trials=2)
     study = shared(plan, postgres.address)
-    with study.taking_part():
+    with study.participating():
         graph = claimed(study).plan.canonical_digest
         claims = study._claims
         for number, known in ((2, "another graph"), (-1, "another graph"), (1, graph), (0, "new")):
@@ -122,7 +122,7 @@ def test_a_lost_trial_begins_again_without_its_rungs(postgres: Server) -> None:
     lost, alive = (shared(plan, postgres.address) for _ in range(2))
     first = claimed(lost)  # which never gives a sign of life
     assert lost.report(first.number, 1, 90.0, last=False) == TrialState.RUNNING
-    with alive.taking_part():
+    with alive.participating():
         again = claimed(alive)
         assert (again.number, again.params, again.seed) == (0, first.params, first.seed)
         assert again.attempt == 2
@@ -132,7 +132,7 @@ def test_a_lost_trial_begins_again_without_its_rungs(postgres: Server) -> None:
         assert new.intermediate_values == {}
         assert not [name for name in new.system_attrs if is_rung(name)]
         assert LOST not in new.user_attrs
-        with pytest.raises(TakenError):
+        with pytest.raises(ClaimLostError):
             lost.report(first.number, 2, 95.0, last=False)
         other = claimed(alive)
         # The 90 % of the lost one count no longer, so this is the best so far.
@@ -149,7 +149,7 @@ def test_a_trial_that_is_lost_too_often_fails(postgres: Server) -> None:
     for attempt in (1, 2, 3):
         assert claimed(shared(plan, postgres.address)).attempt == attempt
     study = shared(plan, postgres.address)
-    with study.taking_part():
+    with study.participating():
         assert study.claim() is None
         (trial,) = study.trials
         assert trial.state == TrialState.FAIL
@@ -161,7 +161,7 @@ def test_a_trial_that_is_lost_too_often_fails(postgres: Server) -> None:
 def test_a_process_that_comes_back_drops_what_was_taken_from_it(postgres: Server) -> None:
     plan = space("back", trials=1)
     late, other = (shared(plan, postgres.address) for _ in range(2))
-    taken: list[Claimed] = []
+    taken: list[ClaimedTrial] = []
 
     class Suspended(Pretence):
         def wait(self, timeout: float | None = None) -> list[Message]:
@@ -169,7 +169,7 @@ def test_a_process_that_comes_back_drops_what_was_taken_from_it(postgres: Server
             if not taken:
                 with late._database.engine.begin() as connection:
                     connection.execute(PROCESSES.delete())
-                with other.taking_part():
+                with other.participating():
                     taken.append(claimed(other))
                     other.fail(0, "it diverged there")
             return messages
@@ -188,9 +188,9 @@ def test_trials_that_another_program_queues_are_trained(postgres: Server, sample
     plan = space(f"queued_{sampler[:3]}", trials=4, more=f"sampler = {sampler}")
     study = shared(plan, postgres.address)
     notes: list[str] = []
-    study.retries.tell = notes.append
+    study.retries.notify = notes.append
     other = optuna.load_study(study_name=plan.graph.name, storage=study.optuna._storage)
-    with study.taking_part():
+    with study.participating():
         first = claimed(study)
         gates = {"label->a": "through", "label->b": "through", "a->b": "linear", "b->a": "correct"}
         whole = {f"edge.{edge}.gate": gate for edge, gate in gates.items()}
@@ -228,7 +228,7 @@ def test_checks_are_shared_too(postgres: Server) -> None:
     lost, first, second = (shared(plan, postgres.address) for _ in range(3))
     keys = ["alone / 1", "open / 2"]
     assert lost.claim_check(keys) == "alone / 1"
-    with first.taking_part(), second.taking_part():
+    with first.participating(), second.participating():
         assert first.claim_check(keys) == "alone / 1"
         assert second.claim_check(keys) == "open / 2"
         assert second.claim_check(["alone / 1"]) is None
@@ -269,8 +269,8 @@ def test_a_database_that_goes_away_is_waited_for(postgres: Server) -> None:
     plan = space("away", trials=2)
     study = shared(plan, postgres.address)
     told: list[str] = []
-    study.retries.tell = told.append
-    with study.taking_part():
+    study.retries.notify = told.append
+    with study.participating():
         one = claimed(study)
         study.report(one.number, 1, 50.0, last=False)
         postgres.stop()
@@ -289,7 +289,7 @@ def test_a_database_that_stays_away_ends_it(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = shared(space("gone"), postgres.address)
-    monkeypatch.setattr(retries, "PATIENCE", 0.2)
+    monkeypatch.setattr(retries, "GIVE_UP_AFTER", 0.2)
     postgres.stop()
     try:
         with pytest.raises(RunError, match="cannot be used: connection") as error:
@@ -343,9 +343,9 @@ class Slow(Pretence):
 
 def join_and_die(plan: str, address: str) -> int:
     """A process of a search, to be killed."""
-    participation.BEAT, claims.GRACE = 0.5, 4.0
-    retries.PAUSES, claims.ATTEMPTS = (0.2,) * 4, 1000
-    joined_coordinator.LOOK = 0.5
+    participation.BEAT, claims.HEARTBEAT_TIMEOUT = 0.5, 4.0
+    retries.BACKOFF, claims.MAX_ATTEMPTS = (0.2,) * 4, 1000
+    joined_coordinator.POLL_SECONDS = 0.5
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     space = Plan.from_json(plan)
     take_part(space, shared(space, address), Slow(1))

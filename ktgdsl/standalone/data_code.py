@@ -17,6 +17,7 @@ from ktgdsl.training.datasets.label_columns import combinations
 from ktgdsl.training.datasets.masks import is_labeled
 from ktgdsl.training.datasets.order import mixed, shuffled
 from ktgdsl.training.datasets.preprocessing import augmentation
+from ktgdsl.training.datasets.statistics import MAX_IMAGES
 from ktgdsl.training.datasets.subsets import keep_labels, stratified
 from ktgdsl.training.metrics import eval_mode
 from ktgdsl.vocabulary.images import Images
@@ -163,7 +164,11 @@ def _load(data: DataPlan, own: OwnData, used: Definitions) -> str:
     statistics: list[str] = []
     if is_computed(data):
         moved += ", mean, std"
-        image = f"train.image{learned}" + ".read(0)" * (drawn(data, own) is not None)
+        image, count = f"train.image{learned}", data.trained_samples
+        if count > MAX_IMAGES:
+            image += f"[torch.arange({MAX_IMAGES}) * {count} // {MAX_IMAGES}]"
+        if drawn(data, own) is not None:
+            image += ".read(0)"
         found = f"mean_and_std({image}, {1 if own.floats else _white(data)})"
         statistics = [
             f"mean, std = (each.float().view(-1, 1, 1).to(device) for each in {found})",

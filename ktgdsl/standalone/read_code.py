@@ -145,17 +145,16 @@ def _files(data: DataPlan, used: Definitions) -> list[str]:
     """`read_files`, and `read_data` by torchvision's `ImageFolder`."""
     used.imports |= {"from torchvision import datasets", "from pathlib import Path"}
     used.add(image_reading.read_image)
-    image = resized(f"read_image(path, {data.shape[0]})", data, used)
     if data.crop == "random":
-        images = drawn_images("draw", "len(samples)", data, used)
-        lines = f"draw = lambda index: read_image(samples[index][0], {data.shape[0]})"
+        image = f"lambda index: read_image(samples[index][0], {data.shape[0]})"
+        images = drawn_images(image, "len(samples)", data, used)
     else:
-        images = "torch.stack(images)"
-        lines = f"images = [{image} for path, _ in samples]"
+        image = resized(f"read_image(path, {data.shape[0]})", data, used)
+        images = f"torch.stack([{image} for path, _ in samples])"
     read_files = f'''def read_files(samples: list[tuple[str, int]]) -> Split:
     """The images in files, each with the number of its class."""
-    {lines}
-    return Split({images}, torch.tensor([number for _, number in samples]))'''
+    images = {images}
+    return Split(images, torch.tensor([number for _, number in samples]))'''
     if data.source.name == "folder":
         folders = '(datasets.ImageFolder(Path(ROOT, split)) for split in ("train", "test"))'
         read_data = f"""{_OPENING}
@@ -204,11 +203,11 @@ def _dataset(data: DataPlan, own: OwnData, used: Definitions) -> list[str]:
     )
     if drawn(data, own) is None:
         return [sample_of, _READ_SPLIT]
+    image = "lambda index: sample_of(dataset, index)[0]"
     read_split = f'''def read_split(dataset: Any) -> Split:
     """All samples of a Dataset, whose images are drawn anew whenever they are read."""
     label = torch.tensor([sample_of(dataset, index)[1] for index in range(len(dataset))])
-    draw = lambda index: sample_of(dataset, index)[0]
-    return Split({drawn_images("draw", "len(label)", data, used)}, label)'''
+    return Split({drawn_images(image, "len(label)", data, used)}, label)'''
     return [sample_of, read_split]
 
 

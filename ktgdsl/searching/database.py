@@ -92,8 +92,11 @@ def database_url(address: str) -> URL:
     """
     try:
         url = make_url(address)
+        if "@" in f"{url.host}{url.database}":  # a part of a password
+            raise ArgumentError
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        raise database_error("the address of the database cannot be read", _EXAMPLE) from None
+        help = f"{_EXAMPLE}; in a password `@` is %40, and `%` %25"
+        raise database_error("the address of the database cannot be read", help) from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         kind = url.get_backend_name()
         message = f"processes share a search in a PostgreSQL database, not in one of `{kind}`"
@@ -107,13 +110,14 @@ def database_url(address: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+_SECRET = "password", "sslpassword"
 _EXAMPLE = "write postgresql://USER@HOST/DATABASE"
 
 
 def redacted(address: str) -> str:
     """An address without the password, for messages."""
     url = make_url(address)
-    query = {name: value for name, value in url.query.items() if name != "password"}
+    query = {name: value for name, value in url.query.items() if name not in _SECRET}
     return url.set(query=query)._replace(password=None).render_as_string()
 
 

@@ -57,7 +57,7 @@ def command() -> list[str]:
 def without_password(text: str) -> str:
     """A text with the password in an address, such as `postgresql://USER:PASSWORD@HOST`, hidden."""
     text = re.sub(r"(://[^/?\s:@]*):.*@", r"\1:***@", text)
-    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&\s]*", r"\1***", text)
 
 
 @contextmanager

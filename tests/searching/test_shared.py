@@ -305,9 +305,12 @@ def test_a_database_that_stays_away_ends_it(
         ("sqlite:///x.db", "not in one of `sqlite`"),
         ("mysql://u:s3cret@h/d", "not in one of `mysql`"),
         ("postgresql://u:s3cret@h:port/d", "cannot be read"),
+        ("postgresql://u:x@s3cret@h/d", "cannot be read"),
+        ("postgresql://u:x@y/s3cret@h/d", "cannot be read"),
         ("searches", "cannot be read"),
         ("postgresql://u:s3cret@127.0.0.1:9/d", "connection"),
         ("postgresql://u@127.0.0.1:9/d?password=s3cret", "connection"),
+        ("postgresql://u@127.0.0.1:9/d?sslpassword=s3cret", "connection"),
     ],
 )
 def test_what_is_no_database_is_refused_without_its_password(address: str, message: str) -> None:

@@ -1,10 +1,11 @@
 """`ktgc diff`: shows what differs between two specs, runs or searches in meaning."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from ktgdsl.cli.compiling import compile_named, plan_of
-from ktgdsl.cli.console import FINE, print_text, usage_error
+from ktgdsl.cli.console import FINE, print_text, usage_error, width
 from ktgdsl.cli.options import add_overrides, overrides
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.difference import Accuracies, difference
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
     if all(Path(path).is_dir() for path in paths):
         environments = environment_facts(paths[0]), environment_facts(paths[1])
-    text = difference(one, other, paths, (at_first, at_second), environments)
+    columns = width() if sys.stdout.isatty() else None
+    text = difference(one, other, paths, (at_first, at_second), environments, columns)
     print_text(text.removesuffix("\n"))
     return FINE
 

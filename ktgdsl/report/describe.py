@@ -16,6 +16,7 @@ from ktgdsl.plan.model import (
 )
 from ktgdsl.plan.parameters import parameter_count, total_parameters
 from ktgdsl.report.describe_settings import setting_rows
+from ktgdsl.report.narrow import blocks
 from ktgdsl.vocabulary.networks import Resnet, Wrn, shorthand
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def fitting_lines(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """Rows of cells, a heading first, as columns; where these are wider, a line for each cell."""
+    lines = columns(rows)
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    return blocks(rows[0], rows[1:], width)
 
 
 def node_row(plan: Plan, node: Node) -> tuple[str, str, str, str]:

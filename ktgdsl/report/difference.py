@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ktgdsl.plan.model import Call, Data, Edge, Node, Phase, Plan, SharedLayers
-from ktgdsl.report.describe import columns, derived_text, open_values, terms_text
+from ktgdsl.report.describe import derived_text, fitting_lines, open_values, terms_text
 from ktgdsl.report.describe_settings import setting_text
 from ktgdsl.report.environment_facts import CONTENT
 from ktgdsl.vocabulary.networks import shorthand
@@ -21,11 +21,13 @@ def difference(
     names: tuple[str, str] = ("A", "B"),
     reached: tuple[Accuracies, Accuracies] = ({}, {}),
     environments: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    width: int | None = None,
 ) -> str:
     """Both plans side by side, under their `names`, where they differ; or that they do not.
 
     `reached` are the accuracies of finished runs, which are shown whether they differ or not, and
-    `environments` what they were trained with besides their plans.
+    `environments` what they were trained with besides their plans. Where side by side is wider than
+    `width`, the plans are below one another.
     """
     first, second = facts(one), facts(other)
     environment_rows = _differing(*environments)
@@ -34,7 +36,7 @@ def difference(
         (f"accuracy of {node}", reached[0].get(node, NOTHING), reached[1].get(node, NOTHING))
         for node in dict.fromkeys([*reached[0], *reached[1]])
     ]
-    lines = columns([("", *names), *rows]) if rows else []
+    lines = fitting_lines([("", *names), *rows], width) if rows else []
     if one.digest == other.digest:
         others = any(name.startswith(CONTENT) for name, *_ in environment_rows)
         lines.append("the same plan, with other data or code" if others else "the same training")

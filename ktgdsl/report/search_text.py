@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.report.describe import columns
+from ktgdsl.report.describe import fitting_lines
 from ktgdsl.report.formatting import Clock, count, duration, one_line, truncated
 from ktgdsl.report.front_text import front_text, reached_text, with_front
-from ktgdsl.report.narrow import blocks
 from ktgdsl.report.run_text import pretrained_text
 from ktgdsl.report.search_progress import STATES, SearchProgress, check_text, exhausted_text
 from ktgdsl.searching.events import (
@@ -173,7 +172,7 @@ def search_result_text(
     lines = [*best_graph(result), ""]
     if result.front:
         lines.append(front_text(result))
-    lines += [*_comparison_lines(result, width), "", *result_notes(result), ""]
+    lines += [*fitting_lines(comparison(result), width), "", *result_notes(result), ""]
     lines.append(
         f"{count(result.trials, 'trial')}: "
         f"{', '.join(f'{number} {state}' for state, number in states.items())}; "
@@ -191,14 +190,6 @@ def search_result_text(
         lines.append(f"measure its networks as they were trained here: ktgc eval {kept}")
     lines.append(f"train the best graph on all training samples: ktgc run {best}")
     return "\n".join(lines)
-
-
-def _comparison_lines(result: SearchResult, width: int | None) -> list[str]:
-    rows = comparison(result)
-    lines = columns(rows)
-    if width is not None and max(map(len, lines)) > width:
-        return blocks(rows[0], rows[1:], width)
-    return lines
 
 
 def best_graph(result: SearchResult) -> list[str]:

@@ -36,6 +36,9 @@ def test_diff_names_what_differs() -> None:
         "kl(T=1, scale=1) via linear(start=0, stop=1)",
     ]
     assert values["edge b -> a"][1] == "-"
+    narrow = difference(one, other, ("one.ktg", "other.ktg"), width=60)
+    assert "train.epochs\n  one.ktg    3\n  other.ktg  4\n" in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
 
 
 def test_diff_says_when_nothing_differs() -> None:

@@ -83,7 +83,7 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Search; the listener prints."""
+    """Run `ktgc search`; the listener prints. Returns the exit code."""
     if (code := refuse_several_processes("search")) is not None:
         return code
     prepare_to_train()
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _emit(options: argparse.Namespace) -> int:
-    """Print the file of a job that joins the search."""
+    """Print the file of a Slurm or Kubernetes job that joins the search."""
     from ktgdsl.searching.job_files import Job, k8s_job, slurm_job
 
     if options.emit == "k8s" and not options.image:

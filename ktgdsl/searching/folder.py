@@ -3,14 +3,14 @@
 space.ktg            the space in one file
 plan.json            its plan
 environment.json     versions, devices, workers, command, start
-study.journal        every trial, as an Optuna journal
+study.journal        all trials, as an Optuna journal
 workers/             checkpoints of running trials, and the output of workers
-trials.csv           one line a trial
-best.ktg             the best graph so far, as a spec
-top/01.ktg, ...      the best ones
-front/01.ktg, ...    instead, of several objectives, all of the front
-kept/trial-N/        the trained networks of a trial, in a folder like that of a run
-result.json          the result; a folder that has it is finished
+trials.csv           one row per trial
+best.ktg             the spec of the best graph so far
+top/01.ktg, ...      the specs of the finalists, best first
+front/01.ktg, ...    instead of top/ with several objectives: the Pareto front
+kept/trial-N/        the trained networks of a trial, as a run folder
+result.json          the result; exists when the search is finished
 """
 
 import csv
@@ -40,7 +40,7 @@ from ktgdsl.training.run_files import folder_error, reporting_write_errors, writ
 from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
 
 MAX_TIED = 10
-"""The most tied trials that the comment in a spec names."""
+"""The most tied trials that are named in the comment of a spec."""
 
 STATES: Mapping[TrialState, State | Literal["running"]] = {
     TrialState.COMPLETE: "complete",
@@ -52,13 +52,13 @@ STATES: Mapping[TrialState, State | Literal["running"]] = {
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """A search's folder on disk. Every method raises RunError (E502) where a file fails it."""
+    """A search's folder on disk. Methods raise RunError (E502) where a file cannot be used."""
 
     path: Path
 
     @property
     def run(self) -> RunFolder:
-        """The files that it shares with the folder of a run: plan, environment and lock."""
+        """The files that are as in a run folder: plan, environment and lock."""
         return RunFolder(self.path)
 
     @property
@@ -68,7 +68,7 @@ class SearchFolder:
 
     @property
     def workers(self) -> Path:
-        """The files of workers while the search is under way."""
+        """The files of workers while the search runs."""
         return self.path / "workers"
 
     @property
@@ -83,7 +83,7 @@ class SearchFolder:
     def require_journal(self) -> None:
         """Raise RunError (E502) where a search has begun and its journal is gone or empty.
 
-        That of a shared search is there once the search is finished.
+        A shared search has a journal in its folder only when it is finished.
         """
         begun = ("workers", "trials.csv", "best.ktg", "result.json")
         if self.journal.is_file() and self.journal.stat().st_size > 0:
@@ -102,24 +102,24 @@ class SearchFolder:
             )
 
     def first_lost(self, trials: Sequence[FrozenTrial]) -> int | None:
-        """The first trial that `trials.csv` has as over and a journal, with these trials, has not.
+        """The first trial that ended by `trials.csv`, but not in the journal, with these trials.
 
-        Nothing in a journal itself tells that it was cut off between two entries.
+        The journal itself cannot show that it was truncated between two entries.
         """
         try:
             text = (self.path / "trials.csv").read_text("utf-8")
             rows = [(row["trial"], row["state"]) for row in csv.DictReader(io.StringIO(text))]
-        except (OSError, ValueError, KeyError, csv.Error):  # it is a copy, and made again
+        except (OSError, ValueError, KeyError, csv.Error):  # it is only a copy of the journal
             return None
         if [number for number, _ in rows] != [str(number) for number in range(len(rows))]:
-            return None  # it is damaged
-        over = {trial.number for trial in trials if trial.state.is_finished()}
-        ends = {name for state, name in STATES.items() if state.is_finished()}
-        lost = (n for n, (_, state) in enumerate(rows) if state in ends and n not in over)
+            return None  # damaged
+        ended = {trial.number for trial in trials if trial.state.is_finished()}
+        end_states = {name for state, name in STATES.items() if state.is_finished()}
+        lost = (n for n, (_, state) in enumerate(rows) if state in end_states and n not in ended)
         return next(lost, None)
 
     def require_trials(self, trials: Sequence[FrozenTrial], result: SearchResult) -> None:
-        """Raise RunError (E502) where a journal, with these trials, lacks some of the result."""
+        """Raise RunError (E502) unless the journal, with these trials, has those of the result."""
         states = [STATES[trial.state] for trial in trials]
         if {state: states.count(state) for state in states} != result.states:
             counted = ", ".join(f"{count} {state}" for state, count in result.states.items())
@@ -145,7 +145,7 @@ class SearchFolder:
             ) from error
 
     def write_space(self, text: str) -> None:
-        """Write the space that is searched, as one file, and note its digest."""
+        """Write the space as one file, and its digest to `environment.json`."""
         content = text.encode()
         write_file(self.path / "space.ktg", content)
         self.run.write_environment({**self.run.environment(), SPACE: sha256(content)})
@@ -158,14 +158,14 @@ class SearchFolder:
         confirmed: Score | None = None,
         tied: Sequence[int] = (),
     ) -> Path:
-        """Write the graph of a trial as a spec that can be run.
+        """Write the graph of a trial as a spec that can be run; returns the path.
 
         Args:
-            name: of the file.
+            name: of the file, relative to the folder.
             plan: of the space.
-            trial: whose graph it is.
-            confirmed: its accuracy with further seeds, where there are some.
-            tied: other trials that are as good.
+            trial: to write.
+            confirmed: its score with further seeds, if any.
+            tied: the numbers of other trials that are as good.
         """
         graph = graph_of_trial(plan, trial.params)
         path = self.path / name
@@ -198,7 +198,7 @@ class SearchFolder:
         return path
 
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
-        """Replace `trials.csv`."""
+        """Replace `trials.csv`: a row per trial, with the value of each draw that has an effect."""
         assert plan.space is not None
         names = [draw.name for draw in plan.space.draws]
         text = io.StringIO()
@@ -216,18 +216,18 @@ class SearchFolder:
             reached = trial.values if has_several_values(trial) else ()
             own += [f"{abs(each):.10g}" for each in reached] or [""] * len(goals)
             own += [attribute(trial, SEED), attribute(trial, GRAPH)]
-            counting = {*names}
+            active = {*names}
             if nested:
                 at = point(plan.space.draws, trial.params)
-                counting = {name for name in names if nested.is_active(name, at)}
-            drawn = [trial.params[name] if name in counting else "" for name in names]
+                active = {name for name in names if nested.is_active(name, at)}
+            drawn = [trial.params[name] if name in active else "" for name in names]
             table.writerow([*own, *drawn, reason_of(trial)])
         write_file(self.path / "trials.csv", text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:
-        """Write the result, which ends the search, and only then remove the workers' files.
+        """Write the result, which finishes the search, then delete the workers' files.
 
-        What workers have printed stays, as failures name it.
+        Non-empty logs of workers stay, since reasons of failures name them.
         """
         write_file(self.path / "result.json", result.to_json().encode())
         for path in [*self.workers.iterdir()] if self.workers.is_dir() else []:
@@ -235,12 +235,12 @@ class SearchFolder:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.suffix != ".log" or not path.stat().st_size:
                 path.unlink(missing_ok=True)
-        with suppress(OSError):  # it is not empty
+        with suppress(OSError):  # raised unless it is empty
             self.workers.rmdir()
 
 
 def open_search_folder(path: Path) -> SearchFolder:
-    """The search folder at `path`. Raises RunError (E502) when there is none."""
+    """The search folder at `path`. Raises RunError (E502) if there is none."""
     if not path.exists():
         raise folder_error(path, f"there is no folder {path}", "check the path")
     if not (path / "plan.json").is_file():

@@ -1,4 +1,4 @@
-"""The journal of a study: Optuna's journal file with atomic groups of entries, and digests."""
+"""The journal of a study: Optuna's journal file with atomic groups of entries and digests."""
 
 import json
 import os
@@ -15,40 +15,40 @@ from ktgdsl.files import parsed_json, sha256
 from ktgdsl.training.run_files import folder_error, reporting_read_errors, write_file
 
 FOLLOWING = "following"
-"""How many entries of its group follow an entry: a key that Optuna does not know, and skips."""
+"""Key of an entry: how many entries of its group follow. Optuna ignores unknown keys."""
 
 DIGEST = "digest"
-"""The digest of the rest of an entry and of the digest before it: another such key."""
+"""Key of an entry: the digest of its content and of the previous digest, a hash chain."""
 
 _FIRST = "first"
-"""Stands for the digest before that of the first entry."""
+"""The previous digest of the first entry."""
 
 Entry = dict[str, Any]
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal on the disk, with groups of entries; for one process that writes.
+    """Optuna's journal file with atomic groups of entries, for a single writing process.
 
-    Optuna writes several entries for what happens at once, such as a trial and each of its
-    parameters. In a group they reach the disk together, and `quarantine` cuts a group off that a
-    kill left unfinished. Any program of Optuna's reads the file.
+    Optuna writes several entries for one change, such as a trial and each of its parameters. The
+    entries of a group are written together, and `quarantine` removes a group that a kill left
+    incomplete. Plain Optuna can read the file.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), lock_obj=JournalFileOpenLock(str(path)))
         self._path = path
-        self._entries = 0  # those of the file that have been read
+        self._entries = 0  # number of entries read from the file
         self._has_unread = True
         self._size = path.stat().st_size  # after the last write
-        self._last: str | None = None  # the digest of the last of the file, once it is known
+        self._last: str | None = None  # digest of the last entry, None until read or written
         self._group: list[Entry] | None = None
 
     @contextmanager
     def group(self) -> Iterator[None]:
         """Write the entries of a `with` block at its end, or none of them if it raises.
 
-        Whoever reads meanwhile sees them; after an exception what was read is out of date.
-        Raises OSError when they cannot be written, and then none of them is.
+        `read_logs` returns them inside the block already; after an exception its reader is out of
+        date. Raises OSError, and writes none, when they cannot be written.
         """
         with self.together():
             assert self._group is not None
@@ -61,10 +61,10 @@ class Journal(JournalFileBackend):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write the groups of a `with` block as one at its end, those before an exception too.
+        """Write the groups of a `with` block as one at its end, also those before an exception.
 
-        A write waits for the disk, so that many at once cost no more time than one. Raises as
-        `group` does.
+        A write waits for the disk, so one write of many groups takes no longer than one group's.
+        Raises as `group` does.
         """
         if self._group is not None:
             yield
@@ -76,16 +76,16 @@ class Journal(JournalFileBackend):
             group, self._group = self._group, None
             if group:
                 self._write(group)
-                self._entries += len(group)  # whoever reads has seen them in the group
+                self._entries += len(group)  # read_logs has returned them from the group
 
     @property
     def is_grouping(self) -> bool:
-        """Whether a `with` block is open at whose end entries are written."""
+        """Whether a `with` block of `group` or `together` is open."""
         return self._group is not None
 
     def append_logs(self, logs: list[Entry]) -> None:
-        """Write entries at once, or keep them for the end of the group."""
-        logs = json.loads(json.dumps(logs))  # as they will be read
+        """Write entries now, or add them to the open group."""
+        logs = json.loads(json.dumps(logs))  # the types that reading the file gives
         if self._group is not None:
             self._group += logs
         else:
@@ -110,7 +110,7 @@ class Journal(JournalFileBackend):
             raise
 
     def read_logs(self, log_number_from: int) -> Generator[Entry, None, None]:
-        """The entries from that number on, those of an unfinished group included."""
+        """The entries from that number on, including those of an open group."""
         if self._group is not None:
             yield from self._group[log_number_from - self._entries :]
             return
@@ -124,23 +124,23 @@ class Journal(JournalFileBackend):
 
 
 def quarantine(path: Path) -> Path | None:
-    """Move an unfinished group at the end of a journal into a file beside it, which is returned.
+    """Move an incomplete group at the end of a journal to a file beside it, and return its path.
 
-    A kill or a power cut may tear what is being written; nothing before it is touched. Raises
-    RunError (E502) when an entry before the last cannot be read, or any is not as it was written.
+    A kill or power cut leaves one if it interrupts a write. Returns None if there is none. Raises
+    RunError (E502) when an earlier entry cannot be read, or any differs from what was written.
     """
     if not path.exists():
         return None
     with reporting_read_errors(path):
         content = path.read_bytes()
-    whole = size = 0
+    complete = size = 0  # bytes up to the last complete group, and up to this line
     torn = False
     chain = _Chain()
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         entry = _entry(line)
         if torn and entry is not None:
             raise _damaged(path, f"the journal {path} is damaged before its end")
-        if entry is not None and not chain.goes_on_with(entry):
+        if entry is not None and not chain.accepts(entry):
             raise _damaged(
                 path,
                 f"line {number} of the journal {path} is not what was written there: it is "
@@ -149,14 +149,14 @@ def quarantine(path: Path) -> Path | None:
         torn = entry is None
         size += len(line)
         if entry is not None and not entry.get(FOLLOWING):
-            whole = size
-    if whole == len(content):
+            complete = size
+    if complete == len(content):
         return None
-    names = (path.with_name(f"{path.name}.torn-{n}") for n in count(1))
-    aside = next(each for each in names if not each.exists())
-    write_file(aside, content[whole:])
-    write_file(path, content[:whole])
-    return aside
+    paths = (path.with_name(f"{path.name}.torn-{n}") for n in count(1))
+    torn_path = next(each for each in paths if not each.exists())
+    write_file(torn_path, content[complete:])
+    write_file(path, content[:complete])
+    return torn_path
 
 
 def _damaged(path: Path, message: str) -> RunError:
@@ -164,16 +164,17 @@ def _damaged(path: Path, message: str) -> RunError:
 
 
 class _Chain:
-    """Verifies entries one after the other by their chain of digests.
+    """Verifies successive entries by their chain of digests.
 
-    Those of older versions have none, or one of the entry alone; this version goes on after them.
+    Entries of older versions have no digest, or one of the entry only; chained entries may follow.
     """
 
     def __init__(self) -> None:
         self._last = _FIRST
         self._are_sealed = self._are_chained = False
 
-    def goes_on_with(self, entry: Entry) -> bool:
+    def accepts(self, entry: Entry) -> bool:
+        """Whether the entry may follow those before it."""
         digest = entry.get(DIGEST)
         if digest is None:
             return not self._are_sealed and isinstance(entry.get("op_code"), int)
@@ -187,7 +188,7 @@ class _Chain:
 
 
 def _digest(entry: Entry, before: str = "") -> str:
-    """The digest of an entry but for the one that it has already, and of that before it."""
+    """The digest of an entry, without its own digest, and of the previous digest."""
     content = {name: value for name, value in entry.items() if name != DIGEST}
     return sha256((before + json.dumps(content, sort_keys=True)).encode())[:16]
 
@@ -198,7 +199,7 @@ def _last_digest(path: Path) -> str:
 
 
 def _entry(line: bytes) -> Entry | None:
-    """The entry on a line, None where the line is torn; an empty one where it is something else."""
+    """The entry on a line; None if the line is torn, {} if it is not a JSON object."""
     if not line.endswith(b"\n"):
         return None
     try:

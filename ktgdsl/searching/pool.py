@@ -148,7 +148,7 @@ class Pool:
         report, running.pending = running.pending, None
         if report is None:
             raise ValueError(f"trial {trial} has no report to decide about")
-        running.task = replace(running.task, kept=report.epoch)
+        running.task = replace(running.task, decided_epochs=report.epoch)
         over = report.last or not keep
         worker = next((each for each in self._workers if each.trial is running), None)
         if worker is not None:

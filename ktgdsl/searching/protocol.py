@@ -1,4 +1,4 @@
-"""Messages between the coordinator of a search, its pool and its workers: frozen data."""
+"""Messages between the coordinator, the pool and the workers of a search: frozen data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ class Setup:
 
     Attributes:
         device: of the worker.
-        threads: how many it computes with.
+        threads: the number of torch threads.
         folder: for checkpoints and networks of trials.
-        deterministic: whether to use deterministic algorithms alone.
-        code: the SHA-256 of the user's own files that trials need, by path.
+        deterministic: whether to use deterministic algorithms only.
+        code: the SHA-256 of the user's files that trials import, by path.
     """
 
     device: str
@@ -37,16 +37,17 @@ class Task:
 
     Attributes:
         trial: its number.
-        plan: the JSON text of a plan without open values that holds out a validation split.
+        plan: the JSON of a plan without open values that holds out a validation split.
         seed: of the trial's own random streams.
-        study_seed: of what all trials share: the held-out split and pre-training.
-        objective: the node, or a head of one (`a.colour`), whose value is reported.
+        study_seed: of the validation split and pre-training, which all trials share.
+        objective: the node, or head of a node (`a.colour`), whose value is reported.
         metric: the value to report; None for the accuracy.
         judged_on: the split to compute it on.
-        kept: how many epochs the coordinator has already decided to continue after.
+        decided_epochs: the number of epochs whose reports the coordinator has answered already;
+            they are not reported again.
         compiles: whether the graph is compiled, so that the first step may take minutes.
         leaves_networks: whether to write the trained networks before the last report.
-        goals: the objectives, where there are several, of the last report.
+        goals: the objectives to compute for the last report, if there are several.
     """
 
     trial: int
@@ -56,14 +57,14 @@ class Task:
     objective: str
     metric: Metric | None = None
     judged_on: SplitName = "validation"
-    kept: int = 0
+    decided_epochs: int = 0
     compiles: bool = False
     leaves_networks: bool = False
     goals: tuple[Goal, ...] = ()
 
     @property
     def judged(self) -> str:
-        """The node that the objective is of."""
+        """The node whose objective is reported."""
         return self.objective.partition(".")[0]
 
 
@@ -83,11 +84,11 @@ def state_path(folder: Path, trial: int) -> Path:
 
 
 def networks_path(folder: Path, trial: int) -> Path:
-    """The folder with the trained networks of a trial at its end, in the pool's folder."""
+    """The folder with the trained networks of a complete trial, in the pool's folder."""
     return folder / f"trial-{trial}.networks"
 
 
-# From a worker to the coordinator, by way of the pool
+# From a worker to the coordinator, through the pool
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ class Report:
         epoch: counted from 1.
         value: the objective in percent, with the weights that the trial would keep if it ended
             here: those of the best epoch so far in a phase with `take = best`.
-        seconds: how long the epoch took.
-        last: whether no epoch follows.
-        values: all objectives where there are several, of the last epoch alone.
+        seconds: that the epoch took.
+        last: whether this is the last epoch.
+        values: all objectives if there are several, after the last epoch only.
         numbers: other metrics of the epoch, for loggers (`ktgdsl.training.epoch_values`).
     """
 
@@ -116,10 +117,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Diverged:
-    """The trial ended in epoch `epoch`, as a loss or a weight was not a finite number.
-
-    The epoch is 0 when that happened in a pre-training.
-    """
+    """A loss or weight became infinite or NaN in epoch `epoch`, 0 in a pre-training."""
 
     trial: int
     epoch: int
@@ -128,7 +126,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Busy:
-    """A heartbeat. `doing` names work besides the epochs of the trial, "" for none."""
+    """A heartbeat. `doing` names work other than training epochs, "" for none."""
 
     trial: int
     doing: str = ""
@@ -136,7 +134,7 @@ class Busy:
 
 @dataclass(frozen=True)
 class Noted:
-    """A warning about a trial for the user, in a sentence."""
+    """A warning to the user about a trial, one sentence."""
 
     trial: int
     text: str
@@ -144,24 +142,24 @@ class Noted:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A frozen node of a trial, with this `network` in the language, is pre-trained or loaded."""
+    """A frozen node, `network` as a spec writes it, is pre-trained or loaded from the cache."""
 
     trial: int
     network: str
     done: PretrainDone
 
 
-# From a worker to the pool alone
+# From a worker to the pool only
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has started or finished a trial, and waits for the next."""
+    """The worker has started, or ended a trial, and waits for the next task."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The worker cannot start, and no other could: the device is missing, for example."""
+    """No worker can start, for example because the device is missing."""
 
     diagnostics: tuple[Diagnostic, ...]
 
@@ -170,8 +168,8 @@ class Refused:
 class Raised:
     """Training the trial raised an exception; `trace` is its traceback.
 
-    `problems` are about nodes and edges of the plan. With one, another attempt is of no use: a
-    network that does not fit never will.
+    `problems` are diagnostics about nodes and edges of the plan. If there are any, the trial is not
+    attempted again: a network that does not fit the data never will.
     """
 
     trial: int
@@ -188,9 +186,9 @@ FromWorker = Ready | Refused | Report | Diverged | Busy | Noted | Pretrained | R
 
 @dataclass(frozen=True)
 class Lost:
-    """An attempt, counted from 1, at a trial was lost: its worker died, hung or raised.
+    """An attempt at a trial, counted from 1, was lost: its worker died, hung or raised.
 
-    The trial continues on another worker, or `Failed` follows.
+    Another worker resumes the trial, or `Failed` follows.
     """
 
     trial: int
@@ -203,7 +201,7 @@ class Lost:
 class Failed:
     """The trial has failed: too many attempts were lost, for these reasons.
 
-    `problems` are about nodes and edges of its plan.
+    `problems` are diagnostics about nodes and edges of its plan.
     """
 
     trial: int

@@ -11,16 +11,15 @@ from ktgdsl.plan.settings import SearchPlan
 from ktgdsl.searching.standing import Standing
 
 PRUNED, LOST = "pruned", "lost"
-"""User attributes of a trial: its standing where it was pruned; that another took its place."""
+"""User attributes of a trial: its standing when pruned; that a retry replaced it."""
 
 
 class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
-    """Optuna's rule for studies that are maximised, without going through all trials each time.
+    """Optuna's successive halving for maximised studies, without reading all trials each time.
 
-    The values at each rung are kept sorted, so that a decision does not take longer the more
-    trials there are. They are read from the trials again for another study object. What is stored
-    with a trial (`completed_rung_N`) is what Optuna's pruner stores; with one that ends, its
-    standing as well.
+    It keeps the values at each rung sorted, so a decision does not get slower with more trials.
+    For another study object the index is rebuilt from the trials. Trials get the same attributes
+    as from Optuna's pruner (`completed_rung_N`), and pruned ones their standing.
     """
 
     def __init__(self, minimum: int, reduction: int) -> None:
@@ -33,7 +32,7 @@ class IndexedSuccessiveHalving(SuccessiveHalvingPruner):
         self._values: dict[str, list[float]] = {}
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the trial ends here; notes its value at every rung that it has reached."""
+        """Store the trial's value at each rung that it has reached; returns whether to prune it."""
         step = trial.last_step
         if step is None:
             return False
@@ -86,11 +85,11 @@ def _key(rung: int | str) -> str:
 
 
 def pruner_of(search: SearchPlan) -> BasePruner:
-    """The pruner that a space asks for.
+    """The pruner that a space names.
 
-    `asha` is asynchronous successive halving (Li et al., MLSys 2020) as Minami et al., ACCV 2020,
-    Sec. 3.5 use it: a trial continues after a rung when its value is among the best 1 / reduction
-    of all values seen there so far.
+    `asha` is asynchronous successive halving (Li et al., MLSys 2020) as in Minami et al., ACCV
+    2020, Sec. 3.5: a trial continues after a rung if its value is among the best 1 / reduction of
+    all values reported there so far.
     """
     if search.pruner.name == "none":
         return NopPruner()

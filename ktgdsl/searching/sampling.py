@@ -1,4 +1,4 @@
-"""The sampler of a search: one of Optuna's, asked again until its point is valid and new."""
+"""The sampler of a search: wraps an Optuna sampler, and resamples invalid and repeated points."""
 
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -20,33 +20,33 @@ from ktgdsl.backend.seeds import derive
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.searching.trial_plans import labels, trial_plan
 
-GUIDED = 64
-"""Attempts of a learning sampler to propose a new graph, before random points are tried."""
+GUIDED_ATTEMPTS = 64
+"""The attempts of a model-based sampler to find a new graph, before random points are tried."""
 
-BLIND = 20_000
-"""Random draws without a new graph after which a large space counts as exhausted."""
+RANDOM_ATTEMPTS = 20_000
+"""The random points without a new graph after which a large space counts as exhausted."""
 
-SMALL = 5_000
-"""The largest space that is enumerated when random draws find nothing new."""
+MAX_ENUMERATED = 5_000
+"""The most points of a space that is enumerated if random points find no new graph."""
 
 Params = dict[str, Any]
 """The values of the draws by their names, as Optuna stores them."""
 
 
 class ExhaustedError(Exception):
-    """The space has no further graph, or the sampler no further point."""
+    """The space has no new graph left, or the sampler no new point."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A valid point: its parameters, and the plan of a trial there."""
+    """A valid point: its Optuna parameters, and the plan of its trial."""
 
     params: Params
     plan: Plan
 
 
 def distribution(draw: Draw) -> BaseDistribution:
-    """The distribution that Optuna draws from."""
+    """The Optuna distribution of a draw."""
     if draw.options:
         return CategoricalDistribution(labels(draw))
     if isinstance(draw.low, int) and isinstance(draw.high, int):
@@ -64,23 +64,22 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 class DistinctSampler(BaseSampler):
-    """Draws whole points that are valid and, unless `dedupe` is off, of a graph that is new.
+    """Samples complete points that are valid and, unless `dedupe` is off, give a new graph.
 
-    Another sampler proposes points; one that is invalid or known is proposed again, up to a
-    limit, after which random points are tried, and then, in a small space, all of them.
+    A base sampler proposes points. After GUIDED_ATTEMPTS invalid or repeated ones random points
+    are tried, and then, in a small space, all points.
 
-    Of the space's own samplers, a fresh one makes each proposal, seeded by the study, the
-    trial's number and the attempt, so that the same trials follow whether a search was
-    interrupted or not.
+    The space's own samplers are constructed anew for each attempt, seeded by the study's seed, the
+    trial's number and the attempt. So a resumed search samples the same trials.
 
     Args:
         plan: the space.
-        proposing: the sampler that proposes; by default the one that the space asks for.
-        distinct: how many distinct graphs there are, where that is known.
+        base_sampler: proposes points; by default the sampler that the space names.
+        distinct: the number of distinct graphs in the space, None if unknown.
     """
 
     def __init__(
-        self, plan: Plan, proposing: BaseSampler | None = None, distinct: int | None = None
+        self, plan: Plan, base_sampler: BaseSampler | None = None, distinct: int | None = None
     ) -> None:
         assert plan.space is not None
         assert plan.search is not None
@@ -89,35 +88,35 @@ class DistinctSampler(BaseSampler):
         self.draws = plan.space.draws
         self.distributions = {draw.name: distribution(draw) for draw in self.draws}
         self.sample: Sample | None = None
-        self._proposing = proposing
-        self._in_order = proposing is None and self.search.sampler.name == "all"
+        self._base_sampler = base_sampler
+        self._in_order = base_sampler is None and self.search.sampler.name == "all"
         self._distinct = distinct
-        self._seen: set[str] = set()  # graphs
-        self._asked: set[tuple[Any, ...]] = set()  # points
-        self._known: dict[tuple[Any, ...], str | None] = {}  # graphs of points, None if invalid
-        self._points: Iterator[Params] = self._every_point()
+        self._seen_graphs: set[str] = set()  # digests
+        self._seen_points: set[tuple[Any, ...]] = set()
+        self._graph_at: dict[tuple[Any, ...], str | None] = {}  # digests, None at invalid points
+        self._points: Iterator[Params] = self._all_points()
 
     def remember(self, params: Params, graph: str) -> None:
-        """Add a trial of the study to the points and graphs that are known."""
-        self._seen.add(graph)
-        self._asked.add(tuple(params[draw.name] for draw in self.draws))
+        """Add a trial's point and graph digest to those seen."""
+        self._seen_graphs.add(graph)
+        self._seen_points.add(tuple(params[draw.name] for draw in self.draws))
 
     @property
     def exhausted(self) -> bool:
-        """Whether it is known that no graph is left."""
-        known = self._distinct is not None and self.search.dedupe
-        return known and len(self._seen) >= (self._distinct or 0)
+        """Whether all distinct graphs are seen; False if their number is unknown."""
+        is_known = self._distinct is not None and self.search.dedupe
+        return is_known and len(self._seen_graphs) >= (self._distinct or 0)
 
     @property
     def needs_trial(self) -> bool:
-        """Whether a trial has to be there before its point: some samplers note facts with it."""
-        return self._proposing is not None or self.search.sampler.name not in ("random", "all")
+        """Whether Optuna has to create the trial first: some samplers store attributes in it."""
+        return self._base_sampler is not None or self.search.sampler.name not in ("random", "all")
 
     def complete(self, study: optuna.Study, number: int, fixed: Params) -> Sample:
-        """The sample of a trial some of whose values are `fixed`; the others are random.
+        """The sample of trial `number` with the `fixed` values; the others are random.
 
-        Raises ValueError for values that are not in the space, and ExhaustedError if there is no
-        such graph, or none that is new.
+        Raises ValueError for values that are not in the space, and ExhaustedError without a valid
+        new graph.
         """
         for name, value in fixed.items():
             each = self.distributions.get(name)
@@ -128,12 +127,12 @@ class DistinctSampler(BaseSampler):
         is_whole = fixed.keys() == self.distributions.keys()
         for params in [fixed] if is_whole else self._random_points(study, trial, 0):
             values = {**params, **fixed}
-            if sample := self._new({name: values[name] for name in self.distributions}):
+            if sample := self._sample_if_new({name: values[name] for name in self.distributions}):
                 return sample
         raise ExhaustedError
 
     def propose(self, study: optuna.Study, number: int) -> Sample:
-        """The sample of a trial that is not there yet. Raises ExhaustedError if none is left."""
+        """The sample of trial `number`, not yet created. Raises ExhaustedError if none is left."""
         trial = create_trial(state=TrialState.RUNNING)
         trial.number = number
         self.sample_relative(study, trial, self.distributions)
@@ -143,7 +142,7 @@ class DistinctSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """All draws, as points are drawn whole."""
+        """All draws, as complete points are sampled."""
         return self.distributions
 
     def sample_relative(
@@ -152,11 +151,11 @@ class DistinctSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> Params:
-        """A new point, kept in `sample` with its plan. Raises ExhaustedError if none is left."""
+        """A new point; sets `sample` to it and its plan. Raises ExhaustedError if none is left."""
         if not self.exhausted:
             # `all` continues after the last point that it proposed.
             for params in self._points if self._in_order else self._proposals(study, trial):
-                self.sample = self._new(params)
+                self.sample = self._sample_if_new(params)
                 if self.sample is not None:
                     return params
         raise ExhaustedError
@@ -168,7 +167,7 @@ class DistinctSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """There is no parameter beside the draws."""
+        """Raises ValueError: `sample_relative` samples all parameters."""
         raise ValueError(f"the space has no draw {param_name!r}")
 
     def after_trial(
@@ -178,87 +177,88 @@ class DistinctSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Let the sampler that proposes learn of a trial's end."""
-        if self._proposing is not None:
-            self._proposing.after_trial(study, trial, state, values)
+        """Pass the end of a trial to the caller's sampler."""
+        if self._base_sampler is not None:
+            self._base_sampler.after_trial(study, trial, state, values)
 
-    def _new(self, params: Params) -> Sample | None:
-        """The sample at a point, None where it is invalid or known."""
+    def _sample_if_new(self, params: Params) -> Sample | None:
+        """The sample at a point, None if it is invalid or repeated."""
         key = tuple(params.values())
-        if self._in_order and key in self._asked:
+        if self._in_order and key in self._seen_points:
             return None
-        if self.search.dedupe and key in self._known:
-            graph = self._known[key]
-            if graph is None or graph in self._seen:
+        if self.search.dedupe and key in self._graph_at:
+            graph = self._graph_at[key]
+            if graph is None or graph in self._seen_graphs:
                 return None
         plan = trial_plan(self.plan, params)
-        self._known[key] = graph = None if plan is None else plan.canonical_digest
-        if plan is None or (self.search.dedupe and graph in self._seen):
+        self._graph_at[key] = graph = None if plan is None else plan.canonical_digest
+        if plan is None or (self.search.dedupe and graph in self._seen_graphs):
             return None
         return Sample(params, plan)
 
     def _proposals(self, study: optuna.Study, trial: FrozenTrial) -> Iterator[Params]:
-        learns = self._proposing or self.search.sampler.name in ("tpe", "nsga2")
-        guided = GUIDED if learns else 0
+        learns = self._base_sampler or self.search.sampler.name in ("tpe", "nsga2")
+        guided = GUIDED_ATTEMPTS if learns else 0
         for attempt in range(guided):
-            yield self._guided(study, trial, attempt)
+            yield self._from_model(study, trial, attempt)
         yield from self._random_points(study, trial, guided)
 
     def _random_points(
         self, study: optuna.Study, trial: FrozenTrial, start: int
     ) -> Iterator[Params]:
         """Points at random from the attempt `start` on; of a small space then every point."""
-        for attempt in range(start, start + BLIND):
+        for attempt in range(start, start + RANDOM_ATTEMPTS):
             sampler = RandomSampler(seed=self._seed(trial, attempt))
-            yield self._draw(sampler, {}, study, trial)
-            if attempt == start + SMALL // 5 and self._size() <= SMALL:
+            yield self._draw_point(sampler, {}, study, trial)
+            if attempt == start + MAX_ENUMERATED // 5 and self._size() <= MAX_ENUMERATED:
                 break
-        if self._size() <= SMALL:
-            yield from self._every_point()
+        if self._size() <= MAX_ENUMERATED:
+            yield from self._all_points()
 
-    def _guided(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
-        """A point from the sampler that learns."""
-        if self._proposing is None and self.search.sampler.name == "nsga2":
-            return self._bred(study, trial, attempt)
-        if self._proposing is None:
-            # All values at once, as one look at the trials takes longer the more there are.
-            # Trials under way have no say: that no graph comes twice is seen to here.
+    def _from_model(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
+        """A point from the sampler that learns from earlier trials."""
+        if self._base_sampler is None and self.search.sampler.name == "nsga2":
+            return self._from_nsga2(study, trial, attempt)
+        if self._base_sampler is None:
+            # Multivariate: the sampler reads all trials once per point, not once per value.
+            # No constant liar for running trials: this class avoids repeated graphs itself.
             sampler = TPESampler(
                 seed=self._seed(trial, attempt), multivariate=True, constant_liar=False
             )
-            return self._draw(sampler, self.distributions, study, trial)
-        self._proposing.before_trial(study, trial)
+            return self._draw_point(sampler, self.distributions, study, trial)
+        self._base_sampler.before_trial(study, trial)
         trial = study._storage.get_trial(trial._trial_id)  # which may have had attributes set
-        space = self._proposing.infer_relative_search_space(study, trial)
-        return self._draw(self._proposing, space, study, trial)
+        space = self._base_sampler.infer_relative_search_space(study, trial)
+        return self._draw_point(self._base_sampler, space, study, trial)
 
-    def _bred(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
-        """A point of NSGA-II's: at random in the first generation, then from two parents."""
+    def _from_nsga2(self, study: optuna.Study, trial: FrozenTrial, attempt: int) -> Params:
+        """A point from NSGA-II: random in the first generation, then from two parents."""
         population = self.search.sampler.arguments["population"]
         assert isinstance(population, int)
         sampler = NSGAIISampler(population_size=population, seed=self._seed(trial, attempt))
-        # The first attempt has noted the generation with the trial, which then stays.
+        # The first attempt stores the generation in the trial; later ones have to read it there.
         trial = study._storage.get_trial(trial._trial_id)
         space = {name: each for name, each in self.distributions.items() if not each.single()}
-        return self._draw(sampler, space, study, trial)
+        return self._draw_point(sampler, space, study, trial)
 
-    def _draw(
+    def _draw_point(
         self,
         sampler: BaseSampler,
         space: dict[str, BaseDistribution],
         study: optuna.Study,
         trial: FrozenTrial,
     ) -> Params:
-        """A point from a sampler, as `study.ask` has it: values of `space` together, then others.
+        """A point from a sampler, as `study.ask` samples it.
 
-        The others are drawn in order, and the sampler sees those before in the trial.
+        The parameters of `space` are sampled relatively, then the others independently, in order;
+        the trial that the sampler gets has the parameters sampled before.
         """
-        together = sampler.sample_relative(study, trial, space) if space else {}
+        relative = sampler.sample_relative(study, trial, space) if space else {}
         trial = copy(trial)
         trial.params, trial.distributions = params, distributions = {}, {}
         for name, each in self.distributions.items():
-            if name in together:
-                params[name] = together[name]
+            if name in relative:
+                params[name] = relative[name]
             else:
                 params[name] = sampler.sample_independent(study, trial, name, each)
             distributions[name] = each
@@ -275,7 +275,7 @@ class DistinctSampler(BaseSampler):
             size *= draw.choices or float("inf")
         return size
 
-    def _every_point(self) -> Iterator[Params]:
+    def _all_points(self) -> Iterator[Params]:
         """All points in order; the last draw changes fastest."""
         values = [
             labels(draw) if draw.options else range(int(draw.low or 0), int(draw.high or 0) + 1)

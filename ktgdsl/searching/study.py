@@ -25,28 +25,28 @@ CHECK, SECONDS, STOPPED, TEACHERS = "check", "seconds", "stopped", "teachers"
 
 
 class StoppableStudy(optuna.Study):
-    """A study whose sampler alone says what is tried, and when there is nothing more."""
+    """A study that its sampler can stop, and that ignores enqueued trials."""
 
     def stop(self) -> None:
-        """Have no further trial asked for, as Optuna's GridSampler does at its end."""
+        """Sample no further trial. Optuna's GridSampler calls this when its grid is exhausted."""
         self.set_user_attr(STOPPED, True)
 
     def _pop_waiting_trial_id(self) -> None:
-        """No queued trial: `ask` would go through all trials for one, and pass the sampler by."""
+        """None: an enqueued trial would bypass the sampler, and finding one reads all trials."""
 
 
 class Study:
-    """The trials of a search in an Optuna study, whose sampler and pruner decide.
+    """The trials of a search in an Optuna study, with its sampler and pruner.
 
-    A method that changes the study writes all of the change or nothing, and raises RunError
-    (E502) when the journal cannot be written.
+    Each method that changes the study is atomic, and raises RunError (E502) when the journal
+    cannot be written.
 
     Args:
-        path: the journal; a new one is made if need be.
+        path: the journal, created if it does not exist.
         name: of the study in it.
-        sampler: draws the points of trials; needed to ask for one.
-        pruner: is asked after every epoch but the last; by default it ends nobody.
-        objectives: their names where there are several. All are maximised, and nobody is pruned.
+        sampler: samples the points of trials; `ask` needs it.
+        pruner: decides after every epoch but the last; by default no trial is pruned.
+        objectives: their names if there are several. All are maximised, and no trial is pruned.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Study:
         self._sampler = sampler
         self._pruner = pruner
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # Left by a coordinator that was killed; the folder's own lock keeps others away.
+        # Left by a killed coordinator: the lock of the folder excludes other processes.
         self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
         self._load()
         for trial in self.trials:
@@ -78,7 +78,7 @@ class Study:
                 sampler.remember(trial.params, attribute(trial, GRAPH))
 
     def _load(self) -> None:
-        """Open the journal, a new one if need be."""
+        """Open the journal, creating it if it does not exist."""
         self.torn = quarantine(self.path)
         with reporting_write_errors(self.path):
             self._journal = Journal(self.path)
@@ -88,13 +88,14 @@ class Study:
         self.optuna = StoppableStudy(
             self._name, storage, self._sampler or RandomSampler(seed=0), self._pruner or NopPruner()
         )
-        self._asked = len(self.trials)
+        self._trial_count = len(self.trials)
 
     def _create(self, storage: BaseStorage) -> None:
         directions = [StudyDirection.MAXIMIZE] * max(1, len(self._objectives))
         study = optuna.create_study(study_name=self._name, storage=storage, directions=directions)
         if self._objectives:
-            with warnings.catch_warnings():  # which may change, and is for other programs
+            # The names are for other programs only, so it does not matter if the API changes.
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([*self._objectives])
 
@@ -107,7 +108,7 @@ class Study:
         trials: Sequence[FrozenTrial],
         attributes: Mapping[str, Any],
     ) -> "Study":
-        """A study in a new journal at `path`, with these trials and attributes."""
+        """A study in a new journal at `path` with copies of these trials and attributes."""
         path.unlink(missing_ok=True)
         study = cls(path, name, objectives=objectives)
         with study._written():
@@ -118,15 +119,15 @@ class Study:
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """Write the changes of a `with` block, all or none of them."""
+        """Write the changes of a `with` block atomically."""
         with self.batched_writes(), self._journal.group():
             yield
 
     @contextmanager
     def batched_writes(self) -> Iterator[None]:
-        """Write the changes of the methods that a `with` block calls at its end, all at once.
+        """Write the changes of all methods that a `with` block calls in one write at its end.
 
-        If a method raises, which ends the block, those of the methods before it are written.
+        If a method raises, the changes of the methods before it are written.
         """
         if self._journal.is_grouping:
             yield
@@ -144,9 +145,9 @@ class Study:
         return self.optuna.get_trials(deepcopy=False)
 
     def ask(self, seed: int) -> Sample:
-        """Begin the next trial, whose random streams have that seed: its point, and its plan.
+        """Sample the next trial, whose random streams have that seed, and store it as running.
 
-        Raises ExhaustedError, and begins none, when no point is left.
+        Raises ExhaustedError, and stores nothing, when no point is left.
         """
         sampler = self._sampler
         assert sampler is not None
@@ -156,9 +157,9 @@ class Study:
             if sampler.needs_trial:
                 sample, _ = self._ask_optuna(sampler, seed)
             else:
-                sample = sampler.propose(self.optuna, self._asked)
+                sample = sampler.propose(self.optuna, self._trial_count)
                 attributes = attributes_of(sample, seed)
-                # One entry of the journal: Optuna's own `ask` writes one for each parameter, too.
+                # One journal entry; Optuna's `ask` would write another one for each parameter.
                 self.optuna.add_trial(
                     create_trial(
                         state=TrialState.RUNNING,
@@ -167,14 +168,14 @@ class Study:
                         user_attrs=attributes,
                     )
                 )
-        self._asked += 1
+        self._trial_count += 1
         sampler.remember(sample.params, sample.plan.canonical_digest)
         return sample
 
     def _ask_optuna(self, sampler: DistinctSampler, seed: int) -> tuple[Sample, int]:
-        """Begin a trial that is there before its point is: its sample, and Optuna's id."""
+        """Have Optuna create a trial and sample it; returns the sample and Optuna's trial id."""
         trial = self.optuna.ask(sampler.distributions)
-        # Optuna has not asked for a point yet where every draw has one value alone.
+        # Reading them samples now: Optuna delays that if every draw has a single value.
         assert trial.relative_params
         sample = sampler.sample
         assert sample is not None
@@ -185,14 +186,14 @@ class Study:
     def report(
         self, number: int, epoch: int, value: float, *, last: bool, values: Sequence[float] = ()
     ) -> TrialState:
-        """Report the value of a trial after an epoch; the state of the trial then.
+        """Store the value of a trial after an epoch; returns the new state of the trial.
 
-        It is complete after its last epoch, with the `values` of several objectives if there are
-        some; before, the pruner decides whether it continues.
+        It is complete after the `last` epoch, with the `values` of several objectives if there are
+        any. After an earlier epoch the pruner decides.
         """
         with self._written():
             trial = self._trial(number)
-            if self._objectives:  # Optuna's own `report` and `should_prune` are for a single one
+            if self._objectives:  # Optuna's `report` and `should_prune` support only one objective
                 self.optuna._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
             else:
                 trial.report(value, epoch)
@@ -205,18 +206,18 @@ class Study:
             return TrialState.RUNNING
 
     def standing(self, number: int) -> Standing | None:
-        """Where a trial stood when it was pruned; None of others, and where another rule did it."""
+        """The rank of a pruned trial; None for other trials, and for other pruners than asha."""
         return _standing(self._trial(number).user_attrs)
 
     def fail(self, number: int, reason: str) -> None:
-        """End a trial that gives no value, for that reason."""
+        """Mark a trial as failed, for that reason."""
         with self._written():
             trial = self._trial(number)
             trial.set_user_attr(REASON, reason)
             self.optuna.tell(trial, state=TrialState.FAIL)
 
     def _trial(self, number: int) -> Trial:
-        # Optuna numbers trials within a study and has ids for all of a storage: here the same.
+        # A trial's number (in its study) and id (in its storage) are equal: there is one study.
         return Trial(self.optuna, number)
 
     @property
@@ -225,7 +226,7 @@ class Study:
 
     @property
     def checks(self) -> dict[str, float | str]:
-        """The values of checks by `Check.key`, or the reason why there is none."""
+        """The value of each check by `Check.key`, or the reason why it has none."""
         attrs = self._attributes
         return {k[len(CHECK) + 1 :]: v for k, v in attrs.items() if k.startswith(f"{CHECK} ")}
 
@@ -240,39 +241,39 @@ class Study:
             self.optuna.set_user_attr(SECONDS, seconds)
 
     def set_check(self, key: str, value: float | str) -> None:
-        """Write the value of a check, or the reason why there is none."""
+        """Write the value of a check, or the reason why it has none."""
         with self._written():
             self.optuna.set_user_attr(f"{CHECK} {key}", value)
 
     @property
     def teachers(self) -> list[dict[str, Any]]:
-        """What was pre-trained: nodes, their networks and accuracies, each once."""
+        """The distinct pre-trained nodes, with network and accuracy."""
         return list(self._attributes.get(TEACHERS, []))
 
     def add_teacher(self, teacher: Mapping[str, Any]) -> bool:
-        """Write what was pre-trained, unless it is known; whether it was not."""
-        known = self.teachers
-        facts = ("node", "network", "accuracy")
-        if any(all(each[fact] == teacher[fact] for fact in facts) for each in known):
+        """Write a pre-trained node; returns False, and writes nothing, if it is there already."""
+        stored = self.teachers
+        keys = ("node", "network", "accuracy")
+        if any(all(each[key] == teacher[key] for key in keys) for each in stored):
             return False
         with self._written():
-            self.optuna.set_user_attr(TEACHERS, [*known, dict(teacher)])
+            self.optuna.set_user_attr(TEACHERS, [*stored, dict(teacher)])
         return True
 
 
 def attributes_of(sample: Sample, seed: int) -> dict[str, Any]:
-    """The user attributes of a trial that begins: its graph, its digest and its seed."""
+    """The user attributes of a new trial: the digests of its graph and plan, and its seed."""
     plan = sample.plan
     return {GRAPH: plan.canonical_digest, DIGEST: plan.digest, SEED: seed}
 
 
 def values_of(trial: FrozenTrial) -> dict[int, float]:
-    """The values of a trial by epoch, in order."""
+    """The values of a trial by epoch, in the order of epochs."""
     return dict(sorted(trial.intermediate_values.items()))
 
 
 def standing_of(trial: FrozenTrial) -> Standing | None:
-    """As `Study.standing`; None of trials that an older version has pruned, too."""
+    """As `Study.standing`; also None for trials that an older version pruned."""
     return _standing(trial.user_attrs)
 
 
@@ -282,7 +283,7 @@ def _standing(attributes: Mapping[str, Any]) -> Standing | None:
 
 
 def reason_of(trial: FrozenTrial) -> str:
-    """Why a trial failed or was pruned; nothing of others, or where nobody knows."""
+    """Why a trial failed or was pruned; "" for other trials and unknown reasons."""
     return str(attribute(trial, REASON) or standing_of(trial) or "")
 
 

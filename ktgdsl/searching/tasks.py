@@ -7,27 +7,27 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.protocol import Task
 
 
-def trial_task(space: Plan, number: int, plan: Plan, seed: int, kept: int = 0) -> Task:
+def trial_task(space: Plan, number: int, plan: Plan, seed: int, decided_epochs: int = 0) -> Task:
     """The task of a trial.
 
     Args:
         space: the plan of the search.
-        number: that of the trial.
+        number: of the trial.
         plan: the graph of the trial, without open values.
         seed: of the trial's own random streams.
-        kept: how many epochs the journal has already decided to continue after.
+        decided_epochs: the epochs with a decision in the journal.
     """
     assert space.search is not None
     return replace(
         check_task(space, number, plan, seed),
-        kept=kept,
+        decided_epochs=decided_epochs,
         leaves_networks=space.search.keep > 0,
         goals=goals_of(space.search),
     )
 
 
 def check_task(space: Plan, number: int, plan: Plan, seed: int) -> Task:
-    """The task of a check, which is trained to its end. Arguments are those of `trial_task`."""
+    """The task of a check, which is never pruned. The arguments are those of `trial_task`."""
     assert space.search is not None
     return Task(
         trial=number,

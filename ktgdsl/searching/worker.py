@@ -47,7 +47,7 @@ from ktgdsl.training.step import Stepper
 
 
 class Worker:
-    """Trains the trials that come through a channel. Keeps the last data set on the device."""
+    """Trains the trials that it receives. Caches the last data set on the device."""
 
     def __init__(
         self, channel: Channel, device: torch.device, folder: Path, deterministic: bool = False
@@ -60,9 +60,9 @@ class Worker:
         self._identified: tuple[DataPlan, str] | None = None
 
     def serve(self) -> None:
-        """Train task after task; return after an exception that is not a KtgError.
+        """Train the tasks received, one by one; returns after an exception other than KtgError.
 
-        After such an exception the process, CUDA above all, may be broken: the pool replaces it.
+        After such an exception the process, especially CUDA, may be unusable: the pool replaces it.
         """
         while True:
             self._channel.send(Ready())
@@ -79,7 +79,7 @@ class Worker:
                 self._channel.send(Raised(task.trial, reason, traceback.format_exc(), problems))
                 if not isinstance(error, KtgError):
                     return
-            gc.collect()  # graphs are cyclic, and the next one needs their memory
+            gc.collect()  # graphs have reference cycles, and the next one needs their memory
 
     def train(self, task: Task) -> None:
         """Train a trial until it is complete, pruned or diverged. Sends its reports."""
@@ -134,12 +134,12 @@ class Worker:
             before = reports[-1].value if reports else None
             value = value_after(done, step, data, task, before)
             if done.last and step.phase.take == "best" and task.judged not in step.judged:
-                # An ensemble has no best epoch of its own: its members keep each theirs.
-                next(training, None)  # which loads their weights
+                # An ensemble has no best epoch: each member takes its own.
+                next(training, None)  # loads the members' best weights
                 value = value_now(step, data, task)
             values: tuple[float, ...] = ()
             if done.last and (task.goals or task.leaves_networks):
-                next(training, None)  # which takes the weights of the best epoch, if those are kept
+                next(training, None)  # loads the weights of the best epoch with `take = best`
                 values = goal_values(task.goals, plan, step, data)
             report = Report(
                 task.trial,
@@ -162,7 +162,7 @@ class Worker:
     def _leave_networks(
         self, task: Task, plan: Plan, step: Stepper, data: TrialData, reports: list[Report]
     ) -> None:
-        """Write the networks for the coordinator; a trial is worth its value without them, too."""
+        """Write the networks; without them the trial still has its value, so errors only warn."""
         seconds = sum(each.seconds for each in reports)
         try:
             write_networks(self._folder, task, plan, step, data, seconds)
@@ -171,7 +171,7 @@ class Worker:
             self._channel.send(Noted(task.trial, f"its networks are not kept: {reason}"))
 
     def _pretraining(self, plan: Plan, seed: int) -> Pretraining:
-        """The settings of pre-trainings of the study; data are read only if the plan has any."""
+        """The settings of pre-training; hashes the data only if a node is pre-trained."""
         needed = any(node.pretrained for node in plan.graph.nodes)
         if needed and (self._identified is None or self._identified[0] != plan.data):
             self._identified = plan.data, content_digest(read(plan.data)[0], plan.data.workers)
@@ -196,28 +196,28 @@ class Worker:
 
 
 class _Reporter:
-    """Reports epochs and waits for the decisions. `epoch` is the one that the trial is in."""
+    """Reports epochs and waits for the decisions. `epoch` is the current epoch of the trial."""
 
     def __init__(self, channel: Channel, task: Task) -> None:
         self._channel = channel
-        self._kept = task.kept
+        self._decided_epochs = task.decided_epochs
         self.epoch = 0
 
     def keep(self, report: Report) -> bool:
-        """Whether to continue: the coordinator's decision, or the one from an earlier attempt."""
+        """Report an epoch, unless an earlier attempt did; returns whether to continue."""
         self.epoch = report.epoch + 1
-        if report.epoch <= self._kept:
+        if report.epoch <= self._decided_epochs:
             self._channel.send(Busy(report.trial))
             return True
         self._channel.send(report)
         decision: Decision = self._channel.receive()
-        self._kept = report.epoch
+        self._decided_epochs = report.epoch
         return decision.keep
 
 
 def main(descriptor: int) -> None:
-    """Run a worker process, whose end of the pipe has that descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator gets it, too
+    """Run a worker process; `descriptor` is the file descriptor of its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator handles it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     pipe = Pipe(Connection(descriptor))
     setup: Setup = pipe.receive()
@@ -229,6 +229,6 @@ def main(descriptor: int) -> None:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    gc.freeze()  # what is loaded by now stays, and need not be scanned after every trial
+    gc.freeze()  # imported modules stay alive; do not scan them after every trial
     atexit.register(gc.unfreeze)
     Worker(pipe, device, setup.folder, setup.deterministic).serve()

@@ -1,4 +1,4 @@
-"""The interfaces by which a pool starts workers (Engine) and talks to them (WorkerHandle)."""
+"""How a pool starts workers (Engine) and exchanges messages with them (WorkerHandle)."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from ktgdsl.searching.protocol import FromWorker, Report, Setup, Task, ToWorker
 
 @dataclass
 class RunningTrial:
-    """A trial in training: its report that waits for a decision, and why attempts were lost."""
+    """A trial in training: its report without a decision yet, and why attempts were lost."""
 
     task: Task
     pending: Report | None = None
@@ -21,7 +21,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a worker has ended, in words, and whether something killed it from outside."""
+    """Why a worker ended, in words, and whether a signal killed it."""
 
     cause: str
     was_killed: bool
@@ -33,12 +33,12 @@ class WorkerHandle(ABC):
     Attributes:
         number: of the worker in its pool, counted from 0.
         setup: its first message.
-        started: whether it has been ready once.
+        started: whether it has sent its first Ready.
         idle: whether it waits for a task.
         reported: whether it has reported an epoch of its trial.
         gone: whether it has ended.
-        trial: the one that it trains.
-        heard: the monotonic time of the last message from it or to it.
+        trial: the trial that it trains, if any.
+        heard: the monotonic time of the last message from or to it.
     """
 
     def __init__(self, number: int, setup: Setup) -> None:
@@ -55,11 +55,11 @@ class WorkerHandle(ABC):
 
     @property
     def has_printed(self) -> bool:
-        """Whether the file has any output, of it or of an earlier worker with its number."""
+        """Whether the log has any output, also from earlier workers with its number."""
         return self.log.exists() and self.log.stat().st_size > 0
 
     def silent_for(self) -> float:
-        """Seconds since its last message; 0 while it waits for a task or a decision."""
+        """The seconds since the last message; 0 while it waits for a task or a decision."""
         waiting = self.idle or (self.trial is not None and self.trial.pending is not None)
         return 0.0 if waiting else time.monotonic() - self.heard
 
@@ -70,19 +70,19 @@ class WorkerHandle(ABC):
 
     @abstractmethod
     def send(self, message: ToWorker) -> None:
-        """Send a message. A dead worker is noticed when it is read from."""
+        """Send a message. If the worker is dead, `read` finds out."""
 
     @abstractmethod
     def read(self) -> Iterator[FromWorker]:
-        """The messages that have arrived. Afterwards `gone` says whether the worker has ended."""
+        """The messages that have arrived; afterwards `gone` is up to date."""
 
     @abstractmethod
     def terminate(self) -> None:
-        """Ask it to end, and return at once."""
+        """Ask the worker to end, without waiting for it."""
 
     @abstractmethod
     def end(self, patience: float = 0.0) -> Ending:
-        """Wait for its end, and kill it after `patience` seconds."""
+        """Wait up to `patience` seconds for it to end, then kill it."""
 
 
 class Engine(Protocol):
@@ -92,4 +92,4 @@ class Engine(Protocol):
         """Start a worker."""
 
     def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
-        """Wait until there is a message in one of the `inboxes`, for `timeout` seconds at most."""
+        """Wait up to `timeout` seconds for a message in one of the `inboxes`."""

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: starts them, exchanges messages by pipes, and ends them."""
+"""Worker processes on this machine: start, messages through pipes, and end."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from ktgdsl.searching.protocol import FromWorker, Setup, ToWorker
 from ktgdsl.searching.worker_handle import Ending, WorkerHandle
 from ktgdsl.training.run_files import reporting_write_errors
 
-# A plain command instead of `multiprocessing.Process`, which would run the caller's main
-# module again in the worker, and has every script guard against that.
+# A plain command instead of `multiprocessing.Process`, which would import the caller's main
+# module again in the worker, so that every script would need `if __name__ == "__main__"`.
 PROGRAM = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[2])
@@ -39,27 +39,27 @@ class WorkerProcess(WorkerHandle):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Threads that spin while they wait would take the cores of other workers.
+                # Threads that wait by spinning would take cores from other workers.
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C goes to the coordinator alone
+                process_group=0,  # so that Ctrl-C signals only the coordinator
             )
         self.send(setup)
 
     @property
     def inbox(self) -> Any:
-        """Our end of the pipe."""
+        """This process's end of the pipe."""
         return self.pipe
 
     def send(self, message: ToWorker) -> None:
-        """Send a message. A dead worker is noticed when it is read from."""
+        """Send a message. If the worker is dead, `read` finds out."""
         with suppress(OSError):
             self.pipe.send(message)
         self.heard = time.monotonic()
 
     def read(self) -> Iterator[FromWorker]:
-        """The messages that have arrived. Afterwards `gone` says whether the process has ended."""
-        # Polled first: all that a process sent before its death is in the pipe then.
+        """The messages that have arrived; afterwards `gone` is up to date."""
+        # Poll the process first: if it has ended, the pipe has all of its messages by now.
         ended = self.process.poll() is not None
         try:
             while self.pipe.poll():
@@ -71,11 +71,11 @@ class WorkerProcess(WorkerHandle):
         self.gone = ended
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end, without waiting for it."""
         self.process.terminate()
 
     def end(self, patience: float = 0.0) -> Ending:
-        """Wait for the process to end, kill it after `patience` seconds."""
+        """Wait up to `patience` seconds for the process to end, then kill it."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -87,14 +87,14 @@ class WorkerProcess(WorkerHandle):
 
 
 class LocalEngine:
-    """Workers that are processes of this machine."""
+    """Starts workers as processes of this machine."""
 
     def start(self, number: int, setup: Setup) -> WorkerHandle:
         """Start a worker."""
         return WorkerProcess(number, setup)
 
     def wait(self, inboxes: Sequence[Any], timeout: float) -> None:
-        """Wait until there is a message in one of the pipes."""
+        """Wait up to `timeout` seconds for a message in one of the pipes."""
         connection.wait(inboxes, timeout)
 
 

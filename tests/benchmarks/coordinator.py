@@ -98,7 +98,7 @@ class SimulatedWorker(WorkerHandle):
         """Takes a task, or goes on with one."""
         self.heard = time.monotonic()
         if isinstance(message, Task):
-            self._task, self._epoch = message, message.kept
+            self._task, self._epoch = message, message.decided_epochs
         if message == Decision(keep=False) or self._epoch == self._engine.epochs:
             self._engine.send(self, Ready(), 0.0)
         else:

@@ -108,7 +108,7 @@ class Pretence:
 
     def submit(self, task: Task) -> None:
         assert self.free > 0 or task.trial >= 1_000_000_000
-        self.under_way[task.trial] = task, task.kept
+        self.under_way[task.trial] = task, task.decided_epochs
         self.ready.append(task.trial)
 
     def decide(self, trial: int, keep: bool) -> None:

@@ -348,7 +348,7 @@ WORKS = """
 while True:
     pipe.send(Ready())
     task = pipe.recv()
-    for epoch in range(task.kept + 1, 3):
+    for epoch in range(task.decided_epochs + 1, 3):
         pipe.send(Report(task.trial, epoch, 50.0, 0.1, last=epoch == 2))
         pipe.recv()
 """
@@ -379,7 +379,7 @@ pipe.send(Ready())
 task = pipe.recv()
 pipe.send(Busy(task.trial, "first"))
 pipe.send(Busy(task.trial, "second"))
-pipe.send(Report(task.trial, task.kept + 1, 50.0, 0.1, last=False))
+pipe.send(Report(task.trial, task.decided_epochs + 1, 50.0, 0.1, last=False))
 print("farewell", flush=True)
 os._exit(7)
 """
@@ -388,9 +388,9 @@ os._exit(7)
 RAISES = """
 pipe.send(Ready())
 task = pipe.recv()
-pipe.send(Report(task.trial, task.kept + 1, 50.0, 0.1, last=False))
+pipe.send(Report(task.trial, task.decided_epochs + 1, 50.0, 0.1, last=False))
 pipe.recv()
-pipe.send(Raised(task.trial, f"after epoch {task.kept + 1}", "Traceback"))
+pipe.send(Raised(task.trial, f"after epoch {task.decided_epochs + 1}", "Traceback"))
 """
 
 

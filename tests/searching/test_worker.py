@@ -342,7 +342,7 @@ def test_states_are_kept_at_rungs_that_are_survived(tmp_path: Path) -> None:
 def test_nobody_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = serve(tmp_path / "whole", FakeCoordinator(task(alone(4))))
     # Without a state all is trained again; signs of life take the place of reports.
-    coordinator = serve(tmp_path / "again", FakeCoordinator(task(alone(4), kept=3)))
+    coordinator = serve(tmp_path / "again", FakeCoordinator(task(alone(4), decided_epochs=3)))
     assert coordinator.values == {4: whole.values[4]}
     assert sum(isinstance(each, Busy) for each in coordinator.heard) >= 3
 

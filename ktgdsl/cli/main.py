@@ -18,6 +18,7 @@ from ktgdsl.cli.console import (
 from ktgdsl.cli.parser import parse
 from ktgdsl.cli.streams import make_streams_lasting, write_error
 from ktgdsl.cli.termination import Termination
+from ktgdsl.cli.torchrun import speaks_for_all
 from ktgdsl.files import expand_home
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with showing_warnings(style), termination.interrupts():
             code: int = options.verb(options)
     except KeyboardInterrupt as interrupt:
-        cause = "SIGTERM: " if termination.received else ""
-        print_text(f"\n{cause}{str(interrupt) or 'interrupted'}", sys.stderr)
+        if speaks_for_all():
+            cause = "SIGTERM: " if termination.received else ""
+            print_text(f"\n{cause}{str(interrupt) or 'interrupted'}", sys.stderr)
         return TERMINATED if termination.received else INTERRUPTED
     except Exception as error:
         return _report(error, style)

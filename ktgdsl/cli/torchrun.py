@@ -1,4 +1,4 @@
-"""Diagnostics among the processes of `torchrun`: those that several have are printed by one."""
+"""Output of the processes of `torchrun`: what several have to say is printed by one."""
 
 import os
 from collections.abc import Sequence
@@ -9,6 +9,11 @@ from ktgdsl.files import sha256
 
 _ANSWER = timedelta(seconds=10)
 """How long the launcher is waited for."""
+
+
+def speaks_for_all() -> bool:
+    """Whether this process shows how the run goes on: it is alone, or has rank 0."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def is_first_with(diagnostics: Sequence[Diagnostic]) -> bool:

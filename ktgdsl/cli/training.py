@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO, TypeVar
 
 from ktgdsl.cli.console import print_text, rich_console, usage_error
+from ktgdsl.cli.torchrun import speaks_for_all
 from ktgdsl.errors import KtgError
 from ktgdsl.report.run_text import discarded_text, plain_run_listener, run_warnings
 from ktgdsl.report.search_text import plain_search_listener, search_warnings
@@ -40,8 +41,8 @@ def run_listener(quiet: bool, stream: TextIO | None = None) -> AbstractContextMa
     When quiet it shows the result alone, and what has to be known of it on stderr.
     """
     stream = stream or sys.stdout
-    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
-        return nullcontext(ignore)  # the first of torchrun's processes speaks for all
+    if not speaks_for_all():
+        return nullcontext(ignore)
     if not quiet and _is_terminal(stream):
         from ktgdsl.report.run_display import terminal_run_listener
 

@@ -48,8 +48,9 @@ def autotuned_execution(plan: Plan, device: torch.device) -> Execution:
 
     Copies of the networks take the steps, on random images, so that nothing of the run changes. All
     options compute the same up to rounding. Nothing is measured where algorithms have to be
-    deterministic, on a GPU, with networks that are not ours, with `compile = on`, and in a search.
-    Measurements are cached by machine and computation, so that equal runs execute alike.
+    deterministic, on a GPU, with networks that are not ours, with `compile = on`, in a group of
+    several processes, and in a search. Measurements are cached by machine and
+    computation, so that equal runs execute alike.
 
     Raises:
         RunError: as `choose_execution` does.
@@ -57,7 +58,8 @@ def autotuned_execution(plan: Plan, device: torch.device) -> Execution:
     rule = choose_execution(plan, device)
     options = candidates(plan, device, rule)
     steps = plan.steps * plan.train.repeats
-    if plan.search is not None or len(options) * (MIN_ROUNDS + 1) > SHARE * steps:
+    is_short = len(options) * (MIN_ROUNDS + 1) > SHARE * steps
+    if plan.search is not None or len(options) == 1 or is_short:
         return rule
     path = _file(plan)
     milliseconds = _load(path, options)

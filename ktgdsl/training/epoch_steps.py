@@ -14,6 +14,7 @@ from ktgdsl.training.data import Split
 from ktgdsl.training.deferred_signals import deferred_signals
 from ktgdsl.training.events import EpochMetrics, Listener, StepsDone
 from ktgdsl.training.group import load_process_buffers, process_buffers
+from ktgdsl.training.group_stop import GroupStop
 from ktgdsl.training.metrics import EpochMeter
 from ktgdsl.training.state_checks import require_number
 from ktgdsl.training.step import Stepper
@@ -38,8 +39,9 @@ class EpochSteps:
         seed: of the order of the samples.
         listener: receives how many steps are done, from time to time.
         on_steps: is called inside the epoch every `checkpoint` steps of the plan, and when the
-            training is interrupted between two steps or after the last one. In a group of several
-            processes an interrupt saves nothing: it reaches each at another step.
+            training is interrupted between two steps or after the last one.
+        stop: the agreement of a group of several processes, without which an interrupt saves
+            nothing there: it reaches each at another step.
     """
 
     def __init__(
@@ -50,13 +52,14 @@ class EpochSteps:
         seed: int,
         listener: Listener,
         on_steps: OnSteps | None,
+        stop: GroupStop | None = None,
     ) -> None:
         self._step, self._split, self._epoch, self._seed = step, split, epoch, seed
         self._listener, self._on_steps = listener, on_steps
         self._every = step.plan.train.checkpoint_steps
         columns = label_columns(step.plan.graph, step.plan.data)
         self._meter = EpochMeter(step.phase, step.device, columns)
-        self._saves_on_interrupt = on_steps is not None and not process_group().is_distributed
+        self._stop, self._is_alone = stop, not process_group().is_distributed
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume from a state that `on_steps` received, after the stepper has loaded it.
@@ -79,6 +82,8 @@ class EpochSteps:
                     meter.update(step(image, label, *further), label, step.taken)
                 if self._is_due():
                     self._save()
+                if self._stop is not None:
+                    self._stop.after_step(step.device)
                 if (now := time.monotonic()) - reported >= REPORT_INTERVAL:
                     reported = now
                     self._listener(StepsDone(self._epoch, meter.steps))
@@ -90,7 +95,7 @@ class EpochSteps:
         try:
             yield
         except KeyboardInterrupt:
-            if self._saves_on_interrupt:
+            if self._is_alone or (self._stop is not None and self._stop.agreed):
                 self._save()
             raise
 
@@ -110,7 +115,8 @@ class EpochSteps:
 
     def _uninterrupted(self) -> AbstractContextManager[None]:
         """Defers signals to the end of a step where its state may be saved."""
-        return deferred_signals() if self._saves_on_interrupt else nullcontext()
+        saves = self._is_alone and self._on_steps is not None
+        return deferred_signals() if saves else nullcontext()
 
     def _is_due(self) -> bool:
         """Whether to save after this step; the last one is saved with its epoch."""
@@ -119,6 +125,8 @@ class EpochSteps:
         return self._meter.steps < self._step.plan.data.steps_per_epoch
 
     def _save(self) -> None:
+        if self._on_steps is None:
+            return
         done, steps = self._epoch - 1, self._meter.steps
         state = self._step.state_dict()
         if steps:
@@ -127,5 +135,5 @@ class EpochSteps:
                 "learning_rates": dict(self._step.learning_rates),
                 "buffers": process_buffers(self._step.changing),
             }
-        if self._on_steps is not None and (done or steps):
+        if done or steps:
             self._on_steps(done, steps, state)

@@ -28,6 +28,7 @@ from ktgdsl.training.events import (
 )
 from ktgdsl.training.float_images import warn_of_float_images
 from ktgdsl.training.group import synchronize
+from ktgdsl.training.group_stop import GroupStop, stopping_together
 from ktgdsl.training.metric_counts import MetricCounts
 from ktgdsl.training.metrics import Watch, evaluate, finite
 from ktgdsl.training.step import Stepper
@@ -86,13 +87,16 @@ def train(
     nodes = {node.name for node in step.plan.graph.evaluated}
     last: dict[SplitName, tuple[Mapping[str, float], Measured]] = {}
     data = splits.for_training
-    for done in epochs(step, data, seed=seed, resume=resume, listener=listener, on_steps=on_steps):
-        if on_epoch is not None:
-            on_epoch(done)
-        listener(done)
-        # The best epoch may have been another, and a phase may not compute all nodes.
-        final = step.phase.take == "last" and done.accuracy.keys() >= nodes
-        last = {done.split: (done.accuracy, done.measured)} if final else {}
+    with stopping_together() as stop:
+        for done in epochs(
+            step, data, seed=seed, resume=resume, listener=listener, on_steps=on_steps, stop=stop
+        ):
+            if on_epoch is not None:
+                on_epoch(done)
+            listener(done)
+            # The best epoch may have been another, and a phase may not compute all nodes.
+            final = step.phase.take == "last" and done.accuracy.keys() >= nodes
+            last = {done.split: (done.accuracy, done.measured)} if final else {}
 
     def evaluated(name: SplitName, split: Split) -> tuple[Mapping[str, float], Measured]:
         # A training that was interrupted after its last epoch lacks this evaluation alone.
@@ -115,6 +119,7 @@ def epochs(
     listener: Listener = ignore,
     evaluated: Collection[str] | None = None,
     on_steps: OnSteps | None = None,
+    stop: GroupStop | None = None,
 ) -> Iterator[EpochDone]:
     """The epochs of a training, one after the other: each is trained when it is asked for.
 
@@ -126,6 +131,7 @@ def epochs(
         listener: receives the events of steps.
         evaluated: the nodes to evaluate; by default those that a phase computes.
         on_steps: is called inside of epochs; see `EpochSteps`.
+        stop: by which several processes stop after the same step.
 
     Raises:
         RunError: when a loss or, after the last epoch, a weight is not a finite number
@@ -150,7 +156,7 @@ def epochs(
             listener(EpochsSkipped(skipped))
         epoch += 1
         phase = step.phase
-        steps = EpochSteps(step, data.train, epoch, seed, listener, on_steps)
+        steps = EpochSteps(step, data.train, epoch, seed, listener, on_steps, stop)
         if resumed and resume is not None and MID_EPOCH in resume.state:
             _load_state(steps.load_state_dict, resume.state)
         resumed = False

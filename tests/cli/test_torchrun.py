@@ -45,3 +45,21 @@ def test_alone_and_where_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert is_first_with([SAME])  # no address
+
+
+@pytest.mark.parametrize(("rank", "printed"), [("0", "\ninterrupted\n"), ("1", "")])
+def test_an_interrupt_is_printed_by_rank_0(
+    rank: str,
+    printed: str,
+    typo: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "parse", interrupted)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    assert cli.main(["check", typo]) == 130
+    assert capsys.readouterr().err == printed

@@ -24,7 +24,7 @@ from unittest.mock import patch
 from ktgdsl.cli.main import main as ktgc
 from ktgdsl.searching import search_run
 from ktgdsl.searching.pool import Pool
-from tests.faults.kills import SPACE, assert_equal_searches, search_as_owner
+from tests.faults.kills import SPACE, assert_equal_searches
 from tests.faults.soak import children
 from tests.forked import Forked
 
@@ -101,10 +101,10 @@ def require_none_left(seconds: float = 90.0) -> None:
                     left.append(int(folder.name))
 
 
-def own(space: Path, folder: Path) -> int:
+def own(space: Path, folder: Path, engine: str = "ray") -> int:
     """Search, or go on with it, as `ktgc` does; a trial may lose 30 workers instead of 3."""
     begin = ["--resume", str(folder)] if folder.exists() else [str(space), "--out", str(folder)]
-    options = ["--engine", "ray", "--workers", "2", "--quiet", "--device", "cpu"]
+    options = ["--engine", engine, "--workers", "2", "--quiet", "--device", "cpu"]
     with patch.object(search_run, "Pool", functools.partial(Pool, attempts=30)):
         return ktgc(["search", *begin, *options])
 
@@ -116,10 +116,10 @@ def killed_search(
 
     Each life of an owner ends with its own death or that of the head.
     """
-    draw, text = random.Random(seed), SPACE.replace("epochs = 4", "epochs = 12") % trials
     space, out, log = folder / "space.ktg", folder / "s", folder / "log.txt"
-    space.write_text(text)
-    code = Forked(search_as_owner, text, folder / "whole", output=log).wait(1200)
+    space.write_text(SPACE.replace("epochs = 4", "epochs = 12") % trials)
+    draw = random.Random(seed)
+    code = Forked(own, space, folder / "whole", "local", output=log).wait(1200)
     assert code == 0, log.read_text()
     ends = ["owner"] * owners + ["head"] * heads
     draw.shuffle(ends)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import ktgdsl
+from ktgdsl.backend.process_group import ProcessGroup
 from ktgdsl.plan.model import Plan
 from ktgdsl.training import autotune
 from ktgdsl.training import run as runs
@@ -144,6 +145,14 @@ def test_a_gain_that_may_be_chance_does_not_change_the_rule(
 def test_a_search_and_few_steps_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = fake(monkeypatch, 20.0, 15.0, 10.0, 30.0)
     assert autotune.autotuned_execution(tiny_plan(), CPU).tried is None
+    assert calls == []
+
+
+def test_several_processes_go_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a part of every batch, and would have to take the steps of the others."""
+    calls = fake(monkeypatch, 20.0)
+    monkeypatch.setattr(autotune, "process_group", lambda: ProcessGroup(2, 0))
+    assert autotune.autotuned_execution(LONG, CPU).tried is None
     assert calls == []
 
 

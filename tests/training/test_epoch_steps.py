@@ -266,3 +266,15 @@ def test_a_signal_that_nobody_handles_is_left_alone() -> None:
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_group_stops_after_one_step_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """A signal to one in step 4 of 5; the other looks for it after that step or the next."""
+    spec = (f"node a = {SMALL} target a edge label -> a", "augment = paper")
+    plan = plan_of(*spec, "checkpoint = 1000 steps", samples=160)
+    folder = tmp_path / "group"
+    codes = together_in(folder, together.stopped_and_resumed, plan.to_json())
+    assert codes == [0, 0], (folder / "0.log").read_text()
+    stops = [(folder / f"{rank}.txt").read_text() for rank in range(2)]
+    assert stops in (["1 1", "1 1"], ["1 2", "1 2"])
+    assert_equal_runs(folder / "stopped", folder / "whole")

@@ -3,22 +3,28 @@
 import io
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
+from ktgdsl.backend.output import Output
 from ktgdsl.backend.process_group import process_group
 from ktgdsl.plan.model import Plan, Steps
+from ktgdsl.training import group_stop
 from ktgdsl.training.assemble import assemble
 from ktgdsl.training.batches import numbered_batches
 from ktgdsl.training.data import load_training_data
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.group import synchronize
 from ktgdsl.training.loop import ResumePoint
+from ktgdsl.training.metrics import EpochMeter
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
 from tests.trained import train_plan
@@ -106,7 +112,63 @@ def resumed_inside_an_epoch(rank: int, count: int, folder: Path, plan: str) -> N
     assert all(torch.equal(value, pairs[1][name]) for name, value in pairs[0].items())
 
 
+def run_as(rank: int, count: int, folder: Path, plan: str, out: Path) -> None:
+    """Run a plan as one of `count` processes."""
+    with _group(rank, count, folder):
+        run(Plan.from_json(plan), out=out)
+
+
 def resume_as(rank: int, count: int, folder: Path, out: Path) -> None:
     """Resume a run as one of `count` processes."""
     with _group(rank, count, folder):
         resume(out)
+
+
+def stopped(rank: int, count: int, folder: Path, plan: str, out: Path) -> None:
+    """Run a plan as one of `count` processes; SIGTERM reaches the last alone, in step 4."""
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
+    group_stop.LOOK_INTERVAL = 0.0
+    took = EpochMeter.update
+
+    def update(meter: EpochMeter, output: Output, label: Tensor, k: int) -> None:
+        took(meter, output, label, k)
+        if k == 4 and rank == count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with _group(rank, count, folder), patch.object(EpochMeter, "update", update):
+        try:
+            run(Plan.from_json(plan), out=out)
+        except RunInterrupted as interrupt:
+            (folder / f"{rank}.txt").write_text(f"{interrupt.epoch} {interrupt.step}")
+
+
+def stopped_and_resumed(rank: int, count: int, folder: Path, plan: str) -> None:
+    """Run a plan as one of `count` processes, of which SIGTERM reaches the last, in step 4.
+
+    Then go on with it, and run it whole.
+    """
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
+    group_stop.LOOK_INTERVAL = 0.0
+    update = EpochMeter.update
+
+    def updated(meter: EpochMeter, output: Output, label: Tensor, k: int) -> None:
+        update(meter, output, label, k)
+        if k == 4 and rank == count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with _group(rank, count, folder):
+        with patch.object(EpochMeter, "update", updated):
+            try:
+                run(Plan.from_json(plan), out=folder / "stopped")
+            except RunInterrupted as interrupt:
+                (folder / f"{rank}.txt").write_text(f"{interrupt.epoch} {interrupt.step}")
+        resume(folder / "stopped")
+        run(Plan.from_json(plan), out=folder / "whole")

@@ -1,8 +1,8 @@
-"""The processes that train one graph together, and what they exchange (torch.distributed).
+"""Data-parallel training of one graph by several processes, with torch.distributed.
 
-Each computes the networks on its own part of a batch. What losses and gates read is gathered, so
-that every process computes the losses of the whole batch, as one process would: also those over
-pairs of samples, and means over samples that have a label or pass a gate.
+Each process computes the networks on its own part of a batch. The inputs of losses and gates are
+all-gathered, so that every process computes the losses of the whole batch exactly as a single
+process would, including losses over pairs of samples and means over labeled or gated samples.
 """
 
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes that train together: how many, and the rank of this one, from 0."""
+    """The number of processes that train together, and the rank of this one, from 0."""
 
     size: int = 1
     rank: int = 0
 
     @property
     def is_distributed(self) -> bool:
-        """Whether there is more than one."""
+        """Whether there is more than one process."""
         return self.size > 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and shows what happens."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def part(self, whole: Tensor) -> Tensor:
@@ -40,17 +40,17 @@ SINGLE = ProcessGroup()
 
 
 def process_group() -> ProcessGroup:
-    """Those of torch's default process group, or this process alone where there is none."""
+    """The size and rank of torch's default process group; SINGLE without one."""
     if not (dist.is_available() and dist.is_initialized()):
         return SINGLE
     return ProcessGroup(dist.get_world_size(), dist.get_rank())
 
 
 def gathered(part: Tensor) -> Tensor:
-    """The rows of all processes, (size * b, ...), of the rows (b, ...) of this one.
+    """All-gather the rows of all processes, (size * b, ...), from those (b, ...) of this one.
 
-    Each process has equally many. Gradients flow to this one's alone: the others compute the same
-    loss, and so have the gradients of theirs.
+    Every process has to have b rows. The gradient is that of this process's rows only: the others
+    compute the same loss and get the gradient of theirs.
     """
     whole: Tensor = _Gathered.apply(part)
     return whole
@@ -71,7 +71,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def summed(part: Tensor) -> Tensor:
-    """The sum over the processes, whose gradient is the sum of theirs."""
+    """The sum over the processes; its gradient is summed over the processes, too."""
     whole: Tensor = _Summed.apply(part)
     return whole
 
@@ -92,7 +92,7 @@ class _Summed(torch.autograd.Function):
 
 @torch.no_grad()
 def sum_in_place(tensors: Iterable[Tensor], factor: float = 1.0) -> None:
-    """Replace tensors by `factor` times their sum over the processes, with one message a dtype."""
+    """Replace tensors by `factor` times their sum over the processes: one all-reduce per dtype."""
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for each in tensors:
         by_dtype.setdefault(each.dtype, []).append(each)
@@ -107,8 +107,8 @@ def sum_in_place(tensors: Iterable[Tensor], factor: float = 1.0) -> None:
 
 
 def all_equal(tensors: Iterable[Tensor]) -> bool:
-    """Whether these have the same sums in all processes; waits for the device."""
-    # Weights that are no numbers are equally so, and told as such elsewhere.
+    """Whether the sum of each tensor is equal in all processes; synchronizes with the device."""
+    # NaN and infinite weights count as equal here; they are reported elsewhere (E503).
     sums = torch.stack([each.double().sum() for each in tensors]).nan_to_num()
     least, most = sums.clone(), sums.clone()
     dist.all_reduce(least, dist.ReduceOp.MIN)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ktgdsl.training.resume_checks import last_noted
+from ktgdsl.training.resume_checks import last_recorded
 from ktgdsl.training.run_folder import RunFolder
 
 CONTENT = ("content of data", "code ")
@@ -22,11 +22,11 @@ def environment_facts(folder: str | Path) -> dict[str, str]:
     environment = run.environment()
     noted = {"data": "content of data", "deterministic": "deterministic"}
     found = {
-        name: _short(last_noted(environment, field))
+        name: _short(last_recorded(environment, field))
         for field, name in noted.items()
         if environment.get(field) is not None
     }
-    code: Mapping[str, Any] = last_noted(environment, "code") if "code" in environment else {}
+    code: Mapping[str, Any] = last_recorded(environment, "code") if "code" in environment else {}
     found |= {f"code {name}": _short(file["sha256"]) for name, file in code.items()}
     for name in ("device", "device_name", "threads"):
         if name in environment:

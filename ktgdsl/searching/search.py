@@ -32,7 +32,7 @@ from ktgdsl.training.environment import command, describe_environment, threads_o
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import Identity, identify
 from ktgdsl.training.new_folder import create_run_folder
-from ktgdsl.training.resume_checks import changes_to_resume, resumptions
+from ktgdsl.training.resume_checks import changes_to_resume, resume_entries
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -168,7 +168,7 @@ def resume(
         _require_same_split(path, environment, plan)
         changes = changes_to_resume(run_folder, plan, environment, "search", allow_changed_code)
         if changes:
-            environment["resumed"] = [*resumptions(environment), changes]
+            environment["resumed"] = [*resume_entries(environment), changes]
         before = {name: environment.pop(name, None) for name in ("engine", "gpus_per_worker")}
         engine = engine or before["engine"] or "local"
         if gpus_per_worker is None and engine == before["engine"]:

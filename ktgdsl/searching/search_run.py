@@ -51,7 +51,7 @@ from ktgdsl.searching.study import (
 from ktgdsl.searching.threads import threads_per_worker
 from ktgdsl.searching.trial_plans import graph_of_trial
 from ktgdsl.space.size import size
-from ktgdsl.training.resume_checks import changed_code_notes, last_noted
+from ktgdsl.training.resume_checks import changed_code_notes, last_recorded
 from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 
@@ -220,7 +220,7 @@ class SearchRun:
 
     def _code(self, environment: Mapping[str, Any]) -> dict[str, str]:
         """The SHA-256 of the user's files in their last accepted version, by path."""
-        files = last_noted(environment, "code") if "code" in environment else {}
+        files = last_recorded(environment, "code") if "code" in environment else {}
         return {each["path"]: each["sha256"] for each in files.values()}
 
     def _started(self, workers: int, notes: tuple[str, ...]) -> SearchStarted:

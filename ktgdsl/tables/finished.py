@@ -8,7 +8,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.tables.difference import Difference, difference
 from ktgdsl.training.result import NodeResult, RunResult, Score
-from ktgdsl.training.resume_checks import last_noted
+from ktgdsl.training.resume_checks import last_recorded
 from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
 from ktgdsl.training.run_folder import open_run_folder, require_result_of
 from ktgdsl.vocabulary.spelling import closest
@@ -71,7 +71,7 @@ def finished_run(
     if metric not in metrics:
         raise _lacks(result, f"metric `{metric}`", metric, [*metrics], "it measured")
     environment = open_run_folder(result.folder).environment()
-    data = last_noted(environment, "data") if "data" in environment else None
+    data = last_recorded(environment, "data") if "data" in environment else None
     return FinishedRun(str(named_folder(folder)), plan, result, name, metrics[metric], data)
 
 

@@ -18,7 +18,7 @@ from ktgdsl.searching.result import SearchResult
 from ktgdsl.tables.finished import result_of
 from ktgdsl.tables.model import Row, Table
 from ktgdsl.training.result import RunResult
-from ktgdsl.training.resume_checks import changed_code, last_noted, mixes_code
+from ktgdsl.training.resume_checks import changed_code, last_recorded, mixes_code
 from ktgdsl.training.run_files import folder_error, reporting_write_errors
 from ktgdsl.training.run_folder import PLAN, RunFolder
 
@@ -66,7 +66,7 @@ class Task:
             return f"its code has changed: {', '.join(changed)}"
         if mixes_code(environment):
             return "it was resumed with other code than it was begun with"
-        if self.data not in (None, last_noted(environment, "data")):
+        if self.data not in (None, last_recorded(environment, "data")):
             return "its data have changed"
         return None
 

@@ -22,8 +22,8 @@ def describe_environment(
 ) -> dict[str, Any]:
     """The content of `environment.json` for a training that starts now.
 
-    Versions, device, threads, seeds, whether only deterministic algorithms are used, the
-    command, the time now (ISO 8601, UTC), and how steps are executed (`computing`).
+    Versions, device, threads, seeds, whether only deterministic algorithms are used, the command,
+    the start time (ISO 8601, UTC), and how steps are executed (`computing`).
 
     Raises:
         RunError: when the device cannot compute as the plan says (E504).
@@ -49,24 +49,24 @@ def describe_environment(
 
 
 def command() -> list[str]:
-    """The command line of this process, as text that is UTF-8 and has no password."""
+    """The command line of this process, as valid UTF-8 and without passwords."""
     words = (each.encode("utf-8", "backslashreplace").decode() for each in sys.argv)
     return [without_password(word) for word in words]
 
 
 def without_password(text: str) -> str:
-    """A text with the password in an address, such as `postgresql://USER:PASSWORD@HOST`, hidden."""
+    """The text with passwords in URLs, such as `postgresql://USER:PASSWORD@HOST`, replaced."""
     text = re.sub(r"(://[^/?\s:@]*):.*@", r"\1:***@", text)
     return re.sub(r"([?&](?:ssl)?password=)[^&\s]*", r"\1***", text)
 
 
 @contextmanager
 def threads_of(environment: Mapping[str, Any]) -> Iterator[None]:
-    """Use as many threads as that run did: sums, and so bits, depend on their number."""
-    before, wanted = torch.get_num_threads(), environment.get("threads")
-    if not isinstance(wanted, int) or wanted < 1:
-        wanted = before
-    torch.set_num_threads(wanted)
+    """Use the number of threads of an earlier run in the block: the bits of sums depend on it."""
+    before, threads = torch.get_num_threads(), environment.get("threads")
+    if not isinstance(threads, int) or threads < 1:
+        threads = before
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

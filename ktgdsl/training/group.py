@@ -1,4 +1,4 @@
-"""Joins the processes that `torchrun` starts to a group, and keeps their networks synchronized."""
+"""The process group of `torchrun`: set-up, and synchronisation of networks between processes."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -59,7 +59,7 @@ def _own_gpu(device: torch.device) -> torch.device:
 
 
 def require_equal_parts(plan: Plan, device: torch.device) -> None:
-    """Raise RunError (E504) where the processes cannot have equal parts of each batch."""
+    """Raise RunError (E504) unless every batch can be split equally among the processes."""
     count = process_group().size
     if count == 1:
         return
@@ -80,10 +80,10 @@ def require_equal_parts(plan: Plan, device: torch.device) -> None:
             raise RunError.single("E504", message, help=help)
 
 
-def require_as_many(plan: Plan, before: int) -> None:
-    """Raise RunError (E502) where a run goes on that `before` processes have begun, not these.
+def require_same_process_count(plan: Plan, before: int) -> None:
+    """Raise RunError (E502) unless a run is resumed with as many processes as `before`.
 
-    With `sync_bn` their number changes nothing.
+    With `sync_bn` the result does not depend on their number, so any number is accepted.
     """
     now = process_group().size
     if now != before and not plan.train.sync_bn:
@@ -119,17 +119,17 @@ def from_leader(compute: Callable[[], Result]) -> Result:
 
 @torch.no_grad()
 def copy_from_leader(network: nn.Module) -> None:
-    """Broadcast the weights and buffers of the network from the process of rank 0."""
+    """Broadcast the weights and buffers of a network from the process of rank 0."""
     for each in network.state_dict().values():
         dist.broadcast(each, 0)
 
 
 def synchronize(modules: Iterable[nn.Module], epoch: int) -> None:
-    """Average the buffers over the processes, and check that their weights are equal.
+    """Average the buffers over the processes, and check that all have equal weights.
 
-    Buffers such as batch-norm statistics come from each process's part of the batches.
+    Buffers such as batch-norm statistics differ, as each process sees its own part of a batch.
 
-    Raises RunError (E504) where weights differ: then each would go on with a training of its own.
+    Raises RunError (E504) where weights differ, as the processes would then train apart.
     """
     group = process_group()
     if not group.is_distributed:
@@ -145,9 +145,9 @@ def synchronize(modules: Iterable[nn.Module], epoch: int) -> None:
 
 @torch.no_grad()
 def process_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
-    """The buffers of all processes inside an epoch, before they are averaged, for a checkpoint.
+    """The buffers of all processes, before they are averaged, for a checkpoint inside an epoch.
 
-    One row a process, (processes, numbers) float64; None without a group.
+    One row per process, (processes, values) in float64; None without a group.
     """
     buffers = _float_buffers(modules)
     if not process_group().is_distributed or not buffers:
@@ -159,8 +159,8 @@ def process_buffers(modules: Iterable[nn.Module]) -> torch.Tensor | None:
 def load_process_buffers(modules: Iterable[nn.Module], rows: torch.Tensor | None) -> None:
     """Load this process's row of `process_buffers`.
 
-    A resume with another number of processes, possible where batch norms are synchronised, needs
-    none: the buffers are equal in all processes, and were loaded with the modules.
+    Does nothing on a resume with another number of processes, which requires `sync_bn`: then the
+    buffers are equal in all processes and were loaded with the modules.
     """
     group = process_group()
     if rows is None or len(rows) != group.size:

@@ -37,11 +37,11 @@ class PhaseStep:
     """Takes the steps of a phase.
 
     Attributes:
-        phase: what is computed.
-        batch: the names of the inputs: images, labels, and others that some update reads.
+        phase: of the program.
+        batch: the names of the batch tensors that the updates read: images, labels and others.
         graphs: the training graph of each update.
         learning_rates: of the last step, by node.
-        plateaus: the state of the learners with that schedule.
+        plateaus: the schedule state of the learners with a `plateau`.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class PhaseStep:
         self._progress.fill_(k / self.phase.steps)
         self._set_learning_rates(k)
         for name, training in self._modes.items():
-            # Somebody who evaluates between two steps may have left another mode.
+            # An evaluation between two steps may have changed the mode.
             module = self._modules[name]
             if module.training != training:
                 module.train(training)
         for trunk, training in self._trunks:
-            # The networks may have another mode, as one whose own layers do not learn has.
+            # A sharer whose own layers do not learn is in eval mode, and with it the trunk.
             if any(layer.training != training for layer in trunk.children()):
                 trunk.train(training)
         if self._caches:
@@ -120,11 +120,11 @@ class PhaseStep:
         return output
 
     def extra_inputs(self, sample: Tensor | None, second_view: Tensor | None) -> list[Tensor]:
-        """The inputs of a batch besides images and labels, on the device.
+        """The inputs of a batch besides images and labels, moved to the device.
 
-        Raises TypeError where the phase reads something that is not there.
+        Raises TypeError where the phase reads an input that is None.
         """
-        found = []
+        inputs = []
         for value, each, missing in (
             (SAMPLE, sample, _NO_SAMPLE),
             (SECOND_VIEW, second_view, _NO_SECOND_VIEW),
@@ -132,8 +132,8 @@ class PhaseStep:
             if value in self.batch:
                 if each is None:
                     raise TypeError(missing)
-                found.append(each.to(self._device, non_blocking=True))
-        return found
+                inputs.append(each.to(self._device, non_blocking=True))
+        return inputs
 
     def _prepare_caches(self, image: Tensor, sample: Tensor) -> None:
         """Compute the outputs of a batch that are not in the caches yet."""
@@ -142,7 +142,7 @@ class PhaseStep:
                 cache.prepare(image, sample, partial(memory.fits, device=self._device))
 
     def take_uncaptured(self, *batch: Tensor) -> Output:
-        """Compute a step and update the networks, kernel by kernel even if steps are captured."""
+        """Take a step without a captured CUDA graph."""
         values = dict(zip(self.batch, batch, strict=True)) | {PROGRESS: self._progress}
         updates = zip(self._executors, self._inputs, strict=True)
         return join_outputs(
@@ -150,13 +150,13 @@ class PhaseStep:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the optimisers, and under "plateaus" that of such schedules."""
+        """The state of the optimisers, and under "plateaus" of the plateau schedules."""
         plateaus = {name: each.state_dict() for name, each in self.plateaus.items()}
         optimizers = {kind: each.state_dict() for kind, each in self._optimizers.items()}
         return {**optimizers, **({"plateaus": plateaus} if plateaus else {})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume with the state of optimisers and schedules, and the networks as they are now."""
+        """Load the state of optimisers and schedules; the networks have to be loaded before."""
         for name, plateau in self.plateaus.items():
             plateau.load_state_dict(state["plateaus"][name])
         for kind, optimizer in self._optimizers.items():
@@ -166,7 +166,7 @@ class PhaseStep:
         self._take = self._make_step()
 
     def _make_step(self) -> Compute:
-        """The function that takes steps, as a CUDA graph if chosen, from the present state on."""
+        """The function that takes a step, captured as a CUDA graph if the execution says so."""
         drawing = dict.fromkeys(each for module in self._changing() for each in dropouts(module))
         return step_executor(
             self.take_uncaptured, self._execution, self._state_tensors, [*drawing], self._record
@@ -188,7 +188,7 @@ class PhaseStep:
                 yield from (value for value in state.values() if isinstance(value, Tensor))
 
     def _update(self, executor: Executor, *inputs: Tensor) -> Output:
-        """Update the nodes that learn in the executor's graph: they alone have gradients then."""
+        """Update the learners of the executor's graph; no other learner has gradients."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
         with self._autocast():
@@ -197,7 +197,7 @@ class PhaseStep:
         if self._group.is_distributed:
             self._sum_gradients()
         if self.plan.train.clip is not None:
-            # In a turn all others have no gradients.
+            # In a sequential update only this update's learners have gradients.
             for parameters in self._parameters.values():
                 nn.utils.clip_grad_norm_(parameters, self.plan.train.clip)
         skip = self.plan.train.on_zero == "skip"
@@ -208,9 +208,9 @@ class PhaseStep:
         return output.detach()
 
     def _sum_gradients(self) -> None:
-        """Add the gradients of all processes, each of which has that of its part of the batch.
+        """Sum the gradients over the processes, each of which has those of its part of the batch.
 
-        Connectors and mixers read the whole batch in every process, and have its gradient there.
+        Connectors and mixers see the whole batch in every process, so theirs are averaged.
         """
         for each in self._part_parameters:
             if each.grad is not None:
@@ -219,19 +219,19 @@ class PhaseStep:
         sum_in_place(each.grad for each in learned if each.grad is not None)
 
     def _loss_sums(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A scalar for each learner of an update that is 0 exactly if all its losses are."""
+        """A scalar for each learner of an update that is 0 if and only if all its losses are 0."""
         sources = {each.name: each.losses for each in self.phase.learners}
         for trunk in self.phase.trunks:
             sources[trunk.name] = tuple(n for name in trunk.sharers for n in sources[name])
-        found: dict[str, Tensor] = {}
+        sums: dict[str, Tensor] = {}
         for learner, names in sources.items():
             own = [losses[name] for name in names if name in losses]
             if own:
-                found[learner] = own[0] if len(own) == 1 else torch.stack(own).abs().sum()
-        return found
+                sums[learner] = own[0] if len(own) == 1 else torch.stack(own).abs().sum()
+        return sums
 
     def _autocast(self) -> torch.autocast:
-        """Autocast for the networks alone: losses and gates convert their inputs to float32."""
+        """Autocast for the networks; losses and gates convert their inputs to float32."""
         half = self._execution.precision.value == "bf16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=half)
 
@@ -244,7 +244,7 @@ class PhaseStep:
                 rate = learning_rate(
                     learner.schedule, arguments["lr"], k, per_epoch, self.phase.steps
                 )
-                # A trunk is slowed with its first sharer.
+                # A trunk has the plateau schedule of its first sharer.
                 node = learner.sharers[0] if learner.trunk else learner.name
                 if node in self.plateaus:
                     rate *= self.plateaus[node].factor

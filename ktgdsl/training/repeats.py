@@ -1,4 +1,4 @@
-"""A run in progress: trains each of its seeds, and saves every epoch in its folder."""
+"""A run in progress: trains each of its seeds, and saves metrics and checkpoints in its folder."""
 
 import shlex
 import time
@@ -32,16 +32,16 @@ from ktgdsl.training.networks import save_networks
 from ktgdsl.training.prepare import stepper
 from ktgdsl.training.pretrain import Pretraining
 from ktgdsl.training.result import Pretrained, RunResult
-from ktgdsl.training.resume_checks import last_noted, note_imported_code
+from ktgdsl.training.resume_checks import last_recorded, record_imported_code
 from ktgdsl.training.run_folder import RunFolder
 from ktgdsl.training.run_result import run_result
 from ktgdsl.training.step import Stepper
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a run. Its text says what is kept, where, and how to resume.
+    """Ctrl-C during a run. Its message says what is saved, where, and how to resume.
 
-    `epoch` epochs of repeat `repeat` are kept in `folder`, and `step` steps of the next one.
+    `epoch` epochs of repeat `repeat` are saved in `folder`, and `step` steps of the next epoch.
     """
 
     def __init__(self, folder: Path, plan: Plan, done: Checkpoint) -> None:
@@ -63,9 +63,9 @@ def seeds(plan: Plan) -> tuple[int, ...]:
 
 
 class Run:
-    """A run in progress. `checkpoint` is what is on the disk, but for the stepper's state.
+    """A run in progress. `checkpoint` is the one on the disk, without the stepper's state.
 
-    Of several processes the first writes the files; all come to the same result.
+    In a process group only rank 0 writes files; all processes return the same result.
     """
 
     def __init__(
@@ -82,23 +82,23 @@ class Run:
         self.execution, self.checkpoint, self.notes = execution, checkpoint, notes
         self._writes = process_group().is_main
         self._started = time.monotonic() - checkpoint.seconds
-        self._pretrained: dict[str, dict[str, Any]] = {}  # of the repeat that is trained
-        self._opening: list[Event] = []  # not told yet
+        self._pretrained: dict[str, dict[str, Any]] = {}  # of the current repeat
+        self._start_events: list[Event] = []  # not emitted yet
 
     def train(self) -> RunResult:
-        """Train what is not done yet, and write the result."""
+        """Train the missing epochs, and write the result."""
         start, plan, folder = self.checkpoint, self.plan, self.folder
         try:
             chosen = resolved_settings(plan, self.execution)
             device = str(self.device)
             at = start.repeat, start.epoch
-            self._opening = [
+            self._start_events = [
                 RunStarted(plan, folder.path, device, *at, chosen, self.notes, start.step)
             ]
             with loaders_reported(), reporting_out_of_memory(self.device):
                 for repeat in range(start.repeat, plan.train.repeats + 1):
                     self._train_repeat(repeat)
-            self._open()  # where only the result was missing
+            self._emit_start_events()  # if only the result was missing
             result = run_result(
                 plan, folder.path, seeds(plan), self.checkpoint.finished, self.checkpoint.seconds
             )
@@ -113,20 +113,20 @@ class Run:
         seed, start = seeds(self.plan)[repeat - 1], self.checkpoint
         resume = None if start.state is None else ResumePoint(start.epoch, start.state)
         self._pretrained = {} if resume is None else {k: {**v} for k, v in start.pretrained.items()}
-        self._opening.append(RepeatStarted(repeat, seed, start.epoch, start.step))
+        self._start_events.append(RepeatStarted(repeat, seed, start.epoch, start.step))
         splits = load_splits(self.plan.data, seed, self.device)
-        known = Pretraining(seed, data=last_noted(self.folder.environment(), "data"))
+        known = Pretraining(seed, data=last_recorded(self.folder.environment(), "data"))
         step = stepper(
             self.plan,
             self.device,
             seed=seed,
             pretraining=known,
             execution=self.execution,
-            listener=self._note_pretraining,
+            listener=self._on_pretraining_event,
         )
-        self._open()
+        self._emit_start_events()
         if self._writes:
-            note_imported_code(self.folder, user_sources(self.plan))
+            record_imported_code(self.folder, user_sources(self.plan))
         accuracies = train(
             step,
             splits,
@@ -144,22 +144,22 @@ class Run:
         done = replace(accuracies, pretrained=self._pretrained)
         self._save_checkpoint(repeat + 1, 0, None, (*self.checkpoint.finished, done))
 
-    def _open(self) -> None:
-        """Tell that the run, or a repeat of it, has begun: not before its networks were tried."""
-        for event in self._opening:
+    def _emit_start_events(self) -> None:
+        """Emit that the run or a repeat started, once its networks are known to be valid."""
+        for event in self._start_events:
             self.listener(event)
-        self._opening = []
+        self._start_events = []
 
-    def _note_pretraining(self, event: Event) -> None:
-        self._open()
+    def _on_pretraining_event(self, event: Event) -> None:
+        self._emit_start_events()
         if isinstance(event, PretrainDone):
             facts = {name: getattr(event, name) for name in Pretrained.model_fields}
-            # After a resume the weights are in the cache in any case.
+            # After a resume the weights come from the cache: keep the facts of the training.
             self._pretrained.setdefault(event.node, facts)
         self.listener(event)
 
     def _save_epoch(self, done: EpochDone, step: Stepper) -> None:
-        """Metrics first: they may be ahead of the checkpoint, never behind it."""
+        """Write metrics, then perhaps a checkpoint: metrics may be ahead of it, never behind."""
         repeat, finished = self.checkpoint.repeat, self.checkpoint.finished
         if self._writes:
             append_metrics(self.folder.metrics, metric_lines(self.plan, repeat, done))
@@ -195,5 +195,5 @@ class Run:
         )
         if self._writes:
             save_checkpoint(checkpoint, self.folder.checkpoint)
-        # The state is on the disk; holding it would keep a second optimiser in memory.
+        # The state is on the disk; keeping it would hold a second optimiser state in memory.
         self.checkpoint = replace(checkpoint, state=None)

@@ -1,4 +1,4 @@
-"""Checks on resume: code, data and files are those that the run or search began with."""
+"""Checks on resume that the user's code and the data have not changed."""
 
 import shlex
 from collections.abc import Mapping
@@ -13,35 +13,35 @@ from ktgdsl.training.run_files import folder_error
 from ktgdsl.training.run_folder import RunFolder
 
 
-def resumptions(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+def resume_entries(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The entries of `environment.json` for each resume of the run."""
     return list(environment.get("resumed", []))
 
 
 def changed_code(environment: Mapping[str, Any], code: Mapping[str, SourceFile]) -> list[str]:
-    """The user's source files, by name, that differ from those that were used last.
+    """The names of the user's source files that differ from the last recorded ones.
 
-    A file that is only imported while a call of the user's is under way is compared where it was.
-    None differs where an older version noted none.
+    `code` may lack a file that is imported only inside a user's function: its recorded path is
+    read. Empty if an older version, which recorded no code, started the run.
     """
     if "code" not in environment:
         return []
-    noted: dict[str, dict[str, str]] = last_noted(environment, "code")
+    recorded: dict[str, dict[str, str]] = last_recorded(environment, "code")
 
-    def is_the_same(name: str) -> bool:
-        if name not in noted:
+    def is_unchanged(name: str) -> bool:
+        if name not in recorded:
             return False
         file = code.get(name)
-        after = sha256_at(Path(noted[name]["path"])) if file is None else file.sha256
-        return noted[name]["sha256"] == after
+        now = sha256_at(Path(recorded[name]["path"])) if file is None else file.sha256
+        return recorded[name]["sha256"] == now
 
-    return [name for name in sorted({*noted, *code}) if not is_the_same(name)]
+    return [name for name in sorted({*recorded, *code}) if not is_unchanged(name)]
 
 
 def changed_code_notes(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:
-    """A sentence for each time that a run or search was resumed with other code than before."""
+    """One sentence for each resume of a run or search with changed code."""
     notes, before = [], environment.get("code", {})
-    for number, resumed in enumerate(resumptions(environment), start=2):
+    for number, resumed in enumerate(resume_entries(environment), start=2):
         if "code" not in resumed:
             continue
         digests = [{name: each["sha256"] for name, each in resumed["code"].items()}]
@@ -54,13 +54,13 @@ def changed_code_notes(folder: RunFolder, environment: Mapping[str, Any]) -> lis
 
 
 def _code_folder(folder: RunFolder, number: int) -> Path:
-    """Where the code is kept that a run was begun with, 1, or resumed with."""
+    """The folder with the code of the run's start (number 1), or of a resume (2, 3, ...)."""
     return folder.path / ("code" if number == 1 else f"code-{number}")
 
 
 def mixes_code(environment: Mapping[str, Any]) -> bool:
-    """Whether a run or search was resumed with other code than it was begun with."""
-    return any("code" in resumed for resumed in resumptions(environment))
+    """Whether a run or search was resumed with changed code."""
+    return any("code" in resumed for resumed in resume_entries(environment))
 
 
 def changes_to_resume(
@@ -70,27 +70,28 @@ def changes_to_resume(
     verb: str,
     allow_changed: bool,
 ) -> dict[str, Any]:
-    """The entry for a resume with changed code, for `environment.json`; {} if the code is the same.
+    """The entry in `environment.json` of a resume with changed code; {} if the code is unchanged.
 
-    Changed code is copied into the folder, to `code-2` and so on. Raises RunError when it has
-    changed and may not (E502), or the data have (E508).
+    Changed code is copied to the folder, as `code-2` and so on. Raises RunError when the code has
+    changed without `allow_changed` (E502), or the data have changed (E508).
     """
     changed = changed_code(environment, user_sources(plan))
     if changed and not allow_changed:
-        noted = [1, *(n for n, each in enumerate(resumptions(environment), 2) if "code" in each)]
-        when = "begun" if noted[-1] == 1 else "last resumed"
+        entries = enumerate(resume_entries(environment), start=2)
+        last = max((number for number, each in entries if "code" in each), default=1)
+        when = "begun" if last == 1 else "last resumed"
         command = f"ktgc {verb} --resume {shlex.quote(str(folder.path))} --allow-changed-code"
         raise folder_error(
             folder.path,
             f"the code that {folder.path} was {when} with has changed: {', '.join(changed)}",
-            f"put it back, it is kept in {_code_folder(folder, noted[-1])}, or start anew; to go "
+            f"put it back, it is kept in {_code_folder(folder, last)}, or start anew; to go "
             f"on with the code as it is now: `{command}`",
         )
     from ktgdsl.training.identity import identify  # reads data, with torch
 
     _, now = identify(plan)
     of_code = changed and plan.data.source.name == "python"
-    if now.data != last_noted(environment, "data") and not of_code:
+    if now.data != last_recorded(environment, "data") and not of_code:
         raise data_error(
             f"the data are not those that {folder.path} was begun with: an image or a label is "
             "another one",
@@ -99,30 +100,30 @@ def changes_to_resume(
         )
     if not changed:
         return {}
-    folder.write_code(now.code, _code_folder(folder, len(resumptions(environment)) + 2).name)
+    folder.write_code(now.code, _code_folder(folder, len(resume_entries(environment)) + 2).name)
     return now.as_json()
 
 
-def note_imported_code(folder: RunFolder, code: Mapping[str, SourceFile]) -> None:
-    """Add source files that were found only when the networks were made."""
+def record_imported_code(folder: RunFolder, code: Mapping[str, SourceFile]) -> None:
+    """Record source files that were first imported when the networks were constructed."""
     environment = folder.environment()
-    new = {name: code[name] for name in code.keys() - last_noted(environment, "code").keys()}
+    new = {name: code[name] for name in code.keys() - last_recorded(environment, "code").keys()}
     if new:
         folder.write_code(new)
-        last_noted(environment, "code").update(sources_as_json(new)["code"])
+        last_recorded(environment, "code").update(sources_as_json(new)["code"])
         folder.write_environment(environment)
 
 
-def last_noted(environment: Mapping[str, Any], name: str) -> Any:
-    """The code, or the digest of the data, that was used last."""
-    noted = environment[name]
-    for each in resumptions(environment):
-        noted = each.get(name, noted)
-    return noted
+def last_recorded(environment: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, "code" or "data", after the last resume that recorded it."""
+    value = environment[name]
+    for entry in resume_entries(environment):
+        value = entry.get(name, value)
+    return value
 
 
 def sha256_at(path: Path) -> str | None:
-    """The SHA-256 of a file, None where it cannot be read."""
+    """The SHA-256 of a file, None if it cannot be read."""
     try:
         return sha256(path.read_bytes())
     except OSError:

@@ -1,4 +1,4 @@
-"""Notes for whoever resumes a run: differences from before, and damaged copies in the folder."""
+"""Notes to the user on resume: changed versions and code, and damaged files in the folder."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from ktgdsl.training.versions import installed_version
 def notes_on_resume(
     folder: RunFolder, plan: Plan, environment: Mapping[str, Any], checkpoint: Checkpoint
 ) -> tuple[str, ...]:
-    """The reasons why a resumed run may differ from an uninterrupted one, a sentence each."""
+    """One sentence for each reason why the result may differ from an uninterrupted run's."""
     notes = []
     before = environment.get("versions", {})
     for package in ("ktgdsl", "torch", "torchvision"):
@@ -35,9 +35,9 @@ def notes_on_resume(
 
 
 def _without_checkpoint(folder: RunFolder, interval: int | Steps, reached: tuple[int, int]) -> str:
-    """Why there is no checkpoint of a run that has reached that epoch of that repeat.
+    """Why a run has no checkpoint, though its metrics have reached (repeat, epoch).
 
-    An epoch is in the metrics before it is in a checkpoint.
+    Metrics of an epoch are written before its checkpoint.
     """
     again = "the run begins again at its first epoch"
     if isinstance(interval, Steps):
@@ -54,7 +54,7 @@ def _without_checkpoint(folder: RunFolder, interval: int | Steps, reached: tuple
 
 
 def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[str]:
-    """A sentence for each damaged file that a resume does not read."""
+    """One sentence for each damaged file that a resume does not need."""
     return [
         f"{path} is not what was written there: it is damaged, or was changed by hand"
         for path in _damaged_copies(folder, environment)
@@ -62,7 +62,7 @@ def damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> list[st
 
 
 def _damaged_copies(folder: RunFolder, environment: Mapping[str, Any]) -> Iterator[Path]:
-    """Files that people may read, and no resume: spec, space, classes, code, finished networks."""
+    """The damaged ones of spec, space, classes, code and finished networks."""
     digests = {folder.path / "spec.ktg": environment.get(SPEC)}
     digests[folder.path / "space.ktg"] = environment.get(SPACE)
     digests[folder.path / "classes.json"] = environment.get(CLASSES)

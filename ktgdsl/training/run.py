@@ -1,4 +1,4 @@
-"""Runs of a plan: one training for each seed, kept in a folder, and resuming one."""
+"""`run` and `resume`: train a plan once per seed, with all files in a folder."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,8 +28,8 @@ from ktgdsl.training.events import (
 from ktgdsl.training.group import (
     from_leader,
     initialized_group,
-    require_as_many,
     require_equal_parts,
+    require_same_process_count,
     torchrun_rank,
 )
 from ktgdsl.training.identity import identify
@@ -39,7 +39,7 @@ from ktgdsl.training.repeats import Run, seeds
 from ktgdsl.training.result import RunResult
 from ktgdsl.training.resume_checks import (
     changes_to_resume,
-    resumptions,
+    resume_entries,
 )
 from ktgdsl.training.resume_notes import notes_on_resume
 from ktgdsl.training.run_files import FolderPath, named_folder
@@ -55,7 +55,7 @@ def run(
     spec: str | None = None,
     deterministic: bool = False,
 ) -> RunResult:
-    """Train a plan, once for each of its seeds, and keep everything in a folder.
+    """Train a plan, once for each of its seeds, and write all results to a folder.
 
     Args:
         plan: what to train.
@@ -63,9 +63,9 @@ def run(
         device: such as "cpu" or "cuda:1"; by default the GPU if there is one.
         listener: is called with the events of `ktgdsl.training.events`, between two steps;
             `log_to` makes one that logs them.
-        spec: the text that the plan was made from, to be kept with it.
-        deterministic: whether to use deterministic algorithms alone, which give the same
-            bits each time on a GPU too, and are slower (`ktgdsl.training.deterministic`).
+        spec: the text of the plan's spec, which is saved in the folder.
+        deterministic: whether to use only deterministic algorithms: bitwise reproducible also
+            on a GPU, but slower (`ktgdsl.training.deterministic`).
 
     Returns:
         The accuracies of all nodes, in percent: mean and deviation over the seeds, and each.
@@ -76,7 +76,7 @@ def run(
             device does not exist or has too little memory (E504), a network cannot be made or
             does not fit the data (E505), weights do not fit (E406), the data are missing or
             damaged (E508), the plan is a space (E506).
-            The folder stays, with what is done.
+            Finished epochs stay in the folder.
         RunInterrupted: on Ctrl-C.
     """
     require_plan(plan, "run")
@@ -106,16 +106,16 @@ def resume(
     listener: Listener = ignore,
     allow_changed_code: bool = False,
 ) -> RunResult:
-    """Resume an interrupted run, to the same bits as if it had not been interrupted (on a CPU).
+    """Resume an interrupted run; on a CPU the result is bitwise that of an uninterrupted run.
 
-    With as many threads as before, and deterministic algorithms if the run was started with
-    them. A finished run is left as it is and its result returned.
+    Uses the number of threads of the run, and deterministic algorithms if the run was started
+    with them. A finished run is not changed, and its result is returned.
 
     Args:
         folder: of the run.
         device: such as "cpu" or "cuda:1"; by default that of the run.
-        listener: as of `run`.
-        allow_changed_code: whether to go on although the user's own code is not what it was.
+        listener: as in `run`.
+        allow_changed_code: whether to resume although the user's own code has changed.
 
     Returns:
         As `run` does.
@@ -156,12 +156,12 @@ def _resume(
         deterministically(environment.get("deterministic") is True),
     ):
         require_equal_parts(plan, chosen)
-        require_as_many(plan, environment.get("processes", 1))
+        require_same_process_count(plan, environment.get("processes", 1))
         execution = execution_to_resume(plan, chosen, environment)
         if not process_group().is_main:
             return Run(plan, folder, chosen, execution, ignore, checkpoint).train()
         now = describe_environment(chosen, seeds(plan), execution) | changes
-        environment = {**environment, "resumed": [*resumptions(environment), now]}
+        environment = {**environment, "resumed": [*resume_entries(environment), now]}
         folder.write_environment(environment)
         notes = notes_on_resume(folder, plan, environment, checkpoint)
         truncate_metrics(folder.metrics, checkpoint.repeat, checkpoint.epoch, checkpoint.metrics)
@@ -169,5 +169,5 @@ def _resume(
 
 
 def _start(plan: Plan) -> Checkpoint:
-    """The checkpoint of a run that has not begun."""
+    """The checkpoint of a run before its first epoch."""
     return Checkpoint(plan.digest, repeat=1, epoch=0, seconds=0.0, finished=(), state=None)

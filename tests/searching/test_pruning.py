@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ktgdsl.plan.model import Call, SearchPlan
 from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.rungs import SimulatedHalving, rungs
-from ktgdsl.searching.study import Study, reason_of, standing_of
+from ktgdsl.searching.study import GRAPH, Study, reason_of, standing_of
 
 EPOCHS = 9
 
@@ -91,7 +91,9 @@ class History:
         alive: dict[int, int] = {}  # the last epoch of trials under way
         while alive or waiting:
             while waiting and len(alive) < at_once:
-                alive[self.study.optuna.ask().number] = 0
+                asked = self.study.optuna.ask()
+                asked.set_user_attr(GRAPH, "")  # a trial without one is another program's
+                alive[asked.number] = 0
                 waiting.pop()
             trial = self.generator.choice(sorted(alive))
             alive[trial] = epoch = alive[trial] + 1

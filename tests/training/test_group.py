@@ -16,7 +16,7 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.training import group
 from ktgdsl.training.datasets.order import part_of, shuffled
 from ktgdsl.training.datasets.read import complete
-from ktgdsl.training.group import initialized_group, require_as_many, require_equal_parts
+from ktgdsl.training.group import initialized_group, require_equal_parts, require_same_process_count
 from tests.forked import Forked
 from tests.training import together
 
@@ -159,12 +159,12 @@ def test_another_number_of_processes_resumes_only_with_synchronised_norms(
 ) -> None:
     monkeypatch.setattr(group, "process_group", lambda: ProcessGroup(2, 0))
     synchronised = plan("node a = resnet8 target a edge label -> a")
-    require_as_many(synchronised, 4)
+    require_same_process_count(synchronised, 4)
     train = synchronised.train.model_copy(update={"sync_bn": False})
     own = synchronised.model_copy(update={"train": train})
-    require_as_many(own, 2)
+    require_same_process_count(own, 2)
     with pytest.raises(RunError, match="begun by 4 processes, and 2 processes would go on"):
-        require_as_many(own, 4)
+        require_same_process_count(own, 4)
 
 
 def test_weights_that_differ_end_the_training(monkeypatch: pytest.MonkeyPatch) -> None:

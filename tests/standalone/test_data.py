@@ -53,18 +53,20 @@ def test_own_data(function: str, settings: str) -> None:
     assert differing(plan_of(f'python("tests.standalone.own:{function}") {settings}')) == []
 
 
-@pytest.mark.parametrize("data", ["digits", 'python("tests.standalone.own:Samples")'])
 @pytest.mark.parametrize(
-    "settings",
-    ["resize = 10", "resize = [6, 10]  crop = center", "resize = 9  crop = random  holdout = true"],
+    "block",
+    [
+        "digits { batch = 8  samples = 24  resize = [6, 10]  crop = center }",
+        "digits { batch = 8  samples = 24  resize = 9  crop = random  augment = standard "
+        "validation = 4  holdout = true }",
+        'python("tests.standalone.own:Samples") { batch = 4  resize = 9  crop = random }',
+    ],
 )
-def test_images_of_another_size(data: str, settings: str) -> None:
-    samples = "samples = 40  augment = standard" if data == "digits" else ""
-    block = f"{data} {{ batch = 4  validation = 3  {samples}  {settings} }}"
+def test_images_of_another_size(block: str) -> None:
     assert differing(plan_of(block)) == []
 
 
-@pytest.mark.parametrize("crop", ["", "crop = center", "crop = random"])
+@pytest.mark.parametrize("crop", ["", "crop = random"])
 def test_folders_of_images(photos: Path, crop: str) -> None:
     assert differing(plan_of(f'folder("{photos}") {{ batch = 4  resize = [8, 8] {crop} }}')) == []
 

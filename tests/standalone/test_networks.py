@@ -33,7 +33,7 @@ def plan_of(nodes: str, folder: Path | None = None, augment: str = "paper") -> P
     return found.plan
 
 
-@pytest.mark.parametrize("augment", ["none", "standard"])
+@pytest.mark.parametrize("augment", [pytest.param("none", marks=pytest.mark.slow), "standard"])
 def test_weights_of_torchvision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str
 ) -> None:

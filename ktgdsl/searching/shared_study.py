@@ -122,21 +122,21 @@ class SharedStudy(Study):
     def _claim(self, connection: Connection) -> tuple[ClaimedTrial, int] | None:
         states = (TrialState.RUNNING,)
         running = {t._trial_id: t for t in self.optuna.get_trials(deepcopy=False, states=states)}
-        for free in self._claims.unclaimed(connection, running.keys(), self._ids.keys()):
-            trial = running[free.trial_id]
-            id = restart_trial(self.optuna, self._claims, connection, free, trial)
+        for claim in self._claims.unclaimed(connection, running.keys(), self._ids.keys()):
+            trial = running[claim.trial_id]
+            id = restart_trial(self.optuna, self._claims, connection, claim, trial)
             if id is not None:
-                return self._restarted(free, trial), id
+                return self._restarted(claim, trial), id
         number = self._claims.count(connection)
         if number >= self.search.trials or self.closed:
             return None
         return self._start_next(connection, number)
 
-    def _restarted(self, free: Claim, trial: FrozenTrial) -> ClaimedTrial:
+    def _restarted(self, claim: Claim, trial: FrozenTrial) -> ClaimedTrial:
         plan = trial_plan(self.plan, trial.params)
         assert plan is not None
-        seed, attempt = int(attribute(trial, SEED)), free.attempt + free.lost
-        return ClaimedTrial(free.number, trial.params, plan, seed, attempt)
+        seed, attempt = int(attribute(trial, SEED)), claim.attempt + claim.lost
+        return ClaimedTrial(claim.number, trial.params, plan, seed, attempt)
 
     def _start_next(self, connection: Connection, number: int) -> tuple[ClaimedTrial, int]:
         """Start a new trial. Raises ExhaustedError when no point is left."""

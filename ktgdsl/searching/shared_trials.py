@@ -41,17 +41,17 @@ def renumbered(trial: FrozenTrial) -> FrozenTrial:
 
 
 def restart_trial(
-    study: optuna.Study, claims: Claims, connection: Connection, free: Claim, trial: FrozenTrial
+    study: optuna.Study, claims: Claims, connection: Connection, claim: Claim, trial: FrozenTrial
 ) -> int | None:
     """Replace a lost or released trial by one at the same point, without its reports and rungs.
 
     Returns Optuna's id of the new trial, or None where it was lost too often and has failed.
     """
     storage, id = study._storage, trial._trial_id
-    if free.has_failed:
-        storage.set_trial_user_attr(id, REASON, lost_reason(free.attempt))
+    if claim.has_failed:
+        storage.set_trial_user_attr(id, REASON, lost_reason(claim.attempt))
         storage.set_trial_state_values(id, TrialState.FAIL)
-        claims.acquire(connection, free, id)
+        claims.acquire(connection, claim, id)
         return None
     storage.set_trial_user_attr(id, LOST, True)
     storage.set_trial_state_values(id, TrialState.FAIL)
@@ -63,7 +63,7 @@ def restart_trial(
         system_attrs={n: each for n, each in trial.system_attrs.items() if not is_rung(n)},
     )
     new = storage.create_new_trial(study._study_id, again)
-    claims.acquire(connection, free, new)
+    claims.acquire(connection, claim, new)
     return new
 
 

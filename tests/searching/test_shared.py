@@ -268,8 +268,8 @@ def test_a_search_of_another_kind_is_refused(postgres: Server) -> None:
 def test_a_database_that_goes_away_is_waited_for(postgres: Server) -> None:
     plan = space("away", trials=2)
     study = shared(plan, postgres.address)
-    told: list[str] = []
-    study.retries.notify = told.append
+    notes: list[str] = []
+    study.retries.notify = notes.append
     with study.participating():
         one = claimed(study)
         study.report(one.number, 1, 50.0, last=False)
@@ -280,8 +280,8 @@ def test_a_database_that_goes_away_is_waited_for(postgres: Server) -> None:
         back.join()
         assert claimed(study).number == 1
         assert study.trials[0].intermediate_values == {1: 50.0, 2: 60.0}
-    assert len(told) == 1
-    assert told[0].startswith("the database is away, and tried again: ")
+    assert len(notes) == 1
+    assert notes[0].startswith("the database is away, and tried again: ")
 
 
 @pytest.mark.slow
@@ -321,7 +321,7 @@ def test_what_is_no_database_is_refused_without_its_password(address: str, messa
     assert PASSWORD not in str(error.value)
 
 
-def test_a_wrong_password_is_told_and_not_shown(postgres: Server) -> None:
+def test_a_wrong_password_is_reported_and_not_shown(postgres: Server) -> None:
     address = postgres.address.replace("ktg@", "careful:wrong-one@")
     with pytest.raises(RunError, match="password authentication failed") as error:
         shared(space("wrong"), address)

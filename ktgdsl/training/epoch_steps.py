@@ -20,13 +20,13 @@ from ktgdsl.training.state_checks import require_number
 from ktgdsl.training.step import Stepper
 
 REPORT_INTERVAL = 0.1
-"""Seconds between two reports of how many steps are done."""
+"""The seconds between two `StepsDone` events."""
 
 MID_EPOCH = "within_epoch"
-"""The key in a state inside an epoch of what `EpochSteps` adds to the state of the stepper."""
+"""The key of the entry that `EpochSteps` adds to the stepper's state inside an epoch."""
 
 OnSteps = Callable[[int, int, Mapping[str, Any]], None]
-"""A callback that saves: receives the finished epochs, the steps of the next one, the state."""
+"""A callback that saves, called with (finished epochs, steps of the next epoch, state)."""
 
 
 class EpochSteps:
@@ -34,14 +34,14 @@ class EpochSteps:
 
     Args:
         step: of the training.
-        split: what to learn.
-        epoch: which one.
+        split: to train on.
+        epoch: its number, counted from 1.
         seed: of the order of the samples.
-        listener: receives how many steps are done, from time to time.
+        listener: receives `StepsDone` every REPORT_INTERVAL seconds.
         on_steps: is called inside the epoch every `checkpoint` steps of the plan, and when the
             training is interrupted between two steps or after the last one.
-        stop: the agreement of a group of several processes, without which an interrupt saves
-            nothing there: it reaches each at another step.
+        stop: makes the processes of a group stop after the same step. Without it an interrupt
+            in a group saves nothing, as it reaches each process at another step.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class EpochSteps:
         self._stop, self._is_alone = stop, not process_group().is_distributed
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from a state that `on_steps` received, after the stepper has loaded it.
+        """Resume from a state that `on_steps` received; the stepper has to load it before.
 
-        Raises ValueError, or whatever torch does, where it is of another training.
+        Raises ValueError, or any exception of torch, for a state of another training.
         """
         within = state[MID_EPOCH]
         self._meter.load_state_dict(within["meter"])

@@ -99,26 +99,26 @@ def _processes(count: int) -> str:
     return "one process" if count == 1 else f"{count} processes"
 
 
-def from_leader(compute: Callable[[], Result]) -> Result:
-    """Compute in the process of rank 0 alone, and return its result, or raise its error, in all."""
+def computed_on_main(compute: Callable[[], Result]) -> Result:
+    """Call `compute` in the process of rank 0 only; all processes return its result or raise."""
     group = process_group()
     if not group.is_distributed:
         return compute()
-    found: list[Result | KtgError | None] = [None]
+    outcome: list[Result | KtgError | None] = [None]
     if group.is_main:
         try:
-            found = [compute()]
+            outcome = [compute()]
         except KtgError as error:
-            found = [error]
-    dist.broadcast_object_list(found)
-    (result,) = found
+            outcome = [error]
+    dist.broadcast_object_list(outcome)
+    (result,) = outcome
     if isinstance(result, KtgError):
         raise result
     return result  # type: ignore[return-value]  # None where the first computes None
 
 
 @torch.no_grad()
-def copy_from_leader(network: nn.Module) -> None:
+def broadcast_weights(network: nn.Module) -> None:
     """Broadcast the weights and buffers of a network from the process of rank 0."""
     for each in network.state_dict().values():
         dist.broadcast(each, 0)

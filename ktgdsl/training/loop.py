@@ -1,4 +1,4 @@
-"""Trains a stepper with one seed: epochs of steps, and an evaluation after each."""
+"""Trains a stepper with one seed: epochs of steps, with an evaluation after each epoch."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -45,9 +45,9 @@ class ResumePoint:
     """Where an interrupted training resumes.
 
     Attributes:
-        epoch: how many epochs are done.
-        state: the state dict of the stepper after them, or inside of the next epoch, with what
-            `EpochSteps` adds to it.
+        epoch: the number of finished epochs.
+        state: the stepper's state dict after them, or inside the next epoch with the entry that
+            `EpochSteps` adds.
     """
 
     epoch: int
@@ -76,7 +76,7 @@ def train(
         resume: where to resume.
         listener: receives the events of steps and epochs.
         on_epoch: is called after each epoch, for example to save a checkpoint.
-        on_steps: is called inside of epochs; see `EpochSteps`.
+        on_steps: is called inside epochs; see `EpochSteps`.
 
     Returns:
         The accuracies after the last epoch, in percent, of every node, and the epochs.
@@ -94,12 +94,13 @@ def train(
             if on_epoch is not None:
                 on_epoch(done)
             listener(done)
-            # The best epoch may have been another, and a phase may not compute all nodes.
+            # Reuse the evaluation of the last epoch, unless `take = best` loads other weights or
+            # the phase does not compute all nodes.
             final = step.phase.take == "last" and done.accuracy.keys() >= nodes
             last = {done.split: (done.accuracy, done.measured)} if final else {}
 
     def evaluated(name: SplitName, split: Split) -> tuple[Mapping[str, float], Measured]:
-        # A training that was interrupted after its last epoch lacks this evaluation alone.
+        # `last` is also empty if the training is resumed after its last epoch.
         return last[name] if name in last else evaluate_and_measure(step, split, nodes)
 
     accuracy, measured = evaluated("test", splits.test)
@@ -121,21 +122,22 @@ def epochs(
     on_steps: OnSteps | None = None,
     stop: GroupStop | None = None,
 ) -> Iterator[EpochDone]:
-    """The epochs of a training, one after the other: each is trained when it is asked for.
+    """Train epoch by epoch: each iteration trains the next epoch and yields its `EpochDone`.
 
     Args:
         step: a new stepper.
-        data: what to learn, and what to evaluate the nodes on after each epoch.
+        data: the training split, and the split on which nodes are evaluated after each epoch.
         seed: of the order of the samples.
         resume: where to resume.
         listener: receives the events of steps.
-        evaluated: the nodes to evaluate; by default those that a phase computes.
-        on_steps: is called inside of epochs; see `EpochSteps`.
+        evaluated: the nodes to evaluate; by default those that the phase computes.
+        on_steps: is called inside epochs; see `EpochSteps`.
         stop: by which several processes stop after the same step.
 
     Raises:
         RunError: when a loss or, after the last epoch, a weight is not a finite number
-            (E503), a network does not fit the data (E505), or `resume` not the plan (E502).
+            (E503), a network does not fit the data (E505), or `resume` does not fit the plan
+            (E502).
     """
     plan, networks = step.plan, step.networks
     shown = data.train.preprocessing
@@ -184,13 +186,13 @@ def epochs(
 
 
 def _skipped(step: Stepper) -> int:
-    """How many epochs of the phases before were not trained."""
+    """The number of epochs that earlier phases skipped by stopping early."""
     planned = [phase.epochs for phase in step.program.phases]
     return sum(planned[i] - trained for i, trained in enumerate(step.epochs[:-1]))
 
 
 def _require_equal_images(plan: Plan, split: Split) -> None:
-    """Raise NodeError where outputs are to be kept of images that are drawn anew each time."""
+    """Raise NodeError where outputs are cached of images that are random in each epoch."""
     if split.stream is not None and split.stream.source.random:
         for node in plan.graph.nodes:
             if node.cache == "outputs":
@@ -200,10 +202,10 @@ def _require_equal_images(plan: Plan, split: Split) -> None:
 
 
 def _load_state(load: Callable[[Mapping[str, Any]], None], state: Mapping[str, Any]) -> None:
-    """Load a state. Raises UnfitStateError where it is of another training or version."""
+    """Load a state. Raises UnfitStateError if it is of another training or version."""
     try:
         load(state)
-    except Exception as error:  # torch may raise anything where a state is foreign
+    except Exception as error:  # torch may raise any exception for a state of another model
         message = f"the state of the training in the checkpoint does not fit its plan: {error}"
         help = "go on with the versions that wrote it (environment.json), or start a new run"
         raise UnfitStateError([Diagnostic("E502", message, help=help)]) from error
@@ -212,7 +214,7 @@ def _load_state(load: Callable[[Mapping[str, Any]], None], state: Mapping[str, A
 def evaluate_and_measure(
     step: Stepper, split: Split, nodes: Collection[str]
 ) -> tuple[dict[str, float], Measured]:
-    """As `evaluate_nodes`, and the metrics of the plan with it."""
+    """The accuracies of `evaluate_nodes`, and the plan's other metrics from the same pass."""
     counts = MetricCounts(step.plan.train.metrics)
     watch = counts if step.plan.train.metrics else None
     return evaluate_nodes(step, split, nodes, watch), counts.read()
@@ -221,7 +223,7 @@ def evaluate_and_measure(
 def evaluate_nodes(
     step: Stepper, split: Split, nodes: Collection[str], watch: Watch | None = None
 ) -> dict[str, float]:
-    """The accuracies of nodes on a split, in percent, with the weights as they are."""
+    """The accuracies of nodes on a split, in percent, with the current weights."""
     if not nodes:
         return {}
     at_once = step.plan.data.evaluation_batch_size
@@ -250,7 +252,7 @@ def _nonfinite_loss(plan: Plan, epoch: int, first: NonFinite) -> RunError:
 
 
 def _has_own_gate(plan: Plan, first: NonFinite) -> bool:
-    """Whether a gate of the user's may be why a loss is NaN: a weight out of range is one."""
+    """Whether the edge has a user's gate, whose invalid weights may have caused the NaN."""
     terms = (t for edge in plan.graph.edges if edge.key == first.edge for t in edge.terms)
     return any(call.name == "python" for term in terms for call in gate_calls(term.gate))
 
@@ -258,7 +260,7 @@ def _has_own_gate(plan: Plan, first: NonFinite) -> bool:
 def _require_finite_weights(
     plan: Plan, phase: Phase, networks: Mapping[str, nn.Module], epoch: int, step: int
 ) -> None:
-    """After the last step there is no further loss to show that it broke the weights."""
+    """Raise NodeError unless all learned weights are finite: no later loss would show it."""
     learning = [learner.name for learner in phase.learners]
     for name, fine in zip(learning, finite(networks[name] for name in learning), strict=True):
         if not fine:

@@ -32,7 +32,7 @@ from ktgdsl.training.events import (
     PretrainStarted,
     ignore,
 )
-from ktgdsl.training.group import copy_from_leader, from_leader
+from ktgdsl.training.group import broadcast_weights, computed_on_main
 from ktgdsl.training.loop import epochs
 from ktgdsl.training.pretrain_cache import (
     content_facts,
@@ -131,9 +131,9 @@ def load_pretrained(
 
 def _entry(network: nn.Module, path: Path, node: str) -> PretrainDone | None:
     """`load_entry`, read by the first of several processes, and copied to the others."""
-    done = from_leader(lambda: load_entry(network, path, node))
+    done = computed_on_main(lambda: load_entry(network, path, node))
     if done is not None and process_group().is_distributed:
-        copy_from_leader(network)
+        broadcast_weights(network)
     return done
 
 

@@ -26,7 +26,7 @@ from ktgdsl.training.events import (
     ignore,
 )
 from ktgdsl.training.group import (
-    from_leader,
+    computed_on_main,
     initialized_group,
     require_equal_parts,
     require_same_process_count,
@@ -87,7 +87,9 @@ def run(
         require_equal_parts(plan, chosen)
         execution = autotuned_execution(plan, chosen)
         environment = describe_environment(chosen, seeds(plan), execution)
-        folder = from_leader(lambda: create_run_folder(plan, place, spec, environment, identity))
+        folder = computed_on_main(
+            lambda: create_run_folder(plan, place, spec, environment, identity)
+        )
         if not process_group().is_main:
             return Run(plan, folder, chosen, execution, ignore, _start(plan)).train()
         with folder.locked():

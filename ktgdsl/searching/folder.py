@@ -81,11 +81,11 @@ class SearchFolder:
         return self.kept / f"trial-{number}"
 
     def require_journal(self) -> None:
-        """Raise RunError (E502) where a search has begun and its journal is gone or empty.
+        """Raise RunError (E502) if a started search has no journal or an empty one.
 
         A shared search has a journal in its folder only when it is finished.
         """
-        begun = ("workers", "trials.csv", "best.ktg", "result.json")
+        written = ("workers", "trials.csv", "best.ktg", "result.json")
         if self.journal.is_file() and self.journal.stat().st_size > 0:
             return
         if (storage := self.run.environment().get("storage")) is not None:
@@ -94,7 +94,7 @@ class SearchFolder:
                 f"the trials of the search in {self.path} are in the database {storage}",
                 f"take part in it again with: {join_command(self.path, str(storage))}",
             )
-        if any((self.path / name).exists() for name in begun):
+        if any((self.path / name).exists() for name in written):
             raise folder_error(
                 self.journal,
                 f"the journal {self.journal}, which has the trials of the search, is gone",

@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -32,8 +33,10 @@ from ktgdsl.searching.protocol import Task, state_path
 from ktgdsl.searching.search import resume as resume_search
 from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
 from ktgdsl.syntax import grammar
-from ktgdsl.training import autotune
-from ktgdsl.training.events import EpochDone, Event, PretrainDone, RunStarted
+from ktgdsl.tables.model import read_table
+from ktgdsl.tables.status import Rerun
+from ktgdsl.training import autotune, epoch_steps
+from ktgdsl.training.events import EpochDone, Event, PretrainDone, RunStarted, StepsDone
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.pretrain_cache import load_entry
 from ktgdsl.training.run import resume, run
@@ -170,6 +173,13 @@ def _of_runs(root: Path) -> Iterator[Reader]:
     except KeyboardInterrupt:
         shutil.copytree(begun, finished)
     accuracies = _accuracies(finished)
+
+    def within(event: Event) -> None:
+        if isinstance(event, StepsDone) and event.epoch == 2:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt), patch.object(epoch_steps, "REPORT_INTERVAL", 0.0):
+        run(plan, out=root / "within", device="cpu", listener=within)
     evaluation = _evaluation(finished)
     code = "code/tests/test_run_files.py"
     shared = ("plan.json", "environment.json", "spec.ktg", code)
@@ -194,6 +204,26 @@ def _of_runs(root: Path) -> Iterator[Reader]:
             file,
             lambda folder: _as_before(_evaluation(folder), evaluation),
         )
+
+    yield Reader(
+        "run, begun within an epoch: checkpoint.pt",
+        root / "within",
+        "checkpoint.pt",
+        lambda folder: _as_before(_accuracies(folder), accuracies),
+    )
+    (finished / "table.toml").write_text('title = "t"\nrows = [{ label = "a", run = "." }]')
+
+    def tabulated(folder: Path) -> str:
+        table = read_table(folder)
+        status = Rerun(table, folder, folder / "runs").status(table.rows[0])
+        if status.error is not None:
+            raise status.error
+        assert status.result is not None
+        found = {name: node.accuracy for name, node in status.result.nodes.items()}
+        return _as_before(found, accuracies)
+
+    for file in ("plan.json", "result.json"):
+        yield Reader(f"row of a table: {file}", finished, file, tabulated)
 
     def weights(folder: Path) -> str:
         spec = SPEC.replace("{ frozen = true }", '{ weights = "nodes/a.safetensors" }')

@@ -168,11 +168,11 @@ def killed_search(
 def main() -> int:
     """Read the options, and kill."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=150)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--nodes", type=int, default=10)
-    parser.add_argument("--owners", type=int, default=10)
-    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--owners", type=int, default=3)
+    parser.add_argument("--heads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with short_folder() as folder:

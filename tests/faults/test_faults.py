@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import ray_kills
 from tests.faults.damage import outcomes, readers
 from tests.faults.full_disk import filled_search
 from tests.faults.joined_kills import killed_join
@@ -52,6 +53,13 @@ def test_a_search_whose_owner_and_workers_are_killed_ends_equal(tmp_path: Path) 
 @pytest.mark.slow
 def test_a_shared_search_whose_processes_and_workers_are_killed_ends_equal(tmp_path: Path) -> None:
     assert "8 kills of workers and 4 of processes" in killed_join(20, 4, 2, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_search_whose_ray_is_killed_piece_by_piece_ends_equal() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with ray_kills.short_folder() as folder:
+        assert "4 kills of workers" in ray_kills.killed_search(20, 4, 1, 1, 1, folder)
 
 
 @pytest.mark.slow

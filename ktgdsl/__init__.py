@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ktgdsl.plan.model import Plan as Plan
     from ktgdsl.report.curves.shown import curves as curves
     from ktgdsl.report.notebook.progress import progress as progress
-    from ktgdsl.searching.joined_search import join as join
     from ktgdsl.searching.search import search as search
     from ktgdsl.searching.search_run import SearchOutcome as SearchOutcome
+    from ktgdsl.searching.shared.joined_search import join as join
     from ktgdsl.tracking.log import log_to as log_to
     from ktgdsl.training.datasets.read import complete as complete
     from ktgdsl.training.networks import load_network as load_network
@@ -52,7 +52,7 @@ _MODULES = {
     "curves": "ktgdsl.report.curves.shown",
     "evaluate": "ktgdsl.evaluation.evaluate",
     "export": "ktgdsl.exporting.export",
-    "join": "ktgdsl.searching.joined_search",
+    "join": "ktgdsl.searching.shared.joined_search",
     "load": "ktgdsl.compiler",
     "load_network": "ktgdsl.training.networks",
     "loads": "ktgdsl.compiler",

@@ -19,11 +19,11 @@ TESTS = (
     "tests/backend/test_losses.py", "tests/backend/test_graph.py", "tests/backend/test_networks.py",
     "tests/backend/test_weights.py", "tests/backend/test_library.py",
     "tests/training/test_damaged_files.py", "tests/training/datasets/test_torchvision_sets.py",
-    "tests/searching/test_sampling.py", "tests/searching/test_study.py",
-    "tests/searching/test_pruning.py", "tests/exporting", "tests/report/test_run_display.py",
+    "tests/searching/study/test_sampling.py", "tests/searching/study/test_study.py",
+    "tests/searching/study/test_pruning.py", "tests/exporting", "tests/report/test_run_display.py",
     "tests/report/test_pictures.py", "tests/editor/test_server.py", "tests/tracking",
-    "tests/searching/test_dashboard.py", "tests/searching/test_ray.py",
-    "tests/searching/test_shared.py", "tests/searching/test_job_files.py",
+    "tests/searching/test_dashboard.py", "tests/searching/ray/test_ray.py",
+    "tests/searching/shared/test_shared.py", "tests/searching/shared/test_job_files.py",
 )  # fmt: skip
 """The tests of what calls a dependency: Lark, pydantic, torch, Optuna, the extras and so on."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ktgdsl.searching import worker_process as process
+from ktgdsl.searching.workers import worker_process as process
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -23,7 +23,7 @@ _SERVER.set_forkserver_preload(
         "ktgdsl.cli.main",
         "ktgdsl.training.run",
         "ktgdsl.searching.search",
-        "ktgdsl.searching.worker",
+        "ktgdsl.searching.workers.worker",
         "pytest",  # which the modules of tests import
         "torch._dynamo",  # which `torch.compiler.disable` does, for networks of the user's
     ]
@@ -90,7 +90,7 @@ def forked_workers() -> Iterator[None]:
 
 def _work(pipe: "Connection[Any, Any]") -> None:
     """A worker of a search as `process.PROGRAM` has it."""
-    from ktgdsl.searching.worker import main
+    from ktgdsl.searching.workers.worker import main
 
     os.setpgid(0, 0)
     faulthandler.enable()

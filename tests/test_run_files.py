@@ -15,9 +15,9 @@ import ktgdsl
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.explain import written_files
 from ktgdsl.searching import search_run
-from ktgdsl.searching.pruning import PRUNED
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.study import CHECK, DIGEST, GRAPH, REASON, SECONDS, SEED, STOPPED
+from ktgdsl.searching.study.pruning import PRUNED
+from ktgdsl.searching.study.study import CHECK, DIGEST, GRAPH, REASON, SECONDS, SEED, STOPPED
 from ktgdsl.tables.model import Table
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.result import RunResult

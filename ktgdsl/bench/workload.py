@@ -7,7 +7,7 @@ from ktgdsl.bench.flops import ImageFlops
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.searching.estimate import SAMPLED_POINTS, Estimate, estimate, sample_plans
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from ktgdsl.space.size import size
 from ktgdsl.vocabulary.networks import shorthand
 

@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         }
         begin: Callable[..., object] = partial(search, **engine)
         if storage:
-            from ktgdsl.searching import joined_search
+            from ktgdsl.searching.shared import joined_search
 
             begin = partial(joined_search.join, storage=storage, is_new=not options.join)
         begin(
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _emit(options: argparse.Namespace) -> int:
     """Print the file of a Slurm or Kubernetes job that joins the search."""
-    from ktgdsl.searching.job_files import Job, k8s_job, slurm_job
+    from ktgdsl.searching.shared.job_files import Job, k8s_job, slurm_job
 
     if options.emit == "k8s" and not options.image:
         return usage_error("search", "--emit k8s needs the --image that ktgdsl is in")

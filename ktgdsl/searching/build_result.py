@@ -12,7 +12,7 @@ from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.kept_trials import keep_networks
 from ktgdsl.searching.result import Finalist, FrontTrial, PrunedTrial, SearchResult, Teacher
-from ktgdsl.searching.study import (
+from ktgdsl.searching.study.study import (
     DIGEST,
     GRAPH,
     SEED,

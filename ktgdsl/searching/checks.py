@@ -11,8 +11,8 @@ from ktgdsl.plan.model import Graph, Node, Plan, supervised
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.front import front, has_several_values
 from ktgdsl.searching.result import Unjudged
-from ktgdsl.searching.study import values_of
-from ktgdsl.searching.trial_plans import labels, trial_plan
+from ktgdsl.searching.study.study import values_of
+from ktgdsl.searching.study.trial_plans import labels, trial_plan
 from ktgdsl.training.result import Score
 
 TARGET_ALONE = "target alone, on labels"

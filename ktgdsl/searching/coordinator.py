@@ -26,8 +26,12 @@ from ktgdsl.searching.events import (
     WorkerLost,
 )
 from ktgdsl.searching.front import front
-from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.protocol import (
+from ktgdsl.searching.study.sampling import ExhaustedError, Sample
+from ktgdsl.searching.study.study import SEED, Study, attribute, values_of
+from ktgdsl.searching.study.trial_plans import trial_plan, trial_seed
+from ktgdsl.searching.tasks import check_task, trial_task
+from ktgdsl.searching.workers.pool import Pool
+from ktgdsl.searching.workers.protocol import (
     Diverged,
     Failed,
     Lost,
@@ -36,10 +40,6 @@ from ktgdsl.searching.protocol import (
     Pretrained,
     Report,
 )
-from ktgdsl.searching.sampling import ExhaustedError, Sample
-from ktgdsl.searching.study import SEED, Study, attribute, values_of
-from ktgdsl.searching.tasks import check_task, trial_task
-from ktgdsl.searching.trial_plans import trial_plan, trial_seed
 
 FIRST_CHECK = 1_000_000_000
 """Task number of the first check, far above the trial numbers, which start at 0."""

@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 
 from ktgdsl.errors import RunError
-from ktgdsl.searching.threads import cores, threads_per_worker
-from ktgdsl.searching.worker_handle import Engine
-from ktgdsl.searching.worker_process import LocalEngine
+from ktgdsl.searching.workers.threads import cores, threads_per_worker
+from ktgdsl.searching.workers.worker_handle import Engine
+from ktgdsl.searching.workers.worker_process import LocalEngine
 from ktgdsl.training.device import choose_device
 
 EngineName = Literal["local", "ray"]
@@ -87,7 +87,7 @@ def open_engine(name: EngineName, gpus_per_worker: float | None = None) -> Itera
         yield ThisMachine()
         return
     try:
-        from ktgdsl.searching.ray_engine import ray_engine
+        from ktgdsl.searching.ray.engine import ray_engine
     except ImportError as error:
         message = f"the engine ray needs ray, which cannot be imported: {error}"
         raise RunError.single(

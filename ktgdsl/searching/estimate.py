@@ -12,7 +12,7 @@ from ktgdsl.plan.heads import classes_answered
 from ktgdsl.plan.model import Draw, Plan, SearchPlan
 from ktgdsl.plan.parameters import parameter_count
 from ktgdsl.searching.rungs import SimulatedHalving
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from ktgdsl.space.space import plan_at
 from ktgdsl.space.substitutions import Point
 

@@ -11,7 +11,7 @@ from typing import Literal
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.standing import Standing
+from ktgdsl.searching.study.standing import Standing
 from ktgdsl.training.events import PretrainDone
 
 State = Literal["complete", "pruned", "failed"]

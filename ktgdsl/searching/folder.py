@@ -31,8 +31,8 @@ from ktgdsl.searching.events import State
 from ktgdsl.searching.front import has_several_values
 from ktgdsl.searching.joining import join_command
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
-from ktgdsl.searching.trial_plans import graph_of_trial, point
+from ktgdsl.searching.study.study import DIGEST, GRAPH, SEED, attribute, reason_of, values_of
+from ktgdsl.searching.study.trial_plans import graph_of_trial, point
 from ktgdsl.space.nested_draws import NestedDraws
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.result import Score

@@ -9,9 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 from ktgdsl.files import sha256
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.folder import SearchFolder
-from ktgdsl.searching.protocol import networks_path
-from ktgdsl.searching.study import SEED, attribute
-from ktgdsl.searching.trial_plans import trial_plan
+from ktgdsl.searching.study.study import SEED, attribute
+from ktgdsl.searching.study.trial_plans import trial_plan
+from ktgdsl.searching.workers.protocol import networks_path
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.run_files import reporting_write_errors, write_file
 from ktgdsl.training.run_folder import CLASSES, PLAN, SPACE, SPEC, RunFolder

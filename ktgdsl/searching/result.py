@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ktgdsl.files import sealed_json, unsealed_json
-from ktgdsl.searching.standing import Standing
+from ktgdsl.searching.study.standing import Standing
 from ktgdsl.training.events import SplitName
 from ktgdsl.training.result import Percent, Pretrained, Score
 

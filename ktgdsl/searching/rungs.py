@@ -1,7 +1,7 @@
 """Rungs, the epochs after which trials may be pruned, and a simulated pruner without Optuna.
 
-In a search Optuna's pruner decides (`ktgdsl.searching.pruning`). The simulated one applies the
-same rule to estimate the cost of a search without importing Optuna.
+In a search Optuna's pruner decides (`ktgdsl.searching.study.pruning`). The simulated one applies
+the same rule to estimate the cost of a search without importing Optuna.
 """
 
 from bisect import bisect_right, insort

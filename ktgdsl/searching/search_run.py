@@ -38,18 +38,18 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.folder import STATES, SearchFolder
 from ktgdsl.searching.kept_trials import keep_networks
-from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.rungs import rungs
-from ktgdsl.searching.sampling import DistinctSampler
-from ktgdsl.searching.study import (
+from ktgdsl.searching.study.pruning import pruner_of
+from ktgdsl.searching.study.sampling import DistinctSampler
+from ktgdsl.searching.study.study import (
     Study,
     attribute,
     values_of,
 )
-from ktgdsl.searching.threads import threads_per_worker
-from ktgdsl.searching.trial_plans import graph_of_trial
+from ktgdsl.searching.study.trial_plans import graph_of_trial
+from ktgdsl.searching.workers.pool import Pool
+from ktgdsl.searching.workers.threads import threads_per_worker
 from ktgdsl.space.size import size
 from ktgdsl.training.resume_checks import changed_code_notes, last_recorded
 from ktgdsl.training.resume_notes import damaged_copies

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.protocol import Task
+from ktgdsl.searching.workers.protocol import Task
 
 
 def trial_task(space: Plan, number: int, plan: Plan, seed: int, decided_epochs: int = 0) -> Task:

@@ -13,8 +13,8 @@ from statistics import median
 
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import baselines, leaders
-from ktgdsl.searching.study import Study
-from ktgdsl.searching.trial_plans import trial_plan
+from ktgdsl.searching.study.study import Study
+from ktgdsl.searching.study.trial_plans import trial_plan
 from ktgdsl.space.unparse_plan import unparse_plan
 from tests.benchmarks.coordinator import space
 from tests.benchmarks.output import options, show

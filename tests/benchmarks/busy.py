@@ -14,11 +14,11 @@ from statistics import median
 
 from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.events import ignore
-from ktgdsl.searching.pool import Pool
-from ktgdsl.searching.protocol import Message, Report, Task
-from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.sampling import DistinctSampler
-from ktgdsl.searching.study import Study
+from ktgdsl.searching.study.pruning import pruner_of
+from ktgdsl.searching.study.sampling import DistinctSampler
+from ktgdsl.searching.study.study import Study
+from ktgdsl.searching.workers.pool import Pool
+from ktgdsl.searching.workers.protocol import Message, Report, Task
 from tests.benchmarks.coordinator import space
 from tests.benchmarks.output import options, show
 

@@ -31,10 +31,18 @@ from ktgdsl.plan.model import Plan
 from ktgdsl.searching.engines import ThisMachine
 from ktgdsl.searching.events import Event, TrialEnded, TrialReported
 from ktgdsl.searching.folder import SearchFolder
-from ktgdsl.searching.protocol import Decision, FromWorker, Ready, Report, Setup, Task, ToWorker
 from ktgdsl.searching.search import search
-from ktgdsl.searching.study import Study
-from ktgdsl.searching.worker_handle import Ending, WorkerHandle
+from ktgdsl.searching.study.study import Study
+from ktgdsl.searching.workers.protocol import (
+    Decision,
+    FromWorker,
+    Ready,
+    Report,
+    Setup,
+    Task,
+    ToWorker,
+)
+from ktgdsl.searching.workers.worker_handle import Ending, WorkerHandle
 from tests.benchmarks.output import Row, options, show
 from tests.specs import sound
 

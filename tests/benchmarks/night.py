@@ -20,7 +20,7 @@ import ktgdsl
 from ktgdsl.plan.model import Node, Plan, SearchPlan
 from ktgdsl.searching.estimate import estimate, sample_plans
 from ktgdsl.searching.rungs import SimulatedHalving, rungs
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from tests.benchmarks.output import Row, machine, options, show
 from tests.benchmarks.simulated import (
     Keep,

@@ -18,7 +18,7 @@ import ktgdsl
 from ktgdsl.backend.factories import initial_network
 from ktgdsl.cli.training import prepare_to_train
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.threads import cores
+from ktgdsl.searching.workers.threads import cores
 from ktgdsl.training.batches import batches, batches_in_order
 from ktgdsl.training.data import Split
 from ktgdsl.training.datasets.augment import Augment

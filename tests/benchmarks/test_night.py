@@ -7,7 +7,7 @@ import pytest
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from tests.benchmarks.night import SPACE, Mix, Search, mix
 from tests.benchmarks.simulated import Training, everybody, halves, judged, simulate
 from tests.benchmarks.step_costs import Cost, Rates, Table, flops, read

@@ -4,7 +4,7 @@ import pytest
 from torch import Tensor
 
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from tests.benchmarks import reference
 from tests.benchmarks import reference_trial as alone
 from tests.benchmarks.reference_trial import Job

@@ -31,8 +31,8 @@ from pathlib import Path
 
 from ktgdsl.plan.model import Constant, Gate, GateCall, Plan
 from ktgdsl.searching.checks import baselines, leaders
-from ktgdsl.searching.study import Study, values_of
-from ktgdsl.searching.trial_plans import trial_plan
+from ktgdsl.searching.study.study import Study, values_of
+from ktgdsl.searching.study.trial_plans import trial_plan
 from tests.benchmarks.output import Row, options, show
 from tests.benchmarks.reference_trial import Job
 from tests.specs import sound

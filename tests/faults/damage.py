@@ -29,9 +29,9 @@ import ktgdsl
 from ktgdsl.errors import KtgError
 from ktgdsl.searching import search_run
 from ktgdsl.searching.events import SearchStarted
-from ktgdsl.searching.protocol import Task, state_path
 from ktgdsl.searching.search import resume as resume_search
-from ktgdsl.searching.trial_checkpoint import TrialCheckpoint
+from ktgdsl.searching.workers.protocol import Task, state_path
+from ktgdsl.searching.workers.trial_checkpoint import TrialCheckpoint
 from ktgdsl.syntax import grammar
 from ktgdsl.tables.model import read_table
 from ktgdsl.tables.status import Rerun

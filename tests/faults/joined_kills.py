@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import ktgdsl
-from ktgdsl.searching import claims, joined_coordinator, participation
-from ktgdsl.searching.joined_search import join
+from ktgdsl.searching.shared import claims, joined_coordinator, participation
+from ktgdsl.searching.shared.joined_search import join
 from tests.faults.kills import SPACE, killing_workers, rows, search_as_owner
 from tests.forked import Forked
-from tests.searching.postgres import Server, server
+from tests.searching.shared.postgres import Server, server
 
 PROCESSES = 3
 

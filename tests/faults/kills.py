@@ -28,11 +28,12 @@ from unittest.mock import patch
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching import search_run, worker_process
-from ktgdsl.searching.pool import Pool
+from ktgdsl.searching import search_run
 from ktgdsl.searching.search import resume as resume_search
 from ktgdsl.searching.search import search
-from ktgdsl.searching.worker import main as main_of_worker
+from ktgdsl.searching.workers import worker_process
+from ktgdsl.searching.workers.pool import Pool
+from ktgdsl.searching.workers.worker import main as main_of_worker
 from ktgdsl.training.datasets.read import complete
 from ktgdsl.training.run import resume, run
 from tests.forked import Forked

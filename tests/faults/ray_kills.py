@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 from ktgdsl.cli.main import main as ktgc
 from ktgdsl.searching import search_run
-from ktgdsl.searching.pool import Pool
+from ktgdsl.searching.workers.pool import Pool
 from tests.faults.kills import SPACE, assert_equal_searches
 from tests.faults.soak import children
 from tests.forked import Forked
@@ -33,7 +33,7 @@ MARK = "KTGDSL_RAY_KILLS"
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
-OURS = (b"ray::Agent", b"from ktgdsl.searching.worker")
+OURS = (b"ray::Agent", b"from ktgdsl.searching.workers.worker")
 """What is in the commands of actors, and of the processes that they have started to train."""
 
 

@@ -34,7 +34,7 @@ from ktgdsl.searching.events import (
 )
 from ktgdsl.searching.result import Finalist, SearchResult, Unjudged
 from ktgdsl.searching.search_run import SearchOutcome
-from ktgdsl.searching.standing import Standing
+from ktgdsl.searching.study.standing import Standing
 from ktgdsl.training.result import Score
 from tests.plans import CORRECT, LINEAR, edge, tiny_plan
 from tests.specs import sound

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.searching.postgres import Server, server
+from tests.searching.shared.postgres import Server, server
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,11 @@ from ktgdsl.searching.events import (
     TrialReported,
     WorkerLost,
 )
-from ktgdsl.searching.protocol import (
+from ktgdsl.searching.result import Teacher
+from ktgdsl.searching.study.pruning import pruner_of
+from ktgdsl.searching.study.sampling import DistinctSampler
+from ktgdsl.searching.study.study import REASON, Study, attribute, values_of
+from ktgdsl.searching.workers.protocol import (
     Diverged,
     Failed,
     Lost,
@@ -45,10 +49,6 @@ from ktgdsl.searching.protocol import (
     Report,
     Task,
 )
-from ktgdsl.searching.pruning import pruner_of
-from ktgdsl.searching.result import Teacher
-from ktgdsl.searching.sampling import DistinctSampler
-from ktgdsl.searching.study import REASON, Study, attribute, values_of
 from ktgdsl.training.events import PretrainDone
 from tests.specs import sound
 

@@ -22,7 +22,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.searching.dashboard import HOST, ReadJournal, dashboard_server
 from ktgdsl.searching.folder import SearchFolder
 from tests.forked import Forked
-from tests.searching.test_study import journal
+from tests.searching.study.test_study import journal
 
 
 @pytest.fixture

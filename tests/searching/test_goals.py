@@ -27,16 +27,16 @@ from ktgdsl.report.pictures.shapes import Circle, Text
 from ktgdsl.report.search_text import comparison, plain_search_listener
 from ktgdsl.searching import search_run
 from ktgdsl.searching.coordinator import Coordinator
-from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.sampling import DistinctSampler
 from ktgdsl.searching.search_run import SearchOutcome
-from ktgdsl.searching.study import Study, values_of
+from ktgdsl.searching.study.pruning import pruner_of
+from ktgdsl.searching.study.sampling import DistinctSampler
+from ktgdsl.searching.study.study import Study, values_of
 from ktgdsl.training.costs import cost
 from tests.plans import tiny_plan
 from tests.searching.test_coordinator import Pretence
 from tests.searching.test_search import Pretended, rows
-from tests.searching.test_worker import FakeCoordinator, alone, serve, task
+from tests.searching.workers.test_worker import FakeCoordinator, alone, serve, task
 from tests.specs import sound
 
 SPACE = """

@@ -13,13 +13,13 @@ from ktgdsl.report.space_cost import space_cost
 from ktgdsl.searching import search_run
 from ktgdsl.searching.estimate import network_bytes
 from ktgdsl.searching.events import Event, TrialEnded
-from ktgdsl.searching.protocol import Message, Task, networks_path
 from ktgdsl.searching.search import resume
 from ktgdsl.searching.search_run import SearchOutcome
+from ktgdsl.searching.workers.protocol import Message, Task, networks_path
 from ktgdsl.training.result import RunResult
 from tests.plans import sgd
 from tests.searching.test_search import SPACE, Pretended
-from tests.searching.test_worker import FakeCoordinator, alone, linear, serve, task
+from tests.searching.workers.test_worker import FakeCoordinator, alone, linear, serve, task
 from tests.specs import sound
 
 

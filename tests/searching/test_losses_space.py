@@ -6,15 +6,15 @@ import pytest
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.protocol import Task
-from ktgdsl.searching.trial_plans import for_trial
-from ktgdsl.searching.worker import Worker
+from ktgdsl.searching.study.trial_plans import for_trial
+from ktgdsl.searching.workers.protocol import Task
+from ktgdsl.searching.workers.worker import Worker
 from ktgdsl.space.size import size
 from ktgdsl.space.space import plan_at
 from ktgdsl.training.environment import threads_of
 from ktgdsl.training.run_folder import RunFolder
 from tests.paths import ROOT
-from tests.searching.test_worker import CPU, FakeCoordinator
+from tests.searching.workers.test_worker import CPU, FakeCoordinator
 from tests.specs import sound
 
 SPEC = ROOT / "specs/losses_space.ktg"

@@ -10,9 +10,9 @@ import torch
 
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from ktgdsl.training.data import load_splits
-from tests.searching.test_worker import (
+from tests.searching.workers.test_worker import (
     CPU,
     FakeCoordinator,
     alone,

@@ -25,14 +25,15 @@ from ktgdsl.files import sealed_json, unsealed_json, write_atomic
 from ktgdsl.measures.classification import top
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.search_text import plain_search_listener
-from ktgdsl.searching import search_run, threads
+from ktgdsl.searching import search_run
 from ktgdsl.searching.checks import ALL_THROUGH, TARGET_ALONE
 from ktgdsl.searching.coordinator import FIRST_CHECK
 from ktgdsl.searching.events import Event, Listener, SearchStarted, TrialEnded
-from ktgdsl.searching.protocol import Diverged, Failed, Message, Task
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.search import resume
-from ktgdsl.searching.trial_plans import point
+from ktgdsl.searching.study.trial_plans import point
+from ktgdsl.searching.workers import threads
+from ktgdsl.searching.workers.protocol import Diverged, Failed, Message, Task
 from ktgdsl.space.space import plan_at
 from ktgdsl.training import run_files
 from tests.forked import Forked
@@ -123,7 +124,7 @@ def test_a_finished_search_is_told_and_left_as_it_is(whole: Path) -> None:
 
 
 def values(folder: Path) -> list[dict[int, float]]:
-    from ktgdsl.searching.study import Study, values_of
+    from ktgdsl.searching.study.study import Study, values_of
 
     return [values_of(trial) for trial in Study(folder / "study.journal", "tiny").trials]
 

@@ -13,8 +13,8 @@ from ktgdsl.backend.targets import target_losses
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Call, Plan
-from ktgdsl.searching.protocol import Raised
-from ktgdsl.searching.worker import Worker
+from ktgdsl.searching.workers.protocol import Raised
+from ktgdsl.searching.workers.worker import Worker
 from ktgdsl.training.deterministic import deterministically
 from ktgdsl.training.events import EpochDone, Event
 from ktgdsl.training.execution import choose_execution
@@ -22,7 +22,7 @@ from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.run import resume, run
 from tests.paths import ROOT
 from tests.plans import tiny_plan
-from tests.searching.test_worker import FakeCoordinator, Killed, task
+from tests.searching.workers.test_worker import FakeCoordinator, Killed, task
 from tests.training.test_run import interrupt, metrics, pair
 
 CPU = torch.device("cpu")

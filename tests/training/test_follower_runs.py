@@ -16,14 +16,14 @@ from ktgdsl.cli.main import main
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.run_text import run_result_text
 from ktgdsl.searching.checks import TARGET_ALONE, baselines
-from ktgdsl.searching.trial_plans import trial_plan
+from ktgdsl.searching.study.trial_plans import trial_plan
 from ktgdsl.space.size import size
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.data import load_splits
 from ktgdsl.training.metrics import evaluate
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.step import Stepper
-from tests.searching.test_worker import FakeCoordinator, serve, task
+from tests.searching.workers.test_worker import FakeCoordinator, serve, task
 
 SMALL = "resnet(depth=8, width=4)"
 METHODS = {

@@ -13,7 +13,7 @@ from ktgdsl.measures.classification import METRICS
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.pretraining import pretraining_plan
 from ktgdsl.report.run_text import plain_run_listener
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from ktgdsl.training.events import EpochDone, Event, RepeatStarted
 from ktgdsl.training.metric_counts import MetricCounts
 from ktgdsl.training.repeats import RunInterrupted

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import ktgdsl
 from ktgdsl.plan.model import Plan
-from ktgdsl.searching.trial_plans import for_trial
+from ktgdsl.searching.study.trial_plans import for_trial
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.training.events import EpochDone
 from ktgdsl.training.loop import ResumePoint

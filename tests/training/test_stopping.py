@@ -11,8 +11,8 @@ from torch import Tensor
 import ktgdsl
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.run_text import plain_run_listener, run_result_text
-from ktgdsl.searching.protocol import Task
-from ktgdsl.searching.worker import Worker
+from ktgdsl.searching.workers.protocol import Task
+from ktgdsl.searching.workers.worker import Worker
 from ktgdsl.space.unparse_plan import unparse_plan
 from ktgdsl.tables.cost import StepTimes, cost_of_run
 from ktgdsl.tables.model import Row
@@ -23,13 +23,13 @@ from ktgdsl.training.loop import ResumePoint
 from ktgdsl.training.predictions import GraphPredictor, NetworkPredictor
 from ktgdsl.training.repeats import RunInterrupted
 from ktgdsl.training.step import Stepper
-from tests.searching.test_worker import CPU, FakeCoordinator
+from tests.searching.workers.test_worker import CPU, FakeCoordinator
 from tests.specs import said
 from tests.trained import train_plan
 from tests.training.test_step import assert_equal, through_a_file, weights
 
 DATA = "data digits { batch = 32  samples = 160  validation = 96  holdout = true }"
-LINEAR = 'python("tests.searching.test_worker:linear")'
+LINEAR = 'python("tests.searching.workers.test_worker:linear")'
 PAIR = f"graph g {{ node a, b = {LINEAR} target a edge label -> * edge a <-> b : kl via linear }}"
 ALONE = f"graph g {{ node a = {LINEAR} target a edge label -> a }}"
 PHASES = """

@@ -13,7 +13,7 @@ from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.folder import open_search_folder
 from ktgdsl.searching.result import SearchResult
-from ktgdsl.searching.study import Study
+from ktgdsl.searching.study.study import Study
 from ktgdsl.training.run_files import folder_error, reporting_read_errors
 
 

@@ -6,7 +6,7 @@ from ktgdsl.report.curves.charts import Chart
 from ktgdsl.report.curves.recorded_search import RecordedSearch
 from ktgdsl.report.curves.series import Point, Series
 from ktgdsl.searching.checks import leaders
-from ktgdsl.searching.study import values_of
+from ktgdsl.searching.study.study import values_of
 from ktgdsl.training.run_files import folder_error
 
 MAX_NAMED = 8

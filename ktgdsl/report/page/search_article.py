@@ -32,8 +32,8 @@ from ktgdsl.report.search_text import best_graph, comparison, result_notes
 from ktgdsl.searching.checks import leaders
 from ktgdsl.searching.folder import STATES
 from ktgdsl.searching.rungs import rungs
-from ktgdsl.searching.study import SEED, attribute, reason_of, values_of
-from ktgdsl.searching.trial_plans import graph_of_trial
+from ktgdsl.searching.study.study import SEED, attribute, reason_of, values_of
+from ktgdsl.searching.study.trial_plans import graph_of_trial
 
 
 def search_article(search: RecordedSearch) -> Article:

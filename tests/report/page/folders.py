@@ -7,10 +7,10 @@ from torch import nn
 import ktgdsl
 from ktgdsl.files import sealed_json, sha256
 from ktgdsl.searching.checks import leaders
-from ktgdsl.searching.pruning import pruner_of
 from ktgdsl.searching.result import Finalist, SearchResult
-from ktgdsl.searching.sampling import DistinctSampler
-from ktgdsl.searching.study import Study
+from ktgdsl.searching.study.pruning import pruner_of
+from ktgdsl.searching.study.sampling import DistinctSampler
+from ktgdsl.searching.study.study import Study
 from ktgdsl.training.result import RunResult, Score
 from tests.specs import sound
 

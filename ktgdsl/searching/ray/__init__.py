@@ -1,0 +1,1 @@
+"""Workers of a search as actors of a Ray cluster."""

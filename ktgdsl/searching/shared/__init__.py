@@ -1,0 +1,1 @@
+"""Searches that several processes share by a PostgreSQL database."""

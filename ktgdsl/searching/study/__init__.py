@@ -1,0 +1,1 @@
+"""The Optuna study of a search: its journal, samplers and pruners."""

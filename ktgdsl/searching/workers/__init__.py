@@ -1,0 +1,1 @@
+"""The workers of a search: their pool, messages, training and checkpoints."""

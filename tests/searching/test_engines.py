@@ -28,7 +28,7 @@ def test_shares_that_there_are_not(name: EngineName, gpus: float, message: str) 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    for name in [each for each in sys.modules if each.startswith("ktgdsl.searching.ray_")]:
+    for name in [each for each in sys.modules if each.startswith("ktgdsl.searching.ray.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(RunError) as raised, open_engine("ray"):
         pass

@@ -93,6 +93,9 @@ class _Parser(_SafeParser):
             guess = get_close_matches(word.lower(), VERBS, n=1)
             fix = f"did you mean `{guess[0]}`?" if guess else f"there are {', '.join(VERBS)}"
             message = f"there is no verb `{word}`; {fix}"
+        elif message == "the following arguments are required: VERB":
+            verbs = ", ".join(VERBS)
+            message = f"a verb is missing; there are {verbs}; `ktgc --help` says what each does"
         super().error(message)
 
 
@@ -104,9 +107,25 @@ class _VerbParser(_SafeParser):
         self._module = module
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Like the base class; called once, when the verb is the one of the command line."""
+        """Like the base class; called once, when the verb is the one of the command line.
+
+        It complains of what is unknown itself, as only it knows the options that it has.
+        """
         self.add_options()
-        return super().parse_known_args(args, namespace)
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return options, unknown
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        """What to write instead of options that there are not; "" where none of them is one."""
+        from ktgdsl.vocabulary.spelling import closest  # only a mistake needs it
+
+        words = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        guesses = [closest(word, self._option_string_actions) for word in words]
+        if meant := [f"`{guess}`" for guess in dict.fromkeys(guesses) if guess is not None]:
+            return f"; did you mean {' and '.join(meant)}?"
+        return f"; `{self.prog} --help` lists the options" if words else ""
 
     def add_options(self) -> None:
         """Import the verb's module and take over its options; called once."""

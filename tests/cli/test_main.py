@@ -10,6 +10,7 @@ import pytest
 import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.cli.console import showing_warnings
+from ktgdsl.cli.parser import VERBS
 from ktgdsl.errors import KtgError, warn
 from ktgdsl.files import cache_root
 from ktgdsl.syntax.grammar import cache_file
@@ -48,6 +49,37 @@ def test_a_misspelt_verb(verb: str, told: str, capsys: pytest.CaptureFixture[str
         cli.main([verb, DML3])
     assert exit.value.code == 2
     assert f"ktgc: error: {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("check a.ktg --outputformat json", "--outputformat json; did you mean `--output-format`?"),
+        (
+            "run a.ktg --epocs=3 -sede 1",
+            "--epocs=3 -sede 1; did you mean `--epochs` and `--seed`?",
+        ),
+        ("check a.ktg --xyzzy", "--xyzzy; `ktgc check --help` lists the options"),
+        ("runs a b", "b"),
+    ],
+)
+def test_a_misspelt_option(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main(arguments.split())
+    assert exit.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: unrecognized arguments: {message}\n")
+
+
+def test_a_command_line_without_a_verb_gets_the_list_of_verbs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main([])
+    out, err = capsys.readouterr()
+    assert (exit.value.code, out) == (2, "")
+    assert f"a verb is missing; there are {', '.join(VERBS)}; `ktgc --help` says" in err
 
 
 def test_a_tilde_that_no_shell_expanded_is_the_home(

@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
 
     node = export(options.folder, options.out, options.node, options.repeat)
     path = expand_home(options.out)
-    card, drawing = path.with_suffix(".card.md"), path.with_suffix(".graph.svg")
+    # The whole name, so that `m.onnx` and `m.pt2` have a card each.
+    card, drawing = (path.with_name(path.name + end) for end in (".card.md", ".graph.svg"))
     picture = notebook_svg(node.plan)
     if picture is not None:  # None of a graph too large for one
         write_file(drawing, picture.encode())

@@ -170,7 +170,7 @@ def written(folder: Path) -> Path:
 
 class TestCard:
     def test_metadata(self, written: Path, folder: Path) -> None:
-        card = (written / "m.card.md").read_text()
+        card = (written / "m.safetensors.card.md").read_text()
         _, head, body = card.split("---\n", 2)
         assert 'name: "g-a"' in head
         runs = trained_node(folder, None, 1).result.nodes["a"].accuracy.runs
@@ -178,9 +178,9 @@ class TestCard:
         assert body.startswith("\n# a of the knowledge transfer graph g\n")
 
     def test_the_graph_and_how_it_was_trained(self, written: Path) -> None:
-        card = (written / "m.card.md").read_text()
-        assert "(<m.graph.svg>)" in card
-        assert (written / "m.graph.svg").read_text().startswith("<svg")
+        card = (written / "m.safetensors.card.md").read_text()
+        assert "(<m.safetensors.graph.svg>)" in card
+        assert (written / "m.safetensors.graph.svg").read_text().startswith("<svg")
         assert "= ensemble(a, b, combine=concat)" in card
         assert f"torch {torch.__version__.partition('+')[0]}" in card
 

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
+from ktgdsl.cli.compiling import compile_as_written
 from ktgdsl.cli.console import print_diagnostics, print_text
-from ktgdsl.cli.options import add_overrides, overrides
-from ktgdsl.compiler import compile_file
+from ktgdsl.cli.options import add_overrides
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.render import summary
 from ktgdsl.diagnostics.source import Source
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     diagnostics: list[Diagnostic] = []
     sources: dict[str, Source] = {}
     for path in options.files:
-        compiled = compile_file(path, overrides(options), options.root, pedantic=options.pedantic)
+        compiled = compile_as_written(options, path, pedantic=options.pedantic)
         diagnostics += compiled.diagnostics
         sources.update(compiled.sources)
     code = print_diagnostics(diagnostics, sources, options.output_format, sys.stdout)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from ktgdsl.cli.console import print_diagnostics
-from ktgdsl.cli.options import overrides
+from ktgdsl.cli.options import overrides, short_forms
 from ktgdsl.compiler import Compiled, compile_file
 from ktgdsl.errors import RunError, SpecError
 from ktgdsl.plan.model import Plan
@@ -14,13 +14,24 @@ from ktgdsl.syntax.tree import File
 
 def compile_named(options: argparse.Namespace, path: str | None = None) -> Compiled:
     """The compiled spec at `path`, by default the verb's only file."""
-    compiled = compile_file(
-        options.file if path is None else path, overrides(options), options.root
-    )
+    compiled = compile_as_written(options, options.file if path is None else path)
     warnings = [each for each in compiled.diagnostics if each.severity == "warning"]
     if compiled.plan is not None and warnings:
         print_diagnostics(warnings, compiled.sources, options.output_format, sys.stderr)
     return compiled
+
+
+def compile_as_written(
+    options: argparse.Namespace, path: str, *, pedantic: bool = False
+) -> Compiled:
+    """The compiled spec at `path`, whose diagnostics name options as the user wrote them."""
+    compiled = compile_file(path, overrides(options), options.root, pedantic=pedantic)
+    written = {f"--set {setting}": option for setting, option in short_forms(options).items()}
+    sources = {
+        name: source._replace(option=written.get(name, source.option))
+        for name, source in compiled.sources.items()
+    }
+    return compiled._replace(sources=sources)
 
 
 def plan_of(compiled: Compiled) -> Plan:

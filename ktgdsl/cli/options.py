@@ -35,8 +35,13 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 def overrides(options: argparse.Namespace) -> list[str]:
     """The overrides of a command line, the short forms written out."""
+    return [*options.set, *short_forms(options)]
+
+
+def short_forms(options: argparse.Namespace) -> dict[str, str]:
+    """The short forms of overrides on a command line, such as `--epochs 2`, by what they mean."""
     short = {"epochs": options.epochs, "seed": options.seed, "repeats": options.repeats}
-    return [*options.set, *(f"train.{name}={v}" for name, v in short.items() if v is not None)]
+    return {f"train.{name}={n}": f"--{name} {n}" for name, n in short.items() if n is not None}
 
 
 def add_file_or_resume(parser: argparse.ArgumentParser, what: str) -> None:

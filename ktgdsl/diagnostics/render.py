@@ -97,11 +97,13 @@ def _as_json(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> dict[str,
 
 
 def where(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> str:
-    """`path:line:column`, or as much of it as is known."""
+    """`path:line:column`, or as much of it as is known; of an option only the option."""
     place = _place(diagnostic, sources)
     path = printable(diagnostic.path or "")
     if place is None:
         return path
+    if place[0].option:
+        return printable(place[0].option)
     line, column = place[0].position(place[1].start)
     return f"{path}:{line}:{column}"
 

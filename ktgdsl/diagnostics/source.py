@@ -30,6 +30,8 @@ class Source(NamedTuple):
 
     path: str
     text: str
+    option: str = ""
+    """The option of a command line that the text is from, as it was written; "" for a file."""
 
     def position(self, offset: int) -> Position:
         """The line and column of a character offset."""

@@ -50,7 +50,8 @@ def override(file: File, setting: str, unparsed: frozenset[str] = frozenset()) -
     not called missing.
     """
     left, equals, right = setting.partition("=")
-    source = Source(f"--set {setting}", setting)
+    option = f"--set {setting}"
+    source = Source(option, setting, option)
     if (foreign := not_text(source)) is not None:
         return file, source, (foreign,)
     path_span = Span(source.path, 0, len(left))

@@ -1,5 +1,6 @@
 """`ktgc`: usage, exit codes, and what goes to which stream."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -82,6 +83,21 @@ def test_a_command_line_without_a_verb_gets_the_list_of_verbs(
     assert f"a verb is missing; there are {', '.join(VERBS)}; `ktgc --help` says" in err
 
 
+@pytest.mark.parametrize("verb", ["check", "plan"])
+@pytest.mark.parametrize("option", ["--epochs -1", "--set train.epochs=-1"])
+def test_a_diagnostic_about_an_option_names_it_as_it_was_written(
+    verb: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for style, place in ("full", f" --> {option}\n"), ("concise", f"{option}: error[E302] "):
+        assert cli.main([verb, DML3, *option.split(), "--output-format", style]) == 2
+        out, err = capsys.readouterr()
+        assert place in out + err
+    assert cli.main([verb, DML3, *option.split(), "--output-format", "json"]) == 2
+    out, err = capsys.readouterr()
+    (found,) = json.loads(out + err)
+    assert (found["path"], found["line"], found["column"]) == ("--set train.epochs=-1", 1, 14)
+
+
 def test_a_tilde_that_no_shell_expanded_is_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +150,7 @@ def test_a_bug_of_ours_is_70_and_asks_for_a_report(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("our fault")
 
-    monkeypatch.setattr("ktgdsl.cli.check.compile_file", broken)
+    monkeypatch.setattr("ktgdsl.cli.compiling.compile_file", broken)
     assert cli.main(["check", DML3]) == 70
     err = capsys.readouterr().err
     assert "ZeroDivisionError: our fault" in err
@@ -183,7 +199,7 @@ def test_an_override_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("check", "plan", "run"):
         assert cli.main([verb, DML3, "--epochs", "0"]) == 2
         out, err = capsys.readouterr()
-        assert "--set train.epochs=0" in out + err
+        assert "--> --epochs 0\n" in out + err
 
 
 def test_an_override_of_an_argument_says_how(capsys: pytest.CaptureFixture[str]) -> None:

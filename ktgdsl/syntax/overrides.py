@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
+from ktgdsl.syntax.override_hints import FORMS, fix_of_path
 from ktgdsl.syntax.parse import parse_value
 from ktgdsl.syntax.read import not_text
 from ktgdsl.syntax.tree import (
@@ -26,8 +27,6 @@ from ktgdsl.vocabulary.spelling import closest
 
 _Block = TypeVar("_Block", Block, Node)
 BlockKind = Literal["data", "train", "pretrain", "search"]
-_PATHS = ["data", "train", "pretrain", "search", "phase", "let", "node"]
-_FORMS = "write train.epochs=2, data=digits, data.batch=32, node.a=resnet14 or let.T=4"
 
 
 class _Override(NamedTuple):
@@ -36,6 +35,7 @@ class _Override(NamedTuple):
     path: tuple[str, ...]
     path_span: Span
     value: Value
+    text: str
     unparsed: frozenset[str]
 
 
@@ -62,8 +62,8 @@ def override(file: File, setting: str, unparsed: frozenset[str] = frozenset()) -
     elif not right.strip():
         problem = f"the override of `{left.strip()}` has no value"
     if problem is not None:
-        return file, source, (Diagnostic("E210", problem, path_span, _FORMS),)
-    change = _Override(path, path_span, _value(source, path, left, right), unparsed)
+        return file, source, (Diagnostic("E210", problem, path_span, FORMS),)
+    change = _Override(path, path_span, _value(source, path, left, right), right, unparsed)
     changed = _apply(file, change)
     if changed is None:
         return file, source, ()
@@ -107,16 +107,9 @@ def _apply(file: File, change: _Override) -> File | Diagnostic | None:
                 change.path_span,
                 f"write `{block}.{setting}=NAME({argument}=...)` with all its arguments",
             )
-    text = ".".join(change.path)
-    guess = closest(change.path[0], _PATHS)
-    return Diagnostic(
-        "E210",
-        f"`{text}` is nothing that can be overridden",
-        change.path_span,
-        f"did you mean `{'.'.join((guess, *change.path[1:]))}`?"
-        if guess and guess != change.path[0]
-        else _FORMS,
-    )
+    message = f"`{'.'.join(change.path)}` is nothing that can be overridden"
+    fix = fix_of_path(change.path, change.text, _lets(file), _node_names(file))
+    return Diagnostic("E210", message, change.path_span, fix)
 
 
 def _with(block: _Block, change: _Override, name: str) -> _Block:
@@ -162,8 +155,17 @@ def _phase(file: File, change: _Override, phase: str, name: str) -> File | Diagn
     return _replaced(file, block, _with(block, change, name))
 
 
+def _lets(file: File) -> dict[str, Let]:
+    return {s.name: s for s in file.statements if isinstance(s, Let)}
+
+
+def _node_names(file: File) -> list[str]:
+    nodes = [s for s in file.graph.statements if isinstance(s, Node)] if file.graph else []
+    return [declared.name for node in nodes for declared in node.names]
+
+
 def _let(file: File, change: _Override, name: str) -> File | Diagnostic | None:
-    lets = {s.name: s for s in file.statements if isinstance(s, Let)}
+    lets = _lets(file)
     if name not in lets:
         return _unknown("let", name, lets, change)
     return _replaced(file, lets[name], replace(lets[name], value=change.value))
@@ -173,8 +175,7 @@ def _node(
     file: File, change: _Override, name: str, setting: str | None
 ) -> File | Diagnostic | None:
     graph = file.graph
-    nodes = [s for s in graph.statements if isinstance(s, Node)] if graph else []
-    names = [declared.name for node in nodes for declared in node.names]
+    names = _node_names(file)
     if graph is None or name not in names:
         return _unknown("node", name, names, change)
     statements: list[GraphStatement] = []

@@ -157,10 +157,13 @@ class TestMistakes:
             ("train.seed= ", "the override of `train.seed` has no value", "write", "train.seed"),
             ("trian.epochs=2", "`trian.epochs` is nothing that can be overridden",
              "did you mean `train.epochs`?", "trian.epochs"),
-            ("epochs=2", "`epochs` is nothing that can be overridden", "write", "epochs"),
+            ("epochs=2", "`epochs` is nothing that can be overridden",
+             "did you mean `train.epochs=2`?", "epochs"),
             ("train=2", "`train` is nothing that can be overridden", "write train", "train"),
             ("train.a.b=2", f"`train.a.b` {PART}", "write `train.a=NAME(b=...)`", "train.a.b"),
-            ("graph.a=2", "`graph.a` is nothing that can be overridden", "write", "graph.a"),
+            ("xyzzy=2", "`xyzzy` is nothing that can be overridden", "write train", "xyzzy"),
+            ("graph.a=2", "`graph.a` is nothing that can be overridden",
+             "edges, gates, targets and shares are changed in the file; ", "graph.a"),
             ("let.t=2", "the spec has no let called `t`", "did you mean `T`?", "let.t"),
             ("node.d=resnet8", "the spec has no node called `d`", "there is `a`, `b`, `c`, `p`",
              "node.d"),
@@ -173,6 +176,36 @@ class TestMistakes:
         told, helped, underlined = complaint(BASE, setting)
         assert (told, underlined) == (f"E210 {message}", place)
         assert (helped or "").startswith(fix)
+
+    @pytest.mark.parametrize(
+        ("setting", "fix"),
+        [
+            ("epochs=3", "`train.epochs=3`"),
+            ("epoch=3", "`train.epochs=3`"),
+            ("optimizer=sgd(lr=0.1)", "`train.optimizer=sgd(lr=0.1)`"),
+            ("batch=32", "`data.batch=32`"),
+            ("batch_size=32", "`data.batch=32`"),
+            ("trials=5", "`search.trials=5`"),
+            ("workers=2", "`data.workers=2` or `search.workers=2`"),
+            ("frozen=true", "`node.NAME.frozen=true`"),
+            ("T=4", "`let.T=4`"),
+            ("b=resnet14", "`node.b=resnet14`"),
+        ],
+    )
+    def test_a_name_without_its_block(self, setting: str, fix: str) -> None:
+        _, helped, _ = complaint(BASE, setting)
+        assert helped == f"did you mean {fix}?"
+
+    @pytest.mark.parametrize("path", ["edge.b->a", "b->a", "edge.b.a", "gate.b->a", "target"])
+    def test_edges_are_changed_in_the_file(self, path: str) -> None:
+        where = "edges, gates, targets and shares are changed in the file; a value in them can be "
+        found = complaint(BASE, f"{path}=kl via linear")
+        message = f"E210 `{path}` is nothing that can be overridden"
+        assert found == (message, f"{where}that of `let.T=VALUE`", path)
+        _, without_let, _ = complaint(
+            "graph g { node a = resnet8 target a edge label -> a }", f"{path}=kl"
+        )
+        assert without_let == f"{where}that of `let T = 4`, which let.T=VALUE changes"
 
     def test_an_unknown_setting(self) -> None:
         told = complaint(BASE, "train.epoch=2")

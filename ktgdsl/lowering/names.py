@@ -1,5 +1,6 @@
 """The names of nodes, and which nodes a reference means."""
 
+from ktgdsl.lowering.hints import listed
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import INVALID
@@ -10,6 +11,8 @@ from ktgdsl.vocabulary.refs import NodeRef
 from ktgdsl.vocabulary.spelling import closest
 
 MAX_NODES = 256
+SHOWN_NODES = 8
+"""Nodes that a help text names."""
 
 
 class Names:
@@ -77,7 +80,7 @@ class Names:
             return []
         if name not in self.members:
             guess = closest(name, [*self.members, *([LABEL] if labels else [])])
-            fix = f"did you mean `{guess}`?" if guess else f"`node {name} = resnet8` declares it"
+            fix = f"did you mean `{guess}`?" if guess else self._declared_by(name)
             message = f"there is no node called `{name}`"
             self._resolver.unknown(name, message, reference.span, fix)
             return []
@@ -90,6 +93,17 @@ class Names:
         if isinstance(reference.index, All):
             return members
         return self._element(reference, reference.index, members)
+
+    def _declared_by(self, name: str) -> str:
+        """How a node would be declared that there is not, and which there are."""
+        names = [*self.members]
+        known = listed(names[:SHOWN_NODES])
+        if (more := len(names) - SHOWN_NODES) > 0:
+            known += f" and {more} more"
+        declared = f"`node {name} = resnet8` declares it"
+        return (
+            f"{declared}; there {'are' if len(names) > 1 else 'is'} {known}" if names else declared
+        )
 
     def _element(self, reference: Reference, written: Value, members: list[str]) -> list[str]:
         name = reference.name

@@ -150,7 +150,15 @@ def test_labels_that_a_node_may_be() -> None:
     (found,) = compiled(
         graph("node a = resnet8 target a edge a -> labels edge label -> a")
     ).diagnostics
-    assert found.help == "`node labels = resnet8` declares it"
+    assert found.help == "`node labels = resnet8` declares it; there is `a`"
+
+
+def test_of_many_nodes_the_first_are_named() -> None:
+    names = [f"n{i}" for i in range(11)]
+    nodes = f"node {', '.join(names)} = resnet8 target n0 edge label -> * edge n0 -> xyzzy : kl"
+    (found,) = compiled(graph(nodes)).diagnostics
+    known = ", ".join(f"`{name}`" for name in names[:8])
+    assert found.help == f"`node xyzzy = resnet8` declares it; there are {known} and 3 more"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from ktgdsl.backend import library, networks
 from ktgdsl.backend.heads import answer_by_head
 from ktgdsl.backend.networks import Dropout
+from ktgdsl.backend.own_code_errors import describe_with_place
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.scripted import Scripted
 from ktgdsl.backend.seeds import derive
@@ -96,7 +97,7 @@ def _initialize(network: nn.Module, node: Node, function: str, plan: Plan) -> No
         with torch.no_grad():
             network.eval()(torch.rand(2, *plan.data.shape))
     except Exception as error:  # of the user's code
-        raise _unusable(node, function, f"fails on images: {describe(error)}") from error
+        raise _unusable(node, function, f"fails on images: {describe_with_place(error)}") from error
     network.train()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ktgdsl.backend.own_code_errors import argument_meant, describe_with_place
 from ktgdsl.backend.random_streams import random_stream
 from ktgdsl.backend.user_modules import put_first_on_path, recording_imports
 from ktgdsl.errors import describe
@@ -41,7 +42,10 @@ def call_user_function(path: str, folder: str | None, /, *args: object, **argume
         try:
             return function(*args, **arguments)
         except (Exception, SystemExit) as error:
-            raise UnusableError(f"fails: {describe(error)}") from error
+            direct = error.__traceback__ is not None and error.__traceback__.tb_next is None
+            misspelt = isinstance(error, TypeError) and direct  # raised by the call, not inside it
+            help = argument_meant(function, len(args), [*arguments]) if misspelt else None
+            raise UnusableError(f"fails: {describe_with_place(error)}", help) from error
 
 
 def user_function(path: str, folder: str | None) -> Any:
@@ -63,12 +67,15 @@ def user_function(path: str, folder: str | None) -> Any:
             with random_stream(0):  # a module that draws when it is imported, once in a process
                 loaded = import_module(module)
         except SystemExit as error:
-            raise UnusableError(f"cannot be imported: {describe(error)}", _SCRIPT) from error
+            raise UnusableError(
+                f"cannot be imported: {describe_with_place(error)}", _SCRIPT
+            ) from error
         except Exception as error:
             missing = isinstance(error, ModuleNotFoundError) and error.name == module
             meant = closest(module, _modules(folder)) if missing else None
             help = f'did you mean "{meant}:{name}"?' if meant else where
-            raise UnusableError(f"cannot be imported: {describe(error)}", help) from error
+            problem = f"cannot be imported: {describe_with_place(error)}"
+            raise UnusableError(problem, help) from error
         try:
             return getattr(loaded, name)
         except AttributeError as error:

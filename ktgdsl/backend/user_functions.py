@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ktgdsl.backend.numerics import full
+from ktgdsl.backend.own_code_errors import argument_meant, describe_with_place
 from ktgdsl.backend.user_code import UnusableError, user_function
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import EdgeError, describe
+from ktgdsl.errors import EdgeError
 from ktgdsl.vocabulary.reads import UserFunction
 
 _VALUES = ("source", "destination", "label", "progress")
@@ -51,9 +52,9 @@ class ImportedFunction:
         try:
             parameters.bind(*range(values), **self.arguments)
         except TypeError as error:
-            help = (
-                f"it is called with ({', '.join(_VALUES[:values])}), and its own arguments by name"
-            )
+            meant = argument_meant(self._function, values, [*self.arguments])
+            called = f"({', '.join(_VALUES[:values])}), and its own arguments by name"
+            help = "; ".join([*([meant] if meant else []), f"it is called with {called}"])
             raise self._unusable(f"cannot be called: {error}", help) from error
 
     def __call__(self, *values: object, **arguments: object) -> Any:
@@ -62,7 +63,7 @@ class ImportedFunction:
         try:
             result = self._function(*values, **arguments)
         except (Exception, SystemExit) as error:
-            raise self._unusable(f"fails: {describe(error)}") from error
+            raise self._unusable(f"fails: {describe_with_place(error)}") from error
         if before is not None:
             self._require_unchanged(values, before)
         return result

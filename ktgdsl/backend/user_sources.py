@@ -74,7 +74,7 @@ def _add(module: str, found: dict[str, SourceFile]) -> None:
             continue
         if parent := name.rpartition(".")[0]:
             pending.append(parent)
-        if spec.origin is None or not _is_own(spec.origin):
+        if spec.origin is None or not is_own(spec.origin):
             continue
         path = Path(spec.origin)
         try:
@@ -133,7 +133,7 @@ def _absolute(module: str, level: int, package: str) -> str:
     return ".".join([*parts[: len(parts) - level + 1], module]).strip(".")
 
 
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
     """Whether a module's file is neither installed nor of the standard library nor ktgdsl's."""
     return not _is_installed(file) and Path(file).is_file()
 

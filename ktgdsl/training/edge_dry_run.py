@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from ktgdsl.backend.graph import phase_graphs
+from ktgdsl.backend.own_code_errors import place_in_own_code
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import EdgeError, NodeError, RunError
+from ktgdsl.errors import EdgeError, NodeError, RunError, describe
 from ktgdsl.plan.model import LOGITS, Plan
 from ktgdsl.program.model import Program
 from ktgdsl.program.reads import placeholders_of
@@ -66,7 +67,7 @@ class _Trial(fx.Interpreter):
         except RunError:
             raise
         except Exception as error:
-            problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+            problem = describe(error).partition("\n")[0] + place_in_own_code(error)
             if "network" in n.meta:
                 node = n.meta["network"].node
                 message = f"the network of node `{node}` cannot be read inside: {problem}"

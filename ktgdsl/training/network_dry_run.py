@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parameter import is_lazy
 
 from ktgdsl.backend.heads import FORM as HEADS
+from ktgdsl.backend.own_code_errors import describe_with_place
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.plan.heads import Answer, answers
@@ -242,7 +243,7 @@ def _explained(node: str, problem: str, help: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise _unfit(node, f"{problem}: {type(error).__name__}: {error}", help) from error
+        raise _unfit(node, f"{problem}: {describe_with_place(error)}", help) from error
 
 
 def _copied(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

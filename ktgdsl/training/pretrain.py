@@ -160,7 +160,7 @@ def _train(
             replace(
                 each,
                 message=f"pre-training of node {name}: {each.message}",
-                subject=each.subject and Subject(name),
+                subject=Subject(name) if each.subject and not each.subject.block else each.subject,
             )
             for each in error.diagnostics
         ) from error

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ktgdsl.backend.networks import StagedNetwork
+from ktgdsl.backend.own_code_errors import describe_with_place, place_in_own_code
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import EdgeError, NodeError, RunError, describe
 from ktgdsl.plan.gate_expressions import gate_calls
@@ -45,7 +46,7 @@ def _forward_error(
     node = next((name for name in foreign if id(networks[name]) in called), None)
     if node is None:
         return None
-    message = f"the network of node `{node}` fails: {describe(error)}"
+    message = f"the network of node `{node}` fails: {describe_with_place(error)}"
     return NodeError(node, Diagnostic("E505", message))
 
 
@@ -61,6 +62,7 @@ def _backward_error(error: BaseException, plan: Plan, foreign: list[str]) -> Run
     modules = {frame.f_globals.get("__name__") for frame in frames}
     candidates: dict[str, tuple[str, RunError]] = {}
     problem = f"fails in the backward pass: {describe(error)}".partition("\n")[0]
+    problem += place_in_own_code(error)
     for name in foreign:
         function = str(plan.graph.networks[name].network.arguments.get("function", ""))
         message = f"the network of node `{name}` {problem}"

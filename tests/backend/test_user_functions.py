@@ -194,7 +194,13 @@ def test_what_cannot_be_called_is_an_error_of_its_edge(folder: Path) -> None:
         built('edge b -> a : python("ownloss:squared", wrong=1)', folder)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.help is not None
-    assert "(source, destination, label)" in diagnostic.help
+    assert diagnostic.help == (
+        "it has `weight`; it is called with (source, destination, label), and its own arguments "
+        "by name"
+    )
+    with pytest.raises(EdgeError) as caught:
+        built('edge b -> a : python("ownloss:squared", wieght=1)', folder)
+    assert str(caught.value.diagnostics[0].help).startswith("did you mean `weight`?")
 
 
 def test_checking_and_planning_run_nothing_of_the_users(folder: Path) -> None:

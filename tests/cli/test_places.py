@@ -111,7 +111,10 @@ def test_a_run_that_keeps_nothing_says_so(folder: Path, capsys: pytest.CaptureFi
 def test_a_gate_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = SPEC.format(network=NET, gate='python("places_own:late")')
     (folder / "own.ktg").write_text(text)
-    message = "error[E505]: python(\"places_own:late\") of edge b -> a fails: KeyError: 'bank'\n"
+    message = (
+        "error[E505]: python(\"places_own:late\") of edge b -> a fails: KeyError: 'bank' "
+        "(places_own.py:18, in late)\n"
+    )
     said = refused(capsys, "run", "own.ktg", "--out", "r")
     assert message in said
     assert "--> own.ktg:6:5\n" in said
@@ -126,7 +129,8 @@ def test_a_network_that_fails_in_a_step(folder: Path, capsys: pytest.CaptureFixt
     network = 'python("places_own:Full", calls=20)'
     (folder / "own.ktg").write_text(SPEC.format(network=network, gate="linear"))
     said = refused(capsys, "run", "own.ktg", "--set", "train.epochs=20")
-    assert "error[E505]: the network of node `b` fails: ValueError: the bank is full\n" in said
+    message = "error[E505]: the network of node `b` fails: ValueError: the bank is full"
+    assert f"{message} (places_own.py:13, in forward)\n" in said
     assert "--> own.ktg:3:14\n" in said
 
 
@@ -171,3 +175,16 @@ def test_a_row_of_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["table", ".", "--device", "cpu", "--quiet"]) == 1
     said = capsys.readouterr()
     assert "own.ktg:3:14" in said.out + said.err
+
+
+def test_data_of_ones_own_that_fail(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "places_data.py").write_text("def boom(split):\n    raise ValueError('my own bug')\n")
+    text = SPEC.format(network=NET, gate="linear")
+    (folder / "own.ktg").write_text(text.replace("data digits", 'data python("places_data:boom")'))
+    message = 'error[E508]: the data python("places_data:boom") fails: ValueError: my own bug'
+    said = refused(capsys, "run", "own.ktg")
+    assert f"{message} (places_data.py:2, in boom)\n" in said
+    assert "--> own.ktg:8:6\n" in said
+    (folder / "own.ktg").write_text(text)
+    assert main(["run", "own.ktg", "--set", 'data=python("places_data:boom")']) == 2
+    assert message in capsys.readouterr().err

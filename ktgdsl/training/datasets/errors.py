@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
 from ktgdsl.errors import RunError, warn
 
 
@@ -13,8 +14,9 @@ class UnreadableError(Exception):
 
 
 def data_error(message: str, help: str | None = None, path: Path | None = None) -> RunError:
-    """The RunError E508 with that message."""
-    return RunError.single("E508", message, help=help, path=path)
+    """The RunError E508 with that message; without a file at fault it is about the data block."""
+    where, subject = (None, Subject(block="data")) if path is None else (str(path), None)
+    return RunError([Diagnostic("E508", message, help=help, path=where, subject=subject)])
 
 
 def warn_of_transparency(what: str, example: str) -> None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ktgdsl.backend.own_code_errors import place_in_own_code
 from ktgdsl.backend.user_code import UnusableError, call_user_function
-from ktgdsl.errors import RunError
+from ktgdsl.errors import RunError, describe
 from ktgdsl.plan.heads import ClassNames
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets import memory
@@ -57,7 +58,11 @@ def _part(data: DataPlan, split: str) -> tuple[ImageSet, ClassNames | None]:
             name = f'the Dataset of python("{function}") for "{split}"'
             return images_of_dataset(result, name, data), _class_names(result, data.labels)
     except (TypeError, ValueError, UnreadableError) as error:
-        raise error_of(f'for "{split}": {error}') from error
+        raise error_of(f'for "{split}": {error}{place_in_own_code(error)}') from error
+    except Exception as error:  # of a Dataset's `__len__`, say
+        if isinstance(error, RunError) or not (place := place_in_own_code(error)):
+            raise
+        raise error_of(f'fails for "{split}": {describe(error)}{place}') from error
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
 
 
@@ -66,9 +71,11 @@ def _arrays(image: Any, label: Any, names: Sequence[str]) -> ImageSet:
     if image.ndim and len(image) == 0:
         raise ValueError("there are no samples")
     if image.ndim != 4 or image.shape[1] not in CHANNELS:
+        is_last = image.ndim == 4 and image.shape[3] in CHANNELS
+        fix = ": `np.moveaxis(images, 3, 1)` puts the channels first" if is_last else ""
         raise ValueError(
             f"the images have the shape {tuple(image.shape)}, not (samples, channels, height, "
-            "width) with one channel or three"
+            f"width) with one channel or three{fix}"
         )
     try:
         image = as_pixels(image)

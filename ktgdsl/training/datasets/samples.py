@@ -115,7 +115,10 @@ def image_tensor(image: Any, channels: int | None = None) -> Tensor:
     elif tensor.ndim == 3 and isinstance(image, np.ndarray) and tensor.shape[2] in CHANNELS:
         tensor = tensor.permute(2, 0, 1)
     if tensor.ndim != 3 or tensor.shape[0] not in CHANNELS:
-        raise UnreadableError(f"it has the shape {shape}, not {axes} with one channel or three")
+        is_last = tensor.ndim == 3 and tensor.shape[2] in CHANNELS
+        fix = ": `image.permute(2, 0, 1)` puts the channels first" if is_last else ""
+        problem = f"it has the shape {shape}, not {axes} with one channel or three{fix}"
+        raise UnreadableError(problem)
     return as_pixels(tensor).contiguous()
 
 

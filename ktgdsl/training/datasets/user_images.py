@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Subset
 
+from ktgdsl.backend.own_code_errors import describe_with_place
 from ktgdsl.backend.seeds import derive
-from ktgdsl.errors import describe, warn
+from ktgdsl.errors import warn
 from ktgdsl.training.datasets.errors import UnreadableError, warn_of_transparency
 from ktgdsl.training.datasets.image_headers import GREY
 from ktgdsl.training.datasets.image_set import LazyImages
@@ -154,7 +155,8 @@ class UserImages(LazyImages):
         try:
             sample = self._dataset[index]
         except Exception as error:
-            raise UnreadableError(f"sample {index} cannot be read ({describe(error)})") from error
+            problem = f"sample {index} cannot be read: {describe_with_place(error)}"
+            raise UnreadableError(problem) from error
         try:
             return parts_of(sample, self._labels)
         except UnreadableError as error:

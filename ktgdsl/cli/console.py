@@ -110,7 +110,10 @@ def showing_warnings(style: "Style") -> Iterator[None]:
 
 
 def exit_code(diagnostics: "Sequence[Diagnostic]") -> int:
-    """Usage when all errors are about overrides, which are part of the command line."""
+    """Usage when all errors have their place in overrides, which are part of the command line.
+
+    An error about a file, such as one that an override names, is not about the command line.
+    """
     errors = [each for each in diagnostics if each.severity == "error"]
     if not errors:
         return FINE

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ktgdsl.backend.normalization import normalize_inputs
 from ktgdsl.backend.user_code import UnusableError
+from ktgdsl.extras import EXTRAS, how_to_install
 from ktgdsl.vocabulary.spelling import closest
 
 AUXILIARY = frozenset({"googlenet", "inception_v3"})
@@ -105,7 +106,8 @@ def _library(module: str, package: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise UnusableError(f"cannot be made: {error}", f"pip install {package}") from error
+        help = how_to_install(package) if package in EXTRAS else f"pip install {package}"
+        raise UnusableError(f"cannot be made: {error}", help) from error
 
 
 def _require_known(name: str, known: Iterable[str], library: str) -> None:

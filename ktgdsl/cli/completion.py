@@ -1,10 +1,10 @@
 """`ktgc completion`: prints the script that completes command lines in a shell."""
 
 import argparse
-import sys
 
-from ktgdsl.cli.console import AT_FAULT, FINE, print_file, print_text
+from ktgdsl.cli.console import FINE, print_file
 from ktgdsl.cli.parser import actions_of_verbs, parser
+from ktgdsl.extras import missing
 
 PATHS = {"A", "B", "DIR", "FILE", "SPEC", "SPEC|RUN"}
 """The names in help texts of arguments that are paths."""
@@ -19,10 +19,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the script: it completes verbs, options, choices, and paths where one belongs."""
     try:
         import shtab
-    except ImportError:
-        message = "ktgc: completion needs shtab: pip install shtab, or ktgdsl with [completion]"
-        print_text(message, sys.stderr)
-        return AT_FAULT
+    except ImportError as error:
+        raise missing("completion", "completion", error) from None
     whole = parser()
     for action in actions_of_verbs(whole):
         if action.metavar in PATHS:

@@ -5,7 +5,8 @@ import sys
 from importlib.util import find_spec
 
 import ktgdsl
-from ktgdsl.cli.console import AT_FAULT, FINE, print_text, usage_error
+from ktgdsl.cli.console import FINE, usage_error
+from ktgdsl.extras import missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         return usage_error("lsp", "an editor starts it; grammar/editors says how each is set up")
     if find_spec("pygls") is None:
-        message = "ktgc: lsp needs pygls: pip install pygls, or ktgdsl with [lsp]"
-        print_text(message, sys.stderr)
-        return AT_FAULT
+        raise missing("the language server", "lsp")
     from ktgdsl.editor.server import serve  # which takes a second
 
     serve(str(ktgdsl.__version__), options.root, pedantic=options.pedantic)

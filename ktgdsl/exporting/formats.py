@@ -15,6 +15,7 @@ from ktgdsl.backend.weights import MEAN, STD, metadata_of
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import NodeError, RunError
 from ktgdsl.exporting.trained_node import TrainedNode
+from ktgdsl.extras import missing
 
 TOLERANCE = 1e-4
 """By how much outputs may differ from the network's, relative to the largest of them."""
@@ -32,9 +33,7 @@ def onnx_file(node: TrainedNode) -> bytes:
         import onnxruntime
         import onnxscript  # noqa: F401  (torch needs it)
     except ImportError as error:
-        help = "pip install onnx onnxscript onnxruntime, or ktgdsl with [onnx]"
-        message = f"the export to ONNX needs the package {error.name}"
-        raise RunError.single("E504", message, help=help) from None
+        raise missing("the export to ONNX", "onnx", error) from None
     names = [*node.outputs]
     with _reporting(node, "ONNX"):
         program = torch.onnx.export(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.errors import RunError
+from ktgdsl.extras import missing
 from ktgdsl.report.table import TableReport, our_accuracy, published_accuracy
 from ktgdsl.tables.comparison import Sample
 from ktgdsl.tables.model import Row
@@ -37,10 +38,7 @@ class Bar(NamedTuple):
 def require_matplotlib() -> None:
     """Raises RunError (E504) when matplotlib, an extra, is not installed."""
     if find_spec("matplotlib") is None:
-        help = "install it by `pip install matplotlib`"
-        raise RunError(
-            [Diagnostic("E504", "a chart needs matplotlib, which is missing", help=help)]
-        )
+        raise missing("a chart", "plot")
 
 
 def draw(report: TableReport, path: Path) -> None:

@@ -9,6 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ktgdsl.errors import RunError
+from ktgdsl.extras import missing
 from ktgdsl.searching.folder import SearchFolder
 
 HOST = "127.0.0.1"
@@ -40,9 +41,7 @@ def dashboard_server(folder: SearchFolder, port: int) -> WSGIServer:
     try:
         from optuna_dashboard import wsgi
     except ImportError as error:
-        message = f"the dashboard needs the package {error.name}"
-        help = "pip install optuna-dashboard, or ktgdsl with [dashboard]"
-        raise RunError.single("E504", message, help=help) from None
+        raise missing("the dashboard", "dashboard", error) from None
     application = reading_only(wsgi(JournalStorage(ReadJournal(str(folder.journal)))))
     try:
         return make_server(HOST, port, application, _Server, _QuietHandler)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import torch
 
 from ktgdsl.errors import RunError
+from ktgdsl.extras import missing
 from ktgdsl.searching.workers.threads import cores, threads_per_worker
 from ktgdsl.searching.workers.worker_handle import Engine
 from ktgdsl.searching.workers.worker_process import LocalEngine
@@ -89,10 +90,7 @@ def open_engine(name: EngineName, gpus_per_worker: float | None = None) -> Itera
     try:
         from ktgdsl.searching.ray.engine import ray_engine
     except ImportError as error:
-        message = f"the engine ray needs ray, which cannot be imported: {error}"
-        raise RunError.single(
-            "E504", message, help="pip install ray, or ktgdsl with [ray]"
-        ) from None
+        raise missing("the engine ray", "ray", error) from None
     with ray_engine(gpus_per_worker) as engine:
         yield engine
 

@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from ktgdsl.files import write_atomic
 from ktgdsl.tracking.logged_run import LoggedRun, Row, State
@@ -16,8 +15,6 @@ _FIRST = ("epoch", "phase")
 
 class CsvSink(Sink):
     """CSV files; needs no library."""
-
-    package: ClassVar[str] = ""
 
     def begin(self, run: LoggedRun) -> Writer:
         """Write the file anew, but for a trial that goes on."""

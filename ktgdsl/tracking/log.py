@@ -5,7 +5,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import Self
 
-from ktgdsl.errors import RunError, describe
+from ktgdsl.errors import describe
+from ktgdsl.extras import missing
 from ktgdsl.report.formatting import one_line
 from ktgdsl.searching.events import Event as SearchEvent
 from ktgdsl.searching.events import SearchStarted
@@ -91,9 +92,4 @@ def _sink(tool: str) -> Sink:
     try:
         return make()
     except ImportError as error:
-        package = getattr(make, "package")  # noqa: B009
-        raise RunError.single(
-            "E504",
-            f"logging to {tool} needs {package}, which cannot be imported: {error}",
-            help=f"pip install {package}, or ktgdsl with [{tool}]",
-        ) from None
+        raise missing(f"logging to {tool}", tool, error) from None

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ktgdsl.tracking.known_runs import KnownRun, known_run, note_run
 from ktgdsl.tracking.logged_run import Group, LoggedRun, Row, State
@@ -29,8 +29,6 @@ _Item = TypeVar("_Item")
 
 class MlflowSink(Sink):
     """MLflow, configured by its own variables, such as $MLFLOW_TRACKING_URI."""
-
-    package: ClassVar[str] = "mlflow-skinny"
 
     def __init__(self) -> None:
         # By default a server that is away is asked for minutes, in which nothing is trained.

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 from ktgdsl.tracking.logged_run import LoggedRun, Row, State
 
@@ -29,9 +28,6 @@ class Writer(ABC):
 
 class Sink(ABC):
     """A tracking tool. Making one raises ImportError where its library is missing."""
-
-    package: ClassVar[str]
-    """The package to install; also the name of the extra."""
 
     @abstractmethod
     def begin(self, run: LoggedRun) -> Writer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import Any
 
 from ktgdsl.tracking.logged_run import LoggedRun, Row, State
 from ktgdsl.tracking.sink import Sink, Writer
@@ -12,8 +12,6 @@ FOLDER = "tensorboard"
 
 class TensorboardSink(Sink):
     """The writer is that of `torch.utils.tensorboard`."""
-
-    package: ClassVar[str] = "tensorboard"
 
     def __init__(self) -> None:
         import torch.utils.tensorboard  # noqa: F401 (fails before the training, not after it)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 from ktgdsl.errors import RunError
@@ -18,8 +18,6 @@ PROJECT = "ktgdsl"
 
 class WandbSink(Sink):
     """Weights & Biases, configured by its own variables, such as $WANDB_MODE=offline."""
-
-    package: ClassVar[str] = "wandb"
 
     def __init__(self) -> None:
         """Raises RunError (E504) where it would ask for a key, which nobody may be there to type"""

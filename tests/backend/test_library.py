@@ -282,7 +282,7 @@ def test_without_timm_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     message, help = refused(plan_of("timm", name="resnet18", pretrained=False))
     assert message.startswith('the network timm("resnet18") of node `a` cannot be made: ')
     assert "timm" in message.partition("made: ")[2]
-    assert help == "pip install timm"
+    assert help == "pip install timm, or ktgdsl with [timm]"
 
 
 def test_timm_is_told_the_classes_and_the_channels(monkeypatch: pytest.MonkeyPatch) -> None:

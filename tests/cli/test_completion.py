@@ -57,4 +57,6 @@ def test_without_the_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["completion", "bash"]) == 1
-    assert "completion needs shtab: pip install shtab" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "error[E504]: completion needs shtab, which is not installed" in err
+    assert "help: pip install shtab, or ktgdsl with [completion]" in err

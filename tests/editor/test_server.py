@@ -204,7 +204,10 @@ def test_where_pygls_is_missing(
     monkeypatch.setitem(sys.modules, "pygls", None)
     monkeypatch.setattr("sys.stdin", StringIO())
     assert cli.main(["lsp"]) == 1
-    assert "lsp needs pygls: pip install pygls, or ktgdsl with [lsp]" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error[E504]: the language server needs pygls, which is not installed\n"
+        "help: pip install pygls, or ktgdsl with [lsp]\n"
+    )
 
 
 @pytest.mark.slow

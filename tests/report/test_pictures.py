@@ -399,8 +399,8 @@ class TestCommand:
         out = tmp_path / "x.png"
         assert cli.main(["graph", written(tmp_path, TWO), "-o", str(out)]) == 1
         err = capsys.readouterr().err
-        assert "error[E504]: a PNG is drawn by matplotlib, which is not installed" in err
-        assert "-o x.svg" in err
+        assert "error[E504]: a PNG needs matplotlib, which is not installed" in err
+        assert "help: pip install matplotlib, or ktgdsl with [plot]; or write an SVG, " in err
         assert not out.exists()
 
     @pytest.mark.parametrize("name", ["x.pdf", "x", "svg"])

@@ -34,7 +34,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         pass
     (diagnostic,) = raised.value.diagnostics
     assert diagnostic.code == "E504"
-    assert diagnostic.message.startswith("the engine ray needs ray, which cannot be imported: ")
+    assert diagnostic.message.startswith("the engine ray needs ray, which is not installed: ")
     assert diagnostic.help == "pip install ray, or ktgdsl with [ray]"
 
 

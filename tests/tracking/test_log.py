@@ -11,7 +11,6 @@ import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import KtgWarning, RunError
 from ktgdsl.tracking import log, outbox
-from ktgdsl.tracking.csv_sink import CsvSink
 from ktgdsl.tracking.log import TOOLS, Log, log_to
 from ktgdsl.tracking.logged_run import LoggedRun, Row, State
 from ktgdsl.tracking.outbox import Outbox
@@ -99,8 +98,6 @@ def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(tmp_path: Path) 
 
 class Told(Sink, Writer):
     """A tool that only remembers, and is away at times."""
-
-    package = "told"
 
     def __init__(self) -> None:
         self.away = False
@@ -229,16 +226,15 @@ def test_a_tool_that_is_missing_is_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(_: object) -> None:
-        raise ImportError("No module named 'it'")
+        raise ModuleNotFoundError("No module named 'it'")
 
-    monkeypatch.setattr(CsvSink, "__init__", missing)
-    monkeypatch.setattr(CsvSink, "package", "some-package")
-    with pytest.raises(RunError, match="needs some-package"):
-        log_to("csv")
+    monkeypatch.setattr("ktgdsl.tracking.mlflow_sink.MlflowSink.__init__", missing)
+    with pytest.raises(RunError, match="logging to mlflow needs mlflow-skinny, which is not "):
+        log_to("mlflow")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "g.ktg").write_text("graph g { node a = resnet8 target a edge label -> a }")
-    assert cli.main(["run", "g.ktg", "--log", "csv"]) == 1
-    assert "pip install some-package" in capsys.readouterr().err
+    assert cli.main(["run", "g.ktg", "--log", "mlflow"]) == 1
+    assert "pip install mlflow-skinny, or ktgdsl with [mlflow]" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ktgdsl.diagnostics.render import printable_lines
-from ktgdsl.errors import RunError
+from ktgdsl.extras import missing
 from ktgdsl.report.page.blocks import Page
 from ktgdsl.report.page.figures import DARK
 
@@ -20,11 +20,7 @@ TAB = 4
 def require_jinja() -> None:
     """Raises RunError (E504) when Jinja, an extra, is not installed."""
     if find_spec("jinja2") is None:
-        raise RunError.single(
-            "E504",
-            "a report needs Jinja, which is missing",
-            help="install it by `pip install jinja2`",
-        )
+        raise missing("a report", "report")
 
 
 def html(page: Page) -> str:

@@ -3,8 +3,7 @@
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import KtgError
+from ktgdsl.extras import missing
 from ktgdsl.report.pictures.shapes import (
     Box,
     Circle,
@@ -24,13 +23,12 @@ _PIXELS = 2  # to a point
 
 
 def png(drawing: Drawing) -> bytes:
-    """The bytes of a PNG file. Raises KtgError (E504) where there is no matplotlib."""
+    """The bytes of a PNG file. Raises RunError (E504) where there is no matplotlib."""
     try:
         from matplotlib.figure import Figure
-    except ImportError:
-        message = "a PNG is drawn by matplotlib, which is not installed"
-        fix = "`pip install matplotlib`, or write an SVG, which needs nothing: `-o x.svg`"
-        raise KtgError([Diagnostic("E504", message, help=fix)]) from None
+    except ImportError as error:
+        instead = "write an SVG, which needs nothing: `-o x.svg`"
+        raise missing("a PNG", "plot", error, instead=instead) from None
     size = drawing.width / _POINTS, drawing.height / _POINTS
     figure = Figure(figsize=size)
     axes = figure.add_axes((0, 0, 1, 1))

@@ -20,6 +20,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from ktgdsl.errors import RunError
+from ktgdsl.extras import missing
 
 LOCK_NAMESPACE = 0x6B7467  # "ktg"
 """The first number of our advisory locks; the second is that of a study, or 0 for the tables."""
@@ -102,11 +103,7 @@ def database_url(address: str) -> URL:
         message = f"processes share a search in a PostgreSQL database, not in one of `{kind}`"
         raise database_error(message, f"{_EXAMPLE}; one machine's search needs no database")
     if find_spec("psycopg") is None:
-        raise RunError.single(
-            "E504",
-            "a search in a PostgreSQL database needs psycopg, which is not installed",
-            help='pip install "psycopg[binary]", or ktgdsl with [postgres]',
-        )
+        raise missing("a search in a PostgreSQL database", "postgres")
     return url.set(drivername="postgresql+psycopg")
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ktgdsl.errors import RunError, describe
+from ktgdsl.extras import how_to_install, needs
 from ktgdsl.plan.model import DataPlan
 from ktgdsl.training.datasets.checksums import (
     UNPACKED,
@@ -158,8 +159,7 @@ def _read_idx(file: Path, largest: tuple[int, ...]) -> tuple[Tensor, str]:
 def svhn(data: DataPlan) -> DataSet:
     """SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat` in the root. Needs scipy."""
     if find_spec("scipy") is None:
-        message = "the data set `svhn` is in MATLAB's format, which needs the package scipy"
-        raise data_error(message, "`pip install scipy`")
+        raise data_error(needs("the data set `svhn`", "svhn"), how_to_install("svhn"))
     kind = _torchvision().SVHN
     root = data_root(data)
     files = {split: kind.split_list[split][1] for split in ("train", "test")}

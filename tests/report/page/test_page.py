@@ -307,7 +307,7 @@ def test_without_jinja_the_message_says_what_to_install(
     monkeypatch.setattr("ktgdsl.report.page.render.find_spec", lambda name: None)
     assert cli.main(["report", "nowhere"]) == 1
     assert "E504" in (shown := capsys.readouterr().err)
-    assert "pip install jinja2" in shown
+    assert "pip install jinja2, or ktgdsl with [report]" in shown
 
 
 def test_a_page_goes_to_html(capsys: pytest.CaptureFixture[str]) -> None:

@@ -310,4 +310,4 @@ class TestSvhn:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(torchvision_sets, "find_spec", lambda name: None)
-        assert "needs the package scipy" in error_of(data_of("svhn", tmp_path, 12, 5)).message
+        assert "needs scipy, which is not" in error_of(data_of("svhn", tmp_path, 12, 5)).message

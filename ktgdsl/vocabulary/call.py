@@ -18,6 +18,8 @@ _ONE_OF_SEVERAL_WORDS = frozenset(
     {"on", "by", "std", "connector", "margin", "norm", "buffers", "labels"}
 )
 """The arguments called so take a word such as `logits`; all others that are text, a string."""
+_WRITTEN_BARE = {"python": "function", "torchvision": "name", "timm": "name"}
+"""The argument of a word that people write without its name: `python("nets:small", width=8)`."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t"})
 
 
@@ -41,8 +43,9 @@ class Call(Data):
     arguments: dict[str, JsonValue] = {}
 
     def __str__(self) -> str:
+        bare = _WRITTEN_BARE.get(self.name)
         arguments = ", ".join(
-            f"{name}={self._argument(name, value)}"
+            self._argument(name, value) if name == bare else f"{name}={self._argument(name, value)}"
             for name, value in self.arguments.items()
             if value is not None
         )

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 class TestMeasured:
     def test_a_spec(self, capsys: pytest.CaptureFixture[str]) -> None:
         found = benched([alone(), "--repeats", "2", "--epochs", "3"], capsys)
-        assert found["networks"] == {"a": 'python(function="nets:linear")'}
+        assert found["networks"] == {"a": 'python("nets:linear")'}
         assert (found["batch_images"], found["image_shape"], found["edges"]) == (16, [1, 8, 8], 1)
         assert found["flop_per_step"] == 4 * 16 * 640
         assert found["machine"]["precision"] == "fp32"
@@ -75,7 +75,7 @@ class TestMeasured:
         """
         found = benched([written("kd.ktg", text)], capsys)
         before, after = found["prediction"]["parts"]
-        assert before["what"] == 'pre-training of t (python(function="nets:wide"))'
+        assert before["what"] == 'pre-training of t (python("nets:wide"))'
         assert (before["count"], before["epochs_each"]) == (3, 4)
         assert (after["what"], after["count"]) == ("training", 3)
         assert found["frozen"] == ["t"]

@@ -204,7 +204,7 @@ class TestSettings:
             "wrn(depth=16, widen=2, dropout=0.3, stride=1)",
             "wrn(depth=16, widen=2, dropout=0, stride=1)",
             "resnet(depth=14, stride=2)",
-            'python(function="nets.small:make", width=8, act="relu", at=[10%, 2])',
+            'python("nets.small:make", width=8, act="relu", at=[10%, 2])',
         ]
 
 

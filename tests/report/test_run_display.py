@@ -211,7 +211,7 @@ def test_own_data_are_named_by_their_function() -> None:
     data = of_digits.data.model_copy(update={"source": source})
     started = RunStarted(of_digits.model_copy(update={"data": data}), FOLDER, "cpu")
     plain_run_listener(lines.append)(started)
-    assert 'on python(function="mine:load", n=3), cpu, into runs/tiny' in lines[0]
+    assert 'on python("mine:load", n=3), cpu, into runs/tiny' in lines[0]
 
 
 def test_where_pre_trained_weights_come_from_is_written() -> None:

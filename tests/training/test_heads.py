@@ -414,9 +414,7 @@ class TestRun:
         evaluation = ktgdsl.evaluate(finished.folder, ["b", "u"], device="cpu")
         text = evaluation_text(evaluation, ["b"], 100)
         first, _, *lines = text.splitlines()
-        assert first.startswith(
-            'full on the test split of python(function="heads_of_tests:images"): '
-        )
+        assert first.startswith('full on the test split of python("heads_of_tests:images"): ')
         assert "19 samples of size, 19 samples of tone, seed 0" in first
         assert [line.split()[0] for line in lines[1:5]] == ["b", "b.size", "b.tone", "u"]
         assert "b.tone by class" in lines

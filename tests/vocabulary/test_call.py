@@ -136,13 +136,13 @@ def test_arguments_that_are_one_of_several_words_have_names_of_their_own() -> No
     ("kind", "text", "expected"),
     [
         ("network", "resnet8", "resnet(depth=8, stride=1)"),
-        ("network", 'torchvision("resnet18")', 'torchvision(name="resnet18")'),
+        ("network", 'torchvision("resnet18")', 'torchvision("resnet18")'),
         ("network", "ema(p[*])", "ema(of=p[*], decay=0.999, warmup=true, buffers=own)"),
         ("network", "ensemble(h, combine=gated(h[0].stem))",
          "ensemble(members=[h], combine=gated(by=h[0].stem), on=logits, others=false, "
          "detach=true)"),
         ("network", 'python("m:f", on="logits", low=-1.0, at=[1%, 2])',
-         'python(function="m:f", on="logits", low=-1, at=[1%, 2])'),
+         'python("m:f", on="logits", low=-1, at=[1%, 2])'),
         ("loss", "kl(T=4)", "kl(T=4, scale=16)"),
         ("loss", "mse", "mse(on=logits)"),
         ("loss", 'fsp("stage2")', "fsp(with=stage2)"),
@@ -162,7 +162,7 @@ def test_what_is_shown(kind: str, text: str, expected: str) -> None:
 
 def test_text_is_shown_with_its_escapes() -> None:
     call = Call(name="python", arguments={"function": "m:f", "name": 'a "b" \\ c\td\n'})
-    assert str(call) == r'python(function="m:f", name="a \"b\" \\ c\td\n")'
+    assert str(call) == r'python("m:f", name="a \"b\" \\ c\td\n")'
 
 
 def test_what_is_not_given_is_not_shown() -> None:

@@ -124,7 +124,7 @@ class TestNetworks:
              "wrn(depth=28, widen=2, dropout=0, stride=2)"),
             (networks.Wrn(depth=28, widen=2, dropout=0.3).call(),
              "wrn(depth=28, widen=2, dropout=0.3, stride=1)"),
-            (foreign_networks.PythonNetwork(function="m:f").call(), 'python(function="m:f")'),
+            (foreign_networks.PythonNetwork(function="m:f").call(), 'python("m:f")'),
         ],
     )  # fmt: skip
     def test_shortest(self, call: Call, short: str) -> None:

@@ -131,7 +131,12 @@ class SearchProgress:
     @property
     def counts(self) -> list[str]:
         """How many trials are in which state, in words."""
-        counts = {"running": len(self.running), **dict.fromkeys(STATES, 0), **self.ended}
+        return [f"{len(self.running)} running", *self.ended_counts]
+
+    @property
+    def ended_counts(self) -> list[str]:
+        """How many trials that are over are in which state, in words."""
+        counts = {**dict.fromkeys(STATES, 0), **self.ended}
         return [f"{number} {state}" for state, number in counts.items()]
 
     @property

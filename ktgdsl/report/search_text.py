@@ -143,7 +143,8 @@ def _trial_line(progress: SearchProgress, ended: TrialEnded) -> str:
     value = "" if ended.value is None else f" at {ended.value:.2f} %"
     why = one_line(ended.reason) if ended.reason else str(ended.standing or "")
     reason = f": {why}" if why else ""
-    cells = [f"{progress.done}/{progress.total} trials", *progress.counts]
+    # One ends before the worker's next begins, so nearly every line would have one too few running.
+    cells = [f"{progress.done}/{progress.total} trials", *progress.ended_counts]
     cells.append(f"trial {ended.trial} {ended.state} after epoch {ended.epochs}{value}{reason}")
     return "  ".join([*cells, *_left(progress)])
 

@@ -561,15 +561,11 @@ def test_plain_lines() -> None:
     listen(CheckStarted("all gates through", 7, 1, 2))
     assert lines == [
         "tiny: 4 trials of up to 8 epochs for a on digits, 2 workers, into runs/tiny",
-        "1/4 trials  0 running  1 pruned  0 complete  0 failed  "
-        "trial 0 pruned after epoch 2 at 60.00 %",
-        "2/4 trials  0 running  2 pruned  0 complete  0 failed  "
-        "trial 1 pruned after epoch 1 at 40.00 %",
-        "3/4 trials  0 running  3 pruned  0 complete  0 failed  "
-        "trial 2 pruned after epoch 1 at 45.00 %",
+        "1/4 trials  1 pruned  0 complete  0 failed  trial 0 pruned after epoch 2 at 60.00 %",
+        "2/4 trials  2 pruned  0 complete  0 failed  trial 1 pruned after epoch 1 at 40.00 %",
+        "3/4 trials  3 pruned  0 complete  0 failed  trial 2 pruned after epoch 1 at 45.00 %",
         "warning: attempt 1 was lost with its worker, trial 3: exit code -9",
-        "4/4 trials  0 running  3 pruned  1 complete  0 failed  "
-        "trial 3 complete after epoch 8 at 81.25 %",
+        "4/4 trials  3 pruned  1 complete  0 failed  trial 3 complete after epoch 8 at 81.25 %",
         "new best: 81.25 %, trial 3: label -> a; b -> a via correct; a -> b via linear",
         "the trials are over, 2 trainings to judge the result",
     ]
@@ -603,7 +599,7 @@ def test_plain_lines_of_a_search_that_goes_on_and_of_a_failure() -> None:
     assert lines == [
         "tiny: 5 trials of up to 8 epochs for a on digits, 1 worker, into runs/tiny, "
         "going on after 1 trial",
-        "2/5 trials  0 running  1 pruned  0 complete  1 failed  "
+        "2/5 trials  1 pruned  0 complete  1 failed  "
         "trial 1 failed after epoch 0: diverged: the loss is nan",
     ]
 
@@ -621,8 +617,7 @@ def test_counts_are_told_before_the_result_is_judged() -> None:
     assert len(lines) == 5
     assert lines[-3:] == [
         "warning: the space has no further graph: 3 of 500 trials could be made",
-        "3/3 trials  0 running  3 pruned  0 complete  0 failed  "
-        "trial 2 pruned after epoch 1 at 50.00 %",
+        "3/3 trials  3 pruned  0 complete  0 failed  trial 2 pruned after epoch 1 at 50.00 %",
         "the trials are over, 2 trainings to judge the result",
     ]
 
@@ -659,7 +654,7 @@ def test_many_trials_are_few_lines_and_one_look_at_each_event() -> None:
         for event in trial(number, [50.0]):
             listen(event)
     assert len(lines) == 4  # the first line, after 0 and 1 s, and the last trial
-    assert lines[-1].startswith("1500/1500 trials  0 running  1500 pruned")
+    assert lines[-1].startswith("1500/1500 trials  1500 pruned")
     assert looks < 4 * 1500
 
 

@@ -56,4 +56,6 @@ def argument_meant(function: Any, values: int, names: list[str]) -> str | None:
         return None
     if meant := closest(unknown, [name for name in known if name not in names]):
         return f"did you mean `{meant}`?"
-    return f"it has {', '.join(f'`{name}`' for name in known)}" if known else "it has none"
+    if not known:
+        return "it has no arguments of its own"
+    return f"it has {', '.join(f'`{name}`' for name in known)}"

@@ -75,4 +75,6 @@ def test_a_misspelt_argument(folder: Path) -> None:
 def test_arguments_that_no_signature_tells() -> None:
     assert argument_meant(dict, 0, ["widht"]) is None
     assert argument_meant(lambda **more: more, 0, ["widht"]) is None
-    assert argument_meant(import_module("math").sqrt, 1, ["base"]) == "it has none"
+    assert (
+        argument_meant(import_module("math").sqrt, 1, ["base"]) == "it has no arguments of its own"
+    )

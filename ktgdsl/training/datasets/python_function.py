@@ -57,25 +57,28 @@ def _part(data: DataPlan, split: str) -> tuple[ImageSet, ClassNames | None]:
         ):
             name = f'the Dataset of python("{function}") for "{split}"'
             return images_of_dataset(result, name, data), _class_names(result, data.labels)
-    except (TypeError, ValueError, UnreadableError) as error:
-        raise error_of(f'for "{split}": {error}{place_in_own_code(error)}') from error
-    except Exception as error:  # of a Dataset's `__len__`, say
-        if isinstance(error, RunError) or not (place := place_in_own_code(error)):
-            raise
-        raise error_of(f'fails for "{split}": {describe(error)}{place}') from error
+    except RunError:
+        raise
+    except Exception as error:
+        if place := place_in_own_code(error):  # a Dataset's `__len__`, say
+            raise error_of(f'fails for "{split}": {describe(error)}{place}', None) from error
+        if isinstance(error, TypeError | ValueError | UnreadableError):
+            raise error_of(f'for "{split}": {error}') from error
+        raise
     raise error_of(f'gives a {type(result).__name__} for "{split}"')
 
 
 def _arrays(image: Any, label: Any, names: Sequence[str]) -> ImageSet:
+    fix = "images.permute(0, 3, 1, 2)" if isinstance(image, Tensor) else "np.moveaxis(images, 3, 1)"
     image = as_tensor(image)
     if image.ndim and len(image) == 0:
         raise ValueError("there are no samples")
     if image.ndim != 4 or image.shape[1] not in CHANNELS:
         is_last = image.ndim == 4 and image.shape[3] in CHANNELS
-        fix = ": `np.moveaxis(images, 3, 1)` puts the channels first" if is_last else ""
+        help = f": `{fix}` puts the channels first" if is_last else ""
         raise ValueError(
             f"the images have the shape {tuple(image.shape)}, not (samples, channels, height, "
-            f"width) with one channel or three{fix}"
+            f"width) with one channel or three{help}"
         )
     try:
         image = as_pixels(image)

@@ -74,9 +74,14 @@ def _replacement(bad: BadText, line: int) -> list[Token]:
 
 
 def _read_modes(tokens: list[Token]) -> None:
-    """Make a name of `train` where it is a mode, as in `mode = train`."""
+    """Make a name of `train` where it is a mode, as in `mode = train`.
+
+    On a line of its own with a brace after it, it is a block, and what is before it unfinished.
+    """
     for i in [i for i, token in enumerate(tokens) if token.type == "TRAIN"]:
-        if not starts_line(tokens, i) and tokens[i - 1].type in _BEFORE_A_WORD:
+        has_brace = i + 1 < len(tokens) and tokens[i + 1].type == "LBRACE"
+        starts_block = i == 0 or (has_brace and starts_line(tokens, i))
+        if not starts_block and tokens[i - 1].type in _BEFORE_A_WORD:
             tokens[i] = tokens[i].update(type="NAME")
 
 

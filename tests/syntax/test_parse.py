@@ -481,8 +481,9 @@ def test_a_thousand_errors_are_enough() -> None:
         assert diagnostics[-1].code == "E003"
 
 
-def test_train_is_a_word_where_a_value_is_assigned() -> None:
-    text = "graph g {\n  node t = resnet8 { mode = train }\n}\ntrain { epochs = 3 }\n"
+@pytest.mark.parametrize("gap", [" ", "\n    "])
+def test_train_is_a_word_where_a_value_is_assigned(gap: str) -> None:
+    text = f"graph g {{\n  node t = resnet8 {{ mode ={gap}train }}\n}}\ntrain {{ epochs = 3 }}\n"
     file, diagnostics = parse(Source("text", text))
     assert diagnostics == ()
     assert file is not None
@@ -491,4 +492,12 @@ def test_train_is_a_word_where_a_value_is_assigned() -> None:
     assert isinstance(node, Node)
     assert isinstance(node.settings[0].value, CallExpression)
     assert node.settings[0].value.name == "train"
+    assert file.block("train") is not None
+
+
+def test_a_train_block_follows_a_value_that_is_missing() -> None:
+    text = "graph g {\n  node t = resnet8 { mode =\ntrain { epochs = 3 }\n"
+    file, diagnostics = parse(Source("text", text))
+    assert [each.code for each in diagnostics] == ["E103", "E103"]
+    assert file is not None
     assert file.block("train") is not None

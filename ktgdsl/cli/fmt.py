@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ktgdsl.cli.console import AT_FAULT, FINE, print_diagnostics, print_file, print_text
 from ktgdsl.cli.options import add_output_format
+from ktgdsl.cli.spec_files import spec_files
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
 from ktgdsl.files import write_atomic
@@ -17,7 +18,12 @@ from ktgdsl.syntax.read import read
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec; - formats standard input")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a spec; - formats standard input; a folder: all specs in it",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="only say which files would change")
     how.add_argument("--diff", action="store_true", help="only show what would change")
@@ -28,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """With --check or --diff a file that would change is at fault, and none is written."""
     only_look = options.check or options.diff
     code = FINE
-    for path in options.files:
+    for path in spec_files(options.files):
         result = _format(path)
         problems = list(result.diagnostics)
         if path == "-" and not only_look and result.text is not None:

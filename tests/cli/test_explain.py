@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from ktgdsl.cli import main as cli
+from ktgdsl.cli.explain import SHIPPED
 from ktgdsl.report.explain import explain, overview
+from tests.paths import ROOT
 
 
 def test_a_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +31,26 @@ def test_nothing_like_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", "xyzzy"]) == 1
     told = "ktgc: nothing is called `xyzzy`; `ktgc explain` lists what there is\n"
     assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("kd", "`ktgc init --template kd` writes a spec of that name and specs/kd.ktg of the "
+         "project is a spec; did you mean `kl(T=4)`?"),
+        ("dml", "`ktgc init --template dml` writes a spec of that name; did you mean `kl`?"),
+        ("own", "`ktgc init --template own` writes a spec of that name"),
+        ("vanilla.ktg", "specs/vanilla.ktg of the project is a spec"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_spec(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", name]) == 1
+    message = f"ktgc: nothing is called `{name}` in the language, but {told}\n"
+    assert capsys.readouterr() == ("", message)
+
+
+def test_the_specs_of_the_project_are_known() -> None:
+    assert sorted(SHIPPED) == sorted(path.stem for path in (ROOT / "specs").glob("*.ktg"))
 
 
 def test_loads_neither_torch_nor_optuna_nor_rich() -> None:

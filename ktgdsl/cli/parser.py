@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -81,7 +81,17 @@ class _SafeParser(argparse.ArgumentParser):
 
 
 class _Parser(_SafeParser):
-    """Says of a misspelt verb which one was probably meant."""
+    """Says of a misspelt verb, or an option before it, which one was probably meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Like the base class, which would complain of a missing verb before a wrong option."""
+        first = args[0].partition("=")[0] if args else ""
+        known = self._option_string_actions
+        if first.startswith("-") and not any(each.startswith(first) for each in known):
+            guess = _closest(first, known)
+            fix = f"did you mean `{guess}`?" if guess else "options of a verb stand behind it"
+            self.error(f"unrecognized arguments: {args[0]}; {fix}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the complaint, with what was meant where a verb is misspelt, and exit."""
@@ -97,6 +107,13 @@ class _Parser(_SafeParser):
             verbs = ", ".join(VERBS)
             message = f"a verb is missing; there are {verbs}; `ktgc --help` says what each does"
         super().error(message)
+
+
+def _closest(option: str, known: Collection[str]) -> str | None:
+    """The option that was probably meant by one that there is not."""
+    from ktgdsl.vocabulary.spelling import closest  # only a mistake needs it
+
+    return closest(option, known)
 
 
 class _VerbParser(_SafeParser):
@@ -119,10 +136,8 @@ class _VerbParser(_SafeParser):
 
     def _meant(self, unknown: Sequence[str]) -> str:
         """What to write instead of options that there are not; "" where none of them is one."""
-        from ktgdsl.vocabulary.spelling import closest  # only a mistake needs it
-
         words = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-        guesses = [closest(word, self._option_string_actions) for word in words]
+        guesses = [_closest(word, self._option_string_actions) for word in words]
         if meant := [f"`{guess}`" for guess in dict.fromkeys(guesses) if guess is not None]:
             return f"; did you mean {' and '.join(meant)}?"
         return f"; `{self.prog} --help` lists the options" if words else ""

@@ -62,6 +62,8 @@ def test_a_misspelt_verb(verb: str, told: str, capsys: pytest.CaptureFixture[str
         ),
         ("check a.ktg --xyzzy", "--xyzzy; `ktgc check --help` lists the options"),
         ("runs a b", "b"),
+        ("--versoin", "--versoin; did you mean `--version`?"),
+        ("--epochs=3 run a.ktg", "--epochs=3; options of a verb stand behind it"),
     ],
 )
 def test_a_misspelt_option(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -28,11 +29,11 @@ def net(classes, width=4):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_with_bugs", raising=False)
     (tmp_path / "own_with_bugs.py").write_text(CODE)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("own_with_bugs", None)
 
 
 def problem(folder: Path, name: str, **arguments: object) -> tuple[str, str | None]:

@@ -51,7 +51,7 @@ def _change(random: Random, content: Any) -> None:
         case 5 if isinstance(parent[key], int | float) and abs(parent[key]) < 2**64:
             parent[key] *= random.choice((-1, 0, 2, 1.5, 10**30))
         case _:
-            parent[key] = random.choice(_VALUES)
+            parent[key] = copy.deepcopy(random.choice(_VALUES))
 
 
 def changed(random: Random, content: Any) -> str:

@@ -13,6 +13,9 @@ from ktgdsl.training.result import RunResult
 from ktgdsl.training.run_files import folder_error, reporting_read_errors
 from ktgdsl.training.run_folder import open_run_folder, require_result_of
 
+MAX_EPOCHS = 10**12
+"""More than any training has: what is larger is damaged, and no axis can show it."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, allow_inf_nan=False)
@@ -47,8 +50,8 @@ class EpochRecord(_Record):
 
     __pydantic_extra__: dict[str, Any]
 
-    repeat: int = Field(ge=1)
-    epoch: int = Field(ge=1)
+    repeat: int = Field(ge=1, le=MAX_EPOCHS)
+    epoch: int = Field(ge=1, le=MAX_EPOCHS)
     node: str
     phase: str | None = None
     loss: float | None

@@ -65,6 +65,13 @@ def test_phases_are_marked_and_a_node_is_drawn_where_it_is_computed(tmp_path: Pa
     assert [len(piece) for piece in accuracy.series[1].pieces] == [3]
 
 
+def test_an_epoch_that_no_training_has_is_damage(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", TWO_REPEATS)
+    run.metrics.write_text(run.metrics.read_text().replace('"epoch": 2', f'"epoch": {10**400}'))
+    with pytest.raises(RunError, match=r"line \d of .* is damaged"):
+        charts(tmp_path / "run")
+
+
 def test_phases_that_end_early_by_the_repeat_are_not_marked(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"a": [[1.0, 2.0, 3.0]] * 2, "b": [[1.0] * 3] * 2}, PHASES)
     lines = run.metrics.read_text().splitlines(keepends=True)

@@ -157,6 +157,7 @@ def readers(root: Path, *, searches: bool = True) -> Iterator[Reader]:
     yield from _of_caches(root)
     if searches:
         yield from _of_searches(root)
+        yield from _of_kept_networks(root)
 
 
 def _of_runs(root: Path) -> Iterator[Reader]:
@@ -330,6 +331,22 @@ def _of_searches(root: Path) -> Iterator[Reader]:
     file = state_path(trial, 0).relative_to(trial).as_posix()
     assert resumed(trial) == "USED"  # it is whole
     yield Reader("search: checkpoint of a trial", trial, file, resumed)
+
+
+def _of_kept_networks(root: Path) -> Iterator[Reader]:
+    """The folder of a trial whose networks a real search has kept, evaluated."""
+    searched = root / "keeps"
+    space = sound(SPACE.replace("trials = 6", "trials = 2"))
+    ktgdsl.search(space, out=searched, workers=1, device="cpu")
+    (trial,) = (searched / "kept").iterdir()
+    evaluation = _evaluation(trial)
+    for file in ("plan.json", "environment.json", "result.json", "nodes/a.safetensors"):
+        yield Reader(
+            f"eval of kept networks: {file}",
+            trial,
+            file,
+            lambda folder: _as_before(_evaluation(folder), evaluation),
+        )
 
 
 def main() -> int:

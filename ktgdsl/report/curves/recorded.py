@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,9 @@ from ktgdsl.training.run_folder import open_run_folder, require_result_of
 MAX_EPOCHS = 10**12
 """More than any training has: what is larger is damaged, and no axis can show it."""
 
+Value = Annotated[float, Field(ge=-1e300, le=1e300)]
+"""A number that an axis can show; no training in float32 or below has a larger one."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, allow_inf_nan=False)
@@ -24,15 +27,15 @@ class _Record(BaseModel):
 class EdgeRecord(_Record):
     """An edge over an epoch: its mean loss a step, and the share of samples with an open gate."""
 
-    loss: float
-    open: float
+    loss: Value
+    open: Value
 
 
 class HeadRecord(_Record):
     """A head of a node that has several: its accuracies in percent."""
 
-    test_accuracy: float | None = None
-    validation_accuracy: float | None = None
+    test_accuracy: Value | None = None
+    validation_accuracy: Value | None = None
 
     @property
     def evaluated(self) -> float | None:
@@ -54,10 +57,10 @@ class EpochRecord(_Record):
     epoch: int = Field(ge=1, le=MAX_EPOCHS)
     node: str
     phase: str | None = None
-    loss: float | None
-    accuracy: float | None
-    test_accuracy: float | None = None
-    validation_accuracy: float | None = None
+    loss: Value | None
+    accuracy: Value | None
+    test_accuracy: Value | None = None
+    validation_accuracy: Value | None = None
     edges: dict[str, EdgeRecord]
     heads: dict[str, HeadRecord] = {}
 

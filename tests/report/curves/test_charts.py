@@ -65,9 +65,15 @@ def test_phases_are_marked_and_a_node_is_drawn_where_it_is_computed(tmp_path: Pa
     assert [len(piece) for piece in accuracy.series[1].pieces] == [3]
 
 
-def test_an_epoch_that_no_training_has_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [('"epoch": 2', f'"epoch": {10**400}'), ('"test_accuracy": 70', '"test_accuracy": 1e308')],
+)
+def test_a_number_that_no_training_has_is_damage(tmp_path: Path, whole: str, damaged: str) -> None:
     run = write_run(tmp_path / "run", TWO_REPEATS)
-    run.metrics.write_text(run.metrics.read_text().replace('"epoch": 2', f'"epoch": {10**400}'))
+    text = run.metrics.read_text()
+    assert whole in text
+    run.metrics.write_text(text.replace(whole, damaged))
     with pytest.raises(RunError, match=r"line \d of .* is damaged"):
         charts(tmp_path / "run")
 

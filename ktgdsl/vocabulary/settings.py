@@ -45,8 +45,9 @@ class NodeSettings(Parameters):
         str | None,
         Field(description='where it is trained, such as "cuda:1"; the run\'s unless given'),
     ] = None
+    # Pydantic copies the list. With `list` as factory every start would parse its signature.
     heads: Annotated[list[Head], AfterValidator(without_repeats)] = Field(
-        default_factory=list,
+        default=[],
         description="the labels that it answers where samples have several, such as `[colour, "
         "shape]`, in the order of its outputs",
     )
@@ -207,8 +208,9 @@ class TrainSettings(Parameters):
         default_factory=Never.model_construct,
         description="when to end early, by the validation split; also of phases that do not say it",
     )
+    # Like `heads`, copied by pydantic.
     metrics: list[Metric] = Field(
-        default_factory=list,
+        default=[],
         description="measured besides the accuracy after each epoch: `top5`, the top-5 accuracy; "
         "`f1`, the mean F1 of the classes; `ece`, the expected calibration error; `miou`, the mean "
         "intersection over union of the classes, with masks in any case",

@@ -126,24 +126,8 @@ def resume_as(rank: int, count: int, folder: Path, out: Path) -> None:
 
 def stopped(rank: int, count: int, folder: Path, plan: str, out: Path) -> None:
     """Run a plan as one of `count` processes; SIGTERM reaches the last alone, in step 4."""
-
-    def terminate(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, terminate)
-    group_stop.LOOK_INTERVAL = 0.0
-    took = EpochMeter.update
-
-    def update(meter: EpochMeter, output: Output, label: Tensor, k: int) -> None:
-        took(meter, output, label, k)
-        if k == 4 and rank == count - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with _group(rank, count, folder), patch.object(EpochMeter, "update", update):
-        try:
-            run(Plan.from_json(plan), out=out)
-        except RunInterrupted as interrupt:
-            (folder / f"{rank}.txt").write_text(f"{interrupt.epoch} {interrupt.step}")
+    with _group(rank, count, folder):
+        _run_until_sigterm(rank, count, folder, plan, out)
 
 
 def stopped_and_resumed(rank: int, count: int, folder: Path, plan: str) -> None:
@@ -151,6 +135,14 @@ def stopped_and_resumed(rank: int, count: int, folder: Path, plan: str) -> None:
 
     Then go on with it, and run it whole.
     """
+    with _group(rank, count, folder):
+        _run_until_sigterm(rank, count, folder, plan, folder / "stopped")
+        resume(folder / "stopped")
+        run(Plan.from_json(plan), out=folder / "whole")
+
+
+def _run_until_sigterm(rank: int, count: int, folder: Path, plan: str, out: Path) -> None:
+    """Run a plan in a group; write where it was interrupted to a file of this process."""
 
     def terminate(*_: object) -> None:
         raise KeyboardInterrupt
@@ -164,11 +156,8 @@ def stopped_and_resumed(rank: int, count: int, folder: Path, plan: str) -> None:
         if k == 4 and rank == count - 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with _group(rank, count, folder):
-        with patch.object(EpochMeter, "update", updated):
-            try:
-                run(Plan.from_json(plan), out=folder / "stopped")
-            except RunInterrupted as interrupt:
-                (folder / f"{rank}.txt").write_text(f"{interrupt.epoch} {interrupt.step}")
-        resume(folder / "stopped")
-        run(Plan.from_json(plan), out=folder / "whole")
+    with patch.object(EpochMeter, "update", updated):
+        try:
+            run(Plan.from_json(plan), out=out)
+        except RunInterrupted as interrupt:
+            (folder / f"{rank}.txt").write_text(f"{interrupt.epoch} {interrupt.step}")

@@ -6,7 +6,6 @@ from ktgdsl.lowering.draft import Draft, DraftContext
 from ktgdsl.lowering.edge_pairs import EdgeTable, Pair
 from ktgdsl.lowering.endpoints import EndpointPattern
 from ktgdsl.lowering.heads import head_at, labels_of
-from ktgdsl.lowering.hints import listed
 from ktgdsl.plan.gate_expressions import gate_calls
 from ktgdsl.plan.model import LOGITS, DataPlan, Endpoint, Labels, NodeOutput, Term
 from ktgdsl.syntax.tree import File
@@ -14,7 +13,7 @@ from ktgdsl.vocabulary.gates import Gate
 from ktgdsl.vocabulary.losses import Loss
 from ktgdsl.vocabulary.reads import Read, SourceKind
 from ktgdsl.vocabulary.registry import entry_of
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, listed
 
 _OWN = "python"
 """The word of networks and data that are code of the user's."""

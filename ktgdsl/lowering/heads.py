@@ -1,9 +1,8 @@
 """The heads of the nodes of a draft, and the labels that they answer."""
 
 from ktgdsl.lowering.draft import Draft
-from ktgdsl.lowering.hints import listed
 from ktgdsl.plan.model import LABEL, LOGITS, Endpoint, Labels, NodeOutput, tap_of
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, listed, there_are
 
 
 def declared_heads(draft: Draft) -> dict[str, tuple[str, ...]]:
@@ -71,5 +70,5 @@ def unknown_head(draft: Draft, node: str, path: str) -> tuple[str, str] | None:
         return None
     guess = closest(path, list(heads))
     there = [f"{node}.{each}" for each in heads]
-    fix = f"there {'are' if len(there) > 1 else 'is'} {listed(there)}" if there else "leave it out"
+    fix = there_are(there) if there else "leave it out"
     return f"`{node}` has no head `{path}`", f"did you mean `{node}.{guess}`?" if guess else fix

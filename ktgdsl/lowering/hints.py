@@ -1,7 +1,7 @@
 """Help texts of diagnostics: what to write instead of an unknown value, word or setting."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from ktgdsl.syntax.unparse import Unparser
 from ktgdsl.vocabulary.entry import Entry, Parameters, Percentage, alternatives
 from ktgdsl.vocabulary.networks import suggest_shorthand
 from ktgdsl.vocabulary.registry import entries, kinds_of, words
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, listed, there_are
 from ktgdsl.vocabulary.synonyms import arguments_of_synonym, word_of_synonym
 
 TORCHVISION = 'a network of torchvision is written `torchvision("vgg16")`'
@@ -26,17 +26,11 @@ _NOT_OURS = ("resnet18", "resnet34", "resnet101")
 """Networks of torchvision that look like short forms of ours, with depths that ours lack."""
 
 
-def listed(names: Sequence[str] | Mapping[str, object]) -> str:
-    """Names in a sentence."""
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def such_as(kind: str) -> str:
     """A phrase that lists some words of a kind."""
     if kind == "network":
         return "such as `resnet8` or `wrn16_2`"
-    names = entries(kind)
-    return f"there {'is' if len(names) == 1 else 'are'} {listed(names)}"
+    return there_are(entries(kind))
 
 
 def for_value(value: Value, kind: str) -> str:

@@ -1,6 +1,5 @@
 """The names of nodes, and which nodes a reference means."""
 
-from ktgdsl.lowering.hints import listed
 from ktgdsl.lowering.pydantic_errors import quoted
 from ktgdsl.lowering.resolve import Resolver
 from ktgdsl.lowering.values import INVALID
@@ -8,7 +7,7 @@ from ktgdsl.plan.model import LABEL
 from ktgdsl.syntax.tree import All, Declared, Reference, Value
 from ktgdsl.vocabulary.entry import as_whole_number
 from ktgdsl.vocabulary.refs import NodeRef
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, there_are
 
 MAX_NODES = 256
 SHOWN_NODES = 8
@@ -97,13 +96,12 @@ class Names:
     def _declared_by(self, name: str) -> str:
         """How a node would be declared that there is not, and which there are."""
         names = [*self.members]
-        known = listed(names[:SHOWN_NODES])
-        if (more := len(names) - SHOWN_NODES) > 0:
-            known += f" and {more} more"
         declared = f"`node {name} = resnet8` declares it"
-        return (
-            f"{declared}; there {'are' if len(names) > 1 else 'is'} {known}" if names else declared
-        )
+        if not names:
+            return declared
+        more = len(names) - SHOWN_NODES
+        known = there_are(names[:SHOWN_NODES]) + (f" and {more} more" if more > 0 else "")
+        return f"{declared}; {known}"
 
     def _element(self, reference: Reference, written: Value, members: list[str]) -> list[str]:
         name = reference.name

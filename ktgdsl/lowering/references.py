@@ -21,7 +21,7 @@ from ktgdsl.vocabulary.refs import (
     PhaseRef,
     Tap,
 )
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, there_are
 
 _KINDS = {
     Node: "node",
@@ -146,7 +146,8 @@ class ReferenceResolver(Scope):
             return None
         if self.phases is not None and value.name not in self.phases:
             guess = closest(value.name, list(self.phases))
-            fix = f"`phase {value.name} {{ learn = [a] }}` declares it"
+            declared = f"`phase {value.name} {{ learn = [a] }}` declares it"
+            fix = f"{declared}; {there_are(self.phases)}" if self.phases else declared
             message = f"there is no phase called `{value.name}`"
             self.unknown(
                 value.name, message, value.span, f"did you mean `{guess}`?" if guess else fix

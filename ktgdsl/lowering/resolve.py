@@ -6,7 +6,6 @@ from dataclasses import replace
 from ktgdsl.diagnostics.source import Span
 from ktgdsl.lowering import hints
 from ktgdsl.lowering.bind import Binder, P
-from ktgdsl.lowering.hints import listed
 from ktgdsl.lowering.named_values import (
     NamedValue,
     with_article,
@@ -27,6 +26,7 @@ from ktgdsl.vocabulary.entry import Entry
 from ktgdsl.vocabulary.installed import InstalledWord, installed_words
 from ktgdsl.vocabulary.networks import expand_shorthand
 from ktgdsl.vocabulary.registry import entry, kinds_of
+from ktgdsl.vocabulary.spelling import listed
 from ktgdsl.vocabulary.synonyms import word_of_synonym
 
 _spell = Unparser().value

@@ -1,6 +1,5 @@
 """`search` and `resume`: find the best graph of a space, with all files in a folder."""
 
-import errno
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,10 +32,7 @@ from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.identity import Identity, identify
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.resume_checks import changes_to_resume, resume_entries
-from ktgdsl.training.run_files import FolderPath, folder_error, named_folder
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""The errors of writing to a full disk."""
+from ktgdsl.training.run_files import FULL, FolderPath, folder_error, named_folder
 
 
 def search(

@@ -1,6 +1,6 @@
 """Overrides from the command line: `train.epochs=2` put into the tree before it is checked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeVar
 
@@ -23,7 +23,7 @@ from ktgdsl.syntax.tree import (
     String,
     Value,
 )
-from ktgdsl.vocabulary.spelling import closest
+from ktgdsl.vocabulary.spelling import closest, there_are
 
 _Block = TypeVar("_Block", Block, Node)
 BlockKind = Literal["data", "train", "pretrain", "search"]
@@ -151,7 +151,7 @@ def _phase(file: File, change: _Override, phase: str, name: str) -> File | Diagn
     }
     block = phases.get(phase)
     if block is None:
-        return _unknown("phase", phase, phases, change)
+        return _unknown("phase", phase, [*reversed(phases)], change)
     return _replaced(file, block, _with(block, change, name))
 
 
@@ -208,10 +208,10 @@ def _split(node: Node, name: str) -> list[Node]:
     return [replace(node, names=tuple(group)) for group in groups if group]
 
 
-def _unknown(kind: str, name: str, names: Iterable[str], change: _Override) -> Diagnostic | None:
+def _unknown(kind: str, name: str, names: Collection[str], change: _Override) -> Diagnostic | None:
     if name in change.unparsed:
         return None
     guess = closest(name.partition("[")[0], list(names))
-    known = f"there is {', '.join(f'`{n}`' for n in names)}" if names else None
+    known = there_are(names) if names else None
     fix = f"did you mean `{guess}`?" if guess else known
     return Diagnostic("E210", f"the spec has no {kind} called `{name}`", change.path_span, fix)

@@ -1,5 +1,6 @@
 """Reads and writes the files of runs and searches: atomically, and failures as RunErrors (E502)."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,9 @@ from ktgdsl.files import expand_home, write_atomic
 
 FolderPath = str | os.PathLike[str]
 """A path of a folder; a result of a run or search stands for that of its folder."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system calls a full disk, a used up quota, and a file that is too large."""
 
 _SHOWN_PATH = 200
 """Characters of a path that are shown of one that is too long."""
@@ -59,11 +63,16 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise folder_error(
-            path,
-            f"cannot write {path}: {reason}",
-            "make room or choose another place; what was kept before is intact",
-        ) from error
+        message = f"cannot write {path}: {reason}"
+        raise folder_error(path, message, _remedy(error, path)) from error
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    """What to do about a file or folder at `path` that cannot be written."""
+    if isinstance(error, FileNotFoundError):
+        return f"there is no folder {path.parent}; was it deleted or moved?"
+    first = "make room or choose another place" if error.errno in FULL else "choose another place"
+    return f"{first}; what was kept before is intact"
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -1,6 +1,6 @@
-"""Misspelt names: what was probably meant."""
+"""Names in help texts: the one that was probably meant, and which there are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
 def closest(word: str, candidates: Collection[str], cutoff: float = 0.6) -> str | None:
@@ -15,3 +15,13 @@ def closest(word: str, candidates: Collection[str], cutoff: float = 0.6) -> str 
         return folded[word.casefold()]
     matches = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
     return folded[matches[0]] if matches else None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def there_are(names: Collection[str]) -> str:
+    """Which names there are, at least one, as part of a sentence."""
+    return f"there {'is' if len(names) == 1 else 'are'} {listed(names)}"

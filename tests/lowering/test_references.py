@@ -114,7 +114,10 @@ class TestValues:
         ("text", "help_"),
         [
             ("during(distill)", "did you mean `distil`?"),
-            ("during(hints, xyzzy)", "`phase xyzzy { learn = [a] }` declares it"),
+            (
+                "during(hints, xyzzy)",
+                "`phase xyzzy { learn = [a] }` declares it; there are `hints`, `distil`",
+            ),
         ],
     )
     def test_a_phase_that_there_is_not(self, text: str, help_: str) -> None:
@@ -218,7 +221,7 @@ class TestSpecs:
             (spec(network="ensemble(members=a)"), "E301 a list is needed here, even of one", "a",
              "such as `[a, b]`"),
             (spec(gate="during(x)"), "E201 there is no phase called `x`", "x",
-             "`phase x { learn = [a] }` declares it"),
+             "`phase x { learn = [a] }` declares it; there are `hints`, `distil`"),
             (spec(gate="during(hint)"), "E201 there is no phase called `hint`", "hint",
              "did you mean `hints`?"),
             (spec(gate='during("hints")'), "E301 a phase is needed here", '"hints"',

@@ -165,7 +165,7 @@ class TestMistakes:
             ("graph.a=2", "`graph.a` is nothing that can be overridden",
              "edges, gates, targets and shares are changed in the file; ", "graph.a"),
             ("let.t=2", "the spec has no let called `t`", "did you mean `T`?", "let.t"),
-            ("node.d=resnet8", "the spec has no node called `d`", "there is `a`, `b`, `c`, `p`",
+            ("node.d=resnet8", "the spec has no node called `d`", "there are `a`, `b`, `c`, `p`",
              "node.d"),
             ("node.p[0]=resnet8", "the spec has no node called `p[0]`", "did you mean `p`?",
              "node.p[0]"),

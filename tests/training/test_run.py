@@ -712,6 +712,19 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(tmp_path: Path) -> 
     assert not (tmp_path / "r").exists()
 
 
+def test_a_run_whose_folder_is_deleted_says_that_it_is_gone(tmp_path: Path) -> None:
+    def delete(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            shutil.rmtree(tmp_path / "r", ignore_errors=True)
+
+    with pytest.raises(RunError) as error:
+        run(pair(epochs=2), out=tmp_path / "r", device="cpu", listener=delete)
+    assert code(error) == "E502"
+    assert error.value.diagnostics[0].help == (
+        f"there is no folder {tmp_path / 'r'}; was it deleted or moved?"
+    )
+
+
 # The networks
 
 

@@ -26,6 +26,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import torch
+from safetensors.torch import load_file
+
 import ktgdsl
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching import search_run
@@ -244,9 +247,21 @@ def killed_search(trials: int, owners: int, kills: int, folder: Path, seed: int 
 
 
 def assert_equal_searches(one: Path, other: Path) -> None:
-    """Require the same trials with the same values, and the same best graph."""
+    """Require the same trials with the same values, best graph and networks that are kept."""
     assert rows(one) == rows(other)
     assert (one / "best.ktg").read_bytes() == (other / "best.ktg").read_bytes()
+    kept, others = networks(one), networks(other)
+    assert kept.keys() == others.keys()
+    for name, states in kept.items():
+        assert states.keys() == others[name].keys(), name
+        for key, value in states.items():
+            assert torch.equal(value, others[name][key]), (name, key)
+
+
+def networks(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """The state of each network that a search has kept, by its file."""
+    files = sorted((folder / "kept").rglob("*.safetensors"))
+    return {file.relative_to(folder).as_posix(): load_file(file) for file in files}
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -3,8 +3,8 @@
 A real Ray of a head and two nodes on this machine trains a search of two workers. SIGKILL gets, at
 random moments, actors or the processes that train for them, whole nodes, which others replace, the
 owner, and the head. After the last two the search is resumed, after the head on a new cluster. In
-the end it has to be equal to one on this machine's own processes that nobody disturbed, and nothing
-may be left of its processes.
+the end it has to be equal to one on this machine's own processes that nobody disturbed, with the
+networks that it keeps, and nothing may be left of its processes.
 """
 
 import argparse
@@ -24,12 +24,15 @@ from unittest.mock import patch
 from ktgdsl.cli.main import main as ktgc
 from ktgdsl.searching import search_run
 from ktgdsl.searching.workers.pool import Pool
-from tests.faults.kills import SPACE, assert_equal_searches
+from tests.faults.kills import SPACE, assert_equal_searches, networks
 from tests.faults.soak import children
 from tests.forked import Forked
 
 MARK = "KTGDSL_RAY_KILLS"
 """The variable that all processes of the cluster have in their environment."""
+
+KEPT = 4
+"""The trials whose networks are kept."""
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
@@ -117,7 +120,8 @@ def killed_search(
     Each life of an owner ends with its own death or that of the head.
     """
     space, out, log = folder / "space.ktg", folder / "s", folder / "log.txt"
-    space.write_text(SPACE.replace("epochs = 4", "epochs = 12") % trials)
+    text = SPACE.replace("epochs = 4", "epochs = 12").replace("trials", f"keep = {KEPT}  trials")
+    space.write_text(text % trials)
     draw = random.Random(seed)
     code = Forked(own, space, folder / "whole", "local", output=log).wait(1200)
     assert code == 0, log.read_text()
@@ -159,9 +163,11 @@ def killed_search(
     finally:
         cluster.close()
     assert_equal_searches(out, folder / "whole")
+    assert len(networks(out)) == 2 * KEPT
     return (
         f"a search of {trials} trials with Ray: {kills} kills of workers, {nodes} of nodes, "
-        f"{owners} of owners, {heads} of heads (over after {max(seconds):.0f} s at most), all equal"
+        f"{owners} of owners, {heads} of heads (over after {max(seconds):.0f} s at most), "
+        f"all equal, with the networks of {KEPT} trials"
     )
 
 

@@ -13,13 +13,13 @@ from ktgdsl.searching.events import (
     CheckDone,
     CheckReported,
     CheckStarted,
+    EarlierTrial,
     Event,
     Exhausted,
     FrontReached,
-    Past,
     SearchStarted,
+    SearchWarning,
     TrialEnded,
-    TrialNoted,
     TrialReported,
     TrialStarted,
     WorkerLost,
@@ -107,7 +107,7 @@ class SearchProgress:
         self.rungs = {rung: RungCounts() for rung in self.started.rungs}
         confirm = self.plan.search.confirm if self.plan.search else 0
         self.checks_total = 2 * max(1, confirm) + min(FINALISTS, self.total) * confirm
-        for trial in self.started.past:
+        for trial in self.started.earlier:
             self._count_earlier(trial)
 
     @property
@@ -197,13 +197,13 @@ class SearchProgress:
             case WorkerLost():
                 self.lost += 1
                 self.warning = lost_text(event, is_check=bool(self.checks))
-            case TrialNoted():
+            case SearchWarning():
                 self.warning = one_line(event.text)
             case Exhausted():
                 self.total = event.found
                 self.warning = exhausted_text(event.found, event.trials)
 
-    def _count_earlier(self, trial: Past) -> None:
+    def _count_earlier(self, trial: EarlierTrial) -> None:
         """Count a trial from before the resume."""
         last = max(trial.values, default=0)
         self._epochs += last
@@ -220,7 +220,7 @@ class SearchProgress:
             self._epoch_seconds.append(now - trial.since)
             self._epochs += 1
         self.running[event.trial] = Training(event.epoch, now, event.value)
-        self._count_rung(event.epoch, event.value, survived=event.kept)
+        self._count_rung(event.epoch, event.value, survived=not event.pruned)
 
     def _count_rung(self, epoch: int, value: float, *, survived: bool) -> None:
         if (rung := self.rungs.get(epoch)) is not None:

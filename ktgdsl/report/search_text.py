@@ -22,9 +22,9 @@ from ktgdsl.searching.events import (
     Listener,
     SearchFinished,
     SearchStarted,
+    SearchWarning,
     TeacherReady,
     TrialEnded,
-    TrialNoted,
     WorkerLost,
 )
 from ktgdsl.searching.result import Finalist, SearchResult
@@ -73,7 +73,7 @@ def search_warnings(event: Event) -> tuple[str, ...]:
     match event:
         case SearchStarted():
             return event.notes
-        case TrialNoted():
+        case SearchWarning():
             return (one_line(event.text),)
     return ()
 
@@ -115,7 +115,7 @@ class _LineWriter:
                 self._write(_check_line(progress, event))
             case TeacherReady():
                 self._write(teacher_text(event))
-            case WorkerLost() | TrialNoted() | Exhausted():
+            case WorkerLost() | SearchWarning() | Exhausted():
                 self._write(f"warning: {progress.warning}")
 
     def _write_trial(self) -> None:

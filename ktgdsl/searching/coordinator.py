@@ -17,10 +17,10 @@ from ktgdsl.searching.events import (
     Exhausted,
     FrontReached,
     Listener,
+    SearchWarning,
     State,
     TeacherReady,
     TrialEnded,
-    TrialNoted,
     TrialReported,
     TrialStarted,
     WorkerLost,
@@ -202,7 +202,7 @@ class Coordinator:
             case Lost():
                 self._listener(WorkerLost(message.trial, message.attempt, message.reason))
             case Noted():
-                self._listener(TrialNoted(f"trial {message.trial}: {message.text}"))
+                self._listener(SearchWarning(f"trial {message.trial}: {message.text}"))
             case Pretrained():
                 self._store_teacher(message)
 
@@ -210,11 +210,11 @@ class Coordinator:
         """Emit the events of a report, and let its worker continue or stop."""
         number, epoch, value = report.trial, report.epoch, report.value
         self._progress[number] = epoch, value
-        kept = state != TrialState.PRUNED
-        self._listener(TrialReported(number, epoch, value, kept, report.numbers))
+        pruned = state == TrialState.PRUNED
+        self._listener(TrialReported(number, epoch, value, pruned, report.numbers))
         if state in _STATES:
             self._end(number, _STATES[state])
-        pool.decide(number, kept)
+        pool.decide(number, not pruned)
 
     def _end(self, number: int, state: State, reason: str = "", problems: Problems = ()) -> None:
         """Emit the end of a trial, which the study has stored, and whether it is the best."""
@@ -265,7 +265,7 @@ class Coordinator:
                 self._listener(WorkerLost(message.trial, message.attempt, reason))
             case Noted():
                 name = self._running_checks[message.trial].name
-                self._listener(TrialNoted(f"{name}: {message.text}"))
+                self._listener(SearchWarning(f"{name}: {message.text}"))
             case Pretrained():
                 self._store_teacher(message)
 

@@ -18,7 +18,7 @@ State = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Past:
+class EarlierTrial:
     """A trial trained before a resume: its state, and its values in percent by epoch."""
 
     state: State | Literal["running"]
@@ -27,7 +27,7 @@ class Past:
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """A search starts or resumes; `past` has the trials trained before.
+    """A search starts or resumes; `earlier` has the trials trained before.
 
     `rungs` are the epochs after which the space's pruner may end a trial, `epochs` the length of
     a complete trial. `notes` are sentences about damaged or lost files in the folder.
@@ -39,13 +39,13 @@ class SearchStarted:
     rungs: tuple[int, ...]
     epochs: int
     trials: int
-    past: Sequence[Past] = ()
+    earlier: Sequence[EarlierTrial] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:
         """The number of trials that ended before."""
-        return sum(trial.state != "running" for trial in self.past)
+        return sum(trial.state != "running" for trial in self.earlier)
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class TrialStarted:
 class TrialReported:
     """An epoch of a trial is trained: `value` is the objective, in percent, as in `Report`.
 
-    `kept` is false when the pruner ended the trial. `numbers` has the losses and learning rates of
+    `pruned` is true when the pruner ended the trial. `numbers` has the losses and learning rates of
     its nodes, and the losses and open gates of its edges, such as `loss/a` and `edge_loss/b->a`.
     """
 
     trial: int
     epoch: int
     value: float
-    kept: bool
+    pruned: bool
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -103,8 +103,8 @@ class WorkerLost:
 
 
 @dataclass(frozen=True)
-class TrialNoted:
-    """A warning to the user about a trial or check, one sentence."""
+class SearchWarning:
+    """A warning to the user about a trial, a check or the database, one sentence."""
 
     text: str
 
@@ -207,7 +207,7 @@ Event = (
     | TrialReported
     | TrialEnded
     | WorkerLost
-    | TrialNoted
+    | SearchWarning
     | TeacherReady
     | BestFound
     | FrontReached

@@ -29,9 +29,9 @@ from ktgdsl.searching.coordinator import Coordinator
 from ktgdsl.searching.engines import SearchEngine, ThisMachine
 from ktgdsl.searching.estimate import FINALISTS
 from ktgdsl.searching.events import (
+    EarlierTrial,
     Event,
     Listener,
-    Past,
     SearchFinished,
     SearchStarted,
     TrialEnded,
@@ -232,7 +232,7 @@ class SearchRun:
             self.rungs,
             settings.epochs,
             settings.trials,
-            [Past(STATES[trial.state], values_of(trial)) for trial in self.study.trials],
+            [EarlierTrial(STATES[trial.state], values_of(trial)) for trial in self.study.trials],
             notes,
         )
 

@@ -39,7 +39,7 @@ class SearchLog:
     """
 
     def __init__(self, tracker: Tracker, started: SearchStarted) -> None:
-        self._tracker, self._folder, self._past = tracker, started.folder, started.past
+        self._tracker, self._folder, self._earlier = tracker, started.folder, started.earlier
         folder, plan = started.folder, started.plan
         text = kept_text(folder, "space.ktg")
         about = tags(plan, folder)
@@ -50,8 +50,8 @@ class SearchLog:
         """Take an event into account."""
         match event:
             case TrialStarted():
-                known = self._past[event.trial].values if event.trial < len(self._past) else {}
-                rows = [Row(epoch, {VALUE: value}) for epoch, value in known.items()]
+                earlier = self._earlier[event.trial : event.trial + 1]
+                rows = [Row(k, {VALUE: v}) for each in earlier for k, v in each.values.items()]
                 self._tracker.begin(self._of_trial(event), rows)
             case TrialReported():
                 row = Row(event.epoch, {VALUE: event.value, **event.numbers})

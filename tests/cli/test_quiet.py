@@ -4,7 +4,7 @@ import pytest
 
 import ktgdsl
 from ktgdsl.cli.training import run_listener, search_listener
-from ktgdsl.searching.events import TrialNoted, WorkerLost
+from ktgdsl.searching.events import SearchWarning, WorkerLost
 from ktgdsl.training.events import PretrainStarted
 
 PLAN = ktgdsl.loads("graph g { node a = resnet8 target a edge label -> a }")
@@ -24,7 +24,7 @@ def test_a_teacher_that_the_cache_has_lost_is_told(capsys: pytest.CaptureFixture
 def test_a_note_of_a_trial_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with search_listener(quiet=True) as listener:
         listener(WorkerLost(3, 1, "it was killed"))  # its trial goes on to the same value
-        listener(TrialNoted("trial 3: its state is damaged: it is trained anew"))
+        listener(SearchWarning("trial 3: its state is damaged: it is trained anew"))
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err == "trial 3: its state is damaged: it is trained anew\n"

@@ -20,10 +20,10 @@ from ktgdsl.searching.events import (
     CheckDone,
     CheckReported,
     CheckStarted,
+    EarlierTrial,
     Event,
     Exhausted,
     FrontReached,
-    Past,
     SearchFinished,
     SearchStarted,
     State,
@@ -73,10 +73,10 @@ def started(
     workers: int = 2,
     confirm: int = 0,
     epochs: int = 8,
-    past: Sequence[Past] = (),
+    earlier: Sequence[EarlierTrial] = (),
 ) -> SearchStarted:
     plan = space(trials, confirm)
-    return SearchStarted(plan, FOLDER, workers, (1, 2, 4), epochs, trials, past)
+    return SearchStarted(plan, FOLDER, workers, (1, 2, 4), epochs, trials, earlier)
 
 
 def graph(nodes: str = "ab", edges: list[Edge] | None = None) -> Plan:
@@ -97,7 +97,8 @@ def trial(number: int, values: list[float], state: State = "pruned") -> Iterator
     """A trial of its own: it goes on until its last value."""
     yield TrialStarted(number, {}, graph())
     for epoch, value in enumerate(values, start=1):
-        yield TrialReported(number, epoch, value, kept=epoch < len(values) or state == "complete")
+        pruned = epoch == len(values) and state != "complete"
+        yield TrialReported(number, epoch, value, pruned)
     yield TrialEnded(number, state, len(values), values[-1] if values else None)
 
 
@@ -129,7 +130,7 @@ def test_counts_rungs_and_running_trials() -> None:
         *trial(2, [55.0, 58.0]),
         *trial(3, [], "failed"),
         TrialStarted(4, {}, graph()),
-        TrialReported(4, 1, 52.5, kept=True),
+        TrialReported(4, 1, 52.5, pruned=False),
         TrialStarted(5, {}, graph()),
     )
     assert progress.done == 4
@@ -147,17 +148,17 @@ def test_counts_rungs_and_running_trials() -> None:
 
 def test_trials_of_before_count() -> None:
     """Totals are as if one owner had done it all; two of its trials were under way."""
-    past = [
-        Past("complete", dict.fromkeys(range(1, 9), 60.0)),
-        Past("pruned", {1: 40.0}),
-        Past("pruned", {1: 55.0, 2: 58.0}),
-        Past("failed", {1: 56.0}),
-        Past("failed", {}),
-        Past("running", {1: 70.0, 2: 65.0}),
-        Past("running", {1: 45.0}),
+    earlier = [
+        EarlierTrial("complete", dict.fromkeys(range(1, 9), 60.0)),
+        EarlierTrial("pruned", {1: 40.0}),
+        EarlierTrial("pruned", {1: 55.0, 2: 58.0}),
+        EarlierTrial("failed", {1: 56.0}),
+        EarlierTrial("failed", {}),
+        EarlierTrial("running", {1: 70.0, 2: 65.0}),
+        EarlierTrial("running", {1: 45.0}),
     ]
     clock = Clock()
-    progress = SearchProgress(started(past=past), clock)
+    progress = SearchProgress(started(earlier=earlier), clock)
     assert progress.counts == ["0 running", "2 pruned", "1 complete", "2 failed"]
     assert progress.started.done == progress.done == 5
     fed(
@@ -166,7 +167,7 @@ def test_trials_of_before_count() -> None:
         TrialEnded(6, "pruned", 1, 45.0),  # what had been written was not acted upon
     )
     clock.now += 2.0
-    fed(progress, TrialReported(5, 3, 66.0, kept=True))
+    fed(progress, TrialReported(5, 3, 66.0, pruned=False))
     assert progress.counts == ["1 running", "3 pruned", "1 complete", "2 failed"]
     assert [(e, r.reached, r.survived, r.best) for e, r in progress.rungs.items()] == [
         (1, 6, 4, 70.0),
@@ -216,7 +217,7 @@ def test_a_slow_epoch_does_not_change_the_time_left() -> None:
     clock.now += 1
     fed(progress, TrialStarted(0, {}, graph()))
     clock.now += 500  # a node is pre-trained
-    fed(progress, TrialReported(0, 1, 50.0, kept=False), TrialEnded(0, "pruned", 1, 50.0))
+    fed(progress, TrialReported(0, 1, 50.0, pruned=True), TrialEnded(0, "pruned", 1, 50.0))
     run_trials(progress, clock, [1, 1], 2.0)
     assert progress.seconds_left == 1 * 2 + 2 * 8 * 2
 
@@ -228,7 +229,7 @@ def test_what_trials_under_way_have_trained_counts() -> None:
     fed(progress, TrialStarted(3, {}, graph()))
     for epoch in range(1, 7):
         clock.now += 1
-        fed(progress, TrialReported(3, epoch, 50.0, kept=True))
+        fed(progress, TrialReported(3, epoch, 50.0, pruned=False))
     # 9 epochs for 3 trials that are over; 7 trials by 7 workers; both baselines at a time.
     assert progress.seconds_left == 3 + 8
 
@@ -291,7 +292,7 @@ def busy(clock: Clock | None = None, **fields: Any) -> SearchProgress:
         BestFound(0, 81.25, graph()),
         *trial(1, [40.0]),
         TrialStarted(2, {}, graph()),
-        TrialReported(2, 1, 52.5, kept=True),
+        TrialReported(2, 1, 52.5, pruned=False),
         TrialStarted(3, {}, graph()),
     )
 
@@ -407,7 +408,7 @@ def test_a_large_search_fits(width: int) -> None:
         fed(progress, TrialStarted(number, {}, plan))
         for rung in rungs:
             clock.now += 100
-            fed(progress, TrialReported(number, rung, 100.0, kept=True))
+            fed(progress, TrialReported(number, rung, 100.0, pruned=False))
     fed(progress, *trial(70, [99.0]), *trial(71, [99.0]), *trial(72, [99.0]))
     fed(progress, BestFound(70, 99.0, plan), WorkerLost(3, 1, "why " * 50))
     lines = shown(progress, width)
@@ -593,7 +594,7 @@ def test_plain_lines_of_what_judges_the_result() -> None:
 def test_plain_lines_of_a_search_that_goes_on_and_of_a_failure() -> None:
     lines: list[str] = []
     listen = plain_search_listener(lines.append, Clock())
-    listen(started(trials=5, workers=1, past=[Past("pruned", {1: 50.0})]))
+    listen(started(trials=5, workers=1, earlier=[EarlierTrial("pruned", {1: 50.0})]))
     listen(TrialStarted(1, {}, graph()))
     listen(TrialEnded(1, "failed", 0, None, "diverged:\n  the loss is nan"))
     assert lines == [

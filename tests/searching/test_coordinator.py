@@ -29,9 +29,9 @@ from ktgdsl.searching.events import (
     CheckReported,
     Event,
     Exhausted,
+    SearchWarning,
     TeacherReady,
     TrialEnded,
-    TrialNoted,
     TrialReported,
     WorkerLost,
 )
@@ -211,7 +211,7 @@ def test_exactly_so_many_trials_are_accounted_for(tmp_path: Path, workers: int) 
 def test_pruned_is_who_is_told_so(tmp_path: Path) -> None:
     events: list[Event] = []
     study = searched(tmp_path / "j", space(), Pretence(2), events)
-    dropped = {e.trial: e.epoch for e in events if isinstance(e, TrialReported) and not e.kept}
+    dropped = {e.trial: e.epoch for e in events if isinstance(e, TrialReported) and e.pruned}
     pruned = {t.number: max(values_of(t)) for t in study.trials if t.state == TrialState.PRUNED}
     assert pruned == dropped
     assert set(pruned.values()) <= {1, 2, 4}
@@ -303,9 +303,9 @@ def test_what_is_pre_trained_is_told_and_written_once(tmp_path: Path) -> None:
     done = PretrainDone("t", 91.5, "validation")
     events: list[Event] = []
     searched(tmp_path / "j", space(trials=4), Pretence(1, fate), events)
-    assert [each for each in events if isinstance(each, TeacherReady | TrialNoted)] == [
+    assert [each for each in events if isinstance(each, TeacherReady | SearchWarning)] == [
         TeacherReady("resnet8", done),
-        TrialNoted("trial 3: its state is damaged"),
+        SearchWarning("trial 3: its state is damaged"),
     ]
     (teacher,) = map(Teacher.model_validate, Study(tmp_path / "j", "g").teachers)
     assert (teacher.node, teacher.network, teacher.accuracy) == ("t", "resnet8", 91.5)

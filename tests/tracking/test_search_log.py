@@ -10,7 +10,7 @@ from ktgdsl.searching.events import (
     CheckDone,
     CheckReported,
     CheckStarted,
-    Past,
+    EarlierTrial,
     SearchStarted,
     TrialEnded,
     TrialReported,
@@ -29,13 +29,13 @@ def table(path: Path) -> list[dict[str, str]]:
         return [*csv.DictReader(file)]
 
 
-def start(log: Log, space: Plan, folder: Path, past: tuple[Past, ...] = ()) -> None:
-    log(SearchStarted(space, folder, 1, (1, 2), 2, 2, past))
+def start(log: Log, space: Plan, folder: Path, earlier: tuple[EarlierTrial, ...] = ()) -> None:
+    log(SearchStarted(space, folder, 1, (1, 2), 2, 2, earlier))
 
 
-def report(log: Log, trial: int, epoch: int, *, kept: bool = True) -> None:
+def report(log: Log, trial: int, epoch: int, *, pruned: bool = False) -> None:
     value = 50.0 + 10 * trial + epoch
-    log(TrialReported(trial, epoch, value, kept, {"loss/a": 1 / epoch}))
+    log(TrialReported(trial, epoch, value, pruned, {"loss/a": 1 / epoch}))
 
 
 def test_trials_and_checks_are_logged_once_over_a_resume(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_trials_and_checks_are_logged_once_over_a_resume(tmp_path: Path) -> None
     report(killed, 0, 2)
     with log_to("csv") as log:
         # What was said of epoch 2 was not in the journal when the search was killed.
-        start(log, space, folder, (Past("running", {1: 51.0}),))
+        start(log, space, folder, (EarlierTrial("running", {1: 51.0}),))
         log(TrialStarted(0, drawn, plan, epoch=1))
         report(log, 0, 2)
         log(TrialEnded(0, "complete", 2, 52.0))
         log(TrialStarted(1, drawn, plan))
-        report(log, 1, 1, kept=False)
+        report(log, 1, 1, pruned=True)
         log(TrialEnded(1, "pruned", 1, 61.0))
         log(CheckStarted("all gates through", 7, 0, 1))
         log(CheckReported("all gates through", 7, 1, 40.0, {"loss/a": 2.0}))

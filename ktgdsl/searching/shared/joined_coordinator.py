@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.checks import Check
 from ktgdsl.searching.coordinator import FIRST_CHECK, Coordinator, Problems
-from ktgdsl.searching.events import CheckStarted, Exhausted, Listener, State, TrialNoted
+from ktgdsl.searching.events import CheckStarted, Exhausted, Listener, SearchWarning, State
 from ktgdsl.searching.folder import STATES
 from ktgdsl.searching.shared.shared_study import SharedStudy
 from ktgdsl.searching.shared.shared_trials import ClaimLostError
@@ -70,7 +70,7 @@ class JoinedCoordinator(Coordinator):
             if claimed.attempt > 1:
                 lost = "the process that trained it was lost"
                 again = f"it begins again, attempt {claimed.attempt}"
-                self._listener(TrialNoted(f"trial {claimed.number}: {lost}, {again}"))
+                self._listener(SearchWarning(f"trial {claimed.number}: {lost}, {again}"))
             sample = Sample(claimed.params, claimed.plan)
             self._start(pool, claimed.number, sample, claimed.seed)
 
@@ -112,9 +112,8 @@ class JoinedCoordinator(Coordinator):
 
     def _drop_claim(self, number: int) -> None:
         del self._progress[number]
-        self._listener(
-            TrialNoted(f"trial {number}: another process has it now, as this one seemed to be lost")
-        )
+        reason = "another process has it now, as this one seemed to be lost"
+        self._listener(SearchWarning(f"trial {number}: {reason}"))
 
     def checks(self, pool: Pool, checks: Sequence[Check]) -> None:
         """Train checks, all to the end, until there is none left for any process."""

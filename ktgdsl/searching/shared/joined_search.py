@@ -11,7 +11,7 @@ from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.plan.model import Plan
 from ktgdsl.plan.require import require_plan
 from ktgdsl.searching.engines import ThisMachine
-from ktgdsl.searching.events import Listener, TrialNoted, ignore
+from ktgdsl.searching.events import Listener, SearchWarning, ignore
 from ktgdsl.searching.folder import SearchFolder
 from ktgdsl.searching.search import create_search_folder
 from ktgdsl.searching.search_run import SearchInterrupted, SearchOutcome, SearchRun
@@ -89,7 +89,7 @@ class JoinedRun(SearchRun):
         self, plan: Plan, folder: SearchFolder, listener: Listener, shared: SharedStudy
     ) -> None:
         self._shared = shared
-        shared.retries.notify = lambda text: listener(TrialNoted(text))
+        shared.retries.notify = lambda text: listener(SearchWarning(text))
         super().__init__(plan, folder, listener)
 
     def _open_study(self, sampler: BaseSampler | None, pruner: BasePruner | None) -> Study:

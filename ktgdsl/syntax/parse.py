@@ -39,9 +39,11 @@ def parse(source: Source, lexed: Lexed | None = None) -> Parsed:
     return tree_of_rest, _capped(source, recovery.errors)
 
 
-def parse_value(source: Source) -> tuple[Value | None, tuple[Diagnostic, ...]]:
-    """A value alone, as `--set` takes it, and what is wrong with it."""
-    tokens, _, errors = tokenize(source)
+def parse_value(
+    source: Source, lexed: Lexed | None = None
+) -> tuple[Value | None, tuple[Diagnostic, ...]]:
+    """A value alone, as `--set` takes it, and what is wrong with it; `lexed` is as of `parse`."""
+    tokens, _, errors = lexed or tokenize(source)
     if errors:
         return None, tuple(errors)
     if not tokens:

@@ -36,7 +36,7 @@ class Recovery:
         self.statements: list[s.Statement] = []
         self.errors = list(errors)
         self._source = source
-        self._tokens = tokens
+        self._tokens = tokens = list(tokens)  # a misspelt keyword is replaced
         self._parser = PartParser(source, tokens, self.errors)
         self._report = self._parser.report
         self._graph: _OpenGraph | None = None

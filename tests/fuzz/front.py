@@ -52,7 +52,7 @@ def judge(text: str, folder: Path = NOWHERE) -> bool:
     tree, problems = parse(source, lexed)
     compiled = compile_source(source, folder, pedantic=True, parsed=(tree, problems))
     judge_compiled(compiled)
-    parse_value(source)
+    parse_value(source, lexed)
     assert tree is not None or problems
     starts = [problem.span.start for problem in problems if problem.span is not None]
     assert starts == sorted(starts)

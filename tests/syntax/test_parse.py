@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
 from ktgdsl.syntax import tree as s
+from ktgdsl.syntax.lexer import tokenize
 from ktgdsl.syntax.parse import parse, parse_value
 from ktgdsl.syntax.read import MAX_BYTES, read
 from ktgdsl.syntax.tree import CallExpression, Node
@@ -424,6 +425,15 @@ def test_a_guessed_keyword_counts() -> None:
 
 def test_nothing_sound_is_no_tree() -> None:
     assert parse(Source("a.ktg", "let = 1"))[0] is None
+
+
+def test_tokens_are_left_as_they_were_written() -> None:
+    source = Source("a.ktg", "grap g { node a = resnet8 }")
+    lexed = tokenize(source)
+    tree, errors = parse(source, lexed)
+    assert tree is not None
+    assert [error.help for error in errors] == ["did you mean `graph`?"]
+    assert lexed == tokenize(source)
 
 
 # Values alone

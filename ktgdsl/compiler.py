@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source
-from ktgdsl.errors import RunError, SpecError
+from ktgdsl.errors import RunError, SpecError, warn
 from ktgdsl.files import expand_home
 from ktgdsl.lowering.lint import lint
 from ktgdsl.lowering.lower import lower
@@ -26,6 +26,7 @@ from ktgdsl.syntax.read import not_text, read, unusable_folder
 from ktgdsl.syntax.tree import Choice, File, Range, Use
 from ktgdsl.syntax.unparsed import unparsed_words
 from ktgdsl.syntax.walk import walk
+from ktgdsl.syntax.written import changed_since_written
 
 _OPEN_SIGNS = ("|", "..")
 """The operators of open values: a spec with neither in its text is no space."""
@@ -59,7 +60,11 @@ def compile_file(
     if source is None:
         return Compiled({}, diagnostics=problems)
     folder = Path() if str(path) == "-" else Path(path).parent
-    return compile_source(source, folder, settings, root, pedantic=pedantic)
+    compiled = compile_source(source, folder, settings, root, pedantic=pedantic)
+    texts = (each for name, each in compiled.sources.items() if name.endswith(".ktg"))
+    changed = (changed_since_written(each.path, each.text) for each in texts)
+    found = [each for each in changed if each is not None]
+    return compiled._replace(diagnostics=(*found, *compiled.diagnostics)) if found else compiled
 
 
 def compile_source(
@@ -163,11 +168,16 @@ def located(compiled: Compiled, diagnostic: Diagnostic) -> Diagnostic:
 def load(path: str | Path, settings: Iterable[str] = ()) -> Plan:
     """The plan of a `.ktg` file.
 
-    `settings` are overrides such as "train.epochs=2" (see the language reference). Raises
-    SpecError, with every diagnostic, when the file has an error.
+    `settings` are overrides such as "train.epochs=2" (see the language reference). Warns (W310)
+    where a run or a search has written the file and it is another one now. Raises SpecError, with
+    every diagnostic, when the file has an error.
     """
     _require_list(settings)
-    return _plan(compile_file(path, settings))
+    compiled = compile_file(path, settings)
+    for each in compiled.diagnostics:
+        if each.code == "W310":
+            warn(each.code, each.message, help=each.help, path=Path(path))
+    return _plan(compiled)
 
 
 def loads(text: str, settings: Iterable[str] = (), *, name: str = "<text>") -> Plan:

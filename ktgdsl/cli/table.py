@@ -22,6 +22,7 @@ from ktgdsl.errors import SpecError
 from ktgdsl.report.table import TableReport
 from ktgdsl.report.table_formats import render
 from ktgdsl.searching.events import Listener as SearchListener
+from ktgdsl.tables.known_files import compare_files
 from ktgdsl.tables.model import Row, Table, read_table
 from ktgdsl.tables.status import Rerun, RowStatus
 from ktgdsl.training.events import Listener
@@ -104,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
         from ktgdsl.tracking.log import log_to
 
         log_to(*options.log)  # what is missing is told now, too
+    compare_files(rerun, rows, noting=not options.dry_run)
     if options.dry_run:
         statuses = [rerun.status(row) for row in rows]
     else:

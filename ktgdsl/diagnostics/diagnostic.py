@@ -92,6 +92,7 @@ CODES = {
     "W307": "images that links make two samples",
     "W308": "floating-point images as bright as whole numbers",
     "W309": "a checkpoint with several networks that fit",
+    "W310": "a file that is not what it was",
     # W4: told while a training goes on
     "W401": "a log that cannot be written",
 }

@@ -11,6 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from ktgdsl.errors import RunError
 from ktgdsl.extras import missing
 from ktgdsl.searching.folder import SearchFolder
+from ktgdsl.searching.recorded_study import recorded_study
 
 HOST = "127.0.0.1"
 """Only this machine reaches the server."""
@@ -32,7 +33,7 @@ def dashboard_server(folder: SearchFolder, port: int) -> WSGIServer:
     Port 0 takes a free one: `server_port` has it. What comes into the journal later is shown, too.
 
     Raises RunError: E504 where the package is missing or the port cannot be had, E502 where there
-    is no journal.
+    is no journal, or it is damaged.
     """
     folder.require_journal()
     if not folder.journal.is_file():
@@ -42,6 +43,8 @@ def dashboard_server(folder: SearchFolder, port: int) -> WSGIServer:
         from optuna_dashboard import wsgi
     except ImportError as error:
         raise missing("the dashboard", "dashboard", error) from None
+    with recorded_study(folder, folder.run.plan()):  # Optuna itself would show a damaged one
+        pass
     application = reading_only(wsgi(JournalStorage(ReadJournal(str(folder.journal)))))
     try:
         return make_server(HOST, port, application, _Server, _QuietHandler)

@@ -9,6 +9,7 @@ trials.csv           one row per trial
 best.ktg             the spec of the best graph so far
 top/01.ktg, ...      the specs of the finalists, best first
 front/01.ktg, ...    instead of top/ with several objectives: the Pareto front
+graphs.json          digests of these specs
 kept/trial-N/        the trained networks of a trial, as a run folder
 result.json          the result; exists when the search is finished
 """
@@ -24,7 +25,7 @@ from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ktgdsl.files import sha256
+from ktgdsl.files import sealed_json, sha256, unsealed_json
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.events import State
@@ -35,6 +36,7 @@ from ktgdsl.searching.study.study import DIGEST, GRAPH, SEED, attribute, reason_
 from ktgdsl.searching.study.trial_plans import graph_of_trial, point
 from ktgdsl.space.nested_draws import NestedDraws
 from ktgdsl.space.unparse_plan import unparse_plan
+from ktgdsl.syntax.written import GRAPHS
 from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
@@ -194,8 +196,21 @@ class SearchFolder:
             more = f" and {len(tied) - MAX_TIED} more" * (len(tied) > MAX_TIED)
             named = ", ".join(f"trial {number}" for number in tied[:MAX_TIED])
             comments.append(f"as good: {named}{more}")
-        write_file(path, unparse_plan(graph, path.parent, comments).encode())
+        content = unparse_plan(graph, path.parent, comments).encode()
+        self._note_graph(name, sha256(content))
+        write_file(path, content)
         return path
+
+    def _note_graph(self, name: str, digest: str) -> None:
+        """Note the digest of a graph that is to be written, beside that of the file there now."""
+        file = self.path / GRAPHS
+        noted: dict[str, list[str]] = {}
+        with suppress(OSError, ValueError):  # it is new, or damaged
+            noted, _ = unsealed_json(file.read_text("utf-8"))
+        kept = []
+        with suppress(OSError):
+            kept = [each for each in [sha256((self.path / name).read_bytes())] if each != digest]
+        write_file(file, sealed_json({**noted, name: [*kept, digest]}).encode())
 
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
         """Replace `trials.csv`: a row per trial, with the value of each draw that has an effect."""

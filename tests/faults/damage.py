@@ -11,22 +11,18 @@ with one bit flipped, when the command that reads it was given them:
 """
 
 import argparse
-import random
 import shutil
 import sys
 import tempfile
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import torch
 
 import ktgdsl
-from ktgdsl.errors import KtgError
 from ktgdsl.searching import search_run
 from ktgdsl.searching.events import SearchStarted
 from ktgdsl.searching.search import resume as resume_search
@@ -40,6 +36,12 @@ from ktgdsl.training.events import EpochDone, Event, PretrainDone, RunStarted, S
 from ktgdsl.training.execution import choose_execution
 from ktgdsl.training.pretrain_cache import load_entry
 from ktgdsl.training.run import resume, run
+from tests.faults.damaged import Reader, ToldError, as_before, outcomes
+from tests.faults.damaged_commands import (
+    readers_of_begun_searches,
+    readers_of_joined_searches,
+    readers_of_tables,
+)
 from tests.searching.test_search import Pretended
 from tests.specs import sound
 from tests.trained import CPU, train_plan
@@ -68,68 +70,9 @@ search {{ trials = 6  keep = 1 }}
 """
 
 
-class Reader(NamedTuple):
-    """A file, and the command that reads it from a copy of the folder that it lies in.
-
-    `read` says what became of the file, or raises what the command does.
-    """
-
-    name: str
-    folder: Path
-    file: str
-    read: Callable[[Path], str]
-
-
-class _ToldError(Exception):
-    """A line was said of the folder: all that this needs to know."""
-
-
-def damaged(content: bytes, places: int, seed: int) -> Iterator[bytes]:
-    """The content cut short and, at another place, with a flipped bit, in turn."""
-    draw = random.Random(f"{len(content)} {seed}")
-    for number in range(places):
-        at = draw.randrange(len(content))
-        if number % 2:
-            yield content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1 :]
-        else:
-            yield content[:at]
-
-
-def outcomes(reader: Reader, places: int, seed: int, work: Path) -> Counter[str]:
-    """What became of so many damaged copies of a file."""
-    found: Counter[str] = Counter()
-    copy = work / "copy"
-    for content in damaged((reader.folder / reader.file).read_bytes(), places, seed):
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(reader.folder, copy)
-        (copy / reader.file).write_bytes(content)
-        found[outcome(reader.read, copy)] += 1
-    return found
-
-
-def outcome(read: Callable[[Path], str], folder: Path) -> str:
-    """What becomes of a damaged file in a folder."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return read(folder)
-    except KtgError as error:
-        return f"refused {error.diagnostics[0].code}"
-    except _ToldError:
-        return "noted"
-    except UserWarning:
-        return "noted"
-    except Exception as error:  # whatever it is, it is a bug
-        return f"USED ({type(error).__name__}: {error})"
-
-
-def _as_before(found: object, known: object) -> str:
-    return "not read" if found == known else "USED"
-
-
 def _tell(event: Any) -> None:
     if isinstance(event, RunStarted | SearchStarted) and event.notes:
-        raise _ToldError
+        raise ToldError
 
 
 def _accuracies(folder: Path) -> object:
@@ -158,6 +101,8 @@ def readers(root: Path, *, searches: bool = True) -> Iterator[Reader]:
     if searches:
         yield from _of_searches(root)
         yield from _of_kept_networks(root)
+        yield from readers_of_tables(root)
+        yield from readers_of_joined_searches(root)  # last: they need PostgreSQL
 
 
 def _of_runs(root: Path) -> Iterator[Reader]:
@@ -189,28 +134,28 @@ def _of_runs(root: Path) -> Iterator[Reader]:
             f"run, begun: {file}",
             begun,
             file,
-            lambda folder: _as_before(_accuracies(folder), accuracies),
+            lambda folder: as_before(_accuracies(folder), accuracies),
         )
     for file in ("plan.json", "environment.json", "result.json"):
         yield Reader(
             f"run, finished: {file}",
             finished,
             file,
-            lambda folder: _as_before(_accuracies(folder), accuracies),
+            lambda folder: as_before(_accuracies(folder), accuracies),
         )
     for file in ("plan.json", "environment.json", "result.json", "nodes/a.safetensors"):
         yield Reader(
             f"eval of a run: {file}",
             finished,
             file,
-            lambda folder: _as_before(_evaluation(folder), evaluation),
+            lambda folder: as_before(_evaluation(folder), evaluation),
         )
 
     yield Reader(
         "run, begun within an epoch: checkpoint.pt",
         root / "within",
         "checkpoint.pt",
-        lambda folder: _as_before(_accuracies(folder), accuracies),
+        lambda folder: as_before(_accuracies(folder), accuracies),
     )
     (finished / "table.toml").write_text('title = "t"\nrows = [{ label = "a", run = "." }]')
 
@@ -221,7 +166,7 @@ def _of_runs(root: Path) -> Iterator[Reader]:
             raise status.error
         assert status.result is not None
         found = {name: node.accuracy for name, node in status.result.nodes.items()}
-        return _as_before(found, accuracies)
+        return as_before(found, accuracies)
 
     for file in ("plan.json", "result.json"):
         yield Reader(f"row of a table: {file}", finished, file, tabulated)
@@ -309,12 +254,13 @@ def _of_searches(root: Path) -> Iterator[Reader]:
 
     def search(folder: Path) -> str:
         with patch.object(search_run, "Pool", Pretended):
-            return _as_before(_searched(folder), whole)
+            return as_before(_searched(folder), whole)
 
     code = "code/tests/test_run_files.py"
     shared = ("plan.json", "environment.json", "space.ktg", code)
     for file in (*shared, "study.journal", "trials.csv", "best.ktg"):
         yield Reader(f"search, begun: {file}", begun, file, search)
+    yield from readers_of_begun_searches(begun)
     for file in ("plan.json", "environment.json", "study.journal", "result.json"):
         yield Reader(f"search, finished: {file}", finished, file, search)
     plan = ktgdsl.loads(SPEC.replace("repeats = 2", "").replace("{ frozen = true }", ""))
@@ -345,7 +291,7 @@ def _of_kept_networks(root: Path) -> Iterator[Reader]:
             f"eval of kept networks: {file}",
             trial,
             file,
-            lambda folder: _as_before(_evaluation(folder), evaluation),
+            lambda folder: as_before(_evaluation(folder), evaluation),
         )
 
 
@@ -368,7 +314,7 @@ def main() -> int:
                 continue
             found = outcomes(reader, options.places, options.seed, root)
             used += sum(n for what, n in found.items() if what.startswith("USED"))
-            print(f"{reader.name:40} {dict(found.most_common())}", flush=True)
+            print(f"{reader.name:60} {dict(found.most_common())}", flush=True)
     return 1 if used else 0
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ray_kills
-from tests.faults.damage import outcomes, readers
+from tests.faults.damage import readers
+from tests.faults.damaged import outcomes
 from tests.faults.full_disk import filled_search
 from tests.faults.joined_kills import killed_join
 from tests.faults.kills import RUNS, killed_run, killed_search

@@ -22,14 +22,15 @@ from ktgdsl.errors import RunError
 from ktgdsl.searching.dashboard import HOST, ReadJournal, dashboard_server
 from ktgdsl.searching.folder import SearchFolder
 from tests.forked import Forked
-from tests.searching.study.test_study import journal
+from tests.searching.study.test_study import SPACE, journal
+from tests.specs import sound
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> SearchFolder:
     """The folder of a search with two trials."""
     journal(tmp_path / "study.journal")
-    (tmp_path / "plan.json").touch()
+    (tmp_path / "plan.json").write_text(sound(SPACE).to_json())
     (tmp_path / "space.ktg").touch()
     (tmp_path / "environment.json").write_text("{}")
     return SearchFolder(tmp_path)
@@ -129,6 +130,18 @@ def test_before_the_first_trial_there_is_nothing_to_show(folder: SearchFolder) -
     with pytest.raises(RunError, match="has no trial yet"):
         dashboard_server(folder, 0)
     assert not folder.journal.exists()
+
+
+@pytest.mark.usefixtures("listing")
+def test_a_damaged_journal_is_not_shown(folder: SearchFolder) -> None:
+    """Optuna itself would: it does not know the digests."""
+    whole = folder.journal.read_bytes()
+    for value in (b"60.0", b"50.0", b'"seed":100'):
+        assert value in whole
+        other = value.replace(b"0", b"1", 1)
+        folder.journal.write_bytes(whole.replace(value, other, 1))
+        with pytest.raises(RunError, match="is damaged"):
+            dashboard_server(folder, 0)
 
 
 def test_the_verb_serves_the_package_s_pages_until_ctrl_c(folder: SearchFolder) -> None:

@@ -1,20 +1,17 @@
 """Reads a search from its folder, finished or not, and leaves the folder as it is."""
 
-import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from optuna.trial import FrozenTrial
 
-from ktgdsl.errors import RunError
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.folder import open_search_folder
+from ktgdsl.searching.recorded_study import recorded_study
 from ktgdsl.searching.result import SearchResult
 from ktgdsl.searching.study.study import Study
-from ktgdsl.training.run_files import folder_error, reporting_read_errors
 
 
 @dataclass(frozen=True)
@@ -37,21 +34,8 @@ def read_search(folder: Path) -> RecordedSearch:
     """The search of a folder. Raises RunError (E502) where it is none, or cannot be read."""
     found = open_search_folder(folder)
     plan, result = found.run.plan(), found.result()
-    if not found.journal.is_file():
-        raise folder_error(found.journal, f"the journal {found.journal} is gone")
-    # Opening a study mends its journal, which is not for us to do while the search is under way.
-    with TemporaryDirectory() as empty:
-        copy = Path(empty) / found.journal.name
-        with reporting_read_errors(found.journal):
-            shutil.copyfile(found.journal, copy)
-        try:
-            study = Study(copy, plan.graph.name)
-            trials, importances = study.trials, _importances(study, plan)
-        except RunError as error:
-            message = f"the journal {found.journal} is damaged"
-            raise folder_error(found.journal, message, "put the file back from a copy") from error
-    if result is not None:
-        found.require_trials(trials, result)
+    with recorded_study(found, plan) as study:
+        trials, importances = study.trials, _importances(study, plan)
     return RecordedSearch(folder.resolve().name, folder, plan, trials, importances, result)
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from shlex import join
 from typing import Any
 
+from ktgdsl.errors import warn
 from ktgdsl.plan.model import Plan
 from ktgdsl.report.describe import derived_row, edge_row, node_row, open_values, phase_row
 from ktgdsl.report.describe_settings import setting_rows
-from ktgdsl.report.page.blocks import Block, Code, Folded, Section, Table
-from ktgdsl.training.run_files import read_file
+from ktgdsl.report.page.blocks import Block, Code, Folded, Notes, Section, Table
+from ktgdsl.training.resume_notes import damaged_copies
 from ktgdsl.training.run_folder import RunFolder
 
 
@@ -93,8 +94,13 @@ def _text(name: str, value: Any) -> str:
 def code_section(folder: Path, spec: str, step: str | None = None) -> Section:
     """The spec, the user's own modules that it names, as they were, and the code of a step."""
     blocks: list[Block] = []
+    run = RunFolder(folder)
+    if damaged := damaged_copies(run, run.environment()):
+        blocks.append(Notes(damaged))
+        for each in damaged:
+            warn("W310", each, path=folder)
     if (folder / spec).is_file():
-        blocks.append(Code(spec, read_file(folder / spec)))
+        blocks.append(Code(spec, _decoded(folder / spec)))
     own = sorted(path for path in (folder / "code").rglob("*") if path.is_file())
     blocks += [
         Folded(str(path.relative_to(folder)), [Code(path.name, _decoded(path))]) for path in own

@@ -67,6 +67,7 @@ def write_search(folder: Path, *, trials: int = 6, finished: bool = True) -> Stu
             if study.report(number, epoch, value, last=epoch == 4).is_finished():
                 break
     if finished:
+        study.set_seconds(61.0)
         best = [
             Finalist(
                 trial=trial.number,

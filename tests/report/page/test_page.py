@@ -11,6 +11,7 @@ import pytest
 
 from ktgdsl.cli import main as cli
 from ktgdsl.errors import KtgWarning, RunError
+from ktgdsl.files import sealed_json, sha256, unsealed_json
 from ktgdsl.report.curves.charts import of_node
 from ktgdsl.report.curves.drawing import COLOURS
 from ktgdsl.report.curves.recorded import read_run
@@ -32,6 +33,7 @@ from ktgdsl.report.page.render import html
 from ktgdsl.report.page.run_article import run_article
 from ktgdsl.report.page.search_article import search_article
 from ktgdsl.training.result import HeadResult, NodeResult, Score
+from ktgdsl.training.run_folder import RunFolder
 from tests.cli.test_terminals import RAW
 from tests.report.page.conftest import Written
 from tests.report.page.folders import HOSTILE, write_search
@@ -251,10 +253,13 @@ def test_a_search_under_way_is_shown_and_left_alone(tmp_path: Path) -> None:
     lock = journal.with_name("study.journal.lock")
     lock.touch()
     before = journal.read_bytes()
-    article = search_article(read_search(tmp_path / "found"))
+    with RunFolder(tmp_path / "found").locked():
+        article = search_article(read_search(tmp_path / "found"))
     assert (article.value, len(tables(article)["The ladder of rungs"].rows)) == ("not finished", 3)
     assert journal.read_bytes() == before
     assert lock.exists()
+    with pytest.warns(KtgWarning, match="lacks its end"):  # that nobody is writing now
+        read_search(tmp_path / "found")
     journal.write_bytes(b"{}\n" + before)
     with pytest.raises(RunError, match=r"found/study\.journal is damaged"):
         read_search(tmp_path / "found")
@@ -345,3 +350,27 @@ def test_a_page_that_cannot_be_written_says_why(
     out = tmp_path / "none" / "x.html"
     assert cli.main(["report", str(tmp_path / "found"), "-o", str(out)]) == 1
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_journal_without_its_last_entry_is_not_shown(tmp_path: Path) -> None:
+    write_search(tmp_path / "found")
+    journal = tmp_path / "found" / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for cut in (lines[:-1], [*lines[:-1], lines[-1][:-5]]):
+        journal.write_bytes(b"".join(cut))
+        with pytest.raises(RunError, match="cut off: it lacks its end"):
+            read_search(tmp_path / "found")
+
+
+def test_a_copy_that_is_damaged_is_noted_where_it_is_shown(tmp_path: Path) -> None:
+    write_search(tmp_path / "found")
+    environment = tmp_path / "found" / "environment.json"
+    content, _ = unsealed_json(environment.read_text())
+    space = tmp_path / "found" / "space.ktg"
+    environment.write_text(sealed_json({**content, "space": sha256(space.read_bytes())}))
+    assert "damaged" not in html(page_about([tmp_path / "found"]))
+    space.write_bytes(space.read_bytes() + b"\xff")
+    with pytest.warns(KtgWarning, match="is not what was written there"):
+        assert "is not what was written there: it is damaged" in html(
+            page_about([tmp_path / "found"])
+        )

@@ -1,12 +1,12 @@
 """The Lark parser of the grammar `grammar/ktg.lark`, whose parse table is cached between runs."""
 
-import re
 import sys
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
-from lark import Lark
+from lark import Lark, Token
 
 from ktgdsl.files import cache_root, private_folder, sha256, write_atomic
 from ktgdsl.syntax.builder import tree_builder
@@ -23,26 +23,14 @@ def grammar_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "grammar"
 
 
+comments: ContextVar[list[Token] | None] = ContextVar("comments", default=None)
+"""The list that collects the comments of the text being lexed; None where nobody wants them."""
+
+
 @cache
 def lark_parser() -> Lark:
     """The parser, made or loaded at the first use."""
     return build(cache_file())
-
-
-@cache
-def terminals() -> tuple[re.Pattern[str], dict[str, str]]:
-    """A pattern for the next token, and the names of the tokens that are fixed words or signs.
-
-    A match is of the terminal that the word or sign is, or else of its last group. Without
-    either it is a character where no token begins.
-    """
-    fixed = {each.pattern.value: each.name for each in lark_parser().terminals
-             if each.pattern.type == "str"}  # fmt: skip
-    named = [f"(?P<{each.name}>{each.pattern.to_regexp()})" for each in lark_parser().terminals
-             if each.pattern.type == "re"]  # fmt: skip
-    # A word of the grammar is also a NAME, in which it may be only the beginning.
-    signs = sorted((re.escape(sign) for sign in fixed if not sign.isalpha()), key=len, reverse=True)
-    return re.compile("|".join((*named, *signs, r"[\s\S]"))), fixed
 
 
 def build(cache: str | None = None, *, strict: bool = False) -> Lark:
@@ -85,10 +73,17 @@ def _lark(cache: str | None, strict: bool) -> Lark:
         lexer="basic",
         start=list(STARTS),
         transformer=tree_builder,
+        lexer_callbacks={"COMMENT": _keep_comment},
         maybe_placeholders=False,
         cache=cache or False,
         strict=strict,
     )
+
+
+def _keep_comment(token: Token) -> Token:
+    if (collected := comments.get()) is not None:
+        collected.append(token)
+    return token
 
 
 def cache_file() -> str | None:

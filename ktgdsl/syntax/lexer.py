@@ -1,17 +1,16 @@
-"""Text to tokens, by the terminals of the grammar.
+"""Text to tokens, by Lark's lexer, which is started again after each bad character.
 
-Lark's own lexer finds the same tokens in twice the time, which was most of the check of a long
-text. Whatever cannot be a token is reported once and replaced by the token it was probably meant
+Whatever cannot be a token is reported once and replaced by the token it was probably meant
 to be, or left out, so that the parser sees the rest of the statement as the user does.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lark import Token
+from lark import TextSlice, Token, UnexpectedCharacters
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
 from ktgdsl.diagnostics.source import Source, Span
-from ktgdsl.syntax.grammar import terminals
+from ktgdsl.syntax.grammar import comments, lark_parser
 from ktgdsl.syntax.lexical_errors import BadText, explain_bad_text, quoted
 from ktgdsl.syntax.tokens import span, starts_line
 
@@ -33,7 +32,11 @@ class Lexed(NamedTuple):
 def tokenize(source: Source) -> Lexed:
     """Split a text; after `MAX_ERRORS` errors the rest of it is left alone."""
     lexed = Lexed([], [], [])
-    _lex(source, lexed)
+    before = comments.set(lexed.comments)
+    try:
+        _lex(source, lexed.tokens, lexed.errors)
+    finally:
+        comments.reset(before)
     _read_modes(lexed.tokens)
     _read_taps(lexed.tokens)
     _read_steps(lexed.tokens)
@@ -42,43 +45,25 @@ def tokenize(source: Source) -> Lexed:
     return lexed
 
 
-def _lex(source: Source, lexed: Lexed) -> None:
-    text, (tokens, _, errors) = source.text, lexed
-    position, line = (len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0), 1
+def _lex(source: Source, tokens: list[Token], errors: list[Diagnostic]) -> None:
+    text = source.text
+    position = len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0
     while len(errors) < MAX_ERRORS:
-        position, line = read_tokens(text, position, line, lexed)
-        if position == len(text):
+        rest = TextSlice(text, position, len(text))
+        lexer: Any = lark_parser().parse_interactive(rest, start="file").lexer_thread
+        try:
+            tokens.extend(lexer.lex(None))
+        except UnexpectedCharacters as stopped:
+            position = stopped.pos_in_stream or 0
+            bad = explain_bad_text(text, position, tokens)
+            if bad.start < position:
+                tokens.pop()
+            place = Span(source.path, bad.start, bad.end)
+            errors.append(Diagnostic(bad.code, bad.message, place, bad.help))
+            tokens.extend(_replacement(bad, stopped.line))
+            position = bad.end
+        else:
             return
-        bad = explain_bad_text(text, position, tokens)
-        if bad.start < position:
-            tokens.pop()
-        place = Span(source.path, bad.start, bad.end)
-        errors.append(Diagnostic(bad.code, bad.message, place, bad.help))
-        tokens.extend(_replacement(bad, line))
-        line += text.count("\n", position, bad.end)
-        position = bad.end
-
-
-def read_tokens(text: str, position: int, line: int, lexed: Lexed) -> tuple[int, int]:
-    """Read tokens and comments to where none begins, or to the end; that place and its line."""
-    pattern, words = terminals()
-    new = str.__new__
-    for match in pattern.finditer(text, position):
-        value = match[0]
-        kind = words.get(value) or match.lastgroup
-        if kind is None:
-            break
-        start, position = position, match.end()
-        if kind == "SPACE":
-            line += value.count("\n")
-            continue
-        # What `Token(...)` does, whose calls would take longer than all else that is done here.
-        token = new(Token, value)
-        token.type, token.value, token.start_pos, token.end_pos = kind, value, start, position
-        token.line = token.end_line = line
-        token.column = token.end_column = None
-        (lexed.comments if kind == "COMMENT" else lexed.tokens).append(token)
-    return position, line
 
 
 def _replacement(bad: BadText, line: int) -> list[Token]:

@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ktgdsl.backend.spec_or_space import require_space
 from ktgdsl.cli.compiling import compile_named, required_plan
-from ktgdsl.cli.console import FINE, print_file, usage_error
+from ktgdsl.cli.console import FINE, print_file, print_text, usage_error
 from ktgdsl.cli.options import (
     add_deterministic,
     add_device,
@@ -26,6 +28,7 @@ from ktgdsl.cli.training import (
 )
 from ktgdsl.compiler import compile_file, locate_errors
 from ktgdsl.files import expand_home
+from ktgdsl.plan.model import Plan
 from ktgdsl.searching.joining import STORAGE
 
 
@@ -96,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
     storage = options.storage or (os.environ.get(STORAGE) if options.join else None)
     if options.join and not storage:
         return usage_error("search", f"--join needs the database, in --storage or ${STORAGE}")
+    if storage is None and os.environ.get(STORAGE):
+        print_text(f"this search is not shared: ${STORAGE} is for --join", sys.stderr)
     if storage and (options.engine == "ray" or options.gpus_per_worker is not None):
         return usage_error("search", "a search is shared by --storage or by --engine ray, not both")
     compiled = compile_named(options)
@@ -134,8 +139,6 @@ def _emit(options: argparse.Namespace) -> int:
     plan = required_plan(compile_named(options), require_space)
     assert plan.space is not None
     settings = [word for each in overrides(options) for word in ("--set", each)]
-    if options.workers:
-        settings += ["--workers", str(options.workers)]
     if options.deterministic:
         settings += ["--deterministic"]
     job = Job(
@@ -144,10 +147,24 @@ def _emit(options: argparse.Namespace) -> int:
         space=plan.space.text,
         options=tuple(settings),
         processes=options.jobs,
+        workers=options.workers or 1,
         has_gpu=not (options.device or "").startswith("cpu"),
+        code=_code_beside(plan),
     )
     print_file(slurm_job(job) if options.emit == "slurm" else k8s_job(job, options.image))
     return FINE
+
+
+def _code_beside(plan: Plan) -> dict[str, str]:
+    """The text of each file of the user's own code that lies beside the spec, by its path there."""
+    from ktgdsl.backend.user_sources import user_sources
+
+    folder = Path(plan.folder or "").absolute()
+    return {
+        file.path.absolute().relative_to(folder).as_posix(): file.content.decode()
+        for file in user_sources(plan).values()
+        if file.path.absolute().is_relative_to(folder)
+    }
 
 
 def _resume(options: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -10,14 +11,22 @@ import yaml
 from ktgdsl.searching.joining import STORAGE
 
 SPACE = "space.ktg"
+CORES_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
 class Job:
     """The processes of a search.
 
-    `space` is the text of the space in the file `file`, `options` the further ones of
-    `ktgc search`, and `has_gpu` whether each process is to have one.
+    Attributes:
+        name: of the graph.
+        file: the path of the space.
+        space: its text.
+        options: further ones of `ktgc search`.
+        processes: how many join.
+        workers: of each process.
+        has_gpu: whether each process is to have a GPU.
+        code: the text of each file of the user's own code, by its path beside the space.
     """
 
     name: str
@@ -25,13 +34,20 @@ class Job:
     space: str
     options: tuple[str, ...]
     processes: int
+    workers: int
     has_gpu: bool
+    code: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What stands behind the file of the space on the command line of a process."""
+        return (*self.options, "--workers", str(self.workers), "--join", "--quiet")
 
 
 def slurm_job(job: Job) -> str:
     """A script for `sbatch`: an array, whose tasks each join the search."""
     gpu = ["#SBATCH --gres=gpu:1"] if job.has_gpu else []
-    command = shlex.join(["ktgc", "search", job.file, *job.options, "--join", "--quiet"])
+    command = shlex.join(["ktgc", "search", job.file, *job.command])
     lines = [
         "#!/bin/bash",
         f"# Submit it with the database in ${STORAGE}, as in postgresql://USER@HOST/DATABASE,",
@@ -40,7 +56,7 @@ def slurm_job(job: Job) -> str:
         f"#SBATCH --job-name={job.name}",
         f"#SBATCH --array=1-{job.processes}",
         "#SBATCH --ntasks=1",
-        "#SBATCH --cpus-per-task=4",
+        f"#SBATCH --cpus-per-task={CORES_PER_WORKER * job.workers}",
         *gpu,
         "#SBATCH --time=1-00:00:00",
         "#SBATCH --requeue",
@@ -49,14 +65,15 @@ def slurm_job(job: Job) -> str:
         f"#SBATCH --output={job.name}-%A_%a.log",
         "",
         f': "${{{STORAGE}:?the database, as in postgresql://USER@HOST/DATABASE}}"',
-        "export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}",
+        "# The threads of each worker:",
+        f"export OMP_NUM_THREADS=$((SLURM_CPUS_PER_TASK / {job.workers}))",
         f"exec {command}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def k8s_job(job: Job, image: str) -> str:
-    """A Job for `kubectl apply`, and a ConfigMap with the space.
+    """A Job for `kubectl apply`, and a ConfigMap with the space and the user's own code.
 
     The address of the database is in a secret, which the head of the file tells how to make.
     """
@@ -65,23 +82,31 @@ def k8s_job(job: Job, image: str) -> str:
         "# The database is in a secret; to make it from a file, which no list of processes shows:\n"
         f"#     kubectl create secret generic {name} --from-file={STORAGE}=FILE\n"
         "# FILE has postgresql://USER:PASSWORD@HOST/DATABASE, without a newline at the end.\n"
+        "# Data and files of weights that the space names have to be in the image or in a volume.\n"
+        "# What a process keeps is in /work, which goes with its pod unless it is a volume, too.\n"
     )
+    files = {SPACE: job.space, **job.code}
+    items = [{"key": path.replace("/", "."), "path": path} for path in files]
     space: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name},
-        "data": {SPACE: job.space},
+        "data": {path.replace("/", "."): text for path, text in files.items()},
     }
-    command = ["ktgc", "search", f"/space/{SPACE}", *job.options, "--join", "--quiet"]
+    command = ["ktgc", "search", f"/space/{SPACE}", *job.command]
     secret = {"secretKeyRef": {"name": name, "key": STORAGE}}
+    cores = str(CORES_PER_WORKER * job.workers)
     limits = {"nvidia.com/gpu": 1} if job.has_gpu else {}
     container = {
         "name": "search",
         "image": image,
         "command": command,
         "workingDir": "/work",
-        "env": [{"name": STORAGE, "valueFrom": secret}],
-        "resources": {"requests": {"cpu": "4", "memory": "8Gi"}, "limits": limits},
+        "env": [
+            {"name": STORAGE, "valueFrom": secret},
+            {"name": "OMP_NUM_THREADS", "value": str(CORES_PER_WORKER)},
+        ],
+        "resources": {"requests": {"cpu": cores, "memory": "8Gi"}, "limits": limits},
         "volumeMounts": [
             {"name": "space", "mountPath": "/space", "readOnly": True},
             {"name": "work", "mountPath": "/work"},
@@ -92,7 +117,7 @@ def k8s_job(job: Job, image: str) -> str:
         "terminationGracePeriodSeconds": 60,
         "containers": [container],
         "volumes": [
-            {"name": "space", "configMap": {"name": name}},
+            {"name": "space", "configMap": {"name": name, "items": items}},
             {"name": "work", "emptyDir": {}},
         ],
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ktgdsl.cli.main import main
 from ktgdsl.searching.shared.job_files import Job, k8s_job, slurm_job
 
 JOB = Job(
@@ -17,7 +18,9 @@ JOB = Job(
     space="graph g {}\n# a comment: with a colon\n",
     options=("--set", "train.epochs=2"),
     processes=8,
+    workers=2,
     has_gpu=True,
+    code={"nets.py": "a = 1\n", "own/losses.py": "b = 2\n"},
 )
 
 
@@ -26,6 +29,7 @@ def test_each_task_of_slurm_joins_the_search(tmp_path: Path) -> None:
     script = slurm_job(JOB)
     options = dict(re.findall(r"^#SBATCH --([a-z-]+)=(.*)$", script, re.MULTILINE))
     assert options["array"] == "1-8"
+    assert options["cpus-per-task"] == "8"
     assert options["gres"] == "gpu:1"
     assert options["signal"] == "B:TERM@60"
     (tmp_path / "job").write_text(script)
@@ -33,12 +37,12 @@ def test_each_task_of_slurm_joins_the_search(tmp_path: Path) -> None:
     (tmp_path / "ktgc").chmod(0o755)
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_CPUS_PER_TASK": "4",
+        "SLURM_CPUS_PER_TASK": "6",
         "KTGDSL_STORAGE": "postgresql://h/d",
     }
     command = ["bash", str(tmp_path / "job")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    words = "search|a space.ktg|--set|train.epochs=2|--join|--quiet|4|"
+    words = "search|a space.ktg|--set|train.epochs=2|--workers|2|--join|--quiet|3|"
     assert done.stdout == words
     del environment["KTGDSL_STORAGE"]
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -79,21 +83,72 @@ def test_slurm_reads_the_options_of_the_script(tmp_path: Path) -> None:
 
 def test_kubernetes_gets_the_space_and_the_processes() -> None:
     space, job = yaml.safe_load_all(k8s_job(JOB, "registry/image:1"))
-    assert space["data"] == {"space.ktg": JOB.space}
+    assert space["data"] == {
+        "space.ktg": JOB.space,
+        "nets.py": "a = 1\n",
+        "own.losses.py": "b = 2\n",
+    }
     assert job["metadata"]["name"] == space["metadata"]["name"] == "ktgdsl-my-graph"
     assert job["spec"]["completions"] == job["spec"]["parallelism"] == 8
     pod = job["spec"]["template"]["spec"]
-    assert pod["volumes"][0]["configMap"]["name"] == space["metadata"]["name"]
+    volume = pod["volumes"][0]["configMap"]
+    assert volume["name"] == space["metadata"]["name"]
+    assert {each["path"]: each["key"] for each in volume["items"]} == {
+        "space.ktg": "space.ktg",
+        "nets.py": "nets.py",
+        "own/losses.py": "own.losses.py",
+    }
     (container,) = pod["containers"]
     assert container["image"] == "registry/image:1"
     assert container["command"][:3] == ["ktgc", "search", "/space/space.ktg"]
-    assert container["command"][3:] == ["--set", "train.epochs=2", "--join", "--quiet"]
+    assert container["command"][3:] == [
+        *("--set", "train.epochs=2", "--workers", "2", "--join", "--quiet")
+    ]
+    assert container["resources"]["requests"]["cpu"] == "8"
     assert container["resources"]["limits"] == {"nvidia.com/gpu": 1}
-    (variable,) = container["env"]
-    assert "value" not in variable  # it is in a secret
+    storage, threads = container["env"]
+    assert "value" not in storage  # it is in a secret
+    assert threads == {"name": "OMP_NUM_THREADS", "value": "4"}
 
 
 def test_kubernetes_accepts_both_by_its_own_schema() -> None:
     kubernetes = pytest.importorskip("kubernetes_validate")
     for each in yaml.safe_load_all(k8s_job(JOB, "image")):
         kubernetes.validate(each, kubernetes.latest_version(), strict=True)
+
+
+SPACE = """
+graph g {
+    node a = python("small_nets:net", width = 4 | 8)
+    target a
+    edge label -> a
+}
+data digits
+search { trials = 2  objective = accuracy(a) }
+"""
+
+
+def test_code_beside_the_space_goes_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.ktg").write_text(SPACE)
+    code = "from small_layers import layer\n\n\ndef net(width): ...\n"
+    (tmp_path / "small_nets.py").write_text(code)
+    (tmp_path / "small_layers.py").write_text("def layer(): ...\n")
+    path = str(tmp_path / "space.ktg")
+    assert main(["search", path, "--emit", "k8s", "--image", "i", "--workers", "3"]) == 0
+    space, job = yaml.safe_load_all(capsys.readouterr().out)
+    assert space["data"].keys() == {"space.ktg", "small_nets.py", "small_layers.py"}
+    assert space["data"]["small_nets.py"] == code
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"][3:5] == ["--workers", "3"]
+    assert container["resources"]["requests"]["cpu"] == "12"
+
+
+def test_a_database_that_is_not_used_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KTGDSL_STORAGE", "postgresql://h/d")
+    assert main(["search", "specs/vanilla.ktg"]) == 1  # it is no space
+    told = capsys.readouterr().err
+    assert told.startswith("this search is not shared: $KTGDSL_STORAGE is for --join\n")

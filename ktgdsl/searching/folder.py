@@ -41,6 +41,7 @@ from ktgdsl.training.result import Score
 from ktgdsl.training.run_files import folder_error, reporting_write_errors, write_file
 from ktgdsl.training.run_folder import SPACE, RunFolder, is_search_folder
 
+TRIALS = "trials.csv"
 MAX_TIED = 10
 """The most tied trials that are named in the comment of a spec."""
 
@@ -87,7 +88,7 @@ class SearchFolder:
 
         A shared search has a journal in its folder only when it is finished.
         """
-        written = ("workers", "trials.csv", "best.ktg", "result.json")
+        written = ("workers", TRIALS, "best.ktg", "result.json")
         if self.journal.is_file() and self.journal.stat().st_size > 0:
             return
         if (storage := self.run.environment().get("storage")) is not None:
@@ -109,7 +110,7 @@ class SearchFolder:
         The journal itself cannot show that it was truncated between two entries.
         """
         try:
-            text = (self.path / "trials.csv").read_text("utf-8")
+            text = (self.path / TRIALS).read_text("utf-8")
             rows = [(row["trial"], row["state"]) for row in csv.DictReader(io.StringIO(text))]
         except (OSError, ValueError, KeyError, csv.Error):  # it is only a copy of the journal
             return None
@@ -212,6 +213,10 @@ class SearchFolder:
             kept = [each for each in [sha256((self.path / name).read_bytes())] if each != digest]
         write_file(file, sealed_json({**noted, name: [*kept, digest]}).encode())
 
+    def lost_files(self, specs: Sequence[str]) -> list[str]:
+        """Which of these specs, and of the table of trials, are not there."""
+        return [each for each in (*specs, TRIALS) if not (self.path / each).exists()]
+
     def write_trials(self, trials: Sequence[FrozenTrial], plan: Plan) -> None:
         """Replace `trials.csv`: a row per trial, with the value of each draw that has an effect."""
         assert plan.space is not None
@@ -237,7 +242,7 @@ class SearchFolder:
                 active = {name for name in names if nested.is_active(name, at)}
             drawn = [trial.params[name] if name in active else "" for name in names]
             table.writerow([*own, *drawn, reason_of(trial)])
-        write_file(self.path / "trials.csv", text.getvalue().encode())
+        write_file(self.path / TRIALS, text.getvalue().encode())
 
     def finish(self, result: SearchResult) -> None:
         """Write the result, which finishes the search, then delete the workers' files.

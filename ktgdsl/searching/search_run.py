@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from ktgdsl.diagnostics.diagnostic import Diagnostic
-from ktgdsl.errors import RunError
+from ktgdsl.errors import RunError, warn
 from ktgdsl.plan.goals import goals_of
 from ktgdsl.plan.model import Plan
 from ktgdsl.searching.build_result import build_result
@@ -144,6 +144,7 @@ class SearchRun:
         """Train the missing trials and checks, and write the result."""
         if self.result is not None:
             self.folder.require_trials(self.study.trials, self.result)
+            self._restore(self.result)
             self.listener(SearchFinished(self.plan, self.result, already=True))
             return self._outcome(self.result)
         environment = self.folder.run.environment()
@@ -189,6 +190,21 @@ class SearchRun:
         self.folder.finish(result)
         self.listener(SearchFinished(self.plan, result))
         return self._outcome(result)
+
+    def _restore(self, result: SearchResult) -> None:
+        """Write again what a finished search has lost and its journal has; warn of it (W310)."""
+        specs = [each.spec for each in result.finalists] + [each.spec for each in result.front]
+        lost = self.folder.lost_files(["best.ktg", *dict.fromkeys(specs)])
+        if not lost:
+            return
+        study = self.study
+        finalists = leaders(study.trials)
+        build_result(
+            self.plan, self.folder, study, finalists, result.seconds, exhausted=result.exhausted
+        )
+        self.folder.write_trials(study.trials, self.plan)
+        message = f"{', '.join(lost)} of {self.folder.path} had been lost"
+        warn("W310", message, help="the journal had all trials: they are written again")
 
     def _coordinator(self, time_is_up: Callable[[], bool]) -> Coordinator:
         """The coordinator; a shared search has another."""

@@ -14,8 +14,15 @@ from ktgdsl.backend.graph import evaluation_graph
 from ktgdsl.backend.normalization import input_normalization, normalize_inputs
 from ktgdsl.backend.parts import make_mixers
 from ktgdsl.backend.user_sources import user_sources
-from ktgdsl.backend.weights import MEAN, STD, load_weights, normalization_of, save_weights
-from ktgdsl.errors import RunError
+from ktgdsl.backend.weights import (
+    MEAN,
+    STD,
+    is_intact_file,
+    load_weights,
+    normalization_of,
+    save_weights,
+)
+from ktgdsl.errors import RunError, warn
 from ktgdsl.plan.heads import ClassNames, heads_of, label_columns
 from ktgdsl.plan.model import Plan
 from ktgdsl.program.from_plan import evaluation_of
@@ -26,6 +33,9 @@ from ktgdsl.training.resume_checks import changed_code
 from ktgdsl.training.run_files import FolderPath, named_folder, reporting_write_errors
 from ktgdsl.training.run_folder import RunFolder, open_run_folder
 from ktgdsl.vocabulary.spelling import closest
+
+TRAIN_AGAIN = "put it back from a copy, or train the spec of the run again in another folder"
+"""What to do where a network of a finished run is lost."""
 
 
 def save_network(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
@@ -52,6 +62,16 @@ def save_networks(
             for part in reversed(path.relative_to(folder.path).parents[:-1]):
                 (folder.path / part).mkdir(exist_ok=True)  # not a folder that is gone
             save_network(module, preprocessing, path)
+
+
+def warn_of_lost_networks(folder: RunFolder, plan: Plan) -> None:
+    """Warn (W310) of each network of a finished run whose file is gone or damaged."""
+    for repeat in range(1, plan.train.repeats + 1):
+        for name in plan.graph.networks:
+            path = folder.weights(name, repeat)
+            if not is_intact_file(path):
+                state = "damaged" if path.exists() else "gone"
+                warn("W310", f"{path} is {state}", help=TRAIN_AGAIN, path=path)
 
 
 def load_network(folder: FolderPath, name: str, repeat: int = 1) -> nn.Module:
@@ -140,8 +160,10 @@ class _Trained(NamedTuple):
         return initial_network(self.plan, self.plan.graph.networks[name], self.plan.train.seed)
 
     def _weights(self, name: str) -> Path:
-        """The file of a node's weights; RunError where it is not there yet."""
+        """The file of a node's weights; RunError where it is not there, or not yet."""
         run, path = self.run, self.run.weights(name, self.repeat)
+        if not path.exists() and run.result() is not None:
+            raise _no_network(run, f"{path} is gone", TRAIN_AGAIN)
         if not path.exists():
             message = f"the run {run.path} is not finished: node `{name}` is not trained to the end"
             raise _no_network(run, message, f"finish it with `ktgc run --resume {run.path}`")

@@ -34,6 +34,7 @@ from ktgdsl.training.group import (
 )
 from ktgdsl.training.identity import identify
 from ktgdsl.training.metrics_file import truncate_metrics
+from ktgdsl.training.networks import warn_of_lost_networks
 from ktgdsl.training.new_folder import create_run_folder
 from ktgdsl.training.repeats import Run, seeds
 from ktgdsl.training.result import RunResult
@@ -143,6 +144,7 @@ def _resume(
     plan = folder.plan()
     if (result := folder.result()) is not None:
         require_result_of(plan, result)
+        warn_of_lost_networks(folder, plan)
         listener(RunFinished(plan, result, already=True))
         return result
     environment = folder.environment_to_resume()

@@ -20,7 +20,7 @@ import torch
 import ktgdsl
 from ktgdsl.cli import main as cli
 from ktgdsl.diagnostics.diagnostic import Diagnostic, Subject
-from ktgdsl.errors import RunError
+from ktgdsl.errors import KtgWarning, RunError
 from ktgdsl.files import sealed_json, unsealed_json, write_atomic
 from ktgdsl.measures.classification import top
 from ktgdsl.plan.model import Plan
@@ -121,6 +121,19 @@ def test_a_finished_search_is_told_and_left_as_it_is(whole: Path) -> None:
         assert kept[path] == before[path]
     assert found.result.trials == len(found.study.trials) == 6
     assert found.best.digest == ktgdsl.load(whole / "best.ktg").digest
+
+
+def test_lost_specs_of_a_finished_search_are_written_again(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "top")
+    for name in ("best.ktg", "trials.csv"):
+        (folder / name).unlink()
+    with pytest.warns(KtgWarning, match=r"best.ktg, top/01.ktg, .*trials.csv of .* lost"):
+        resume(folder)
+    for path in (whole / "best.ktg", whole / "trials.csv", *(whole / "top").iterdir()):
+        assert (folder / path.relative_to(whole)).read_bytes() == path.read_bytes()
+    assert (folder / "result.json").read_bytes() == (whole / "result.json").read_bytes()
 
 
 def values(folder: Path) -> list[dict[int, float]]:

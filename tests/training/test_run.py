@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from ktgdsl.backend.weights import save_weights
-from ktgdsl.errors import RunError
+from ktgdsl.errors import KtgWarning, RunError
 from ktgdsl.files import sealed_json, unsealed_json
 from ktgdsl.plan.model import Call, Edge, Plan
 from ktgdsl.training.checkpoint import load_checkpoint
@@ -768,6 +768,20 @@ def test_a_network_of_a_run_that_is_not_finished(cut: Path) -> None:
         load_network(cut, "a")
     assert code(error) == "E505"
     assert error.value.diagnostics[0].help == f"finish it with `ktgc run --resume {cut}`"
+
+
+def test_lost_networks_of_a_finished_run_are_told(tmp_path: Path) -> None:
+    run(pair(), out=tmp_path / "r", device="cpu")
+    gone, damaged = (tmp_path / f"r/nodes/{name}.safetensors" for name in "ab")
+    gone.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.warns(KtgWarning) as warned:
+        assert resume(tmp_path / "r").epochs > 0
+    said = [str(each.message) for each in warned]
+    assert [text.partition("safetensors is ")[2].split()[0] for text in said] == ["gone", "damaged"]
+    with pytest.raises(RunError, match=r"a\.safetensors is gone") as error:
+        load_network(tmp_path / "r", "a")
+    assert code(error) == "E505"
 
 
 def test_two_processes_cannot_train_in_one_folder(cut: Path) -> None:

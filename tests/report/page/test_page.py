@@ -290,7 +290,8 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path) -> None:
     text, help = section.blocks
     assert isinstance(text, Paragraph)
     assert isinstance(help, Notes)
-    assert text.text.startswith("The networks could not be evaluated: the run ")
+    gone = tmp_path / "run/nodes/a.safetensors"
+    assert text.text == f"The networks could not be evaluated: {gone} is gone."
 
 
 def test_an_accuracy_that_is_another_now_is_noted(written: Written, tmp_path: Path) -> None:
